@@ -1,0 +1,1 @@
+"""Serves the materialized table; makes rows due; never calls a platform."""

@@ -1,0 +1,127 @@
+"""``dravo accounts``: who may be read, until when, and how far behind each is."""
+
+from typing import Annotated, Any
+
+import typer
+from sqlalchemy import Connection, text
+
+from deploy import console, stores
+from deploy.console import AsJson, instant
+from shared.vocabulary import AccountState, Platform
+
+_ACCOUNTS = """
+SELECT a.account_id, a.workspace_id, a.platform, a.platform_account_id, a.name, a.login, a.kind, a.state,
+       a.state_reason, a.state_changed_at, a.token_expires_at, a.refresh_token_expires_at, a.scopes,
+       r.rows, r.overdue, r.oldest
+  FROM accounts a
+  CROSS JOIN LATERAL (
+      SELECT count(*) AS rows, count(*) FILTER (WHERE next_run_at <= now()) AS overdue,
+             min(next_run_at) FILTER (WHERE next_run_at <= now()) AS oldest
+        FROM refresh_state WHERE account_id = a.account_id) AS r
+ WHERE (CAST(:workspace AS text) IS NULL OR a.workspace_id = :workspace)
+   AND (CAST(:platform AS text) IS NULL OR a.platform = :platform)
+   AND (CAST(:state AS text) IS NULL OR a.state = :state)
+ ORDER BY a.workspace_id, a.platform, a.account_id
+"""
+_PAUSES = """
+SELECT platform, kind, subject, paused_until, reason FROM pauses WHERE paused_until > now()
+ ORDER BY paused_until
+"""
+
+
+def register(app: typer.Typer) -> None:
+    """Add this command."""
+    app.command(epilog="Examples: dravo accounts --state requires_reconnect\n\ndravo accounts --json")(accounts)
+
+
+def accounts(
+    workspace: Annotated[str | None, typer.Option(help="Only this workspace's.")] = None,
+    platform: Annotated[Platform | None, typer.Option(help="Only this platform's.")] = None,
+    state: Annotated[AccountState | None, typer.Option(help="Only those in this state.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """List connected accounts with state, token expiry, quota pauses and overdue rows.
+
+    JSON: an array of ``account_id``, ``workspace_id``, ``platform``, ``platform_account_id``, ``name``,
+    ``login``, ``kind``, ``state``, ``state_reason``, ``state_changed_at``, ``token_expires_at``,
+    ``refresh_token_expires_at``, ``scopes``, ``rows``, ``overdue``, ``oldest_overdue_at`` and ``pauses`` (array
+    of ``platform``, ``kind``, ``subject``, ``paused_until``, ``reason``).
+    """
+    with stores.transaction() as connection:
+        found = _accounts(connection, workspace, platform, state)
+    if as_json:
+        console.emit(found)
+    elif found:
+        console.show(_table(found))
+    else:
+        console.show("no accounts; bring them in with `dravo import accounts FILE`")
+
+
+def pauses_of(pauses: list[dict[str, Any]], platform: str, account_id: str, workspace_id: str) -> list[Any]:
+    """Return the pauses that keep an account from being asked; ``pauses`` are those of `running_pauses`."""
+    subjects = {"account": account_id, "workspace": workspace_id}
+    return [
+        pause
+        for pause in pauses
+        if pause["platform"] in {platform, "*"}
+        and pause["subject"] in {"", subjects.get(pause["kind"], pause["subject"])}
+    ]
+
+
+def running_pauses(connection: Connection) -> list[dict[str, Any]]:
+    """Return all pauses that have not ended, the first to end first, as their JSON shape."""
+    return [
+        {
+            "platform": pause.platform,
+            "kind": pause.kind,
+            "subject": pause.subject,
+            "paused_until": instant(pause.paused_until),
+            "reason": pause.reason,
+        }
+        for pause in connection.execute(text(_PAUSES))
+    ]
+
+
+def _accounts(
+    connection: Connection, workspace: str | None, platform: Platform | None, state: AccountState | None
+) -> list[dict[str, Any]]:
+    pauses = running_pauses(connection)
+    rows = connection.execute(
+        text(_ACCOUNTS),
+        {"workspace": workspace, "platform": platform and platform.value, "state": state and state.value},
+    )
+    return [
+        {
+            "account_id": row.account_id,
+            "workspace_id": row.workspace_id,
+            "platform": row.platform,
+            "platform_account_id": row.platform_account_id,
+            "name": row.name,
+            "login": row.login,
+            "kind": row.kind,
+            "state": row.state,
+            "state_reason": row.state_reason,
+            "state_changed_at": instant(row.state_changed_at),
+            "token_expires_at": instant(row.token_expires_at),
+            "refresh_token_expires_at": instant(row.refresh_token_expires_at),
+            "scopes": list(row.scopes),
+            "rows": row.rows,
+            "overdue": row.overdue,
+            "oldest_overdue_at": instant(row.oldest),
+            "pauses": pauses_of(pauses, row.platform, row.account_id, row.workspace_id),
+        }
+        for row in rows
+    ]
+
+
+def _table(found: list[dict[str, Any]]) -> console.Table:
+    headings = ("account_id", "workspace_id", "platform", "name", "state", "token_expires_at", "rows", "overdue")
+    return console.table(
+        (*headings, "paused_until"),
+        (
+            [account[name] for name in headings]
+            + ["; ".join(f"{pause['paused_until']} ({pause['reason']})" for pause in account["pauses"]) or None]
+            for account in found
+        ),
+        right=("rows", "overdue"),
+    )

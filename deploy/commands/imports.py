@@ -1,0 +1,176 @@
+"""``dravo import``: accounts and publications from files, in chunks, each wrong line named and the rest kept."""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from io import BufferedReader
+from itertools import islice
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.progress import Progress
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import OperationalError
+
+from deploy import console, row_files, stores
+from deploy.console import AsJson, CommandError, UsageError
+from deploy.row_files import FileError, Line
+from shared.intake import Taken, take_accounts, take_publications
+from shared.settings import load
+from shared.vault import Vault
+
+CHUNK = 1_000
+A_HANDFUL = 20
+"""So few rows are somebody's own, who waits for their first snapshots; more are bulk."""
+
+imports = typer.Typer(help="Accounts and publications from files.", no_args_is_help=True)
+
+File = Annotated[str, typer.Argument(help="JSON Lines or CSV (by extension, else by content); - is stdin.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Check and count everything, store nothing.")]
+Take = Callable[[Connection, list[object], int], Taken]
+
+
+def register(app: typer.Typer) -> None:
+    """Add these commands."""
+    app.add_typer(imports, name="import")
+
+
+@imports.command(epilog="Examples: dravo import accounts accounts.jsonl\n\nvault-dump | dravo import accounts -")
+def accounts(file: File, dry_run: DryRun = False, as_json: AsJson = False) -> None:
+    """Store connected accounts; the same file again changes nothing. Exits 1 if a row was refused.
+
+    JSON: ``accepted``, ``unchanged``, ``refused`` (counts), ``errors`` (array of ``line``, ``message``),
+    ``dry_run``.
+    """
+    settings = load("database_url", "secret_keys")
+    vault = Vault(settings.secret_keys)
+    with stores.engine(settings) as engine:
+        _run(engine, file, lambda connection, rows, _: take_accounts(connection, vault, rows), dry_run, as_json)
+
+
+@imports.command(epilog="Examples: dravo import publications posts.csv\n\ndravo import publications - < posts.jsonl")
+def publications(file: File, dry_run: DryRun = False, as_json: AsJson = False) -> None:
+    """Store publications and make new ones due; the same file again changes nothing. Exits 1 if a row was refused.
+
+    JSON: ``accepted``, ``unchanged``, ``refused`` (counts), ``errors`` (array of ``line``, ``message``),
+    ``dry_run``.
+    """
+    with stores.engine(load("database_url")) as engine:
+        _run(
+            engine,
+            file,
+            lambda connection, rows, priority: take_publications(connection, rows, priority=priority),
+            dry_run,
+            as_json,
+        )
+
+
+@dataclass(slots=True)
+class _Tally:
+    """What came of the file so far."""
+
+    as_json: bool
+    accepted: int = 0
+    unchanged: int = 0
+    refused: int = 0
+    line: int = 0
+    """The last line whose row is stored."""
+    errors: list[dict[str, object]] = field(default_factory=list)
+
+    def refuse(self, line: int, message: str) -> None:
+        self.refused += 1
+        if self.as_json:
+            self.errors.append({"line": line, "message": message})
+        else:
+            console.complain(f"line {line}: {message}")
+
+
+def _run(engine: Engine, file: str, take: Take, dry_run: bool, as_json: bool) -> None:
+    tally = _Tally(as_json)
+    try:
+        with _opened(file) as (source, size), console.progress(of_bytes=True) as bar:
+            _import(engine, row_files.read(source, file), take, tally, _Meter(bar, source, size), dry_run)
+    except FileError as error:
+        raise CommandError(f"{file}: {error}") from error
+    except OperationalError as error:
+        if not tally.line:
+            raise
+        raise CommandError(
+            f"PostgreSQL went away after line {tally.line}: {tally.accepted} rows are stored;"
+            " give the same command again, it goes on where this one ended"
+        ) from error
+    except KeyboardInterrupt:
+        console.complain(f"dravo: stopped after line {tally.line}; give the same command again to go on")
+        raise
+    _report(tally, dry_run)
+    if tally.refused:
+        raise typer.Exit(1)
+
+
+def _import(
+    engine: Engine, lines: Iterator[Line], take: Take, tally: _Tally, meter: "_Meter", dry_run: bool
+) -> None:
+    first = True
+    while chunk := list(islice(lines, CHUNK)):
+        priority = int(first and len(chunk) <= A_HANDFUL)
+        first = False
+        rows = [line for line in chunk if line.mistake is None]
+        with engine.connect() as connection:
+            taken = take(connection, [line.row for line in rows], priority)
+            if not dry_run:
+                connection.commit()
+        mistakes = [(line.number, line.mistake) for line in chunk if line.mistake is not None]
+        refusals = [(rows[refusal.index].number, refusal.message) for refusal in taken.refused]
+        for number, message in sorted(mistakes + refusals):
+            tally.refuse(number, message)
+        tally.accepted += taken.accepted
+        tally.unchanged += taken.unchanged
+        tally.line = chunk[-1].number
+        meter.advance()
+
+
+class _Meter:
+    """How far into the file the rows that are stored reach."""
+
+    def __init__(self, bar: Progress, source: BufferedReader, size: int | None) -> None:
+        self._bar = bar
+        self._source = source
+        self._task = bar.add_task("importing", total=size)
+
+    def advance(self) -> None:
+        """Tell the bar where the file is read by now."""
+        if self._source.seekable():
+            self._bar.update(self._task, completed=self._source.tell())
+
+
+@contextmanager
+def _opened(file: str) -> Iterator[tuple[BufferedReader, int | None]]:
+    """Open the file, or stdin for ``-``, with its size where it has one."""
+    if file == "-":
+        if sys.stdin is None:
+            raise UsageError("stdin is closed: there is nothing to import")
+        yield sys.stdin.buffer, None  # type: ignore[misc]  # a BufferedReader wherever stdin is a file or pipe
+        return
+    path = Path(file)
+    if path.is_dir():
+        raise UsageError(f"{file} is a directory, not a file")
+    with path.open("rb") as source:
+        yield source, path.stat().st_size if path.is_file() else None
+
+
+def _report(tally: _Tally, dry_run: bool) -> None:
+    if tally.as_json:
+        console.emit(
+            {
+                "accepted": tally.accepted,
+                "unchanged": tally.unchanged,
+                "refused": tally.refused,
+                "errors": tally.errors,
+                "dry_run": dry_run,
+            }
+        )
+        return
+    counts = f"{tally.accepted} accepted, {tally.unchanged} unchanged, {tally.refused} refused"
+    console.show(f"{counts} (dry run: nothing was stored)" if dry_run else counts)

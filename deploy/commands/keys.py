@@ -1,0 +1,88 @@
+"""``dravo keys``: API keys, each bound to one workspace."""
+
+from typing import Annotated
+
+import typer
+
+from deploy import console, stores
+from deploy.console import AsJson, CommandError, UsageError, instant
+from shared.keys import create_key, list_keys, revoke_key
+
+keys = typer.Typer(help="API keys, each bound to one workspace.", no_args_is_help=True)
+
+
+def register(app: typer.Typer) -> None:
+    """Add these commands."""
+    app.add_typer(keys, name="keys")
+
+
+@keys.command(epilog="Example: dravo keys create --workspace ws_1 --name dashboard")
+def create(
+    workspace: Annotated[str, typer.Option(help="The workspace whose rows the key may read.")],
+    name: Annotated[str | None, typer.Option(help="What the key is for.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make a key and print it, this once.
+
+    JSON: ``key_id``, ``key``, ``workspace_id``, ``name``.
+    """
+    with stores.transaction() as connection:
+        try:
+            key_id, key = create_key(connection, workspace, name)
+        except ValueError as error:
+            raise UsageError(str(error)) from error
+    if as_json:
+        console.emit({"key_id": key_id, "key": key, "workspace_id": workspace, "name": name})
+    else:
+        console.show(key)
+        console.complain(f"key {key_id} for workspace {workspace}: shown this once, it is stored as a hash only")
+
+
+@keys.command("list", epilog="Example: dravo keys list --workspace ws_1")
+def list_(
+    workspace: Annotated[str | None, typer.Option(help="Only this workspace's.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the keys, never the keys themselves.
+
+    JSON: an array of ``key_id``, ``workspace_id``, ``name``, ``created_at``, ``last_used_at``, ``revoked_at``.
+    """
+    with stores.transaction() as connection:
+        found = list_keys(connection, workspace)
+    listed = [
+        {
+            "key_id": key.key_id,
+            "workspace_id": key.workspace_id,
+            "name": key.name,
+            "created_at": instant(key.created_at),
+            "last_used_at": instant(key.last_used_at),
+            "revoked_at": instant(key.revoked_at),
+        }
+        for key in found
+    ]
+    if as_json:
+        console.emit(listed)
+    elif listed:
+        console.show(console.table(list(listed[0]), (key.values() for key in listed)))
+    else:
+        console.show("no keys; make one with `dravo keys create --workspace W`")
+
+
+@keys.command(epilog="Example: dravo keys revoke key_0123456789abcdef")
+def revoke(
+    key_id: Annotated[str, typer.Argument(help="The key's id (key_…), as `dravo keys list` shows it.")],
+    as_json: AsJson = False,
+) -> None:
+    """Refuse a key from now on.
+
+    JSON: ``key_id``, ``revoked``.
+    """
+    if key_id.startswith("dra_"):
+        raise UsageError("that is a key itself: revoke it by its id (key_…, see `dravo keys list`)")
+    with stores.transaction() as connection:
+        if not revoke_key(connection, key_id):
+            raise CommandError(f"no key has the id {key_id}: see `dravo keys list`")
+    if as_json:
+        console.emit({"key_id": key_id, "revoked": True})
+    else:
+        console.show(f"revoked {key_id}")

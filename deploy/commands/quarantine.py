@@ -1,0 +1,105 @@
+"""``dravo quarantine``: publications set aside because their refresh kept killing workers."""
+
+from typing import Annotated, Any
+
+import typer
+from sqlalchemy import Connection, text
+
+from deploy import console, stores
+from deploy.console import AsJson, CommandError, UsageError, instant
+from deploy.selection import find
+from shared.due import ring
+
+quarantine = typer.Typer(help="Publications set aside as poison.", no_args_is_help=True)
+
+# Quarantined rows have no next run: that keeps this within a small part of the due index.
+_LIST = """
+SELECT p.id, p.workspace_id, p.post_id, p.account_id, p.platform, p.platform_post_id, p.publish_id,
+       pa.attempted_at, pa.outcome_detail
+  FROM refresh_state r
+  JOIN publications p ON p.id = r.publication_id
+  JOIN post_analytics pa ON pa.publication_id = p.id
+ WHERE r.next_run_at IS NULL AND r.reason = 'quarantined'
+ ORDER BY p.id
+"""
+_RELEASE = """
+WITH mine AS (
+    SELECT publication_id FROM refresh_state
+     WHERE next_run_at IS NULL AND reason = 'quarantined'
+       AND (CAST(:ids AS bigint[]) IS NULL OR publication_id = ANY(:ids))
+     ORDER BY publication_id FOR UPDATE
+)
+UPDATE refresh_state AS r
+   SET next_run_at = CASE a.state WHEN 'active' THEN now() END,
+       reason = CASE a.state WHEN 'active' THEN 'manual' ELSE 'blocked' END,
+       attempts = 0, unfinished = 0, claimed_at = NULL, claim_seq = r.claim_seq + 1
+  FROM mine, accounts a
+ WHERE r.publication_id = mine.publication_id AND a.account_id = r.account_id
+RETURNING r.publication_id
+"""
+
+
+def register(app: typer.Typer) -> None:
+    """Add these commands."""
+    app.add_typer(quarantine, name="quarantine")
+
+
+@quarantine.command("list", epilog="Example: dravo quarantine list --json")
+def list_(as_json: AsJson = False) -> None:
+    """List what is set aside.
+
+    JSON: an array of ``publication_id``, ``workspace_id``, ``post_id``, ``account_id``, ``platform``,
+    ``platform_post_id``, ``quarantined_at``, ``detail``.
+    """
+    with stores.transaction() as connection:
+        found = _listed(connection)
+    if as_json:
+        console.emit(found)
+    elif found:
+        console.show(console.table(list(found[0]), (row.values() for row in found)))
+    else:
+        console.show("nothing is in quarantine")
+
+
+@quarantine.command(epilog="Examples: dravo quarantine release post_2a7f93\n\ndravo quarantine release --all")
+def release(
+    identities: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="ID…", help="Post ids, platform post ids or publication ids.", show_default=False),
+    ] = None,
+    every: Annotated[bool, typer.Option("--all", help="Release all of them.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Let publications be tried again, with a fresh count of attempts.
+
+    JSON: ``released`` (count), ``publication_ids``.
+    """
+    if every == bool(identities):
+        raise UsageError("name publications, or give --all: one of the two")
+    with stores.transaction() as connection:
+        ids = None if every else sorted({one for name in identities or () for one in find(connection, name)})
+        released = sorted(connection.execute(text(_RELEASE), {"ids": ids}).scalars())
+        if released:
+            ring(connection)
+    if identities and not released:
+        raise CommandError("none of these is in quarantine: see `dravo quarantine list`")
+    if as_json:
+        console.emit({"released": len(released), "publication_ids": released})
+    else:
+        console.show(f"released {len(released)}")
+
+
+def _listed(connection: Connection) -> list[dict[str, Any]]:
+    return [
+        {
+            "publication_id": row.id,
+            "workspace_id": row.workspace_id,
+            "post_id": row.post_id,
+            "account_id": row.account_id,
+            "platform": row.platform,
+            "platform_post_id": row.platform_post_id or row.publish_id,
+            "quarantined_at": instant(row.attempted_at),
+            "detail": row.outcome_detail,
+        }
+        for row in connection.execute(text(_LIST))
+    ]

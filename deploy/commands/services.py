@@ -1,0 +1,84 @@
+"""``dravo up | migrate | api | worker | scheduler``: what runs, each started by command."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+from alembic.runtime.migration import MigrationContext
+
+from deploy import console, stores
+from deploy.console import AsJson
+from shared.database import check_reachable
+from shared.database import migrate as bring_to_head
+from shared.settings import load
+
+
+def register(app: typer.Typer) -> None:
+    """Add these commands."""
+    app.command(epilog="Example: dravo up --data-dir /var/tmp/dravo")(up)
+    app.command(epilog="Safe to run twice, and by two at once.")(migrate)
+    app.command(epilog="Example: DRAVO_API_PORT=9000 dravo api")(api)
+    app.command(epilog="Example: DRAVO_WORKER_THREADS=16 dravo worker")(worker)
+    app.command(epilog="Any number may run: they never hand out one claim twice.")(scheduler)
+
+
+def up(
+    data_dir: Annotated[
+        Path | None, typer.Option(help="Where data lives between runs.", show_default=".dravo/")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Run the whole system on this machine until Ctrl-C."""
+    from deploy.local.up import run  # here: no other command needs servers, simulators and demo data
+
+    _log_as(as_json)
+    raise typer.Exit(run(data_dir=data_dir or Path(load().data_dir)))
+
+
+def migrate(as_json: AsJson = False) -> None:
+    """Bring the schema to head.
+
+    JSON: ``from`` and ``revision`` (the schema's revision before and after; ``from`` is null for a new one).
+    """
+    settings = load("database_url")
+    with stores.engine(settings) as engine:
+        check_reachable(engine)
+        with engine.connect() as connection:
+            before = MigrationContext.configure(connection).get_current_revision()
+        bring_to_head(settings.database)
+        with engine.connect() as connection:
+            after = MigrationContext.configure(connection).get_current_revision()
+    if as_json:
+        console.emit({"from": before, "revision": after})
+    else:
+        console.show(f"schema at {after}" + (" already" if before == after else f", from {before or 'nothing'}"))
+
+
+def api(as_json: AsJson = False) -> None:
+    """Serve the read API, until stopped. ``--json``: logs as JSON."""
+    _become("api_stub", as_json)
+
+
+def worker(as_json: AsJson = False) -> None:
+    """Take refresh jobs and ask the platforms, until stopped. ``--json``: logs as JSON."""
+    _become("worker", as_json)
+
+
+def scheduler(as_json: AsJson = False) -> None:
+    """Find what is due and ask for it, until stopped. ``--json``: logs as JSON."""
+    _become("scheduler", as_json)
+
+
+def _become(package: str, as_json: bool) -> NoReturn:
+    """Turn this process into a service: same process id, so signals and supervisors reach the service itself."""
+    _log_as(as_json)
+    console.flush()
+    # -P: a directory of the same name where the command is given must not be run instead.
+    os.execv(sys.executable, [sys.executable, "-P", "-m", package])  # noqa: S606 - our own package
+
+
+def _log_as(as_json: bool) -> None:
+    if as_json:
+        os.environ["DRAVO_LOG_FORMAT"] = "json"

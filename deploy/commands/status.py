@@ -1,0 +1,190 @@
+"""``dravo status``: the fleet at a glance, once or live."""
+
+import time
+from datetime import datetime, timedelta
+from typing import Annotated, Any
+
+import redis
+import typer
+from rich.console import Group
+from rich.live import Live
+from rich.text import Text
+from sqlalchemy import Connection, Engine, text
+
+from deploy import console, stores
+from deploy.commands.accounts import running_pauses
+from deploy.console import AsJson, UsageError, duration, instant
+from shared.refresh_queue import depth, workers_alive
+from shared.settings import Settings, SettingsError, load
+from shared.vocabulary import AccountState, Lane, SyncStatus
+
+_ROWS = """
+SELECT p.platform, pa.sync_status, count(*) AS rows
+  FROM post_analytics pa JOIN publications p ON p.id = pa.publication_id
+ GROUP BY 1, 2
+"""
+_RUNS = """
+SELECT a.platform, r.claimed_at IS NOT NULL AND r.next_run_at > now() AS claimed, count(*) AS rows,
+       min(r.next_run_at) AS oldest
+  FROM refresh_state r JOIN accounts a USING (account_id)
+ WHERE r.next_run_at <= now() OR (r.claimed_at IS NOT NULL AND r.next_run_at > now())
+ GROUP BY 1, 2
+"""
+_ACCOUNTS = "SELECT state, count(*) FROM accounts GROUP BY 1"
+_QUARANTINED = "SELECT count(*) FROM refresh_state WHERE next_run_at IS NULL AND reason = 'quarantined'"
+
+Interval = Annotated[float, typer.Option(min=0.2, max=3600, help="Seconds between two looks of --watch.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add this command."""
+    app.command(epilog="Examples: dravo status\n\ndravo status --watch\n\ndravo status --json | jq .due")(status)
+
+
+def status(
+    watch: Annotated[bool, typer.Option("--watch", help="Keep looking until Ctrl-C.")] = False,
+    interval: Interval = 2.0,
+    as_json: AsJson = False,
+) -> None:
+    """Show the fleet: rows, what is due and claimed, queues, pauses, workers. Exits 1 if Redis is out of reach.
+
+    JSON: ``at``; ``rows`` (array of ``platform``, each sync status, ``total``, ``due``, ``claimed``,
+    ``oldest_overdue_at``); ``due``, ``claimed``, ``quarantined``; ``oldest_overdue_at``,
+    ``oldest_overdue_seconds``; ``accounts`` (count by state); ``pauses``; ``queues`` (waiting messages by lane),
+    ``workers`` (array of ``worker_id``, ``threads``), both null when Redis is out of reach, and
+    ``redis_error`` (a sentence, or null).
+    """
+    if watch and as_json:
+        raise UsageError("--watch is for people; give --json without it, as often as needed")
+    settings = load("database_url")
+    with stores.engine(settings) as engine:
+        if watch:
+            _watch(engine, settings, interval)
+            return
+        seen = look(engine, settings)
+    if as_json:
+        console.emit(seen)
+    else:
+        console.show(_screen(seen))
+    if seen["redis_error"]:
+        console.complain(f"dravo: {seen['redis_error']}")
+        raise typer.Exit(1)
+
+
+def look(engine: Engine, settings: Settings) -> dict[str, Any]:
+    """Return the fleet's state as the JSON shape of `status`."""
+    with engine.connect() as connection:
+        seen = _from_database(connection)
+    queues, workers, trouble = _from_redis(settings)
+    return seen | {"queues": queues, "workers": workers, "redis_error": trouble}
+
+
+def _from_database(connection: Connection) -> dict[str, Any]:
+    now = connection.execute(text("SELECT now()")).scalar_one()
+    platforms: dict[str, dict[str, Any]] = {}
+    for row in connection.execute(text(_ROWS)):
+        platforms.setdefault(row.platform, _no_rows(row.platform))[row.sync_status] = row.rows
+    oldest: datetime | None = None
+    for row in connection.execute(text(_RUNS)):
+        counts = platforms.setdefault(row.platform, _no_rows(row.platform))
+        counts["claimed" if row.claimed else "due"] = row.rows
+        if not row.claimed:
+            counts["oldest_overdue_at"] = instant(row.oldest)
+            oldest = min(oldest or row.oldest, row.oldest)
+    for counts in platforms.values():
+        counts["total"] = sum(counts[one.value] for one in SyncStatus)
+    states = dict.fromkeys((one.value for one in AccountState), 0)
+    states.update({state: count for state, count in connection.execute(text(_ACCOUNTS))})
+    rows = [platforms[name] for name in sorted(platforms)]
+    return {
+        "at": instant(now),
+        "rows": rows,
+        "due": sum(counts["due"] for counts in rows),
+        "claimed": sum(counts["claimed"] for counts in rows),
+        "quarantined": connection.execute(text(_QUARANTINED)).scalar_one(),
+        "oldest_overdue_at": instant(oldest),
+        "oldest_overdue_seconds": (now - oldest).total_seconds() if oldest else None,
+        "accounts": states,
+        "pauses": running_pauses(connection),
+    }
+
+
+def _no_rows(platform: str) -> dict[str, Any]:
+    return {
+        "platform": platform,
+        **dict.fromkeys((one.value for one in SyncStatus), 0),
+        "total": 0,
+        "due": 0,
+        "claimed": 0,
+        "oldest_overdue_at": None,
+    }
+
+
+def _from_redis(
+    settings: Settings,
+) -> tuple[dict[str, int] | None, list[dict[str, Any]] | None, str | None]:
+    """Return queue depths, workers, and why neither is known: what cannot be asked is no zero."""
+    try:
+        with stores.redis(settings) as client:
+            queues = {lane.value: depth(client, lane) for lane in Lane}
+            alive = sorted(workers_alive(client).items())
+    except SettingsError as error:
+        return None, None, f"{error}: queues and workers are not known"
+    except redis.RedisError:
+        return None, None, "Redis does not answer: queues and workers are not known (check DRAVO_REDIS_URL)"
+    return queues, [{"worker_id": worker, "threads": threads} for worker, threads in alive], None
+
+
+def _watch(engine: Engine, settings: Settings, interval: float) -> None:
+    out = console.stdout_console()
+    if not out.is_terminal:
+        raise UsageError("--watch needs a terminal; without one give `dravo status` as often as needed")
+    with Live(console=out, screen=True, auto_refresh=False) as live:
+        while True:
+            live.update(_screen(look(engine, settings)), refresh=True)
+            time.sleep(interval)
+
+
+def _screen(seen: dict[str, Any]) -> Group:
+    states = [one.value for one in SyncStatus]
+    headings = ["platform", *states, "total", "due", "claimed", "oldest_overdue_at"]
+    parts: list[Any] = [
+        console.table(headings, ([row[name] for name in headings] for row in seen["rows"]), right=headings[1:-1]),
+        Text(),
+        Text(_overdue(seen)),
+        Text("accounts: " + ", ".join(f"{count} {state}" for state, count in seen["accounts"].items())),
+        Text(f"quarantined: {seen['quarantined']}"),
+        Text(_queues(seen)),
+        Text(_workers(seen)),
+        *(
+            Text(
+                console.plain(
+                    f"paused: {pause['platform']} {pause['kind']} {pause['subject']}"
+                    f" until {pause['paused_until']}: {pause['reason']}"
+                )
+            )
+            for pause in seen["pauses"]
+        ),
+        Text(f"at {seen['at']}", style="dim"),
+    ]
+    return Group(*parts)
+
+
+def _overdue(seen: dict[str, Any]) -> str:
+    seconds = seen["oldest_overdue_seconds"]
+    oldest = f", the oldest for {duration(timedelta(seconds=seconds))}" if seconds is not None else ""
+    return f"due: {seen['due']}{oldest}; claimed: {seen['claimed']}"
+
+
+def _queues(seen: dict[str, Any]) -> str:
+    if seen["queues"] is None:
+        return f"queues: {seen['redis_error']}"
+    return "queues: " + ", ".join(f"{lane} {waiting}" for lane, waiting in seen["queues"].items())
+
+
+def _workers(seen: dict[str, Any]) -> str:
+    workers = seen["workers"]
+    if workers is None:
+        return "workers: not known"
+    threads = sum(worker["threads"] for worker in workers)
+    return f"workers: {len(workers)} alive, {threads} threads" if workers else "workers: none is alive"

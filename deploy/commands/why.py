@@ -1,0 +1,162 @@
+"""``dravo why ID``: one publication explained on one screen: what happened, what is next, when, why, what to do."""
+
+from typing import Annotated, Any
+
+import typer
+from rich.text import Text
+from sqlalchemy import Connection, Row, text
+
+from deploy import console, stores
+from deploy.advice import advice, explain_reason
+from deploy.console import AsJson, CommandError, instant
+from deploy.selection import find
+from shared.freshness import Freshness
+from shared.pauses import in_force
+from shared.settings import load
+
+_ROW = """
+SELECT p.id, p.workspace_id, p.post_id, p.account_id, p.platform, p.platform_post_id, p.publish_id,
+       p.platform_post_url, p.media_type, p.text, p.created_at, p.published_at,
+       pa.sync_status, pa.metrics, pa.warnings, pa.error_message, pa.last_updated_at, pa.stale_after,
+       pa.attempted_at, pa.outcome, pa.outcome_detail,
+       r.next_run_at, r.reason, r.attempts, r.unfinished, r.priority, r.claim_seq, r.claimed_at, r.missing_since,
+       a.state, a.state_reason, a.token_expires_at, a.refresh_token_expires_at, a.token_version,
+       now() AS asked_at
+  FROM publications p
+  JOIN accounts a ON a.account_id = p.account_id
+  JOIN post_analytics pa ON pa.publication_id = p.id
+  JOIN refresh_state r ON r.publication_id = p.id
+ WHERE p.id = ANY(:ids)
+ ORDER BY p.id
+"""
+MOST = 50
+"""Publications explained at once; a post rarely has more than one an account."""
+
+
+def register(app: typer.Typer) -> None:
+    """Add this command."""
+    app.command(epilog="Examples: dravo why post_2a7f93\n\ndravo why 18000000000000000 --json")(why)
+
+
+def why(
+    identity: Annotated[
+        str, typer.Argument(metavar="ID", help="A post id, platform post id, publish id or publication id.")
+    ],
+    as_json: AsJson = False,
+) -> None:
+    """Explain a publication: status, last attempt, next run and the reason for that time, what to do.
+
+    JSON: the fields of its row as the API serves it, and ``publication_id``, ``workspace_id``, ``publish_id``,
+    ``media_type``, ``next_run_at``, ``reason``, ``reason_sentence``, ``attempts``, ``unfinished``, ``priority``,
+    ``claimed_at``, ``missing_since``, ``last_attempt`` (``attempted_at``, ``outcome``, ``detail``), ``account``
+    (``state``, ``state_reason``, ``token_expires_at``, ``refresh_token_expires_at``), ``pauses``, ``freshness``
+    and ``advice`` (a sentence). One object; an array when several publications match.
+    """
+    settings = load("database_url")
+    policy = Freshness.parse(settings.freshness).explain()
+    with stores.transaction(settings) as connection:
+        ids = find(connection, identity)
+        found = [
+            _explained(connection, row, policy)
+            for row in connection.execute(text(_ROW), {"ids": ids[:MOST]})
+        ]
+    if not found:
+        raise CommandError("no publication has that id: it may be a post id, platform post id or publish id")
+    if as_json:
+        console.emit(found[0] if len(found) == 1 else found)
+    else:
+        for explained in found:
+            console.show(*_screen(explained))
+    if len(ids) > MOST:
+        console.complain(f"dravo: {len(ids) - MOST} more publications match")
+
+
+def _explained(connection: Connection, row: Row[Any], policy: str) -> dict[str, Any]:
+    pauses = [
+        {
+            "platform": pause.platform,
+            "kind": pause.kind,
+            "subject": pause.subject,
+            "paused_until": instant(pause.paused_until),
+            "reason": pause.reason,
+        }
+        for pause in in_force(
+            connection, platform=row.platform, account_id=row.account_id, workspace_id=row.workspace_id
+        )
+    ]
+    return {
+        **_served(row),
+        "publication_id": row.id,
+        "workspace_id": row.workspace_id,
+        "publish_id": row.publish_id,
+        "media_type": row.media_type,
+        "next_run_at": instant(row.next_run_at),
+        "reason": row.reason,
+        "reason_sentence": explain_reason(row),
+        "attempts": row.attempts,
+        "unfinished": row.unfinished,
+        "priority": row.priority,
+        "claimed_at": instant(row.claimed_at),
+        "missing_since": instant(row.missing_since),
+        "last_attempt": {
+            "attempted_at": instant(row.attempted_at),
+            "outcome": row.outcome,
+            "detail": row.outcome_detail,
+        },
+        "account": {
+            "state": row.state,
+            "state_reason": row.state_reason,
+            "token_expires_at": instant(row.token_expires_at),
+            "refresh_token_expires_at": instant(row.refresh_token_expires_at),
+        },
+        "pauses": pauses,
+        "freshness": policy,
+        "advice": advice(row, pauses),
+    }
+
+
+def _served(row: Row[Any]) -> dict[str, Any]:
+    """Return the row's fields under the names and in the form that the API gives them."""
+    return {
+        "post_id": row.post_id,
+        "account_id": row.account_id,
+        "platform": row.platform,
+        "platform_post_id": row.platform_post_id or row.publish_id,
+        "platform_post_url": row.platform_post_url,
+        "text": row.text,
+        "created_at": instant(row.created_at),
+        "published_at": instant(row.published_at),
+        "metrics": row.metrics,
+        "warnings": list(row.warnings),
+        "sync_status": row.sync_status,
+        "error_message": row.error_message,
+        "last_updated_at": instant(row.last_updated_at),
+        "stale_after": instant(row.stale_after),
+    }
+
+
+def _screen(row: dict[str, Any]) -> tuple[Text | console.Table, ...]:
+    attempt, account = row["last_attempt"], row["account"]
+    title = f"{row['post_id']} on {row['platform']} ({row['platform_post_id'] or 'no id there yet'})"
+    lines = [
+        ("status", row["sync_status"] + (f": {row['error_message']}" if row["error_message"] else "")),
+        ("numbers", ", ".join(f"{key} {value}" for key, value in row["metrics"].items()) or "none yet"),
+        ("read at", row["last_updated_at"] or "never"),
+        *(("warning", warning) for warning in row["warnings"]),
+        ("last attempt", _attempt(attempt)),
+        ("attempts", f"{row['attempts']} in a row without a completed sync"),
+        ("next run", f"{row['next_run_at'] or 'none'}: {row['reason_sentence']}"),
+        *(("pause", f"until {pause['paused_until']}: {pause['reason']}") for pause in row["pauses"]),
+        ("account", f"{row['account_id']} of {row['workspace_id']}, {account['state']}"),
+        ("token", f"expires {account['token_expires_at']}" if account["token_expires_at"] else "no known expiry"),
+        ("policy", row["freshness"]),
+        ("to do", row["advice"]),
+    ]
+    return Text(console.plain(title), style="bold"), console.table(("", ""), lines), Text()
+
+
+def _attempt(attempt: dict[str, Any]) -> str:
+    if attempt["attempted_at"] is None:
+        return "none yet"
+    detail = f" ({attempt['detail']})" if attempt["detail"] else ""
+    return f"{attempt['attempted_at']}: {attempt['outcome']}{detail}"

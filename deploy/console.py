@@ -1,0 +1,142 @@
+"""What a command says: results on stdout (tables for people, one JSON document for machines), the rest on stderr."""
+
+import json
+import os
+import sys
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Annotated
+
+import typer
+from rich import box
+from rich.console import Console, RenderableType
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
+from rich.table import Table
+from rich.text import Text
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document, for machines.")]
+
+_UNBOUNDED = 10_000  # columns: what goes to a pipe or a file is never cut to somebody's terminal
+
+
+class CommandError(Exception):
+    """A command cannot go on; the message is one clear sentence for the person who gave it."""
+
+    exit_code = 1
+
+
+class UsageError(CommandError):
+    """The command was given in a way that makes no sense."""
+
+    exit_code = 2
+
+
+def emit(document: object) -> None:
+    """Print one JSON document."""
+    _write(json.dumps(document, indent=2, allow_nan=False) + "\n")
+
+
+def show(*parts: RenderableType) -> None:
+    """Print for people: in colour and as wide as the terminal, or plain and uncut into a pipe."""
+    console = stdout_console()
+    with console.capture() as captured:
+        for part in parts:
+            console.print(part)
+    _write(captured.get())
+
+
+def stdout_console() -> Console:
+    """Return a console on stdout."""
+    width = None if sys.stdout is not None and sys.stdout.isatty() else _UNBOUNDED
+    return Console(width=width, highlight=False, markup=False, soft_wrap=False)
+
+
+def complain(sentence: str) -> None:
+    """Print one line on stderr, without anything that a terminal would obey."""
+    if sys.stderr is not None:
+        sys.stderr.write(f"{plain(sentence)}\n")
+        sys.stderr.flush()
+
+
+def table(headings: Sequence[str], rows: Iterable[Sequence[object]], *, right: Sequence[str] = ()) -> Table:
+    """Return a table; ``right`` names the headings of columns with numbers."""
+    on_terminal = sys.stdout is not None and sys.stdout.isatty()
+    made = Table(box=box.SIMPLE_HEAD if on_terminal else None, pad_edge=False, header_style="bold")
+    for heading in headings:
+        made.add_column(heading, justify="right" if heading in right else "left", overflow="fold")
+    for row in rows:
+        made.add_row(*(Text("-" if cell is None else plain(str(cell))) for cell in row))
+    return made
+
+
+class _Rate(ProgressColumn):
+    """How many a second."""
+
+    def render(self, task: Task) -> Text:
+        """Return the rate, once there is one."""
+        return Text(f"{task.speed:,.0f}/s" if task.speed else "", style="progress.data.speed")
+
+
+def progress(*, of_bytes: bool = False) -> Progress:
+    """Return a progress bar on stderr with rate and time left; silent where stderr is no terminal."""
+    console = Console(stderr=True)
+    amount = (DownloadColumn(), TransferSpeedColumn()) if of_bytes else (MofNCompleteColumn(), _Rate())
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        *amount,
+        TimeRemainingColumn(),
+        console=console,
+        disable=not console.is_terminal,
+        transient=True,
+    )
+
+
+def plain(text: str) -> str:
+    """Return text of others without control characters: a post's text must not steer a terminal."""
+    return "".join(char if char.isprintable() else " " if char.isspace() else "\N{REPLACEMENT CHARACTER}" for char in text)
+
+
+def instant(value: datetime | None) -> str | None:
+    """Return an instant as the contract writes it: UTC, RFC 3339, with ``Z``."""
+    return value.astimezone(UTC).isoformat().replace("+00:00", "Z") if value else None
+
+
+def duration(span: timedelta) -> str:
+    """Return a length of time for people: its two largest units."""
+    seconds = int(abs(span).total_seconds())
+    for size, name, smaller, smaller_name in _UNITS:
+        if seconds >= size:
+            rest = seconds % size // smaller
+            return f"{seconds // size} {name}" + (f" {rest} {smaller_name}" if rest else "")
+    return f"{seconds} s"
+
+
+_UNITS = ((86_400, "d", 3_600, "h"), (3_600, "h", 60, "min"), (60, "min", 1, "s"))
+
+
+def flush() -> None:
+    """Push out what stdout still holds; a reader who left is no error."""
+    _write("")
+
+
+def _write(output: str) -> None:
+    if sys.stdout is None:  # started with stdout closed
+        return
+    try:
+        sys.stdout.write(output)
+        sys.stdout.flush()
+    except BrokenPipeError:  # `dravo … | head`: the work is done, its reader has seen enough
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)

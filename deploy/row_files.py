@@ -1,0 +1,137 @@
+"""Rows of an import file, one by one: JSON Lines or CSV, read as a stream, every bad line named."""
+
+import csv
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from io import BufferedReader
+from pathlib import PurePath
+from typing import Literal
+
+LINE_BYTES = 1_048_576
+Format = Literal["jsonl", "csv"]
+
+_EXTENSIONS: dict[str, Format] = {
+    ".csv": "csv",
+    ".tsv": "csv",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".json": "jsonl",
+}
+_BOM = b"\xef\xbb\xbf"
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One row of a file, or what is wrong with it."""
+
+    number: int
+    """Where it starts, from 1."""
+    row: object
+    """The decoded JSON object, or for CSV one made of its cells; meaningless when ``mistake`` is set."""
+    mistake: str | None = None
+
+
+class FileError(Exception):
+    """The file as a whole cannot be read; the message is one sentence."""
+
+
+def read(source: BufferedReader, name: str) -> Iterator[Line]:
+    """Yield the rows of an open file. Its name's extension tells the format, else its first character.
+
+    A byte order mark and blank lines are skipped. Raises `FileError`.
+    """
+    start = source.peek(64)[:64]
+    if start.startswith(_BOM):
+        source.read(len(_BOM))
+    kind = _EXTENSIONS.get(PurePath(name).suffix.lower()) or _sniffed(start)
+    return _json_lines(source) if kind == "jsonl" else _csv_rows(source)
+
+
+def _sniffed(start: bytes) -> Format:
+    return "jsonl" if start.removeprefix(_BOM).lstrip().startswith((b"{", b"[")) else "csv"
+
+
+def _raw_lines(source: BufferedReader) -> Iterator[tuple[int, bytes | None]]:
+    """Yield each line with its number; ``None`` for one that is too long to be held."""
+    number = 0
+    while line := source.readline(LINE_BYTES + 1):
+        number += 1
+        if len(line) <= LINE_BYTES or line.endswith(b"\n"):
+            yield number, line
+            continue
+        while line and not line.endswith(b"\n"):
+            line = source.readline(LINE_BYTES)
+        yield number, None
+
+
+def _json_lines(source: BufferedReader) -> Iterator[Line]:
+    for number, line in _raw_lines(source):
+        if line is None:
+            yield Line(number, None, f"the line is longer than {LINE_BYTES} bytes")
+        elif line.strip():
+            yield _json_line(number, line)
+
+
+def _json_line(number: int, line: bytes) -> Line:
+    try:
+        row = json.loads(line.decode(), parse_constant=_no_constant)
+    except UnicodeDecodeError:
+        return Line(number, None, "the line is not valid UTF-8")
+    except (ValueError, RecursionError):
+        return Line(number, None, "the line is not one JSON object")
+    return Line(number, row)
+
+
+def _no_constant(name: str) -> object:
+    raise ValueError(f"{name} is no JSON")
+
+
+def _csv_rows(source: BufferedReader) -> Iterator[Line]:
+    """Yield CSV rows as objects by the names in the first line; an empty cell is a field that is not told."""
+    lines = _TextLines(source)
+    header_line = next((line for line in lines if line.strip()), None)
+    if header_line is None:
+        return
+    delimiter = max(",;\t", key=header_line.count)
+    header = [name.strip() for name in next(csv.reader([header_line], delimiter=delimiter))]
+    if len(set(header)) != len(header) or not all(header):
+        raise FileError("the first line of a CSV file names its columns, each one once")
+    csv.field_size_limit(LINE_BYTES)
+    rows = csv.reader(lines, delimiter=delimiter, strict=True)
+    while True:
+        started = lines.number + 1
+        try:
+            cells = next(rows, None)
+        except csv.Error as error:
+            yield Line(started, None, f"the line is not valid CSV ({error})")
+            continue
+        if cells is None:
+            return
+        yield from _csv_row(started, header, cells)
+
+
+def _csv_row(number: int, header: list[str], cells: list[str]) -> Iterator[Line]:
+    if not any(cells):
+        return
+    if len(cells) != len(header):
+        yield Line(number, None, f"the line has {len(cells)} cells, the first line names {len(header)} columns")
+        return
+    yield Line(number, {name: cell for name, cell in zip(header, cells, strict=True) if cell})
+
+
+class _TextLines:
+    """A file's lines as text, counted. Bytes that are no UTF-8 become surrogates, which no field accepts."""
+
+    def __init__(self, source: BufferedReader) -> None:
+        self._lines = _raw_lines(source)
+        self.number = 0
+
+    def __iter__(self) -> "_TextLines":
+        return self
+
+    def __next__(self) -> str:
+        self.number, line = next(self._lines)
+        if line is None:
+            raise csv.Error(f"longer than {LINE_BYTES} bytes")
+        return line.decode("utf-8", "surrogateescape")

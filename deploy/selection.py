@@ -1,0 +1,93 @@
+"""Which publications an operator means: by any of their names, or by filters that all hold."""
+
+import re
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import Connection, text
+
+from deploy.console import UsageError
+from shared.vocabulary import Platform, SyncStatus
+
+# Ids of platforms are indexed within an account, so each account is asked once: a probe is microseconds.
+_FIND = """
+SELECT id FROM publications WHERE post_id = :name
+UNION
+SELECT p.id FROM accounts a CROSS JOIN LATERAL (
+    SELECT id FROM publications WHERE account_id = a.account_id AND platform_post_id = :name
+    UNION ALL
+    SELECT id FROM publications WHERE account_id = a.account_id AND publish_id = :name) AS p
+UNION
+SELECT id FROM publications WHERE id = CAST(:number AS bigint)
+ORDER BY id
+"""
+_BARE_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
+_LARGEST = 2**63 - 1
+
+
+def find(connection: Connection, name: str) -> list[int]:
+    """Return the publications that a post id, platform post id, publish id or publication id names."""
+    number = int(name) if name.isascii() and name.isdigit() and len(name) < 20 else None
+    number = number if number is None or number <= _LARGEST else None
+    return list(connection.execute(text(_FIND), {"name": name, "number": number}).scalars())
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Filters on publications: those of one kind are alternatives, and all kinds must hold."""
+
+    ids: tuple[int, ...] | None = None
+    """Publications named one by one; ``None``: not narrowed so."""
+    accounts: tuple[str, ...] = ()
+    platforms: tuple[Platform, ...] = ()
+    workspaces: tuple[str, ...] = ()
+    statuses: tuple[SyncStatus, ...] = ()
+    created_from: datetime | None = None
+    created_before: datetime | None = None
+    """Exclusive."""
+    after: int = 0
+    """Only publications with a higher id: where a stopped run goes on."""
+    parameters: dict[str, object] = field(init=False)
+    where: str = field(init=False)
+    """A condition on ``p`` (publications) and ``pa`` (post_analytics), with ``parameters`` bound."""
+
+    def __post_init__(self) -> None:
+        told: list[tuple[str, str, object]] = [
+            ("p.id = ANY(:ids)", "ids", None if self.ids is None else list(self.ids)),
+            ("p.account_id = ANY(:accounts)", "accounts", list(self.accounts) or None),
+            ("p.platform = ANY(:platforms)", "platforms", [one.value for one in self.platforms] or None),
+            ("p.workspace_id = ANY(:workspaces)", "workspaces", list(self.workspaces) or None),
+            ("pa.sync_status = ANY(:statuses)", "statuses", [one.value for one in self.statuses] or None),
+            ("p.created_at >= :created_from", "created_from", self.created_from),
+            ("p.created_at < :created_before", "created_before", self.created_before),
+            ("p.id > :after", "after", self.after or None),
+        ]
+        held = [(condition, name, value) for condition, name, value in told if value is not None]
+        object.__setattr__(self, "where", " AND ".join(condition for condition, _, _ in held) or "TRUE")
+        object.__setattr__(self, "parameters", {name: value for _, name, value in held})
+
+
+def first_instant(value: str, option: str) -> datetime:
+    """Return the instant that a value of ``--from`` begins with; a bare date is its UTC midnight."""
+    return _parse(value, option)
+
+
+def end_instant(value: str, option: str) -> datetime:
+    """Return the instant before which a value of ``--to`` ends: a bare date means the whole UTC day."""
+    step = timedelta(days=1) if _BARE_DATE.fullmatch(value) else timedelta(microseconds=1)
+    try:
+        return _parse(value, option) + step
+    except OverflowError:
+        raise _not_an_instant(option) from None
+
+
+def _parse(value: str, option: str) -> datetime:
+    try:
+        instant = datetime.fromisoformat(value)
+        return (instant if instant.tzinfo else instant.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise _not_an_instant(option) from None
+
+
+def _not_an_instant(option: str) -> UsageError:
+    return UsageError(f"{option} must be a date or an instant, like 2026-06-23 or 2026-06-23T10:15:30Z")

@@ -1,0 +1,1 @@
+"""Simulated platforms over loopback HTTP, written from the vendors' pages alone."""

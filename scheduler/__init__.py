@@ -1,0 +1,1 @@
+"""Finds the publications that are due and asks for their refresh, once."""

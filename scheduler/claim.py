@@ -1,0 +1,127 @@
+"""The claim: one statement that finds what is due, shares it out and takes it.
+
+Leaderless: any number of schedulers may run it at once, ``FOR UPDATE SKIP LOCKED`` keeps them apart. The caps
+are inside the query, before any limit: an account with a hundred thousand due rows takes one turn like every
+other, and cannot hide the others behind its rows.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+
+from sqlalchemy import Connection, text
+
+from shared.batches import BATCH_SIZE, TOPPED_UP
+from shared.pauses import NOT_PAUSED
+from shared.refresh_queue import RefreshJob
+from shared.vocabulary import Lane, Platform
+
+JOBS_PER_ACCOUNT = 4
+"""Jobs of one account in flight at most: enough to use its limits, few enough to meet a dead token early."""
+
+_CLAIM = """
+WITH limits AS (
+    SELECT * FROM unnest(CAST(:platforms AS text[]), CAST(:batches AS int[]), CAST(:top_ups AS float8[]))
+        AS l (platform, batch, top_up)
+), in_flight AS MATERIALIZED (
+    SELECT account_id, count(DISTINCT claimed_at) AS jobs
+      FROM refresh_state WHERE claimed_at IS NOT NULL AND next_run_at > now() GROUP BY account_id
+), platform_jobs AS MATERIALIZED (
+    SELECT a.platform, sum(f.jobs) AS jobs FROM in_flight f JOIN accounts a USING (account_id)
+     GROUP BY a.platform
+), waiting AS (
+    SELECT a.account_id, a.workspace_id, a.platform, l.batch, l.top_up, first.next_run_at AS due_at,
+           :platform_jobs - COALESCE(p.jobs, 0) AS room
+      FROM accounts a
+      JOIN limits l USING (platform)
+      LEFT JOIN in_flight f USING (account_id)
+      LEFT JOIN platform_jobs p USING (platform)
+     CROSS JOIN LATERAL (
+           SELECT r.next_run_at FROM refresh_state r
+            WHERE r.account_id = a.account_id AND r.next_run_at <= now() {lane}
+            ORDER BY r.next_run_at LIMIT 1) first
+     WHERE a.state = 'active' AND COALESCE(f.jobs, 0) < :account_jobs AND {not_paused}
+), turns AS (
+    SELECT *, row_number() OVER (PARTITION BY platform ORDER BY due_at) AS turn_of_platform,
+              row_number() OVER (PARTITION BY workspace_id ORDER BY due_at) AS turn_of_workspace
+      FROM waiting
+), chosen AS (
+    SELECT * FROM turns WHERE turn_of_platform <= room ORDER BY turn_of_workspace, due_at LIMIT :jobs
+), picked AS (
+    SELECT r.publication_id, r.expired, r.unfinished
+      FROM chosen c
+     CROSS JOIN LATERAL (
+           SELECT s.publication_id, s.unfinished, s.claimed_at IS NOT NULL AS expired FROM refresh_state s
+            WHERE s.account_id = c.account_id {same_lane}
+              AND (s.next_run_at <= now()
+                   OR (s.next_run_at <= now() + make_interval(secs => c.top_up)
+                       AND s.claimed_at IS NULL AND s.reason = 'stale'))
+            ORDER BY s.next_run_at LIMIT c.batch
+              FOR UPDATE OF s SKIP LOCKED) r
+)
+UPDATE refresh_state AS r
+   SET next_run_at = now() + make_interval(secs => :lease), claim_seq = r.claim_seq + 1,
+       claimed_at = now(), reason = 'claimed'
+  FROM picked
+ WHERE r.publication_id = picked.publication_id
+RETURNING r.publication_id, r.account_id, r.claim_seq, picked.expired, picked.unfinished
+"""
+
+_STATEMENTS = {
+    Lane.INTERACTIVE: text(
+        _CLAIM.format(lane="AND r.priority > 0", same_lane="AND s.priority > 0", not_paused=NOT_PAUSED)
+    ),
+    Lane.BACKGROUND: text(_CLAIM.format(lane="", same_lane="", not_paused=NOT_PAUSED)),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Claims:
+    """What one claim took, as jobs, and how many of its rows had lost their former worker."""
+
+    jobs: tuple[RefreshJob, ...]
+    rows: int
+    expired_leases: int
+
+
+def claim(
+    connection: Connection,
+    lane: Lane,
+    *,
+    jobs: int,
+    platform_jobs: int,
+    lease: timedelta,
+    top_up: Mapping[Platform, timedelta],
+) -> Claims:
+    """Take up to ``jobs`` jobs, one an account, and return them; nothing is enqueued here.
+
+    ``platform_jobs``: how many jobs of one platform may be in flight in the whole fleet. ``top_up``: how far
+    ahead of its time a sibling may travel along, by platform.
+    """
+    platforms = list(Platform)
+    rows = connection.execute(
+        _STATEMENTS[lane],
+        {
+            "platforms": [platform.value for platform in platforms],
+            "batches": [BATCH_SIZE[platform] for platform in platforms],
+            "top_ups": [
+                top_up[platform].total_seconds() if platform in TOPPED_UP and lane is Lane.BACKGROUND else 0.0
+                for platform in platforms
+            ],
+            "account_jobs": JOBS_PER_ACCOUNT,
+            "platform_jobs": platform_jobs,
+            "jobs": jobs,
+            "lease": lease.total_seconds(),
+        },
+    ).all()
+    together: dict[str, list[tuple[int, int]]] = {}
+    alone: list[RefreshJob] = []
+    for row in rows:
+        claimed = (row.publication_id, row.claim_seq)
+        if row.unfinished:
+            # Something that was with this row killed its worker: nobody travels with a suspect.
+            alone.append(RefreshJob(row.account_id, (claimed,)))
+        else:
+            together.setdefault(row.account_id, []).append(claimed)
+    joint = [RefreshJob(account_id, tuple(sorted(claims))) for account_id, claims in together.items()]
+    return Claims((*joint, *alone), len(rows), sum(row.expired for row in rows))

@@ -1,0 +1,109 @@
+"""What the scheduler does at each tick: claim → commit → enqueue; make partitions ahead."""
+
+from datetime import timedelta
+
+import dramatiq
+import redis
+import structlog
+from sqlalchemy import Engine
+from sqlalchemy.exc import OperationalError
+
+from scheduler.claim import Claims, claim
+from shared import refresh_queue
+from shared.claims import release
+from shared.freshness import Freshness
+from shared.partitions import ensure_partitions
+from shared.redis_client import RedisClient
+from shared.settings import Settings
+from shared.vocabulary import Lane, Platform
+
+QUEUED_PER_THREAD = 2
+"""Jobs that may wait in Redis for each worker thread: what the fleet can take soon, and no more."""
+
+PLATFORM_SHARE = 0.6
+"""Part of the fleet's threads, waiting jobs included, for one platform: one that hangs stops no other."""
+
+_ROUNDS_PER_TICK = 20
+_TOP_UP_SHARE = 10  # a sibling travels along in the last tenth of its interval
+_log = structlog.get_logger(__name__)
+
+
+class Ticks:
+    """The ticks of one scheduler process; each may be called at any time and by any number of schedulers."""
+
+    def __init__(
+        self, settings: Settings, engine: Engine, client: RedisClient, broker: dramatiq.Broker
+    ) -> None:
+        self._settings = settings
+        self._engine = engine
+        self._client = client
+        self._broker = broker
+        interval = Freshness.parse(settings.freshness).interval
+        self._top_up = dict.fromkeys(Platform, interval / _TOP_UP_SHARE)
+
+    def hand_out(self) -> int:
+        """Claim what is due, as far as the fleet can take it soon; return how many rows were handed out.
+
+        Interactive work first. Trouble with Redis or PostgreSQL ends the tick with a log line: nothing is
+        lost, the next tick sees the same rows.
+        """
+        handed_out = 0
+        try:
+            threads = sum(refresh_queue.workers_alive(self._client).values())
+            for lane in (Lane.INTERACTIVE, Lane.BACKGROUND):
+                handed_out += self._fill(lane, threads)
+        except redis.RedisError as error:
+            _log.warning("redis_unreachable", detail=type(error).__name__)
+        except OperationalError as error:
+            _log.warning("database_unreachable", detail=type(error.orig).__name__)
+        return handed_out
+
+    def _fill(self, lane: Lane, threads: int) -> int:
+        handed_out = 0
+        for _ in range(_ROUNDS_PER_TICK):
+            room = threads * QUEUED_PER_THREAD - refresh_queue.depth(self._client, lane)
+            if room <= 0:
+                break
+            claims = self._claim(lane, room, threads)
+            if not claims.jobs:
+                break
+            self._ring(lane, claims)
+            handed_out += claims.rows
+        return handed_out
+
+    def _claim(self, lane: Lane, room: int, threads: int) -> Claims:
+        capacity = threads * (1 + QUEUED_PER_THREAD)
+        with self._engine.begin() as connection:
+            claims = claim(
+                connection,
+                lane,
+                jobs=room,
+                platform_jobs=max(1, int(capacity * PLATFORM_SHARE)),
+                lease=self._settings.lease,
+                top_up=self._top_up,
+            )
+        if claims.jobs:
+            _log.debug("claimed", lane=lane.value, jobs=len(claims.jobs), rows=claims.rows)
+        if claims.expired_leases:
+            _log.warning("leases_expired", lane=lane.value, rows=claims.expired_leases)
+        return claims
+
+    def _ring(self, lane: Lane, claims: Claims) -> None:
+        """Enqueue after the commit; what cannot be enqueued is given back, due again in a moment."""
+        try:
+            refresh_queue.enqueue(self._broker, lane, claims.jobs, self._settings.lease)
+        except redis.RedisError:
+            with self._engine.begin() as connection:
+                release(connection, claims.jobs, after=timedelta(seconds=self._settings.tick_seconds))
+            raise
+
+    def make_partitions(self) -> None:
+        """Make the partitions that the next months need."""
+        try:
+            with self._engine.begin() as connection:
+                made = ensure_partitions(connection)
+        except OperationalError as error:
+            _log.warning("database_unreachable", detail=type(error.orig).__name__)
+            return
+        if made:
+            _log.info("partitions_made", names=made)

@@ -1,0 +1,1 @@
+"""The ground floor: what two or more services need, and nothing else."""

@@ -1,0 +1,120 @@
+"""Whether an account may be read: the three changes, each one transaction's worth of statements.
+
+Every change raises ``claim_seq`` of the rows it takes out of work, so that a worker which has them right now
+is fenced off and cannot overwrite the verdict.
+"""
+
+from sqlalchemy import Connection, text
+
+from shared.due import ring
+
+_BLOCK = """
+WITH blocked AS (
+    UPDATE refresh_state AS r
+       SET next_run_at = NULL, claimed_at = NULL, claim_seq = r.claim_seq + 1, priority = 0,
+           attempts = 0, unfinished = 0, reason = 'blocked'
+      FROM publications p
+     WHERE p.id = r.publication_id AND p.account_id = :account_id AND p.workspace_id = :workspace_id
+       AND r.reason <> 'quarantined'
+    RETURNING r.publication_id
+)
+UPDATE post_analytics AS a
+   SET sync_status = 'requires_reconnect', error_message = :sentence, attempted_at = now(),
+       outcome = 'requires_reconnect', outcome_detail = :sentence
+  FROM blocked WHERE a.publication_id = blocked.publication_id
+RETURNING a.publication_id
+"""
+
+_SET_STATE = """
+UPDATE accounts SET state = :state, state_reason = :sentence, state_changed_at = now()
+ WHERE account_id = :account_id AND workspace_id = :workspace_id AND state = ANY(:from_states)
+   AND (CAST(:token_version AS bigint) IS NULL OR token_version = :token_version)
+"""
+
+
+def require_reconnect(
+    connection: Connection,
+    workspace_id: str,
+    account_id: str,
+    sentence: str,
+    *,
+    token_version: int | None = None,
+) -> int | None:
+    """Mark an active account and all its rows ``requires_reconnect``; return how many rows.
+
+    ``token_version``: the pair that was refused. ``None`` comes back, and nothing changes, when the account
+    has a newer pair by now or is not active any more.
+    """
+    return _leave_active(connection, workspace_id, account_id, sentence, "requires_reconnect", token_version)
+
+
+def disconnect(connection: Connection, workspace_id: str, account_id: str) -> int | None:
+    """Mark an account that its owner removed; its rows stay with their last values and are not polled."""
+    sentence = "The account was disconnected: connect it again to refresh its posts."
+    return _leave_active(connection, workspace_id, account_id, sentence, "disconnected", None)
+
+
+def _leave_active(
+    connection: Connection,
+    workspace_id: str,
+    account_id: str,
+    sentence: str,
+    state: str,
+    token_version: int | None,
+) -> int | None:
+    changed = connection.execute(
+        text(_SET_STATE),
+        {
+            "account_id": account_id,
+            "workspace_id": workspace_id,
+            "state": state,
+            "sentence": sentence,
+            "token_version": token_version,
+            "from_states": ["active"] if state == "requires_reconnect" else ["active", "requires_reconnect"],
+        },
+    )
+    if not changed.rowcount:
+        return None
+    blocked = connection.execute(
+        text(_BLOCK), {"account_id": account_id, "workspace_id": workspace_id, "sentence": sentence}
+    )
+    return len(blocked.all())
+
+
+_REQUEUE = """
+UPDATE refresh_state AS r
+   SET next_run_at = now() - make_interval(secs => LEAST(31536000, COALESCE(
+           EXTRACT(epoch FROM now() - a.last_updated_at), 31536000)) / 1e6),
+       claimed_at = NULL, claim_seq = r.claim_seq + 1, attempts = 0, unfinished = 0, reason = 'reconnected'
+  FROM publications p JOIN post_analytics a ON a.publication_id = p.id
+ WHERE p.id = r.publication_id AND p.account_id = :account_id AND p.workspace_id = :workspace_id
+   AND r.reason = 'blocked' AND (p.platform_post_id IS NOT NULL OR p.publish_id IS NOT NULL)
+RETURNING r.publication_id
+"""
+
+
+def reconnect(connection: Connection, workspace_id: str, account_id: str) -> int:
+    """Make an account active again and its blocked rows due, the stalest first; return how many rows.
+
+    Order is kept by due instants that lie in the past by a millionth of each row's staleness.
+    """
+    connection.execute(
+        text(_SET_STATE),
+        {
+            "account_id": account_id,
+            "workspace_id": workspace_id,
+            "state": "active",
+            "sentence": None,
+            "token_version": None,
+            "from_states": ["requires_reconnect", "disconnected"],
+        },
+    )
+    parameters = {"account_id": account_id, "workspace_id": workspace_id}
+    connection.execute(
+        text("DELETE FROM pauses WHERE kind = 'account' AND subject = :account_id"),
+        {"account_id": account_id},
+    )
+    requeued = len(connection.execute(text(_REQUEUE), parameters).all())
+    if requeued:
+        ring(connection)
+    return requeued

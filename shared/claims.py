@@ -1,0 +1,30 @@
+"""Giving claims back unused: the row is due again at once instead of at the end of its lease."""
+
+from collections.abc import Iterable
+from datetime import timedelta
+
+from sqlalchemy import Connection, text
+
+from shared.refresh_queue import RefreshJob
+
+_RELEASE = text("""
+WITH mine AS (
+    SELECT s.publication_id
+      FROM unnest(CAST(:ids AS bigint[]), CAST(:seqs AS bigint[])) AS c (id, seq)
+      JOIN refresh_state s ON s.publication_id = c.id AND s.claim_seq = c.seq AND s.claimed_at IS NOT NULL
+     ORDER BY s.publication_id FOR UPDATE OF s
+)
+UPDATE refresh_state AS r
+   SET next_run_at = now() + :after, claimed_at = NULL, claim_seq = r.claim_seq + 1, reason = 'stale'
+  FROM mine WHERE r.publication_id = mine.publication_id
+""")
+
+
+def release(connection: Connection, jobs: Iterable[RefreshJob], *, after: timedelta = timedelta()) -> int:
+    """Give back claims that nobody started, due again ``after`` a moment; return how many still stood.
+
+    The claims are void from then on: a message that carries one finds nothing to start.
+    """
+    claims = sorted(claim for job in jobs for claim in job.claims)
+    parameters = {"ids": [c[0] for c in claims], "seqs": [c[1] for c in claims], "after": after}
+    return connection.execute(_RELEASE, parameters).rowcount

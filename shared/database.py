@@ -1,0 +1,60 @@
+"""The database: engine, time limits, migrations."""
+
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import Engine, create_engine
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import OperationalError
+
+from shared.settings import SettingsError
+
+CONNECT_TIMEOUT_SECONDS = 5
+
+
+def connect(url: str, *, application: str, pool_size: int = 5, statement_seconds: float = 30) -> Engine:
+    """Return an engine whose sessions are in UTC and bounded in time.
+
+    A long transaction ruins a queue table faster than volume does, so an idle one is ended after a minute.
+    """
+    options = (
+        f"-c timezone=UTC -c statement_timeout={int(statement_seconds * 1000)}"
+        " -c idle_in_transaction_session_timeout=60000 -c lock_timeout=20000"
+    )
+    return create_engine(
+        url,
+        pool_size=pool_size,
+        max_overflow=0,
+        pool_pre_ping=True,
+        pool_timeout=10,
+        hide_parameters=True,
+        connect_args={
+            "options": options,
+            "application_name": application,
+            "connect_timeout": CONNECT_TIMEOUT_SECONDS,
+        },
+    )
+
+
+def check_reachable(engine: Engine) -> None:
+    """Raise `SettingsError` with one sentence when the database does not answer."""
+    try:
+        with engine.connect() as connection:
+            connection.exec_driver_sql("SELECT 1")
+    except OperationalError:
+        where = make_url(str(engine.url)).host
+        raise SettingsError(f"PostgreSQL at {where} does not answer: check DRAVO_DATABASE_URL") from None
+
+
+def alembic_config(url: str) -> Config:
+    """Return Alembic's configuration for this project's migrations."""
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.attributes["url"] = url
+    return config
+
+
+def migrate(url: str) -> None:
+    """Bring the schema to head. Safe to run twice, and by two at once (an advisory lock)."""
+    command.upgrade(alembic_config(url), "head")

@@ -1,0 +1,30 @@
+"""When a row is due again: one pure function, and the sentence that explains it."""
+
+import re
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+
+
+@dataclass(frozen=True, slots=True)
+class Freshness:
+    """The policy in force: a fixed interval after each successful read."""
+
+    interval: timedelta
+
+    @classmethod
+    def parse(cls, text: str) -> "Freshness":
+        """Read ``fixed:6h`` (units s, m, h, d). Raises `ValueError` naming what is allowed."""
+        found = re.fullmatch(r"fixed:(\d{1,6})([smhd])", text)
+        if not found or int(found[1]) == 0:
+            raise ValueError("must look like fixed:6h (units s, m, h, d)")
+        return cls(timedelta(**{_UNITS[found[2]]: int(found[1])}))
+
+    def stale_after(self, last_updated_at: datetime) -> datetime:
+        """Return the instant after which a row read at ``last_updated_at`` is refreshed."""
+        return last_updated_at + self.interval
+
+    def explain(self) -> str:
+        """Return the rule as one sentence."""
+        return f"every row is refreshed {self.interval} after its last successful read"

@@ -1,0 +1,87 @@
+"""Pauses: what is not asked until an instant. PostgreSQL holds them, so that losing Redis lifts none."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, text
+
+EVERY_PLATFORM = "*"
+
+NOT_PAUSED = """
+NOT EXISTS (
+    SELECT 1 FROM pauses w
+     WHERE w.platform IN (a.platform, '*') AND w.paused_until > now()
+       AND (w.kind IN ('app', 'breaker') OR (w.kind = 'account' AND w.subject = a.account_id)
+            OR (w.kind = 'workspace' AND w.subject = a.workspace_id)))
+"""
+"""Condition on an ``accounts a``: a claim skips what is paused. Endpoints are judged by the worker."""
+
+
+@dataclass(frozen=True, slots=True)
+class PauseInForce:
+    """One pause that has not ended yet."""
+
+    platform: str
+    kind: str
+    subject: str
+    paused_until: datetime
+    reason: str
+
+
+def pause(
+    connection: Connection,
+    *,
+    platform: str,
+    kind: str,
+    subject: str,
+    until: datetime,
+    reason: str,
+    escalates_until: datetime | None = None,
+) -> datetime:
+    """Place or prolong a pause and return the instant at which it ends.
+
+    ``escalates_until`` holds instead of ``until`` when the same bucket was refused before and that pause
+    ended less than ten minutes ago: the limit is then a longer one than it seemed.
+    """
+    ends: datetime = connection.execute(
+        text(_PAUSE),
+        {
+            "platform": platform,
+            "kind": kind,
+            "subject": subject,
+            "until": until,
+            "escalated": escalates_until or until,
+            "reason": reason,
+        },
+    ).scalar_one()
+    return ends
+
+
+_PAUSE = """
+INSERT INTO pauses AS w (platform, kind, subject, paused_until, reason)
+VALUES (:platform, :kind, :subject, :until, :reason)
+ON CONFLICT (platform, kind, subject) DO UPDATE
+   SET paused_until = GREATEST(w.paused_until,
+           CASE WHEN w.paused_until BETWEEN now() - interval '10 minutes' AND now()
+                THEN CAST(:escalated AS timestamptz) ELSE excluded.paused_until END),
+       reason = excluded.reason,
+       paused_at = CASE WHEN w.paused_until > now() THEN w.paused_at ELSE now() END,
+       refusals = CASE WHEN w.paused_until > now() - interval '10 minutes' THEN w.refusals + 1 ELSE 1 END
+RETURNING paused_until
+"""
+
+
+def in_force(
+    connection: Connection, *, platform: str, account_id: str, workspace_id: str
+) -> list[PauseInForce]:
+    """Return the pauses that concern an account now, the longest first."""
+    rows = connection.execute(
+        text(
+            "SELECT platform, kind, subject, paused_until, reason FROM pauses"
+            " WHERE platform IN (:platform, '*') AND paused_until > now()"
+            " AND (kind NOT IN ('account', 'workspace') OR subject IN (:account_id, :workspace_id))"
+            " ORDER BY paused_until DESC"
+        ),
+        {"platform": platform, "account_id": account_id, "workspace_id": workspace_id},
+    )
+    return [PauseInForce(*row) for row in rows]

@@ -1,0 +1,47 @@
+"""Connections to Redis or Valkey, direct or through Sentinel, bounded in time."""
+
+from typing import Any, TypeAlias
+from urllib.parse import parse_qs, unquote, urlsplit
+
+import redis
+from redis.sentinel import Sentinel
+
+from shared.settings import SettingsError
+
+RedisClient: TypeAlias = Any
+"""A `redis.Redis`. Its own types call every answer maybe awaitable, which helps nobody."""
+
+TIMEOUT_SECONDS = 5.0
+_OPTIONS: dict[str, Any] = {
+    "socket_timeout": TIMEOUT_SECONDS,
+    "socket_connect_timeout": TIMEOUT_SECONDS,
+    "health_check_interval": 30,
+}
+
+
+def connect(url: str) -> RedisClient:
+    """Return a client for ``redis://``, ``rediss://``, ``unix://`` or ``redis+sentinel://`` URLs.
+
+    The last has the form ``redis+sentinel://:password@host1:26379,host2:26379/0?service=mymaster`` and always
+    talks to the current primary.
+    """
+    if not url.startswith("redis+sentinel://"):
+        return redis.Redis.from_url(url, **_OPTIONS)
+    parts = urlsplit(url)
+    password = unquote(parts.password) if parts.password else None
+    nodes = []
+    for node in parts.netloc.rpartition("@")[2].split(","):
+        host, _, port = node.rpartition(":")
+        nodes.append((host or port, int(port) if host else 26379))
+    service = parse_qs(parts.query).get("service", ["mymaster"])[0]
+    database = int(parts.path.strip("/") or 0)
+    sentinel = Sentinel(nodes, sentinel_kwargs={"password": password, **_OPTIONS}, **_OPTIONS)
+    return sentinel.master_for(service, db=database, password=password)
+
+
+def check_reachable(client: RedisClient) -> None:
+    """Raise `SettingsError` with one sentence when Redis does not answer."""
+    try:
+        client.ping()
+    except redis.RedisError:
+        raise SettingsError("Redis does not answer: check DRAVO_REDIS_URL") from None

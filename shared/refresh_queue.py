@@ -1,0 +1,108 @@
+"""The queue's front door: names, message shape, enqueueing by name, depth, and who is alive to take it.
+
+Redis is a doorbell: whatever is lost here, the lease in PostgreSQL ends and the row is due again.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import dramatiq
+from dramatiq.brokers.redis import RedisBroker
+
+from shared.redis_client import RedisClient
+from shared.vocabulary import Lane
+
+ACTORS = {Lane.INTERACTIVE: "refresh_now", Lane.BACKGROUND: "refresh"}
+"""Actor of each lane; its queue has the lane's name. Own queues, because priority holds only between them."""
+
+NAMESPACE = "dramatiq"
+DEAD_FOR = timedelta(hours=1)
+"""How long Redis keeps a message that no actor took."""
+
+ALIVE_KEY = "dravo:alive"
+ALIVE_FOR = timedelta(seconds=15)
+"""A worker that has not said so for that long is not counted as alive."""
+
+
+@dataclass(frozen=True, slots=True)
+class RefreshJob:
+    """Claims of one account that travel together: ids and fences, never objects."""
+
+    account_id: str
+    claims: tuple[tuple[int, int], ...]
+    """``(publication id, claim_seq)``, in ascending order of id."""
+
+    @classmethod
+    def parse(cls, account_id: Any, claims: Any) -> "RefreshJob":
+        """Return the job of a message. Raises `ValueError` when the message is not of this shape."""
+        if not isinstance(account_id, str) or not isinstance(claims, list) or not claims:
+            raise ValueError("a refresh message holds an account id and a list of claims")
+        pairs = []
+        for claim in claims:
+            if not (isinstance(claim, list) and len(claim) == 2 and all(type(part) is int for part in claim)):
+                raise ValueError("a claim is a pair of integers")
+            pairs.append((claim[0], claim[1]))
+        return cls(account_id, tuple(pairs))
+
+
+def broker_options() -> dict[str, Any]:
+    """Return what every broker of this system is made with."""
+    return {
+        "middleware": [dramatiq.middleware.AgeLimit()],
+        "namespace": NAMESPACE,
+        "dead_message_ttl": int(DEAD_FOR.total_seconds() * 1000),
+    }
+
+
+def broker(client: RedisClient) -> RedisBroker:
+    """Return a broker without dramatiq's retries, results or time limits: PostgreSQL does all that."""
+    made = RedisBroker(client=client, **broker_options())
+    for lane in Lane:
+        made.declare_queue(lane.value)
+    return made
+
+
+def enqueue(target: dramatiq.Broker, lane: Lane, jobs: Iterable[RefreshJob], max_age: timedelta) -> None:
+    """Ring for these jobs. A message older than ``max_age`` (its lease) is dropped unread."""
+    for job in jobs:
+        message: dramatiq.Message[None] = dramatiq.Message(
+            queue_name=lane.value,
+            actor_name=ACTORS[lane],
+            args=(),
+            kwargs={"account_id": job.account_id, "claims": [list(claim) for claim in job.claims]},
+            options={"max_age": int(max_age.total_seconds() * 1000)},
+        )
+        target.enqueue(message)
+
+
+def depth(client: RedisClient, lane: Lane) -> int:
+    """Return how many messages wait in a lane's queue."""
+    return int(client.llen(f"{NAMESPACE}:{lane.value}"))
+
+
+def report_alive(client: RedisClient, worker_id: str, threads: int) -> None:
+    """Say that a worker with so many threads takes jobs."""
+    seconds, microseconds = client.time()
+    until = seconds + microseconds / 1e6 + ALIVE_FOR.total_seconds()
+    with client.pipeline() as pipeline:
+        pipeline.zadd(ALIVE_KEY, {f"{worker_id}/{threads}": until})
+        pipeline.zremrangebyscore(ALIVE_KEY, 0, seconds)
+        pipeline.expire(ALIVE_KEY, int(ALIVE_FOR.total_seconds()) * 4)
+        pipeline.execute()
+
+
+def report_gone(client: RedisClient, worker_id: str, threads: int) -> None:
+    """Say that a worker takes no more jobs."""
+    client.zrem(ALIVE_KEY, f"{worker_id}/{threads}")
+
+
+def workers_alive(client: RedisClient) -> dict[str, int]:
+    """Return the threads of each worker that is alive."""
+    seconds, _ = client.time()
+    alive: dict[str, int] = {}
+    for member in client.zrangebyscore(ALIVE_KEY, seconds, "+inf"):
+        worker_id, _, threads = member.decode().rpartition("/")
+        alive[worker_id] = int(threads)
+    return alive

@@ -1,0 +1,194 @@
+"""The settings: every ``DRAVO_…`` variable, checked at once, secrets hidden."""
+
+import os
+from datetime import timedelta
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+from cryptography.fernet import Fernet
+from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from shared.freshness import Freshness
+from shared.vocabulary import Platform
+
+
+class SettingsError(Exception):
+    """One or more settings are wrong or missing; the message lists them all, a line each."""
+
+
+def _host_only(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ValueError("must be scheme, host and port, like https://host.example")
+    if parts.path not in {"", "/"} or parts.query or parts.username:
+        raise ValueError("takes scheme, host and port only")
+    return url.rstrip("/")
+
+
+def _with_driver(url: SecretStr) -> SecretStr:
+    plain = url.get_secret_value()
+    for prefix in ("postgresql://", "postgres://"):
+        if plain.startswith(prefix):
+            plain = "postgresql+psycopg://" + plain.removeprefix(prefix)
+    if not plain.startswith("postgresql+psycopg://"):
+        raise ValueError("must be a postgresql:// URL")
+    return SecretStr(plain)
+
+
+def _policy(text: str) -> str:
+    Freshness.parse(text)
+    return text
+
+
+def _redis(url: SecretStr) -> SecretStr:
+    schemes = ("redis://", "rediss://", "unix://", "redis+sentinel://")
+    if not url.get_secret_value().startswith(schemes):
+        raise ValueError("must be a redis://, rediss://, unix:// or redis+sentinel:// URL")
+    return url
+
+
+Host = Annotated[str, AfterValidator(_host_only)]
+Seconds = Annotated[float, Field(gt=0, le=31_536_000)]
+
+
+class Settings(BaseSettings):
+    """What an operator may set, each as ``DRAVO_`` + the field's name in capitals."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="DRAVO_", env_ignore_empty=True, frozen=True, hide_input_in_errors=True, extra="ignore"
+    )
+
+    database_url: Annotated[SecretStr, AfterValidator(_with_driver)] | None = None
+    redis_url: Annotated[SecretStr, AfterValidator(_redis)] | None = None
+    data_dir: str = ".dravo"
+    secret_keys: Annotated[tuple[SecretStr, ...], NoDecode] = ()
+
+    jwt_secret: SecretStr | None = None
+    jwt_public_key: str | None = None
+    jwt_jwks_url: str | None = None
+    jwt_algorithms: Annotated[tuple[str, ...], NoDecode] = ()
+    jwt_audience: str | None = None
+    jwt_issuer: str | None = None
+    jwt_workspace_claim: str = "workspace_id"
+    internal_token: SecretStr | None = None
+    ops_token: SecretStr | None = None
+
+    refresh_wait_seconds: Annotated[float, Field(ge=0, le=300)] = 10
+    refresh_min_age_seconds: Annotated[float, Field(ge=0, le=86_400)] = 60
+    lease_seconds: Seconds = 60
+    tick_seconds: Seconds = 1
+    missing_confirm_seconds: Annotated[float, Field(ge=0, le=31_536_000)] | None = None
+    retry_seconds: Seconds = 15
+    freshness: Annotated[str, AfterValidator(_policy)] = "fixed:6h"
+    worker_threads: Annotated[int, Field(ge=1, le=256)] = 8
+    quarantine_starts: Annotated[int, Field(ge=1, le=100)] = 3
+    api_host: str = "127.0.0.1"
+    api_port: Annotated[int, Field(ge=0, le=65_535)] = 8000
+    metrics_port: Annotated[int, Field(ge=0, le=65_535)] | None = None
+    log_format: Annotated[str, Field(pattern="^(json|text|auto)$")] = "auto"
+
+    meta_graph_url: Host = "https://graph.facebook.com"
+    instagram_graph_url: Host = "https://graph.instagram.com"
+    x_api_url: Host = "https://api.x.com"
+    linkedin_api_url: Host = "https://api.linkedin.com"
+    linkedin_oauth_url: Host = "https://www.linkedin.com"
+    tiktok_api_url: Host = "https://open.tiktokapis.com"
+
+    meta_app_id: str | None = None
+    meta_app_secret: SecretStr | None = None
+    meta_api_version: Annotated[str, Field(pattern=r"^v\d+\.\d+$")] = "v25.0"
+    x_client_id: str | None = None
+    x_client_secret: SecretStr | None = None
+    x_app_bearer: SecretStr | None = None
+    linkedin_client_id: str | None = None
+    linkedin_client_secret: SecretStr | None = None
+    linkedin_version: Annotated[str, Field(pattern=r"^20\d{4}$")] = "202609"
+    tiktok_client_key: str | None = None
+    tiktok_client_secret: SecretStr | None = None
+
+    @field_validator("secret_keys", "jwt_algorithms", mode="before")
+    @classmethod
+    def _split_commas(cls, value: Any) -> Any:
+        return (
+            tuple(part.strip() for part in value.split(",") if part.strip())
+            if isinstance(value, str)
+            else value
+        )
+
+    @field_validator("secret_keys")
+    @classmethod
+    def _fernet_keys(cls, value: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
+        for key in value:
+            try:
+                Fernet(key.get_secret_value())
+            except ValueError:
+                raise ValueError(
+                    "holds a value that is no Fernet key: make one with `dravo secrets generate`"
+                ) from None
+        return value
+
+    @property
+    def lease(self) -> timedelta:
+        """How long a claim holds: the longest time that a crash can delay a refresh."""
+        return timedelta(seconds=self.lease_seconds)
+
+    @property
+    def first_retry(self) -> timedelta:
+        """The first wait after a transient failure."""
+        return timedelta(seconds=self.retry_seconds)
+
+    def missing_confirm(self, platform: Platform) -> timedelta:
+        """How long after the first look a missing post is looked for again."""
+        if self.missing_confirm_seconds is not None:
+            return timedelta(seconds=self.missing_confirm_seconds)
+        return timedelta(days=1) if platform is Platform.TIKTOK else timedelta(hours=1)
+
+    @property
+    def database(self) -> str:
+        """The database URL; `load` has made sure that the service which needs it has one."""
+        if self.database_url is None:
+            raise SettingsError("DRAVO_DATABASE_URL is required")
+        return self.database_url.get_secret_value()
+
+    @property
+    def redis(self) -> str:
+        """The Redis URL; `load` has made sure that the service which needs it has one."""
+        if self.redis_url is None:
+            raise SettingsError("DRAVO_REDIS_URL is required")
+        return self.redis_url.get_secret_value()
+
+
+def load(*required: str) -> Settings:
+    """Read the settings from the environment.
+
+    ``required`` names fields that this service cannot do without (``"database_url"``, …).
+    Raises `SettingsError` with one line per mistake, all of them at once, without any value.
+    """
+    mistakes: list[str] = []
+    settings = None
+    try:
+        settings = Settings()
+    except ValidationError as error:
+        for found in error.errors(include_url=False, include_input=False):
+            name = f"DRAVO_{str(found['loc'][0]).upper()}" if found["loc"] else "DRAVO_…"
+            mistakes.append(f"{name}: {found['msg'].removeprefix('Value error, ')}")
+    wrong = {line.split(":")[0] for line in mistakes}
+    present = settings.model_fields_set if settings else _set_in_environment()
+    for name in required:
+        variable = f"DRAVO_{name.upper()}"
+        if name not in present and variable not in wrong:
+            mistakes.append(f"{variable}: is required and not set")
+    if mistakes or settings is None:
+        raise SettingsError("\n".join(sorted(mistakes)))
+    return settings
+
+
+def _set_in_environment() -> set[str]:
+
+    prefix = "DRAVO_"
+    return {
+        key.removeprefix(prefix).lower()
+        for key, value in os.environ.items()
+        if key.startswith(prefix) and value
+    }

@@ -1,0 +1,250 @@
+"""The tables: narrow where hot, append-only where large, a sentence per column."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    DateTime,
+    ForeignKey,
+    Identity,
+    Index,
+    LargeBinary,
+    SmallInteger,
+    Text,
+)
+from sqlalchemy import text as sql
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from shared.vocabulary import AccountState, Reason, SyncStatus
+
+
+class Base(DeclarativeBase):
+    """All tables of this project."""
+
+    type_annotation_map = {  # noqa: RUF012 - SQLAlchemy reads it as a plain class attribute
+        str: Text,
+        datetime: DateTime(timezone=True),
+        dict[str, Any]: JSONB,
+        list[str]: ARRAY(Text),
+    }
+
+
+class Account(Base):
+    """A connected account: whose posts are read, with which sealed credentials, and whether it may be."""
+
+    __tablename__ = "accounts"
+
+    account_id: Mapped[str] = mapped_column(primary_key=True)
+    workspace_id: Mapped[str]
+    platform: Mapped[str]
+    platform_account_id: Mapped[str]
+    login: Mapped[str | None]
+    """Instagram only: ``facebook`` or ``instagram``."""
+    kind: Mapped[str | None]
+    """LinkedIn only: ``organization`` or ``member``."""
+    name: Mapped[str | None]
+    sealed_access_token: Mapped[str | None]
+    """Fernet ciphertext; opened in the worker only."""
+    sealed_refresh_token: Mapped[str | None]
+    token_expires_at: Mapped[datetime | None]
+    refresh_token_expires_at: Mapped[datetime | None]
+    token_minted_at: Mapped[datetime | None]
+    """When the access token was stored."""
+    token_version: Mapped[int] = mapped_column(BigInteger, server_default=sql("1"))
+    """Counts stored pairs: a refusal of an older pair is no verdict on the newer one."""
+    scopes: Mapped[list[str]] = mapped_column(server_default=sql("'{}'"))
+    state: Mapped[str] = mapped_column(server_default=AccountState.ACTIVE.value)
+    state_reason: Mapped[str | None]
+    """What its owner must do, while the state is not ``active``."""
+    state_changed_at: Mapped[datetime] = mapped_column(server_default=sql("now()"))
+
+    __table_args__ = (Index("accounts_by_workspace", "workspace_id"),)
+
+
+class Publication(Base):
+    """One published item on one platform."""
+
+    __tablename__ = "publications"
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
+    workspace_id: Mapped[str]
+    post_id: Mapped[str]
+    """The Dravo post; one post may be published to several accounts."""
+    account_id: Mapped[str] = mapped_column(ForeignKey("accounts.account_id"))
+    platform: Mapped[str]
+    platform_post_id: Mapped[str | None]
+    publish_id: Mapped[str | None]
+    """TikTok only: the publishing process, until the public id is known."""
+    platform_post_url: Mapped[str | None]
+    media_type: Mapped[str | None]
+    text: Mapped[str | None]
+    created_at: Mapped[datetime]
+    published_at: Mapped[datetime | None]
+
+    __table_args__ = (
+        Index("publications_account_platform_post", "account_id", "platform_post_id", unique=True),
+        Index("publications_account_publish", "account_id", "publish_id", unique=True),
+        Index("publications_newest", "workspace_id", sql("created_at DESC"), sql("id DESC")),
+        Index(
+            "publications_newest_of_account",
+            "workspace_id",
+            "account_id",
+            sql("created_at DESC"),
+            sql("id DESC"),
+        ),
+        Index(
+            "publications_newest_of_platform",
+            "workspace_id",
+            "platform",
+            sql("created_at DESC"),
+            sql("id DESC"),
+        ),
+        Index("publications_by_post", "workspace_id", "post_id"),
+        Index("publications_by_platform_post", "workspace_id", "platform_post_id"),
+        Index(
+            "publications_by_publish",
+            "workspace_id",
+            "publish_id",
+            postgresql_where=sql("publish_id IS NOT NULL"),
+        ),
+        Index("publications_post_owner", "post_id"),
+    )
+
+
+class RefreshState(Base):
+    """When a publication runs next, and who has it. Narrow: every refresh rewrites it three times."""
+
+    __tablename__ = "refresh_state"
+
+    publication_id: Mapped[int] = mapped_column(
+        ForeignKey("publications.id", ondelete="CASCADE"), primary_key=True
+    )
+    account_id: Mapped[str]
+    next_run_at: Mapped[datetime | None]
+    """Due time, lease and retry timer at once; ``NULL``: not polled."""
+    claim_seq: Mapped[int] = mapped_column(BigInteger, server_default=sql("0"))
+    """Counts claims; the fence: a finish with an older number writes nothing."""
+    claimed_at: Mapped[datetime | None]
+    """When it was claimed, while a claim is open (``next_run_at`` is then the end of the lease)."""
+    priority: Mapped[int] = mapped_column(SmallInteger, server_default=sql("0"))
+    """0: background. 1: someone waits or asked; own lane."""
+    attempts: Mapped[int] = mapped_column(SmallInteger, server_default=sql("0"))
+    """Starts in a row without a completed sync; a pause gives its start back."""
+    unfinished: Mapped[int] = mapped_column(SmallInteger, server_default=sql("0"))
+    """Starts in a row that recorded nothing at all: a job that kills its worker."""
+    missing_since: Mapped[datetime | None]
+    """When the post was first found missing, while that is unconfirmed or confirmed."""
+    reason: Mapped[str] = mapped_column(server_default=Reason.NEW.value)
+
+    __table_args__ = (
+        Index("refresh_state_due_of_account", "account_id", "next_run_at"),
+        Index("refresh_state_due", "next_run_at"),
+        Index("refresh_state_interactive", "account_id", "next_run_at", postgresql_where=sql("priority > 0")),
+        Index("refresh_state_claimed", "account_id", postgresql_where=sql("claimed_at IS NOT NULL")),
+        {"postgresql_with": {"fillfactor": "80"}},
+    )
+
+
+class PostAnalytics(Base):
+    """The materialized table: what the API serves, one row a publication, written behind the fence."""
+
+    __tablename__ = "post_analytics"
+
+    publication_id: Mapped[int] = mapped_column(
+        ForeignKey("publications.id", ondelete="CASCADE"), primary_key=True
+    )
+    sync_status: Mapped[str] = mapped_column(server_default=SyncStatus.PENDING.value)
+    metrics: Mapped[dict[str, Any]] = mapped_column(server_default=sql("'{}'"))
+    warnings: Mapped[list[str]] = mapped_column(server_default=sql("'{}'"))
+    error_message: Mapped[str | None]
+    last_updated_at: Mapped[datetime | None]
+    """When the served metrics were read from the platform."""
+    stale_after: Mapped[datetime | None]
+    attempted_at: Mapped[datetime | None]
+    """When the last attempt ended, whatever came of it."""
+    outcome: Mapped[str | None]
+    """How the last attempt ended."""
+    outcome_detail: Mapped[str | None]
+    """One sentence about it, for people; no secret."""
+    snapshot_at: Mapped[datetime | None]
+    """``taken_at`` of the newest snapshot, so that an unchanged read extends it."""
+    version: Mapped[int] = mapped_column(BigInteger, server_default=sql("0"))
+    """``claim_seq`` of the refresh that wrote this row."""
+
+
+class Snapshot(Base):
+    """One reading kept in history; partitioned by month, unchanged reads collapsed into one row."""
+
+    __tablename__ = "snapshots"
+
+    publication_id: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    taken_at: Mapped[datetime] = mapped_column(primary_key=True)
+    last_seen_at: Mapped[datetime]
+    """The newest read that found the same numbers."""
+    reads: Mapped[int] = mapped_column(server_default=sql("1"))
+    """How many reads this row stands for."""
+    claim_seq: Mapped[int] = mapped_column(BigInteger)
+    sync_status: Mapped[str]
+    metrics: Mapped[dict[str, Any]]
+
+    __table_args__ = ({"postgresql_partition_by": "RANGE (taken_at)"},)
+
+
+class Pause(Base):
+    """A platform, endpoint, account or workspace that is not asked until an instant."""
+
+    __tablename__ = "pauses"
+
+    platform: Mapped[str] = mapped_column(primary_key=True)
+    """A platform, or ``*`` for all of them (an operator's pause)."""
+    kind: Mapped[str] = mapped_column(primary_key=True)
+    """``app``, ``account``, ``endpoint``, ``breaker`` or, by an operator, ``workspace``."""
+    subject: Mapped[str] = mapped_column(primary_key=True)
+    """The account, endpoint or workspace; empty for the whole platform."""
+    paused_at: Mapped[datetime] = mapped_column(server_default=sql("now()"))
+    paused_until: Mapped[datetime]
+    reason: Mapped[str]
+    """One sentence for operators."""
+    refusals: Mapped[int] = mapped_column(server_default=sql("1"))
+    """Refusals in a row that placed or prolonged it."""
+
+
+class RefusedMetric(Base):
+    """A metric that a platform refuses for an object type, remembered by the fleet."""
+
+    __tablename__ = "refused_metrics"
+
+    platform: Mapped[str] = mapped_column(primary_key=True)
+    api_version: Mapped[str] = mapped_column(primary_key=True)
+    object_type: Mapped[str] = mapped_column(primary_key=True)
+    metric: Mapped[str] = mapped_column(primary_key=True)
+    refused_at: Mapped[datetime] = mapped_column(server_default=sql("now()"))
+    probe_after: Mapped[datetime]
+    """From then on one reader in the fleet asks for it again."""
+
+
+class ApiKey(Base):
+    """An API key of a workspace; the key itself is shown once and never stored."""
+
+    __tablename__ = "api_keys"
+
+    key_id: Mapped[str] = mapped_column(primary_key=True)
+    workspace_id: Mapped[str]
+    name: Mapped[str | None]
+    key_hash: Mapped[bytes] = mapped_column(LargeBinary, unique=True)
+    """SHA-256 of the key: the key is random and long, so a fast hash is enough."""
+    created_at: Mapped[datetime] = mapped_column(server_default=sql("now()"))
+    last_used_at: Mapped[datetime | None]
+    revoked_at: Mapped[datetime | None]
+
+
+class EventSeen(Base):
+    """An event that was committed: the same id again changes nothing."""
+
+    __tablename__ = "events_seen"
+
+    event_id: Mapped[str] = mapped_column(primary_key=True)
+    received_at: Mapped[datetime] = mapped_column(server_default=sql("now()"))

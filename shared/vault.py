@@ -1,0 +1,133 @@
+"""Secrets: sealed at rest, opened where they are used, and taken out of every text that leaves."""
+
+import re
+from collections.abc import Iterable
+from typing import Final
+from urllib.parse import quote
+
+from cryptography.fernet import Fernet, InvalidToken, MultiFernet
+from pydantic import SecretStr
+
+
+class SealError(Exception):
+    """A sealed value cannot be opened, or there is no key to seal with. The message holds no secret."""
+
+
+class Vault:
+    """Seals and opens with ``DRAVO_SECRET_KEYS``: the first key seals, all of them open."""
+
+    def __init__(self, keys: Iterable[SecretStr]) -> None:
+        ring = [Fernet(key.get_secret_value()) for key in keys]
+        if not ring:
+            raise SealError("DRAVO_SECRET_KEYS is required: make a key with `dravo secrets generate`")
+        self._ring = MultiFernet(ring)
+
+    def seal(self, secret: SecretStr) -> str:
+        """Return the secret as ASCII text that only a holder of the keys can open or change."""
+        # surrogatepass: an encoding error would carry the secret in its repr.
+        return self._ring.encrypt(secret.get_secret_value().encode("utf-8", "surrogatepass")).decode("ascii")
+
+    def open(self, sealed: str) -> SecretStr:
+        """Return the secret again. Raises `SealError` when no key opens it, or when it was tampered with."""
+        try:
+            plain = self._ring.decrypt(sealed.encode())
+        except InvalidToken:
+            raise SealError(_CLOSED) from None
+        return SecretStr(plain.decode("utf-8", "surrogatepass"))
+
+    def rotate(self, sealed: str) -> str:
+        """Return the same secret sealed with the first key. Raises `SealError` as `open` does."""
+        try:
+            return self._ring.rotate(sealed.encode()).decode("ascii")
+        except InvalidToken:
+            raise SealError(_CLOSED) from None
+
+
+def new_key() -> str:
+    """Return a new random key: a value for ``DRAVO_SECRET_KEYS``, or for any other secret of ours."""
+    return Fernet.generate_key().decode("ascii")
+
+
+def redact(text: str, *known_secrets: str) -> str:
+    """Return ``text`` without credentials: the ones named, and whatever looks like one.
+
+    Takes out too much rather than too little, in time linear in the text's length: every repetition is
+    either bounded or possessive, and none starts again inside a run that another one has walked through.
+    """
+    known = {form for one in known_secrets if one for form in (one, quote(one, safe=""))}
+    if known:
+        longest_first = sorted(known, key=len, reverse=True)
+        text = re.sub("|".join(map(re.escape, longest_first)), REDACTED, text)
+    lowered = text.lower()
+    for words, shape, replacement in _NAMED:
+        if any(word in lowered for word in words):
+            text = shape.sub(replacement, text)
+    for shape in _SHAPED:
+        text = shape.sub(REDACTED, text)
+    return _LONG_RUN.sub(lambda run: REDACTED if _looks_random(run[0]) else run[0], text)
+
+
+REDACTED: Final = "[redacted]"
+_CLOSED = "a sealed value cannot be opened: none of DRAVO_SECRET_KEYS fits it"
+
+# "name": "value", name=value, name%3Dvalue, name: value, and JSON inside JSON (\"name\": \"value\").
+_NAMES = (
+    r"(?:access|refresh|exchange|input|(?<![a-z])id|internal|ops|oauth|auth|session)[_-]?token"
+    r"|(?:client|app|jwt|oauth_token)[_-]?secret(?:_proof)?"
+    r"|secret[_-]?keys?|api[_-]?key|private[_-]?key|app[_-]?bearer|code_verifier"
+    r"|password|passwd|(?<![a-z])(?:token|secret|pwd)(?=\\{0,3}[\"']|=|%3d)"
+)
+_BETWEEN = r"(?:\\{0,3}[\"'])?\s{0,8}+(?:[=:]|%3d)\s{0,8}+"
+_VALUE = (
+    r"(?:(\\{1,3}[\"']|)[^\s&\"'\\<>]++"  # bare, or in escaped quotes
+    r"|(\")(?:[^\"\\]|\\.)*+|(')(?:[^'\\]|\\.)*+)"
+)
+_OWN_STORES = r"(?:rediss?|redis\+sentinel|unix|postgres(?:ql)?(?:\+[a-z0-9]{1,20})?)"
+
+_NAMED: Final = [
+    (words, re.compile(shape, re.IGNORECASE), replacement)
+    for words, shape, replacement in (
+        # The password of one of our own stores may hold a "/" or "@" that somebody forgot to encode.
+        (("redis", "unix", "postgres"), rf"({_OWN_STORES}://)[^\s\"'<>]{{0,512}}@", rf"\1{REDACTED}@"),
+        (("://",), r"(://)[^\s/@\"'<>]{1,512}+@", rf"\1{REDACTED}@"),
+        (
+            ("authorization",),
+            rf"(authorization{_BETWEEN}(?:\\{{0,3}}[\"'])?)(?:[a-z]{{1,16}}\s{{1,8}}+)?[^\s\"'\\,]++",
+            rf"\1{REDACTED}",
+        ),
+        (
+            ("bearer", "basic"),
+            r"\b((?:bearer|basic)(?:\s|%20|\+){1,8}+)[^\s\"'\\,;<>()]{6,}+",
+            rf"\1{REDACTED}",
+        ),
+        (
+            ("token", "secret", "key", "bearer", "verifier", "passw", "pwd"),
+            rf"((?:{_NAMES}){_BETWEEN}){_VALUE}",
+            rf"\1\2\3\4{REDACTED}",
+        ),
+    )
+]
+
+# Where a value starts: not inside a longer word, but well after an escape such as %20 or %3D.
+_START = r"(?:(?<![A-Za-z0-9])|(?<=%[0-9A-Fa-f]{2}))"
+_RUN_START = r"(?:(?<![A-Za-z0-9_-])|(?<=%[0-9A-Fa-f]{2}))"
+_SHAPED: Final = [
+    re.compile(shape)
+    for shape in (
+        rf"{_START}EAA[A-Za-z0-9_-]{{6,}}+",  # Meta, Facebook Login
+        rf"{_START}IG(?:[A-Z]A|QV)[A-Za-z0-9_-]{{6,}}+",  # Meta, Instagram Login
+        rf"{_START}(?:act|rft|clt)\.[A-Za-z0-9!*._-]{{6,}}+",  # TikTok
+        rf"{_START}AQ[A-Za-z0-9_-]{{30,}}+",  # LinkedIn
+        rf"{_START}A{{16,}}+[A-Za-z0-9%_-]{{10,}}+",  # X, application bearer
+        rf"{_START}dra_[A-Za-z0-9_-]{{6,}}+",  # our API keys
+        rf"{_RUN_START}eyJ[A-Za-z0-9_-]{{4,}}+\.[A-Za-z0-9_-]*+(?:\.[A-Za-z0-9_-]*+)?",  # JWT
+        rf"{_START}gAAAAA[A-Za-z0-9_-]{{20,}}+={{0,2}}",  # sealed by a Vault
+        rf"{_RUN_START}[A-Za-z0-9_-]{{43}}=(?![A-Za-z0-9_=-])",  # a Vault's key
+    )
+]
+_LONG_RUN: Final = re.compile(rf"{_RUN_START}[A-Za-z0-9_-]{{56,}}+")
+
+
+def _looks_random(run: str) -> bool:
+    # X's OAuth tokens have no prefix; long hexadecimal digests and identifiers lack one of the three.
+    return any(map(str.isupper, run)) and any(map(str.islower, run)) and any(map(str.isdigit, run))

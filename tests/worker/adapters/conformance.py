@@ -1,0 +1,263 @@
+# ruff: noqa: D102 - a test's name is its sentence
+"""What every adapter must do, whichever platform it reads: one suite, run over loopback HTTP.
+
+A platform takes part with one `Subject`. A new adapter is done when a subclass of `Conformance` whose
+fixture ``subject`` gives its `Subject` passes; see "Add a platform" in the README.
+"""
+
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from deploy.simulators.server import Simulators
+from tests.worker.adapters.rig import HASTY, LONGEST_PAUSE, Outcome, Rig, Subject, hides_secrets
+from tests.worker.spoiling import EXTRA_METRIC, NUMBERS_REPLACED, TEXTS, Wire, with_extra_metric
+from worker.errors import Misconfigured, Paused, Reauthorize, TryAgain
+from worker.readings import Answer
+
+RETRY_AFTER = ("30", "0", "-5", "soon", "", "9" * 400, "Wed, 21 Oct 2015 07:28:00 GMT", "1.5", "\xe9")
+
+
+class Conformance:
+    """The suite; a subclass names its subjects in the fixture ``subject``."""
+
+    @pytest.fixture
+    def rig(
+        self, subject: Subject, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+    ) -> Iterator[Rig]:
+        """Set the world up, and check afterwards that no log or output shows a token."""
+        caplog.set_level(logging.DEBUG)
+        with Simulators() as simulators:
+            rig = Rig(subject, simulators)
+            before = rig.account()
+            yield rig
+            after = rig.account()
+        written = caplog.text + "".join(capfd.readouterr())
+        for account in (before, after):
+            hides_secrets(written, account)
+
+    # Numbers
+
+    def test_a_read_brings_exactly_the_platforms_numbers(self, rig: Rig) -> None:
+        outcome = rig.read(rig.publications(3))
+
+        assert outcome.error is None
+        for reading in outcome.readings:
+            assert reading.answer is Answer.READ
+            assert reading.metrics == pytest.approx(rig.subject.metrics)
+            assert reading.missing == ()
+
+    def test_a_full_batch_takes_the_calls_it_should(self, rig: Rig) -> None:
+        publications = rig.publications(rig.adapter.batch_size)
+
+        outcome = rig.read(publications)
+
+        assert outcome.error is None
+        assert set(outcome.answers.values()) == {Answer.READ}
+        assert rig.simulators.ledger.requests() == rig.subject.requests_for_a_full_batch
+
+    def test_nothing_asked_takes_no_call(self, rig: Rig) -> None:
+        assert rig.read([]) == Outcome(())
+        assert rig.simulators.ledger.requests() == 0
+
+    def test_a_missing_post_costs_its_siblings_nothing(self, rig: Rig) -> None:
+        publications = rig.publications(5)
+        gone = publications[2]
+        rig.simulators.world.delete_post(rig.name, gone.platform_post_id or "")
+
+        outcome = rig.read(publications)
+
+        assert outcome.error is None
+        for reading in outcome.readings:
+            if reading.publication_id == gone.id:
+                assert reading.answer is Answer.MISSING
+            else:
+                assert reading.metrics == pytest.approx(rig.subject.metrics)
+
+    def test_the_access_token_is_in_no_url(self, rig: Rig) -> None:
+        wire = Wire()
+
+        rig.read(rig.publications(2), wire=wire)
+
+        assert wire.urls
+        for url in wire.urls:
+            hides_secrets(url, rig.account())
+
+    # Limits
+
+    def test_every_form_of_a_limit_pauses_its_bucket(self, rig: Rig) -> None:
+        publications = rig.publications(2)
+        for refusal in rig.subject.refusals:
+            rig.behave()
+            assert rig.read(publications).error is None, refusal.label
+            rig.behave(**refusal.behave)
+
+            error = rig.read(publications).error
+
+            assert isinstance(error, Paused), f"{refusal.label}: {error!r}"
+            assert error.kind is refusal.kind, refusal.label
+            now = datetime.now(UTC)
+            assert now < error.until <= now + refusal.longest, refusal.label
+
+    def test_a_bare_429_pauses_for_a_sane_while(self, rig: Rig) -> None:
+        publications = rig.publications(2)
+        for hint in (None, *RETRY_AFTER):
+            rig.fault(status=429, text="", headers={} if hint is None else {"retry-after": hint})
+
+            error = rig.read(publications).error
+
+            assert isinstance(error, Paused), f"Retry-After: {hint}"
+            now = datetime.now(UTC)
+            assert now < error.until <= now + LONGEST_PAUSE, f"Retry-After: {hint}"
+
+    def test_limits_told_badly_are_as_good_as_not_told(self, rig: Rig) -> None:
+        rig.behave(limit_headers="malformed")
+
+        outcome = rig.read(rig.publications(2))
+
+        assert outcome.error is None
+        assert [limit for limit in rig.limits if limit.remaining is not None or limit.resets_at] == []
+
+    # Authorization
+
+    def test_an_expired_token_asks_for_a_renewal_or_the_owner(self, rig: Rig) -> None:
+        publications = rig.publications(2)
+        rig.change_account(access_token_expires_at=datetime.now(UTC) - timedelta(minutes=1))
+
+        error = rig.read(publications).error
+
+        assert isinstance(error, Reauthorize)
+        assert error.renewable == rig.subject.renewable
+        assert error.missing_scope is None
+
+    def test_a_revoked_token_asks_for_the_owner_at_last(self, rig: Rig) -> None:
+        publications = rig.publications(2)
+        account = rig.account()
+        rig.simulators.world.revoke(rig.name, rig.subject.account.platform_account_id)
+
+        error = rig.read(publications, account=account).error
+
+        assert isinstance(error, Reauthorize)
+        if error.renewable:
+            with pytest.raises(Reauthorize) as refused:
+                rig.renew(account)
+            assert not refused.value.renewable
+
+    def test_a_missing_scope_is_no_dead_token(self, rig: Rig) -> None:
+        publications = rig.publications(2)
+        rig.change_account(scopes=rig.subject.account.scopes - {rig.subject.scope})
+
+        error = rig.read(publications).error
+
+        assert isinstance(error, Reauthorize)
+        assert error.missing_scope
+        assert not error.renewable
+
+    def test_a_renewal_opens_the_account_again(self, rig: Rig) -> None:
+        publications = rig.publications(2)
+        account = rig.account()
+        if not rig.subject.renews:
+            with pytest.raises(Reauthorize) as refused:
+                rig.renew(account)
+            assert not refused.value.renewable
+            return
+
+        renewed = rig.renew(account)
+
+        assert rig.read(publications, account=renewed).error is None
+
+    def test_a_renewal_during_an_outage_blames_nobody(self, rig: Rig) -> None:
+        if not rig.subject.renews:
+            return
+        for status in (500, 503):
+            rig.fault(status=status, body="html")
+            with pytest.raises(TryAgain):
+                rig.renew(rig.account())
+
+    def test_a_configuration_error_of_ours_blames_no_user(self, rig: Rig) -> None:
+        publications = rig.publications(2)
+        rig.behave(**rig.subject.misconfigured)
+
+        error = rig.read(publications).error
+
+        assert isinstance(error, Misconfigured)
+
+    # Troubles
+
+    @pytest.mark.parametrize("status", [500, 502, 503, 504])
+    @pytest.mark.parametrize("body", ["html", "empty", "null"])
+    def test_a_server_error_breaks_the_circuit(self, rig: Rig, status: int, body: str) -> None:
+        rig.fault(status=status, body=body)
+
+        error = rig.read(rig.publications(2)).error
+
+        assert isinstance(error, TryAgain)
+        assert error.breaks
+
+    @pytest.mark.parametrize("spoilt", [{"hang_seconds": 30}, {"trickle_seconds": 0.02}])
+    def test_a_slow_platform_is_left_in_time(self, rig: Rig, spoilt: Mapping[str, Any]) -> None:
+        publications = rig.publications(2)
+        rig.fault(**spoilt)
+
+        error = rig.read(publications, bounds=HASTY).error
+
+        assert isinstance(error, TryAgain)
+        assert error.breaks
+
+    @pytest.mark.parametrize("close", ["before", "middle", "after"])
+    def test_a_connection_that_breaks_is_tried_again(self, rig: Rig, close: str) -> None:
+        rig.fault(close=close)
+
+        assert isinstance(rig.read(rig.publications(2)).error, TryAgain)
+
+    @pytest.mark.parametrize("status", [302, 409, 418, 451])
+    @pytest.mark.parametrize("text", ["", "{}", "[]", "<html></html>", '{"error": {"message": "no"}}'])
+    def test_what_nobody_has_heard_of_takes_no_post_and_no_account(
+        self, rig: Rig, status: int, text: str
+    ) -> None:
+        rig.fault(status=status, text=text, headers={"location": "http://127.0.0.1:1/"})
+
+        outcome = rig.read(rig.publications(2))
+
+        assert not isinstance(outcome.error, Reauthorize)
+        assert set(outcome.answers.values()) <= {Answer.UNREADABLE}
+
+    # Bodies
+
+    @pytest.mark.parametrize("body", ["html", "empty", "truncated", "wrong_types", "nan", "huge", "null"])
+    def test_a_spoilt_body_brings_no_wrong_number(self, rig: Rig, body: str) -> None:
+        rig.fault(body=body)
+
+        self.true_or_nothing(rig, rig.read(rig.publications(2)))
+
+    @pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
+    def test_a_body_that_is_no_answer_brings_nothing(self, rig: Rig, text: str) -> None:
+        rig.fault(text=text)
+
+        outcome = rig.read(rig.publications(2))
+
+        assert [reading.metrics for reading in outcome.readings if reading.metrics] == []
+
+    @pytest.mark.parametrize("change", NUMBERS_REPLACED.values(), ids=NUMBERS_REPLACED)
+    def test_what_is_no_number_is_not_read_as_one(self, rig: Rig, change: Callable[[bytes], bytes]) -> None:
+        self.true_or_nothing(rig, rig.read(rig.publications(2), wire=Wire(change)))
+
+    def test_a_metric_that_is_new_disturbs_nothing(self, rig: Rig) -> None:
+        outcome = rig.read(rig.publications(2), wire=Wire(with_extra_metric))
+
+        assert outcome.error is None
+        for reading in outcome.readings:
+            known = {key: value for key, value in reading.metrics.items() if key in rig.subject.metrics}
+            assert known == pytest.approx(rig.subject.metrics)
+            assert {reading.metrics[key] for key in set(reading.metrics) - set(known)} <= {EXTRA_METRIC}
+
+    def true_or_nothing(self, rig: Rig, outcome: Outcome) -> None:
+        """Check that each number which was read is the platform's own."""
+        for reading in outcome.readings:
+            for key, value in reading.metrics.items():
+                truth = rig.subject.metrics.get(key)
+                # A replaced ratio cannot be told from a true one.
+                assert value == truth or isinstance(truth, float), f"{key} is {value}, not {truth}"

@@ -1,0 +1,103 @@
+"""True answers of a simulated platform, spoilt on their way to the worker's client."""
+
+import json
+import re
+from collections.abc import Callable
+from typing import Any, Final
+
+import httpx
+
+Change = Callable[[bytes], bytes]
+
+EXTRA_METRIC: Final = 7
+"""What the metric that nobody has heard of says."""
+
+
+class Wire(httpx.BaseTransport):
+    """The network, with every body changed on its way; keeps the URLs that were asked for."""
+
+    def __init__(self, change: Change = lambda content: content) -> None:
+        self.urls: list[str] = []
+        self._change = change
+        self._network = httpx.HTTPTransport()
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        """Ask the network, and change what it answers."""
+        self.urls.append(str(request.url))
+        answer = self._network.handle_request(request)
+        content = self._change(answer.read())
+        answer.close()
+        headers = [(name, value) for name, value in answer.headers.items() if name != "content-length"]
+        return httpx.Response(answer.status_code, headers=headers, stream=httpx.ByteStream(content))
+
+    def close(self) -> None:
+        """Close the network's connections."""
+        self._network.close()
+
+
+# A number as a JSON value, also inside a string that holds JSON (Meta's batches), never inside a word.
+_NUMBER = re.compile(rb"(?<=[:\[,])(\s*)-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?(?=\s*[,}\]])")
+
+
+def _numbers(replacement: str) -> Change:
+    return lambda content: _NUMBER.sub(rb"\1" + replacement.encode(), content)
+
+
+NUMBERS_REPLACED: Final[dict[str, Change]] = {
+    "a string": _numbers("many"),
+    "digits in a string": lambda content: (
+        _NUMBER.sub(rb'\1"12"', content) if b'\\"' not in content else _NUMBER.sub(rb'\1\\"12\\"', content)
+    ),
+    "null": _numbers("null"),
+    "true": _numbers("true"),
+    "a list": _numbers("[5]"),
+    "an empty list": _numbers("[]"),
+    "an object": _numbers("{}"),
+    "a fraction": _numbers("1.5"),
+    "not a number": _numbers("NaN"),
+    "infinity": _numbers("-Infinity"),
+    "beyond a double": _numbers("1e999"),
+    "beyond 64 bits": _numbers(str(2**63)),
+    "of 400 digits": _numbers("9" * 400),
+    "of 5000 digits": _numbers("9" * 5000),
+    "deep": _numbers("[" * 5000 + "]" * 5000),
+    "rather deep": _numbers("[" * 40 + "]" * 40),
+}
+
+TEXTS: Final[dict[str, str]] = {
+    "an object": "{}",
+    "a list": "[]",
+    "nulls": "[null, null]",
+    "a number": "5",
+    "a string": '"fine"',
+    "true": "true",
+    "NaN": "NaN",
+    "a duplicate": '{"data": [], "data": [], "elements": [], "elements": []}',
+    "deep lists": "[" * 100_000,
+    "deep objects": '{"data":' * 50_000 + "1" + "}" * 50_000,
+    "a prefix against hijacking": ")]}',\n{}",
+    "another charset": "\xe9\xff",
+    "empty envelopes": '{"data": {}, "elements": {}, "error": {}, "errors": {}}',
+    "scalars in envelopes": '{"data": 5, "elements": 5, "error": 5, "errors": 5}',
+    "scalars in lists": '{"data": [5, null, [], {}], "errors": [5, null, [], {}]}',
+    "scalars in elements": '{"elements": [5, null, [], {}, {"share": 5}, {"totalShareStatistics": []}]}',
+}
+
+
+def with_extra_metric(content: bytes) -> bytes:
+    """Add a metric that nobody has heard of wherever metrics are."""
+    return json.dumps(_extended(json.loads(content))).encode()
+
+
+def _extended(value: Any) -> Any:
+    if isinstance(value, str) and value.startswith("{"):
+        return json.dumps(_extended(json.loads(value)))
+    if isinstance(value, list):
+        rows = [row for row in value if isinstance(row, dict) and {"name", "values"} <= row.keys()]
+        new = [{**row, "name": "brand_new", "values": [{"value": EXTRA_METRIC}]} for row in rows[:1]]
+        return [_extended(one) for one in value] + new
+    if isinstance(value, dict):
+        counts = [one for one in value.values() if isinstance(one, int | float) and not isinstance(one, bool)]
+        extra = {"brandNewCount": EXTRA_METRIC} if len(counts) > 1 else {}
+        return {name: _extended(one) for name, one in value.items()} | extra
+    return value

@@ -1,0 +1,1 @@
+"""Turns claims of one account into snapshots."""

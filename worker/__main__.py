@@ -1,0 +1,154 @@
+"""``dravo worker``: one process, N threads, part of them kept free for the interactive lane.
+
+Run one process per supervised unit, any number of units. SIGTERM finishes what is in flight and gives back
+what is not; a second one ends now.
+"""
+
+import os
+import socket
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import timedelta
+from math import ceil
+
+import dramatiq
+import redis
+import structlog
+from sqlalchemy import Engine
+from sqlalchemy.exc import OperationalError
+
+from shared import database, log, redis_client, refresh_queue
+from shared.claims import release
+from shared.process import die_with_parent, stop_on_signals
+from shared.refresh_queue import RefreshJob
+from shared.settings import Settings, SettingsError, load
+from shared.vault import Vault
+from shared.vocabulary import Lane
+from worker import actors
+from worker.adapters import ADAPTERS
+from worker.client import Bounds, Client
+from worker.clock import DatabaseClock
+from worker.consumer import consuming_broker
+from worker.refresh import Tools, refresh
+
+INTERACTIVE_SHARE = 0.15
+"""Part of the threads that only the interactive lane uses: background work never takes them."""
+
+GRACE = timedelta(seconds=9)
+"""How long SIGTERM waits for jobs in flight; what is still running then is covered by its lease."""
+
+_IDLE_POLL_MILLISECONDS = 100
+_ALIVE_EVERY_SECONDS = 4.0
+_log = structlog.get_logger(__name__)
+
+
+def main() -> int:
+    """Run until SIGTERM or SIGINT. Returns 0, or 1 when it could not start."""
+    die_with_parent()
+    try:
+        settings = load("database_url", "redis_url", "secret_keys")
+        log.configure("worker", settings.log_format)
+        with _tools(settings) as tools:
+            client = redis_client.connect(settings.redis)
+            redis_client.check_reachable(client)
+            _serve(settings, tools, client)
+    except SettingsError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    return 0
+
+
+@contextmanager
+def _tools(settings: Settings) -> Iterator[Tools]:
+    threads = settings.worker_threads
+    engine: Engine = database.connect(settings.database, application="dravo-worker", pool_size=threads + 2)
+    clock = DatabaseClock()
+    try:
+        database.check_reachable(engine)
+        with Client(_bounds(settings), connections=threads * 2, now=clock.now) as client:
+            yield Tools(
+                settings=settings,
+                engine=engine,
+                vault=Vault(settings.secret_keys),
+                client=client,
+                clock=clock,
+                adapters={platform: make(settings) for platform, make in ADAPTERS.items()},
+            )
+    finally:
+        engine.dispose()
+
+
+def _bounds(settings: Settings) -> Bounds:
+    """Bound a call so that it ends well before its claim's lease does."""
+    whole = min(timedelta(seconds=30), settings.lease / 2)
+    return Bounds(
+        connect=min(timedelta(seconds=5), whole), read=min(timedelta(seconds=15), whole), whole=whole
+    )
+
+
+def _serve(settings: Settings, tools: Tools, client: redis_client.RedisClient) -> None:
+    threads = settings.worker_threads
+    reserved = ceil(threads * INTERACTIVE_SHARE) if threads > 1 else 0
+    workers = [_worker(settings, tools, {lane.value for lane in Lane}, threads - reserved)]
+    if reserved:
+        workers.append(_worker(settings, tools, {Lane.INTERACTIVE.value}, reserved))
+    stopping = stop_on_signals()
+    for worker in workers:
+        worker.start()
+    worker_id = f"{socket.gethostname()}:{os.getpid()}"
+    _log.info("worker_started", worker_id=worker_id, threads=threads, reserved=reserved)
+    while True:
+        try:
+            refresh_queue.report_alive(client, worker_id, threads)
+        except redis.RedisError as error:
+            _log.warning("redis_unreachable", detail=type(error).__name__)
+        if stopping.wait(_ALIVE_EVERY_SECONDS):
+            break
+    with suppress(redis.RedisError):  # it forgets us by itself within seconds
+        refresh_queue.report_gone(client, worker_id, threads)
+    _stop(workers, tools)
+    _log.info("worker_stopped", worker_id=worker_id)
+
+
+def _worker(settings: Settings, tools: Tools, queues: set[str], threads: int) -> dramatiq.Worker:
+    """Return a `dramatiq.Worker` on a broker of its own: two of them in one process must share nothing."""
+    broker = consuming_broker(redis_client.connect(settings.redis))
+    actors.register(broker, lambda job: refresh(job, tools))
+    return dramatiq.Worker(
+        broker, queues=queues, worker_threads=threads, worker_timeout=_IDLE_POLL_MILLISECONDS
+    )
+
+
+def _stop(workers: list[dramatiq.Worker], tools: Tools) -> None:
+    # A job that starts between this look and the stop has spent its claims: releasing those does nothing.
+    unstarted = [_job(item.message) for worker in workers for item in list(worker.work_queue.queue)]
+    stops = [
+        threading.Thread(target=worker.stop, args=(int(GRACE.total_seconds() * 1000),), daemon=True)
+        for worker in workers
+    ]
+    for stop in stops:
+        stop.start()
+    for stop in stops:
+        stop.join(GRACE.total_seconds())
+    try:
+        with tools.engine.begin() as connection:
+            released = release(connection, [job for job in unstarted if job])
+    except OperationalError:
+        _log.warning(
+            "claims_not_released", detail="the database did not answer; their leases end by themselves"
+        )
+    else:
+        _log.info("claims_released", rows=released)
+
+
+def _job(message: dramatiq.MessageProxy) -> RefreshJob | None:
+    try:
+        return RefreshJob.parse(**message.kwargs)
+    except (TypeError, ValueError):
+        return None
+
+
+if __name__ == "__main__":
+    sys.exit(main())

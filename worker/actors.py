@@ -1,0 +1,35 @@
+"""The shims between the queue and the story: message in, `refresh()` called, nothing else."""
+
+from collections.abc import Callable
+from typing import Any
+
+import dramatiq
+import structlog
+
+from shared.refresh_queue import ACTORS, RefreshJob
+from shared.vocabulary import Lane
+
+_PRIORITY = {Lane.INTERACTIVE: 0, Lane.BACKGROUND: 10}
+_log = structlog.get_logger(__name__)
+
+
+def register(broker: dramatiq.Broker, run: Callable[[RefreshJob], None]) -> None:
+    """Declare the actors of both lanes on ``broker``; each hands its job to ``run``.
+
+    A message that is no refresh job is logged and dropped: the row it may have meant is due again when its
+    lease ends. Whatever ``run`` raises is logged by dramatiq and not retried, for the same reason.
+    """
+
+    def take(account_id: Any = None, claims: Any = None, **unknown: Any) -> None:
+        try:
+            job = RefreshJob.parse(account_id, claims)
+        except ValueError as error:
+            _log.warning("message_dropped", detail=str(error), unknown=sorted(unknown))
+            return
+        run(job)
+
+    for lane in Lane:
+        declare = dramatiq.actor(
+            actor_name=ACTORS[lane], queue_name=lane.value, priority=_PRIORITY[lane], broker=broker
+        )
+        declare(take)

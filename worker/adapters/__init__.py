@@ -1,0 +1,17 @@
+"""How each platform is read: one file a platform, and the one table that says which."""
+
+from collections.abc import Callable
+from typing import Final
+
+from shared.settings import Settings
+from shared.vocabulary import Platform
+from worker.adapters.contract import Adapter
+from worker.adapters.facebook import Facebook
+from worker.adapters.tiktok import TikTok
+from worker.adapters.x import X
+
+ADAPTERS: Final[dict[Platform, Callable[[Settings], Adapter]]] = {
+    Platform.FACEBOOK: Facebook,
+    Platform.X: X,
+    Platform.TIKTOK: TikTok,
+}

@@ -1,0 +1,171 @@
+"""The errors of Meta's Graph API: the envelope, and one table that says what each error means.
+
+Errors are told apart by ``error.code``, ``error_subcode`` and a few fixed texts, never by the HTTP status
+alone and never by ``error.type``: `OAuthException` is used for nearly everything, throttles arrive as 400 or
+403, refused tokens as 400 or 401, and a 2xx may carry an error too.
+
+https://developers.facebook.com/docs/graph-api/guides/error-handling
+https://developers.facebook.com/docs/graph-api/overview/rate-limiting
+"""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum, auto
+from typing import Any
+
+
+class Meaning(Enum):
+    """What an error means for us: first what concerns an account or our application, then one object."""
+
+    LIMITED = auto()
+    DEAD_TOKEN = auto()
+    MISCONFIGURED = auto()
+    BLOCKED = auto()
+    RESTRICTED = auto()
+    DENIED = auto()
+    """A permission lacks: for the account as a rule, for one object when its siblings read fine."""
+    TRANSIENT = auto()
+    PRE_BUSINESS = auto()
+    FEW_VIEWERS = auto()
+    UNSUPPORTED_METRIC = auto()
+    MISSING = auto()
+    """Deleted, not permitted or never there: Meta does not tell which."""
+    WRONG_NODE = auto()
+    TOO_LARGE = auto()
+    OTHER = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """One error of the Graph API."""
+
+    status: int
+    code: int | None = None
+    subcode: int | None = None
+    transient: bool = False
+    text: str = field(default="", repr=False)
+    """The message, lower case and cut. It may echo ids, URLs and tokens: it is searched, never shown."""
+    meaning: Meaning = Meaning.OTHER
+
+
+Body = dict[str, Any]
+Answered = Body | Refusal | None
+"""An object's answer; ``None`` when the platform did not get to it or it cannot be read."""
+WHOLE = frozenset(
+    {Meaning.LIMITED, Meaning.DEAD_TOKEN, Meaning.MISCONFIGURED, Meaning.BLOCKED, Meaning.RESTRICTED}
+)
+"""What ends a read at once, wherever it turns up."""
+
+APP_LIMITS = frozenset({4, 341})
+PLATFORM_LIMITS = APP_LIMITS | {17, 32}
+LIMITS = PLATFORM_LIMITS | {613} | frozenset(range(80_000, 80_015))
+POSTED_BEFORE_BUSINESS = 2_108_006
+DEAD_TOKENS: Mapping[int, str] = {
+    458: "its owner removed the app",
+    459: "its owner must first log in to facebook.com and pass a security check",
+    460: "the password was changed or the session was ended",
+    463: "it has expired",
+    464: "its owner's Facebook profile is not confirmed",
+    467: "the session was ended",
+    492: "its owner no longer has a role on the Page",
+}
+"""Why a token is dead, by subcode; none of them comes back to life by a renewal."""
+SCOPES = (
+    "instagram_business_manage_insights",
+    "instagram_business_basic",
+    "instagram_manage_insights",
+    "instagram_basic",
+    "read_insights",
+    "pages_read_engagement",
+    "pages_show_list",
+)
+"""Permissions that we ask for: the only words of a message that are ever repeated to people."""
+
+MAX_TEXT = 4_000
+INDEXED = re.compile(r"metric\[(\d{1,3})\] must be one of the following values")
+"""Instagram, a name that the endpoint does not know. All the valid names follow: only the index tells."""
+NAMED = re.compile(r"does not support the ([\w, ]{1,200}) metrics? for this media product type")
+"""Instagram, a known name that this kind of media never has; perhaps not all such names at once."""
+UNNAMED = "must be a valid insights metric"
+"""Facebook; which one must be found by asking for fewer."""
+
+TABLE: Sequence[tuple[Meaning, Callable[[Refusal], bool]]] = (
+    (
+        Meaning.LIMITED,
+        lambda e: (e.code in LIMITS or e.status == 429) and e.subcode != POSTED_BEFORE_BUSINESS,
+    ),
+    (Meaning.DEAD_TOKEN, lambda e: e.code in {190, 102} or e.subcode in DEAD_TOKENS),
+    (Meaning.MISCONFIGURED, lambda e: e.code in {100, 1} and "appsecret_proof" in e.text),
+    # Beyond the vendor's tables: no token seen in the request, a path or version that does not exist.
+    (Meaning.MISCONFIGURED, lambda e: e.code in {104, 2500}),
+    (Meaning.PRE_BUSINESS, lambda e: e.subcode == POSTED_BEFORE_BUSINESS),
+    (Meaning.FEW_VIEWERS, lambda e: e.code == 10 and "not enough viewers" in e.text),
+    (Meaning.UNSUPPORTED_METRIC, lambda e: e.code == 3001 or (e.code == 100 and _names_metric(e.text))),
+    (Meaning.TOO_LARGE, lambda e: e.code == 1 and "reduce the amount of data" in e.text),
+    (Meaning.TRANSIENT, lambda e: e.transient),
+    (
+        Meaning.MISSING,
+        lambda e: (
+            (e.code == 100 and e.subcode == 33)
+            or e.code == 803
+            or (e.code == 100 and ("does not exist" in e.text or "unsupported get request" in e.text))
+            or e.status == 404
+        ),
+    ),
+    (Meaning.WRONG_NODE, lambda e: e.code == 100 and "nonexisting field (insights) on node type" in e.text),
+    (Meaning.DENIED, lambda e: e.code in {10, 3} or (e.code is not None and 200 <= e.code <= 299)),
+    (Meaning.BLOCKED, lambda e: e.code == 368),
+    (Meaning.TRANSIENT, lambda e: e.code in {1, 2, -1} or e.status >= 500),
+    (Meaning.RESTRICTED, lambda e: e.code == 9009 or e.subcode == 2_207_050),
+    (Meaning.OTHER, lambda _: True),
+)
+"""The first row that holds decides. The order matters: code 4 may come with ``is_transient``, code 10 has two
+meanings, and a transient flag outweighs what looks like a missing object or permission."""
+
+
+def refusal(status: int, body: object) -> Refusal | None:
+    """Return the error in an answer, or ``None`` for a good one; ``body`` is ``None`` when it is no JSON."""
+    error = body.get("error") if isinstance(body, dict) else None
+    if error is None and body is not None and 200 <= status <= 299:
+        return None
+    if (body is None and status != 429) or 300 <= status <= 399:
+        return Refusal(status, meaning=Meaning.TRANSIENT)
+    told = error if isinstance(error, dict) else {}
+    message = told.get("message")
+    found = Refusal(
+        status,
+        _integer(told.get("code")),
+        _integer(told.get("error_subcode")),
+        told.get("is_transient") is True,
+        message[:MAX_TEXT].lower() if isinstance(message, str) else "",
+    )
+    meaning = next(meaning for meaning, holds in TABLE if holds(found))
+    return Refusal(status, found.code, found.subcode, found.transient, found.text, meaning)
+
+
+def named_metrics(found: Refusal, asked: Sequence[str]) -> frozenset[str]:
+    """Return which of the metrics ``asked`` an unsupported-metric error names; none when it names nothing."""
+    if indexed := INDEXED.search(found.text):
+        return frozenset(asked[int(indexed[1]) : int(indexed[1]) + 1])
+    if named := NAMED.search(found.text):
+        return frozenset(asked) & {name.strip() for name in named[1].split(",")}
+    return frozenset()
+
+
+def concerns_kind_of_media(found: Refusal) -> bool:
+    """Tell whether the error says that this kind of media never has the metric, not that nobody has it."""
+    return NAMED.search(found.text) is not None
+
+
+def named_scope(found: Refusal) -> str | None:
+    """Return the permission that a message names, if it is one that we ask for."""
+    return next((scope for scope in SCOPES if scope in found.text), None)
+
+
+def _names_metric(text: str) -> bool:
+    return UNNAMED in text or INDEXED.search(text) is not None or NAMED.search(text) is not None
+
+
+def _integer(value: object) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) else None

@@ -1,0 +1,301 @@
+"""X API v2: the metrics of posts.
+
+``GET /2/tweets?ids=<1..100>&tweet.fields=…`` with a user's OAuth 2.0 token (``tweet.read users.read``), or
+with the app's own bearer where an account has none: 100 posts cost one call. A job adds three at most:
+
+- private metrics, one call, only for own posts younger than 29.5 days and never with the app's bearer: asked
+  for on any other post they make that post vanish from the answer. Refused, they cost nobody public numbers.
+- the query parameter under its other name (``tweet.fields``, ``post.fields``: X's spec renamed it, its prose
+  did not), once after a 400 that names it; the process keeps the name that works.
+
+Quirks: what is not in ``data`` is in ``errors``, an id in neither is a passing trouble; an edit makes a new
+id and a lookup answers with the newest version; ``retweet_count`` may come as ``repost_count``; a 402 means
+that our credits are gone, while the rate-limit headers look healthy. A post costs $0.005 a UTC day.
+
+https://docs.x.com/x-api/posts/get-posts-by-ids
+https://docs.x.com/x-api/fundamentals/metrics
+https://docs.x.com/x-api/fundamentals/rate-limits
+https://docs.x.com/x-api/fundamentals/response-codes-and-errors
+https://docs.x.com/fundamentals/authentication/oauth-2-0/user-access-token
+"""
+
+import re
+from base64 import b64encode
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+
+from pydantic import SecretStr
+
+from shared.settings import Settings
+from shared.vocabulary import BucketKind, WarningCode, warn
+from worker.adapters import oauth, untrusted
+from worker.adapters.contract import Response, Upstream
+from worker.errors import Misconfigured, Paused, Reauthorize, RefreshError, TryAgain
+from worker.readings import Account, Answer, Limit, Publication, Reading, Tokens
+
+ENDPOINT, TOKEN_ENDPOINT = "tweets", "oauth2/token"
+POST_ID = re.compile(r"[0-9]{1,19}")
+METRIC = re.compile(r"[a-z][a-z0-9_]{0,63}")
+PUBLIC = ("impression_count", "like_count", "retweet_count", "reply_count", "quote_count", "bookmark_count")
+RENAMED = {"repost_count": "retweet_count"}
+PUBLIC_FIELDS = "public_metrics,created_at,author_id"
+PRIVATE_FIELDS = "non_public_metrics,organic_metrics"
+FIELDS_PARAMETERS = ("tweet.fields", "post.fields")
+SCOPES = ("tweet.read", "users.read")
+PRIVATE_AGE = timedelta(days=29.5)
+"""X says 30 days; half a day is the margin for clocks."""
+WINDOW = timedelta(minutes=15)
+CREDITS_PAUSE = timedelta(hours=1)
+
+GONE = {
+    "resource-not-found": "X does not know this post: it was deleted.",
+    "not-authorized-for-resource": "X does not show this post: its author is protected or suspended.",
+    "resource-unavailable": "X does not show this post any more.",
+    "disallowed-resource": "X does not show this post any more.",
+}
+FIELD_REFUSED = frozenset({"not-authorized-for-field", "field-unauthorized"})
+RECONNECT = "X no longer accepts this account's authorization: reconnect the account."
+
+Post = Mapping[str, object]
+
+
+class X:
+    """How posts on X are read."""
+
+    batch_size = 100
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._fields_parameter = FIELDS_PARAMETERS[0]
+
+    def fetch(
+        self, upstream: Upstream, account: Account, publications: Sequence[Publication]
+    ) -> Iterator[Reading]:
+        """Yield a reading per publication; see `worker.adapters.contract.Adapter.fetch`."""
+        asked: list[tuple[Publication, str]] = []
+        for publication in publications:
+            post_id = publication.platform_post_id
+            if post_id is None:
+                yield Reading(publication.id, Answer.PROCESSING, detail="X has given this post no id yet.")
+            elif not POST_ID.fullmatch(post_id):
+                yield Reading(publication.id, Answer.MISSING, detail="The stored id is no id of a post on X.")
+            else:
+                asked.append((publication, post_id))
+        if not asked:
+            return
+        answer = self._lookup(upstream, account, [post_id for _, post_id in asked], PUBLIC_FIELDS)
+        posts, problems = _posts(answer), _problems(answer)
+        young: list[tuple[Publication, Post]] = []
+        for publication, post_id in asked:
+            post = posts.get(post_id)
+            if post is None:
+                yield _unread(publication, problems.get(post_id))
+            elif _has_private(account, publication, post, upstream.now()):
+                young.append((publication, post))
+            else:
+                yield _reading(publication, post)
+        if young:
+            yield from self._with_private(upstream, account, young)
+
+    def _with_private(
+        self, upstream: Upstream, account: Account, young: Sequence[tuple[Publication, Post]]
+    ) -> Iterator[Reading]:
+        """Yield the readings of young own posts; trouble on the way costs them private metrics only."""
+        posts: Mapping[str, Post] = {}
+        warnings: tuple[str, ...] = ()
+        refused: RefreshError | None = None
+        try:
+            ids = [str(post["id"]) for _, post in young]
+            posts = _posts(self._lookup(upstream, account, ids, PRIVATE_FIELDS))
+        except RefreshError as error:
+            refused = error
+            scope = isinstance(error, Reauthorize) and error.missing_scope
+            code = WarningCode.PERMISSION_MISSING if scope else WarningCode.METRIC_UNAVAILABLE
+            warnings = (warn(code, f"the private metrics could not be read this time: {error}"),)
+        for publication, post in young:
+            yield _reading(publication, post, _private(posts.get(str(post["id"]), {})), warnings)
+        if isinstance(refused, Paused):
+            raise refused  # it holds for the public numbers of the next job as well
+
+    def _lookup(
+        self, upstream: Upstream, account: Account, ids: Sequence[str], fields: str
+    ) -> Mapping[str, object]:
+        """Return the answer for these ids. Raises what a refusal of the whole call means."""
+        user_token = _plain(account.access_token)
+        bearer = user_token or _plain(self._settings.x_app_bearer)
+        if not bearer:
+            raise Reauthorize(RECONNECT, renewable=True)
+        kind = BucketKind.ACCOUNT if user_token else BucketKind.APP
+
+        def ask(parameter: str) -> Response:
+            query = f"ids={','.join(dict.fromkeys(ids))}&{parameter}={fields}"
+            url = f"{self._settings.x_api_url}/2/tweets?{query}"
+            headers = {"Authorization": f"Bearer {bearer}"}
+            response = upstream.send("GET", url, endpoint=ENDPOINT, headers=headers)
+            upstream.saw(*_limits(response, kind))
+            return response
+
+        used = self._fields_parameter
+        response = ask(used)
+        refused = str(untrusted.body_of(response)) if response.status == 400 else ""
+        if any(name in refused for name in FIELDS_PARAMETERS):
+            other = next(name for name in FIELDS_PARAMETERS if name != used)
+            response = ask(other)
+            if untrusted.succeeded(response):
+                self._fields_parameter = other
+        if not untrusted.succeeded(response):
+            raise _refusal(response, kind)
+        return untrusted.readable(response)
+
+    def renew(self, upstream: Upstream, account: Account) -> Tokens:
+        """Return a new pair; refresh tokens are single-use, so the new one must be stored before its use.
+
+        A confidential client proves itself by a Basic header, a public one names itself in the body.
+        """
+        form, headers = oauth.refresh_form(account, RECONNECT), {}
+        client_id = oauth.setting(self._settings.x_client_id, "DRAVO_X_CLIENT_ID")
+        if secret := _plain(self._settings.x_client_secret):
+            headers = {"Authorization": f"Basic {b64encode(f'{client_id}:{secret}'.encode()).decode()}"}
+        else:
+            form["client_id"] = client_id
+        url = f"{self._settings.x_api_url}/2/oauth2/token"
+        response = upstream.send("POST", url, endpoint=TOKEN_ENDPOINT, headers=headers, form=form)
+        return oauth.tokens_of(response, endpoint=TOKEN_ENDPOINT, reconnect=RECONNECT)
+
+
+# Reading
+
+
+def _posts(answer: Mapping[str, object]) -> Mapping[str, Post]:
+    """Return the posts of an answer by every id that they have, or had before an edit."""
+    found: dict[str, Post] = {}
+    former: dict[str, Post] = {}
+    for post in untrusted.objects_of(answer.get("data")):
+        if isinstance(post_id := post.get("id"), str):
+            found[post_id] = post
+            for name in ("edit_history_tweet_ids", "edit_history_post_ids"):
+                versions = post.get(name)
+                former |= {str(one): post for one in (versions if isinstance(versions, list) else ())}
+    return former | found
+
+
+def _problems(answer: Mapping[str, object]) -> Mapping[str, str]:
+    """Return what is wrong with each id that the answer complains of."""
+    errors = untrusted.objects_of(answer.get("errors"))
+    return {str(error.get("resource_id") or error.get("value")): _problem(error) for error in errors}
+
+
+def _unread(publication: Publication, problem: str | None) -> Reading:
+    if problem in GONE:
+        return Reading(publication.id, Answer.MISSING, detail=GONE[problem])
+    if problem in FIELD_REFUSED:
+        return Reading(publication.id, Answer.UNAVAILABLE, detail="X refuses the metrics of this post.")
+    detail = "X left this post out." if problem is None else "X could not load this post this time."
+    return Reading(publication.id, Answer.UNREADABLE, detail=detail)
+
+
+def _reading(
+    publication: Publication,
+    post: Post,
+    private: Mapping[str, int] | None = None,
+    warnings: tuple[str, ...] = (),
+) -> Reading:
+    public = _counts(post.get("public_metrics"))
+    if not public:
+        return Reading(publication.id, Answer.UNAVAILABLE, detail="X gave no public metrics for this post.")
+    missing = tuple(key for key in PUBLIC if key not in public)
+    absent = tuple(warn(WarningCode.METRIC_UNAVAILABLE, f"{key} was not reported by X") for key in missing)
+    return Reading(publication.id, Answer.READ, {**(private or {}), **public}, missing, absent + warnings)
+
+
+def _private(post: Post) -> dict[str, int]:
+    """Return the private metrics; the same names occur in several blocks with different meanings."""
+    own = _counts(post.get("non_public_metrics"))
+    organic = {f"organic_{key}": count for key, count in _counts(post.get("organic_metrics")).items()}
+    return {key: count for key, count in own.items() if key not in PUBLIC} | organic
+
+
+def _has_private(account: Account, publication: Publication, post: Post, now: datetime) -> bool:
+    owner = account.platform_account_id
+    if not _plain(account.access_token) or post.get("author_id", owner) != owner:
+        return False
+    return now - (untrusted.instant_of(post.get("created_at")) or publication.created_at) < PRIVATE_AGE
+
+
+def _counts(block: object) -> dict[str, int]:
+    """Return the counters of a block by our keys; what is no sane counter was not reported."""
+    counts = {
+        name: value
+        for name, value in untrusted.object_of(block).items()
+        if METRIC.fullmatch(name) and untrusted.is_count(value)
+    }
+    renamed = {key: counts.pop(name) for name, key in RENAMED.items() if name in counts}
+    return renamed | counts
+
+
+# Limits and refusals
+
+
+def _limits(response: Response, kind: BucketKind) -> Iterator[Limit]:
+    """Yield what the headers tell of the limit that this call was counted against, if anything."""
+    limit, remaining = (
+        untrusted.number_of(response.headers.get(f"x-rate-limit-{name}")) for name in ("limit", "remaining")
+    )
+    if limit and remaining is not None and remaining <= limit:
+        yield Limit(kind, ENDPOINT, limit, remaining, resets_at=_reset_at(response))
+
+
+def _reset_at(response: Response) -> datetime | None:
+    """Return the end of the window on our clock, unless the header tells none inside it."""
+    reset = untrusted.number_of(response.headers.get("x-rate-limit-reset"))
+    left = None if reset is None else untrusted.wait_until(response, reset)
+    return response.received_at + left if left and left <= WINDOW + timedelta(minutes=1) else None
+
+
+def _refusal(response: Response, kind: BucketKind) -> RefreshError:
+    """Return what a refused lookup means; ``kind`` tells whose token it carried."""
+    status, body, now = response.status, untrusted.body_of(response), response.received_at
+    problems = {_problem(one) for one in (body, *untrusted.objects_of(body.get("errors")))}
+    if status == 402 or "credits-depleted" in problems:
+        sentence, until = "Our credits at X are used up: an operator must add some.", now + CREDITS_PAUSE
+        return Paused(sentence, kind=BucketKind.APP, until=until, operator_alert=True)
+    if status == 429 and ("usage-capped" in problems or body.get("title") == "UsageCapExceeded"):
+        sentence, until = "Our cap of post reads at X is reached.", _next_month(now)
+        return Paused(sentence, kind=BucketKind.APP, until=until, operator_alert=True)
+    if status == 429:
+        until = _reset_at(response) or now + (untrusted.retry_after(response) or WINDOW)
+        return Paused("X's rate limit is reached.", kind=kind, endpoint=ENDPOINT, until=until)
+    if status >= 500:
+        return TryAgain(f"X answered with status {status}.", breaks=True)
+    if kind is BucketKind.ACCOUNT and status == 401:
+        return Reauthorize(RECONNECT, renewable=True)
+    if kind is BucketKind.ACCOUNT and status == 403:
+        return _forbidden(body, problems)
+    return Misconfigured(f"X refused our application's call with status {status}.")
+
+
+def _forbidden(body: Mapping[str, object], problems: set[str]) -> RefreshError:
+    text = f"{body.get('title')} {body.get('detail')}".lower()
+    if problems & {"client-forbidden", "unsupported-authentication"}:
+        return Misconfigured("X refuses our application, or its kind of token, for reading posts.")
+    if "user-suspended" in problems or ("user" in text and "suspended" in text):
+        return Reauthorize("X has suspended this account: settle that with X, then reconnect the account.")
+    if "scope" in text or "permission" in text:
+        scope = next((one for one in SCOPES if one in text), SCOPES[0])
+        sentence = f"This account's authorization lacks {scope}: reconnect the account and grant it."
+        return Reauthorize(sentence, missing_scope=scope)
+    return Misconfigured("X forbids our call and does not say why.")
+
+
+def _next_month(now: datetime) -> datetime:
+    first = now.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    return (first + timedelta(days=32)).replace(day=1)
+
+
+def _problem(value: Mapping[str, object]) -> str:
+    """Return the last part of a problem's type: the host before it varies."""
+    return str(value.get("type")).rpartition("/")[2]
+
+
+def _plain(value: SecretStr | None) -> str:
+    return value.get_secret_value() if value else ""

@@ -1,0 +1,75 @@
+"""Metrics that a platform refuses, remembered by the whole fleet in PostgreSQL."""
+
+from datetime import timedelta
+
+from sqlalchemy import Engine, text
+
+from shared.vocabulary import Platform
+
+REMEMBERED_FOR = timedelta(hours=24)
+"""How long a refused metric is left out before one reader in the fleet asks for it again."""
+
+_PROBE_ALONE_FOR = timedelta(minutes=10)
+
+_REFUSED = text("""
+WITH probe AS (
+    UPDATE refused_metrics SET probe_after = now() + :alone
+     WHERE ctid = ANY(ARRAY(
+           SELECT ctid FROM refused_metrics
+            WHERE platform = :platform AND api_version = :version AND object_type = :object_type
+              AND probe_after <= now()
+              FOR UPDATE SKIP LOCKED LIMIT 1))
+    RETURNING metric
+)
+SELECT metric FROM refused_metrics
+ WHERE platform = :platform AND api_version = :version AND object_type = :object_type
+   AND metric NOT IN (SELECT metric FROM probe)
+""")
+
+_REMEMBER = text("""
+INSERT INTO refused_metrics (platform, api_version, object_type, metric, probe_after)
+VALUES (:platform, :version, :object_type, :metric, now() + :remembered_for)
+ON CONFLICT (platform, api_version, object_type, metric)
+DO UPDATE SET refused_at = now(), probe_after = excluded.probe_after
+""")
+
+_FORGET = text("""
+DELETE FROM refused_metrics
+ WHERE platform = :platform AND api_version = :version AND object_type = :object_type AND metric = :metric
+""")
+
+
+class FleetMemory:
+    """`worker.adapters.contract.MetricMemory` for one platform."""
+
+    def __init__(self, engine: Engine, platform: Platform) -> None:
+        self._engine = engine
+        self._platform = platform.value
+
+    def refused(self, version: str, object_type: str) -> frozenset[str]:
+        """Return the metrics to leave out now; an expired one is handed to one caller, who probes it."""
+        with self._engine.begin() as connection:
+            rows = connection.execute(
+                _REFUSED,
+                {
+                    "platform": self._platform,
+                    "version": version,
+                    "object_type": object_type,
+                    "alone": _PROBE_ALONE_FOR,
+                },
+            )
+            return frozenset(rows.scalars())
+
+    def remember(self, version: str, object_type: str, metric: str) -> None:
+        """Leave ``metric`` out from now on, for `REMEMBERED_FOR`."""
+        with self._engine.begin() as connection:
+            parameters = self._key(version, object_type, metric)
+            connection.execute(_REMEMBER, {**parameters, "remembered_for": REMEMBERED_FOR})
+
+    def forget(self, version: str, object_type: str, metric: str) -> None:
+        """Ask for ``metric`` again everywhere."""
+        with self._engine.begin() as connection:
+            connection.execute(_FORGET, self._key(version, object_type, metric))
+
+    def _key(self, version: str, object_type: str, metric: str) -> dict[str, str]:
+        return {"platform": self._platform, "version": version, "object_type": object_type, "metric": metric}

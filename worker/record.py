@@ -1,0 +1,195 @@
+"""The finish: one transaction that starts at the fence. No row there, no write anywhere."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from psycopg.types.json import Jsonb
+from sqlalchemy import Connection, text
+
+from shared.due import REFRESHED_CHANNEL
+from worker.outcomes import Outcome
+
+_FENCE = text("""
+WITH outcome AS (
+    SELECT * FROM unnest(
+        CAST(:ids AS bigint[]), CAST(:fences AS bigint[]), CAST(:next_run_ats AS timestamptz[]),
+        CAST(:reasons AS text[]), CAST(:attempts AS int[]), CAST(:missing_sinces AS timestamptz[])
+    ) AS o (id, fence, next_run_at, reason, attempts, missing_since)
+), mine AS (
+    SELECT s.publication_id, s.priority
+      FROM refresh_state s JOIN outcome o ON o.id = s.publication_id AND o.fence = s.claim_seq
+     ORDER BY s.publication_id FOR UPDATE OF s
+)
+UPDATE refresh_state AS r
+   SET next_run_at = o.next_run_at, reason = o.reason, attempts = o.attempts, missing_since = o.missing_since,
+       claimed_at = NULL, unfinished = 0,
+       -- someone who waits keeps the row in the fast lane over a pause or a retry
+       priority = CASE WHEN o.reason IN ('paused', 'retry') THEN r.priority ELSE 0 END
+  FROM mine JOIN outcome o ON o.id = mine.publication_id
+ WHERE r.publication_id = mine.publication_id
+RETURNING r.publication_id, mine.priority
+""")
+
+_ANALYTICS = text("""
+UPDATE post_analytics AS a
+   SET sync_status = COALESCE(o.sync_status, a.sync_status),
+       error_message = CASE WHEN o.sync_status IS NULL THEN a.error_message ELSE o.error_message END,
+       metrics = COALESCE(o.metrics, a.metrics),
+       warnings = ARRAY(SELECT jsonb_array_elements_text(o.warnings)),
+       last_updated_at = COALESCE(o.last_updated_at, a.last_updated_at),
+       stale_after = CASE WHEN o.stopped THEN NULL ELSE COALESCE(o.stale_after, a.stale_after) END,
+       snapshot_at = COALESCE(o.snapshot_at, a.snapshot_at),
+       attempted_at = now(), outcome = o.outcome, outcome_detail = o.detail, version = o.fence
+  FROM unnest(
+        CAST(:ids AS bigint[]), CAST(:fences AS bigint[]), CAST(:statuses AS text[]), CAST(:errors AS text[]),
+        CAST(:metrics AS jsonb[]), CAST(:warnings AS jsonb[]), CAST(:last_updated_ats AS timestamptz[]),
+        CAST(:stale_afters AS timestamptz[]), CAST(:snapshot_ats AS timestamptz[]), CAST(:stopped AS bool[]),
+        CAST(:outcomes AS text[]), CAST(:details AS text[])
+       ) AS o (id, fence, sync_status, error_message, metrics, warnings, last_updated_at, stale_after,
+               snapshot_at, stopped, outcome, detail)
+ WHERE a.publication_id = o.id
+""")
+
+_EXTEND_SNAPSHOTS = text("""
+UPDATE snapshots AS s
+   SET last_seen_at = o.seen_at, reads = s.reads + 1
+  FROM unnest(CAST(:ids AS bigint[]), CAST(:taken_ats AS timestamptz[]), CAST(:seen_ats AS timestamptz[]))
+       AS o (id, taken_at, seen_at)
+ WHERE s.publication_id = o.id AND s.taken_at = o.taken_at
+""")
+
+_NEW_SNAPSHOTS = text("""
+INSERT INTO snapshots (publication_id, taken_at, last_seen_at, claim_seq, sync_status, metrics)
+SELECT id, taken_at, taken_at, fence, sync_status, metrics
+  FROM unnest(CAST(:ids AS bigint[]), CAST(:taken_ats AS timestamptz[]), CAST(:fences AS bigint[]),
+              CAST(:statuses AS text[]), CAST(:metrics AS jsonb[]))
+       AS o (id, taken_at, fence, sync_status, metrics)
+""")
+
+_LEARN_IDS = text("""
+UPDATE publications AS p SET platform_post_id = o.platform_post_id
+  FROM unnest(CAST(:ids AS bigint[]), CAST(:platform_post_ids AS text[])) AS o (id, platform_post_id)
+ WHERE p.id = o.id AND p.workspace_id = :workspace_id
+   AND NOT EXISTS (SELECT 1 FROM publications q
+                    WHERE q.account_id = p.account_id AND q.platform_post_id = o.platform_post_id)
+""")
+
+
+def record(connection: Connection, workspace_id: str, outcomes: Sequence[Outcome]) -> tuple[Outcome, ...]:
+    """Write these outcomes and return the ones whose claim still stood; the others wrote nothing.
+
+    The caller's transaction is the fence: commit it, or nothing happened.
+    """
+    outcomes = sorted(outcomes, key=lambda outcome: outcome.row.publication.id)
+    if not outcomes:
+        return ()
+    held = {
+        row.publication_id: row.priority for row in connection.execute(_FENCE, _fence_parameters(outcomes))
+    }
+    kept = tuple(outcome for outcome in outcomes if outcome.row.publication.id in held)
+    if not kept:
+        return ()
+    extended = [outcome for outcome in kept if outcome.completed and _unchanged(outcome)]
+    appended = [outcome for outcome in kept if outcome.completed and not _unchanged(outcome)]
+    connection.execute(_ANALYTICS, _analytics_parameters(kept, appended))
+    if extended:
+        connection.execute(
+            _EXTEND_SNAPSHOTS,
+            {
+                "ids": _ids(extended),
+                "taken_ats": [outcome.row.snapshot_at for outcome in extended],
+                "seen_ats": [outcome.last_updated_at for outcome in extended],
+            },
+        )
+    if appended:
+        connection.execute(_NEW_SNAPSHOTS, _snapshot_parameters(appended))
+    _learn_ids(connection, workspace_id, kept)
+    waited_for = [str(publication_id) for publication_id, priority in held.items() if priority]
+    if waited_for:
+        connection.execute(
+            text("SELECT pg_notify(:channel, :ids)"),
+            {"channel": REFRESHED_CHANNEL, "ids": ",".join(waited_for)},
+        )
+    return kept
+
+
+def _unchanged(outcome: Outcome) -> bool:
+    """Tell whether the reading says what the newest snapshot says, in the same month's partition."""
+    before, now = outcome.row.snapshot_at, outcome.last_updated_at
+    return (
+        before is not None
+        and now is not None
+        and _month(before) == _month(now)
+        and dict(outcome.row.metrics) == dict(outcome.metrics or {})
+        and outcome.row.sync_status == outcome.sync_status
+    )
+
+
+def _month(instant: datetime) -> tuple[int, int]:
+    return instant.year, instant.month
+
+
+def _ids(outcomes: Sequence[Outcome]) -> list[int]:
+    return [outcome.row.publication.id for outcome in outcomes]
+
+
+def _fence_parameters(outcomes: Sequence[Outcome]) -> dict[str, list[Any]]:
+    return {
+        "ids": _ids(outcomes),
+        "fences": [outcome.row.fence for outcome in outcomes],
+        "next_run_ats": [outcome.next_run_at for outcome in outcomes],
+        "reasons": [outcome.reason.value for outcome in outcomes],
+        "attempts": [max(outcome.attempts, 0) for outcome in outcomes],
+        "missing_sinces": [outcome.missing_since for outcome in outcomes],
+    }
+
+
+def _analytics_parameters(outcomes: Sequence[Outcome], appended: Sequence[Outcome]) -> dict[str, list[Any]]:
+    new_snapshot = set(_ids(appended))
+    return {
+        "ids": _ids(outcomes),
+        "fences": [outcome.row.fence for outcome in outcomes],
+        "statuses": [outcome.sync_status.value if outcome.sync_status else None for outcome in outcomes],
+        "errors": [outcome.error_message for outcome in outcomes],
+        "metrics": [
+            None if outcome.metrics is None else Jsonb(dict(outcome.metrics)) for outcome in outcomes
+        ],
+        "warnings": [Jsonb(list(outcome.warnings)) for outcome in outcomes],
+        "last_updated_ats": [outcome.last_updated_at for outcome in outcomes],
+        "stale_afters": [outcome.stale_after for outcome in outcomes],
+        "snapshot_ats": [
+            outcome.last_updated_at if outcome.row.publication.id in new_snapshot else None
+            for outcome in outcomes
+        ],
+        "stopped": [outcome.next_run_at is None for outcome in outcomes],
+        "outcomes": [outcome.outcome for outcome in outcomes],
+        "details": [outcome.detail for outcome in outcomes],
+    }
+
+
+def _snapshot_parameters(outcomes: Sequence[Outcome]) -> dict[str, list[Any]]:
+    return {
+        "ids": _ids(outcomes),
+        "taken_ats": [outcome.last_updated_at for outcome in outcomes],
+        "fences": [outcome.row.fence for outcome in outcomes],
+        "statuses": [outcome.sync_status.value if outcome.sync_status else None for outcome in outcomes],
+        "metrics": [Jsonb(dict(outcome.metrics or {})) for outcome in outcomes],
+    }
+
+
+def _learn_ids(connection: Connection, workspace_id: str, outcomes: Sequence[Outcome]) -> None:
+    learned = [
+        outcome
+        for outcome in outcomes
+        if outcome.platform_post_id and outcome.platform_post_id != outcome.row.publication.platform_post_id
+    ]
+    if learned:
+        connection.execute(
+            _LEARN_IDS,
+            {
+                "ids": _ids(learned),
+                "platform_post_ids": [outcome.platform_post_id for outcome in learned],
+                "workspace_id": workspace_id,
+            },
+        )

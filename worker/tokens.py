@@ -1,0 +1,127 @@
+"""Credentials: opened here and nowhere else; renewed once for the whole fleet.
+
+A renewal holds the account's row lock: whoever comes second waits, reads the row again and finds the newer
+pair. X and TikTok accept a refresh token once, so the new pair is committed before anybody uses it.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, Engine, text
+
+from shared.vault import Vault
+from shared.vocabulary import AccountState, Platform
+from worker.errors import Reauthorize
+from worker.readings import Account, Tokens
+
+RENEW_AHEAD = {
+    # Instagram renews only while the old token lives, LinkedIn's lives for 60 days: be early.
+    Platform.INSTAGRAM: timedelta(days=15),
+    Platform.LINKEDIN: timedelta(days=7),
+    # Two hours of life and single-use refresh tokens: be lazy.
+    Platform.X: timedelta(minutes=3),
+    Platform.TIKTOK: timedelta(minutes=3),
+}
+"""How long before its end an access token is renewed; Facebook's page tokens have no renewal."""
+
+_OLD_ENOUGH = timedelta(hours=24)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredAccount:
+    """An account as stored, its credentials opened, with what decides whether it may be used."""
+
+    account: Account
+    token_version: int
+    state: AccountState
+    state_reason: str | None
+
+
+_COLUMNS = """
+SELECT account_id, workspace_id, platform, platform_account_id, login, kind, scopes, state, state_reason,
+       sealed_access_token, sealed_refresh_token, token_expires_at, refresh_token_expires_at, token_minted_at,
+       token_version
+  FROM accounts WHERE account_id = :account_id
+"""
+_LOAD = text(_COLUMNS)
+# NO KEY UPDATE: inserting publications of the account goes on meanwhile.
+_LOCK = text(_COLUMNS + " FOR NO KEY UPDATE")
+
+_STORE = text("""
+UPDATE accounts
+   SET sealed_access_token = :access, sealed_refresh_token = COALESCE(:refresh, sealed_refresh_token),
+       token_expires_at = :expires_at,
+       refresh_token_expires_at = COALESCE(:refresh_expires_at, refresh_token_expires_at),
+       scopes = COALESCE(CAST(:scopes AS text[]), scopes),
+       token_minted_at = now(), token_version = token_version + 1
+ WHERE account_id = :account_id AND workspace_id = :workspace_id
+""")
+
+
+def load(connection: Connection, account_id: str, vault: Vault) -> StoredAccount | None:
+    """Return the account with its credentials opened, or ``None`` when it is not known (any more)."""
+    row = connection.execute(_LOAD, {"account_id": account_id}).one_or_none()
+    return None if row is None else _opened(row, vault)
+
+
+def _opened(row: Any, vault: Vault) -> StoredAccount:
+    account = Account(
+        account_id=row.account_id,
+        workspace_id=row.workspace_id,
+        platform=Platform(row.platform),
+        platform_account_id=row.platform_account_id,
+        login=row.login,
+        kind=row.kind,
+        scopes=frozenset(row.scopes),
+        access_token=vault.open(row.sealed_access_token),
+        refresh_token=vault.open(row.sealed_refresh_token) if row.sealed_refresh_token else None,
+        token_expires_at=row.token_expires_at,
+        refresh_token_expires_at=row.refresh_token_expires_at,
+        token_minted_at=row.token_minted_at,
+    )
+    return StoredAccount(account, row.token_version, AccountState(row.state), row.state_reason)
+
+
+def ends_soon(account: Account, now: datetime) -> bool:
+    """Tell whether the access token should be renewed before it is used."""
+    ahead = RENEW_AHEAD.get(account.platform)
+    if ahead is None or account.token_expires_at is None or now < account.token_expires_at - ahead:
+        return False
+    if account.platform is Platform.INSTAGRAM:
+        young = account.token_minted_at is not None and now < account.token_minted_at + _OLD_ENOUGH
+        return account.login == "instagram" and not young and now < account.token_expires_at
+    return account.refresh_token is not None
+
+
+def renew(
+    engine: Engine, vault: Vault, stored: StoredAccount, ask: Callable[[Account], Tokens]
+) -> StoredAccount:
+    """Return the account with a newer pair than ``stored``: another worker's, or one that ``ask`` brings.
+
+    The new pair is committed when this returns. Raises `worker.errors.Reauthorize` when the account is not
+    active any more, and whatever ``ask`` raises.
+    """
+    with engine.begin() as connection:
+        row = connection.execute(_LOCK, {"account_id": stored.account.account_id}).one()
+        current = _opened(row, vault)
+        if current.state is not AccountState.ACTIVE:
+            raise Reauthorize(current.state_reason or "The account is not connected.")
+        if current.token_version != stored.token_version:
+            return current
+        tokens = ask(current.account)
+        connection.execute(
+            _STORE,
+            {
+                "account_id": current.account.account_id,
+                "workspace_id": current.account.workspace_id,
+                "access": vault.seal(tokens.access_token),
+                "refresh": vault.seal(tokens.refresh_token) if tokens.refresh_token else None,
+                "expires_at": tokens.expires_at,
+                "refresh_expires_at": tokens.refresh_token_expires_at,
+                "scopes": sorted(tokens.scopes) if tokens.scopes is not None else None,
+            },
+        )
+    with engine.connect() as connection:
+        return _opened(connection.execute(_LOAD, {"account_id": current.account.account_id}).one(), vault)
