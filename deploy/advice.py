@@ -26,8 +26,8 @@ REASONS = {
 
 _NO_ID = "Nothing can be asked until the id arrives: import the publication again with its platform_post_id."
 _ADVICE = {
-    Reason.RETRY: "Nothing: it is tried again by itself; the last attempt's detail tells what came in between.",
-    Reason.PAUSED: "Nothing: it goes on by itself when the pause ends; more quota at the platform ends it sooner.",
+    Reason.RETRY: "Nothing: it is tried again by itself; the last attempt tells what came in between.",
+    Reason.PAUSED: "Nothing: it goes on by itself when the pause ends.",
     Reason.UNCONFIRMED: "Nothing, or `dravo resync --post {post}` if the post is known to exist.",
     Reason.PROCESSING: "Nothing: the id is looked for again then; a private post never gets one.",
     Reason.STOPPED: "Nothing; `dravo resync --post {post}` asks the platform again all the same.",

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import redis
 import typer
-from sqlalchemy.exc import DBAPIError, OperationalError, ProgrammingError
+from sqlalchemy.exc import DBAPIError, OperationalError
 from typer.exceptions import Abort, TyperException
 
 from deploy import console
@@ -23,6 +23,7 @@ app = typer.Typer(
     help="Keeps the official analytics of every published post fresh, and serves them.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Settings are environment variables named DRAVO_…; every command takes --json and --help.",
 )
@@ -32,9 +33,12 @@ for family in (services, imports, keys, secret_values, accounts, resync, why, st
 
 @app.callback()
 def options(
-    show_version: Annotated[bool, typer.Option("--version", help="Print the version.", is_eager=True)] = False,  # noqa: FBT002 - how Typer spells a flag
+    *,
+    show_version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", is_eager=True)
+    ] = False,
 ) -> None:
-    """Keeps the official analytics of every published post fresh, and serves them."""
+    """Keep the official analytics of every published post fresh, and serve them."""
     if show_version:
         console.show(f"dravo {version('dravo-analytics-sync')}")
         raise typer.Exit
@@ -48,8 +52,7 @@ def main() -> None:
 def run(arguments: Sequence[str]) -> int:
     """Run one command and return its exit code; whatever goes wrong becomes one sentence on stderr."""
     try:
-        if any(not _is_text(argument) for argument in arguments):
-            raise console.UsageError("an argument is not valid UTF-8 text")
+        _check_encoding(arguments)
         returned = app(args=list(arguments), prog_name="dravo", standalone_mode=False)
         console.flush()
     except KeyboardInterrupt:
@@ -67,27 +70,30 @@ def _explain(error: Exception) -> tuple[int, list[str]]:
     match error:
         case console.CommandError():
             return error.exit_code, [str(error)]
-        case SettingsError():
-            return 1, str(error).splitlines()
         case TyperException():
             return error.exit_code, [_usage(error)]
-        case Abort():
-            return 1, ["stopped"]
-        case SealError():
-            return 1, [str(error)]
-        case ProgrammingError() if getattr(error.orig, "sqlstate", None) in _NO_SCHEMA:
-            return 1, ["the schema is missing or older than this program: run `dravo migrate`"]
-        case OperationalError():
-            return 1, [f"PostgreSQL refuses or does not answer ({_said(error)}): check DRAVO_DATABASE_URL"]
+        case SettingsError() | SealError():
+            return 1, str(error).splitlines()
         case DBAPIError():
-            return 1, [f"PostgreSQL refused a statement ({_said(error)})"]
+            return 1, [_database(error)]
         case redis.RedisError():
             return 1, ["Redis refuses or does not answer: check DRAVO_REDIS_URL"]
         case OSError():
             where = f"{error.filename}: " if error.filename else ""
             return 1, [f"{where}{error.strerror or type(error).__name__}"]
+        case Abort():
+            return 1, ["stopped"]
         case _:
             return 1, [f"an error that nobody foresaw, {type(error).__name__}: {_line(str(error))}"]
+
+
+def _database(error: DBAPIError) -> str:
+    said = _line(str(error.orig))
+    if getattr(error.orig, "sqlstate", None) in _NO_SCHEMA:
+        return "the schema is missing or older than this program: run `dravo migrate`"
+    if isinstance(error, OperationalError):
+        return f"PostgreSQL refuses or does not answer ({said}): check DRAVO_DATABASE_URL"
+    return f"PostgreSQL refused a statement ({said})"
 
 
 def _usage(error: TyperException) -> str:
@@ -96,21 +102,16 @@ def _usage(error: TyperException) -> str:
     return f"{message} (see `{context.command_path} --help`)" if context else message
 
 
-def _said(error: DBAPIError) -> str:
-    return _line(str(error.orig))
-
-
 def _line(message: str) -> str:
     """Return the first line of somebody else's message, without credentials."""
     return redact(next((line.strip() for line in message.splitlines() if line.strip()), "no reason given"))
 
 
-def _is_text(argument: str) -> bool:
+def _check_encoding(arguments: Sequence[str]) -> None:
     try:
-        argument.encode()
+        "".join(arguments).encode()
     except UnicodeEncodeError:
-        return False
-    return True
+        raise console.UsageError("an argument is not valid UTF-8 text") from None
 
 
 _NO_SCHEMA = {"42P01", "42703", "3F000"}  # undefined table, column, schema

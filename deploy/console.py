@@ -1,4 +1,4 @@
-"""What a command says: results on stdout (tables for people, one JSON document for machines), the rest on stderr."""
+"""What a command says: results on stdout, as tables or as one JSON document; everything else on stderr."""
 
 import json
 import os
@@ -46,13 +46,16 @@ def emit(document: object) -> None:
     _write(json.dumps(document, indent=2, allow_nan=False) + "\n")
 
 
-def show(*parts: RenderableType) -> None:
-    """Print for people: in colour and as wide as the terminal, or plain and uncut into a pipe."""
+def show(*parts: RenderableType) -> bool:
+    """Print for people: in colour and as wide as the terminal, or plain and uncut into a pipe.
+
+    Return whether somebody may still be reading.
+    """
     console = stdout_console()
     with console.capture() as captured:
         for part in parts:
             console.print(part)
-    _write(captured.get())
+    return _write(captured.get())
 
 
 def stdout_console() -> Console:
@@ -104,7 +107,10 @@ def progress(*, of_bytes: bool = False) -> Progress:
 
 def plain(text: str) -> str:
     """Return text of others without control characters: a post's text must not steer a terminal."""
-    return "".join(char if char.isprintable() else " " if char.isspace() else "\N{REPLACEMENT CHARACTER}" for char in text)
+    return "".join(
+        char if char.isprintable() else " " if char.isspace() else "\N{REPLACEMENT CHARACTER}"
+        for char in text
+    )
 
 
 def instant(value: datetime | None) -> str | None:
@@ -130,9 +136,9 @@ def flush() -> None:
     _write("")
 
 
-def _write(output: str) -> None:
+def _write(output: str) -> bool:
     if sys.stdout is None:  # started with stdout closed
-        return
+        return False
     try:
         sys.stdout.write(output)
         sys.stdout.flush()
@@ -140,3 +146,5 @@ def _write(output: str) -> None:
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, sys.stdout.fileno())
         os.close(nowhere)
+        return False
+    return True

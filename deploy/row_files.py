@@ -115,7 +115,9 @@ def _csv_row(number: int, header: list[str], cells: list[str]) -> Iterator[Line]
     if not any(cells):
         return
     if len(cells) != len(header):
-        yield Line(number, None, f"the line has {len(cells)} cells, the first line names {len(header)} columns")
+        yield Line(
+            number, None, f"the line has {len(cells)} cells, the first line names {len(header)} columns"
+        )
         return
     yield Line(number, {name: cell for name, cell in zip(header, cells, strict=True) if cell})
 

@@ -4,6 +4,8 @@ from typing import Any, TypeAlias
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 from redis.sentinel import Sentinel
 
 from shared.settings import SettingsError
@@ -16,6 +18,8 @@ _OPTIONS: dict[str, Any] = {
     "socket_timeout": TIMEOUT_SECONDS,
     "socket_connect_timeout": TIMEOUT_SECONDS,
     "health_check_interval": 30,
+    # Trouble is told at once: every caller has its own next try, and none may hang on this one.
+    "retry": Retry(NoBackoff(), 1),
 }
 
 

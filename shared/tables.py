@@ -1,6 +1,6 @@
 """The tables: narrow where hot, append-only where large, a sentence per column."""
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 from sqlalchemy import (
@@ -191,6 +191,24 @@ class Snapshot(Base):
     metrics: Mapped[dict[str, Any]]
 
     __table_args__ = ({"postgresql_partition_by": "RANGE (taken_at)"},)
+
+
+class PublicationCount(Base):
+    """How many publications a bucket of time holds, kept by triggers: exact totals and deep pages at any size."""
+
+    __tablename__ = "publication_counts"
+
+    workspace_id: Mapped[str] = mapped_column(primary_key=True)
+    account_id: Mapped[str] = mapped_column(primary_key=True)
+    """Empty: all accounts of the workspace, by platform."""
+    grain: Mapped[str] = mapped_column(primary_key=True)
+    """``month``, or ``day`` (for the whole workspace only)."""
+    bucket: Mapped[date] = mapped_column(primary_key=True)
+    """First UTC day of the bucket, by ``created_at``."""
+    platform: Mapped[str] = mapped_column(primary_key=True)
+    n: Mapped[int] = mapped_column(BigInteger)
+
+    __table_args__ = ({"postgresql_with": {"fillfactor": "80"}},)
 
 
 class Pause(Base):

@@ -3,6 +3,7 @@
 from typing import Annotated, Any
 
 import typer
+from rich.table import Table
 from sqlalchemy import Connection, text
 
 from deploy import console, stores
@@ -31,10 +32,13 @@ SELECT platform, kind, subject, paused_until, reason FROM pauses WHERE paused_un
 
 def register(app: typer.Typer) -> None:
     """Add this command."""
-    app.command(epilog="Examples: dravo accounts --state requires_reconnect\n\ndravo accounts --json")(accounts)
+    app.command(epilog="Examples: dravo accounts --state requires_reconnect\n\ndravo accounts --json")(
+        accounts
+    )
 
 
 def accounts(
+    *,
     workspace: Annotated[str | None, typer.Option(help="Only this workspace's.")] = None,
     platform: Annotated[Platform | None, typer.Option(help="Only this platform's.")] = None,
     state: Annotated[AccountState | None, typer.Option(help="Only those in this state.")] = None,
@@ -44,8 +48,8 @@ def accounts(
 
     JSON: an array of ``account_id``, ``workspace_id``, ``platform``, ``platform_account_id``, ``name``,
     ``login``, ``kind``, ``state``, ``state_reason``, ``state_changed_at``, ``token_expires_at``,
-    ``refresh_token_expires_at``, ``scopes``, ``rows``, ``overdue``, ``oldest_overdue_at`` and ``pauses`` (array
-    of ``platform``, ``kind``, ``subject``, ``paused_until``, ``reason``).
+    ``refresh_token_expires_at``, ``scopes``, ``rows``, ``overdue``, ``oldest_overdue_at`` and ``pauses``
+    (array of ``platform``, ``kind``, ``subject``, ``paused_until``, ``reason``).
     """
     with stores.transaction() as connection:
         found = _accounts(connection, workspace, platform, state)
@@ -114,13 +118,25 @@ def _accounts(
     ]
 
 
-def _table(found: list[dict[str, Any]]) -> console.Table:
-    headings = ("account_id", "workspace_id", "platform", "name", "state", "token_expires_at", "rows", "overdue")
+def _table(found: list[dict[str, Any]]) -> Table:
+    headings = (
+        "account_id",
+        "workspace_id",
+        "platform",
+        "name",
+        "state",
+        "token_expires_at",
+        "rows",
+        "overdue",
+    )
     return console.table(
         (*headings, "paused_until"),
         (
             [account[name] for name in headings]
-            + ["; ".join(f"{pause['paused_until']} ({pause['reason']})" for pause in account["pauses"]) or None]
+            + [
+                "; ".join(f"{pause['paused_until']} ({pause['reason']})" for pause in account["pauses"])
+                or None
+            ]
             for account in found
         ),
         right=("rows", "overdue"),

@@ -1,4 +1,4 @@
-"""``dravo import``: accounts and publications from files, in chunks, each wrong line named and the rest kept."""
+"""``dravo import``: accounts and publications from files, each wrong line named and the rest kept."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -37,33 +37,43 @@ def register(app: typer.Typer) -> None:
     app.add_typer(imports, name="import")
 
 
-@imports.command(epilog="Examples: dravo import accounts accounts.jsonl\n\nvault-dump | dravo import accounts -")
-def accounts(file: File, dry_run: DryRun = False, as_json: AsJson = False) -> None:
-    """Store connected accounts; the same file again changes nothing. Exits 1 if a row was refused.
+@imports.command(
+    epilog="Examples: dravo import accounts accounts.jsonl\n\nvault-dump | dravo import accounts -"
+)
+def accounts(file: File, *, dry_run: DryRun = False, as_json: AsJson = False) -> None:
+    """Store connected accounts; the same file again changes nothing.
 
     JSON: ``accepted``, ``unchanged``, ``refused`` (counts), ``errors`` (array of ``line``, ``message``),
-    ``dry_run``.
+    ``dry_run``. Exits 1 if a row was refused.
     """
     settings = load("database_url", "secret_keys")
     vault = Vault(settings.secret_keys)
     with stores.engine(settings) as engine:
-        _run(engine, file, lambda connection, rows, _: take_accounts(connection, vault, rows), dry_run, as_json)
+        _run(
+            engine,
+            file,
+            lambda connection, rows, _: take_accounts(connection, vault, rows),
+            dry_run=dry_run,
+            as_json=as_json,
+        )
 
 
-@imports.command(epilog="Examples: dravo import publications posts.csv\n\ndravo import publications - < posts.jsonl")
-def publications(file: File, dry_run: DryRun = False, as_json: AsJson = False) -> None:
-    """Store publications and make new ones due; the same file again changes nothing. Exits 1 if a row was refused.
+@imports.command(
+    epilog="Examples: dravo import publications posts.csv\n\ndravo import publications - < posts.jsonl"
+)
+def publications(file: File, *, dry_run: DryRun = False, as_json: AsJson = False) -> None:
+    """Store publications, new ones due at once; the same file again changes nothing.
 
     JSON: ``accepted``, ``unchanged``, ``refused`` (counts), ``errors`` (array of ``line``, ``message``),
-    ``dry_run``.
+    ``dry_run``. Exits 1 if a row was refused.
     """
     with stores.engine(load("database_url")) as engine:
         _run(
             engine,
             file,
             lambda connection, rows, priority: take_publications(connection, rows, priority=priority),
-            dry_run,
-            as_json,
+            dry_run=dry_run,
+            as_json=as_json,
         )
 
 
@@ -87,11 +97,13 @@ class _Tally:
             console.complain(f"line {line}: {message}")
 
 
-def _run(engine: Engine, file: str, take: Take, dry_run: bool, as_json: bool) -> None:
+def _run(engine: Engine, file: str, take: Take, *, dry_run: bool, as_json: bool) -> None:
     tally = _Tally(as_json)
     try:
         with _opened(file) as (source, size), console.progress(of_bytes=True) as bar:
-            _import(engine, row_files.read(source, file), take, tally, _Meter(bar, source, size), dry_run)
+            _import(
+                engine, row_files.read(source, file), take, tally, _Meter(bar, source, size), dry_run=dry_run
+            )
     except FileError as error:
         raise CommandError(f"{file}: {error}") from error
     except OperationalError as error:
@@ -104,13 +116,13 @@ def _run(engine: Engine, file: str, take: Take, dry_run: bool, as_json: bool) ->
     except KeyboardInterrupt:
         console.complain(f"dravo: stopped after line {tally.line}; give the same command again to go on")
         raise
-    _report(tally, dry_run)
+    _report(tally, dry_run=dry_run)
     if tally.refused:
         raise typer.Exit(1)
 
 
 def _import(
-    engine: Engine, lines: Iterator[Line], take: Take, tally: _Tally, meter: "_Meter", dry_run: bool
+    engine: Engine, lines: Iterator[Line], take: Take, tally: _Tally, meter: "_Meter", *, dry_run: bool
 ) -> None:
     first = True
     while chunk := list(islice(lines, CHUNK)):
@@ -160,7 +172,7 @@ def _opened(file: str) -> Iterator[tuple[BufferedReader, int | None]]:
         yield source, path.stat().st_size if path.is_file() else None
 
 
-def _report(tally: _Tally, dry_run: bool) -> None:
+def _report(tally: _Tally, *, dry_run: bool) -> None:
     if tally.as_json:
         console.emit(
             {

@@ -18,6 +18,7 @@ def register(app: typer.Typer) -> None:
 
 @keys.command(epilog="Example: dravo keys create --workspace ws_1 --name dashboard")
 def create(
+    *,
     workspace: Annotated[str, typer.Option(help="The workspace whose rows the key may read.")],
     name: Annotated[str | None, typer.Option(help="What the key is for.")] = None,
     as_json: AsJson = False,
@@ -35,17 +36,21 @@ def create(
         console.emit({"key_id": key_id, "key": key, "workspace_id": workspace, "name": name})
     else:
         console.show(key)
-        console.complain(f"key {key_id} for workspace {workspace}: shown this once, it is stored as a hash only")
+        console.complain(
+            f"key {key_id} for workspace {workspace}: shown this once, it is stored as a hash only"
+        )
 
 
 @keys.command("list", epilog="Example: dravo keys list --workspace ws_1")
 def list_(
+    *,
     workspace: Annotated[str | None, typer.Option(help="Only this workspace's.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """List the keys, never the keys themselves.
 
-    JSON: an array of ``key_id``, ``workspace_id``, ``name``, ``created_at``, ``last_used_at``, ``revoked_at``.
+    JSON: an array of ``key_id``, ``workspace_id``, ``name``, ``created_at``, ``last_used_at``,
+    ``revoked_at``.
     """
     with stores.transaction() as connection:
         found = list_keys(connection, workspace)
@@ -63,7 +68,7 @@ def list_(
     if as_json:
         console.emit(listed)
     elif listed:
-        console.show(console.table(list(listed[0]), (key.values() for key in listed)))
+        console.show(console.table(list(listed[0]), (list(key.values()) for key in listed)))
     else:
         console.show("no keys; make one with `dravo keys create --workspace W`")
 
@@ -71,6 +76,7 @@ def list_(
 @keys.command(epilog="Example: dravo keys revoke key_0123456789abcdef")
 def revoke(
     key_id: Annotated[str, typer.Argument(help="The key's id (key_…), as `dravo keys list` shows it.")],
+    *,
     as_json: AsJson = False,
 ) -> None:
     """Refuse a key from now on.

@@ -45,7 +45,7 @@ def register(app: typer.Typer) -> None:
 
 
 @quarantine.command("list", epilog="Example: dravo quarantine list --json")
-def list_(as_json: AsJson = False) -> None:
+def list_(*, as_json: AsJson = False) -> None:
     """List what is set aside.
 
     JSON: an array of ``publication_id``, ``workspace_id``, ``post_id``, ``account_id``, ``platform``,
@@ -56,7 +56,7 @@ def list_(as_json: AsJson = False) -> None:
     if as_json:
         console.emit(found)
     elif found:
-        console.show(console.table(list(found[0]), (row.values() for row in found)))
+        console.show(console.table(list(found[0]), (list(row.values()) for row in found)))
     else:
         console.show("nothing is in quarantine")
 
@@ -65,8 +65,11 @@ def list_(as_json: AsJson = False) -> None:
 def release(
     identities: Annotated[
         list[str] | None,
-        typer.Argument(metavar="ID…", help="Post ids, platform post ids or publication ids.", show_default=False),
+        typer.Argument(
+            metavar="ID…", help="Post ids, platform post ids or publication ids.", show_default=False
+        ),
     ] = None,
+    *,
     every: Annotated[bool, typer.Option("--all", help="Release all of them.")] = False,
     as_json: AsJson = False,
 ) -> None:

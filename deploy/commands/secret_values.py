@@ -20,7 +20,7 @@ def family() -> None:
 
 
 @secrets.command(epilog="Example: export DRAVO_SECRET_KEYS=$(dravo secrets generate)")
-def generate(as_json: AsJson = False) -> None:
+def generate(*, as_json: AsJson = False) -> None:
     """Print a new value for DRAVO_SECRET_KEYS, DRAVO_INTERNAL_TOKEN or DRAVO_OPS_TOKEN; it is kept nowhere.
 
     JSON: ``secret``.

@@ -28,16 +28,17 @@ def up(
     data_dir: Annotated[
         Path | None, typer.Option(help="Where data lives between runs.", show_default=".dravo/")
     ] = None,
+    *,
     as_json: AsJson = False,
 ) -> None:
     """Run the whole system on this machine until Ctrl-C."""
     from deploy.local.up import run  # here: no other command needs servers, simulators and demo data
 
-    _log_as(as_json)
+    _log_as(as_json=as_json)
     raise typer.Exit(run(data_dir=data_dir or Path(load().data_dir)))
 
 
-def migrate(as_json: AsJson = False) -> None:
+def migrate(*, as_json: AsJson = False) -> None:
     """Bring the schema to head.
 
     JSON: ``from`` and ``revision`` (the schema's revision before and after; ``from`` is null for a new one).
@@ -53,32 +54,34 @@ def migrate(as_json: AsJson = False) -> None:
     if as_json:
         console.emit({"from": before, "revision": after})
     else:
-        console.show(f"schema at {after}" + (" already" if before == after else f", from {before or 'nothing'}"))
+        console.show(
+            f"schema at {after}" + (" already" if before == after else f", from {before or 'nothing'}")
+        )
 
 
-def api(as_json: AsJson = False) -> None:
+def api(*, as_json: AsJson = False) -> None:
     """Serve the read API, until stopped. ``--json``: logs as JSON."""
-    _become("api_stub", as_json)
+    _become("api_stub", as_json=as_json)
 
 
-def worker(as_json: AsJson = False) -> None:
+def worker(*, as_json: AsJson = False) -> None:
     """Take refresh jobs and ask the platforms, until stopped. ``--json``: logs as JSON."""
-    _become("worker", as_json)
+    _become("worker", as_json=as_json)
 
 
-def scheduler(as_json: AsJson = False) -> None:
+def scheduler(*, as_json: AsJson = False) -> None:
     """Find what is due and ask for it, until stopped. ``--json``: logs as JSON."""
-    _become("scheduler", as_json)
+    _become("scheduler", as_json=as_json)
 
 
-def _become(package: str, as_json: bool) -> NoReturn:
-    """Turn this process into a service: same process id, so signals and supervisors reach the service itself."""
-    _log_as(as_json)
+def _become(package: str, *, as_json: bool) -> NoReturn:
+    """Turn this process into a service: signals and supervisors reach it under the same process id."""
+    _log_as(as_json=as_json)
     console.flush()
     # -P: a directory of the same name where the command is given must not be run instead.
     os.execv(sys.executable, [sys.executable, "-P", "-m", package])  # noqa: S606 - our own package
 
 
-def _log_as(as_json: bool) -> None:
+def _log_as(*, as_json: bool) -> None:
     if as_json:
         os.environ["DRAVO_LOG_FORMAT"] = "json"

@@ -10,6 +10,7 @@ from rich.console import Group
 from rich.live import Live
 from rich.text import Text
 from sqlalchemy import Connection, Engine, text
+from sqlalchemy.exc import OperationalError
 
 from deploy import console, stores
 from deploy.commands.accounts import running_pauses
@@ -30,7 +31,7 @@ SELECT a.platform, r.claimed_at IS NOT NULL AND r.next_run_at > now() AS claimed
  WHERE r.next_run_at <= now() OR (r.claimed_at IS NOT NULL AND r.next_run_at > now())
  GROUP BY 1, 2
 """
-_ACCOUNTS = "SELECT state, count(*) FROM accounts GROUP BY 1"
+_ACCOUNTS = "SELECT state, count(*) AS rows FROM accounts GROUP BY 1"
 _QUARANTINED = "SELECT count(*) FROM refresh_state WHERE next_run_at IS NULL AND reason = 'quarantined'"
 
 Interval = Annotated[float, typer.Option(min=0.2, max=3600, help="Seconds between two looks of --watch.")]
@@ -38,20 +39,23 @@ Interval = Annotated[float, typer.Option(min=0.2, max=3600, help="Seconds betwee
 
 def register(app: typer.Typer) -> None:
     """Add this command."""
-    app.command(epilog="Examples: dravo status\n\ndravo status --watch\n\ndravo status --json | jq .due")(status)
+    app.command(epilog="Examples: dravo status\n\ndravo status --watch\n\ndravo status --json | jq .due")(
+        status
+    )
 
 
 def status(
+    *,
     watch: Annotated[bool, typer.Option("--watch", help="Keep looking until Ctrl-C.")] = False,
     interval: Interval = 2.0,
     as_json: AsJson = False,
 ) -> None:
-    """Show the fleet: rows, what is due and claimed, queues, pauses, workers. Exits 1 if Redis is out of reach.
+    """Show the fleet: rows, what is due and claimed, queues, pauses, workers; exit 1 without Redis.
 
     JSON: ``at``; ``rows`` (array of ``platform``, each sync status, ``total``, ``due``, ``claimed``,
     ``oldest_overdue_at``); ``due``, ``claimed``, ``quarantined``; ``oldest_overdue_at``,
-    ``oldest_overdue_seconds``; ``accounts`` (count by state); ``pauses``; ``queues`` (waiting messages by lane),
-    ``workers`` (array of ``worker_id``, ``threads``), both null when Redis is out of reach, and
+    ``oldest_overdue_seconds``; ``accounts`` (count by state); ``pauses``; ``queues`` (waiting messages by
+    lane), ``workers`` (array of ``worker_id``, ``threads``), both null when Redis is out of reach, and
     ``redis_error`` (a sentence, or null).
     """
     if watch and as_json:
@@ -94,7 +98,7 @@ def _from_database(connection: Connection) -> dict[str, Any]:
     for counts in platforms.values():
         counts["total"] = sum(counts[one.value] for one in SyncStatus)
     states = dict.fromkeys((one.value for one in AccountState), 0)
-    states.update({state: count for state, count in connection.execute(text(_ACCOUNTS))})
+    states.update((row.state, row.rows) for row in connection.execute(text(_ACCOUNTS)))
     rows = [platforms[name] for name in sorted(platforms)]
     return {
         "at": instant(now),
@@ -138,18 +142,30 @@ def _from_redis(
 def _watch(engine: Engine, settings: Settings, interval: float) -> None:
     out = console.stdout_console()
     if not out.is_terminal:
-        raise UsageError("--watch needs a terminal; without one give `dravo status` as often as needed")
+        while console.show(_looked(engine, settings), Text()):
+            time.sleep(interval)
+        return
     with Live(console=out, screen=True, auto_refresh=False) as live:
         while True:
-            live.update(_screen(look(engine, settings)), refresh=True)
+            live.update(_looked(engine, settings), refresh=True)
             time.sleep(interval)
+
+
+def _looked(engine: Engine, settings: Settings) -> Group:
+    """Return the screen; a database that is away for a while does not end the watch."""
+    try:
+        return _screen(look(engine, settings))
+    except OperationalError:
+        return Group(Text("PostgreSQL refuses or does not answer: nothing is known of the fleet"))
 
 
 def _screen(seen: dict[str, Any]) -> Group:
     states = [one.value for one in SyncStatus]
     headings = ["platform", *states, "total", "due", "claimed", "oldest_overdue_at"]
     parts: list[Any] = [
-        console.table(headings, ([row[name] for name in headings] for row in seen["rows"]), right=headings[1:-1]),
+        console.table(
+            headings, ([row[name] for name in headings] for row in seen["rows"]), right=headings[1:-1]
+        ),
         Text(),
         Text(_overdue(seen)),
         Text("accounts: " + ", ".join(f"{count} {state}" for state, count in seen["accounts"].items())),

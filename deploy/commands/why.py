@@ -1,8 +1,9 @@
-"""``dravo why ID``: one publication explained on one screen: what happened, what is next, when, why, what to do."""
+"""``dravo why ID``: one publication on one screen: what happened, what is next, when, why, what to do."""
 
 from typing import Annotated, Any
 
 import typer
+from rich.table import Table
 from rich.text import Text
 from sqlalchemy import Connection, Row, text
 
@@ -19,9 +20,8 @@ SELECT p.id, p.workspace_id, p.post_id, p.account_id, p.platform, p.platform_pos
        p.platform_post_url, p.media_type, p.text, p.created_at, p.published_at,
        pa.sync_status, pa.metrics, pa.warnings, pa.error_message, pa.last_updated_at, pa.stale_after,
        pa.attempted_at, pa.outcome, pa.outcome_detail,
-       r.next_run_at, r.reason, r.attempts, r.unfinished, r.priority, r.claim_seq, r.claimed_at, r.missing_since,
-       a.state, a.state_reason, a.token_expires_at, a.refresh_token_expires_at, a.token_version,
-       now() AS asked_at
+       r.next_run_at, r.reason, r.attempts, r.unfinished, r.priority, r.claimed_at, r.missing_since,
+       a.state, a.state_reason, a.token_expires_at, a.refresh_token_expires_at
   FROM publications p
   JOIN accounts a ON a.account_id = p.account_id
   JOIN post_analytics pa ON pa.publication_id = p.id
@@ -42,23 +42,24 @@ def why(
     identity: Annotated[
         str, typer.Argument(metavar="ID", help="A post id, platform post id, publish id or publication id.")
     ],
+    *,
     as_json: AsJson = False,
 ) -> None:
     """Explain a publication: status, last attempt, next run and the reason for that time, what to do.
 
-    JSON: the fields of its row as the API serves it, and ``publication_id``, ``workspace_id``, ``publish_id``,
-    ``media_type``, ``next_run_at``, ``reason``, ``reason_sentence``, ``attempts``, ``unfinished``, ``priority``,
-    ``claimed_at``, ``missing_since``, ``last_attempt`` (``attempted_at``, ``outcome``, ``detail``), ``account``
-    (``state``, ``state_reason``, ``token_expires_at``, ``refresh_token_expires_at``), ``pauses``, ``freshness``
-    and ``advice`` (a sentence). One object; an array when several publications match.
+    JSON: the fields of its row as the API serves it, and ``publication_id``, ``workspace_id``,
+    ``publish_id``, ``media_type``, ``next_run_at``, ``reason``, ``reason_sentence``, ``attempts``,
+    ``unfinished``, ``priority``, ``claimed_at``, ``missing_since``, ``last_attempt`` (``attempted_at``,
+    ``outcome``, ``detail``), ``account`` (``state``, ``state_reason``, ``token_expires_at``,
+    ``refresh_token_expires_at``), ``pauses``,
+    ``freshness`` and ``advice`` (a sentence). One object; an array when several publications match.
     """
     settings = load("database_url")
     policy = Freshness.parse(settings.freshness).explain()
     with stores.transaction(settings) as connection:
         ids = find(connection, identity)
         found = [
-            _explained(connection, row, policy)
-            for row in connection.execute(text(_ROW), {"ids": ids[:MOST]})
+            _explained(connection, row, policy) for row in connection.execute(text(_ROW), {"ids": ids[:MOST]})
         ]
     if not found:
         raise CommandError("no publication has that id: it may be a post id, platform post id or publish id")
@@ -135,7 +136,7 @@ def _served(row: Row[Any]) -> dict[str, Any]:
     }
 
 
-def _screen(row: dict[str, Any]) -> tuple[Text | console.Table, ...]:
+def _screen(row: dict[str, Any]) -> tuple[Text | Table, ...]:
     attempt, account = row["last_attempt"], row["account"]
     title = f"{row['post_id']} on {row['platform']} ({row['platform_post_id'] or 'no id there yet'})"
     lines = [
@@ -148,7 +149,10 @@ def _screen(row: dict[str, Any]) -> tuple[Text | console.Table, ...]:
         ("next run", f"{row['next_run_at'] or 'none'}: {row['reason_sentence']}"),
         *(("pause", f"until {pause['paused_until']}: {pause['reason']}") for pause in row["pauses"]),
         ("account", f"{row['account_id']} of {row['workspace_id']}, {account['state']}"),
-        ("token", f"expires {account['token_expires_at']}" if account["token_expires_at"] else "no known expiry"),
+        (
+            "token",
+            f"expires {account['token_expires_at']}" if account["token_expires_at"] else "no known expiry",
+        ),
         ("policy", row["freshness"]),
         ("to do", row["advice"]),
     ]

@@ -40,13 +40,13 @@ _NUMBER = re.compile(rb"(?<=[:\[,])(\s*)-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?(?=\s*[,
 
 
 def _numbers(replacement: str) -> Change:
-    return lambda content: _NUMBER.sub(rb"\1" + replacement.encode(), content)
+    return lambda content: _NUMBER.sub(rb"\g<1>" + replacement.encode(), content)
 
 
 NUMBERS_REPLACED: Final[dict[str, Change]] = {
     "a string": _numbers("many"),
     "digits in a string": lambda content: (
-        _NUMBER.sub(rb'\1"12"', content) if b'\\"' not in content else _NUMBER.sub(rb'\1\\"12\\"', content)
+        _NUMBER.sub(rb'\g<1>"12"', content) if b'\\"' not in content else _NUMBER.sub(rb'\g<1>\\\\"12\\\\"', content)
     ),
     "null": _numbers("null"),
     "true": _numbers("true"),
@@ -99,5 +99,6 @@ def _extended(value: Any) -> Any:
     if isinstance(value, dict):
         counts = [one for one in value.values() if isinstance(one, int | float) and not isinstance(one, bool)]
         extra = {"brandNewCount": EXTRA_METRIC} if len(counts) > 1 else {}
-        return {name: _extended(one) for name, one in value.items()} | extra
+        # What is under "values" is one metric's value, a map of reactions for instance.
+        return {name: one if name == "values" else _extended(one) for name, one in value.items()} | extra
     return value

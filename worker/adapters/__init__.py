@@ -7,11 +7,15 @@ from shared.settings import Settings
 from shared.vocabulary import Platform
 from worker.adapters.contract import Adapter
 from worker.adapters.facebook import Facebook
+from worker.adapters.instagram import Instagram
+from worker.adapters.linkedin import LinkedIn
 from worker.adapters.tiktok import TikTok
 from worker.adapters.x import X
 
 ADAPTERS: Final[dict[Platform, Callable[[Settings], Adapter]]] = {
+    Platform.INSTAGRAM: Instagram,
     Platform.FACEBOOK: Facebook,
     Platform.X: X,
+    Platform.LINKEDIN: LinkedIn,
     Platform.TIKTOK: TikTok,
 }

@@ -212,9 +212,9 @@ class _Job:
             yield self._reading(ask, values)
 
     def _leave_out(self, refused: Sequence[_Ask]) -> None:
-        """Ask no more for the metric that fails these, and remember it unless other posts have it."""
+        """Ask these no more for the metric that fails them; refused by two and had by none, it is retired."""
         metric = self.graph.culprit(refused[0].node, self._metrics(refused[0]))
-        if metric in self.accepted:
+        if metric in self.accepted or len(refused) == 1:
             for ask in refused:
                 ask.lost.add(metric)
         else:

@@ -53,6 +53,7 @@ class Graph:
     """As people read it: ``Facebook`` or ``Instagram``."""
     host: str
     version: str
+    """Empty for the few paths without one."""
     product: str
     """The ``type`` of our entries in X-Business-Use-Case-Usage: ``pages`` or ``instagram``."""
     scopes: tuple[str, ...]
@@ -190,7 +191,8 @@ class Graph:
         sent = dict(query)
         if self.facebook_login and self.app_secret is not None:
             sent["appsecret_proof"] = proof(self.app_secret, self.account.access_token)
-        return f"{self.host}/{self.version}/{path}" + (f"?{urlencode(sent)}" if sent else "")
+        root = f"{self.host}/{self.version}" if self.version else self.host
+        return f"{root}/{path}" + (f"?{urlencode(sent)}" if sent else "")
 
     def _heard(self, response: Response) -> tuple[object, Refusal | None]:
         self.upstream.saw(*limits(response, self.account.platform_account_id, self.product))

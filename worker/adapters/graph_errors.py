@@ -153,6 +153,11 @@ def named_metrics(found: Refusal, asked: Sequence[str]) -> frozenset[str]:
     return frozenset()
 
 
+def unknown_to_all(found: Refusal) -> bool:
+    """Tell whether the error says that nobody has the metric: the endpoint does not know its name."""
+    return INDEXED.search(found.text) is not None
+
+
 def concerns_kind_of_media(found: Refusal) -> bool:
     """Tell whether the error says that this kind of media never has the metric, not that nobody has it."""
     return NAMED.search(found.text) is not None

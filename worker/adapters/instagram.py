@@ -3,9 +3,9 @@
 Login      Facebook Login: graph.facebook.com, scopes ``instagram_basic``, ``instagram_manage_insights`` and
            ``pages_read_engagement``. Instagram Login: graph.instagram.com, ``instagram_business_basic`` and
            ``instagram_business_manage_insights``. A token of one login cannot be read by the other's host
-Endpoint   Facebook Login: a batch of up to 50 ``GET /{media-id}/insights?metric=…``: 2 requests for 100 posts.
-           Instagram Login has no batches: ``GET /?ids=…&fields=insights.metric(…)`` with up to 50 ids, one
-           request per set of metrics: feed posts and stories of 100 posts make 4 at most. Each id is a call
+Endpoint   Facebook Login: a batch of up to 50 ``GET /{media-id}/insights?metric=…``: 2 requests for 100
+           posts. Instagram Login has no batches: ``GET /?ids=…&fields=insights.metric(…)`` with 25 ids,
+           or 50 where several sets of metrics are asked for: 4 requests for 100 posts. Each id is a call
 Limits     per account, in percents (X-Business-Use-Case-Usage), the app's hourly one beside it (X-App-Usage)
 Metrics    feed posts and reels have all seven, stories four; the product type decides, not the media type
 Renewal    Instagram Login: tokens of 60 days, renewable from the age of 24 hours until they end. Facebook
@@ -28,38 +28,40 @@ https://developers.facebook.com/docs/instagram-platform/reference/refresh_access
 """
 
 import re
-from collections import Counter, deque
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import timedelta
-from itertools import groupby
-from urllib.parse import urlencode
+from collections import deque
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 
 from pydantic import SecretStr
 
 from shared.settings import Settings
-from shared.vocabulary import WarningCode, warn
 from worker.adapters.contract import Upstream
 from worker.adapters.graph import MAX_BATCH, Doubts, Graph
-from worker.adapters.graph_errors import Answered, Meaning, Refusal, concerns_kind_of_media, named_metrics
-from worker.adapters.graph_readings import RETENTION, count, rows, unaskable, unread, without_numbers
-from worker.errors import Reauthorize, TryAgain
-from worker.readings import Account, Answer, Publication, Reading, Tokens
+from worker.adapters.graph_errors import Body, Meaning, Refusal, concerns_kind_of_media
+from worker.adapters.graph_readings import count, unaskable, unread, without_numbers
+from worker.adapters.instagram_metrics import (
+    KIND_FIELDS,
+    KINDS,
+    METRICS,
+    STORY,
+    STORY_LIFE,
+    UNKNOWN,
+    Ask,
+    MetricSets,
+)
+from worker.errors import Misconfigured, Reauthorize, TryAgain
+from worker.readings import Account, Publication, Reading, Tokens
 
-STORY_METRICS = ("views", "reach", "shares", "total_interactions")
-METRICS = ("views", "reach", "likes", "comments", "shares", "saved", "total_interactions")
-STORY = "STORY"
-FEED = frozenset({"IMAGE", "VIDEO", "CAROUSEL_ALBUM"})
-KINDS = FEED | {"REELS", STORY}
-"""Object types in the fleet's memory of refused metrics, and what a publication's media type may be."""
-UNKNOWN = "UNKNOWN"
-STORY_LIFE = timedelta(hours=24)
 FACEBOOK_SCOPES = ("instagram_manage_insights", "instagram_basic", "pages_read_engagement")
 INSTAGRAM_SCOPES = ("instagram_business_manage_insights", "instagram_business_basic")
 ROUNDS = 6
+GENTLE = 25
+"""How many ids a request takes if two requests are due anyway; Meta takes up to 50."""
 EXTRA = 40
 MIN_TOKEN_AGE = timedelta(hours=24)
-MAX_TOKEN_LIFE = timedelta(days=366)
+MAX_TOKEN_SECONDS = 366 * 86_400
+RENEWAL = "refresh_access_token"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +87,8 @@ class Instagram:
                 yield unasked
                 continue
             kind = publication.media_type if publication.media_type in KINDS else UNKNOWN
-            asks.append(_Ask(publication, str(publication.platform_post_id), str(kind)))
-        yield from _Job(graph, asks, Doubts(graph)).run()
+            asks.append(Ask(publication, str(publication.platform_post_id), str(kind)))
+        yield from _Job(graph, asks, MetricSets(graph), Doubts(graph)).run()
 
     def renew(self, upstream: Upstream, account: Account) -> Tokens:
         """Return the next long-lived token, perhaps the same string with a new end (Instagram Login only)."""
@@ -127,79 +129,158 @@ class Instagram:
         )
 
 
-@dataclass(slots=True, eq=False)
-class _Ask:
-    """What is asked for one publication, and what came."""
-
-    publication: Publication
-    node: str
-    kind: str
-    values: dict[str, object] = field(default_factory=dict)
-    asked: set[str] = field(default_factory=set)
-    """Metrics that were asked for without being refused."""
-    lost: set[str] = field(default_factory=set)
-    """Metrics refused for this post alone."""
-
-
 @dataclass(slots=True)
 class _Job:
     """One fetch, and what was learned on the way."""
 
     graph: Graph
-    asks: list[_Ask]
+    asks: list[Ask]
+    sets: MetricSets
     doubts: Doubts
     fine: bool = False
-    """Some post was read: the token and its permissions are good."""
-    retired: dict[str, set[str]] = field(default_factory=dict)
-    accepted: set[tuple[str, str]] = field(default_factory=set)
-    refusals: Counter[tuple[str, str]] = field(default_factory=Counter)
-    odd: list[_Ask] = field(default_factory=list)
-    """Read without a metric of their kind: whether it is theirs or their kind's, shows at the end."""
+    """Some post was reached: the token and its permissions are good."""
+    vouched: bool = False
+    """The account was looked up and shown, so missing posts are the posts' matter."""
+    odd: list[Ask] = field(default_factory=list)
+    """Read without a metric of their kind: whether all of the kind lack it, shows at the end."""
 
     def run(self) -> Iterator[Reading]:
         yield from self._in_batches() if self.graph.facebook_login else self._by_ids()
         for ask in self.odd:
-            yield self._reading(ask)
-        yield from self.doubts.settle(read_any=self.fine)
+            yield self.sets.reading(ask)
+        yield from self.doubts.settle(read_any=self.fine or self.vouched)
 
     def _in_batches(self) -> Iterator[Reading]:
+        """Read with the Batch API: every post has an answer of its own."""
+        asks = self.asks
         for _ in range(ROUNDS):
-            asked = yield from self._worth_asking(self.asks)
-            if not asked:
+            groups = yield from self._by_metrics(asks)
+            urls = {
+                ask: f"{ask.node}/insights?metric={','.join(metrics)}"
+                for metrics, asked in groups
+                for ask in asked
+            }
+            if not urls:
                 return
-            urls = [f"{ask.node}/insights?metric={','.join(self._metrics(ask))}" for ask in asked]
-            answers, ending = self.graph.batch(urls, endpoint="insights")
+            answers, ending = self.graph.batch(list(urls.values()), endpoint="insights")
             refused = []
-            for ask, answer in zip(asked, answers, strict=True):
+            for ask, answer in zip(urls, answers, strict=True):
                 if not isinstance(answer, Refusal):
-                    yield from self._answered(ask, answer)
+                    yield from self._answered(ask, {"insights": answer} if answer else None)
                 elif answer.meaning is Meaning.UNSUPPORTED_METRIC:
                     refused.append((ask, answer))
                 else:
                     yield from self._refused(ask, answer)
             if ending is not None:
                 raise ending
-            self._lighten(refused)
-            self.asks = [ask for ask, _ in refused]
-        for ask in self.asks:
+            self.sets.lighten(refused)
+            asks = [ask for ask, _ in refused]
+        for ask in asks:
             yield unread(ask.publication, None)
 
     def _by_ids(self) -> Iterator[Reading]:
-        hopeless = self.graph.upstream.memory.refused(self.graph.version, self._own_media)
-        queue = deque([[]])
+        """Read with ``?ids=``, where one bad id or metric fails all: refused chunks are taken apart."""
+        hopeless = self.graph.upstream.memory.refused(self.graph.version, self._own_media())
         for ask in self.asks:
             if ask.node in hopeless:
-                self.fine = True
                 yield unread(ask.publication, Refusal(400, meaning=Meaning.PRE_BUSINESS))
-            else:
-                queue[0].append(ask)
+        groups = yield from self._by_metrics([ask for ask in self.asks if ask.node not in hopeless])
+        # Gentle where it costs nothing: several sets, or a second look, make the same number of requests.
+        whole = len(groups) > 1 or any(ask.kind == UNKNOWN for ask in self.asks)
+        size = MAX_BATCH if whole else GENTLE
+        queue = deque(asks[at : at + size] for _, asks in groups for at in range(0, len(asks), size))
         left = EXTRA
         while queue:
-            asked = yield from self._worth_asking(queue.popleft())
-            if not asked: continue
-            chunk, *others = self._by_metrics(asked)
-            queue.extendleft(reversed(others))
-            if left == 0:
-                for ask in chunk: yield unread(ask.publication, None)
-                continue
-            answer = self._read(chunk)
+            groups = yield from self._by_metrics(queue.popleft())
+            queue.extendleft([asks for _, asks in reversed(groups[1:])])
+            for metrics, chunk in groups[:1]:
+                if left < 0:
+                    yield from (unread(ask.publication, None) for ask in chunk)
+                    continue
+                answer = self._read(chunk, metrics)
+                if isinstance(answer, Refusal):
+                    left -= 1
+                    yield from self._take_apart(queue, chunk, answer)
+                    continue
+                for ask in chunk:
+                    yield from self._answered(ask, answer.get(ask.node))
+                queue.append([ask for ask in chunk if self.sets.has_more(ask)])
+
+    def _by_metrics(
+        self, asks: Sequence[Ask]
+    ) -> Generator[Reading, None, list[tuple[tuple[str, ...], list[Ask]]]]:
+        """Group by what is to be asked now, and yield the readings of those with nothing to ask."""
+        groups: dict[tuple[str, ...], list[Ask]] = {}
+        for ask in asks:
+            groups.setdefault(self.sets.to_ask(ask), []).append(ask)
+        for ask in groups.pop((), []):
+            yield self.sets.reading(ask)
+        return list(groups.items())
+
+    def _read(self, chunk: Sequence[Ask], metrics: Sequence[str]) -> Body | Refusal:
+        unknown = any(ask.kind == UNKNOWN for ask in chunk)
+        fields = (*(KIND_FIELDS if unknown else ()), f"insights.metric({','.join(metrics)})")
+        query = {"ids": ",".join(ask.node for ask in chunk), "fields": ",".join(fields)}
+        return self.graph.get("", query, endpoint="insights", cost=len(chunk))
+
+    def _take_apart(self, queue: deque[list[Ask]], chunk: list[Ask], refused: Refusal) -> Iterator[Reading]:
+        """Settle what a refusal of a whole chunk shows; put in front of the queue what to ask anew."""
+        if refused.meaning is Meaning.UNSUPPORTED_METRIC and (
+            len(chunk) == 1 or not concerns_kind_of_media(refused)
+        ):
+            self.sets.lighten([(ask, refused) for ask in chunk])
+            queue.appendleft(chunk)
+            return
+        missing, denied = refused.meaning is Meaning.MISSING, refused.meaning is Meaning.DENIED
+        if missing and not (self.fine or self.vouched):
+            self.graph.require_account()
+            self.vouched = True
+        guilty = chunk[0] if len(chunk) == 1 else _named(refused, chunk) if missing else None
+        if guilty is not None:
+            if denied and self.doubts.denied and not self.fine:
+                self.graph.require_scope(refused)
+            yield from self._refused(guilty, refused)
+            queue.appendleft([ask for ask in chunk if ask is not guilty])
+            return
+        # Whether a permission lacks for all, two posts show; who of many is missing, halving finds.
+        middle = 1 if denied and not self.fine else len(chunk) // 2
+        queue.extendleft((chunk[middle:], chunk[:middle]))
+
+    def _answered(self, ask: Ask, node: object) -> Iterator[Reading]:
+        """Take in what came for a post; yield its reading unless more is to be asked or learned."""
+        if not self.sets.take_in(ask, node):
+            ask.asked.update(METRICS)
+            yield unread(ask.publication, None)
+            return
+        self.fine = True
+        if self.sets.has_more(ask):
+            return
+        if ask.lost:
+            self.odd.append(ask)
+        else:
+            yield self.sets.reading(ask)
+
+    def _refused(self, ask: Ask, refused: Refusal) -> Iterator[Reading]:
+        """Yield the reading for a refusal of one post, unless it is kept in doubt."""
+        now = self.graph.upstream.now()
+        if refused.meaning in {Meaning.MISSING, Meaning.FEW_VIEWERS} and _is_over(ask, now):
+            yield without_numbers(ask.publication, now, STORY_LIFE)
+            return
+        self.fine = self.fine or refused.meaning in {Meaning.PRE_BUSINESS, Meaning.FEW_VIEWERS}
+        if refused.meaning is Meaning.PRE_BUSINESS and not self.graph.facebook_login:
+            self.graph.upstream.memory.remember(self.graph.version, self._own_media(), ask.node)
+        yield from self.doubts.take(ask.publication, refused)
+
+    def _own_media(self) -> str:
+        """Return where the memory keeps the account's own media that never get insights, by their ids."""
+        return f"media of {self.graph.account.platform_account_id}"
+
+
+def _named(refused: Refusal, chunk: Sequence[Ask]) -> Ask | None:
+    """Return the one whose id the message names."""
+    words = set(re.findall(r"[0-9a-z_-]+", refused.text))
+    return next((ask for ask in chunk if ask.node.lower() in words), None)
+
+
+def _is_over(ask: Ask, now: datetime) -> bool:
+    return ask.kind == STORY and now - ask.publication.created_at > STORY_LIFE

@@ -1,7 +1,7 @@
 """TikTok Display API v2: the counters of videos.
 
 ``POST /v2/video/query/?fields=…`` with ``{"filters": {"video_ids": [<1..20>]}}``, scope ``video.list``: 20
-videos cost one call; 600 calls a minute are allowed to our application, and no header tells how many are left.
+videos cost one call; 600 calls a minute are allowed to our application, no header tells what is left.
 
 A video whose public id is not known yet costs ``POST /v2/post/publish/status/fetch/``, one call each; those
 that have one by now are read in one more: a job of 20 makes 21 calls at most. The scope is ``video.publish``
@@ -129,10 +129,9 @@ class TikTok:
             video_id = learned[reading.publication_id]
             yield replace(reading, answer=answer, detail=detail, platform_post_id=video_id)
         if isinstance(trouble, Reauthorize) and trouble.missing_scope:
-            # The account reads fine without that scope, so it must not be stopped for the lack of it.
-            lack = warn(WarningCode.PERMISSION_MISSING, f"{trouble}")
+            # Known videos are read without that scope, so its lack must not stop the account.
             for publication, _ in unasked:
-                yield Reading(publication.id, Answer.PROCESSING, warnings=(lack,), detail=PROCESSING)
+                yield Reading(publication.id, Answer.PROCESSING, detail=str(trouble))
         elif trouble:
             raise trouble
 
@@ -216,8 +215,8 @@ def _refusal(response: Response, code: object, endpoint: str) -> RefreshError:
 
 
 def _limited(response: Response, endpoint: str) -> Paused:
-    """Return a pause of a minute and some jitter: of the application, or of the account for its statuses."""
-    kind = BucketKind.APP if endpoint == QUERY else BucketKind.ACCOUNT
+    """Return a pause of a minute and some jitter: for all accounts, or for this one's publishing statuses."""
+    kind = BucketKind.ENDPOINT if endpoint == QUERY else BucketKind.ACCOUNT
     jitter = random.uniform(0, LIMIT_JITTER_SECONDS)  # noqa: S311 - spreads calls, protects nothing
     wait = max(untrusted.retry_after(response) or LIMIT_PAUSE, LIMIT_PAUSE) + timedelta(seconds=jitter)
     return Paused(

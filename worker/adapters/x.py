@@ -33,9 +33,10 @@ from worker.adapters.contract import Response, Upstream
 from worker.errors import Misconfigured, Paused, Reauthorize, RefreshError, TryAgain
 from worker.readings import Account, Answer, Limit, Publication, Reading, Tokens
 
-ENDPOINT, TOKEN_ENDPOINT = "tweets", "oauth2/token"
-POST_ID = re.compile(r"[0-9]{1,19}")
-METRIC = re.compile(r"[a-z][a-z0-9_]{0,63}")
+USER_BUCKET, APP_BUCKET = (BucketKind.ACCOUNT, "tweets"), (BucketKind.ENDPOINT, "tweets:app")
+"""A user's token and the app's bearer have limits of their own on the same path."""
+TOKEN_ENDPOINT = "oauth2/token"  # noqa: S105 - names an endpoint
+POST_ID, METRIC = re.compile(r"[0-9]{1,19}"), re.compile(r"[a-z][a-z0-9_]{0,63}")
 PUBLIC = ("impression_count", "like_count", "retweet_count", "reply_count", "quote_count", "bookmark_count")
 RENAMED = {"repost_count": "retweet_count"}
 PUBLIC_FIELDS = "public_metrics,created_at,author_id"
@@ -44,8 +45,7 @@ FIELDS_PARAMETERS = ("tweet.fields", "post.fields")
 SCOPES = ("tweet.read", "users.read")
 PRIVATE_AGE = timedelta(days=29.5)
 """X says 30 days; half a day is the margin for clocks."""
-WINDOW = timedelta(minutes=15)
-CREDITS_PAUSE = timedelta(hours=1)
+WINDOW, CREDITS_PAUSE = timedelta(minutes=15), timedelta(hours=1)
 
 GONE = {
     "resource-not-found": "X does not know this post: it was deleted.",
@@ -55,7 +55,6 @@ GONE = {
 }
 FIELD_REFUSED = frozenset({"not-authorized-for-field", "field-unauthorized"})
 RECONNECT = "X no longer accepts this account's authorization: reconnect the account."
-
 Post = Mapping[str, object]
 
 
@@ -125,14 +124,14 @@ class X:
         bearer = user_token or _plain(self._settings.x_app_bearer)
         if not bearer:
             raise Reauthorize(RECONNECT, renewable=True)
-        kind = BucketKind.ACCOUNT if user_token else BucketKind.APP
+        bucket = USER_BUCKET if user_token else APP_BUCKET
 
         def ask(parameter: str) -> Response:
             query = f"ids={','.join(dict.fromkeys(ids))}&{parameter}={fields}"
             url = f"{self._settings.x_api_url}/2/tweets?{query}"
             headers = {"Authorization": f"Bearer {bearer}"}
-            response = upstream.send("GET", url, endpoint=ENDPOINT, headers=headers)
-            upstream.saw(*_limits(response, kind))
+            response = upstream.send("GET", url, endpoint=bucket[1], headers=headers)
+            upstream.saw(*_limits(response, bucket))
             return response
 
         used = self._fields_parameter
@@ -144,7 +143,7 @@ class X:
             if untrusted.succeeded(response):
                 self._fields_parameter = other
         if not untrusted.succeeded(response):
-            raise _refusal(response, kind)
+            raise _refusal(response, bucket)
         return untrusted.readable(response)
 
     def renew(self, upstream: Upstream, account: Account) -> Tokens:
@@ -236,13 +235,13 @@ def _counts(block: object) -> dict[str, int]:
 # Limits and refusals
 
 
-def _limits(response: Response, kind: BucketKind) -> Iterator[Limit]:
+def _limits(response: Response, bucket: tuple[BucketKind, str]) -> Iterator[Limit]:
     """Yield what the headers tell of the limit that this call was counted against, if anything."""
     limit, remaining = (
         untrusted.number_of(response.headers.get(f"x-rate-limit-{name}")) for name in ("limit", "remaining")
     )
     if limit and remaining is not None and remaining <= limit:
-        yield Limit(kind, ENDPOINT, limit, remaining, resets_at=_reset_at(response))
+        yield Limit(*bucket, limit, remaining, resets_at=_reset_at(response))
 
 
 def _reset_at(response: Response) -> datetime | None:
@@ -252,24 +251,24 @@ def _reset_at(response: Response) -> datetime | None:
     return response.received_at + left if left and left <= WINDOW + timedelta(minutes=1) else None
 
 
-def _refusal(response: Response, kind: BucketKind) -> RefreshError:
-    """Return what a refused lookup means; ``kind`` tells whose token it carried."""
+def _refusal(response: Response, bucket: tuple[BucketKind, str]) -> RefreshError:
+    """Return what a refused lookup means; ``bucket`` tells whose token it carried."""
     status, body, now = response.status, untrusted.body_of(response), response.received_at
     problems = {_problem(one) for one in (body, *untrusted.objects_of(body.get("errors")))}
     if status == 402 or "credits-depleted" in problems:
-        sentence, until = "Our credits at X are used up: an operator must add some.", now + CREDITS_PAUSE
-        return Paused(sentence, kind=BucketKind.APP, until=until, operator_alert=True)
+        sentence = "Our credits at X are used up: an operator must add some."
+        return Paused(sentence, kind=BucketKind.APP, until=now + CREDITS_PAUSE, operator_alert=True)
     if status == 429 and ("usage-capped" in problems or body.get("title") == "UsageCapExceeded"):
-        sentence, until = "Our cap of post reads at X is reached.", _next_month(now)
-        return Paused(sentence, kind=BucketKind.APP, until=until, operator_alert=True)
+        sentence = "Our monthly cap of post reads at X is reached."
+        return Paused(sentence, kind=BucketKind.APP, until=_next_month(now), operator_alert=True)
     if status == 429:
         until = _reset_at(response) or now + (untrusted.retry_after(response) or WINDOW)
-        return Paused("X's rate limit is reached.", kind=kind, endpoint=ENDPOINT, until=until)
+        return Paused("X's rate limit is reached.", kind=bucket[0], endpoint=bucket[1], until=until)
     if status >= 500:
         return TryAgain(f"X answered with status {status}.", breaks=True)
-    if kind is BucketKind.ACCOUNT and status == 401:
+    if bucket is USER_BUCKET and status == 401:
         return Reauthorize(RECONNECT, renewable=True)
-    if kind is BucketKind.ACCOUNT and status == 403:
+    if bucket is USER_BUCKET and status == 403:
         return _forbidden(body, problems)
     return Misconfigured(f"X refused our application's call with status {status}.")
 

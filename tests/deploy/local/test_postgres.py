@@ -14,7 +14,7 @@ import pytest
 
 from deploy.local.errors import LocalServerError
 from deploy.local.postgres import Postgres
-from deploy.local.server_process import free_port
+from deploy.local.server_process import free_port, last_words
 from tests.servers import FASTER, connect, ordinary_rights, private_wheel, runs, start_and_die
 
 
@@ -64,11 +64,24 @@ def test_a_server_left_by_a_killed_launcher_is_replaced(directory: Path) -> None
         remember(server, "new")
 
 
-def test_survivors_of_a_server_that_was_killed_with_its_launcher_are_waited_for(directory: Path) -> None:
+def test_a_start_that_survivors_of_a_killed_server_prevent_is_tried_again(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     pid = start_and_die("Postgres", directory / "postgres")
+    survivor = psutil.Process(pid).children()[0]
+    survivor.suspend()  # as busy as can be: it does not notice that its postmaster is gone
     os.kill(pid, signal.SIGKILL)
+    refusals = []
+
+    def read_and_release(output: str) -> str:
+        survivor.kill()
+        refusals.append(last_words(output))
+        return refusals[-1]
+
+    monkeypatch.setattr("deploy.local.postgres.last_words", read_and_release)
     with Postgres(directory / "postgres") as server:
         remember(server, "new")
+    assert "shared memory" in refusals[0]
 
 
 def test_a_process_id_that_somebody_else_has_by_now_is_no_obstacle(directory: Path) -> None:

@@ -13,6 +13,7 @@ import pytest
 from deploy.simulators.misbehaviour import Limit
 from deploy.simulators.server import Simulators
 from deploy.simulators.world import Account, Application, Post
+from tests.deploy.simulators.clock import Clock
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 TOKEN = "EAApage-token"
@@ -21,25 +22,16 @@ PAGE = Account("facebook", "1000", TOKEN, name="Dravo", scopes=SCOPES, minted_at
 METRICS = "post_clicks,post_reactions_by_type_total"
 
 
-class Clock:
-    """A clock that stands still until it is told."""
-
-    def __init__(self) -> None:
-        self.at = NOW
-
-    def now(self) -> datetime:
-        """Return the instant it stands at."""
-        return self.at
-
-
 @pytest.fixture
 def clock() -> Clock:
-    return Clock()
+    clock = Clock()
+    clock.now = NOW
+    return clock
 
 
 @pytest.fixture
 def sims(clock: Clock) -> Simulators:
-    sims = Simulators(seed=7, now=clock.now)
+    sims = Simulators(seed=7, now=clock)
     sims.world.add_accounts([PAGE])
     counters = {"post_clicks": 41, "like": 30, "love": 7, "haha": 1, "sorry": 1}
     posts = [
@@ -231,7 +223,7 @@ def test_an_expired_token_is_refused_from_its_end_on(
 ) -> None:
     sims.world.add_accounts([replace(PAGE, access_token_expires_at=NOW + timedelta(hours=1))])
     assert insights(client).status_code == 200
-    clock.at += timedelta(hours=1)
+    clock.now += timedelta(hours=1)
     answer = insights(client)
     assert refusal(answer) == (400, 190, 463)
     assert "Monday, 23-Nov-26 13:00:00" in answer.json()["error"]["message"]
@@ -407,9 +399,9 @@ def test_the_pages_limit_is_told_in_headers_and_prolonged_by_asking(
     assert refusal(refused) == (400, 80001, None)
     usage = json.loads(refused.headers["X-Business-Use-Case-Usage"])["1000"][0]
     assert (usage["call_count"], usage["estimated_time_to_regain_access"]) == (125, 10)
-    clock.at += timedelta(seconds=300)
+    clock.now += timedelta(seconds=300)
     assert refusal(insights(client)) == (400, 80001, None)
-    clock.at += timedelta(seconds=300)
+    clock.now += timedelta(seconds=300)
     assert insights(client).status_code == 200
 
 

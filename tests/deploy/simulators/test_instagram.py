@@ -12,6 +12,7 @@ import pytest
 from deploy.simulators.misbehaviour import Limit
 from deploy.simulators.server import Simulators
 from deploy.simulators.world import Account, Application, Post
+from tests.deploy.simulators.clock import Clock
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 KEYS = "views,reach,likes,comments,shares,saved,total_interactions"
@@ -45,25 +46,16 @@ COUNTERS = {
 }
 
 
-class Clock:
-    """A clock that stands still until it is told."""
-
-    def __init__(self) -> None:
-        self.at = NOW
-
-    def now(self) -> datetime:
-        """Return the instant it stands at."""
-        return self.at
-
-
 @pytest.fixture
 def clock() -> Clock:
-    return Clock()
+    clock = Clock()
+    clock.now = NOW
+    return clock
 
 
 @pytest.fixture
 def sims(clock: Clock) -> Simulators:
-    sims = Simulators(seed=7, now=clock.now)
+    sims = Simulators(seed=7, now=clock)
     sims.world.add_accounts([LOGIN, BUSINESS])
     for first, owner in ((100, LOGIN), (200, BUSINESS)):
         sims.world.add_posts(
@@ -214,7 +206,7 @@ def test_a_story_with_too_few_viewers(sims: Simulators, facebook: httpx.Client) 
 
 def test_a_story_has_numbers_for_a_day(clock: Clock, client: httpx.Client) -> None:
     assert values(insights(client, STORY, "views"))
-    clock.at += timedelta(hours=23)
+    clock.now += timedelta(hours=23)
     assert insights(client, STORY, "views").json() == {"data": []}
     assert values(insights(client, FEED, "views"))
 
@@ -297,7 +289,7 @@ def test_the_accounts_limit(sims: Simulators, clock: Clock, client: httpx.Client
     assert refusal(answer) == (400, 80002, None)
     usage = json.loads(answer.headers["X-Business-Use-Case-Usage"])[LOGIN.platform_account_id][0]
     assert (usage["type"], usage["estimated_time_to_regain_access"]) == ("instagram", 24 * 60)
-    clock.at += timedelta(days=1, seconds=1)
+    clock.now += timedelta(days=1, seconds=1)
     assert insights(client).status_code == 200
 
 
@@ -320,12 +312,12 @@ def refresh(sims: Simulators, token: str, path: str = "/refresh_access_token") -
 
 def test_a_token_is_renewed_from_its_second_day_on(sims: Simulators, clock: Clock) -> None:
     assert refusal(refresh(sims, "IGAAtoken")) == (400, 100, None)
-    clock.at += timedelta(hours=24)
+    clock.now += timedelta(hours=24)
     answer = refresh(sims, "IGAAtoken").json()
     assert (answer["token_type"], answer["expires_in"]) == ("bearer", 5_184_000)
     renewed = sims.world.holder(answer["access_token"])
     assert renewed is not None
-    assert renewed.access_token_expires_at == clock.at + timedelta(days=60)
+    assert renewed.access_token_expires_at == clock.now + timedelta(days=60)
     assert refusal(refresh(sims, answer["access_token"])) == (400, 100, None)
 
 
@@ -336,7 +328,7 @@ def test_the_renewed_token_is_the_same_string_or_another_and_the_old_one_still_w
     for number in range(20):
         token = f"IGAAtoken-{number}"
         sims.world.add_accounts([replace(LOGIN, platform_account_id=str(number), access_token=token)])
-    clock.at += timedelta(days=2)
+    clock.now += timedelta(days=2)
     for number in range(20):
         token = f"IGAAtoken-{number}"
         same += refresh(sims, token).json()["access_token"] == token
@@ -345,14 +337,14 @@ def test_the_renewed_token_is_the_same_string_or_another_and_the_old_one_still_w
 
 
 def test_a_dead_token_cannot_be_renewed(sims: Simulators, clock: Clock) -> None:
-    clock.at += timedelta(days=60)
+    clock.now += timedelta(days=60)
     assert refusal(refresh(sims, "IGAAtoken")) == (400, 190, 463)
     sims.world.revoke("instagram", LOGIN.platform_account_id, "460")
     assert refusal(refresh(sims, "IGAAtoken")) == (401, 190, 460)
 
 
 def test_renewal_has_no_version_in_its_path(sims: Simulators, clock: Clock) -> None:
-    clock.at += timedelta(days=2)
+    clock.now += timedelta(days=2)
     assert refusal(refresh(sims, "IGAAtoken", "/v25.0/refresh_access_token")) == (400, 100, None)
 
 

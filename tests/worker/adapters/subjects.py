@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -231,7 +232,10 @@ X = Subject(
         used_up("without headers", *X_USED_UP, sliding=False, limit_headers="absent"),
         used_up("with broken headers", *X_USED_UP, sliding=False, limit_headers="malformed"),
         used_up("in the old envelope", *X_USED_UP, sliding=False, legacy_refusals=True),
-        used_up("the month's cap", "post_reads_per_month", BucketKind.APP, sliding=False),
+        replace(
+            used_up("the month's cap", "post_reads_per_month", BucketKind.APP, sliding=False),
+            longest=31 * DAY,
+        ),
         Refusal("out of credits", {"credits_depleted": True}, BucketKind.APP),
         answered("a bare 402", BucketKind.APP, 402, ""),
     ),

@@ -1,7 +1,7 @@
 """What adapter tests share: a plain `Upstream` over an `httpx.Client`, a memory in a dict, and builders."""
 
 import json as jsonlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -10,11 +10,11 @@ import httpx
 from pydantic import SecretStr
 
 from shared.vocabulary import Platform
+from worker import strict_json
 from worker.errors import TryAgain
 from worker.readings import Account, Limit, Publication
 
 NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
-MAX_DEPTH = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class PlainResponse:
 
     def json(self) -> object:
         """Return the body as strict JSON; `ValueError` for anything else."""
-        return strict_json(self.raw.content)
+        return strict_json.parse(self.raw.content)
 
 
 class PlainMemory:
@@ -181,34 +181,3 @@ def publication(number: int, platform_post_id: str | None, **changes: Any) -> Pu
         "created_at": NOW - timedelta(days=1),
     }
     return Publication(**(values | changes))
-
-
-def strict_json(content: bytes) -> object:
-    """Return ``content`` as strict JSON: no NaN, no duplicate keys, bounded depth; else `ValueError`."""
-    try:
-        value = jsonlib.loads(content, parse_constant=_no_constant, object_pairs_hook=_no_duplicates)
-    except RecursionError:
-        raise ValueError("nested too deeply") from None
-    _no_deeper(value, MAX_DEPTH)
-    return value
-
-
-def _no_constant(name: str) -> None:
-    raise ValueError(f"{name} is not JSON")
-
-
-def _no_duplicates(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
-    read: dict[str, Any] = {}
-    for key, value in pairs:
-        if key in read:
-            raise ValueError("duplicate key")
-        read[key] = value
-    return read
-
-
-def _no_deeper(value: object, left: int) -> None:
-    if left == 0:
-        raise ValueError("nested too deeply")
-    children = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    for child in children:
-        _no_deeper(child, left - 1)

@@ -1,0 +1,180 @@
+"""``dravo resync``: ask the platforms again, now, for the publications that an operator means."""
+
+import re
+import time
+from typing import Annotated
+
+import typer
+from sqlalchemy import Engine
+
+from deploy import console, stores
+from deploy.console import AsJson, CommandError, UsageError
+from deploy.resync_estimate import Estimate, estimate
+from deploy.resync_run import INTERACTIVE_UP_TO, Pace, Tally, ask, ask_and_wait
+from deploy.selection import Selection, end_instant, find, first_instant
+from shared.vocabulary import Platform, SyncStatus
+
+_RATE = re.compile(r"(\d{1,9}(?:\.\d{1,6})?)(?:/s)?")
+
+
+def register(app: typer.Typer) -> None:
+    """Add this command."""
+    app.command(
+        epilog="Examples: dravo resync --post post_2a7f93 --wait\n\n"
+        "dravo resync --platform x --status failed --dry-run\n\n"
+        "dravo resync --all --rate 50/s"
+    )(resync)
+
+
+def resync(
+    *,
+    post: Annotated[
+        list[str] | None, typer.Option(help="A post id, platform post id, publish id or publication id.")
+    ] = None,
+    account: Annotated[list[str] | None, typer.Option(help="Publications of this account.")] = None,
+    platform: Annotated[list[Platform] | None, typer.Option(help="Publications on this platform.")] = None,
+    workspace: Annotated[list[str] | None, typer.Option(help="Publications of this workspace.")] = None,
+    status: Annotated[list[SyncStatus] | None, typer.Option(help="Publications in this status.")] = None,
+    created_from: Annotated[
+        str | None, typer.Option("--from", help="Created then or later: a date or an instant, UTC.")
+    ] = None,
+    created_to: Annotated[
+        str | None, typer.Option("--to", help="Created then or earlier; a date means the whole UTC day.")
+    ] = None,
+    every: Annotated[bool, typer.Option("--all", help="All publications there are.")] = False,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Wait for the outcomes; exit 1 if any failed.")
+    ] = False,
+    timeout: Annotated[float | None, typer.Option(min=0, help="Seconds after which --wait gives up.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell rows, calls and dollars.")] = False,
+    rate: Annotated[str | None, typer.Option(metavar="N/s", help="At most so many rows a second.")] = None,
+    after: Annotated[
+        int, typer.Option(min=0, help="Go on after this publication id, where a run stopped.")
+    ] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Make the matching rows due now. Options of one kind are alternatives; all kinds given must hold.
+
+    JSON: ``rows``, ``calls`` (HTTP calls to platforms), ``dollars`` (X alone charges), ``synced``, ``failed``
+    (``requires_reconnect`` and rows that cannot be asked for included), ``postponed`` (answered, verdict
+    later), ``unfinished`` (no outcome when --timeout ended), ``made_due``, ``unavailable``, ``last`` and
+    ``dry_run``.
+    """
+    given = (post, account, platform, workspace, status, created_from, created_to)
+    if not every and not any(given):
+        raise UsageError("say which publications: give --post, --account, --platform, … or --all")
+    if every and any(given):
+        raise UsageError("--all means all publications: give it without other filters")
+    if timeout is not None and not wait:
+        raise UsageError("--timeout goes with --wait")
+    pace_rate = _rate(rate)
+    with stores.engine() as engine:
+        selection = Selection(
+            ids=_named(engine, post),
+            accounts=tuple(account or ()),
+            platforms=tuple(platform or ()),
+            workspaces=tuple(workspace or ()),
+            statuses=tuple(status or ()),
+            created_from=first_instant(created_from, "--from") if created_from else None,
+            created_before=end_instant(created_to, "--to") if created_to else None,
+            after=after,
+        )
+        with engine.connect() as connection:
+            expected = estimate(connection, selection)
+        tally, unfinished = Tally(last=after), 0
+        if not dry_run and expected.rows:
+            unfinished = _run(engine, selection, expected, tally, Pace(pace_rate), wait=wait, timeout=timeout)
+    _report(expected, tally, unfinished, wait=wait, dry_run=dry_run, as_json=as_json)
+    nothing_asked = bool(expected.rows) and not expected.askable
+    if not dry_run and (nothing_asked or (wait and (tally.failed or unfinished))):
+        raise typer.Exit(1)
+
+
+def _named(engine: Engine, posts: list[str] | None) -> tuple[int, ...] | None:
+    if not posts:
+        return None
+    ids: list[int] = []
+    with engine.connect() as connection:
+        for name in posts:
+            found = find(connection, name)
+            if not found:
+                raise CommandError(f"no publication has the id {name}: is it imported?")
+            ids += found
+    return tuple(sorted(set(ids)))
+
+
+def _rate(told: str | None) -> float | None:
+    if told is None:
+        return None
+    found = _RATE.fullmatch(told)
+    if not found or float(found[1]) <= 0:
+        raise UsageError("--rate must be a number of rows a second, like 50/s")
+    return float(found[1])
+
+
+def _run(
+    engine: Engine,
+    selection: Selection,
+    expected: Estimate,
+    tally: Tally,
+    pace: Pace,
+    *,
+    wait: bool,
+    timeout: float | None,
+) -> int:
+    """Ask, wait if told to, and return how many rows have no outcome yet."""
+    interactive = expected.rows <= INTERACTIVE_UP_TO
+    with console.progress() as bar:
+        task = bar.add_task("re-syncing" if wait else "asking", total=expected.rows)
+
+        def tell() -> None:
+            done = tally.synced + tally.failed + tally.postponed if wait else tally.seen
+            bar.update(task, completed=done, total=max(expected.rows, done))
+
+        try:
+            if not wait:
+                ask(engine, selection, tally, pace, interactive=interactive, tell=tell)
+                return 0
+            until = time.monotonic() + timeout if timeout is not None else None
+            return ask_and_wait(
+                engine, selection, tally, pace, interactive=interactive, until=until, tell=tell
+            )
+        except KeyboardInterrupt:
+            console.complain(
+                f"dravo: stopped; {tally.seen} of {expected.rows} rows were asked for, and stay so;"
+                f" --after {tally.last} goes on with the rest"
+            )
+            raise
+
+
+def _report(
+    expected: Estimate, tally: Tally, unfinished: int, *, wait: bool, dry_run: bool, as_json: bool
+) -> None:
+    if as_json:
+        console.emit(
+            {
+                "rows": expected.rows,
+                "calls": expected.calls,
+                "dollars": expected.dollars,
+                "synced": tally.synced,
+                "failed": tally.failed,
+                "postponed": tally.postponed,
+                "unfinished": unfinished,
+                "made_due": tally.made_due,
+                "unavailable": expected.unavailable,
+                "last": tally.last,
+                "dry_run": dry_run,
+            }
+        )
+        return
+    cost = f"{expected.rows} rows, {expected.calls} calls, {expected.dollars:.3f} dollars"
+    console.show(f"{cost} (dry run: nothing was asked for)" if dry_run else cost)
+    if wait and not dry_run:
+        console.show(f"{tally.synced} synced, {tally.failed} failed, {tally.postponed} postponed")
+    if unfinished:
+        console.complain(f"dravo: {unfinished} rows have no outcome yet; they go on being tried")
+    if expected.unavailable:
+        console.complain(
+            f"dravo: {expected.unavailable} rows cannot be asked for: their account must be reconnected,"
+            " their id is not known yet, or they are in quarantine"
+        )

@@ -1,0 +1,290 @@
+"""``dravo up``: the whole system on this machine, as the same separate processes that production runs.
+
+Whatever the environment names (a database, a Redis, a platform's credentials) is used; what it does not name
+is started here: embedded servers, simulated platforms, demo accounts and posts.
+"""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+import httpx
+from sqlalchemy import Engine, text
+
+from deploy import console
+from deploy.local import demo
+from deploy.local.errors import LocalServerError
+from deploy.local.lock import DirectoryLock
+from deploy.local.postgres import Postgres
+from deploy.local.server_process import kept_password
+from deploy.local.services import Service, Services
+from deploy.local.valkey import Valkey
+from deploy.simulators import linkedin_oauth, tiktok_oauth, x_oauth
+from deploy.simulators.server import HOSTS
+from shared import database, intake, keys
+from shared.settings import Settings, load
+from shared.vault import Vault, new_key
+
+Result = TypeVar("Result")
+
+_READY_WITHIN_SECONDS = 30.0
+_WATCH_SECONDS = 0.5
+_PORTS = range(18_100, 30_000, 10)  # below the ports that systems give to outgoing connections
+_SPEED = "120"  # a simulated hour passes in half a minute, so that metrics visibly move
+
+_DEFAULTS = {
+    # A demonstration of minutes, not of days.
+    "DRAVO_FRESHNESS": "fixed:20s",
+    "DRAVO_MISSING_CONFIRM_SECONDS": "10",
+    "DRAVO_RETRY_SECONDS": "2",
+}
+
+_SIMULATED = {
+    # host variable: (name of the simulated host, variable that shows that real credentials are there)
+    "DRAVO_META_GRAPH_URL": ("meta_graph", "DRAVO_META_APP_ID"),
+    "DRAVO_INSTAGRAM_GRAPH_URL": ("instagram_graph", "DRAVO_META_APP_ID"),
+    "DRAVO_X_API_URL": ("x", "DRAVO_X_CLIENT_ID"),
+    "DRAVO_LINKEDIN_API_URL": ("linkedin", "DRAVO_LINKEDIN_CLIENT_ID"),
+    "DRAVO_LINKEDIN_OAUTH_URL": ("linkedin_oauth", "DRAVO_LINKEDIN_CLIENT_ID"),
+    "DRAVO_TIKTOK_API_URL": ("tiktok", "DRAVO_TIKTOK_CLIENT_KEY"),
+}
+_STAND_IN_CREDENTIALS = {
+    "DRAVO_X_CLIENT_ID": x_oauth.CLIENT_ID,
+    "DRAVO_X_CLIENT_SECRET": x_oauth.CLIENT_SECRET,
+    "DRAVO_LINKEDIN_CLIENT_ID": linkedin_oauth.CLIENT_ID,
+    "DRAVO_LINKEDIN_CLIENT_SECRET": linkedin_oauth.CLIENT_SECRET,
+    "DRAVO_TIKTOK_CLIENT_KEY": tiktok_oauth.CLIENT_KEY,
+    "DRAVO_TIKTOK_CLIENT_SECRET": tiktok_oauth.CLIENT_SECRET,
+}
+
+
+def run(*, data_dir: Path) -> int:
+    """Run everything until Ctrl-C or SIGTERM. Returns 0, or 1 after one sentence on stderr."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    settings = load()
+    try:
+        with ExitStack() as stack:
+            _run(stack, settings, data_dir.absolute())
+    except KeyboardInterrupt:
+        console.show("Everything is stopped; the data stays.")
+        return 0
+    except LocalServerError as error:
+        console.complain(f"dravo: {error}")
+        return 1
+    return 0
+
+
+def _run(stack: ExitStack, settings: Settings, data_dir: Path) -> None:
+    began = time.monotonic()
+    _refuse_taken_port(settings)
+    stack.enter_context(DirectoryLock(data_dir))
+    environment = {**_DEFAULTS, **os.environ, "DRAVO_DATA_DIR": str(data_dir)}
+    environment.setdefault("DRAVO_SECRET_KEYS", _kept_key(data_dir))
+    environment.setdefault("DRAVO_INTERNAL_TOKEN", kept_password(data_dir / "internal-token"))
+    if not settings.database_url:
+        postgres = _step("PostgreSQL", lambda: stack.enter_context(Postgres(data_dir / "postgres")))
+        environment["DRAVO_DATABASE_URL"] = postgres.url
+    if not settings.redis_url:
+        valkey = _step("Valkey", lambda: stack.enter_context(Valkey(data_dir / "valkey")))
+        environment["DRAVO_REDIS_URL"] = valkey.url
+    os.environ.update(environment)  # our own use of the settings is the services' use of them
+    settings = load("database_url", "redis_url", "secret_keys")
+    services = stack.enter_context(Services(data_dir / "logs"))
+    control = _step("Simulated platforms", lambda: _simulate(services, data_dir, environment))
+    _step("Schema", lambda: database.migrate(settings.database))
+    engine = database.connect(settings.database, application="dravo-up", pool_size=1)
+    stack.callback(engine.dispose)
+    _step("Demo data", lambda: _demo(engine, settings, data_dir, control))
+    api_key = _api_key(engine, data_dir)
+    for name in ("scheduler", "worker"):
+        services.start(name, name, environment)
+    api = services.start("api", "api_stub", environment)
+    url = f"http://{settings.api_host}:{settings.api_port}"
+    _step("API", lambda: _wait_until_ready(api, url))
+    _greet(url, api_key, time.monotonic() - began)
+    _watch(services, engine, began)
+
+
+def _step(name: str, act: Callable[[], Result]) -> Result:
+    began = time.monotonic()
+    result = act()
+    console.show(f"  {name:<20} ready after {time.monotonic() - began:5.2f} s")
+    return result
+
+
+def _refuse_taken_port(settings: Settings) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((settings.api_host, settings.api_port))
+        except OSError as error:
+            raise LocalServerError(
+                f"{settings.api_host}:{settings.api_port} cannot be used for the API ({error.strerror}):"
+                " stop what has it, or set DRAVO_API_PORT."
+            ) from None
+
+
+def _kept_key(data_dir: Path) -> str:
+    path = data_dir / "secret-key"
+    if not path.exists():
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            file.write(new_key())
+    return path.read_text()
+
+
+def _simulate(services: Services, data_dir: Path, environment: dict[str, str]) -> str:
+    """Start the simulated platforms, point what has no credentials at them, and return control's URL."""
+    state = data_dir / "simulators"
+    state.mkdir(exist_ok=True)
+    bare = {name: value for name, value in environment.items() if not name.startswith("DRAVO_")}
+    # Ports of our choice, so that platforms which fall and start again are found where they were.
+    first = _free_ports(len(HOSTS) + 1)
+    arguments = ("--state", str(state), "--seed", "7", "--speed", _SPEED, "--port-base", str(first))
+    service = services.prepared("simulators", "deploy.simulators", bare, *arguments)
+    urls = _announced(service)
+    for variable, (host, credentials) in _SIMULATED.items():
+        if variable not in environment and not environment.get(credentials):
+            environment[variable] = urls[host]
+    for variable, value in _STAND_IN_CREDENTIALS.items():
+        environment.setdefault(variable, value)
+    os.environ.update(environment)
+    return urls["control"]
+
+
+def _free_ports(number: int) -> int:
+    """Return the first of so many consecutive loopback ports that are free now."""
+    for first in _PORTS:
+        with ExitStack() as held:
+            try:
+                for port in range(first, first + number):
+                    probe = held.enter_context(socket.socket())
+                    probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                    probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return first
+    raise LocalServerError("no consecutive free ports were found for the simulated platforms")
+
+
+def _announced(service: Service) -> Mapping[str, str]:
+    process = service.start(stdout=subprocess.PIPE)
+    if process.stdout is None:
+        raise LocalServerError("the simulated platforms have no output")
+    with process.stdout:
+        line = process.stdout.readline()
+    if not line:
+        raise LocalServerError(f"the simulated platforms did not start: {service.last_line()}")
+    urls: dict[str, str] = json.loads(line)
+    return urls
+
+
+def _demo(engine: Engine, settings: Settings, data_dir: Path, control: str) -> None:
+    """Tell the demonstration to the platforms and import it; what is there already stays as it is."""
+    with engine.connect() as connection:
+        if connection.execute(text("SELECT EXISTS (SELECT 1 FROM publications)")).scalar_one():
+            return
+    story = demo.build(kept_password(data_dir / "demo-secret"), datetime.now(UTC))
+    with httpx.Client(base_url=control, timeout=30, trust_env=False) as client:
+
+        def tell(path: str, body: object) -> None:
+            answer = client.post(path, json=body)
+            if answer.is_error:
+                raise LocalServerError(f"the simulated platforms refused the demo: {answer.text[:200]}")
+
+        tell("/accounts?if_absent=1", story.platform_accounts)
+        tell("/posts?if_absent=1", story.platform_posts)
+        for platform, account in story.revoked:
+            tell(f"/accounts/{platform}/{account}/revoke", {})
+    vault = Vault(settings.secret_keys)
+    with engine.begin() as connection:
+        taken = [intake.take_accounts(connection, vault, story.account_rows)]
+        taken.append(intake.take_publications(connection, story.publication_rows))
+    refused = [refusal.message for part in taken for refusal in part.refused]
+    if refused:
+        raise LocalServerError(f"the demo was refused: {refused[0]}")
+
+
+def _api_key(engine: Engine, data_dir: Path) -> str:
+    """Return the demo's API key, kept for the next run in a file for our eyes alone."""
+    path = data_dir / "api-key"
+    if path.exists():
+        key = path.read_text()
+        with engine.connect() as connection:
+            if connection.execute(
+                text("SELECT 1 FROM api_keys WHERE key_hash = :hash AND revoked_at IS NULL"),
+                {"hash": keys.hash_key(key)},
+            ).one_or_none():
+                return key
+        path.unlink()
+    with engine.begin() as connection:
+        _, key = keys.create_key(connection, "ws_north", "dravo up")
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            file.write(key)
+    return key
+
+
+def _wait_until_ready(api: Service, url: str) -> None:
+    deadline = time.monotonic() + _READY_WITHIN_SECONDS
+    with httpx.Client(base_url=url, timeout=2, trust_env=False) as client:
+        while time.monotonic() < deadline:
+            if api.process is not None and api.process.poll() is not None:
+                raise LocalServerError(f"the API did not start: {api.last_line()}")
+            try:
+                if client.get("/readyz").status_code == httpx.codes.OK:
+                    return
+            except httpx.TransportError:
+                pass  # it is not listening yet
+            time.sleep(0.05)
+    raise LocalServerError(f"the API was not ready within {_READY_WITHIN_SECONDS:.0f} s: {api.last_line()}")
+
+
+def _greet(url: str, api_key: str, seconds: float) -> None:
+    console.show(
+        "",
+        f"Dravo is up after {seconds:.1f} s.",
+        "",
+        f"  API      {url}/v1/analytics/posts",
+        f"  Docs     {url}/docs",
+        f"  API key  {api_key}   (workspace ws_north)",
+        "",
+        f"  curl -s -H 'Authorization: Bearer {api_key}' '{url}/v1/analytics/posts?limit=3'",
+        "",
+        "Ctrl-C stops everything.",
+        "",
+    )
+
+
+def _watch(services: Services, engine: Engine, began: float) -> None:
+    """Look after the processes, and say when the demo's rows have all been asked for."""
+    told = False
+    while True:
+        services.check(console.complain)
+        if not told and _waiting(engine) == 0:
+            console.show(
+                f"Every demo row has been synced once, {time.monotonic() - began:.1f} s after the start."
+            )
+            told = True
+        time.sleep(_WATCH_SECONDS)
+
+
+def _waiting(engine: Engine) -> int:
+    with engine.connect() as connection:
+        waiting: Any = connection.execute(
+            text("SELECT count(*) FROM refresh_state WHERE reason IN ('new', 'claimed') AND claim_seq < 3")
+        )
+        return int(waiting.scalar_one())
+
+
+if __name__ == "__main__":
+    sys.exit(run(data_dir=Path(".dravo")))

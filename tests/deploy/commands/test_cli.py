@@ -1,0 +1,220 @@
+"""Every command: help, exit codes, one sentence on stderr, pipes that close."""
+
+import json
+import os
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from tests.deploy.commands.conftest import Dravo
+
+COMMANDS = [
+    ("up",),
+    ("migrate",),
+    ("api",),
+    ("worker",),
+    ("scheduler",),
+    ("accounts",),
+    ("resync",),
+    ("why",),
+    ("status",),
+    ("import", "accounts"),
+    ("import", "publications"),
+    ("keys", "create"),
+    ("keys", "list"),
+    ("keys", "revoke"),
+    ("secrets", "generate"),
+    ("quarantine", "list"),
+    ("quarantine", "release"),
+]
+SCRIPT = [sys.executable, "-c", "from deploy.cli import main; main()"]
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_every_command_has_help_and_speaks_json(dravo: Dravo, command: tuple[str, ...]) -> None:
+    said = dravo(*command, "--help")
+
+    assert said.code == 0
+    assert "--json" in said.out
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("nonsense",),
+        ("status", "--nonsense"),
+        ("why",),
+        ("keys", "create"),
+        ("keys", "revoke", "dra_" + "a" * 40),
+        ("resync",),
+        ("resync", "--all", "--platform", "x"),
+        ("resync", "--platform", "myspace"),
+        ("resync", "--all", "--rate", "fast"),
+        ("resync", "--all", "--rate", "0/s"),
+        ("resync", "--all", "--timeout", "3"),
+        ("quarantine", "release"),
+        ("quarantine", "release", "--all", "post_1"),
+        ("status", "--watch", "--json"),
+        ("why", "\udcff"),
+    ],
+    ids=" ".join,
+)
+def test_wrong_usage_is_one_sentence_and_2(operator: Dravo, arguments: tuple[str, ...]) -> None:
+    said = operator(*arguments)
+
+    assert said.code == 2
+    assert said.out == ""
+    assert len(said.err.splitlines()) == 1
+    assert said.err.startswith("dravo: ")
+
+
+@pytest.mark.parametrize("instant", ["yesterday", "2026-13-01", "9999-12-31T23:59:59.999999", ""])
+def test_a_date_that_is_none_is_wrong_usage(operator: Dravo, instant: str) -> None:
+    assert operator("resync", "--to", instant).code == 2
+
+
+def test_missing_settings_are_listed_all_at_once(dravo: Dravo) -> None:
+    said = dravo("import", "accounts", "-")
+
+    assert said.code == 1
+    assert said.err.splitlines() == [
+        "dravo: DRAVO_DATABASE_URL: is required and not set",
+        "dravo: DRAVO_SECRET_KEYS: is required and not set",
+    ]
+
+
+@pytest.mark.parametrize(
+    "command", [("status",), ("accounts",), ("migrate",), ("why", "x"), ("keys", "list")]
+)
+def test_a_database_out_of_reach_is_one_sentence_without_its_password(
+    dravo: Dravo, command: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DRAVO_DATABASE_URL", "postgresql://someone:hunter2-hunter2@127.0.0.1:9/nowhere")
+
+    said = dravo(*command)
+
+    assert said.code == 1
+    assert len(said.err.splitlines()) == 1
+    assert "DRAVO_DATABASE_URL" in said.err
+    assert "hunter2" not in said.err
+
+
+@pytest.mark.parametrize("command", [("status",), ("accounts",), ("why", "x"), ("resync", "--all")])
+def test_a_database_without_the_schema_says_what_to_do(
+    dravo: Dravo, command: tuple[str, ...], empty_database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DRAVO_DATABASE_URL", empty_database_url)
+
+    said = dravo(*command)
+
+    assert said.code == 1
+    assert "dravo migrate" in said.err
+
+
+def test_migrate_brings_a_new_database_to_head_and_may_be_given_twice(
+    dravo: Dravo, empty_database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DRAVO_DATABASE_URL", empty_database_url)
+
+    first, second = dravo("migrate", "--json"), dravo("migrate", "--json")
+
+    assert (first.code, first.json["from"]) == (0, None)
+    assert second.json == {"from": first.json["revision"], "revision": first.json["revision"]}
+
+
+def test_an_error_that_nobody_foresaw_is_no_traceback(
+    operator: Dravo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError("access_token=EAAsecret123456")
+
+    monkeypatch.setattr("deploy.commands.keys.list_keys", broken)
+
+    said = operator("keys", "list")
+
+    assert said.code == 1
+    assert said.err.startswith("dravo: an error that nobody foresaw, RuntimeError")
+    assert "EAAsecret" not in said.err
+
+
+def test_keys_are_made_shown_once_listed_and_revoked(operator: Dravo) -> None:
+    made = operator("keys", "create", "--workspace", "ws_1", "--name", "dash", "--json").json
+    assert made["key"].startswith("dra_")
+    assert made["key_id"].startswith("key_")
+
+    listed = operator("keys", "list", "--json")
+    assert made["key"] not in listed.out
+    assert [(key["key_id"], key["name"], key["revoked_at"]) for key in listed.json] == [
+        (made["key_id"], "dash", None)
+    ]
+
+    assert operator("keys", "revoke", made["key_id"], "--json").json == {
+        "key_id": made["key_id"],
+        "revoked": True,
+    }
+    assert operator("keys", "list", "--json").json[0]["revoked_at"] is not None
+    assert operator("keys", "revoke", "key_unknown").code == 1
+    assert operator("keys", "list", "--workspace", "ws_2", "--json").json == []
+
+
+def test_a_new_secret_is_a_key_that_the_settings_take(dravo: Dravo, monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = dravo("secrets", "generate").out.strip()
+    assert plain != dravo("secrets", "generate", "--json").json["secret"]
+
+    monkeypatch.setenv("DRAVO_SECRET_KEYS", plain)
+
+    assert "SECRET_KEYS" not in dravo("import", "accounts", "-").err
+
+
+def test_a_reader_that_leaves_is_no_error(fleet: Dravo) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    try:
+        done = subprocess.run(
+            [*SCRIPT, "accounts"], stdout=writing, stderr=subprocess.PIPE, timeout=60, check=False
+        )
+    finally:
+        os.close(writing)
+
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_a_closed_stdout_is_no_error(fleet: Dravo) -> None:
+    command = f"{sys.executable} -c 'from deploy.cli import main; main()' accounts >&-"
+
+    done = subprocess.run(["sh", "-c", command], stderr=subprocess.PIPE, timeout=60, check=False)
+
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_the_installed_command_speaks_json_into_a_pipe(fleet: Dravo) -> None:
+    done = subprocess.run([*SCRIPT, "accounts", "--json"], capture_output=True, timeout=60, check=True)
+
+    assert len(json.loads(done.stdout)) == 5
+    assert done.stderr == b""
+
+
+def test_services_run_by_command_in_place_of_this_process(
+    dravo: Dravo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[Any] = []
+
+    def execv(program: str, arguments: list[str]) -> None:
+        started.append((program, arguments[1:], os.environ.get("DRAVO_LOG_FORMAT")))
+        raise OSError(8, "stopped here by the test")
+
+    monkeypatch.setattr(os, "execv", execv)
+    monkeypatch.setenv("DRAVO_LOG_FORMAT", "text")
+
+    for command in ("api", "worker", "scheduler"):
+        dravo(command)
+    dravo("worker", "--json")
+
+    assert started == [
+        (sys.executable, ["-P", "-m", "api_stub"], "text"),
+        (sys.executable, ["-P", "-m", "worker"], "text"),
+        (sys.executable, ["-P", "-m", "scheduler"], "text"),
+        (sys.executable, ["-P", "-m", "worker"], "json"),
+    ]

@@ -1,0 +1,215 @@
+"""`dravo import`: JSON Lines and CSV, every wrong line named, the rest kept."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.deploy.commands.conftest import Dravo, write_lines
+
+ACCOUNT = {
+    "account_id": "acc_1",
+    "workspace_id": "ws_1",
+    "platform": "tiktok",
+    "platform_account_id": "77",
+    "access_token": "act.secret-token-of-tiktok",
+}
+
+
+def publication(number: int, **fields: object) -> dict[str, object]:
+    return {
+        "post_id": f"post_{number}",
+        "account_id": "acc_1",
+        "platform_post_id": f"75{number:017}",
+        "created_at": "2026-06-23T10:15:30Z",
+    } | fields
+
+
+@pytest.fixture
+def known(operator: Dravo, tmp_path: Path) -> Dravo:
+    assert operator("import", "accounts", str(write_lines(tmp_path / "a.jsonl", [ACCOUNT]))).code == 0
+    return operator
+
+
+def test_a_file_is_taken_once(known: Dravo, tmp_path: Path) -> None:
+    file = str(write_lines(tmp_path / "p.jsonl", [publication(number) for number in range(3)]))
+
+    first = known("import", "publications", file, "--json")
+    second = known("import", "publications", file, "--json")
+
+    assert first.code == second.code == 0
+    assert first.json == {"accepted": 3, "unchanged": 0, "refused": 0, "errors": [], "dry_run": False}
+    assert second.json["unchanged"] == 3
+
+
+def test_wrong_lines_are_named_and_the_others_kept(known: Dravo, tmp_path: Path, sql: Any) -> None:
+    file = tmp_path / "p.jsonl"
+    lines = [
+        b"\xef\xbb\xbf" + json.dumps(publication(1)).encode(),
+        b"",
+        b"{broken",
+        b'{"text": "\xff"}',
+        b"x" * 1_048_577,
+        json.dumps(publication(2, created_at="soon")).encode(),
+        b"[" * 100_000,
+        b'{"post_id": NaN}',
+        json.dumps(publication(3)).encode(),
+    ]
+    file.write_bytes(b"\r\n".join(lines))
+
+    said = known("import", "publications", str(file), "--json")
+
+    assert said.code == 1
+    assert said.json["accepted"] == 2
+    assert said.json["errors"] == [
+        {"line": 3, "message": "the line is not one JSON object"},
+        {"line": 4, "message": "the line is not valid UTF-8"},
+        {"line": 5, "message": "the line is longer than 1048576 bytes"},
+        {"line": 6, "message": "created_at must be an ISO 8601 instant like 2026-06-23T10:15:30Z"},
+        {"line": 7, "message": "the line is not one JSON object"},
+        {"line": 8, "message": "the line is not one JSON object"},
+    ]
+    assert sql("SELECT count(*) FROM publications")[0][0] == 2
+
+
+def test_people_read_the_same_on_stderr(known: Dravo, tmp_path: Path) -> None:
+    file = write_lines(tmp_path / "p.jsonl", [publication(1), {}, publication(2)])
+
+    said = known("import", "publications", str(file))
+
+    assert said.code == 1
+    assert said.err == "line 2: created_at is required\n"
+    assert said.out == "2 accepted, 0 unchanged, 1 refused\n"
+
+
+def test_csv_with_quoted_lines_and_empty_cells(known: Dravo, tmp_path: Path, sql: Any) -> None:
+    file = tmp_path / "p.csv"
+    file.write_text(
+        "\ufeffpost_id,account_id,platform_post_id,text,created_at\n"
+        'post_1,acc_1,7500000000000000001,"two\nlines, one cell",2026-06-23\n'
+        "post_2,acc_1,,,2026-06-23\n"
+        "\n"
+        "post_3,acc_1\n"
+        "post_4,acc_?,1,,2026-06-23\n",
+        encoding="utf-8",
+    )
+
+    said = known("import", "publications", str(file), "--json")
+
+    assert said.json["accepted"] == 2
+    assert said.json["errors"] == [
+        {"line": 6, "message": "the line has 2 cells, the first line names 5 columns"},
+        {"line": 7, "message": "account_id is not known: import its account first"},
+    ]
+    assert sql("SELECT text FROM publications ORDER BY post_id") == [("two\nlines, one cell",), (None,)]
+
+
+def test_csv_scopes_and_other_delimiters(operator: Dravo, tmp_path: Path, sql: Any) -> None:
+    file = tmp_path / "accounts.csv"
+    file.write_text(
+        "account_id;workspace_id;platform;platform_account_id;access_token;scopes\n"
+        "acc_1;ws_1;x;1;tok;tweet.read users.read\n",
+        encoding="utf-8",
+    )
+
+    assert operator("import", "accounts", str(file)).code == 0
+
+    assert sql("SELECT scopes FROM accounts") == [(["tweet.read", "users.read"],)]
+
+
+@pytest.mark.parametrize("header", ["post_id,post_id,account_id", "post_id,,account_id"])
+def test_a_csv_without_proper_column_names_is_one_sentence(known: Dravo, tmp_path: Path, header: str) -> None:
+    (tmp_path / "p.csv").write_text(header + "\n1,2,3\n", encoding="utf-8")
+
+    said = known("import", "publications", str(tmp_path / "p.csv"))
+
+    assert (said.code, len(said.err.splitlines())) == (1, 1)
+    assert "names its columns" in said.err
+
+
+def test_an_empty_file_is_no_mistake(known: Dravo, tmp_path: Path) -> None:
+    for name in ("empty.jsonl", "empty.csv", "empty"):
+        (tmp_path / name).touch()
+        assert known("import", "publications", str(tmp_path / name)).code == 0
+
+
+def test_a_dry_run_stores_nothing(known: Dravo, tmp_path: Path, sql: Any) -> None:
+    file = write_lines(tmp_path / "p.jsonl", [publication(1), {}])
+
+    said = known("import", "publications", str(file), "--dry-run", "--json")
+
+    assert said.code == 1
+    assert (said.json["accepted"], said.json["refused"], said.json["dry_run"]) == (1, 1, True)
+    assert sql("SELECT count(*) FROM publications")[0][0] == 0
+
+
+def test_a_handful_goes_the_fast_lane_and_bulk_does_not(known: Dravo, tmp_path: Path, sql: Any) -> None:
+    known("import", "publications", str(write_lines(tmp_path / "few.jsonl", [publication(1)])))
+    many = [publication(number) for number in range(2, 1_200)]
+    known("import", "publications", str(write_lines(tmp_path / "many.jsonl", many)))
+
+    assert sql("SELECT priority, count(*) FROM refresh_state GROUP BY 1 ORDER BY 1") == [(0, 1_198), (1, 1)]
+
+
+def test_lines_are_counted_over_chunks(known: Dravo, tmp_path: Path) -> None:
+    rows: list[object] = [publication(number) for number in range(2_500)]
+    rows[2_400] = {}
+
+    said = known("import", "publications", str(write_lines(tmp_path / "p.jsonl", rows)), "--json")
+
+    assert said.json["accepted"] == 2_499
+    assert said.json["errors"][0]["line"] == 2_401
+
+
+def test_no_message_holds_a_token(operator: Dravo, tmp_path: Path) -> None:
+    row = ACCOUNT | {"platform": ACCOUNT["access_token"]}
+
+    said = operator("import", "accounts", str(write_lines(tmp_path / "a.jsonl", [row])))
+
+    assert said.code == 1
+    assert str(ACCOUNT["access_token"]) not in said.out + said.err
+
+
+def test_stdin_is_read_by_its_first_character(database_url: str) -> None:
+    environment = os.environ | {"DRAVO_DATABASE_URL": database_url}
+    script = [sys.executable, "-c", "from deploy.cli import main; main()"]
+    for given, accepted in (
+        (b'{"account_id": "acc_?"}\n', "1 refused"),
+        (b"post_id,account_id,created_at\np,acc_?,2026-06-23\n", "1 refused"),
+        (b"", "0 refused"),
+    ):
+        done = subprocess.run(
+            [*script, "import", "publications", "-"],
+            input=given,
+            capture_output=True,
+            env=environment,
+            timeout=60,
+            check=False,
+        )
+        assert accepted in done.stdout.decode(), done.stderr
+
+
+@pytest.mark.parametrize(
+    ("file", "code", "sentence"),
+    [("nothing.jsonl", 1, "No such file or directory"), (".", 2, "is a directory")],
+)
+def test_a_file_that_cannot_be_read_is_one_sentence(
+    known: Dravo, file: str, code: int, sentence: str
+) -> None:
+    said = known("import", "publications", file)
+
+    assert said.code == code
+    assert sentence in said.err
+    assert len(said.err.splitlines()) == 1
+
+
+def test_accounts_need_a_key_to_seal_with(operator: Dravo, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("DRAVO_SECRET_KEYS")
+
+    said = operator("import", "accounts", "accounts.jsonl")
+
+    assert (said.code, said.err) == (1, "dravo: DRAVO_SECRET_KEYS: is required and not set\n")

@@ -1,0 +1,160 @@
+"""`dravo accounts`, `why`, `status` and `quarantine`: what operators look at."""
+
+from typing import Any
+
+import pytest
+
+from shared import redis_client
+from shared.refresh_queue import report_alive
+from tests.deploy.commands.conftest import Dravo
+
+
+def test_accounts_tell_state_expiry_pauses_and_overdue_rows(fleet: Dravo, sql: Any) -> None:
+    sql(
+        "INSERT INTO pauses (platform, kind, subject, paused_until, reason) VALUES"
+        " ('x', 'app', '', now() + interval '1 hour', 'The app limit is reached.'),"
+        " ('tiktok', 'account', 'acc_other', now() + interval '1 hour', 'Not for this one.'),"
+        " ('facebook', 'app', '', now() - interval '1 hour', 'Over.')"
+    )
+
+    found = {one["account_id"]: one for one in fleet("accounts", "--json").json}
+
+    assert found["acc_x"]["state"] == "active"
+    assert (found["acc_x"]["rows"], found["acc_x"]["overdue"]) == (3, 3)
+    assert [pause["reason"] for pause in found["acc_x"]["pauses"]] == ["The app limit is reached."]
+    assert found["acc_tiktok"]["pauses"] == found["acc_facebook"]["pauses"] == []
+    assert [one["account_id"] for one in fleet("accounts", "--workspace", "ws_2", "--json").json] == [
+        "acc_tiktok"
+    ]
+    assert "acc_x" in fleet("accounts").out
+
+
+def test_names_of_others_do_not_steer_the_terminal(fleet: Dravo, sql: Any) -> None:
+    sql("UPDATE accounts SET name = E'\\x1b]0;owned\\x07[red]' WHERE account_id = 'acc_x'")
+
+    out = fleet("accounts").out
+
+    assert "\x1b" not in out
+    assert "[red]" in out
+
+
+@pytest.mark.parametrize("identity", ["post_3", "there_3", "3"])
+def test_why_explains_a_publication_by_any_of_its_names(fleet: Dravo, sql: Any, identity: str) -> None:
+    (publication_id,) = sql("SELECT id FROM publications WHERE post_id = 'post_3'")[0]
+
+    said = fleet("why", str(publication_id) if identity == "3" else identity, "--json")
+
+    assert said.code == 0
+    told = said.json
+    assert (told["post_id"], told["platform_post_id"], told["sync_status"]) == (
+        "post_3",
+        "there_3",
+        "pending",
+    )
+    assert told["metrics"] == {}
+    assert told["created_at"] == "2026-06-23T10:15:30Z"
+    assert (told["reason"], told["attempts"]) == ("new", 0)
+    assert told["next_run_at"].endswith("Z")
+    assert told["advice"]
+
+
+def test_why_is_an_array_when_several_publications_match(fleet: Dravo, sql: Any) -> None:
+    sql("UPDATE publications SET post_id = 'post_3' WHERE post_id = 'post_6'")
+
+    told = fleet("why", "post_3", "--json").json
+
+    assert [one["platform_post_id"] for one in told] == ["there_3", "there_6"]
+    assert "there_6" in fleet("why", "post_3").out
+
+
+def test_why_of_nothing_is_one_sentence(fleet: Dravo) -> None:
+    said = fleet("why", "99999999999999999999")
+
+    assert (said.code, said.out) == (1, "")
+    assert said.err.startswith("dravo: no publication has that id")
+
+
+@pytest.mark.parametrize(
+    ("reason", "advised"),
+    [
+        ("quarantined", "dravo quarantine release"),
+        ("stopped", "dravo resync --post post_3"),
+        ("retry", "by itself"),
+        ("claimed", "on its way"),
+    ],
+)
+def test_why_advises_by_what_holds_the_row(fleet: Dravo, sql: Any, reason: str, advised: str) -> None:
+    sql("UPDATE refresh_state SET reason = :reason", reason=reason)
+
+    assert advised in fleet("why", "post_3", "--json").json["advice"]
+    assert advised in fleet("why", "post_3").out
+
+
+def test_why_sends_the_owner_of_a_dead_token(fleet: Dravo, sql: Any) -> None:
+    sql("UPDATE accounts SET state = 'requires_reconnect', state_reason = 'Log in to X again.'")
+
+    assert fleet("why", "post_3", "--json").json["advice"].startswith("Log in to X again.")
+
+
+def test_status_counts_what_is_there(fleet: Dravo, sql: Any, redis_url: str) -> None:
+    sql(
+        "UPDATE refresh_state SET claimed_at = now(), next_run_at = now() + interval '1 minute'"
+        " WHERE account_id = 'acc_tiktok'"
+    )
+    sql(
+        "UPDATE refresh_state SET next_run_at = NULL, reason = 'quarantined' WHERE account_id = 'acc_facebook'"
+    )
+    sql("UPDATE refresh_state SET next_run_at = now() - interval '1 hour' WHERE account_id = 'acc_x'")
+    client = redis_client.connect(redis_url)
+    report_alive(client, "worker-1", 8)
+    client.lpush("dramatiq:background", "a job")
+    client.close()
+
+    seen = fleet("status", "--json")
+
+    assert seen.code == 0
+    told = seen.json
+    by_platform = {row["platform"]: row for row in told["rows"]}
+    assert by_platform["x"]["pending"] == by_platform["x"]["due"] == 3
+    assert (told["due"], told["claimed"], told["quarantined"]) == (5, 1, 1)
+    assert 3_600 <= told["oldest_overdue_seconds"] < 3_700
+    assert told["queues"] == {"interactive": 0, "background": 1}
+    assert told["workers"] == [{"worker_id": "worker-1", "threads": 8}]
+    assert told["redis_error"] is None
+    assert told["accounts"]["active"] == 5
+    assert "oldest for 1 h" in fleet("status").out
+
+
+@pytest.mark.parametrize("redis_url_now", ["redis://127.0.0.1:9/0", ""])
+def test_a_redis_out_of_reach_is_said_and_never_a_zero(
+    fleet: Dravo, monkeypatch: pytest.MonkeyPatch, redis_url_now: str
+) -> None:
+    monkeypatch.setenv("DRAVO_REDIS_URL", redis_url_now)
+
+    said = fleet("status", "--json")
+
+    assert said.code == 1
+    assert said.json["queues"] is said.json["workers"] is None
+    assert "not known" in said.json["redis_error"]
+    assert said.json["due"] == 7
+    assert "workers: not known" in fleet("status").out
+
+
+def test_quarantine_is_listed_and_released(fleet: Dravo, sql: Any) -> None:
+    assert fleet("quarantine", "list", "--json").json == []
+    sql(
+        "UPDATE refresh_state SET next_run_at = NULL, reason = 'quarantined', attempts = 4, unfinished = 4"
+        " WHERE account_id IN ('acc_x', 'acc_tiktok')"
+    )
+    assert len(fleet("quarantine", "list", "--json").json) == 4
+
+    assert fleet("quarantine", "release", "post_3", "--json").json["released"] == 1
+    (row,) = sql(
+        "SELECT next_run_at <= now(), reason, attempts, unfinished FROM refresh_state r"
+        " JOIN publications p ON p.id = r.publication_id WHERE post_id = 'post_3'"
+    )
+    assert tuple(row) == (True, "manual", 0, 0)
+
+    assert fleet("quarantine", "release", "post_3").code == 1
+    assert fleet("quarantine", "release", "--all", "--json").json["released"] == 3
+    assert fleet("quarantine", "release", "--all", "--json").json["released"] == 0

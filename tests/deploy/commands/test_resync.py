@@ -1,0 +1,254 @@
+"""`dravo resync`: what is selected, what it would cost, what is made due, and waiting for it."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine
+
+from deploy.resync_run import Pace
+from shared.database import connect
+from tests.deploy.commands.conftest import Dravo
+
+LATER = "UPDATE refresh_state SET next_run_at = now() + interval '1 hour', reason = 'stale', priority = 0"
+
+
+@pytest.fixture
+def synced(fleet: Dravo, sql: Any) -> Dravo:
+    """The fleet, with every row synced and due in an hour."""
+    sql(LATER)
+    sql(
+        "UPDATE post_analytics SET sync_status = 'synced', last_updated_at = now() - interval '2 days',"
+        " attempted_at = now() - interval '2 days', outcome = 'synced'"
+    )
+    return fleet
+
+
+def due(sql: Any) -> list[str]:
+    rows = sql(
+        "SELECT post_id FROM publications p JOIN refresh_state r ON r.publication_id = p.id"
+        " WHERE r.next_run_at <= now() ORDER BY p.id"
+    )
+    return [post_id for (post_id,) in rows]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["--post", "post_2"], ["post_2"]),
+        (["--post", "there_2"], ["post_2"]),
+        (["--post", "post_2", "--post", "post_3"], ["post_2", "post_3"]),
+        (["--account", "acc_x"], ["post_3", "post_6", "post_7"]),
+        (["--platform", "tiktok"], ["post_5"]),
+        (["--workspace", "ws_2"], ["post_5"]),
+        (["--status", "failed"], []),
+        (["--status", "synced", "--platform", "x", "--from", "2026-06-26"], ["post_6", "post_7"]),
+        (["--to", "2026-06-21"], ["post_1"]),
+        (["--to", "2026-06-21T10:15:30Z"], ["post_1"]),
+        (["--to", "2026-06-21T10:15:29.999999Z"], []),
+        (["--from", "2026-06-27T12:15:30+02:00"], ["post_7"]),
+        (["--all"], [f"post_{number}" for number in range(1, 8)]),
+    ],
+)
+def test_filters_select(synced: Dravo, sql: Any, arguments: list[str], expected: list[str]) -> None:
+    said = synced("resync", *arguments, "--json")
+
+    assert said.code == 0
+    assert said.json["rows"] == said.json["made_due"] == len(expected)
+    assert due(sql) == expected
+
+
+def test_a_post_that_is_unknown_is_one_sentence(synced: Dravo) -> None:
+    said = synced("resync", "--post", "post_unknown", "--json")
+
+    assert (said.code, said.out) == (1, "")
+    assert "post_unknown" in said.err
+
+
+def test_rows_are_made_due_for_a_person_and_go_the_fast_lane(synced: Dravo, sql: Any) -> None:
+    synced("resync", "--post", "post_3")
+
+    (row,) = sql("SELECT reason, priority FROM refresh_state WHERE next_run_at <= now()")
+    assert tuple(row) == ("manual", 1)
+
+
+def test_a_dry_run_tells_rows_calls_and_dollars_and_asks_nothing(synced: Dravo, sql: Any) -> None:
+    sql(
+        "UPDATE post_analytics SET last_updated_at = now()"
+        " WHERE publication_id = (SELECT id FROM publications WHERE post_id = 'post_3')"
+    )
+
+    said = synced("resync", "--all", "--dry-run", "--json")
+
+    assert said.code == 0
+    # One call an account; of X's three posts one was read today (UTC) and is free.
+    assert (said.json["rows"], said.json["calls"], said.json["dollars"]) == (7, 5, 0.01)
+    assert (said.json["synced"], said.json["failed"], said.json["dry_run"]) == (0, 0, True)
+    assert due(sql) == []
+
+
+def test_calls_follow_the_batch_sizes(synced: Dravo, sql: Any) -> None:
+    sql(
+        "WITH added AS (INSERT INTO publications"
+        " (workspace_id, post_id, account_id, platform, platform_post_id, created_at)"
+        " SELECT workspace_id, 'more_' || n, account_id, platform, 'more_' || n, now()"
+        " FROM accounts, generate_series(1, 100) n RETURNING id, account_id),"
+        " analytics AS (INSERT INTO post_analytics (publication_id) SELECT id FROM added)"
+        " INSERT INTO refresh_state (publication_id, account_id) SELECT id, account_id FROM added"
+    )
+
+    def calls(account_id: str) -> int:
+        return int(synced("resync", "--account", account_id, "--dry-run", "--json").json["calls"])
+
+    assert calls("acc_x") == 2
+    assert calls("acc_facebook") == calls("acc_instagram") == 3
+    assert calls("acc_tiktok") == calls("acc_linkedin") == 6
+    sql("UPDATE accounts SET kind = 'member' WHERE account_id = 'acc_linkedin'")
+    sql("UPDATE accounts SET login = 'instagram' WHERE account_id = 'acc_instagram'")
+    assert calls("acc_linkedin") == 606
+    assert calls("acc_instagram") == 5
+
+
+def test_rows_that_cannot_be_asked_for_are_said(synced: Dravo, sql: Any) -> None:
+    sql("UPDATE accounts SET state = 'requires_reconnect' WHERE account_id = 'acc_x'")
+
+    some = synced("resync", "--all", "--json")
+    none = synced("resync", "--account", "acc_x", "--json")
+
+    assert (some.code, some.json["unavailable"], some.json["failed"]) == (0, 3, 3)
+    assert "3 rows cannot be asked for" in synced("resync", "--all").err
+    assert (none.code, none.json["failed"]) == (1, 3)
+    assert len(due(sql)) == 4
+
+
+def test_after_goes_on_where_a_run_stopped(synced: Dravo, sql: Any) -> None:
+    (first,) = sql("SELECT id FROM publications WHERE post_id = 'post_5'")[0]
+
+    said = synced("resync", "--all", "--after", str(first), "--json")
+
+    assert said.json["rows"] == 2
+    assert due(sql) == ["post_6", "post_7"]
+
+
+def test_large_selections_go_the_background_lane(
+    synced: Dravo, sql: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("deploy.commands.resync.INTERACTIVE_UP_TO", 3)
+
+    synced("resync", "--all")
+
+    assert sql("SELECT DISTINCT reason, priority FROM refresh_state") == [("manual", 0)]
+
+
+def test_a_rate_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(time, "sleep", lambda seconds: now.__setitem__(0, now[0] + seconds))
+    pace = Pace(50)
+
+    for _ in range(100):
+        pace.spend(pace.step)
+
+    assert now[0] == pytest.approx(100 * pace.step / 50)
+
+
+def test_ctrl_c_says_where_to_go_on(synced: Dravo, sql: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(_seconds: float) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(time, "sleep", interrupt)
+
+    said = synced("resync", "--all", "--rate", "4/s")
+
+    assert said.code == 130
+    asked = due(sql)
+    assert len(asked) == 1
+    (first,) = sql("SELECT id FROM publications WHERE post_id = :post", post=asked[0])[0]
+    assert f"--after {first} " in said.err
+
+
+class Worker:
+    """Stands in for scheduler and worker: finishes every row that becomes due, with a scripted outcome."""
+
+    def __init__(self, engine: Engine, outcomes: dict[str, str]) -> None:
+        self._engine = engine
+        self._outcomes = outcomes
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+
+    def __enter__(self) -> "Worker":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stopping.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._stopping.wait(0.01):
+            for post_id, outcome in self._outcomes.items():
+                with self._engine.begin() as connection:
+                    connection.exec_driver_sql(
+                        "WITH done AS (UPDATE refresh_state r SET next_run_at = now() + interval '1 hour',"
+                        " reason = 'stale' FROM publications p WHERE p.id = r.publication_id"
+                        " AND p.post_id = %s AND r.next_run_at <= now() RETURNING r.publication_id)"
+                        " UPDATE post_analytics a SET attempted_at = now(), outcome = %s FROM done"
+                        " WHERE a.publication_id = done.publication_id",
+                        (post_id, outcome),
+                    )
+
+
+@pytest.fixture
+def worker(database_url: str) -> Iterator[Callable[..., Worker]]:
+    engine = connect(database_url, application="tests", pool_size=1)
+    yield lambda **outcomes: Worker(engine, outcomes)
+    engine.dispose()
+
+
+def test_waiting_ends_with_every_outcome_counted(synced: Dravo, worker: Callable[..., Worker]) -> None:
+    with worker(post_3="synced", post_6="failed", post_7="missing"):
+        said = synced("resync", "--account", "acc_x", "--wait", "--json")
+
+    assert said.code == 1
+    assert (said.json["synced"], said.json["failed"], said.json["postponed"]) == (1, 1, 1)
+
+
+def test_waiting_for_one_good_post_takes_no_longer_than_the_post(
+    synced: Dravo, worker: Callable[..., Worker]
+) -> None:
+    started = time.monotonic()
+    with worker(post_3="partial"):
+        said = synced("resync", "--post", "post_3", "--wait")
+
+    assert said.code == 0
+    assert "1 synced, 0 failed" in said.out
+    assert time.monotonic() - started < 2
+
+
+def test_rows_that_require_reconnecting_count_as_failed_at_once(synced: Dravo, sql: Any) -> None:
+    sql("UPDATE accounts SET state = 'disconnected' WHERE account_id = 'acc_x'")
+
+    said = synced("resync", "--account", "acc_x", "--wait", "--json")
+
+    assert (said.code, said.json["failed"], said.json["unfinished"]) == (1, 3, 0)
+
+
+def test_a_row_that_is_deleted_meanwhile_ends_the_waiting(
+    synced: Dravo, sql: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        time, "sleep", lambda _seconds: sql("DELETE FROM publications WHERE post_id = 'post_3'")
+    )
+
+    assert synced("resync", "--post", "post_3", "--wait", "--json").json["failed"] == 1
+
+
+def test_a_pause_is_waited_out_until_the_time_given_is_over(
+    synced: Dravo, worker: Callable[..., Worker]
+) -> None:
+    with worker(post_3="paused"):
+        said = synced("resync", "--post", "post_3", "--wait", "--timeout", "0.3", "--json")
+
+    assert (said.code, said.json["unfinished"], said.json["failed"]) == (1, 1, 0)
