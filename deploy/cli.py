@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from typing import Annotated
 
-import redis
 import typer
 from sqlalchemy.exc import DBAPIError, OperationalError
 from typer.exceptions import Abort, TyperException
@@ -31,17 +30,21 @@ for family in (services, imports, keys, secret_values, accounts, resync, why, st
     family.register(app)
 
 
+def _print_version(asked: bool) -> None:  # noqa: FBT001 - Typer passes an option's value so
+    if asked:
+        console.show(f"dravo {version('dravo-analytics-sync')}")
+        raise typer.Exit
+
+
 @app.callback()
 def options(
     *,
-    show_version: Annotated[
-        bool, typer.Option("--version", help="Print the version.", is_eager=True)
+    _: Annotated[
+        bool,
+        typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True),
     ] = False,
 ) -> None:
     """Keep the official analytics of every published post fresh, and serve them."""
-    if show_version:
-        console.show(f"dravo {version('dravo-analytics-sync')}")
-        raise typer.Exit
 
 
 def main() -> None:
@@ -71,13 +74,11 @@ def _explain(error: Exception) -> tuple[int, list[str]]:
         case console.CommandError():
             return error.exit_code, [str(error)]
         case TyperException():
-            return error.exit_code, [_usage(error)]
+            return error.exit_code, _usage(error)
         case SettingsError() | SealError():
             return 1, str(error).splitlines()
         case DBAPIError():
             return 1, [_database(error)]
-        case redis.RedisError():
-            return 1, ["Redis refuses or does not answer: check DRAVO_REDIS_URL"]
         case OSError():
             where = f"{error.filename}: " if error.filename else ""
             return 1, [f"{where}{error.strerror or type(error).__name__}"]
@@ -96,10 +97,12 @@ def _database(error: DBAPIError) -> str:
     return f"PostgreSQL refused a statement ({said})"
 
 
-def _usage(error: TyperException) -> str:
-    message = _line(error.format_message()).rstrip(".")
+def _usage(error: TyperException) -> list[str]:
+    message = error.format_message().replace("Value error, ", "").rstrip(".")
+    if not message:  # no command was given: the help is on the screen already
+        return []
     context = getattr(error, "ctx", None)
-    return f"{message} (see `{context.command_path} --help`)" if context else message
+    return [_line(message) + (f" (see `{context.command_path} --help`)" if context else "")]
 
 
 def _line(message: str) -> str:

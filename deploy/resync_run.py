@@ -5,7 +5,7 @@ Only ids are held, and only of the step at hand or of rows that are waited for: 
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
 from typing import Any
@@ -64,7 +64,7 @@ class Pace:
     """So many rows a second and no more; ``None``: as fast as they can be written."""
 
     rate: float | None
-    _since: float = field(default_factory=time.monotonic)
+    _since: float | None = None
     _rows: int = 0
 
     @property
@@ -74,6 +74,8 @@ class Pace:
 
     def spend(self, rows: int) -> None:
         """Sleep until so many more rows are within the rate."""
+        if self._since is None:
+            self._since = time.monotonic()
         self._rows += rows
         if self.rate is not None:
             ahead = self._rows / self.rate - (time.monotonic() - self._since)

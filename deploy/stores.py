@@ -5,9 +5,7 @@ from contextlib import contextmanager
 
 from sqlalchemy import Connection, Engine
 
-from shared import database as database_module
-from shared import redis_client
-from shared.redis_client import RedisClient
+from shared.database import connect
 from shared.settings import Settings, load
 
 APPLICATION = "dravo"
@@ -17,7 +15,7 @@ APPLICATION = "dravo"
 def engine(settings: Settings | None = None, *, statement_seconds: float = 120) -> Iterator[Engine]:
     """Open the database that ``DRAVO_DATABASE_URL`` names, for as long as the block runs."""
     settings = settings or load("database_url")
-    opened = database_module.connect(
+    opened = connect(
         settings.database, application=APPLICATION, pool_size=1, statement_seconds=statement_seconds
     )
     try:
@@ -31,13 +29,3 @@ def transaction(settings: Settings | None = None) -> Iterator[Connection]:
     """Open one transaction for a whole command; it commits when the block ends well."""
     with engine(settings) as opened, opened.begin() as connection:
         yield connection
-
-
-@contextmanager
-def redis(settings: Settings) -> Iterator[RedisClient]:
-    """Open the Redis that ``DRAVO_REDIS_URL`` names, for as long as the block runs."""
-    client = redis_client.connect(settings.redis)
-    try:
-        yield client
-    finally:
-        client.close()

@@ -9,12 +9,11 @@ from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
 
 from scheduler.doorbell import listen
-from scheduler.ticks import Ticks
+from scheduler.ticks import PARTITIONS_EVERY, RENEW_EVERY, Ticks
 from shared import database, log, redis_client, refresh_queue
 from shared.process import die_with_parent, stop_on_signals
 from shared.settings import Settings, SettingsError, load
 
-_PARTITIONS_EVERY_HOURS = 1
 _log = structlog.get_logger(__name__)
 
 
@@ -54,9 +53,16 @@ def _serve(settings: Settings, ticks: Ticks) -> None:
     scheduler.add_job(
         ticks.make_partitions,
         "interval",
-        hours=_PARTITIONS_EVERY_HOURS,
+        seconds=PARTITIONS_EVERY.total_seconds(),
         next_run_time=now,
         id="make_partitions",
+    )
+    scheduler.add_job(
+        ticks.renew_tokens,
+        "interval",
+        seconds=RENEW_EVERY.total_seconds(),
+        next_run_time=now,
+        id="renew_tokens",
     )
     scheduler.start()
     doorbell = threading.Thread(

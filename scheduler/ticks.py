@@ -9,6 +9,7 @@ from sqlalchemy import Engine
 from sqlalchemy.exc import OperationalError
 
 from scheduler.claim import Claims, claim
+from scheduler.renewals import ending_soon
 from shared import refresh_queue
 from shared.claims import release
 from shared.freshness import Freshness
@@ -22,6 +23,12 @@ QUEUED_PER_THREAD = 2
 
 PLATFORM_SHARE = 0.6
 """Part of the fleet's threads, waiting jobs included, for one platform: one that hangs stops no other."""
+
+PARTITIONS_EVERY = timedelta(hours=1)
+"""How often the next months' partitions are looked for; any tick of a month would do."""
+
+RENEW_EVERY = timedelta(hours=1)
+"""How often tokens that end soon are looked for: their margins are days."""
 
 _ROUNDS_PER_TICK = 20
 _TOP_UP_SHARE = 10  # a sibling travels along in the last tenth of its interval
@@ -96,6 +103,17 @@ class Ticks:
             with self._engine.begin() as connection:
                 release(connection, claims.jobs, after=timedelta(seconds=self._settings.tick_seconds))
             raise
+
+    def renew_tokens(self) -> None:
+        """Ask for the renewal of tokens that end soon on accounts that nothing else may touch in time."""
+        try:
+            with self._engine.begin() as connection:
+                accounts = ending_soon(connection)
+            refresh_queue.enqueue_renewals(self._broker, accounts, RENEW_EVERY)
+        except redis.RedisError as error:
+            _log.warning("redis_unreachable", detail=type(error).__name__)
+        except OperationalError as error:
+            _log.warning("database_unreachable", detail=type(error.orig).__name__)
 
     def make_partitions(self) -> None:
         """Make the partitions that the next months need."""

@@ -17,6 +17,9 @@ from shared.vocabulary import Lane
 ACTORS = {Lane.INTERACTIVE: "refresh_now", Lane.BACKGROUND: "refresh"}
 """Actor of each lane; its queue has the lane's name. Own queues, because priority holds only between them."""
 
+RENEW_ACTOR = "renew"
+"""Actor that renews an account's tokens ahead of their end, in the background queue."""
+
 NAMESPACE = "dramatiq"
 DEAD_FOR = timedelta(hours=1)
 """How long Redis keeps a message that no actor took."""
@@ -72,6 +75,19 @@ def enqueue(target: dramatiq.Broker, lane: Lane, jobs: Iterable[RefreshJob], max
             actor_name=ACTORS[lane],
             args=(),
             kwargs={"account_id": job.account_id, "claims": [list(claim) for claim in job.claims]},
+            options={"max_age": int(max_age.total_seconds() * 1000)},
+        )
+        target.enqueue(message)
+
+
+def enqueue_renewals(target: dramatiq.Broker, account_ids: Iterable[str], max_age: timedelta) -> None:
+    """Ring for the renewal of these accounts' tokens; what is lost, the next tick asks for again."""
+    for account_id in account_ids:
+        message: dramatiq.Message[None] = dramatiq.Message(
+            queue_name=Lane.BACKGROUND.value,
+            actor_name=RENEW_ACTOR,
+            args=(),
+            kwargs={"account_id": account_id},
             options={"max_age": int(max_age.total_seconds() * 1000)},
         )
         target.enqueue(message)

@@ -194,7 +194,7 @@ class Snapshot(Base):
 
 
 class PublicationCount(Base):
-    """How many publications a bucket of time holds, kept by triggers: exact totals and deep pages at any size."""
+    """How many publications a bucket of time holds, kept by triggers: totals and deep pages at any size."""
 
     __tablename__ = "publication_counts"
 

@@ -32,6 +32,7 @@ from worker.client import Bounds, Client
 from worker.clock import DatabaseClock
 from worker.consumer import consuming_broker
 from worker.refresh import Tools, refresh
+from worker.renewal import renew_ahead
 
 INTERACTIVE_SHARE = 0.15
 """Part of the threads that only the interactive lane uses: background work never takes them."""
@@ -115,7 +116,9 @@ def _serve(settings: Settings, tools: Tools, client: redis_client.RedisClient) -
 def _worker(settings: Settings, tools: Tools, queues: set[str], threads: int) -> dramatiq.Worker:
     """Return a `dramatiq.Worker` on a broker of its own: two of them in one process must share nothing."""
     broker = consuming_broker(redis_client.connect(settings.redis))
-    actors.register(broker, lambda job: refresh(job, tools))
+    actors.register(
+        broker, lambda job: refresh(job, tools), lambda account_id: renew_ahead(account_id, tools)
+    )
     return dramatiq.Worker(
         broker, queues=queues, worker_threads=threads, worker_timeout=_IDLE_POLL_MILLISECONDS
     )

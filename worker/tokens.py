@@ -6,27 +6,16 @@ pair. X and TikTok accept a refresh token once, so the new pair is committed bef
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, Engine, text
 
+from shared.token_life import OLD_ENOUGH, RENEW_AHEAD
 from shared.vault import Vault
 from shared.vocabulary import AccountState, Platform
 from worker.errors import Reauthorize
 from worker.readings import Account, Tokens
-
-RENEW_AHEAD = {
-    # Instagram renews only while the old token lives, LinkedIn's lives for 60 days: be early.
-    Platform.INSTAGRAM: timedelta(days=15),
-    Platform.LINKEDIN: timedelta(days=7),
-    # Two hours of life and single-use refresh tokens: be lazy.
-    Platform.X: timedelta(minutes=3),
-    Platform.TIKTOK: timedelta(minutes=3),
-}
-"""How long before its end an access token is renewed; Facebook's page tokens have no renewal."""
-
-_OLD_ENOUGH = timedelta(hours=24)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +79,7 @@ def ends_soon(account: Account, now: datetime) -> bool:
     if ahead is None or account.token_expires_at is None or now < account.token_expires_at - ahead:
         return False
     if account.platform is Platform.INSTAGRAM:
-        young = account.token_minted_at is not None and now < account.token_minted_at + _OLD_ENOUGH
+        young = account.token_minted_at is not None and now < account.token_minted_at + OLD_ENOUGH
         return account.login == "instagram" and not young and now < account.token_expires_at
     return account.refresh_token is not None
 

@@ -6,12 +6,9 @@ from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
-from alembic.runtime.migration import MigrationContext
 
 from deploy import console, stores
 from deploy.console import AsJson
-from shared.database import check_reachable
-from shared.database import migrate as bring_to_head
 from shared.settings import load
 
 
@@ -43,6 +40,11 @@ def migrate(*, as_json: AsJson = False) -> None:
 
     JSON: ``from`` and ``revision`` (the schema's revision before and after; ``from`` is null for a new one).
     """
+    from alembic.runtime.migration import MigrationContext  # here: no other command needs Alembic
+
+    from shared.database import check_reachable
+    from shared.database import migrate as bring_to_head
+
     settings = load("database_url")
     with stores.engine(settings) as engine:
         check_reachable(engine)

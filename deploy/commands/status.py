@@ -1,10 +1,10 @@
 """``dravo status``: the fleet at a glance, once or live."""
 
 import time
+from contextlib import closing
 from datetime import datetime, timedelta
 from typing import Annotated, Any
 
-import redis
 import typer
 from rich.console import Group
 from rich.live import Live
@@ -15,7 +15,6 @@ from sqlalchemy.exc import OperationalError
 from deploy import console, stores
 from deploy.commands.accounts import running_pauses
 from deploy.console import AsJson, UsageError, duration, instant
-from shared.refresh_queue import depth, workers_alive
 from shared.settings import Settings, SettingsError, load
 from shared.vocabulary import AccountState, Lane, SyncStatus
 
@@ -128,13 +127,18 @@ def _from_redis(
     settings: Settings,
 ) -> tuple[dict[str, int] | None, list[dict[str, Any]] | None, str | None]:
     """Return queue depths, workers, and why neither is known: what cannot be asked is no zero."""
+    from redis import RedisError  # here: no other command needs the queue
+
+    from shared.redis_client import connect
+    from shared.refresh_queue import depth, workers_alive
+
     try:
-        with stores.redis(settings) as client:
+        with closing(connect(settings.redis)) as client:
             queues = {lane.value: depth(client, lane) for lane in Lane}
             alive = sorted(workers_alive(client).items())
     except SettingsError as error:
         return None, None, f"{error}: queues and workers are not known"
-    except redis.RedisError:
+    except RedisError:
         return None, None, "Redis does not answer: queues and workers are not known (check DRAVO_REDIS_URL)"
     return queues, [{"worker_id": worker, "threads": threads} for worker, threads in alive], None
 

@@ -18,9 +18,10 @@ account became a business account never get any.
 
 Extra requests: for a batch, one for each metric newly refused (then remembered, none), one to learn the true
 kind of media that refuse one of theirs, one more for those. For ``?ids=`` the same, one for each bad id that
-the error names, 2·log2(50) for one that it does not name, and one to ask posts of a kind unknown to us for
-the metrics that stories do not have; no more than `EXTRA` in a job, what is left then is read the next time.
-Where no post reads fine, one to tell lost authorization from missing posts.
+the error names, 2·log2(25) for one that it does not name, and one to ask posts of a kind unknown to us for
+the metrics that stories do not have; no more than `EXTRA` reads in a job, what is left then is UNREADABLE for
+now. A metric that an error does not name is found in 3. Where no post reads fine, one to tell lost
+authorization from missing posts.
 
 https://developers.facebook.com/docs/instagram-platform/reference/instagram-media/insights
 https://developers.facebook.com/docs/instagram-platform/overview
@@ -189,17 +190,17 @@ class _Job:
         whole = len(groups) > 1 or any(ask.kind == UNKNOWN for ask in self.asks)
         size = MAX_BATCH if whole else GENTLE
         queue = deque(asks[at : at + size] for _, asks in groups for at in range(0, len(asks), size))
-        left = EXTRA
+        left = len(queue) + EXTRA
         while queue:
             groups = yield from self._by_metrics(queue.popleft())
             queue.extendleft([asks for _, asks in reversed(groups[1:])])
             for metrics, chunk in groups[:1]:
-                if left < 0:
+                if left == 0:
                     yield from (unread(ask.publication, None) for ask in chunk)
                     continue
+                left -= 1
                 answer = self._read(chunk, metrics)
                 if isinstance(answer, Refusal):
-                    left -= 1
                     yield from self._take_apart(queue, chunk, answer)
                     continue
                 for ask in chunk:

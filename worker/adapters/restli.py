@@ -114,12 +114,13 @@ def _throttled(response: Response, message: str, endpoint: str) -> Paused:
     now = response.received_at
     midnight = now.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
     jitter = timedelta(seconds=random.uniform(0, MIDNIGHT_JITTER_SECONDS))  # noqa: S311 - spreads calls only
+    until = now + (untrusted.retry_after(response) or LIMIT_PAUSE)
     return Paused(
         "LinkedIn's limit for this kind of call is reached.",
         kind=BucketKind.ENDPOINT if "APPLICATION" in message else BucketKind.ACCOUNT,
         endpoint=endpoint,
-        until=now + (untrusted.retry_after(response) or LIMIT_PAUSE),
-        escalates_until=midnight + jitter,
+        until=until,
+        escalates_until=max(until, midnight + jitter),
     )
 
 

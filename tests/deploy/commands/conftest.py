@@ -69,7 +69,7 @@ def sql(database_url: str) -> Iterator[Callable[..., list[Any]]]:
 
 @pytest.fixture
 def fleet(operator: Dravo, tmp_path: Path) -> Dravo:
-    """The operator, with two workspaces, an account on each platform and 7 publications imported."""
+    """Give commands with two workspaces, an account on each platform and 7 publications imported."""
     platforms = ("instagram", "facebook", "x", "linkedin", "tiktok")
     write_lines(
         tmp_path / "accounts.jsonl",

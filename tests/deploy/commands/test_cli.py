@@ -168,7 +168,8 @@ def test_a_new_secret_is_a_key_that_the_settings_take(dravo: Dravo, monkeypatch:
     assert "SECRET_KEYS" not in dravo("import", "accounts", "-").err
 
 
-def test_a_reader_that_leaves_is_no_error(fleet: Dravo) -> None:
+@pytest.mark.usefixtures("fleet")
+def test_a_reader_that_leaves_is_no_error() -> None:
     reading, writing = os.pipe()
     os.close(reading)
     try:
@@ -181,7 +182,8 @@ def test_a_reader_that_leaves_is_no_error(fleet: Dravo) -> None:
     assert (done.returncode, done.stderr) == (0, b"")
 
 
-def test_a_closed_stdout_is_no_error(fleet: Dravo) -> None:
+@pytest.mark.usefixtures("fleet")
+def test_a_closed_stdout_is_no_error() -> None:
     command = f"{sys.executable} -c 'from deploy.cli import main; main()' accounts >&-"
 
     done = subprocess.run(["sh", "-c", command], stderr=subprocess.PIPE, timeout=60, check=False)
@@ -189,7 +191,8 @@ def test_a_closed_stdout_is_no_error(fleet: Dravo) -> None:
     assert (done.returncode, done.stderr) == (0, b"")
 
 
-def test_the_installed_command_speaks_json_into_a_pipe(fleet: Dravo) -> None:
+@pytest.mark.usefixtures("fleet")
+def test_the_installed_command_speaks_json_into_a_pipe() -> None:
     done = subprocess.run([*SCRIPT, "accounts", "--json"], capture_output=True, timeout=60, check=True)
 
     assert len(json.loads(done.stdout)) == 5

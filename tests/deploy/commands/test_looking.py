@@ -102,7 +102,8 @@ def test_status_counts_what_is_there(fleet: Dravo, sql: Any, redis_url: str) -> 
         " WHERE account_id = 'acc_tiktok'"
     )
     sql(
-        "UPDATE refresh_state SET next_run_at = NULL, reason = 'quarantined' WHERE account_id = 'acc_facebook'"
+        "UPDATE refresh_state SET next_run_at = NULL, reason = 'quarantined'"
+        " WHERE account_id = 'acc_facebook'"
     )
     sql("UPDATE refresh_state SET next_run_at = now() - interval '1 hour' WHERE account_id = 'acc_x'")
     client = redis_client.connect(redis_url)

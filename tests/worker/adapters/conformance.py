@@ -15,6 +15,7 @@ import pytest
 from deploy.simulators.server import Simulators
 from tests.worker.adapters.rig import HASTY, LONGEST_PAUSE, Outcome, Rig, Subject, hides_secrets
 from tests.worker.spoiling import EXTRA_METRIC, NUMBERS_REPLACED, TEXTS, Wire, with_extra_metric
+from worker.client import Bounds, Client
 from worker.errors import Misconfigured, Paused, Reauthorize, TryAgain
 from worker.readings import Answer
 
@@ -26,12 +27,16 @@ class Conformance:
 
     @pytest.fixture
     def rig(
-        self, subject: Subject, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+        self,
+        subject: Subject,
+        clients: Mapping[Bounds, Client],
+        caplog: pytest.LogCaptureFixture,
+        capfd: pytest.CaptureFixture[str],
     ) -> Iterator[Rig]:
         """Set the world up, and check afterwards that no log or output shows a token."""
         caplog.set_level(logging.DEBUG)
         with Simulators() as simulators:
-            rig = Rig(subject, simulators)
+            rig = Rig(subject, simulators, clients)
             before = rig.account()
             yield rig
             after = rig.account()

@@ -2,11 +2,11 @@
 
 import re
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import httpx
 from pydantic import SecretStr
 
 from deploy.simulators.server import Simulators
@@ -16,6 +16,7 @@ from deploy.simulators.world import Post as SimulatedPost
 from shared.settings import Settings
 from shared.vocabulary import BucketKind, Platform, WarningCode
 from tests.worker.adapters.support import PlainMemory
+from tests.worker.spoiling import Wire
 from worker.adapters import ADAPTERS
 from worker.client import Bounds, Client
 from worker.errors import Paused, Reauthorize, RefreshError
@@ -38,7 +39,7 @@ class Refusal:
     longest: timedelta = LONGEST_PAUSE
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Subject:
     """What the suite must be told of a platform; the rest it finds out by asking."""
 
@@ -80,8 +81,9 @@ class Outcome:
 class Rig:
     """One simulated platform with an account and posts, and the adapter that reads them."""
 
-    def __init__(self, subject: Subject, simulators: Simulators) -> None:
+    def __init__(self, subject: Subject, simulators: Simulators, clients: Mapping[Bounds, Client]) -> None:
         self.subject = subject
+        self._clients = clients
         self.simulators = simulators
         self.adapter = ADAPTERS[subject.platform](subject.settings(simulators.urls))
         self.memory = PlainMemory(lambda: datetime.now(UTC))
@@ -124,11 +126,13 @@ class Rig:
         *,
         account: Account | None = None,
         bounds: Bounds = PATIENT,
-        wire: httpx.BaseTransport | None = None,
+        wire: Wire | None = None,
     ) -> Outcome:
         """Read the publications once, and check what must hold for every read."""
         account = account or self.account()
-        with Client(bounds, transport=wire) as client:
+        with (
+            closing(Client(bounds, transport=wire)) if wire else nullcontext(self._clients[bounds]) as client
+        ):
             upstream = JobUpstream(client, self.subject.platform, "acc_1", self.memory)
             outcome = drain(self.adapter.fetch(upstream, account, publications))
         self.limits += upstream.limits
@@ -137,9 +141,9 @@ class Rig:
 
     def renew(self, account: Account) -> Account:
         """Renew the account's tokens, and return it with the new ones."""
-        with Client(PATIENT) as client:
-            upstream = JobUpstream(client, self.subject.platform, "acc_1", self.memory)
-            tokens = self.adapter.renew(upstream, account)
+        client = self._clients[PATIENT]
+        upstream = JobUpstream(client, self.subject.platform, "acc_1", self.memory)
+        tokens = self.adapter.renew(upstream, account)
         assert tokens.access_token.get_secret_value() not in repr(tokens)
         assert tokens.expires_at is None or tokens.expires_at > datetime.now(UTC)
         return replace(

@@ -2,6 +2,9 @@
 
 import pytest
 
+from shared.batches import BATCH_SIZE
+from shared.settings import Settings
+from shared.vocabulary import Platform
 from tests.worker.adapters.conformance import Conformance
 from tests.worker.adapters.rig import Subject
 from tests.worker.adapters.subjects import SUBJECTS
@@ -19,4 +22,9 @@ class TestConformance(Conformance):
 
 
 def test_every_adapter_takes_part() -> None:
-    assert {subject.platform for subject in SUBJECTS} == set(ADAPTERS)
+    assert {subject.platform for subject in SUBJECTS} == set(ADAPTERS) == set(Platform)
+
+
+@pytest.mark.parametrize("platform", Platform)
+def test_a_job_holds_what_its_adapter_reads_at_once(platform: Platform) -> None:
+    assert ADAPTERS[platform](Settings()).batch_size == BATCH_SIZE[platform]

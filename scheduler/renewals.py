@@ -1,0 +1,34 @@
+"""Which accounts' tokens end soon although nothing else would touch them."""
+
+from sqlalchemy import Connection, text
+
+from shared.pauses import NOT_PAUSED
+from shared.token_life import OLD_ENOUGH, RENEW_AHEAD, RENEWED_AT_REST
+
+MOST_AT_ONCE = 200
+
+_ENDING_SOON = text(f"""
+SELECT a.account_id
+  FROM accounts a
+  JOIN unnest(CAST(:platforms AS text[]), CAST(:aheads AS interval[])) AS l (platform, ahead) USING (platform)
+ WHERE a.state = 'active' AND a.token_expires_at BETWEEN now() AND now() + l.ahead
+   AND (a.login = 'instagram' OR a.sealed_refresh_token IS NOT NULL)
+   AND (a.token_minted_at IS NULL OR a.token_minted_at < now() - :old_enough)
+   AND {NOT_PAUSED}
+ ORDER BY a.token_expires_at LIMIT :most
+""")  # noqa: S608 - the condition is a constant of ours
+
+
+def ending_soon(connection: Connection) -> list[str]:
+    """Return the accounts whose tokens are to be renewed now, the most urgent first."""
+    return list(
+        connection.execute(
+            _ENDING_SOON,
+            {
+                "platforms": [platform.value for platform in RENEWED_AT_REST],
+                "aheads": [RENEW_AHEAD[platform] for platform in RENEWED_AT_REST],
+                "old_enough": OLD_ENOUGH,
+                "most": MOST_AT_ONCE,
+            },
+        ).scalars()
+    )

@@ -1,0 +1,109 @@
+"""A tick: claim → commit → enqueue, only as much as the fleet can take, nothing lost when Redis is away."""
+
+from collections.abc import Iterator
+
+import dramatiq
+import pytest
+import redis
+
+from deploy.local.valkey import Valkey
+from scheduler.ticks import QUEUED_PER_THREAD, Ticks
+from shared import refresh_queue
+from shared.redis_client import RedisClient, connect
+from shared.vocabulary import Lane, Platform
+from tests.servers import server_directory
+from tests.stories import House, house
+
+
+@pytest.fixture
+def home(database_url: str) -> Iterator[House]:
+    with house(database_url) as opened:
+        yield opened
+
+
+@pytest.fixture
+def client(redis_url: str) -> Iterator[RedisClient]:
+    client = connect(redis_url)
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def ticks(home: House, client: RedisClient) -> Ticks:
+    return Ticks(home.tools.settings, home.engine, client, refresh_queue.broker(client))
+
+
+def claimed(home: House) -> int:
+    count: int = home.execute("SELECT count(*) FROM refresh_state WHERE claimed_at IS NOT NULL")[0][0]
+    return count
+
+
+def test_without_a_worker_nothing_is_claimed(home: House, ticks: Ticks) -> None:
+    home.publications(home.account("acc_1"), 5)
+
+    assert ticks.hand_out() == 0
+    assert claimed(home) == 0
+
+
+def test_redis_stays_as_shallow_as_the_fleet_is_wide(home: House, ticks: Ticks, client: RedisClient) -> None:
+    for number in range(20):
+        home.publications(home.account(f"acc_{number}", list(Platform)[number % 5]), 3)
+    refresh_queue.report_alive(client, "host:1", 2)
+
+    ticks.hand_out()
+    ticks.hand_out()
+
+    assert refresh_queue.depth(client, Lane.BACKGROUND) <= 2 * QUEUED_PER_THREAD
+    assert 0 < claimed(home) <= 3 * 2 * QUEUED_PER_THREAD
+
+
+def test_people_s_work_goes_through_its_own_lane(home: House, ticks: Ticks, client: RedisClient) -> None:
+    home.publications(home.account("acc_1"), 1, priority=1)
+    refresh_queue.report_alive(client, "host:1", 8)
+
+    assert ticks.hand_out() == 1
+    assert refresh_queue.depth(client, Lane.INTERACTIVE) == 1
+
+
+def test_an_unreachable_redis_claims_nothing_and_raises_nothing(home: House) -> None:
+    home.publications(home.account("acc_1"), 5)
+    with server_directory() as directory:
+        with Valkey(directory / "valkey") as server:
+            gone = connect(server.url)
+        ticks = Ticks(home.tools.settings, home.engine, gone, refresh_queue.broker(gone))
+
+        assert ticks.hand_out() == 0
+        gone.close()
+    assert claimed(home) == 0
+
+
+class _DeafBroker(dramatiq.Broker):
+    """Redis answers every question and refuses every message, as one that is out of memory does."""
+
+    def enqueue(self, message: dramatiq.Message[None], *, delay: int | None = None) -> dramatiq.Message[None]:
+        """Refuse."""
+        raise redis.ResponseError(f"OOM command not allowed ({message.queue_name}, {delay})")
+
+
+def test_claims_that_cannot_be_enqueued_are_given_back(home: House, client: RedisClient) -> None:
+    home.publications(home.account("acc_1"), 5)
+    refresh_queue.report_alive(client, "host:1", 8)
+    deaf = Ticks(home.tools.settings, home.engine, client, _DeafBroker())
+
+    assert deaf.hand_out() == 0
+    assert claimed(home) == 0
+    assert home.execute("SELECT count(*) FROM refresh_state WHERE next_run_at < now() + interval '2 s'") == [
+        (5,)
+    ]
+
+
+def test_partitions_are_made_once(home: House, ticks: Ticks) -> None:
+    def partitions() -> list[object]:
+        return home.execute("SELECT relid::text FROM pg_partition_tree('snapshots') WHERE isleaf ORDER BY 1")
+
+    ticks.make_partitions()
+    before = partitions()
+    ticks.make_partitions()
+
+    assert before == partitions()
+    assert len(before) == 4

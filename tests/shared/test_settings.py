@@ -1,0 +1,61 @@
+"""Settings: every mistake at once, no value shown."""
+
+from datetime import timedelta
+
+import pytest
+
+from shared.settings import SettingsError, load
+from shared.vault import new_key
+from shared.vocabulary import Platform
+
+
+def mistakes(*required: str) -> list[str]:
+    with pytest.raises(SettingsError) as caught:
+        load(*required)
+    return str(caught.value).splitlines()
+
+
+def test_every_mistake_is_listed_at_once_and_no_value_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DRAVO_LEASE_SECONDS", "soon-7f3a")
+    monkeypatch.setenv("DRAVO_DATABASE_URL", "mysql://root:hunter2@host/db")
+    monkeypatch.setenv("DRAVO_SECRET_KEYS", "no-key-hunter3")
+    monkeypatch.setenv("DRAVO_META_GRAPH_URL", "https://graph.example/v25.0")
+    monkeypatch.setenv("DRAVO_FRESHNESS", "often")
+
+    lines = mistakes("database_url", "redis_url")
+
+    assert [line.split(":")[0] for line in lines] == [
+        "DRAVO_DATABASE_URL",
+        "DRAVO_FRESHNESS",
+        "DRAVO_LEASE_SECONDS",
+        "DRAVO_META_GRAPH_URL",
+        "DRAVO_REDIS_URL",
+        "DRAVO_SECRET_KEYS",
+    ]
+    assert not any(value in "".join(lines) for value in ("hunter2", "hunter3", "7f3a", "often"))
+
+
+def test_what_is_required_and_missing_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DRAVO_REDIS_URL", "")
+
+    assert mistakes("redis_url") == ["DRAVO_REDIS_URL: is required and not set"]
+
+
+def test_a_settings_repr_shows_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    key = new_key()
+    monkeypatch.setenv("DRAVO_DATABASE_URL", "postgres://u:hunter2@localhost/d")
+    monkeypatch.setenv("DRAVO_SECRET_KEYS", f"{key}, {new_key()}")
+
+    settings = load("database_url")
+
+    assert settings.database == "postgresql+psycopg://u:hunter2@localhost/d"
+    assert len(settings.secret_keys) == 2
+    assert "hunter2" not in repr(settings)
+    assert key not in repr(settings)
+
+
+def test_the_second_look_at_a_missing_post_follows_the_contract(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert load().missing_confirm(Platform.X) == timedelta(hours=1)
+    assert load().missing_confirm(Platform.TIKTOK) == timedelta(days=1)
+    monkeypatch.setenv("DRAVO_MISSING_CONFIRM_SECONDS", "5")
+    assert load().missing_confirm(Platform.TIKTOK) == timedelta(seconds=5)

@@ -1,0 +1,325 @@
+"""The TikTok adapter against the simulated platform, and against answers that no simulator should give."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+import httpx
+import pytest
+from pydantic import SecretStr
+
+from deploy.simulators.misbehaviour import Behaviour, Limit, Misbehaviour
+from deploy.simulators.tiktok import TikTok as SimulatedTikTok
+from deploy.simulators.world import Account as SimulatedAccount
+from deploy.simulators.world import Post, World
+from shared.settings import Settings
+from shared.vocabulary import BucketKind, Platform
+from tests.worker.adapters.answers import read_from
+from tests.worker.adapters.rig import Outcome, drain
+from tests.worker.adapters.support import NOW, account, publication, reply, upstream
+from worker.adapters.tiktok import METRICS, TikTok
+from worker.errors import Misconfigured, Paused, Reauthorize, RefreshError, TryAgain
+from worker.readings import Answer, Publication, Reading
+
+OWNER, TOKEN = "_000dravo", "act.very-secret"
+COUNTERS = {key: number for number, key in enumerate(METRICS, 10)}
+OWN = account(Platform.TIKTOK, platform_account_id=OWNER, access_token=SecretStr(TOKEN))
+FIRST = 7_560_000_000_000_000_000
+PUBLISH_ID = "v_pub_file~v2.123456789"
+
+
+class Rig:
+    """A simulated TikTok with one account, on a clock that stands."""
+
+    def __init__(self) -> None:
+        self.world = World(0, lambda: NOW)
+        self.behaviour = Behaviour()
+        self.upstream = upstream(SimulatedTikTok(self.world, self.behaviour).handle, now=NOW)
+        self.grant("video.list", "video.publish")
+
+    def grant(self, *scopes: str) -> None:
+        """Let the account's owner grant these scopes and no other."""
+        self.world.add_accounts([SimulatedAccount("tiktok", OWNER, TOKEN, scopes=frozenset(scopes))])
+
+    def publish(self, count: int, *, resolved_at: datetime | None = None, **others: Any) -> list[Publication]:
+        """Publish that many videos, and return them as the worker has them."""
+        known = len(self.world.posts())
+        found = []
+        for number in range(known + 1, known + count + 1):
+            values = {"owner": OWNER, "counters": COUNTERS, "created_at": NOW - timedelta(days=2), **others}
+            post = Post("tiktok", str(FIRST + number), resolved_at=resolved_at, **values)
+            self.world.add_posts([post])
+            found.append(publication(number, post.platform_post_id))
+        return found
+
+    def unresolved(self, count: int, *, resolved_at: datetime | None = None) -> list[Publication]:
+        """Publish videos of which only the publish ids are known."""
+        found = []
+        for _ in range(count):
+            publish_id = f"{PUBLISH_ID}{len(self.world.posts())}"
+            published = self.publish(1, resolved_at=resolved_at, publish_id=publish_id)[0]
+            found.append(publication(published.id, None, publish_id=publish_id))
+        return found
+
+    def read(self, publications: list[Publication]) -> dict[int, Reading]:
+        """Return the reading of each publication; nothing may end the read early."""
+        outcome = self.try_to_read(publications)
+        assert outcome.error is None
+        return {reading.publication_id: reading for reading in outcome.readings}
+
+    def try_to_read(self, publications: list[Publication]) -> Outcome:
+        """Read, however it ends."""
+        return drain(TikTok(Settings()).fetch(self.upstream, OWN, publications))
+
+
+@pytest.fixture
+def rig() -> Rig:
+    return Rig()
+
+
+def read(answer: httpx.Response, count: int = 1) -> Outcome:
+    """Read videos of a platform that answers this."""
+    asked = [publication(number, str(FIRST + number)) for number in range(1, count + 1)]
+    return read_from(TikTok(Settings()), OWN, asked, answer)
+
+
+def ok(*videos: object) -> httpx.Response:
+    return reply({"data": {"videos": list(videos)}, "error": {"code": "ok", "message": "", "log_id": "1"}})
+
+
+def video(number: int, **others: Any) -> dict[str, Any]:
+    return {"id": str(FIRST + number), **COUNTERS, **others}
+
+
+def refused(status: int, code: str) -> httpx.Response:
+    return reply({"data": {}, "error": {"code": code, "message": "", "log_id": "1"}}, status)
+
+
+# Numbers and calls
+
+
+def test_twenty_videos_cost_one_call(rig: Rig) -> None:
+    readings = rig.read(rig.publish(20))
+
+    assert rig.upstream.cost == 1
+    assert [one.metrics for one in readings.values()] == [COUNTERS] * 20
+    assert rig.upstream.sent[0].url.endswith(
+        "/v2/video/query/?fields=id,view_count,like_count,comment_count,share_count"
+    )
+
+
+@pytest.mark.parametrize("absent", [False, True])
+def test_a_video_that_is_not_shown_is_missing_and_costs_its_siblings_nothing(
+    rig: Rig, *, absent: bool
+) -> None:
+    good = [] if absent else rig.publish(2)
+    gone = [*rig.publish(1, deleted=True), *rig.publish(1, private=True), *rig.publish(1, owner="another")]
+    rig.behaviour.become(Misbehaviour(empty_list_absent=True))
+
+    readings = rig.read([*gone, *good])
+
+    assert [readings[one.id].answer for one in gone] == [Answer.MISSING] * 3
+    assert [readings[one.id].metrics for one in good] == [COUNTERS] * len(good)
+
+
+@pytest.mark.parametrize("stored", ["123", "7560000000000000001x", "7.56e18", "", PUBLISH_ID])
+def test_an_id_that_is_none_is_never_sent(rig: Rig, stored: str) -> None:
+    good = rig.publish(1)
+
+    readings = rig.read([*good, publication(90, stored)])
+
+    assert readings[90].answer is Answer.MISSING
+    assert readings[good[0].id].metrics == COUNTERS
+
+
+@pytest.mark.parametrize("value", [None, True, -1, 2**63, "7", 7.0, [7]])
+def test_what_is_no_counter_is_missing_and_named(value: object) -> None:
+    (reading,) = read(ok(video(1, like_count=value))).readings
+
+    assert "like_count" not in reading.metrics
+    assert reading.missing == ("like_count",)
+    assert reading.warnings == ("metric_unavailable: like_count was not reported by TikTok",)
+
+
+def test_a_video_without_counters_is_unavailable() -> None:
+    (reading,) = read(ok({"id": str(FIRST + 1)})).readings
+
+    assert reading.answer is Answer.UNAVAILABLE
+
+
+@pytest.mark.parametrize("odd", [None, "a", {}, {"id": None}, {"id": True}])
+def test_no_video_is_missing_while_one_in_the_answer_cannot_be_told(odd: object) -> None:
+    readings = read(ok(video(1), odd), count=2).readings
+
+    assert [one.answer for one in readings] == [Answer.READ, Answer.UNREADABLE]
+
+
+def test_an_id_that_comes_as_an_integer_is_exact() -> None:
+    (reading,) = read(ok(video(1) | {"id": FIRST + 1})).readings
+
+    assert reading.metrics == COUNTERS
+
+
+# Publish ids
+
+
+def test_a_publish_id_is_resolved_and_read_in_the_same_job(rig: Rig) -> None:
+    known, unresolved = rig.publish(17), rig.unresolved(3)
+
+    readings = rig.read([*unresolved, *known])
+
+    assert rig.upstream.cost == 1 + 3 + 1
+    assert [one.metrics for one in readings.values()] == [COUNTERS] * 20
+    assert [readings[one.id].platform_post_id for one in unresolved] == [
+        str(FIRST + one.id) for one in unresolved
+    ]
+    assert all(readings[one.id].platform_post_id is None for one in known)
+
+
+def test_a_job_of_publish_ids_takes_21_calls_at_most(rig: Rig) -> None:
+    rig.read(rig.unresolved(20))
+
+    assert rig.upstream.cost == 21
+
+
+def test_an_id_that_is_not_public_yet_is_processing(rig: Rig) -> None:
+    pending = rig.unresolved(2, resolved_at=NOW + timedelta(hours=1))
+    without = publication(90, None)
+
+    readings = rig.read([*pending, without])
+
+    assert {one.answer for one in readings.values()} == {Answer.PROCESSING}
+    assert rig.upstream.cost == 2
+
+
+def status(**data: object) -> httpx.Response:
+    return reply({"data": data, "error": {"code": "ok"}})
+
+
+def resolve(*answers: httpx.Response, count: int = 1) -> Outcome:
+    """Read publications of which only the publish ids are known."""
+    asked = [publication(number, None, publish_id=PUBLISH_ID) for number in range(1, count + 1)]
+    return read_from(TikTok(Settings()), OWN, asked, *answers)
+
+
+@pytest.mark.parametrize("key", ["publicaly_available_post_id", "publicly_available_post_id"])
+@pytest.mark.parametrize("as_integer", [True, False])
+def test_a_public_id_of_19_digits_is_exact(key: str, *, as_integer: bool) -> None:
+    resolved = 7_560_000_000_000_000_001
+    answer = status(**{key: [resolved if as_integer else str(resolved)]})
+
+    (reading,) = resolve(answer, ok({"id": str(resolved), **COUNTERS})).readings
+
+    assert (reading.platform_post_id, reading.metrics) == ("7560000000000000001", COUNTERS)
+
+
+def test_a_video_that_is_absent_right_after_its_id_came_is_processing() -> None:
+    (reading,) = resolve(status(publicaly_available_post_id=[FIRST + 1]), ok()).readings
+
+    assert (reading.answer, reading.platform_post_id) == (Answer.PROCESSING, str(FIRST + 1))
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        (status(status="FAILED", fail_reason="video_pull_failed"), Answer.MISSING),
+        (refused(400, "invalid_publish_id"), Answer.MISSING),
+        (refused(403, "token_not_authorized_for_specified_publish_id"), Answer.MISSING),
+        (refused(400, "invalid_params"), Answer.UNREADABLE),
+        (status(status="PUBLISH_COMPLETE", publicaly_available_post_id=[]), Answer.PROCESSING),
+        (status(status="PROCESSING_UPLOAD"), Answer.PROCESSING),
+        (status(publicaly_available_post_id=[True, 5.5, "x", None, -FIRST]), Answer.PROCESSING),
+        (status(publicaly_available_post_id=FIRST), Answer.PROCESSING),
+    ],
+)
+def test_a_publish_id_concerns_its_own_post_alone(answer: httpx.Response, expected: Answer) -> None:
+    other = status(publicaly_available_post_id=[FIRST + 2])
+
+    outcome = resolve(answer, other, ok(video(2)), count=2)
+
+    assert outcome.error is None
+    assert {one.publication_id: one.answer for one in outcome.readings} == {1: expected, 2: Answer.READ}
+
+
+def test_without_the_scope_for_statuses_only_they_wait_after_one_probe(rig: Rig) -> None:
+    rig.grant("video.list")
+    known, unresolved = rig.publish(2), rig.unresolved(3)
+
+    readings = rig.read([*known, *unresolved])
+
+    assert [readings[one.id].metrics for one in known] == [COUNTERS] * 2
+    assert {readings[one.id].answer for one in unresolved} == {Answer.PROCESSING}
+    assert all("video.publish" in (readings[one.id].detail or "") for one in unresolved)
+    assert rig.upstream.cost == 2
+
+
+def test_a_limit_of_statuses_costs_no_video_its_numbers(rig: Rig) -> None:
+    rig.behaviour.become(Misbehaviour(limits={"status/fetch": Limit(1, 60)}))
+    known, unresolved = rig.publish(1), rig.unresolved(3)
+
+    outcome = rig.try_to_read([*known, *unresolved])
+
+    assert [one.metrics for one in outcome.readings] == [COUNTERS, COUNTERS]
+    assert isinstance(outcome.error, Paused)
+    assert (outcome.error.kind, outcome.error.endpoint) == (BucketKind.ACCOUNT, "status/fetch")
+
+
+# Refusals
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        (refused(401, "access_token_invalid"), Reauthorize),
+        (refused(200, "access_token_invalid"), Reauthorize),
+        (reply({"code": "access_token_invalid", "message": "", "log_id": "1"}, 401), Reauthorize),
+        (reply("", 401), Reauthorize),
+        (refused(401, "scope_not_authorized"), Reauthorize),
+        (refused(400, "scope_permission_missed"), Reauthorize),
+        (refused(400, "invalid_params"), Misconfigured),
+        (refused(200, "invalid_params"), Misconfigured),
+        (refused(403, "something_new"), Misconfigured),
+        (reply("404 page not found", 404), Misconfigured),
+        (refused(429, "rate_limit_exceeded"), Paused),
+        (refused(200, "rate_limit_exceeded"), Paused),
+        (reply("", 429), Paused),
+        (refused(500, "internal_error"), TryAgain),
+        (refused(500, "ok"), TryAgain),
+        (reply("<html>", 502), TryAgain),
+        (reply("<html>", 200), TryAgain),
+        (reply("null", 200), TryAgain),
+        (reply({"data": {"videos": []}}), TryAgain),
+        (reply({"data": {"videos": []}, "error": {"code": 0}}), TryAgain),
+        (reply({"data": [], "error": {"code": "ok"}}), TryAgain),
+        (reply({"data": {"videos": "none"}, "error": {"code": "ok"}}), TryAgain),
+    ],
+)
+def test_an_answer_is_told_by_its_code(answer: httpx.Response, expected: type[RefreshError]) -> None:
+    outcome = read(answer)
+
+    assert (outcome.readings, type(outcome.error)) == ((), expected)
+
+
+def test_a_success_without_the_wrapper_is_one_too() -> None:
+    (reading,) = read(reply({"data": {"videos": [video(1)]}, "code": "ok"})).readings
+
+    assert reading.metrics == COUNTERS
+
+
+def test_a_missing_scope_is_no_dead_token() -> None:
+    dead = read(refused(401, "access_token_invalid")).error
+    scope = read(refused(401, "scope_not_authorized")).error
+
+    assert isinstance(dead, Reauthorize)
+    assert (dead.renewable, dead.missing_scope) == (True, None)
+    assert isinstance(scope, Reauthorize)
+    assert (scope.renewable, scope.missing_scope) == (False, "video.list")
+
+
+@pytest.mark.parametrize(("hint", "seconds"), [(None, 60), ("5", 60), ("300", 300), ("soon", 60)])
+def test_a_limit_pauses_the_endpoint_for_a_minute_and_some_jitter(hint: str | None, seconds: int) -> None:
+    error = read(reply("", 429, {} if hint is None else {"retry-after": hint})).error
+
+    assert isinstance(error, Paused)
+    assert (error.kind, error.endpoint) == (BucketKind.ENDPOINT, "video/query")
+    least = NOW + timedelta(seconds=seconds)
+    assert least <= error.until <= least + timedelta(seconds=15)
