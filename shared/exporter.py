@@ -1,8 +1,8 @@
 """The exporter: ``/metrics`` and ``/healthz`` of a service that serves no HTTP otherwise.
 
-Off unless ``DRAVO_METRICS_PORT`` is set. It listens on ``DRAVO_API_HOST``, like everything of ours that listens:
-loopback unless somebody opens it. One service is one process, so the process's own registry is all there is
-to tell, and Prometheus adds up the fleet.
+Off unless ``DRAVO_METRICS_PORT`` is set. It listens on ``DRAVO_API_HOST``, like everything of ours that
+listens: loopback unless somebody opens it. One service is one process, so the process's own registry is all
+there is to tell, and Prometheus adds up the fleet.
 """
 
 import threading

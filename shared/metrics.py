@@ -1,7 +1,7 @@
 """The metrics: every name with its labels and unit, in one place, for whoever counts and whoever reads.
 
-Names begin with ``dravo_``, end in their unit (base units: seconds, ratios from 0 to 1), and in ``_total`` for
-what only grows. Every label has few values, fixed by the code: never an id, a workspace, a URL or a text.
+Names begin with ``dravo_`` and end in their unit (base units: seconds, ratios from 0 to 1), or in ``_total``
+when they only grow. Every label has few values, fixed by the code: never an id, a workspace, a URL or a text.
 
 platform   the five of `Platform`
 outcome    how a refresh ended: the words of ``post_analytics.outcome``
@@ -15,8 +15,8 @@ read       what the scheduler looks up for `Fact`: see `scheduler.fleet_view`
 pool       a pool of database connections, by its owner
 
 What a process counts itself is a `Counter`, `Gauge` or `Histogram` here. What is read from the stores is a
-`Fact`: each scheduler exports all of them, so take ``max`` over instances, never ``sum``; a fact that could not
-be read for a while is absent, because unknown is not zero.
+`Fact`: each scheduler exports all of them, so take ``max`` over instances, never ``sum``; a fact that could
+not be read for a while is absent, because unknown is not zero.
 """
 
 from dataclasses import dataclass
@@ -98,7 +98,7 @@ class Fact:
 
 OLDEST_OVERDUE = Fact(
     "dravo_oldest_overdue_seconds",
-    "For how long the longest waiting row of active accounts has been due; 0: none is. paused: a pause holds it.",
+    "For how long the longest waiting row of active accounts has been due; 0: none is. Label paused: held back.",
     ("platform", "paused"),
 )
 OVERDUE_P50 = Fact(

@@ -181,9 +181,13 @@ class Graph:
             return
         if answer.code is None or answer.meaning not in {Meaning.MISSING, Meaning.DENIED, Meaning.WRONG_NODE}:
             raise TryAgain(f"{self.platform} did not tell whether the account can still be read.")
-        raise Reauthorize(
-            f"{self.platform} no longer shows this account to its authorization: the role on the account "
-            "or Page was lost, or a permission was withdrawn. Restore it, then reconnect the account.",
+        raise self.lost_role()
+
+    def lost_role(self) -> Reauthorize:
+        """Return the error for an account that is closed to its authorization, whatever was granted."""
+        return Reauthorize(
+            f"{self.platform} no longer opens this account to its authorization: the role on the account or "
+            "Page was lost, or it is no professional account any more. Restore that, then reconnect it.",
             missing_scope="account role",
         )
 
@@ -236,6 +240,8 @@ class Doubts:
         """
         if self.denied and not read_any:
             self.graph.require_scope(self.denied[0][1])
+            if len(self.denied) > 1:
+                raise self.graph.lost_role()
         elif self.missing and not read_any:
             self.graph.require_account()
         for publication in (*self.missing, *(publication for publication, _ in self.denied)):

@@ -39,7 +39,7 @@ from pydantic import SecretStr
 from shared.settings import Settings
 from worker.adapters.contract import Upstream
 from worker.adapters.graph import MAX_BATCH, Doubts, Graph
-from worker.adapters.graph_errors import Body, Meaning, Refusal, concerns_kind_of_media
+from worker.adapters.graph_errors import Answered, Body, Meaning, Refusal, concerns_kind_of_media
 from worker.adapters.graph_readings import count, unaskable, unread, without_numbers
 from worker.adapters.instagram_metrics import (
     KIND_FIELDS,
@@ -57,9 +57,11 @@ from worker.readings import Account, Publication, Reading, Tokens
 FACEBOOK_SCOPES = ("instagram_manage_insights", "instagram_basic", "pages_read_engagement")
 INSTAGRAM_SCOPES = ("instagram_business_manage_insights", "instagram_business_basic")
 ROUNDS = 6
+"""How many batches a job may take: the first, and one for each thing that may be refused after it."""
 GENTLE = 25
 """How many ids a request takes if two requests are due anyway; Meta takes up to 50."""
 EXTRA = 40
+"""How many reads a job may spend on taking refused ones apart."""
 MIN_TOKEN_AGE = timedelta(hours=24)
 MAX_TOKEN_SECONDS = 366 * 86_400
 RENEWAL = "refresh_access_token"
@@ -100,16 +102,17 @@ class Instagram:
             raise TryAgain("Instagram renews a token from the age of 24 hours.", after=MIN_TOKEN_AGE - age)
         graph = replace(self._graph(upstream, account), version="")
         query = {"grant_type": "ig_refresh_token"}
+        body: Answered
         try:
             body = graph.get(RENEWAL, query, endpoint="token")
         except (Reauthorize, Misconfigured):
-            body = Refusal(400)
-        if isinstance(body, Refusal):
+            body = None
+        if not isinstance(body, dict):
             # Only the parameter is documented here: where the header does not do, there is no other way.
             query["access_token"] = account.access_token.get_secret_value()
             body = graph.get(RENEWAL, query, endpoint="token")
-        token = None if isinstance(body, Refusal) else body.get("access_token")
-        if isinstance(body, Refusal) or not isinstance(token, str) or not token:
+        token = body.get("access_token") if isinstance(body, dict) else None
+        if not isinstance(body, dict) or not isinstance(token, str) or not token:
             raise TryAgain("Instagram did not renew the token.", after=timedelta(days=1))
         seconds = count(body.get("expires_in"))
         life = timedelta(seconds=seconds) if seconds and seconds <= MAX_TOKEN_SECONDS else None

@@ -1,0 +1,44 @@
+"""``python -m api_stub``: the read API as a process. ``dravo api`` starts it by this command."""
+
+import sys
+
+import structlog
+
+from api_stub.app import create
+from api_stub.server import bind, serve
+from api_stub.service import Service
+from shared import database, log
+from shared.process import die_with_parent
+from shared.settings import Settings, SettingsError, load
+
+
+def main() -> int:
+    """Serve until stopped; one sentence on stderr and 1 when the start is impossible."""
+    die_with_parent()
+    try:
+        settings = load("database_url")
+        log.configure("api", settings.log_format)
+        _check_database(settings)
+        service = Service(settings)
+        listening = bind(settings.api_host, settings.api_port)
+    except SettingsError as error:
+        for line in str(error).splitlines():
+            print(f"dravo api: {line}", file=sys.stderr)  # noqa: T201 - what a person at a terminal reads
+        return 1
+    host, port = listening.getsockname()[:2]
+    address = f"[{host}]" if ":" in host else host
+    structlog.get_logger(__name__).info("api_listening", url=f"http://{address}:{port}", port=port)
+    serve(create(service), service, listening)
+    return 0
+
+
+def _check_database(settings: Settings) -> None:
+    engine = database.connect(settings.database, application="dravo-api-start", pool_size=1)
+    try:
+        database.check_reachable(engine)
+    finally:
+        engine.dispose()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

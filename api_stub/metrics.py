@@ -1,0 +1,27 @@
+"""What Prometheus may know of this service. Labels are few and fixed: a caller cannot make new ones."""
+
+from typing import Final
+
+from prometheus_client import Counter, Gauge, Histogram
+
+REQUESTS: Final = Counter(
+    "dravo_api_requests_total", "Requests, by route, method and status.", ["route", "method", "status"]
+)
+SECONDS: Final = Histogram(
+    "dravo_api_request_seconds",
+    "Time to answer, without refresh=true.",
+    ["route"],
+    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5),
+)
+FORCED_SECONDS: Final = Histogram(
+    "dravo_api_forced_refresh_seconds",
+    "Time to answer with refresh=true, the wait included.",
+    buckets=(0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 60),
+)
+FORCED_ROWS: Final = Counter(
+    "dravo_api_forced_refresh_rows_total", "Rows of forced refreshes, by what came of them.", ["result"]
+)
+SHED: Final = Counter("dravo_api_shed_total", "Requests turned away with 503: too many in flight.")
+IN_FLIGHT: Final = Gauge("dravo_api_in_flight", "Requests being answered right now.")
+WAITING: Final = Gauge("dravo_api_waiting_for_connection", "Requests waiting for a database connection.")
+EVENTS: Final = Counter("dravo_api_events_total", "Events, by type and result.", ["type", "result"])

@@ -1,0 +1,64 @@
+"""What the endpoints share: built once from the settings, started and stopped with the process."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from datetime import timedelta
+
+from starlette.requests import Request
+
+from api_stub.auth import Authenticator, Caller
+from api_stub.database import Database
+from api_stub.keys import USE_NOTED_EVERY, Keys
+from api_stub.rates import ForcedRefreshes
+from api_stub.refreshing import Refresher
+from api_stub.tokens import Tokens, configured
+from api_stub.waiting import Listener
+from api_stub.workspace import Workspace
+from shared.settings import Settings
+
+
+class Service:
+    """The parts of a running read API. Raises `SettingsError` for token settings that do not fit."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.database = Database(settings.database)
+        self.keys = Keys(self.database)
+        self.authenticator = Authenticator(self.keys, Tokens(settings) if configured(settings) else None)
+        self.forced = ForcedRefreshes()
+        self.listener = Listener(settings.database)
+        self.refresher = Refresher(
+            self.listener,
+            wait_seconds=settings.refresh_wait_seconds,
+            min_age=timedelta(seconds=settings.refresh_min_age_seconds),
+        )
+
+    def workspace(self, caller: Caller) -> Workspace:
+        """Return the door to the caller's rows, and to no others."""
+        return Workspace(self.database, caller.workspace_id)
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Connect, listen and note the keys' use until the end of the context."""
+        await self.database.open()
+        tasks = [asyncio.create_task(self.listener.run()), asyncio.create_task(self._note_use())]
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await self.keys.note_use()
+            await self.database.close()
+
+    async def _note_use(self) -> None:
+        while True:
+            await asyncio.sleep(USE_NOTED_EVERY.total_seconds())
+            await self.keys.note_use()
+
+
+def service_of(request: Request) -> Service:
+    """Return the service that a request is made to."""
+    service: Service = request.app
+    return service
