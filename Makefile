@@ -26,4 +26,7 @@ lint: install ## format, lint, types, layers
 test: lint ## everything that must hold, on real servers
 	$(BIN)/pytest -n auto
 
-.PHONY: help install up lint test
+bench-smoke: install ## time the whole line on this machine
+	$(BIN)/python -m deploy.bench.smoke
+
+.PHONY: help install up lint test bench-smoke

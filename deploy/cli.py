@@ -6,6 +6,7 @@ Exit codes: 0 done, 1 something failed, 2 wrong usage, 130 stopped with Ctrl-C.
 import sys
 from collections.abc import Sequence
 from importlib.metadata import version
+from io import TextIOWrapper
 from typing import Annotated
 
 import typer
@@ -49,6 +50,8 @@ def options(
 
 def main() -> None:
     """Run the command that the process was started with."""
+    if isinstance(sys.stdout, TextIOWrapper):  # a terminal that lacks a character shows its number instead
+        sys.stdout.reconfigure(errors="backslashreplace")
     sys.exit(run(sys.argv[1:]))
 
 

@@ -72,9 +72,14 @@ def complain(sentence: str) -> None:
 
 
 def table(headings: Sequence[str], rows: Iterable[Sequence[object]], *, right: Sequence[str] = ()) -> Table:
-    """Return a table; ``right`` names the headings of columns with numbers."""
-    on_terminal = sys.stdout is not None and sys.stdout.isatty()
-    made = Table(box=box.SIMPLE_HEAD if on_terminal else None, pad_edge=False, header_style="bold")
+    """Return a table; ``right`` names the headings of columns with numbers. Empty headings are not shown."""
+    lined = any(headings) and sys.stdout is not None and sys.stdout.isatty()
+    made = Table(
+        box=box.SIMPLE_HEAD if lined else None,
+        pad_edge=False,
+        show_header=any(headings),
+        header_style="bold",
+    )
     for heading in headings:
         made.add_column(heading, justify="right" if heading in right else "left", overflow="fold")
     for row in rows:

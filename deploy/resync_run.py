@@ -10,11 +10,11 @@ from datetime import datetime
 from itertools import groupby
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Row, text
+from sqlalchemy import Engine, Row, text
 
 from deploy.resync_estimate import ASKABLE, TABLES
 from deploy.selection import Selection
-from shared.due import MAKE_DUE, parameters, ring
+from shared.due import make_due
 from shared.vocabulary import Reason
 
 STEP = 500
@@ -158,19 +158,11 @@ def _make_due(
         asked_at: datetime = connection.execute(text("SELECT now()")).scalar_one()
         for workspace_id, group in groupby(askable, key=lambda row: str(row.workspace_id)):
             ids = [row.id for row in group]
-            tally.made_due += _due(connection, workspace_id, ids, interactive=interactive)
+            tally.made_due += make_due(connection, workspace_id, ids, Reason.MANUAL, interactive=interactive)
     tally.seen += len(rows)
     tally.failed += len(rows) - len(askable)
     tally.last = rows[-1].id
     return {row.id: asked_at for row in askable}
-
-
-def _due(connection: Connection, workspace_id: str, ids: Sequence[int], *, interactive: bool) -> int:
-    bound = parameters(workspace_id, ids, Reason.MANUAL) | {"priority": int(interactive)}
-    changed = connection.execute(text(MAKE_DUE), bound).rowcount
-    if changed:
-        ring(connection)
-    return changed
 
 
 def _look(engine: Engine, waiting: dict[int, datetime], tally: Tally) -> int:

@@ -57,15 +57,24 @@ def parameters(workspace_id: str, publication_ids: Sequence[int], reason: Reason
 
 
 def make_due(
-    connection: Connection, workspace_id: str, publication_ids: Sequence[int], reason: Reason
+    connection: Connection,
+    workspace_id: str,
+    publication_ids: Sequence[int],
+    reason: Reason,
+    *,
+    interactive: bool | None = None,
 ) -> int:
     """Make these publications of one workspace due now and return how many were not already.
 
     A row that a worker has right now stays with it: its answer will be newer than this request's predecessor.
     Rows that are no longer polled become due only when a person asks. Rows of accounts that need
-    reconnecting, and quarantined ones, stay as they are.
+    reconnecting, and quarantined ones, stay as they are. ``interactive`` says which lane they take; left out,
+    the reason decides.
     """
-    changed = connection.execute(text(MAKE_DUE), parameters(workspace_id, publication_ids, reason)).rowcount
+    bound = parameters(workspace_id, publication_ids, reason)
+    if interactive is not None:
+        bound["priority"] = int(interactive)
+    changed = connection.execute(text(MAKE_DUE), bound).rowcount
     if changed:
         ring(connection)
     return changed

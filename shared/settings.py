@@ -82,7 +82,7 @@ class Settings(BaseSettings):
     retry_seconds: Seconds = 15
     freshness: Annotated[str, AfterValidator(_policy)] = "fixed:6h"
     worker_threads: Annotated[int, Field(ge=1, le=256)] = 8
-    quarantine_starts: Annotated[int, Field(ge=1, le=100)] = 3
+    quarantine_starts: Annotated[int, Field(ge=1, le=100)] = 5
     api_host: str = "127.0.0.1"
     api_port: Annotated[int, Field(ge=0, le=65_535)] = 8000
     metrics_port: Annotated[int, Field(ge=0, le=65_535)] | None = None

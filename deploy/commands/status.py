@@ -163,31 +163,41 @@ def _looked(engine: Engine, settings: Settings) -> Group:
         return Group(Text("PostgreSQL refuses or does not answer: nothing is known of the fleet"))
 
 
+_COLUMNS = {
+    "platform": "platform",
+    SyncStatus.SYNCED.value: "synced",
+    SyncStatus.PARTIAL.value: "partial",
+    SyncStatus.PENDING.value: "pending",
+    SyncStatus.FAILED.value: "failed",
+    SyncStatus.REQUIRES_RECONNECT.value: "reconnect",
+    "total": "total",
+    "due": "due",
+    "claimed": "claimed",
+}
+"""What the table shows, under headings that fit 80 columns."""
+
+
 def _screen(seen: dict[str, Any]) -> Group:
-    states = [one.value for one in SyncStatus]
-    headings = ["platform", *states, "total", "due", "claimed", "oldest_overdue_at"]
+    headings = list(_COLUMNS.values())
+    rows = ([row[name] for name in _COLUMNS] for row in seen["rows"])
     parts: list[Any] = [
-        console.table(
-            headings, ([row[name] for name in headings] for row in seen["rows"]), right=headings[1:-1]
-        ),
+        console.table(headings, rows, right=headings[1:]),
         Text(),
         Text(_overdue(seen)),
         Text("accounts: " + ", ".join(f"{count} {state}" for state, count in seen["accounts"].items())),
         Text(f"quarantined: {seen['quarantined']}"),
         Text(_queues(seen)),
         Text(_workers(seen)),
-        *(
-            Text(
-                console.plain(
-                    f"paused: {pause['platform']} {pause['kind']} {pause['subject']}"
-                    f" until {pause['paused_until']}: {pause['reason']}"
-                )
-            )
-            for pause in seen["pauses"]
-        ),
+        *(Text(console.plain(_paused(pause))) for pause in seen["pauses"]),
         Text(f"at {seen['at']}", style="dim"),
     ]
     return Group(*parts)
+
+
+def _paused(pause: dict[str, Any]) -> str:
+    subject = f" {pause['subject']}" if pause["subject"] else ""
+    until = f"until {pause['paused_until']}: {pause['reason']}"
+    return f"paused: {pause['platform']} {pause['kind']}{subject} {until}"
 
 
 def _overdue(seen: dict[str, Any]) -> str:

@@ -6,6 +6,7 @@ is started here: embedded servers, simulated platforms, demo accounts and posts.
 
 import json
 import os
+import shlex
 import signal
 import socket
 import subprocess
@@ -100,6 +101,7 @@ def _run(stack: ExitStack, settings: Settings, data_dir: Path) -> None:
     settings = load("database_url", "redis_url", "secret_keys")
     services = stack.enter_context(Services(data_dir / "logs"))
     control = _step("Simulated platforms", lambda: _simulate(services, data_dir, environment))
+    _write_environment(data_dir, environment, control)
     _step("Schema", lambda: database.migrate(settings.database))
     engine = database.connect(settings.database, application="dravo-up", pool_size=1)
     stack.callback(engine.dispose)
@@ -110,7 +112,7 @@ def _run(stack: ExitStack, settings: Settings, data_dir: Path) -> None:
     api = services.start("api", "api_stub", environment)
     url = f"http://{settings.api_host}:{settings.api_port}"
     _step("API", lambda: _wait_until_ready(api, url))
-    _greet(url, api_key, time.monotonic() - began)
+    _greet(url, api_key, data_dir, time.monotonic() - began)
     _watch(services, engine, began)
 
 
@@ -188,6 +190,17 @@ def _announced(service: Service) -> Mapping[str, str]:
     return urls
 
 
+def _write_environment(data_dir: Path, environment: Mapping[str, str], control: str) -> None:
+    """Keep the settings of this run in a file for our eyes alone, for other commands to be given."""
+    ours = {name: value for name, value in environment.items() if name.startswith("DRAVO_")}
+    lines = [f"{name}={shlex.quote(value)}\n" for name, value in sorted(ours.items())]
+    new = data_dir / "env.new"
+    new.unlink(missing_ok=True)
+    with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.writelines([*lines, f"SIMULATORS_CONTROL={control}\n"])
+    new.replace(data_dir / "env")
+
+
 def _demo(engine: Engine, settings: Settings, data_dir: Path, control: str) -> None:
     """Tell the demonstration to the platforms and import it; what is there already stays as it is."""
     with engine.connect() as connection:
@@ -249,7 +262,7 @@ def _wait_until_ready(api: Service, url: str) -> None:
     raise LocalServerError(f"the API was not ready within {_READY_WITHIN_SECONDS:.0f} s: {api.last_line()}")
 
 
-def _greet(url: str, api_key: str, seconds: float) -> None:
+def _greet(url: str, api_key: str, data_dir: Path, seconds: float) -> None:
     console.show(
         "",
         f"Dravo is up after {seconds:.1f} s.",
@@ -259,6 +272,10 @@ def _greet(url: str, api_key: str, seconds: float) -> None:
         f"  API key  {api_key}   (workspace ws_north)",
         "",
         f"  curl -s -H 'Authorization: Bearer {api_key}' '{url}/v1/analytics/posts?limit=3'",
+        "",
+        "Commands, in another terminal:",
+        "",
+        f"  set -a; . {shlex.quote(str(data_dir / 'env'))}; set +a; dravo status",
         "",
         "Ctrl-C stops everything.",
         "",
