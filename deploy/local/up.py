@@ -86,8 +86,8 @@ def run(*, data_dir: Path) -> int:
 
 def _run(stack: ExitStack, settings: Settings, data_dir: Path) -> None:
     began = time.monotonic()
-    _refuse_taken_port(settings)
     stack.enter_context(DirectoryLock(data_dir))
+    _refuse_taken_port(settings)
     environment = {**_DEFAULTS, **os.environ, "DRAVO_DATA_DIR": str(data_dir)}
     environment.setdefault("DRAVO_SECRET_KEYS", _kept_key(data_dir))
     environment.setdefault("DRAVO_INTERNAL_TOKEN", kept_password(data_dir / "internal-token"))

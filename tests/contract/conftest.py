@@ -1,0 +1,270 @@
+"""The whole system as its users meet it: commands, processes, HTTP; simulated platforms on real sockets."""
+
+import csv
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psycopg
+import pytest
+
+from deploy.local.postgres import Postgres
+from deploy.local.server_process import free_port
+from deploy.local.valkey import Valkey
+from deploy.simulators import linkedin_oauth, tiktok_oauth, x_oauth
+from deploy.simulators.server import Simulators
+from shared.due import REFRESHED_CHANNEL
+from shared.vault import new_key
+from tests.servers import FASTER, fast_parent, server_directory
+
+PATIENCE = 60.0
+NOW = datetime.now(UTC).replace(microsecond=0)
+
+
+@dataclass
+class System:
+    """A running fleet of one of each, with its doors."""
+
+    environment: dict[str, str]
+    simulators: Simulators
+    api: httpx.Client
+    logs: Path
+    key: str = ""
+    processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+
+    def dravo(self, *arguments: str, stdin: str | None = None, code: int = 0) -> Any:
+        """Run a command with ``--json`` and return its document."""
+        command = [str(Path(sys.executable).with_name("dravo")), *arguments, "--json"]
+        ended = subprocess.run(
+            command,
+            env=self.environment,
+            input=stdin,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            check=False,
+        )
+        assert ended.returncode == code, f"{arguments}: {ended.stdout}{ended.stderr}"
+        assert "Traceback" not in ended.stderr
+        return json.loads(ended.stdout) if ended.stdout.strip() else None
+
+    def get(self, **parameters: Any) -> Any:
+        """Read a page of the API."""
+        answer = self.api.get("/v1/analytics/posts", params=parameters)
+        assert answer.status_code == httpx.codes.OK, answer.text
+        return answer.json()
+
+    def row(self, post_id: str) -> Any:
+        """Read the one row of a post."""
+        items = self.get(postId=post_id)["items"]
+        assert len(items) == 1, items
+        return items[0]
+
+    def event(self, kind: str, event_id: str, **data: Any) -> httpx.Response:
+        """Send an event as the rest of Dravo does."""
+        token = self.environment["DRAVO_INTERNAL_TOKEN"]
+        return self.api.post(
+            "/internal/events",
+            json={"event_id": event_id, "type": kind, "data": data},
+            headers={"Authorization": f"Bearer {token}"},
+        )
+
+    def resync(self, post_id: str, code: int = 0) -> Any:
+        """Re-sync one post by hand, wait for its outcome, and return its row."""
+        self.dravo("resync", "--post", post_id, "--wait", code=code)
+        return self.row(post_id)
+
+    def start(self, name: str) -> None:
+        """Start a service by its command."""
+        with (self.logs / f"{name}.log").open("ab") as log:
+            self.processes[name] = subprocess.Popen(
+                [str(Path(sys.executable).with_name("dravo")), name],
+                env=self.environment,
+                stderr=log,
+                stdout=log,
+            )
+
+    def listen(self) -> psycopg.Connection[Any]:
+        """Return a connection that hears of finished interactive refreshes."""
+        url = self.environment["DRAVO_DATABASE_URL"].replace("+psycopg", "")
+        connection = psycopg.connect(url, autocommit=True)
+        connection.execute(f"LISTEN {REFRESHED_CHANNEL}")
+        return connection
+
+
+@pytest.fixture(scope="module")
+def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
+    """Run everything on servers of its own, fed by import files."""
+    logs = tmp_path_factory.mktemp("logs")
+    with ExitStack() as stack:
+        directory = stack.enter_context(server_directory(fast_parent()))
+        postgres = stack.enter_context(Postgres(directory / "postgres", FASTER))
+        valkey = stack.enter_context(Valkey(directory / "valkey", ["appendonly no"]))
+        simulators = stack.enter_context(Simulators(seed=11))
+        port = free_port()
+        api = stack.enter_context(
+            httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30, trust_env=False)
+        )
+        system = System(_environment(postgres.url, valkey.url, simulators, port), simulators, api, logs)
+        stack.callback(_end, system)
+        _fill(system, logs)
+        yield system
+
+
+def _environment(database: str, redis: str, simulators: Simulators, port: int) -> dict[str, str]:
+    urls = simulators.urls
+    outside = {name: value for name, value in os.environ.items() if not name.startswith("DRAVO_")}
+    return {
+        **outside,
+        "DRAVO_DATABASE_URL": database,
+        "DRAVO_REDIS_URL": redis,
+        "DRAVO_SECRET_KEYS": new_key(),
+        "DRAVO_INTERNAL_TOKEN": "internal-" + "t" * 40,
+        "DRAVO_API_PORT": str(port),
+        "DRAVO_TICK_SECONDS": "0.2",
+        "DRAVO_RETRY_SECONDS": "0.05",
+        "DRAVO_REFRESH_MIN_AGE_SECONDS": "0",
+        "DRAVO_META_GRAPH_URL": urls["meta_graph"],
+        "DRAVO_INSTAGRAM_GRAPH_URL": urls["instagram_graph"],
+        "DRAVO_X_API_URL": urls["x"],
+        "DRAVO_LINKEDIN_API_URL": urls["linkedin"],
+        "DRAVO_LINKEDIN_OAUTH_URL": urls["linkedin_oauth"],
+        "DRAVO_TIKTOK_API_URL": urls["tiktok"],
+        "DRAVO_X_CLIENT_ID": x_oauth.CLIENT_ID,
+        "DRAVO_X_CLIENT_SECRET": x_oauth.CLIENT_SECRET,
+        "DRAVO_LINKEDIN_CLIENT_ID": linkedin_oauth.CLIENT_ID,
+        "DRAVO_LINKEDIN_CLIENT_SECRET": linkedin_oauth.CLIENT_SECRET,
+        "DRAVO_TIKTOK_CLIENT_KEY": tiktok_oauth.CLIENT_KEY,
+        "DRAVO_TIKTOK_CLIENT_SECRET": tiktok_oauth.CLIENT_SECRET,
+    }
+
+
+ACCOUNTS = {
+    "facebook": ("1000", None, "page", "EAA-page", ["read_insights", "pages_read_engagement"]),
+    "instagram": (
+        "178",
+        "instagram",
+        None,
+        "IGAA-media",
+        ["instagram_business_basic", "instagram_business_manage_insights"],
+    ),
+    "x": ("55", None, None, "x-user", ["tweet.read", "users.read", "offline.access"]),
+    "linkedin": (
+        "urn:li:organization:77",
+        None,
+        "organization",
+        "AQ-page",
+        ["rw_organization_admin", "r_organization_social"],
+    ),
+    "tiktok": ("tt1", None, None, "act.user", ["video.list", "video.publish"]),
+}
+POST_IDS = {
+    "facebook": "1000_20{:02}",
+    "instagram": "179000000000000{:02}",
+    "x": "19900000000000000{:02}",
+    "linkedin": "urn:li:share:73900000000000000{:02}",
+    "tiktok": "75600000000000000{:02}",
+}
+COUNTERS = {
+    "facebook": {"post_clicks": 41, "like": 30, "love": 7},
+    "instagram": dict.fromkeys(
+        ("views", "reach", "likes", "comments", "shares", "saved", "total_interactions"), 9
+    ),
+    "x": {"impression_count": 2913, "like_count": 58},
+    "linkedin": {"impressionCount": 1190, "clickCount": 41, "likeCount": 17},
+    "tiktok": {"view_count": 15420, "like_count": 988},
+}
+POSTS_EACH = 10
+
+
+def _fill(system: System, files: Path) -> None:
+    from deploy.simulators.world import Account, Post
+
+    world, account_rows, publication_rows = system.simulators.world, [], []
+    for platform, (owner, login, kind, token, scopes) in ACCOUNTS.items():
+        refresh = f"rft-{platform}" if platform in ("x", "linkedin", "tiktok") else None
+        world.add_accounts(
+            [
+                Account(
+                    platform,
+                    owner,
+                    token,
+                    login=login,
+                    kind=kind,
+                    scopes=frozenset(scopes),
+                    minted_at=NOW - timedelta(days=2),
+                    refresh_token=refresh,
+                )
+            ]
+        )
+        account_rows.append(
+            {
+                "account_id": f"acc_{platform}",
+                "workspace_id": "ws_1",
+                "platform": platform,
+                "platform_account_id": owner,
+                "login": login,
+                "kind": kind if platform == "linkedin" else None,
+                "access_token": token,
+                "refresh_token": refresh,
+                "token_expires_at": None,
+                "scopes": scopes,
+                "name": platform.title(),
+            }
+        )
+        for number in range(POSTS_EACH):
+            created_at = NOW - timedelta(days=40, hours=number)
+            platform_post_id = POST_IDS[platform].format(number)
+            world.add_posts(
+                [
+                    Post(
+                        platform,
+                        platform_post_id,
+                        owner,
+                        created_at,
+                        media_type="IMAGE",
+                        counters=COUNTERS[platform],
+                    )
+                ]
+            )
+            publication_rows.append(
+                {
+                    "post_id": f"post_{platform}_{number}",
+                    "account_id": f"acc_{platform}",
+                    "platform_post_id": platform_post_id,
+                    "media_type": "IMAGE" if platform == "instagram" else "",
+                    "text": f"Post {number}",
+                    "created_at": created_at.isoformat(),
+                }
+            )
+    system.dravo("migrate")
+    lines = "".join(json.dumps(row) + "\n" for row in account_rows)
+    assert system.dravo("import", "accounts", "-", stdin=lines)["accepted"] == len(account_rows)
+    with (files / "publications.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, publication_rows[0].keys())
+        writer.writeheader()
+        writer.writerows(publication_rows)
+    assert system.dravo("import", "publications", str(files / "publications.csv"))["accepted"] == len(
+        publication_rows
+    )
+    system.key = system.dravo("keys", "create", "--workspace", "ws_1")["key"]
+    system.api.headers["Authorization"] = f"Bearer {system.key}"
+    for name in ("scheduler", "worker", "api"):
+        system.start(name)
+    system.dravo("resync", "--all", "--wait")
+    system.dravo("status")
+
+
+def _end(system: System) -> None:
+    for process in system.processes.values():
+        process.terminate()
+    for process in system.processes.values():
+        process.wait(PATIENCE)

@@ -1,0 +1,74 @@
+"""Accounts: renewed tokens, dead ones, reconnection, disconnection, deletion."""
+
+from datetime import timedelta
+
+from tests.contract.conftest import NOW, POSTS_EACH, System
+
+
+def test_an_expired_token_is_renewed_in_passing(system: System) -> None:
+    world = system.simulators.world
+    world.change_account("x", "55", access_token_expires_at=NOW - timedelta(hours=1))
+
+    assert system.resync("post_x_8")["sync_status"] == "synced"
+    renewed = world.account("x", "55")
+    assert renewed is not None
+    assert (renewed.access_token != "x-user", renewed.refresh_token != "rft-x") == (True, True)
+    assert system.resync("post_x_8")["sync_status"] == "synced", "the stored pair is the new one"
+
+
+def test_a_dead_account_is_probed_once_and_comes_back_by_an_event(system: System) -> None:
+    world, ledger = system.simulators.world, system.simulators.ledger
+    world.revoke("facebook", "1000", "460")
+    system.dravo("resync", "--account", "acc_facebook", "--wait", code=1)
+    refused = ledger.requests("facebook")
+
+    rows = system.get(accountId="acc_facebook", limit=100)["items"]
+    assert {row["sync_status"] for row in rows} == {"requires_reconnect"}
+    assert all(row["error_message"] and row["metrics"] for row in rows)
+    system.get(accountId="acc_facebook", refresh="true")
+    assert ledger.requests("facebook") == refused, "nothing is asked until the owner reconnects"
+
+    world.change_account("facebook", "1000", revoked=False, access_token="EAA-new")
+    account = {"account_id": "acc_facebook", "workspace_id": "ws_1", "platform": "facebook"}
+    answer = system.event(
+        "account.reconnected",
+        "evt_back",
+        **account,
+        platform_account_id="1000",
+        access_token="EAA-new",
+        scopes=["read_insights", "pages_read_engagement"],
+    )
+    assert answer.is_success, answer.text
+    system.dravo("resync", "--account", "acc_facebook", "--wait")
+    rows = system.get(accountId="acc_facebook", limit=100)["items"]
+    assert ({row["sync_status"] for row in rows}, len(rows)) == ({"synced"}, POSTS_EACH)
+
+
+def test_a_missing_scope_is_named(system: System) -> None:
+    system.simulators.world.change_account("tiktok", "tt1", scopes=frozenset({"video.publish"}))
+    row = system.resync("post_tiktok_8", code=1)
+
+    assert row["sync_status"] == "requires_reconnect"
+    assert "video.list" in row["error_message"]
+
+
+def test_a_disconnected_account_keeps_its_rows(system: System) -> None:
+    assert system.event("account.disconnected", "evt_bye", account_id="acc_instagram").is_success
+
+    rows = system.get(accountId="acc_instagram", limit=100)["items"]
+    assert {row["sync_status"] for row in rows} == {"requires_reconnect"}
+    assert all(row["metrics"] for row in rows)
+
+
+def test_a_deleted_publication_is_served_no_more_and_its_history_goes(system: System) -> None:
+    history = "/v1/analytics/posts/post_linkedin_9/history"
+    assert system.api.get(history).status_code == 200
+    data = {"post_id": "post_linkedin_9", "account_id": "acc_linkedin"}
+
+    assert system.event("publication.deleted", "evt_gone", **data).is_success
+    assert system.event("publication.deleted", "evt_gone", **data).is_success, (
+        "the same event again is no error"
+    )
+
+    assert system.get(postId="post_linkedin_9")["items"] == []
+    assert system.api.get(history).status_code == 404

@@ -1,0 +1,174 @@
+"""How special answers of the platforms appear to readers: one test a row of the contract's table."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from deploy.simulators.misbehaviour import Fault
+from deploy.simulators.world import Post
+from tests.contract.conftest import COUNTERS, NOW, System
+
+
+@pytest.mark.parametrize("platform", COUNTERS)
+def test_every_platform_is_read_in_full(system: System, platform: str) -> None:
+    row = system.row(f"post_{platform}_0")
+
+    assert (row["sync_status"], row["error_message"]) == ("synced", None)
+    assert row["platform"] == platform
+    assert row["last_updated_at"].endswith("Z")
+    assert datetime.fromisoformat(row["stale_after"]) > datetime.now(UTC)
+
+
+def test_keys_and_sums_are_the_contract_s(system: System) -> None:
+    assert system.row("post_facebook_0")["metrics"] == {"post_clicks": 41, "post_reactions_by_type_total": 37}
+    assert system.row("post_instagram_0")["metrics"] == COUNTERS["instagram"]
+    assert system.row("post_x_0")["metrics"].items() >= COUNTERS["x"].items()
+    assert system.row("post_tiktok_0")["metrics"].items() >= COUNTERS["tiktok"].items()
+    assert system.row("post_linkedin_0")["metrics"]["share_statistics_impression_count"] == 1190
+
+
+def test_a_retired_metric_is_absent_with_its_warning_and_the_row_synced(system: System) -> None:
+    row = system.row("post_facebook_0")
+
+    assert row["sync_status"] == "synced"
+    assert row["warnings"] == ["metric_unavailable: post_engaged_users is no longer offered by Facebook"]
+
+
+def test_a_missing_post_is_warned_of_then_confirmed_then_left_alone(system: System) -> None:
+    system.simulators.world.delete_post("x", "1990000000000000001")
+
+    once = system.resync("post_x_1")
+    assert once["sync_status"] == "synced"
+    assert once["warnings"][0].startswith("post_missing: ")
+
+    with system.listen() as listener:
+        system.dravo(
+            "resync", "--post", "post_x_1"
+        )  # the second look is due a second later; this one is early
+        listener.execute("SELECT pg_sleep(1.1)")
+    confirmed = system.resync("post_x_1", code=1)
+    assert (confirmed["sync_status"], confirmed["metrics"]) == ("failed", once["metrics"])
+    assert confirmed["error_message"]
+    assert system.dravo("why", "post_x_1")["next_run_at"] is None
+
+
+def test_an_outage_keeps_the_row_and_after_five_attempts_it_is_failed(system: System) -> None:
+    system.simulators.behave("tiktok", outage=True)
+    failed = system.resync("post_tiktok_2", code=1)
+    system.simulators.behave("tiktok")
+    system.dravo("resync", "--account", "acc_tiktok", "--wait")
+
+    assert failed["sync_status"] == "failed"
+    assert failed["metrics"]["view_count"] == 15420, "the last good metrics are still served"
+    assert system.row("post_tiktok_2")["sync_status"] == "synced"
+
+
+def test_a_counter_that_fell_is_served_and_said(system: System) -> None:
+    system.simulators.world.change_post(
+        "tiktok", "7560000000000000003", counters={"view_count": 5, "like_count": 1}
+    )
+
+    row = system.resync("post_tiktok_3")
+
+    assert (row["sync_status"], row["metrics"]["view_count"]) == ("synced", 5)
+    assert any(warning.startswith("counter_decreased: ") for warning in row["warnings"])
+
+
+def test_a_metric_that_did_not_come_is_absent_and_the_row_partial(system: System) -> None:
+    system.simulators.world.change_post(
+        "instagram", "17900000000000003", absent_metrics=frozenset({"shares"})
+    )
+
+    row = system.resync("post_instagram_3")
+
+    assert row["sync_status"] == "partial"
+    assert "shares" not in row["metrics"]
+    assert any("shares" in warning for warning in row["warnings"])
+
+
+def test_a_post_from_before_the_conversion_keeps_its_last_values(system: System) -> None:
+    before = system.row("post_instagram_4")
+    system.simulators.world.change_post("instagram", "17900000000000004", pre_business=True)
+
+    row = system.resync("post_instagram_4")
+
+    assert (row["sync_status"], row["metrics"]) == ("partial", before["metrics"])
+    assert row["warnings"][0].startswith("insights_unavailable: ")
+    assert row["last_updated_at"] == before["last_updated_at"]
+
+
+def test_our_own_misconfiguration_keeps_the_status_and_blames_nobody(system: System) -> None:
+    system.simulators.behave("linkedin", sunset_versions=frozenset({"202609"}))
+    with system.listen() as listener:
+        system.dravo("resync", "--post", "post_linkedin_5")
+        assert list(listener.notifies(timeout=30, stop_after=1))
+    row = system.row("post_linkedin_5")
+    system.simulators.behave("linkedin")
+
+    assert row["sync_status"] == "synced"
+    assert any(warning.startswith("platform_unavailable: ") for warning in row["warnings"])
+    assert system.dravo("accounts")
+
+
+def test_a_quiet_linkedin_post_is_zero_and_a_once_loud_one_keeps_its_numbers(system: System) -> None:
+    quiet = "urn:li:share:7390000000000009999"
+    system.simulators.world.add_posts(
+        [Post("linkedin", quiet, "urn:li:organization:77", NOW - timedelta(days=30), no_data=True)]
+    )
+    data = {
+        "post_id": "post_quiet",
+        "account_id": "acc_linkedin",
+        "platform_post_id": quiet,
+        "created_at": (NOW - timedelta(days=30)).isoformat(),
+    }
+    assert system.event("publication.published", "evt_quiet", **data).is_success
+    assert system.resync("post_quiet")["metrics"]["share_statistics_impression_count"] == 0
+    assert system.row("post_quiet")["sync_status"] == "synced"
+
+    before = system.row("post_linkedin_6")["metrics"]
+    system.simulators.world.change_post(
+        "linkedin", "urn:li:share:7390000000000000006", no_data=True, counters={}
+    )
+    row = system.resync("post_linkedin_6")
+    assert (row["sync_status"], row["metrics"]) == ("synced", before)
+    assert row["warnings"][0].startswith("no_activity_reported: ")
+
+
+def test_a_tiktok_without_its_public_id_is_pending_until_it_has_one(system: System) -> None:
+    system.simulators.world.add_posts(
+        [
+            Post(
+                "tiktok",
+                "7560000000000000777",
+                "tt1",
+                NOW,
+                publish_id="v_pub_file~v2-1.777",
+                resolved_at=NOW + timedelta(days=1),
+                counters={"view_count": 3},
+            )
+        ]
+    )
+    data = {
+        "post_id": "post_fresh",
+        "account_id": "acc_tiktok",
+        "publish_id": "v_pub_file~v2-1.777",
+        "created_at": NOW.isoformat(),
+    }
+    assert system.event("publication.published", "evt_fresh", **data).is_success
+    pending = system.resync("post_fresh")
+    assert (pending["sync_status"], pending["platform_post_id"]) == ("pending", "v_pub_file~v2-1.777")
+    assert pending["warnings"][0].startswith("post_processing: ")
+
+    system.simulators.world.change_post("tiktok", "7560000000000000777", resolved_at=NOW)
+    assert system.resync("post_fresh")["platform_post_id"] == "7560000000000000777"
+    assert len(system.get(postId="v_pub_file~v2-1.777")["items"]) == 1
+    assert len(system.get(postId="7560000000000000777")["items"]) == 1
+
+
+def test_a_spoilt_answer_is_no_number(system: System) -> None:
+    before = system.row("post_x_7")["metrics"]
+    system.simulators.behave("x", faults=(Fault(times=2, body="html", status=200),))
+
+    row = system.resync("post_x_7")
+
+    assert (row["sync_status"], row["metrics"]) == ("synced", before)
