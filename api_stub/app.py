@@ -5,16 +5,24 @@ from collections.abc import AsyncIterator
 
 from starlette.routing import Route, Router
 
+from api_stub.docs import page as docs
+from api_stub.events import take_events
 from api_stub.health import alive, prometheus, ready
+from api_stub.history import list_history
+from api_stub.openapi import document
 from api_stub.posts import list_posts
 from api_stub.service import Service
 from api_stub.shell import Shell
 
 ROUTES = (
     Route("/v1/analytics/posts", list_posts),
+    Route("/v1/analytics/posts/{post_id}/history", list_history),
+    Route("/internal/events", take_events, methods=["POST"]),
     Route("/healthz", alive),
     Route("/readyz", ready),
     Route("/metrics", prometheus),
+    Route("/openapi.json", document),
+    Route("/docs", docs),
 )
 
 

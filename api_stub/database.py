@@ -51,6 +51,8 @@ class Database:
                 "options": (
                     f"-c timezone=UTC -c statement_timeout={STATEMENT_SECONDS * 1000:.0f}"
                     f" -c lock_timeout={_LOCK_SECONDS * 1000:.0f}"
+                    # One text for each set of filters, and one good plan for each text: planned once.
+                    " -c plan_cache_mode=force_generic_plan -c jit=off"
                     " -c idle_in_transaction_session_timeout=10000"
                 ),
             },

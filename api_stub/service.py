@@ -4,18 +4,25 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from typing import Final
 
 from starlette.requests import Request
 
 from api_stub.auth import Authenticator, Caller
 from api_stub.database import Database
+from api_stub.event_log import EventLog
 from api_stub.keys import USE_NOTED_EVERY, Keys
 from api_stub.rates import ForcedRefreshes
 from api_stub.refreshing import Refresher
 from api_stub.tokens import Tokens, configured
 from api_stub.waiting import Listener
 from api_stub.workspace import Workspace
+from shared.database import connect
 from shared.settings import Settings
+from shared.vault import Vault
+
+EVENT_BATCHES: Final = 4
+"""Batches of events that are committed at the same time."""
 
 
 class Service:
@@ -24,6 +31,8 @@ class Service:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.database = Database(settings.database)
+        self._engine = connect(settings.database, application="dravo-api-events", pool_size=EVENT_BATCHES)
+        self.event_log = EventLog(self._engine, Vault(settings.secret_keys) if settings.secret_keys else None)
         self.keys = Keys(self.database)
         self.authenticator = Authenticator(self.keys, Tokens(settings) if configured(settings) else None)
         self.forced = ForcedRefreshes()
@@ -51,6 +60,7 @@ class Service:
             await asyncio.gather(*tasks, return_exceptions=True)
             await self.keys.note_use()
             await self.database.close()
+            self._engine.dispose()
 
     async def _note_use(self) -> None:
         while True:

@@ -15,11 +15,15 @@ COLUMNS: Final = """
        a.error_message, a.last_updated_at, a.stale_after, a.attempted_at, a.outcome
 """
 
-_NAMED: Final = """
-SELECT id FROM publications WHERE workspace_id = %(workspace)s AND post_id = %(post)s
- UNION SELECT id FROM publications WHERE workspace_id = %(workspace)s AND platform_post_id = %(post)s
- UNION SELECT id FROM publications WHERE workspace_id = %(workspace)s AND publish_id = %(post)s
-"""
+# Three lookups, whatever the planner thinks of the workspace's size; nothing is joined to find them.
+_KEYS: Final = "id, workspace_id, account_id, platform, created_at"
+_NAMED: Final = f"""
+SELECT {_KEYS} FROM publications WHERE workspace_id = %(workspace)s AND post_id = %(post)s
+ UNION
+SELECT {_KEYS} FROM publications WHERE workspace_id = %(workspace)s AND platform_post_id = %(post)s
+ UNION
+SELECT {_KEYS} FROM publications WHERE workspace_id = %(workspace)s AND publish_id = %(post)s
+"""  # noqa: S608 - fixed parts
 
 _COUNTED: Final = """
 SELECT (SELECT COALESCE(sum(b.n), 0)
@@ -78,8 +82,8 @@ def page(shape: Shape) -> LiteralString:
     """Return the statement of a page: its rows with the total of all matching ones and the clock beside."""
     if shape.post:
         found: LiteralString = (
-            f"WITH named AS MATERIALIZED ({_NAMED}), matched AS MATERIALIZED (SELECT p.id, p.created_at"  # noqa: S608 - fixed parts
-            f" FROM named JOIN publications p USING (id) WHERE {_matching(shape)} {_within(shape)})"
+            f"WITH named AS MATERIALIZED ({_NAMED}), matched AS MATERIALIZED ("  # noqa: S608 - fixed parts
+            f"SELECT p.id, p.created_at FROM named p WHERE {_matching(shape)} {_within(shape)})"
         )
         total: LiteralString = "SELECT count(*) AS total FROM matched"
         source: LiteralString = "matched p"
@@ -137,16 +141,22 @@ def _within(shape: Shape) -> LiteralString:
     return conditions
 
 
+# Rows by id, of this workspace only. The fence (OFFSET 0) keeps PostgreSQL on the primary key: to walk
+# through the workspace's index looking for ids seems cheap to it, until the workspace is a large one.
+_OWN: Final = """
+unnest(%(ids)s::bigint[]) AS u (id)
+ CROSS JOIN LATERAL (SELECT * FROM publications WHERE id = u.id OFFSET 0) p
+"""
+
 ROWS: Final = f"""
-SELECT {COLUMNS} FROM publications p JOIN post_analytics a ON a.publication_id = p.id
- WHERE p.workspace_id = %(workspace)s AND p.id = ANY(%(ids)s)
+SELECT {COLUMNS} FROM {_OWN} JOIN post_analytics a ON a.publication_id = p.id
+ WHERE p.workspace_id = %(workspace)s
 """  # noqa: S608 - fixed parts
 
-WAITING: Final = """
-SELECT r.publication_id FROM refresh_state r JOIN publications p ON p.id = r.publication_id
- WHERE p.workspace_id = %(workspace)s AND p.id = ANY(%(ids)s)
-   AND r.reason IN ('stale', 'new') AND r.next_run_at > now()
-"""
+WAITING: Final = f"""
+SELECT r.publication_id FROM {_OWN} JOIN refresh_state r ON r.publication_id = p.id
+ WHERE p.workspace_id = %(workspace)s AND r.reason IN ('stale', 'new') AND r.next_run_at > now()
+"""  # noqa: S608 - fixed parts
 """Rows that a mere read makes due: those that wait for their time, not those that wait after trouble."""
 
 STANDING: Final = f"""
@@ -155,23 +165,45 @@ SELECT r.publication_id,
        r.priority > 0 AND r.next_run_at IS NOT NULL
            AND (r.next_run_at <= now() OR r.claimed_at IS NOT NULL) AS asked,
        a.state = 'active' AND r.reason NOT IN ('quarantined', 'blocked') AND {NOT_PAUSED} AS answerable
-  FROM refresh_state r
-  JOIN publications p ON p.id = r.publication_id
+  FROM {_OWN}
+  JOIN refresh_state r ON r.publication_id = p.id
   JOIN post_analytics s ON s.publication_id = p.id
   JOIN accounts a ON a.account_id = p.account_id
- WHERE p.workspace_id = %(workspace)s AND p.id = ANY(%(ids)s)
+ WHERE p.workspace_id = %(workspace)s
 """  # noqa: S608 - fixed parts
 """How rows stand that are to be read again: answered already, asked already, and ever to be answered."""
 
-LOCK: Final = """
-SELECT r.publication_id FROM refresh_state r JOIN publications p ON p.id = r.publication_id
- WHERE p.workspace_id = %(workspace)s AND p.id = ANY(%(ids)s)
+LOCK: Final = f"""
+SELECT r.publication_id FROM {_OWN} JOIN refresh_state r ON r.publication_id = p.id
+ WHERE p.workspace_id = %(workspace)s
  ORDER BY r.publication_id FOR UPDATE OF r
-"""
+"""  # noqa: S608 - fixed parts
 
-HISTORY_OF: Final = f"""
+PUBLICATIONS_OF: Final = f"""
 WITH named AS MATERIALIZED ({_NAMED})
 SELECT p.id, p.post_id, p.account_id, p.platform, COALESCE(p.platform_post_id, p.publish_id)
-  FROM named JOIN publications p USING (id) WHERE p.workspace_id = %(workspace)s
- ORDER BY p.created_at DESC, p.id DESC LIMIT %(limit)s
+  FROM named JOIN publications p USING (id)
+ ORDER BY p.created_at DESC, p.id DESC LIMIT 1000
 """  # noqa: S608 - fixed parts
+
+_SNAPSHOTS: Final = """
+SELECT s.publication_id, {interval} AS interval_start, s.taken_at, s.last_seen_at, s.sync_status, s.metrics
+  FROM {own} JOIN snapshots s ON s.publication_id = p.id
+ WHERE p.workspace_id = %(workspace)s
+   AND s.last_seen_at >= %(start)s AND s.taken_at < %(end)s
+   AND s.taken_at >= %(start)s - interval '31 days'  -- none spans two months: older partitions stay unread
+"""
+
+_INTERVAL: Final = "date_trunc(%(grain)s, GREATEST(s.taken_at, %(start)s), 'UTC')"
+
+RAW_HISTORY: Final = f"""
+{_SNAPSHOTS.format(own=_OWN, interval="s.taken_at")}
+ ORDER BY s.taken_at DESC, s.publication_id DESC LIMIT %(limit)s
+"""
+
+HISTORY_BY_INTERVAL: Final = f"""
+SELECT DISTINCT ON (interval_start, publication_id) *
+  FROM ({_SNAPSHOTS.format(own=_OWN, interval=_INTERVAL)}) AS s
+ ORDER BY interval_start DESC, publication_id DESC, taken_at DESC LIMIT %(limit)s
+"""  # noqa: S608 - fixed parts
+"""The last snapshot of each interval."""

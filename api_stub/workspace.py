@@ -10,13 +10,16 @@ from api_stub import statements
 from api_stub.counting import take_apart
 from api_stub.database import Connection, Database
 from api_stub.instants import Range
-from api_stub.parameters import Filters, PostsQuery
+from api_stub.parameters import Filters, HistoryQuery, PostsQuery
 from api_stub.representation import AnalyticsRow, Page
 from shared.due import DUE_CHANNEL, MAKE_DUE, parameters
 from shared.vocabulary import Reason
 
 DEEP: Final = 1_000
 """Rows that are skipped one by one; a page that begins deeper is looked up by counts first."""
+MOST_POINTS: Final = 10_000
+"""Snapshots that one answer about history may hold."""
+_ALWAYS: Final = Range(datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC))
 
 # The shared statement is written for SQLAlchemy (:name); psycopg spells a parameter %(name)s.
 _MAKE_DUE: Final = re.sub(r"(?<!:):([a-z_]+)", r"%(\1)s", MAKE_DUE)
@@ -35,6 +38,27 @@ class Standing(NamedTuple):
     def awaited(self) -> bool:
         """Whether it will be read, and was not yet."""
         return self.asked and self.answerable and not self.answered
+
+
+class NamedPublication(NamedTuple):
+    """One publication of a post."""
+
+    id: int
+    post_id: str
+    account_id: str
+    platform: str
+    platform_post_id: str | None
+
+
+class Point(NamedTuple):
+    """One snapshot of a publication's history; unchanged reads are one snapshot."""
+
+    publication_id: int
+    interval_start: datetime
+    taken_at: datetime
+    last_seen_at: datetime
+    sync_status: str
+    metrics: dict[str, Any]
 
 
 class Workspace:
@@ -80,6 +104,20 @@ class Workspace:
         found = await self._fetch(statements.ROWS, {"ids": list(ids)})
         return {columns[0]: AnalyticsRow(*columns) for columns in found}
 
+    async def publications(self, post_id: str) -> list[NamedPublication]:
+        """Return the publications that a post id, or a platform's post id, names."""
+        found = await self._fetch(statements.PUBLICATIONS_OF, {"post": post_id})
+        return [NamedPublication(*columns) for columns in found]
+
+    async def history(self, ids: Sequence[int], query: HistoryQuery) -> list[Point]:
+        """Return snapshots of these publications, the newest first: `MOST_POINTS`, and one more if any."""
+        statement = statements.RAW_HISTORY if query.interval == "raw" else statements.HISTORY_BY_INTERVAL
+        bounds = {"start": query.taken.start or _ALWAYS.start, "end": query.taken.end or _ALWAYS.end}
+        found = await self._fetch(
+            statement, {"ids": list(ids), "grain": query.interval, "limit": MOST_POINTS + 1, **bounds}
+        )
+        return [Point(*columns) for columns in found]
+
     async def touch(self, ids: Sequence[int]) -> None:
         """Make rows due that a read found missing or stale, those that nobody did yet."""
         query = {"ids": list(ids)}
@@ -115,6 +153,8 @@ class Workspace:
     @asynccontextmanager
     async def _locked(self, query: dict[str, Any]) -> AsyncIterator[Connection]:
         async with self._database.transaction() as connection:
+            # The shared statement is planned for these very ids: it knows nothing of the fence in ours.
+            await connection.execute("SET LOCAL plan_cache_mode = force_custom_plan")
             await connection.execute(statements.LOCK, self._bound(query))
             yield connection
 

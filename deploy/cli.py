@@ -14,7 +14,18 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from typer.exceptions import Abort, TyperException
 
 from deploy import console
-from deploy.commands import accounts, imports, keys, quarantine, resync, secret_values, services, status, why
+from deploy.commands import (
+    accounts,
+    imports,
+    keys,
+    pause,
+    quarantine,
+    resync,
+    secret_values,
+    services,
+    status,
+    why,
+)
 from shared.settings import SettingsError
 from shared.vault import SealError, redact
 
@@ -27,7 +38,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Settings are environment variables named DRAVO_…; every command takes --json and --help.",
 )
-for family in (services, imports, keys, secret_values, accounts, resync, why, status, quarantine):
+for family in (services, imports, keys, secret_values, accounts, resync, why, status, pause, quarantine):
     family.register(app)
 
 

@@ -1,35 +1,13 @@
-"""Which publications an operator means: by any of their names, or by filters that all hold."""
+"""Which publications an operator means: filters that all hold."""
 
 import re
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import Connection, text
-
 from deploy.console import UsageError
 from shared.vocabulary import Platform, SyncStatus
 
-# Ids of platforms are indexed within an account, so each account is asked once: a probe is microseconds.
-_FIND = """
-SELECT id FROM publications WHERE post_id = :name
-UNION
-SELECT p.id FROM accounts a CROSS JOIN LATERAL (
-    SELECT id FROM publications WHERE account_id = a.account_id AND platform_post_id = :name
-    UNION ALL
-    SELECT id FROM publications WHERE account_id = a.account_id AND publish_id = :name) AS p
-UNION
-SELECT id FROM publications WHERE id = CAST(:number AS bigint)
-ORDER BY id
-"""
 _BARE_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
-_LARGEST = 2**63 - 1
-
-
-def find(connection: Connection, name: str) -> list[int]:
-    """Return the publications that a post id, platform post id, publish id or publication id names."""
-    number = int(name) if name.isascii() and name.isdigit() and len(name) < 20 else None
-    number = number if number is None or number <= _LARGEST else None
-    return list(connection.execute(text(_FIND), {"name": name, "number": number}).scalars())
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,17 +2,27 @@
 
 import sys
 import threading
-from datetime import UTC, datetime
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
 
 import structlog
 from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
+from prometheus_client import REGISTRY
 
 from scheduler.doorbell import listen
+from scheduler.fleet_view import LOOK_EVERY, FleetView
 from scheduler.ticks import PARTITIONS_EVERY, RENEW_EVERY, Ticks
-from shared import database, log, redis_client, refresh_queue
+from shared import database, log, metrics, redis_client, refresh_queue
+from shared.exporter import Heartbeat, exporter
 from shared.process import die_with_parent, stop_on_signals
 from shared.settings import Settings, SettingsError, load
+
+_THREADS = 3
+"""One for handing out whatever the slower ticks do; each uses one database connection at a time."""
+
+Schedule = Mapping[str, tuple[Callable[[], object], timedelta]]
+"""What runs, by name, and how often."""
 
 _log = structlog.get_logger(__name__)
 
@@ -23,13 +33,18 @@ def main() -> int:
     try:
         settings = load("database_url", "redis_url")
         log.configure("scheduler", settings.log_format)
-        engine = database.connect(settings.database, application="dravo-scheduler", pool_size=3)
+        engine = database.connect(settings.database, application="dravo-scheduler", pool_size=_THREADS)
+        metrics.watch_pool("scheduler", engine)
         try:
             database.check_reachable(engine)
             client = redis_client.connect(settings.redis)
             redis_client.check_reachable(client)
             ticks = Ticks(settings, engine, client, refresh_queue.broker(client))
-            _serve(settings, ticks)
+            view = FleetView(engine, client)
+            REGISTRY.register(view)
+            heartbeat = Heartbeat(timedelta(seconds=settings.tick_seconds))
+            with exporter("scheduler", settings, heartbeat) as port:
+                _serve(settings, _schedule(settings, ticks, view if port else None, heartbeat))
         finally:
             engine.dispose()
     except SettingsError as error:
@@ -38,36 +53,52 @@ def main() -> int:
     return 0
 
 
-def _serve(settings: Settings, ticks: Ticks) -> None:
+def _schedule(settings: Settings, ticks: Ticks, view: FleetView | None, heartbeat: Heartbeat) -> Schedule:
+    def hand_out() -> None:
+        heartbeat.beat()
+        ticks.hand_out()
+
+    schedule: dict[str, tuple[Callable[[], object], timedelta]] = {
+        "hand_out": (hand_out, timedelta(seconds=settings.tick_seconds)),
+        "make_partitions": (ticks.make_partitions, PARTITIONS_EVERY),
+        "renew_tokens": (ticks.renew_tokens, RENEW_EVERY),
+    }
+    if view:
+        schedule["look"] = (view.look, LOOK_EVERY)
+    return schedule
+
+
+def _timed(name: str, tick: Callable[[], object]) -> Callable[[], None]:
+    def run() -> None:
+        with metrics.TICK_SECONDS.labels(name).time():
+            tick()
+        metrics.TICK_ENDED_AT.labels(name).set_to_current_time()
+
+    return run
+
+
+def _serve(settings: Settings, schedule: Schedule) -> None:
     stopping = stop_on_signals()
     # In memory only: what is due is in PostgreSQL, a tick that was missed is made up by the next one.
     scheduler = BackgroundScheduler(
         timezone=UTC,
-        executors={"default": ThreadPoolExecutor(2)},
+        executors={"default": ThreadPoolExecutor(_THREADS)},
         job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
     )
-    now = datetime.now(UTC)
-    hand_out = scheduler.add_job(
-        ticks.hand_out, "interval", seconds=settings.tick_seconds, next_run_time=now, id="hand_out"
-    )
-    scheduler.add_job(
-        ticks.make_partitions,
-        "interval",
-        seconds=PARTITIONS_EVERY.total_seconds(),
-        next_run_time=now,
-        id="make_partitions",
-    )
-    scheduler.add_job(
-        ticks.renew_tokens,
-        "interval",
-        seconds=RENEW_EVERY.total_seconds(),
-        next_run_time=now,
-        id="renew_tokens",
-    )
+    jobs = {
+        name: scheduler.add_job(
+            _timed(name, tick),
+            "interval",
+            seconds=every.total_seconds(),
+            next_run_time=datetime.now(UTC),
+            id=name,
+        )
+        for name, (tick, every) in schedule.items()
+    }
     scheduler.start()
     doorbell = threading.Thread(
         target=listen,
-        args=(settings.database, lambda: hand_out.modify(next_run_time=datetime.now(UTC)), stopping),
+        args=(settings.database, lambda: jobs["hand_out"].modify(next_run_time=datetime.now(UTC)), stopping),
         name="doorbell",
         daemon=True,
     )

@@ -19,6 +19,10 @@ from shared.vocabulary import Lane, Platform
 JOBS_PER_ACCOUNT = 4
 """Jobs of one account in flight at most: enough to use its limits, few enough to meet a dead token early."""
 
+SUSPECT_STARTS = 2
+"""A row that was started so often in a row and never finished may be what kills its workers: such rows are
+handed out one at a time in the whole fleet, so that the one which does takes no innocent along for good."""
+
 _CLAIM = """
 WITH limits AS (
     SELECT * FROM unnest(CAST(:platforms AS text[]), CAST(:batches AS int[]), CAST(:top_ups AS float8[]))
@@ -29,6 +33,15 @@ WITH limits AS (
 ), platform_jobs AS MATERIALIZED (
     SELECT a.platform, sum(f.jobs) AS jobs FROM in_flight f JOIN accounts a USING (account_id)
      GROUP BY a.platform
+), suspects AS MATERIALIZED (
+    SELECT s.publication_id, s.next_run_at
+      FROM refresh_state s JOIN accounts a USING (account_id)
+     WHERE s.claimed_at IS NOT NULL AND s.unfinished >= {suspect}
+       AND (s.next_run_at > now() OR (a.state = 'active' AND {not_paused}))
+), next_suspect AS MATERIALIZED (
+    SELECT publication_id FROM suspects
+     WHERE NOT EXISTS (SELECT 1 FROM suspects WHERE next_run_at > now())
+     ORDER BY next_run_at, publication_id LIMIT 1
 ), waiting AS (
     SELECT a.account_id, a.workspace_id, a.platform, l.batch, l.top_up, first.next_run_at AS due_at,
            :platform_jobs - COALESCE(p.jobs, 0) AS room
@@ -39,6 +52,8 @@ WITH limits AS (
      CROSS JOIN LATERAL (
            SELECT r.next_run_at FROM refresh_state r
             WHERE r.account_id = a.account_id AND r.next_run_at <= now() {lane}
+              AND (r.unfinished < {suspect} OR r.claimed_at IS NULL
+                   OR r.publication_id = (SELECT publication_id FROM next_suspect))
             ORDER BY r.next_run_at LIMIT 1) first
      WHERE a.state = 'active' AND COALESCE(f.jobs, 0) < :account_jobs AND {not_paused}
 ), turns AS (
@@ -53,6 +68,8 @@ WITH limits AS (
      CROSS JOIN LATERAL (
            SELECT s.publication_id, s.unfinished, s.claimed_at IS NOT NULL AS expired FROM refresh_state s
             WHERE s.account_id = c.account_id {same_lane}
+              AND (s.unfinished < {suspect} OR s.claimed_at IS NULL
+                   OR s.publication_id = (SELECT publication_id FROM next_suspect))
               AND (s.next_run_at <= now()
                    OR (s.next_run_at <= now() + make_interval(secs => c.top_up)
                        AND s.claimed_at IS NULL AND s.reason = 'stale'))
@@ -68,10 +85,15 @@ RETURNING r.publication_id, r.account_id, r.claim_seq, picked.expired, picked.un
 """
 
 _STATEMENTS = {
-    Lane.INTERACTIVE: text(
-        _CLAIM.format(lane="AND r.priority > 0", same_lane="AND s.priority > 0", not_paused=NOT_PAUSED)
-    ),
-    Lane.BACKGROUND: text(_CLAIM.format(lane="", same_lane="", not_paused=NOT_PAUSED)),
+    lane: text(
+        _CLAIM.format(
+            lane="AND r.priority > 0" if lane is Lane.INTERACTIVE else "",
+            same_lane="AND s.priority > 0" if lane is Lane.INTERACTIVE else "",
+            not_paused=NOT_PAUSED,
+            suspect=SUSPECT_STARTS,
+        )
+    )
+    for lane in Lane
 }
 
 

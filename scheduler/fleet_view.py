@@ -1,9 +1,6 @@
-"""What the stores tell of the whole fleet, read every few seconds, exported by every scheduler.
+"""The fleet as the stores tell it: looked at every few seconds, exported by every scheduler.
 
-Cheap at any size: the oldest overdue row is one index probe an account, as in a claim; the shares and
-percentiles come from a sample of whole pages, so that they cost the same at ten thousand rows and at a hundred
-million; nothing counts rows that nobody has bounded. Each look has its own time limit and fails alone: what
-it told before is exported for a while, then nothing is.
+Each look has its own time limit and fails alone: what it told before is exported for a while, then nothing.
 """
 
 import threading
@@ -11,35 +8,18 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 
 import redis
 import structlog
 from prometheus_client.core import GaugeMetricFamily
-from sqlalchemy import Connection, Engine, text
-from sqlalchemy.exc import OperationalError
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import SQLAlchemyError
 
-from shared import refresh_queue
-from shared.metrics import (
-    ACCOUNTS,
-    CLAIMED,
-    FACTS,
-    FLEET_READ,
-    FRESH,
-    OLDEST_OVERDUE,
-    OLDEST_TRANSACTION,
-    OVERDUE_P50,
-    OVERDUE_P95,
-    OVERDUE_P99,
-    PARKED_UNTIL,
-    PAUSES,
-    QUEUE_DEPTH,
-    WORKER_THREADS,
-    WORKERS_ALIVE,
-    Fact,
-)
-from shared.pauses import NOT_PAUSED
+from scheduler import looks
+from scheduler.looks import Value
+from shared.metrics import FACTS, FLEET_READ
 from shared.redis_client import RedisClient
-from shared.vocabulary import AccountState, Lane
 
 LOOK_EVERY = timedelta(seconds=10)
 """How often the stores are asked: within any usual scrape interval."""
@@ -47,124 +27,10 @@ LOOK_EVERY = timedelta(seconds=10)
 KEPT_FOR = timedelta(seconds=60)
 """How long a fact is exported after the look that told it; then it counts as unknown."""
 
-SAMPLED_PAGES = 1_000
-"""Pages of ``refresh_state`` in a sample: all of a small table, about 60,000 rows of a large one."""
-
 TIME_LIMIT = timedelta(seconds=5)
 """For each statement: it is a look, and must not become a burden."""
 
-Value = tuple[Fact, tuple[str, ...], float]
-"""A fact, the values of its labels, and its value."""
-
 _log = structlog.get_logger(__name__)
-
-_OVERDUE = text(f"""
-SELECT platform, paused, COALESCE(EXTRACT(epoch FROM now() - min(next_run_at)), 0) AS oldest
-  FROM (SELECT a.platform, NOT ({NOT_PAUSED}) AS paused, first.next_run_at
-          FROM accounts a
-          LEFT JOIN LATERAL (
-               SELECT r.next_run_at FROM refresh_state r
-                WHERE r.account_id = a.account_id AND r.next_run_at <= now()
-                ORDER BY r.next_run_at LIMIT 1) first ON true
-         WHERE a.state = 'active') accounts
- GROUP BY platform, paused
-""")  # noqa: S608 - the condition is a constant of ours
-
-# A row that waits for its stale_after is the fresh one; every other reason means that it should be read already.
-_SAMPLE = text("""
-SELECT a.platform,
-       avg(CAST(s.reason = 'stale' AND s.next_run_at > now() AS int)) AS fresh,
-       percentile_disc(ARRAY[0.5, 0.95, 0.99]) WITHIN GROUP (
-           ORDER BY GREATEST(EXTRACT(epoch FROM now() - s.next_run_at), 0)) AS overdue
-  FROM refresh_state s TABLESAMPLE SYSTEM (:percent)
-  JOIN accounts a ON a.account_id = s.account_id AND a.state = 'active'
- WHERE s.next_run_at IS NOT NULL
- GROUP BY a.platform
-""")
-
-_PAGES = text("SELECT pg_relation_size('refresh_state') / current_setting('block_size')::int")
-
-_ACCOUNTS = text("SELECT platform, state, count(*) AS accounts FROM accounts GROUP BY platform, state")
-
-# Bounded by what the fleet can hold; the partial index finds them.
-_CLAIMED = text("""
-SELECT a.platform, count(r.claimed_at) AS claimed
-  FROM accounts a LEFT JOIN refresh_state r ON r.account_id = a.account_id AND r.claimed_at IS NOT NULL
- GROUP BY a.platform
-""")
-
-_PAUSES = text("""
-SELECT platform, kind, count(*) AS pauses, EXTRACT(epoch FROM max(paused_until)) AS until
-  FROM pauses WHERE paused_until > now() GROUP BY platform, kind
-""")
-
-# Ours only: what other roles do is not shown to us.
-_TRANSACTIONS = text("""
-SELECT COALESCE(max(EXTRACT(epoch FROM now() - xact_start)), 0) AS oldest FROM pg_stat_activity
- WHERE datname = current_database() AND usename = current_user AND pid <> pg_backend_pid()
-""")
-
-
-def overdue(connection: Connection) -> Iterator[Value]:
-    """Yield the longest wait of a due row, by platform, apart for rows that a pause holds back."""
-    for row in connection.execute(_OVERDUE):
-        yield OLDEST_OVERDUE, (row.platform, "true" if row.paused else "false"), float(row.oldest)
-
-
-def sample(connection: Connection) -> Iterator[Value]:
-    """Yield percentiles of being overdue and the fresh part, by platform, of a sample of polled rows."""
-    pages = connection.execute(_PAGES).scalar_one()
-    percent = 100.0 if pages <= SAMPLED_PAGES else 100.0 * SAMPLED_PAGES / pages
-    for row in connection.execute(_SAMPLE, {"percent": percent}):
-        yield FRESH, (row.platform,), float(row.fresh)
-        for fact, seconds in zip((OVERDUE_P50, OVERDUE_P95, OVERDUE_P99), row.overdue, strict=True):
-            yield fact, (row.platform,), float(seconds)
-
-
-def accounts(connection: Connection) -> Iterator[Value]:
-    """Yield the number of accounts, by platform and state."""
-    counts = {(row.platform, row.state): row.accounts for row in connection.execute(_ACCOUNTS)}
-    for platform in {platform for platform, _ in counts}:
-        for state in AccountState:
-            yield ACCOUNTS, (platform, state.value), counts.get((platform, state.value), 0)
-
-
-def claimed(connection: Connection) -> Iterator[Value]:
-    """Yield the number of open claims, by platform."""
-    for row in connection.execute(_CLAIMED):
-        yield CLAIMED, (row.platform,), row.claimed
-
-
-def paused(connection: Connection) -> Iterator[Value]:
-    """Yield the pauses in force, and when the last of them ends, by platform and kind."""
-    for row in connection.execute(_PAUSES):
-        yield PAUSES, (row.platform, row.kind), row.pauses
-        yield PARKED_UNTIL, (row.platform, row.kind), float(row.until)
-
-
-def transactions(connection: Connection) -> Iterator[Value]:
-    """Yield the age of the oldest transaction: a long one ruins a queue table faster than volume does."""
-    yield OLDEST_TRANSACTION, (), float(connection.execute(_TRANSACTIONS).scalar_one())
-
-
-def queue(client: RedisClient) -> Iterator[Value]:
-    """Yield what waits in Redis and who is there to take it."""
-    for lane in Lane:
-        yield QUEUE_DEPTH, (lane.value,), refresh_queue.depth(client, lane)
-    alive = refresh_queue.workers_alive(client)
-    yield WORKERS_ALIVE, (), len(alive)
-    yield WORKER_THREADS, (), sum(alive.values())
-
-
-LOOKS: tuple[Callable[[Connection], Iterator[Value]], ...] = (
-    overdue,
-    sample,
-    accounts,
-    claimed,
-    paused,
-    transactions,
-)
-"""The looks at PostgreSQL; with `queue`, their names are the values of the label ``read``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,12 +53,9 @@ class FleetView:
 
     def look(self) -> None:
         """Ask both stores; what does not answer keeps its former facts until they are too old."""
-        self._keep(queue.__name__, self._from_redis)
-        for ask in LOOKS:
-            self._keep(ask.__name__, lambda ask=ask: self._from_database(ask))  # type: ignore[misc] # bound at once
-
-    def _from_redis(self) -> list[Value]:
-        return list(queue(self._client))
+        self._keep(looks.queue.__name__, lambda: list(looks.queue(self._client)))
+        for ask in looks.AT_DATABASE:
+            self._keep(ask.__name__, partial(self._from_database, ask))
 
     def _from_database(self, ask: Callable[[Connection], Iterator[Value]]) -> list[Value]:
         with self._engine.begin() as connection:
@@ -204,7 +67,7 @@ class FleetView:
         before = self._told.get(name, _Told((), time.monotonic(), failed=True))
         try:
             told = _Told(tuple(ask()), time.monotonic(), failed=False)
-        except (redis.RedisError, OperationalError) as error:
+        except (redis.RedisError, SQLAlchemyError) as error:  # whatever it is, the other looks go on
             _log.warning("fleet_not_seen", read=name, detail=type(error).__name__)
             told = _Told(before.values, before.at, failed=True)
         with self._lock:

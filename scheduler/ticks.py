@@ -10,7 +10,7 @@ from sqlalchemy.exc import OperationalError
 
 from scheduler.claim import Claims, claim
 from scheduler.renewals import ending_soon
-from shared import refresh_queue
+from shared import failpoints, refresh_queue
 from shared.claims import release
 from shared.freshness import Freshness
 from shared.partitions import ensure_partitions
@@ -74,7 +74,9 @@ class Ticks:
             claims = self._claim(lane, room, threads)
             if not claims.jobs:
                 break
+            failpoints.passes("claimed")
             self._ring(lane, claims)
+            failpoints.passes("enqueued")
             handed_out += claims.rows
         return handed_out
 
@@ -98,7 +100,7 @@ class Ticks:
     def _ring(self, lane: Lane, claims: Claims) -> None:
         """Enqueue after the commit; what cannot be enqueued is given back, due again in a moment."""
         try:
-            refresh_queue.enqueue(self._broker, lane, claims.jobs, self._settings.lease)
+            refresh_queue.enqueue(self._broker, lane, claims.jobs)
         except redis.RedisError:
             with self._engine.begin() as connection:
                 release(connection, claims.jobs, after=timedelta(seconds=self._settings.tick_seconds))
@@ -109,7 +111,7 @@ class Ticks:
         try:
             with self._engine.begin() as connection:
                 accounts = ending_soon(connection)
-            refresh_queue.enqueue_renewals(self._broker, accounts, RENEW_EVERY)
+            refresh_queue.enqueue_renewals(self._broker, accounts)
         except redis.RedisError as error:
             _log.warning("redis_unreachable", detail=type(error).__name__)
         except OperationalError as error:

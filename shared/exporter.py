@@ -21,17 +21,21 @@ from prometheus_client import MetricsHandler
 from shared import metrics
 from shared.settings import Settings, SettingsError
 
-STUCK_AFTER = timedelta(minutes=2)
-"""A main loop that has not come round for that long is stuck: longer than any time limit inside it."""
+LONGEST_ROUND = timedelta(minutes=2)
+"""No round of a main loop takes that long: the time limits inside it are shorter."""
 
 _SLOWEST_CLIENT_SECONDS = 5.0
 _log = structlog.get_logger(__name__)
 
 
 class Heartbeat:
-    """Tells whether a process's main loop still comes round. Stores do not matter: a restart mends none."""
+    """Tells whether a process's main loop still comes round. Stores do not matter: a restart mends none.
 
-    def __init__(self) -> None:
+    ``every``: how long the loop rests between rounds.
+    """
+
+    def __init__(self, every: timedelta) -> None:
+        self._stuck_after = (LONGEST_ROUND + every).total_seconds()
         self._at = time.monotonic()
 
     def beat(self) -> None:
@@ -40,7 +44,7 @@ class Heartbeat:
 
     def stuck(self) -> bool:
         """Tell whether the last beat is too long ago."""
-        return time.monotonic() - self._at > STUCK_AFTER.total_seconds()
+        return time.monotonic() - self._at > self._stuck_after
 
 
 class _Handler(MetricsHandler):
@@ -82,9 +86,8 @@ def exporter(service: str, settings: Settings, heartbeat: Heartbeat) -> Iterator
     try:
         server = ThreadingHTTPServer(address, partial(_Handler, heartbeat))
     except OSError as error:
-        raise SettingsError(
-            f"DRAVO_METRICS_PORT: {address[1]} cannot be listened on: {error.strerror}"
-        ) from None
+        where = f"{address[0]}:{address[1]}"
+        raise SettingsError(f"DRAVO_METRICS_PORT: {where} cannot be had: {error.strerror}") from None
     metrics.BUILD.labels(service, metadata.version("dravo-analytics-sync")).set(1)
     thread = threading.Thread(target=server.serve_forever, name="exporter", daemon=True)
     thread.start()

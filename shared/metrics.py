@@ -11,7 +11,7 @@ status     ``2xx`` … ``5xx``; ``none`` when no answer came
 kind       whose limit: `BucketKind`, and what operators pause
 lane       `Lane`
 tick       the scheduler's ticks, by name
-read       what the scheduler looks up for `Fact`: see `scheduler.fleet_view`
+read       what a scheduler looks at, by the name of the look: ``overdue``, ``sample``, ``queue`` …
 pool       a pool of database connections, by its owner
 
 What a process counts itself is a `Counter`, `Gauge` or `Histogram` here. What is read from the stores is a
@@ -23,6 +23,7 @@ from dataclasses import dataclass
 
 from prometheus_client import Counter, Gauge, Histogram, disable_created_metrics
 from prometheus_client.core import GaugeMetricFamily
+from sqlalchemy import Engine
 from sqlalchemy.pool import QueuePool
 
 disable_created_metrics()  # type: ignore[no-untyped-call] # it publishes no types; the series double every counter
@@ -98,7 +99,7 @@ class Fact:
 
 OLDEST_OVERDUE = Fact(
     "dravo_oldest_overdue_seconds",
-    "For how long the longest waiting row of active accounts has been due; 0: none is. Label paused: held back.",
+    "How long the longest waiting row of active accounts has been due; 0: none is. paused: it is held back.",
     ("platform", "paused"),
 )
 OVERDUE_P50 = Fact(
@@ -157,8 +158,11 @@ FACTS = (
 )
 
 
-def watch_pool(owner: str, pool: QueuePool) -> None:
-    """Export the use of a pool of database connections, read at each scrape."""
+def watch_pool(owner: str, engine: Engine) -> None:
+    """Export the use of an engine's connections, read at each scrape."""
+    pool = engine.pool
+    if not isinstance(pool, QueuePool):
+        raise TypeError(f"{type(pool).__name__} keeps no count of its connections")
     POOL_SIZE.labels(owner).set_function(pool.size)
     POOL_IN_USE.labels(owner).set_function(pool.checkedout)
 

@@ -11,8 +11,9 @@ NOT_PAUSED = """
 NOT EXISTS (
     SELECT 1 FROM pauses w
      WHERE w.platform IN (a.platform, '*') AND w.paused_until > now()
-       AND (w.kind IN ('app', 'breaker') OR (w.kind = 'account' AND w.subject = a.account_id)
-            OR (w.kind = 'workspace' AND w.subject = a.workspace_id)))
+       AND (w.kind IN ('app', 'breaker', 'operator_platform')
+            OR (w.kind IN ('account', 'operator_account') AND w.subject = a.account_id)
+            OR (w.kind = 'operator_workspace' AND w.subject = a.workspace_id)))
 """
 """Condition on an ``accounts a``: a claim skips what is paused. Endpoints are judged by the worker."""
 
@@ -79,7 +80,8 @@ def in_force(
         text(
             "SELECT platform, kind, subject, paused_until, reason FROM pauses"
             " WHERE platform IN (:platform, '*') AND paused_until > now()"
-            " AND (kind NOT IN ('account', 'workspace') OR subject IN (:account_id, :workspace_id))"
+            " AND CASE WHEN kind IN ('account', 'operator_account') THEN subject = :account_id"
+            " WHEN kind = 'operator_workspace' THEN subject = :workspace_id ELSE true END"
             " ORDER BY paused_until DESC"
         ),
         {"platform": platform, "account_id": account_id, "workspace_id": workspace_id},

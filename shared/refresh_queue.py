@@ -53,7 +53,7 @@ class RefreshJob:
 def broker_options() -> dict[str, Any]:
     """Return what every broker of this system is made with."""
     return {
-        "middleware": [dramatiq.middleware.AgeLimit()],
+        "middleware": [],
         "namespace": NAMESPACE,
         "dead_message_ttl": int(DEAD_FOR.total_seconds() * 1000),
     }
@@ -67,20 +67,23 @@ def broker(client: RedisClient) -> RedisBroker:
     return made
 
 
-def enqueue(target: dramatiq.Broker, lane: Lane, jobs: Iterable[RefreshJob], max_age: timedelta) -> None:
-    """Ring for these jobs. A message older than ``max_age`` (its lease) is dropped unread."""
+def enqueue(target: dramatiq.Broker, lane: Lane, jobs: Iterable[RefreshJob]) -> None:
+    """Ring for these jobs. No message has an age limit: whether its claims still hold, the database knows.
+
+    dramatiq would judge the age by two machines' clocks.
+    """
     for job in jobs:
         message: dramatiq.Message[None] = dramatiq.Message(
             queue_name=lane.value,
             actor_name=ACTORS[lane],
             args=(),
             kwargs={"account_id": job.account_id, "claims": [list(claim) for claim in job.claims]},
-            options={"max_age": int(max_age.total_seconds() * 1000)},
+            options={},
         )
         target.enqueue(message)
 
 
-def enqueue_renewals(target: dramatiq.Broker, account_ids: Iterable[str], max_age: timedelta) -> None:
+def enqueue_renewals(target: dramatiq.Broker, account_ids: Iterable[str]) -> None:
     """Ring for the renewal of these accounts' tokens; what is lost, the next tick asks for again."""
     for account_id in account_ids:
         message: dramatiq.Message[None] = dramatiq.Message(
@@ -88,7 +91,7 @@ def enqueue_renewals(target: dramatiq.Broker, account_ids: Iterable[str], max_ag
             actor_name=RENEW_ACTOR,
             args=(),
             kwargs={"account_id": account_id},
-            options={"max_age": int(max_age.total_seconds() * 1000)},
+            options={},
         )
         target.enqueue(message)
 

@@ -7,6 +7,7 @@ from sqlalchemy import (
     ARRAY,
     BigInteger,
     DateTime,
+    Double,
     ForeignKey,
     Identity,
     Index,
@@ -144,6 +145,15 @@ class RefreshState(Base):
         Index("refresh_state_due", "next_run_at"),
         Index("refresh_state_interactive", "account_id", "next_run_at", postgresql_where=sql("priority > 0")),
         Index("refresh_state_claimed", "account_id", postgresql_where=sql("claimed_at IS NOT NULL")),
+        Index(
+            "refresh_state_troubled",
+            "reason",
+            "publication_id",
+            postgresql_where=sql(
+                "reason IN ('retry', 'paused', 'unconfirmed', 'processing', 'stopped', 'blocked',"
+                " 'quarantined')"
+            ),
+        ),
         {"postgresql_with": {"fillfactor": "80"}},
     )
 
@@ -173,6 +183,15 @@ class PostAnalytics(Base):
     """``taken_at`` of the newest snapshot, so that an unchanged read extends it."""
     version: Mapped[int] = mapped_column(BigInteger, server_default=sql("0"))
     """``claim_seq`` of the refresh that wrote this row."""
+
+    __table_args__ = (
+        Index(
+            "post_analytics_unsynced",
+            "sync_status",
+            "publication_id",
+            postgresql_where=sql("sync_status <> 'synced'"),
+        ),
+    )
 
 
 class Snapshot(Base):
@@ -219,7 +238,8 @@ class Pause(Base):
     platform: Mapped[str] = mapped_column(primary_key=True)
     """A platform, or ``*`` for all of them (an operator's pause)."""
     kind: Mapped[str] = mapped_column(primary_key=True)
-    """``app``, ``account``, ``endpoint``, ``breaker`` or, by an operator, ``workspace``."""
+    """``app``, ``account``, ``endpoint`` or ``breaker``; by an operator ``operator_platform``,
+    ``operator_account`` or ``operator_workspace``: kinds of their own, which no platform's answer changes."""
     subject: Mapped[str] = mapped_column(primary_key=True)
     """The account, endpoint or workspace; empty for the whole platform."""
     paused_at: Mapped[datetime] = mapped_column(server_default=sql("now()"))
@@ -266,3 +286,57 @@ class EventSeen(Base):
 
     event_id: Mapped[str] = mapped_column(primary_key=True)
     received_at: Mapped[datetime] = mapped_column(server_default=sql("now()"))
+
+
+class OperatorAct(Base):
+    """Something that an operator did, by command or on the page: who, when, what."""
+
+    __tablename__ = "operator_acts"
+
+    act_id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
+    acted_at: Mapped[datetime] = mapped_column(server_default=sql("now()"))
+    ended_at: Mapped[datetime | None]
+    """``NULL``: under way, or stopped half-way."""
+    operator: Mapped[str]
+    """Who: the user of the operating system, or the name given at the page's door with its session."""
+    via: Mapped[str]
+    """``command`` or ``page``."""
+    act: Mapped[str]
+    """``pause``, ``resume``, ``resync`` or ``release``."""
+    subject: Mapped[dict[str, Any]]
+    """What it was done to: a scope, filters or ids."""
+    reason: Mapped[str | None]
+    """Why, in the operator's words."""
+    rows: Mapped[int | None] = mapped_column(BigInteger)
+    """Publications that it was done to."""
+    last: Mapped[int | None] = mapped_column(BigInteger)
+    """The last publication that it went through: a stopped act goes on after it."""
+
+
+class OpsSummary(Base):
+    """The fleet in figures, kept up to date in the background: what no page counts while somebody waits."""
+
+    __tablename__ = "ops_summary"
+
+    part: Mapped[str] = mapped_column(primary_key=True)
+    """``census`` (every row, counted slice by slice) or ``watch`` (looked up every few seconds)."""
+    told: Mapped[dict[str, Any]]
+    counted_from: Mapped[datetime]
+    """When the oldest figure in it was counted."""
+    counted_at: Mapped[datetime]
+
+
+class OpsHistory(Base):
+    """The fleet every five minutes, kept for two days: the lines on the operators' page."""
+
+    __tablename__ = "ops_history"
+
+    at: Mapped[datetime] = mapped_column(primary_key=True)
+    platform: Mapped[str] = mapped_column(primary_key=True)
+    polled: Mapped[int] = mapped_column(BigInteger)
+    """Rows that have a next run."""
+    fresh: Mapped[int] = mapped_column(BigInteger)
+    """Those of them that were read and whose ``stale_after`` had not passed."""
+    oldest_overdue_seconds: Mapped[float | None] = mapped_column(Double)
+    outcomes: Mapped[dict[str, Any]]
+    """Rows whose last attempt ended in the five minutes before, by its outcome."""

@@ -19,8 +19,9 @@ import structlog
 from sqlalchemy import Engine
 from sqlalchemy.exc import OperationalError
 
-from shared import database, log, redis_client, refresh_queue
+from shared import database, log, metrics, redis_client, refresh_queue
 from shared.claims import release
+from shared.exporter import Heartbeat, exporter
 from shared.process import die_with_parent, stop_on_signals
 from shared.refresh_queue import RefreshJob
 from shared.settings import Settings, SettingsError, load
@@ -31,6 +32,7 @@ from worker.adapters import ADAPTERS
 from worker.client import Bounds, Client
 from worker.clock import DatabaseClock
 from worker.consumer import consuming_broker
+from worker.observed import count_outcome
 from worker.refresh import Tools, refresh
 from worker.renewal import renew_ahead
 
@@ -54,7 +56,9 @@ def main() -> int:
         with _tools(settings) as tools:
             client = redis_client.connect(settings.redis)
             redis_client.check_reachable(client)
-            _serve(settings, tools, client)
+            heartbeat = Heartbeat(timedelta(seconds=_ALIVE_EVERY_SECONDS))
+            with exporter("worker", settings, heartbeat):
+                _serve(settings, tools, client, heartbeat)
     except SettingsError as error:
         sys.stderr.write(f"{error}\n")
         return 1
@@ -65,6 +69,7 @@ def main() -> int:
 def _tools(settings: Settings) -> Iterator[Tools]:
     threads = settings.worker_threads
     engine: Engine = database.connect(settings.database, application="dravo-worker", pool_size=threads + 2)
+    metrics.watch_pool("worker", engine)
     clock = DatabaseClock()
     try:
         database.check_reachable(engine)
@@ -76,6 +81,7 @@ def _tools(settings: Settings) -> Iterator[Tools]:
                 client=client,
                 clock=clock,
                 adapters={platform: make(settings) for platform, make in ADAPTERS.items()},
+                observe=count_outcome,
             )
     finally:
         engine.dispose()
@@ -89,7 +95,7 @@ def _bounds(settings: Settings) -> Bounds:
     )
 
 
-def _serve(settings: Settings, tools: Tools, client: redis_client.RedisClient) -> None:
+def _serve(settings: Settings, tools: Tools, client: redis_client.RedisClient, heartbeat: Heartbeat) -> None:
     threads = settings.worker_threads
     reserved = ceil(threads * INTERACTIVE_SHARE) if threads > 1 else 0
     workers = [_worker(settings, tools, {lane.value for lane in Lane}, threads - reserved)]
@@ -101,6 +107,7 @@ def _serve(settings: Settings, tools: Tools, client: redis_client.RedisClient) -
     worker_id = f"{socket.gethostname()}:{os.getpid()}"
     _log.info("worker_started", worker_id=worker_id, threads=threads, reserved=reserved)
     while True:
+        heartbeat.beat()
         try:
             refresh_queue.report_alive(client, worker_id, threads)
         except redis.RedisError as error:

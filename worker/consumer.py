@@ -12,12 +12,13 @@ import structlog
 from dramatiq.brokers.redis import RedisBroker
 from dramatiq.errors import DecodeError
 
+from shared import failpoints
 from shared.redis_client import RedisClient
 from shared.refresh_queue import NAMESPACE, broker_options
 from shared.vocabulary import Lane
 
 _log = structlog.get_logger(__name__)
-_OUR_OPTIONS = {"redis_message_id", "max_age"}
+_OUR_OPTIONS = {"redis_message_id"}
 _MOST_SCANNED = 10_000
 
 
@@ -25,6 +26,10 @@ class _SturdyBroker(RedisBroker):
     def do_fetch(self, queue_name: str, count: int) -> list[bytes | None]:
         fetched = self._dispatch("fetch")(queue_name, count)  # type: ignore[no-untyped-call] # RedisBroker is untyped
         return [data for data in fetched if data is None or self._kept(queue_name, data)]
+
+    def do_ack(self, queue_name: str, message_id: str | bytes) -> None:
+        self._dispatch("ack")(queue_name, message_id)  # type: ignore[no-untyped-call] # the same
+        failpoints.passes("acknowledged")
 
     def _kept(self, queue_name: str, data: bytes) -> bool:
         try:
@@ -58,7 +63,6 @@ def _deliverable(message: dramatiq.Message[Any], queue_name: str) -> bool:
         and isinstance(message.options, dict)
         and message.options.keys() <= _OUR_OPTIONS
         and isinstance(message.options.get("redis_message_id"), str)
-        and type(message.options.get("max_age", 0)) is int
     )
 
 

@@ -11,7 +11,7 @@ from datetime import datetime
 import structlog
 from sqlalchemy import Connection, Engine
 
-from shared import account_state, pauses
+from shared import account_state, failpoints, pauses
 from shared.freshness import Freshness
 from shared.refresh_queue import RefreshJob
 from shared.settings import Settings
@@ -67,6 +67,7 @@ def refresh(job: RefreshJob, tools: Tools) -> None:
     policy = _policy(tools.settings, stored.account.platform)
     read = _Read({row.publication.id: row for row in started.rows})
     _set_suspects_aside(read, policy)
+    failpoints.passes("started", read.waiting)
     whole = [pause for pause in paused if pause.kind != BucketKind.ENDPOINT]
     if stored.state is not AccountState.ACTIVE:
         _block(read, stored)
@@ -74,6 +75,7 @@ def refresh(job: RefreshJob, tools: Tools) -> None:
         _postpone(read, whole[0].paused_until, whole[0].reason, tools)
     elif read.waiting:
         stored = _read(read, stored, {pause.subject: pause for pause in paused}, policy, tools)
+    failpoints.passes("fetched")
     _finish(read, stored, policy, tools)
 
 
@@ -198,6 +200,7 @@ def _finish(read: _Read, stored: StoredAccount, policy: Policy, tools: Tools) ->
         kept = record(connection, account.workspace_id, read.judged)
         if isinstance(error, Reauthorize):
             kept = (*kept, *_reauthorize(connection, read, stored, error, policy, tools))
+    failpoints.passes("committed")
     for outcome in kept:
         tools.observe(account.platform, outcome)
         _log.log(

@@ -11,6 +11,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, text
 
+from shared import failpoints
 from shared.token_life import OLD_ENOUGH, RENEW_AHEAD
 from shared.vault import Vault
 from shared.vocabulary import AccountState, Platform
@@ -112,5 +113,6 @@ def renew(
                 "scopes": sorted(tokens.scopes) if tokens.scopes is not None else None,
             },
         )
+    failpoints.passes("token_renewed")
     with engine.connect() as connection:
         return _opened(connection.execute(_LOAD, {"account_id": current.account.account_id}).one(), vault)

@@ -7,8 +7,9 @@ from sqlalchemy import Connection, text
 
 from deploy import console, stores
 from deploy.console import AsJson, CommandError, UsageError, instant
-from deploy.selection import find
-from shared.due import ring
+from shared import operations
+from shared.operations import Operator
+from shared.why import find
 
 quarantine = typer.Typer(help="Publications set aside as poison.", no_args_is_help=True)
 
@@ -21,21 +22,6 @@ SELECT p.id, p.workspace_id, p.post_id, p.account_id, p.platform, p.platform_pos
   JOIN post_analytics pa ON pa.publication_id = p.id
  WHERE r.next_run_at IS NULL AND r.reason = 'quarantined'
  ORDER BY p.id
-"""
-_RELEASE = """
-WITH mine AS (
-    SELECT publication_id FROM refresh_state
-     WHERE next_run_at IS NULL AND reason = 'quarantined'
-       AND (CAST(:ids AS bigint[]) IS NULL OR publication_id = ANY(:ids))
-     ORDER BY publication_id FOR UPDATE
-)
-UPDATE refresh_state AS r
-   SET next_run_at = CASE a.state WHEN 'active' THEN now() END,
-       reason = CASE a.state WHEN 'active' THEN 'manual' ELSE 'blocked' END,
-       attempts = 0, unfinished = 0, claimed_at = NULL, claim_seq = r.claim_seq + 1
-  FROM mine, accounts a
- WHERE r.publication_id = mine.publication_id AND a.account_id = r.account_id
-RETURNING r.publication_id
 """
 
 
@@ -81,9 +67,7 @@ def release(
         raise UsageError("name publications, or give --all: one of the two")
     with stores.transaction() as connection:
         ids = None if every else sorted({one for name in identities or () for one in find(connection, name)})
-        released = sorted(connection.execute(text(_RELEASE), {"ids": ids}).scalars())
-        if released:
-            ring(connection)
+        released = operations.release(connection, Operator.at_terminal(), ids)
     if identities and not released:
         raise CommandError("none of these is in quarantine: see `dravo quarantine list`")
     if as_json:

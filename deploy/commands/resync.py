@@ -2,7 +2,9 @@
 
 import re
 import time
-from typing import Annotated
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated, Any
 
 import typer
 from sqlalchemy import Engine
@@ -11,8 +13,11 @@ from deploy import console, stores
 from deploy.console import AsJson, CommandError, UsageError
 from deploy.resync_estimate import Estimate, estimate
 from deploy.resync_run import INTERACTIVE_UP_TO, Pace, Tally, ask, ask_and_wait
-from deploy.selection import Selection, end_instant, find, first_instant
+from deploy.selection import Selection, end_instant, first_instant
+from shared import operations
+from shared.operations import Operator
 from shared.vocabulary import Platform, SyncStatus
+from shared.why import find
 
 _RATE = re.compile(r"(\d{1,9}(?:\.\d{1,6})?)(?:/s)?")
 
@@ -60,10 +65,19 @@ def resync(
     later), ``unfinished`` (no outcome when --timeout ended), ``made_due``, ``unavailable``, ``last`` and
     ``dry_run``.
     """
-    given = (post, account, platform, workspace, status, created_from, created_to)
-    if not every and not any(given):
+    asked_for = {
+        "post": post,
+        "account": account,
+        "platform": platform,
+        "workspace": workspace,
+        "status": status,
+        "from": created_from,
+        "to": created_to,
+    }
+    given = {name: value for name, value in asked_for.items() if value}
+    if not every and not given:
         raise UsageError("say which publications: give --post, --account, --platform, … or --all")
-    if every and any(given):
+    if every and given:
         raise UsageError("--all means all publications: give it without other filters")
     if timeout is not None and not wait:
         raise UsageError("--timeout goes with --wait")
@@ -83,11 +97,28 @@ def resync(
             expected = estimate(connection, selection)
         tally, unfinished = Tally(last=after), 0
         if not dry_run and expected.rows:
-            unfinished = _run(engine, selection, expected, tally, Pace(pace_rate), wait=wait, timeout=timeout)
+            with _kept(engine, given or {"all": "all"}, tally):
+                unfinished = _run(
+                    engine, selection, expected, tally, Pace(pace_rate), wait=wait, timeout=timeout
+                )
     _report(expected, tally, unfinished, wait=wait, dry_run=dry_run, as_json=as_json)
     nothing_asked = bool(expected.rows) and not expected.askable
     if not dry_run and (nothing_asked or (wait and (tally.failed or unfinished))):
         raise typer.Exit(1)
+
+
+@contextmanager
+def _kept(engine: Engine, subject: dict[str, Any], tally: Tally) -> Iterator[None]:
+    """Keep who asked for what, and how far it came; a run that was stopped is kept as not ended."""
+    with engine.begin() as connection:
+        act_id = operations.begin_resync(connection, Operator.at_terminal(), subject)
+    ended = False
+    try:
+        yield
+        ended = True
+    finally:
+        with engine.begin() as connection:
+            operations.note_progress(connection, act_id, rows=tally.seen, last=tally.last, ended=ended)
 
 
 def _named(engine: Engine, posts: list[str] | None) -> tuple[int, ...] | None:

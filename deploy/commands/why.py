@@ -5,30 +5,15 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 from rich.text import Text
-from sqlalchemy import Connection, Row, text
+from sqlalchemy import Row
 
 from deploy import console, stores
-from deploy.advice import advice, explain_reason
 from deploy.console import AsJson, CommandError, instant
-from deploy.selection import find
 from shared.freshness import Freshness
-from shared.pauses import in_force
+from shared.operations import UNTIL_RESUMED
 from shared.settings import load
+from shared.why import Explanation, explain, find
 
-_ROW = """
-SELECT p.id, p.workspace_id, p.post_id, p.account_id, p.platform, p.platform_post_id, p.publish_id,
-       p.platform_post_url, p.media_type, p.text, p.created_at, p.published_at,
-       pa.sync_status, pa.metrics, pa.warnings, pa.error_message, pa.last_updated_at, pa.stale_after,
-       pa.attempted_at, pa.outcome, pa.outcome_detail,
-       r.next_run_at, r.reason, r.attempts, r.unfinished, r.priority, r.claimed_at, r.missing_since,
-       a.state, a.state_reason, a.token_expires_at, a.refresh_token_expires_at
-  FROM publications p
-  JOIN accounts a ON a.account_id = p.account_id
-  JOIN post_analytics pa ON pa.publication_id = p.id
-  JOIN refresh_state r ON r.publication_id = p.id
- WHERE p.id = ANY(:ids)
- ORDER BY p.id
-"""
 MOST = 50
 """Publications explained at once; a post rarely has more than one an account."""
 
@@ -58,9 +43,7 @@ def why(
     policy = Freshness.parse(settings.freshness).explain()
     with stores.transaction(settings) as connection:
         ids = find(connection, identity)
-        found = [
-            _explained(connection, row, policy) for row in connection.execute(text(_ROW), {"ids": ids[:MOST]})
-        ]
+        found = [_explained(one, policy) for one in explain(connection, ids[:MOST])]
     if not found:
         raise CommandError("no publication has that id: it may be a post id, platform post id or publish id")
     if as_json:
@@ -72,18 +55,17 @@ def why(
         console.complain(f"dravo: {len(ids) - MOST} more publications match")
 
 
-def _explained(connection: Connection, row: Row[Any], policy: str) -> dict[str, Any]:
+def _explained(explanation: Explanation, policy: str) -> dict[str, Any]:
+    row = explanation.row
     pauses = [
         {
             "platform": pause.platform,
             "kind": pause.kind,
             "subject": pause.subject,
-            "paused_until": instant(pause.paused_until),
+            "paused_until": instant(pause.paused_until) if pause.paused_until < UNTIL_RESUMED else None,
             "reason": pause.reason,
         }
-        for pause in in_force(
-            connection, platform=row.platform, account_id=row.account_id, workspace_id=row.workspace_id
-        )
+        for pause in explanation.pauses
     ]
     return {
         **_served(row),
@@ -93,7 +75,7 @@ def _explained(connection: Connection, row: Row[Any], policy: str) -> dict[str, 
         "media_type": row.media_type,
         "next_run_at": instant(row.next_run_at),
         "reason": row.reason,
-        "reason_sentence": explain_reason(row),
+        "reason_sentence": explanation.reason_sentence,
         "attempts": row.attempts,
         "unfinished": row.unfinished,
         "priority": row.priority,
@@ -112,7 +94,7 @@ def _explained(connection: Connection, row: Row[Any], policy: str) -> dict[str, 
         },
         "pauses": pauses,
         "freshness": policy,
-        "advice": advice(row, pauses),
+        "advice": explanation.advice,
     }
 
 
@@ -147,7 +129,10 @@ def _screen(row: dict[str, Any]) -> tuple[Text | Table, ...]:
         ("last attempt", _attempt(attempt)),
         ("attempts", f"{row['attempts']} in a row without a completed sync"),
         ("next run", f"{row['next_run_at'] or 'none'}: {row['reason_sentence']}"),
-        *(("pause", f"until {pause['paused_until']}: {pause['reason']}") for pause in row["pauses"]),
+        *(
+            ("pause", f"until {pause['paused_until'] or 'resumed'}: {pause['reason']}")
+            for pause in row["pauses"]
+        ),
         ("account", f"{row['account_id']} of {row['workspace_id']}, {account['state']}"),
         (
             "token",

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 import httpx
 from psycopg.types.json import Jsonb
+from pydantic import SecretStr
 from sqlalchemy import Engine, text
 
 from api_stub.app import create
@@ -86,9 +87,7 @@ class Rows:
         """Insert one row; dictionaries are stored as JSON."""
         values = ", ".join(f":{name}" for name in row)
         statement = f"INSERT INTO {table} ({', '.join(row)}) VALUES ({values})"  # noqa: S608 - the tests' own names
-        parameters = {
-            name: Jsonb(value) if isinstance(value, dict) else value for name, value in row.items()
-        }
+        parameters = {name: Jsonb(value) if isinstance(value, dict) else value for name, value in row.items()}
         if returning is None:
             self.execute(statement, **parameters)
             return None
@@ -146,7 +145,7 @@ def api(database_url: str, **settings: Any) -> Iterator[Api]:
     engine = database.connect(database_url, application="tests")
     rows = Rows(engine)
     rows.account()
-    service = Service(Settings(database_url=database_url, **settings))
+    service = Service(Settings(database_url=SecretStr(database_url), **settings))
     client = httpx.AsyncClient(
         transport=httpx.ASGITransport(create(service)),
         base_url="http://api.test",

@@ -105,7 +105,9 @@ def test_pages_follow_each_other_newest_first_with_a_stable_tie_break(api: Api) 
 
     seen = [item["post_id"] for page in pages for item in page["items"]]
     assert seen == ["post_new", *[f"post_{n}" for n in reversed(range(7))]]
-    assert [(page["page"], page["limit"], page["total"]) for page in pages] == [(n, 3, 8) for n in (1, 2, 3, 4)]
+    assert [(page["page"], page["limit"], page["total"]) for page in pages] == [
+        (n, 3, 8) for n in (1, 2, 3, 4)
+    ]
     assert newest > ids[-1]
 
 

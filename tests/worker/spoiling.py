@@ -4,6 +4,7 @@ import json
 import re
 import ssl
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Final
 
 import httpx
@@ -86,9 +87,30 @@ TEXTS: Final[dict[str, str]] = {
     "another charset": "\xe9\xff",
     "empty envelopes": '{"data": {}, "elements": {}, "error": {}, "errors": {}}',
     "scalars in envelopes": '{"data": 5, "elements": 5, "error": 5, "errors": 5}',
+    "lists for codes": '{"code": [], "status": [], "serviceErrorCode": {}, "title": [], "type": {}}',
+    "lists for codes in an error": '{"error": {"code": [], "error_subcode": {}, "message": [], "type": []}}',
+    "lists for codes in errors": '{"errors": [{"code": [], "type": [], "value": {}, "resource_id": []}]}',
     "scalars in lists": '{"data": [5, null, [], {}], "errors": [5, null, [], {}]}',
     "scalars in elements": '{"elements": [5, null, [], {}, {"share": 5}, {"totalShareStatistics": []}]}',
 }
+
+NO_TOKENS: Final[dict[str, str]] = {
+    "no token": '{"expires_in": 7200, "token_type": "bearer"}',
+    "null": '{"access_token": null, "expires_in": 7200}',
+    "a number": '{"access_token": 5, "expires_in": 7200}',
+    "an empty string": '{"access_token": "", "expires_in": 7200}',
+    "two lines": '{"access_token": "one\\r\\ntwo: 2", "expires_in": 7200}',
+    "what no header can hold": '{"access_token": "caf\\u00e9 \\ud800", "expires_in": 7200}',
+}
+"""Answers to a renewal that bring no token that could be sent."""
+
+
+def opened(value: Any) -> Any:
+    """Return the JSON object that a string holds, as in Meta's batches; else the value itself."""
+    if isinstance(value, str) and value.startswith("{"):
+        with suppress(ValueError):
+            return json.loads(value)
+    return value
 
 
 def with_extra_metric(content: bytes) -> bytes:
@@ -97,8 +119,8 @@ def with_extra_metric(content: bytes) -> bytes:
 
 
 def _extended(value: Any) -> Any:
-    if isinstance(value, str) and value.startswith("{"):
-        return json.dumps(_extended(json.loads(value)))
+    if (inside := opened(value)) is not value:
+        return json.dumps(_extended(inside))
     if isinstance(value, list):
         rows = [row for row in value if isinstance(row, dict) and {"name", "values"} <= row.keys()]
         new = [{**row, "name": "brand_new", "values": [{"value": EXTRA_METRIC}]} for row in rows[:1]]
@@ -108,4 +130,21 @@ def _extended(value: Any) -> Any:
         extra = {"brandNewCount": EXTRA_METRIC} if len(counts) > 1 else {}
         # What is under "values" is one metric's value, a map of reactions for instance.
         return {name: one if name == "values" else _extended(one) for name, one in value.items()} | extra
+    return value
+
+
+def quoting(secret: str) -> Change:
+    """Return a change that puts a secret into every sentence of an answer, as some error messages do."""
+    return lambda content: json.dumps(_quoting(json.loads(content), secret)).encode() if content else content
+
+
+def _quoting(value: Any, secret: str) -> Any:
+    if (inside := opened(value)) is not value:
+        return json.dumps(_quoting(inside, secret))
+    if isinstance(value, str):
+        return f"{value} {secret} (https://host/?access_token={secret})" if " " in value else value
+    if isinstance(value, list):
+        return [_quoting(one, secret) for one in value]
+    if isinstance(value, dict):
+        return {name: _quoting(one, secret) for name, one in value.items()}
     return value

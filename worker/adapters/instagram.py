@@ -51,6 +51,7 @@ from worker.adapters.instagram_metrics import (
     Ask,
     MetricSets,
 )
+from worker.adapters.oauth import is_token
 from worker.errors import Misconfigured, Reauthorize, TryAgain
 from worker.readings import Account, Publication, Reading, Tokens
 
@@ -112,7 +113,7 @@ class Instagram:
             query["access_token"] = account.access_token.get_secret_value()
             body = graph.get(RENEWAL, query, endpoint="token")
         token = body.get("access_token") if isinstance(body, dict) else None
-        if not isinstance(body, dict) or not isinstance(token, str) or not token:
+        if not isinstance(body, dict) or not is_token(token):
             raise TryAgain("Instagram did not renew the token.", after=timedelta(days=1))
         seconds = count(body.get("expires_in"))
         life = timedelta(seconds=seconds) if seconds and seconds <= MAX_TOKEN_SECONDS else None

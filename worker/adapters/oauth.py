@@ -49,12 +49,12 @@ def tokens_of(
     access_token, refresh_token, scope = (
         answer.get(name) for name in ("access_token", "refresh_token", "scope")
     )
-    if not untrusted.succeeded(response) or not _is_token(access_token):
+    if not untrusted.succeeded(response) or not is_token(access_token):
         raise _refusal(response, endpoint, reconnect)
     return Tokens(
         access_token=SecretStr(access_token),
         expires_at=_ends_at(response, answer.get("expires_in")),
-        refresh_token=SecretStr(refresh_token) if _is_token(refresh_token) else None,
+        refresh_token=SecretStr(refresh_token) if is_token(refresh_token) else None,
         refresh_token_expires_at=_ends_at(response, answer.get(refresh_life)),
         scopes=frozenset(re.findall(r"[^\s,]+", scope)) if isinstance(scope, str) and scope else None,
     )
@@ -76,7 +76,8 @@ def _refusal(response: Response, endpoint: str, reconnect: str) -> RefreshError:
     return Misconfigured(f"The token endpoint refused our application's call with status {status}.")
 
 
-def _is_token(value: object) -> TypeGuard[str]:
+def is_token(value: object) -> TypeGuard[str]:
+    """Tell whether a value can be sent as a token."""
     return isinstance(value, str) and TOKEN.fullmatch(value) is not None
 
 

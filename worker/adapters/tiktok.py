@@ -166,8 +166,9 @@ class TikTok:
         answer = untrusted.body_of(response)
         error = answer.get("error")
         # One official example has the error's fields at the top, without their wrapper.
-        code = error.get("code") if isinstance(error, dict) else answer.get("code")
-        if endpoint == STATUS and isinstance(code, str) and code in PUBLISH_ID_CODES:
+        told = error.get("code") if isinstance(error, dict) else answer.get("code")
+        code = told if isinstance(told, str) else ""
+        if endpoint == STATUS and code in PUBLISH_ID_CODES:
             return code, {}
         if code != "ok" or not untrusted.succeeded(response):
             raise _refusal(response, code, endpoint)
@@ -196,7 +197,7 @@ def _reading(publication: Publication, video: Mapping[str, object]) -> Reading:
     return Reading(publication.id, Answer.READ, metrics, missing, tuple(warnings))
 
 
-def _refusal(response: Response, code: object, endpoint: str) -> RefreshError:
+def _refusal(response: Response, code: str, endpoint: str) -> RefreshError:
     """Return what an answer without success means, by its code first and its status after that."""
     status = response.status
     if code in SCOPE_CODES:
@@ -209,7 +210,7 @@ def _refusal(response: Response, code: object, endpoint: str) -> RefreshError:
         return TryAgain(f"TikTok answered with status {status}.", breaks=status >= 500)
     if code == "access_token_invalid" or status == 401:
         return Reauthorize(RECONNECT, renewable=True)
-    if untrusted.succeeded(response) and not isinstance(code, str):
+    if untrusted.succeeded(response) and not code:
         return TryAgain("TikTok's answer could not be read.")
     return Misconfigured(f"TikTok refused our application's call with status {status}.")
 

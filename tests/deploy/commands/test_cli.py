@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -29,7 +30,7 @@ COMMANDS = [
     ("quarantine", "list"),
     ("quarantine", "release"),
 ]
-SCRIPT = [sys.executable, "-c", "from deploy.cli import main; main()"]
+DRAVO = str(Path(sys.executable).parent / "dravo")
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
@@ -174,7 +175,7 @@ def test_a_reader_that_leaves_is_no_error() -> None:
     os.close(reading)
     try:
         done = subprocess.run(
-            [*SCRIPT, "accounts"], stdout=writing, stderr=subprocess.PIPE, timeout=60, check=False
+            [DRAVO, "accounts"], stdout=writing, stderr=subprocess.PIPE, timeout=60, check=False
         )
     finally:
         os.close(writing)
@@ -184,16 +185,16 @@ def test_a_reader_that_leaves_is_no_error() -> None:
 
 @pytest.mark.usefixtures("fleet")
 def test_a_closed_stdout_is_no_error() -> None:
-    command = f"{sys.executable} -c 'from deploy.cli import main; main()' accounts >&-"
-
-    done = subprocess.run(["sh", "-c", command], stderr=subprocess.PIPE, timeout=60, check=False)
+    done = subprocess.run(
+        ["sh", "-c", f"'{DRAVO}' accounts >&-"], stderr=subprocess.PIPE, timeout=60, check=False
+    )
 
     assert (done.returncode, done.stderr) == (0, b"")
 
 
 @pytest.mark.usefixtures("fleet")
 def test_the_installed_command_speaks_json_into_a_pipe() -> None:
-    done = subprocess.run([*SCRIPT, "accounts", "--json"], capture_output=True, timeout=60, check=True)
+    done = subprocess.run([DRAVO, "accounts", "--json"], capture_output=True, timeout=60, check=True)
 
     assert len(json.loads(done.stdout)) == 5
     assert done.stderr == b""

@@ -2,13 +2,14 @@
 
 import json
 import os
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import Connection
 
+from shared.intake import Taken, take_publications
 from tests.deploy.commands.conftest import Dravo, write_lines
 
 ACCOUNT = {
@@ -174,23 +175,61 @@ def test_no_message_holds_a_token(operator: Dravo, tmp_path: Path) -> None:
     assert str(ACCOUNT["access_token"]) not in said.out + said.err
 
 
-def test_stdin_is_read_by_its_first_character(database_url: str) -> None:
-    environment = os.environ | {"DRAVO_DATABASE_URL": database_url}
-    script = [sys.executable, "-c", "from deploy.cli import main; main()"]
-    for given, accepted in (
-        (b'{"account_id": "acc_?"}\n', "1 refused"),
-        (b"post_id,account_id,created_at\np,acc_?,2026-06-23\n", "1 refused"),
-        (b"", "0 refused"),
-    ):
-        done = subprocess.run(
-            [*script, "import", "publications", "-"],
-            input=given,
-            capture_output=True,
-            env=environment,
-            timeout=60,
-            check=False,
-        )
-        assert accepted in done.stdout.decode(), done.stderr
+@pytest.mark.parametrize(
+    ("given", "refused"),
+    [
+        (b'{"account_id": "acc_?"}\n', 1),
+        (b"post_id,account_id,created_at\np,acc_?,2026-06-23\n", 1),
+        (b"\xef\xbb\xbf", 0),
+        (b"", 0),
+    ],
+)
+def test_stdin_is_read_by_its_first_character(
+    operator: Dravo, monkeypatch: pytest.MonkeyPatch, given: bytes, refused: int
+) -> None:
+    reading, writing = os.pipe()
+    os.write(writing, given)
+    os.close(writing)
+
+    with os.fdopen(reading) as stdin:
+        monkeypatch.setattr(sys, "stdin", stdin)
+        said = operator("import", "publications", "-", "--json")
+
+    assert said.json["refused"] == refused
+
+
+def test_a_database_that_goes_away_says_how_far_the_file_is_stored(
+    known: Dravo, tmp_path: Path, sql: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = str(write_lines(tmp_path / "p.jsonl", [publication(number) for number in range(1_500)]))
+
+    def failing(connection: Connection, rows: list[object], *, priority: int) -> Taken:
+        if sql("SELECT count(*) FROM publications")[0][0]:
+            sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'dravo'")
+        return take_publications(connection, rows, priority=priority)
+
+    monkeypatch.setattr("deploy.commands.imports.take_publications", failing)
+    said = known("import", "publications", file)
+    assert said.code == 1
+    assert "PostgreSQL went away after line 1000: 1000 rows are stored" in said.err
+    assert len(said.err.splitlines()) == 1
+
+    monkeypatch.undo()
+    assert sql("SELECT count(*) FROM publications")[0][0] == 1_000
+
+
+def test_ctrl_c_says_how_far_the_file_is_stored(
+    known: Dravo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object, **__: object) -> Taken:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("deploy.commands.imports.take_publications", interrupted)
+
+    said = known("import", "publications", str(write_lines(tmp_path / "p.jsonl", [publication(1)])))
+
+    assert said.code == 130
+    assert said.err == "dravo: stopped after line 0; give the same command again to go on\n"
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from shared.settings import Settings
 from tests.worker.adapters.rig import Outcome, Subject, check, drain, worker_account, worker_publications
 from tests.worker.adapters.support import PlainMemory
 from tests.worker.in_process import InProcess
+from tests.worker.spoiling import opened
 from worker.adapters import ADAPTERS
 from worker.client import Client
 from worker.errors import Paused, RefreshError
@@ -78,8 +79,9 @@ COMMON = (
 
 def words(value: Any) -> Iterator[str]:
     """Return every key and string of a JSON value, those of JSON inside strings as well."""
+    value = opened(value)
     if isinstance(value, str):
-        yield from words(json.loads(value)) if value.startswith("{") else (value,)
+        yield value
     elif isinstance(value, list):
         for one in value:
             yield from words(one)
@@ -112,8 +114,7 @@ def any_json(vocabulary: tuple[str, ...]) -> st.SearchStrategy[Any]:
 def places(value: Any, here: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
     """Return the paths to everything inside a JSON value, also inside strings that hold JSON."""
     yield here
-    if isinstance(value, str) and value.startswith("{"):
-        value = json.loads(value)
+    value = opened(value)
     if isinstance(value, dict | list):
         for key, one in value.items() if isinstance(value, dict) else enumerate(value):
             yield from places(one, (*here, key))
@@ -127,7 +128,7 @@ def changed(value: Any, path: tuple[Any, ...], new: Any) -> Any:
     if not path:
         return new
     if isinstance(value, str):
-        return json.dumps(changed(json.loads(value), path, new))
+        return json.dumps(changed(opened(value), path, new))
     pairs = list(value.items()) if isinstance(value, dict) else list(enumerate(value))
     pairs = [(key, changed(one, path[1:], new) if key == path[0] else one) for key, one in pairs]
     pairs = [(key, one) for key, one in pairs if one is not LEFT_OUT]

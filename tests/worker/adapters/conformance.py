@@ -14,9 +14,17 @@ import pytest
 
 from deploy.simulators.server import Simulators
 from tests.worker.adapters.rig import HASTY, LONGEST_PAUSE, Outcome, Rig, Subject, hides_secrets
-from tests.worker.spoiling import EXTRA_METRIC, NUMBERS_REPLACED, TEXTS, Wire, with_extra_metric
+from tests.worker.spoiling import (
+    EXTRA_METRIC,
+    NO_TOKENS,
+    NUMBERS_REPLACED,
+    TEXTS,
+    Wire,
+    quoting,
+    with_extra_metric,
+)
 from worker.client import Bounds, Client
-from worker.errors import Misconfigured, Paused, Reauthorize, TryAgain
+from worker.errors import Misconfigured, Paused, Reauthorize, RefreshError, TryAgain
 from worker.readings import Answer
 
 RETRY_AFTER = ("30", "0", "-5", "soon", "", "9" * 400, "Wed, 21 Oct 2015 07:28:00 GMT", "1.5")
@@ -90,6 +98,24 @@ class Conformance:
         assert wire.urls
         for url in wire.urls:
             hides_secrets(url, rig.account())
+
+    def test_a_token_that_the_platform_quotes_goes_no_further(self, rig: Rig) -> None:
+        publications, account = rig.publications(3), rig.account()
+        wire = Wire(quoting(account.access_token.get_secret_value()))
+        owner = rig.subject.account.platform_account_id
+
+        rig.simulators.world.delete_post(rig.name, publications[1].platform_post_id or "")
+        assert rig.read(publications, wire=wire).error is None
+        rig.behave(**rig.subject.misconfigured)
+        assert rig.read(publications, wire=wire).error
+        for refusal in rig.subject.refusals:
+            rig.behave(**refusal.behave)
+            assert rig.read(publications, wire=wire).error
+        rig.behave()
+        rig.change_account(scopes=frozenset())
+        assert rig.read(publications, wire=wire).error
+        rig.simulators.world.revoke(rig.name, owner)
+        assert rig.read(publications, wire=wire, account=account).error
 
     # Limits
 
@@ -177,10 +203,20 @@ class Conformance:
     def test_a_renewal_during_an_outage_blames_nobody(self, rig: Rig) -> None:
         if not rig.subject.renews:
             return
+        account = rig.account()
         for status in (500, 503):
             rig.fault(status=status, body="html")
             with pytest.raises(TryAgain):
-                rig.renew(rig.account())
+                rig.renew(account)
+
+    def test_a_renewal_that_brings_no_token_is_none(self, rig: Rig) -> None:
+        if not rig.subject.renews:
+            return
+        account = rig.account()
+        for text in (*NO_TOKENS.values(), *TEXTS.values()):
+            rig.fault(text=text, status=200)
+            with pytest.raises(RefreshError):
+                rig.renew(account)
 
     def test_a_configuration_error_of_ours_blames_no_user(self, rig: Rig) -> None:
         publications = rig.publications(2)
@@ -240,11 +276,13 @@ class Conformance:
 
     @pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
     def test_a_body_that_is_no_answer_brings_nothing(self, rig: Rig, text: str) -> None:
-        rig.fault(text=text)
+        publications = rig.publications(2)
+        for status in (None, 400, 401, 403):
+            rig.fault(text=text, status=status)
 
-        outcome = rig.read(rig.publications(2))
+            outcome = rig.read(publications)
 
-        assert [reading.metrics for reading in outcome.readings if reading.metrics] == []
+            assert [reading.metrics for reading in outcome.readings if reading.metrics] == []
 
     @pytest.mark.parametrize("change", NUMBERS_REPLACED.values(), ids=NUMBERS_REPLACED)
     def test_what_is_no_number_is_not_read_as_one(self, rig: Rig, change: Callable[[bytes], bytes]) -> None:

@@ -57,8 +57,8 @@ def test_the_removed_metric_is_served_should_it_come_back() -> None:
 
     def platform(request: httpx.Request) -> httpx.Response:
         answers = []
-        for item in items(request):
-            metrics = item.rpartition("metric=")[2]
+        for url in items(request):
+            metrics = url.rpartition("metric=")[2]
             asked.append(metrics)
             numbers = {"post_clicks": 1, "post_reactions_by_type_total": {}, "post_engaged_users": 8}
             rows = [{"name": name, "values": [{"value": numbers[name]}]} for name in metrics.split(",")]

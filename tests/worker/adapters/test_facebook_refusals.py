@@ -67,6 +67,17 @@ def test_a_metric_left_out_of_the_answer_is_missing_never_zero(stage: Stage) -> 
     assert "metric_unavailable: post_clicks did not come with the answer" in readings[post.id].warnings
 
 
+def test_a_post_that_alone_is_denied_is_missing_and_no_scope_is() -> None:
+    good = item({"data": [{"name": "post_clicks", "values": [{"value": 1}]}]})
+    denied = item(error(10, "(#10) requires the 'pages_read_engagement' permission"), 403)
+    way = upstream(replies(batch(good, denied, good)))
+    posts = [publication(1, "1000_1"), publication(2, "2000_1")]
+
+    readings = list(Facebook(Settings()).fetch(way, account(Platform.FACEBOOK), posts))
+
+    assert {one.publication_id: one.answer for one in readings} == {1: Answer.READ, 2: Answer.MISSING}
+
+
 def test_bare_ids_are_asked_for_again_in_the_pages_form(stage: Stage) -> None:
     posts = stage.publish(3)
     bare = [publication(number, f"77700{number}") for number in (11, 12)]

@@ -176,6 +176,27 @@ def test_a_missing_scope_is_named(stage: Stage, count: int) -> None:
     assert stage.simulators.ledger.requests("instagram") <= 5
 
 
+@pytest.mark.parametrize("denied", [1, 17])
+def test_a_post_that_alone_is_denied_is_missing_and_no_scope_is(denied: int) -> None:
+    refused = {"error": {"code": 10, "message": "Application does not have permission for this action"}}
+
+    def platform(request: httpx.Request) -> httpx.Response:
+        ids = request.url.params["ids"].split(",")
+        if str(denied) in ids:
+            return reply(refused, 403)
+        data = [{"name": name, "values": [{"value": 1}]} for name in METRICS]
+        return reply({one: {"id": one, "insights": {"data": data}} for one in ids})
+
+    way, connected = upstream(platform), account(Platform.INSTAGRAM, login="instagram")
+    posts = [publication(number, str(number), media_type="IMAGE") for number in range(1, 26)]
+
+    readings = list(Instagram(Settings()).fetch(way, connected, posts))
+
+    assert [one.publication_id for one in readings if one.answer is Answer.MISSING] == [denied]
+    assert sum(one.answer is Answer.READ for one in readings) == 24
+    assert len(way.sent) <= 1 + 2 + 2 * 5
+
+
 @pytest.mark.parametrize("count", [2, 30])
 def test_an_account_that_is_professional_no_more_must_act(stage: Stage, count: int) -> None:
     posts = stage.publish("IMAGE", count)

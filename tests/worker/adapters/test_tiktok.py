@@ -289,6 +289,8 @@ def test_a_limit_of_statuses_costs_no_video_its_numbers(rig: Rig) -> None:
         (reply("null", 200), TryAgain),
         (reply({"data": {"videos": []}}), TryAgain),
         (reply({"data": {"videos": []}, "error": {"code": 0}}), TryAgain),
+        (reply({"data": {"videos": []}, "error": {"code": ["ok"]}}), TryAgain),
+        (reply({"error": {"code": {}}}, 400), Misconfigured),
         (reply({"data": [], "error": {"code": "ok"}}), TryAgain),
         (reply({"data": {"videos": "none"}, "error": {"code": "ok"}}), TryAgain),
     ],

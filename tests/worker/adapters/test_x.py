@@ -223,6 +223,18 @@ def test_a_metric_that_is_new_passes_through() -> None:
     assert readings[0].metrics["echo_count"] == 2**53 + 1
 
 
+def test_a_private_metric_never_stands_in_for_a_public_one() -> None:
+    public = {key: value for key, value in COUNTERS.items() if key != "impression_count"}
+    private = {"id": "1", "non_public_metrics": {"impression_count": 99, "engagements": 3}}
+
+    outcome = read(
+        reply({"data": [post(1, public_metrics=public)]}), reply({"data": [private]}), created_at=YOUNG
+    )
+
+    assert outcome.readings[0].metrics == public | {"engagements": 3}
+    assert outcome.readings[0].missing == ("impression_count",)
+
+
 # The renamed parameter
 
 

@@ -40,6 +40,7 @@ NOT_ENROLLED = {"type": PROBLEM + "client-forbidden", "reason": "client-not-enro
         (402, "", Paused),
         (402, {"type": "https://api.x.com/2/problems/credits-depleted"}, Paused),
         (403, SUSPENDED, Reauthorize),
+        (403, {"detail": "The user authenticating this is suspended."}, Reauthorize),
         (403, NOT_ENROLLED, Misconfigured),
         (403, {"errors": [NOT_ENROLLED]}, Misconfigured),
         (403, {"type": PROBLEM + "unsupported-authentication"}, Misconfigured),

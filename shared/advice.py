@@ -1,9 +1,11 @@
 """What an operator should know of a row's next run, and do: one sentence for each state it can be in."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import Row
 
+from shared.pauses import PauseInForce
 from shared.vocabulary import AccountState, Reason, SyncStatus
 
 REASONS = {
@@ -15,7 +17,7 @@ REASONS = {
     Reason.RECONNECTED: "its account was reconnected",
     Reason.CLAIMED: "a worker has it; should that worker die, its lease ends then",
     Reason.RETRY: "the last attempt did not succeed and is repeated then",
-    Reason.PAUSED: "a limit or a budget of the platform ends then",
+    Reason.PAUSED: "a limit, a budget or a pause ends then",
     Reason.UNCONFIRMED: "the post was missing once; the second look confirms or clears that",
     Reason.PROCESSING: "the platform has not given the post its public id yet",
     Reason.STOPPED: "polling has ended",
@@ -35,6 +37,7 @@ _ADVICE = {
     Reason.CLAIMED: "Nothing: the answer is on its way.",
     Reason.STALE: "Nothing; `dravo resync --post {post}` asks the platform now.",
 }
+_RESUME = "An operator has paused it: `dravo pauses` tells what and why, `dravo resume` lifts it."
 _WAITING = "Nothing: it is due; if it stays so, see `dravo status` for schedulers, workers and queues."
 
 
@@ -45,13 +48,15 @@ def explain_reason(row: Row[Any]) -> str:
     return REASONS[Reason(row.reason)]
 
 
-def advice(row: Row[Any], pauses: list[dict[str, Any]]) -> str:
+def advice(row: Row[Any], pauses: Sequence[PauseInForce]) -> str:
     """Return what an operator should do about the row, or that nothing is to be done."""
     if row.state != AccountState.ACTIVE:
         said = row.state_reason or "The account must be connected again."
         return f"{said} Its owner reconnects it; then import its new token, or send account.reconnected."
     if not _has_id(row):
         return _NO_ID
+    if any(pause.kind.startswith("operator_") for pause in pauses):
+        return _RESUME
     if pauses:
         return _ADVICE[Reason.PAUSED]
     if row.reason == Reason.RETRY and row.sync_status == SyncStatus.FAILED:

@@ -1,0 +1,227 @@
+"""``dravo pause``, ``resume``, ``pauses``, ``acts``: what operators hold back, and all that they did."""
+
+import json
+import re
+from dataclasses import asdict
+from datetime import datetime, timedelta
+from typing import Annotated, Any
+
+import typer
+from sqlalchemy import Connection, text
+
+from deploy import console, stores
+from deploy.console import AsJson, CommandError, UsageError, instant
+from deploy.selection import first_instant
+from shared import operations
+from shared.operations import OPERATOR_KINDS, UNTIL_RESUMED, Act, Operator, Scope
+from shared.vocabulary import Platform
+
+OnPlatform = Annotated[Platform | None, typer.Option("--platform", help="This platform.")]
+OfAccount = Annotated[str | None, typer.Option("--account", help="This account.")]
+OfWorkspace = Annotated[str | None, typer.Option("--workspace", help="All accounts of this workspace.")]
+
+_LENGTH = re.compile(r"(\d{1,6})([smhd])")
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+_CONCERNED = """
+SELECT count(*) FROM accounts
+ WHERE (CAST(:platform AS text) IS NULL OR platform = :platform)
+   AND (CAST(:account_id AS text) IS NULL OR account_id = :account_id)
+   AND (CAST(:workspace_id AS text) IS NULL OR workspace_id = :workspace_id)
+"""
+_PAUSES = """
+SELECT platform, kind, subject, paused_at, paused_until, reason FROM pauses WHERE paused_until > now()
+ ORDER BY paused_until, platform, kind, subject
+"""
+
+
+def register(app: typer.Typer) -> None:
+    """Add these commands."""
+    app.command(
+        epilog='Examples: dravo pause --platform x --reason "billing dispute" --for 2h\n\n'
+        'dravo pause --workspace ws_1 --platform tiktok --reason "their wish" --until 2026-12-01\n\n'
+        'dravo pause --all --reason "database maintenance"'
+    )(pause)
+    app.command(epilog="Examples: dravo resume --platform x\n\ndravo resume --all")(resume)
+    app.command(epilog="Example: dravo pauses --json")(pauses)
+    app.command(epilog="Examples: dravo acts\n\ndravo acts --limit 500 --json")(acts)
+
+
+def pause(
+    *,
+    reason: Annotated[str, typer.Option(help="Why, for the other operators.")],
+    platform: OnPlatform = None,
+    account: OfAccount = None,
+    workspace: OfWorkspace = None,
+    every: Annotated[bool, typer.Option("--all", help="Everything.")] = False,
+    until: Annotated[str | None, typer.Option(help="It ends then: a date or an instant, UTC.")] = None,
+    length: Annotated[
+        str | None, typer.Option("--for", metavar="N{s,m,h,d}", help="It ends after so long, like 90m or 2h.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Ask a platform nothing for a while; without an end, until `dravo resume`.
+
+    What workers have in hand is finished. Rows keep their status and values, no attempt is used, and a read
+    with refresh=true is answered with what is there. A pause of the same scope is replaced.
+
+    JSON: ``platform``, ``kind``, ``subject``, ``paused_until`` (null: until resumed), ``reason``,
+    ``accounts`` (how many it holds back).
+    """
+    if not reason.strip():
+        raise UsageError("--reason must say something: other operators read it")
+    scope = _scope(platform, account, workspace, every=every)
+    if until and length:
+        raise UsageError("give --until or --for, not both")
+    with stores.transaction() as connection:
+        now: datetime = connection.execute(text("SELECT now()")).scalar_one()
+        ends = _end(until, length, now)
+        concerned = _concerned(connection, scope)
+        operations.pause(connection, Operator.at_terminal(), scope, reason.strip(), ends)
+    if as_json:
+        told = {**scope.key, "paused_until": instant(ends), "reason": reason.strip()}
+        console.emit({**told, "accounts": concerned})
+    else:
+        accounts = "1 account" if concerned == 1 else f"{concerned} accounts"
+        console.show(f"paused {_named(scope.key)} ({accounts}) {_until(ends)}")
+
+
+def resume(
+    *,
+    platform: OnPlatform = None,
+    account: OfAccount = None,
+    workspace: OfWorkspace = None,
+    every: Annotated[bool, typer.Option("--all", help="Lift every operator's pause.")] = False,
+    reason: Annotated[str | None, typer.Option(help="Why, for the other operators.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Lift an operator's pause; limits that a platform has set stay.
+
+    JSON: ``resumed`` (how many pauses were lifted), ``pauses`` (those still in force, as in `dravo pauses`).
+    """
+    scope = _scope(platform, account, workspace, every=every)
+    with stores.transaction() as connection:
+        lifted = operations.resume(connection, Operator.at_terminal(), scope, reason)
+        left = in_force(connection)
+    if not lifted:
+        raise CommandError(f"no operator has paused {_named(scope.key)}: see `dravo pauses`")
+    if as_json:
+        console.emit({"resumed": lifted, "pauses": left})
+        return
+    console.show(f"resumed {_named(scope.key)}" + (f": {lifted} pauses lifted" if lifted > 1 else ""))
+    for one in left:
+        console.show(console.plain(f"still paused: {_named(one)}: {one['reason']}"))
+
+
+def pauses(*, as_json: AsJson = False) -> None:
+    """List what is not asked now: by operators, by platforms' limits, by the circuit breaker.
+
+    JSON: an array of ``platform``, ``kind``, ``subject``, ``placed_by`` (``operator`` or ``platform``),
+    ``paused_at``, ``paused_until`` (null: until resumed), ``reason``.
+    """
+    with stores.transaction() as connection:
+        found = in_force(connection)
+    if as_json:
+        console.emit(found)
+    elif found:
+        console.show(console.table(list(found[0]), (list(one.values()) for one in found)))
+    else:
+        console.show("nothing is paused")
+
+
+def acts(
+    *,
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="At most so many, the newest first.")] = 50,
+    as_json: AsJson = False,
+) -> None:
+    """List what operators did, by command or on the page: who, when, what.
+
+    JSON: an array of ``act_id``, ``acted_at``, ``ended_at`` (null: under way or stopped half-way),
+    ``operator``, ``via`` (``command`` or ``page``), ``act`` (``pause``, ``resume``, ``resync``, ``release``),
+    ``subject``, ``reason``, ``rows``, ``last``.
+    """
+    with stores.transaction() as connection:
+        found = operations.acts(connection, most=limit)
+    if as_json:
+        console.emit([_told(act) for act in found])
+    elif found:
+        headings = ("acted_at", "operator", "act", "subject", "rows", "reason")
+        console.show(console.table(headings, (_line(act) for act in found), right=("rows",)))
+    else:
+        console.show("no operator did anything yet")
+
+
+def in_force(connection: Connection) -> list[dict[str, Any]]:
+    """Return all pauses that have not ended, the first to end first, in the JSON shape of `pauses`."""
+    return [
+        {
+            "platform": row.platform,
+            "kind": row.kind,
+            "subject": row.subject,
+            "placed_by": "operator" if row.kind in OPERATOR_KINDS else "platform",
+            "paused_at": instant(row.paused_at),
+            "paused_until": instant(row.paused_until) if row.paused_until < UNTIL_RESUMED else None,
+            "reason": row.reason,
+        }
+        for row in connection.execute(text(_PAUSES))
+    ]
+
+
+def _scope(platform: Platform | None, account: str | None, workspace: str | None, *, every: bool) -> Scope:
+    if account and workspace:
+        raise UsageError("an account is in one workspace: give --account or --workspace")
+    if every == bool(platform or account or workspace):
+        raise UsageError("say what: --platform, --account, --workspace, or --all alone")
+    return Scope(platform, account or None, workspace or None)
+
+
+def _end(until: str | None, length: str | None, now: datetime) -> datetime | None:
+    if length:
+        found = _LENGTH.fullmatch(length)
+        if not found or not int(found[1]):
+            raise UsageError("--for must be a length of time, like 90s, 30m, 2h or 3d")
+        return now + timedelta(**{_UNITS[found[2]]: int(found[1])})
+    ends = first_instant(until, "--until") if until else None
+    if ends and not now < ends < UNTIL_RESUMED:
+        raise UsageError("--until must lie in the future; leave it out to pause until `dravo resume`")
+    return ends
+
+
+def _concerned(connection: Connection, scope: Scope) -> int:
+    """Return how many accounts a scope holds; pausing a name that none has would be a slip unseen."""
+    count: int = connection.execute(
+        text(_CONCERNED),
+        {
+            "platform": scope.platform and scope.platform.value,
+            "account_id": scope.account_id,
+            "workspace_id": scope.workspace_id,
+        },
+    ).scalar_one()
+    if not count and (scope.account_id or scope.workspace_id):
+        raise CommandError("no account is like that: see `dravo accounts`")
+    return count
+
+
+def _named(key: dict[str, Any]) -> str:
+    platform = "" if key["platform"] == "*" else str(key["platform"])
+    if not key["subject"]:
+        return platform or "everything"
+    what = str(key["kind"]).removeprefix("operator_")
+    return f"{what} {key['subject']}" + (f" on {platform}" if platform else "")
+
+
+def _until(ends: datetime | None) -> str:
+    return f"until {instant(ends)}" if ends else "until `dravo resume`"
+
+
+def _told(act: Act) -> dict[str, Any]:
+    return {**asdict(act), "acted_at": instant(act.acted_at), "ended_at": instant(act.ended_at)}
+
+
+def _line(act: Act) -> tuple[object, ...]:
+    subject = ", ".join(f"{name} {_short(value)}" for name, value in act.subject.items())
+    done = act.act if act.ended_at else f"{act.act} (not ended)"
+    return instant(act.acted_at), f"{act.operator} ({act.via})", done, subject, act.rows, act.reason
+
+
+def _short(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value)[:60]

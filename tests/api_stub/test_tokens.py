@@ -1,0 +1,257 @@
+"""Dashboard tokens: every algorithm with a key of its own kind, and everything hostile refused alike."""
+
+import asyncio
+import base64
+import json
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from threading import Thread
+from typing import Any, ClassVar
+
+import jwt
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from pydantic import SecretStr
+
+from api_stub.errors import ApiError
+from api_stub.tokens import Tokens
+from shared.settings import Settings, SettingsError
+from tests.api_stub import support
+
+SECRET = "a-secret-of-the-tests-with-enough-bytes"
+RSA_KEY = rsa.generate_private_key(65_537, 2_048)
+KEYS: dict[str, Any] = {
+    "RS256": RSA_KEY,
+    "ES256": ec.generate_private_key(ec.SECP256R1()),
+    "EdDSA": ed25519.Ed25519PrivateKey.generate(),
+}
+
+
+def claims(**more: Any) -> dict[str, Any]:
+    return {"workspace_id": "ws_1", "exp": int(time.time()) + 60, **more}
+
+
+def pem(key: Any) -> str:
+    encoded: bytes = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    return encoded.decode()
+
+
+def workspace(settings: Settings, token: str) -> str:
+    return asyncio.run(Tokens(settings).workspace(token))
+
+
+def refused(settings: Settings, token: str) -> bool:
+    with pytest.raises(ApiError) as error:
+        workspace(settings, token)
+    return error.value.status == 401
+
+
+def by_secret(**more: Any) -> Settings:
+    return Settings(jwt_secret=SecretStr(SECRET), **more)
+
+
+def test_a_token_signed_with_the_secret_opens_its_workspace() -> None:
+    assert workspace(by_secret(), jwt.encode(claims(), SECRET)) == "ws_1"
+
+
+@pytest.mark.parametrize("algorithm", KEYS)
+def test_a_token_signed_with_the_private_key_opens_its_workspace(algorithm: str) -> None:
+    settings = Settings(jwt_public_key=pem(KEYS[algorithm]))
+
+    assert workspace(settings, jwt.encode(claims(), KEYS[algorithm], algorithm)) == "ws_1"
+
+
+def test_the_claim_that_names_the_workspace_is_a_setting() -> None:
+    settings = by_secret(jwt_workspace_claim="tenant")
+
+    assert workspace(settings, jwt.encode(claims(tenant="ws_9"), SECRET)) == "ws_9"
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"exp": 1},
+        {"exp": "soon"},
+        {"exp": float("inf")},
+        {"exp": [5]},
+        {"exp": None},
+        {"nbf": int(time.time()) + 3_600},
+        {"workspace_id": None},
+        {"workspace_id": ""},
+        {"workspace_id": 5},
+        {"workspace_id": ["ws_1"]},
+        {"workspace_id": "ws\x00"},
+        {"workspace_id": "\ud800"},
+        {"workspace_id": "w" * 256},
+        {"aud": "others"},
+        {"aud": None},
+        {"iss": "others"},
+        {"iss": None},
+    ],
+)
+def test_wrong_claims_are_refused(changed: dict[str, Any]) -> None:
+    settings = by_secret(jwt_audience="dashboard", jwt_issuer="dravo")
+    right = {**claims(), "aud": "dashboard", "iss": "dravo"}
+    assert workspace(settings, signed({}, right)) == "ws_1"
+
+    assert refused(settings, signed({}, {**right, **changed}))
+
+
+def test_a_token_without_an_end_is_refused() -> None:
+    assert refused(by_secret(), jwt.encode({"workspace_id": "ws_1"}, SECRET))
+
+
+def test_a_clock_may_be_a_little_ahead_or_behind() -> None:
+    now = int(time.time())
+
+    assert workspace(by_secret(), jwt.encode(claims(exp=now - 3, nbf=now + 3), SECRET)) == "ws_1"
+
+
+def signed(header: dict[str, Any], body: Any, key: bytes = SECRET.encode()) -> str:
+    head, payload = (
+        base64.urlsafe_b64encode(json.dumps(part).encode()).rstrip(b"=")
+        for part in ({"alg": "HS256", **header}, body)
+    )
+    signature = jwt.get_algorithm_by_name("HS256").sign(head + b"." + payload, key)
+    return b".".join((head, payload, base64.urlsafe_b64encode(signature).rstrip(b"="))).decode()
+
+
+@pytest.mark.parametrize(
+    "token",
+    [
+        jwt.encode(claims(), None, "none"),
+        jwt.encode(claims(), "another-secret-of-the-tests-long-enough"),
+        signed({"alg": "none"}, claims()),
+        signed({"alg": "hs256"}, claims()),
+        signed({"alg": ["HS256"]}, claims()),
+        signed({"alg": None}, claims()),
+        signed({"crit": ["exp"]}, claims()),
+        signed({}, [claims()]),
+        signed({}, "text"),
+        signed({}, claims()) + "x",
+        signed({}, claims()).rpartition(".")[0] + ".",
+        "a.b.c",
+        "..",
+        "x",
+        "e30." * 2_000,
+        base64.urlsafe_b64encode(b'{"alg":' + b"[" * 3_000).decode() + ".e30.",
+    ],
+)
+def test_hostile_and_malformed_tokens_are_refused(token: str) -> None:
+    assert refused(by_secret(), token)
+
+
+def test_a_public_key_never_serves_as_an_hmac_secret() -> None:
+    public = pem(RSA_KEY)
+
+    assert refused(Settings(jwt_public_key=public), signed({}, claims(), public.encode()))
+    with pytest.raises(SettingsError, match="HS256"):
+        Tokens(Settings(jwt_public_key=public, jwt_algorithms=("HS256",)))
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"jwt_public_key": "no key"},
+        {"jwt_jwks_url": "file:///etc/passwd"},
+        {"jwt_secret": SecretStr(SECRET), "jwt_jwks_url": "https://issuer.example"},
+        {"jwt_secret": SecretStr(SECRET), "jwt_algorithms": ("none",)},
+    ],
+)
+def test_settings_that_fit_no_algorithm_stop_the_start(settings: dict[str, Any]) -> None:
+    with pytest.raises(SettingsError):
+        Tokens(Settings(**settings))
+
+
+class Issuer(BaseHTTPRequestHandler):
+    """Serves a JWKS document that a test may change, and counts how often it was asked."""
+
+    keys: ClassVar[list[dict[str, Any]]] = []
+    asked: ClassVar[int] = 0
+
+    def do_GET(self) -> None:
+        """Serve the document."""
+        Issuer.asked += 1
+        body = json.dumps({"keys": Issuer.keys}).encode()
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the name is http.server's
+        """Say nothing."""
+
+
+@pytest.fixture
+def issuer() -> Iterator[str]:
+    """Run an issuer on loopback and give its address."""
+    Issuer.keys, Issuer.asked = [], 0
+    with HTTPServer(("127.0.0.1", 0), Issuer) as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}/jwks.json"
+        server.shutdown()
+        thread.join()
+
+
+def published(algorithm: str, key_id: str) -> dict[str, Any]:
+    public: dict[str, Any] = jwt.get_algorithm_by_name(algorithm).to_jwk(
+        KEYS[algorithm].public_key(), as_dict=True
+    )
+    return {**public, "kid": key_id, "use": "sig"}
+
+
+@pytest.mark.parametrize("algorithm", KEYS)
+def test_a_key_is_found_at_the_issuer(issuer: str, algorithm: str) -> None:
+    Issuer.keys = [published(one, f"key of {one}") for one in KEYS]
+    token = jwt.encode(claims(), KEYS[algorithm], algorithm, headers={"kid": f"key of {algorithm}"})
+
+    assert workspace(Settings(jwt_jwks_url=issuer), token) == "ws_1"
+
+
+def test_a_new_key_is_fetched_once_and_invented_ones_do_not_hammer_the_issuer(
+    issuer: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = [1_000.0]
+    monkeypatch.setattr("api_stub.jwks.time.monotonic", lambda: clock[0])
+    Issuer.keys = [published("RS256", "old")]
+    old, new, invented = (
+        jwt.encode(claims(), RSA_KEY, "RS256", headers={"kid": kid}) for kid in ("old", "new", "invented")
+    )
+    tokens = Tokens(Settings(jwt_jwks_url=issuer))
+
+    async def story() -> None:
+        assert [await tokens.workspace(old) for _ in range(3)] == ["ws_1"] * 3
+        assert Issuer.asked == 1
+        Issuer.keys = [published("RS256", "new")]
+        clock[0] += 3
+        assert await tokens.workspace(new) == "ws_1"
+        for _ in range(20):
+            with pytest.raises(ApiError):
+                await tokens.workspace(invented)
+        assert Issuer.asked == 2
+
+    asyncio.run(story())
+
+
+def test_a_symmetric_key_at_the_issuer_is_none(issuer: str) -> None:
+    secret = base64.urlsafe_b64encode(SECRET.encode()).decode()
+    Issuer.keys = [{"kty": "oct", "k": secret, "kid": "k"}]
+
+    assert refused(Settings(jwt_jwks_url=issuer), jwt.encode(claims(), SECRET, headers={"kid": "k"}))
+
+
+def test_an_issuer_that_does_not_answer_lets_nobody_in() -> None:
+    assert refused(Settings(jwt_jwks_url="http://127.0.0.1:1/"), jwt.encode(claims(), RSA_KEY, "RS256"))
+
+
+def test_a_dashboard_sees_the_rows_of_its_workspace(database_url: str) -> None:
+    with support.api(database_url, jwt_secret=SECRET) as api:
+        api.rows.publication()
+        answers = [
+            api.get(headers={"Authorization": f"Bearer {jwt.encode(claims(workspace_id=one), SECRET)}"})
+            for one in ("ws_1", "ws_2")
+        ]
+
+        assert [answer.json()["total"] for answer in answers] == [1, 0]

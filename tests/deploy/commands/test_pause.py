@@ -1,0 +1,205 @@
+"""`dravo pause`, `resume`, `pauses` and `acts`: what operators hold back, and that it is kept who did."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine
+
+from scheduler.claim import claim
+from shared.account_state import reconnect
+from shared.database import connect
+from shared.pauses import pause
+from shared.vocabulary import Lane, Platform
+from tests.deploy.commands.conftest import Dravo
+
+
+@pytest.fixture
+def engine(database_url: str) -> Any:
+    made = connect(database_url, application="tests")
+    yield made
+    made.dispose()
+
+
+def claimable(engine: Engine) -> set[str]:
+    """Return the accounts that a scheduler would claim rows of, and claim none."""
+    with engine.connect() as connection:
+        claims = claim(
+            connection,
+            Lane.BACKGROUND,
+            jobs=100,
+            platform_jobs=100,
+            lease=timedelta(seconds=60),
+            top_up=dict.fromkeys(Platform, timedelta()),
+        )
+        connection.rollback()
+    return {job.account_id.removeprefix("acc_") for job in claims.jobs}
+
+
+@pytest.mark.parametrize(
+    ("scope", "left"),
+    [
+        (("--platform", "x"), {"instagram", "facebook", "linkedin", "tiktok"}),
+        (("--account", "acc_facebook"), {"instagram", "x", "linkedin", "tiktok"}),
+        (("--workspace", "ws_1"), {"tiktok"}),
+        (("--workspace", "ws_1", "--platform", "linkedin"), {"instagram", "facebook", "x", "tiktok"}),
+        (("--all",), set()),
+    ],
+)
+def test_what_is_paused_is_not_claimed_until_it_is_resumed(
+    fleet: Dravo, engine: Engine, scope: tuple[str, ...], left: set[str]
+) -> None:
+    assert fleet("pause", *scope, "--reason", "maintenance").code == 0
+    assert claimable(engine) == left
+
+    assert fleet("resume", *scope).code == 0
+    assert len(claimable(engine)) == 5
+
+
+def test_a_pause_ends_by_itself(fleet: Dravo, engine: Engine, sql: Any) -> None:
+    told = fleet("pause", "--platform", "x", "--reason", "a while", "--for", "2h", "--json").json
+    assert told["paused_until"].endswith("Z")
+    assert (told["platform"], told["kind"], told["subject"], told["accounts"]) == (
+        "x",
+        "operator_platform",
+        "",
+        1,
+    )
+
+    sql("UPDATE pauses SET paused_until = now()")
+
+    assert "x" in claimable(engine)
+    assert fleet("pauses", "--json").json == []
+
+
+def test_a_pause_without_end_is_told_as_such(fleet: Dravo) -> None:
+    assert fleet("pause", "--all", "--reason", "  incident 7 ", "--json").json["paused_until"] is None
+
+    (pause_,) = fleet("pauses", "--json").json
+
+    assert (pause_["paused_until"], pause_["placed_by"], pause_["reason"]) == (None, "operator", "incident 7")
+    assert "incident 7" in fleet("pauses").out
+
+
+def test_neither_a_platform_nor_a_reconnect_lifts_an_operators_pause(fleet: Dravo, engine: Engine) -> None:
+    fleet("pause", "--account", "acc_x", "--reason", "their wish")
+    with engine.begin() as connection:
+        now = connection.exec_driver_sql("SELECT now()").scalar_one()
+        pause(
+            connection,
+            platform="x",
+            kind="account",
+            subject="acc_x",
+            until=now + timedelta(minutes=1),
+            reason="The limit is reached.",
+        )
+        reconnect(connection, "ws_1", "acc_x")
+
+    (left,) = fleet("pauses", "--json").json
+    assert (left["kind"], left["reason"]) == ("operator_account", "their wish")
+    assert "x" not in claimable(engine)
+
+
+def test_resume_leaves_what_the_platform_has_set(fleet: Dravo, engine: Engine, sql: Any) -> None:
+    sql(
+        "INSERT INTO pauses (platform, kind, subject, paused_until, reason)"
+        " VALUES ('x', 'app', '', now() + interval '1 hour', 'The app limit is reached.')"
+    )
+    fleet("pause", "--platform", "x", "--reason", "maintenance")
+
+    told = fleet("resume", "--all", "--json").json
+
+    assert told["resumed"] == 1
+    assert [one["reason"] for one in told["pauses"]] == ["The app limit is reached."]
+    assert "x" not in claimable(engine)
+    said = fleet("resume", "--platform", "x")
+    assert (said.code, said.err.count("\n")) == (1, 1)
+
+
+def test_rows_that_were_put_off_by_the_pause_go_on(fleet: Dravo, engine: Engine, sql: Any) -> None:
+    fleet("pause", "--platform", "x", "--reason", "maintenance")
+    sql(  # as a worker does that met the pause
+        "UPDATE refresh_state SET reason = 'paused',"
+        " next_run_at = (SELECT paused_until FROM pauses) + interval '12 seconds'"
+        " WHERE account_id = 'acc_x'"
+    )
+
+    fleet("pause", "--platform", "x", "--reason", "shorter", "--for", "1h")
+    assert sql("SELECT count(*) FROM refresh_state WHERE next_run_at > now()")[0][0] == 0
+    fleet("resume", "--platform", "x")
+
+    assert "x" in claimable(engine)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        (),
+        ("--all", "--platform", "x"),
+        ("--account", "acc_x", "--workspace", "ws_1"),
+        ("--platform", "x", "--for", "2 hours"),
+        ("--platform", "x", "--for", "0s"),
+        ("--platform", "x", "--until", "2020-01-01"),
+        ("--platform", "x", "--until", "2999-01-01", "--for", "2h"),
+        ("--platform", "myspace"),
+    ],
+)
+def test_a_pause_that_makes_no_sense_is_wrong_usage(fleet: Dravo, arguments: tuple[str, ...]) -> None:
+    said = fleet("pause", *arguments, "--reason", "maintenance")
+
+    assert said.code == 2
+    assert said.err.startswith("dravo: ")
+    assert fleet("acts", "--json").json == []
+
+
+def test_a_pause_needs_a_reason(fleet: Dravo) -> None:
+    assert fleet("pause", "--all").code == 2
+    assert fleet("pause", "--all", "--reason", " ").code == 2
+
+
+@pytest.mark.parametrize(
+    "scope", [("--account", "acc_nobody"), ("--account", "acc_x", "--platform", "tiktok")]
+)
+def test_a_slip_in_a_name_pauses_nothing(fleet: Dravo, scope: tuple[str, ...]) -> None:
+    assert fleet("pause", *scope, "--reason", "maintenance").code == 1
+    assert fleet("pauses", "--json").json == []
+
+
+def test_every_act_is_kept_with_who_when_and_what(
+    fleet: Dravo, sql: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LOGNAME", "anna")
+    fleet("pause", "--platform", "x", "--reason", "maintenance", "--for", "1h")
+    fleet("resume", "--platform", "x", "--reason", "done")
+    fleet("resync", "--platform", "tiktok", "--status", "pending")
+    sql("UPDATE refresh_state SET next_run_at = NULL, reason = 'quarantined' WHERE account_id = 'acc_x'")
+    fleet("quarantine", "release", "--all")
+
+    released, resynced, resumed, paused = fleet("acts", "--json").json
+
+    assert {one["via"] for one in (released, resynced, resumed, paused)} == {"command"}
+    assert paused["operator"].startswith("anna on ")
+    assert (paused["act"], paused["subject"]["platform"], paused["reason"]) == ("pause", "x", "maintenance")
+    assert paused["subject"]["until"]
+    assert (resumed["act"], resumed["subject"], resumed["reason"]) == ("resume", {"platform": "x"}, "done")
+    assert (resynced["act"], resynced["rows"]) == ("resync", 1)
+    assert resynced["subject"] == {"platform": ["tiktok"], "status": ["pending"]}
+    assert (released["act"], released["rows"]) == ("release", 3)
+    assert all(one["acted_at"] and one["ended_at"] for one in (released, resynced, resumed, paused))
+    assert "anna on " in fleet("acts").out
+    assert len(fleet("acts", "--limit", "1", "--json").json) == 1
+
+
+def test_a_resync_that_was_stopped_is_kept_as_not_ended(
+    fleet: Dravo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*_: object, **__: object) -> int:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("deploy.commands.resync.ask", stop)
+
+    assert fleet("resync", "--all").code == 130
+
+    (act,) = fleet("acts", "--json").json
+    assert (act["act"], act["ended_at"], act["subject"]) == ("resync", None, {"all": "all"})
+    assert "not ended" in fleet("acts").out

@@ -1,0 +1,90 @@
+"""Rows that were started again and again and never finished: handed out one at a time."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from scheduler.claim import SUSPECT_STARTS, claim
+from shared.vocabulary import Lane, Platform
+from tests.stories import House, house
+
+AGO = datetime.now(UTC) - timedelta(minutes=2)
+
+
+@pytest.fixture
+def home(database_url: str) -> Iterator[House]:
+    with house(database_url) as opened:
+        yield opened
+
+
+def claimed(home: House) -> list[int]:
+    with home.engine.begin() as connection:
+        claims = claim(
+            connection,
+            Lane.BACKGROUND,
+            jobs=100,
+            platform_jobs=100,
+            lease=timedelta(seconds=60),
+            top_up=dict.fromkeys(Platform, timedelta()),
+        )
+    return sorted(publication_id for job in claims.jobs for publication_id, _ in job.claims)
+
+
+def suspects(home: House, account_id: str, number: int, starts: int = SUSPECT_STARTS) -> list[int]:
+    """Store rows whose lease ended, after so many starts that never finished."""
+    return home.publications(account_id, number, claimed_at=AGO, unfinished=starts, reason="claimed")
+
+
+def test_one_suspect_at_a_time_in_the_whole_fleet(home: House) -> None:
+    ids = suspects(home, home.account("acc_1"), 2) + suspects(home, home.account("acc_2", Platform.X), 2)
+
+    first = claimed(home)
+    assert len(first) == 1
+    assert claimed(home) == []
+
+    home.execute(
+        "UPDATE refresh_state SET claimed_at = NULL, unfinished = 0 WHERE publication_id = :id", id=first[0]
+    )
+    second = claimed(home)
+    assert len(second) == 1
+    assert {*first, *second} <= set(ids)
+
+
+def test_a_suspect_whose_lease_ended_makes_room_for_the_next(home: House) -> None:
+    suspects(home, home.account("acc_1"), 3)
+    first = claimed(home)
+    home.execute(
+        "UPDATE refresh_state SET next_run_at = now() - interval '1 s' WHERE publication_id = :id",
+        id=first[0],
+    )
+
+    second = claimed(home)
+
+    assert len(second) == 1
+    assert second != first
+
+
+def test_suspects_keep_nobody_else_waiting(home: House) -> None:
+    aside = suspects(home, home.account("acc_1"), 2)
+    others = home.publications(home.account("acc_2"), 3)
+
+    assert set(others) < set(claimed(home)) <= {*others, *aside}
+
+
+def test_one_lost_start_is_no_reason_to_wait(home: House) -> None:
+    ids = suspects(home, home.account("acc_1"), 4, starts=1)
+
+    assert claimed(home) == ids
+
+
+def test_a_suspect_that_may_not_be_read_holds_up_no_other(home: House) -> None:
+    suspects(home, home.account("acc_dead", state="requires_reconnect"), 1)
+    suspects(home, home.account("acc_paused"), 1)
+    home.execute(
+        "INSERT INTO pauses (platform, kind, subject, paused_until, reason)"
+        " VALUES ('instagram', 'account', 'acc_paused', now() + interval '1 hour', 'limit')"
+    )
+    (waiting,) = suspects(home, home.account("acc_3"), 1)
+
+    assert claimed(home) == [waiting]
