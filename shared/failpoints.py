@@ -41,7 +41,7 @@ class _Failpoint:
 
 
 def parse(text: str) -> dict[str, _Failpoint] | None:
-    """Read ``gap[#publication]=action[@passage]``, comma-separated; ``None`` when empty. Raises `ValueError`."""
+    """Read ``gap[#publication]=action[@passage]``, with commas; ``None`` when empty. Raises `ValueError`."""
     armed: dict[str, _Failpoint] = {}
     for part in filter(None, text.split(",")):
         found = re.fullmatch(r"(\w+)(?:#(\d+))?=(\w+)(?:@(\d+))?", part.strip())
