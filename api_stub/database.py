@@ -20,6 +20,8 @@ STATEMENT_SECONDS: Final = 5.0
 _LOCK_SECONDS: Final = 2.0
 _PREPARED: Final = 200
 
+_NO_SCHEMA: Final = (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn)
+
 Connection = AsyncConnection[tuple[Any, ...]]
 _log = structlog.get_logger(__name__)
 
@@ -79,6 +81,8 @@ class Database:
         except psycopg.OperationalError as error:
             if not _lost(error):
                 raise _translated(error) from error
+        except _NO_SCHEMA as error:
+            raise _translated(error) from error
         # The server was restarted, or closed this connection: others may still work, and new ones may be had.
         await self._pool.check()
         try:
@@ -114,7 +118,7 @@ class Database:
             try:
                 async with connection.transaction():
                     yield connection
-            except psycopg.OperationalError as error:
+            except (psycopg.OperationalError, *_NO_SCHEMA) as error:
                 raise _translated(error) from error
 
     async def _configure(self, connection: Connection) -> None:
@@ -130,6 +134,8 @@ def _lost(error: psycopg.OperationalError) -> bool:
 
 def _translated(error: psycopg.Error) -> ApiError:
     _log.warning("database_refused", error=type(error).__name__, sqlstate=error.sqlstate)
+    if isinstance(error, _NO_SCHEMA):
+        return unavailable("schema_missing", "The database lacks this version's schema.", retry_after=10)
     if isinstance(error, psycopg.errors.QueryCanceled | psycopg.errors.LockNotAvailable):
         return unavailable("timeout", "The database took too long to answer.")
     return unavailable("database_unavailable", "The database does not answer.", retry_after=2)

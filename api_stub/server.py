@@ -29,6 +29,7 @@ class Protocol(HttpToolsProtocol):
     _head_ends: asyncio.TimerHandle | None = None
     _head_size = 0
     _in_head = True
+    _arrived = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Start the clock for the first request's head."""
@@ -42,16 +43,16 @@ class Protocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Parse, as long as the head that is under way stays within its size."""
-        if self._in_head:
-            self._head_size += len(data)
+        self._arrived = len(data)
+        self._head_size += self._arrived
         super().data_received(data)
-        if self._in_head and self._head_size > LARGEST_HEAD:
+        if self._in_head and self._head_size > LARGEST_HEAD and not self.transport.is_closing():
             self.send_400_response("The request line and headers are too large.")
 
     def on_message_begin(self) -> None:
         """Begin a head. The first one of a connection was timed from its start."""
         super().on_message_begin()
-        self._in_head, self._head_size = True, 0
+        self._in_head, self._head_size = True, self._arrived
         if self._head_ends is None:
             self._head_ends = self.loop.call_later(HEAD_SECONDS, self.transport.close)
 

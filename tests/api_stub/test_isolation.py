@@ -3,6 +3,7 @@
 from typing import Any
 from urllib.parse import quote
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -37,9 +38,9 @@ def fill(api: Api) -> dict[str, dict[str, str]]:
     return {f"ws_{n}": {"Authorization": f"Bearer {api.rows.key(f'ws_{n}')}"} for n in (1, 2)}
 
 
-def test_no_query_finds_a_row_of_another_workspace(api: Api) -> None:
-    api.service.refresher._wait_seconds = 0.0
-    api.service.forced.spend = lambda _subject: None  # type: ignore[method-assign]
+def test_no_query_finds_a_row_of_another_workspace(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(api.service.refresher, "_wait_seconds", 0.0)
+    monkeypatch.setattr(api.service.forced, "spend", lambda _subject: None)
     callers = fill(api)
 
     @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck), database=None)

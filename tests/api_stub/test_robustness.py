@@ -1,5 +1,7 @@
 """Hostile requests on a real server: no 5xx, no hang, and errors that stay in their form."""
 
+import asyncio
+import contextlib
 import json
 import random
 import re
@@ -13,6 +15,8 @@ from typing import Any
 import httpx
 import pytest
 import schemathesis
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis.errors import Unsatisfiable
 from schemathesis.specs.openapi.checks import response_schema_conformance, status_code_conformance
 
 from api_stub import shell
@@ -123,25 +127,12 @@ def test_a_thousand_hostile_requests_cause_no_5xx(target: Target) -> None:
     ]
     names = ["postId", "accountId", "platform", "fromDate", "toDate", "refresh", "page", "limit", "x"]
     paths = [POSTS, f"{POSTS}/%s/history", "/internal/events", "/docs", "/%s"]
-    statuses = set()
-    with socket.create_connection(target.address, timeout=10) as raw:
-        stream = raw.makefile("rb")
-        for _ in range(1_000):
-            text = "".join(chance.choices(pieces, k=chance.randrange(1, 9)))
-            path = chance.choice(paths).replace("%s", text.replace("?", ""))
-            query = "&".join(f"{chance.choice(names)}={text}" for _ in range(chance.randrange(3)))
-            raw.sendall(target.request(f"{path}?{query}", f"X-Request-ID: {text}"))
-            head = stream.readline()
-            if not head:
-                raw = socket.create_connection(target.address, timeout=10)
-                stream = raw.makefile("rb")
-                continue
-            statuses.add(int(head.split()[1]))
-            length = 0
-            while (line := stream.readline()) not in {b"\r\n", b""}:
-                name, _, value = line.partition(b":")
-                length = int(value) if name.lower() == b"content-length" else length
-            stream.read(length)
+    statuses: set[int] = set()
+    for _ in range(1_000):
+        text = "".join(chance.choices(pieces, k=chance.randrange(1, 9)))
+        path = chance.choice(paths).replace("%s", text.replace("?", ""))
+        query = "&".join(f"{chance.choice(names)}={text}" for _ in range(chance.randrange(3)))
+        statuses |= set(answers(target, target.request(f"{path}?{query}", f"X-Request-ID: {text}")))
     assert statuses <= {200, 400, 401, 404, 405, 429}, statuses
 
 
@@ -162,7 +153,8 @@ def test_requests_made_from_the_document_are_answered_as_it_says(target: Target)
     headers = {"Authorization": f"Bearer {target.key}"}
     made = 0
     for operation in schema.get_all_operations():
-        for case in cases(operation.ok(), 40):
+        described: Any = operation
+        for case in cases(described.ok(), 40):
             case.validate_response(case.call(base_url=target.url, headers=headers), checks=checks)
             made += 1
     assert made >= 100
@@ -170,8 +162,6 @@ def test_requests_made_from_the_document_are_answered_as_it_says(target: Target)
 
 def cases(operation: Any, number: int) -> list[Any]:
     """Generate requests of one operation, valid and invalid ones."""
-    from hypothesis import HealthCheck, Phase, given, settings
-
     found: list[Any] = []
     for mode in (schemathesis.GenerationMode.POSITIVE, schemathesis.GenerationMode.NEGATIVE):
 
@@ -187,14 +177,13 @@ def cases(operation: Any, number: int) -> list[Any]:
         def collect(case: Any) -> None:
             found.append(case)
 
-        collect()
+        with contextlib.suppress(Unsatisfiable):  # nothing can be wrong about an operation without parameters
+            collect()
     return found
 
 
 def test_at_overload_it_sheds_and_recovers(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shell, "MOST_IN_FLIGHT", 5)
-
-    import asyncio
 
     async def many() -> list[httpx.Response]:
         return await asyncio.gather(*(api.client.get(POSTS) for _ in range(30)))
