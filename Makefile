@@ -29,4 +29,15 @@ test: lint ## everything that must hold, on real servers
 bench-smoke: install ## time the whole line on this machine
 	$(BIN)/python -m deploy.bench.smoke
 
-.PHONY: help install up lint test bench-smoke
+bench-api: install ## time the read API beside a bare application, at 1 and 10 million rows
+	$(BIN)/python -m deploy.bench.api
+
+.venv/tools/installed: deploy/checks.lock | install
+	$(PYTHON) -m venv .venv/tools
+	.venv/tools/bin/pip install --quiet --disable-pip-version-check --require-hashes --requirement deploy/checks.lock
+	@touch $@
+
+check-deploy: .venv/tools/installed ## check what is deployed with its own tools (Debian: apt-get install prometheus)
+	$(BIN)/pytest tests/deploy/checked_by_tools.py
+
+.PHONY: help install up lint test bench-smoke bench-api check-deploy

@@ -21,9 +21,8 @@ WITH probe AS (
               FOR UPDATE SKIP LOCKED LIMIT 1))
     RETURNING metric
 )
-SELECT metric FROM refused_metrics
+SELECT metric, metric IN (SELECT metric FROM probe) AS probed FROM refused_metrics
  WHERE platform = :platform AND api_version = :version AND object_type = :object_type
-   AND metric NOT IN (SELECT metric FROM probe)
 """)
 
 _REMEMBER = text("""
@@ -45,6 +44,7 @@ class FleetMemory:
     def __init__(self, engine: Engine, platform: Platform) -> None:
         self._engine = engine
         self._platform = platform.value
+        self._probed: set[tuple[str, str, str]] = set()
 
     def refused(self, version: str, object_type: str) -> frozenset[str]:
         """Return the metrics to leave out now; an expired one is handed to one caller, who probes it."""
@@ -58,7 +58,9 @@ class FleetMemory:
                     "alone": _PROBE_ALONE_FOR,
                 },
             )
-            return frozenset(rows.scalars())
+            known = rows.all()
+        self._probed |= {(version, object_type, row.metric) for row in known if row.probed}
+        return frozenset(row.metric for row in known if not row.probed)
 
     def remember(self, version: str, object_type: str, metric: str) -> None:
         """Leave ``metric`` out from now on, for `REMEMBERED_FOR`."""
@@ -67,7 +69,9 @@ class FleetMemory:
             connection.execute(_REMEMBER, {**parameters, "remembered_for": REMEMBERED_FOR})
 
     def forget(self, version: str, object_type: str, metric: str) -> None:
-        """Ask for ``metric`` again everywhere."""
+        """Ask for ``metric`` again everywhere: it came, and this job was the one to probe it."""
+        if (version, object_type, metric) not in self._probed:
+            return
         with self._engine.begin() as connection:
             connection.execute(_FORGET, self._key(version, object_type, metric))
 

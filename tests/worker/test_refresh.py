@@ -1,12 +1,14 @@
 """The story of a refresh: every exit records, the fence holds, the last good metrics stay."""
 
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from pydantic import SecretStr
 
-from scheduler.claim import claim
+from scheduler.claim import JOBS_PER_ACCOUNT, claim
 from shared.partitions import ensure_partitions
 from shared.refresh_queue import RefreshJob
 from shared.vocabulary import BucketKind, Lane, Platform
@@ -25,6 +27,10 @@ def home(database_url: str) -> Iterator[House]:
 
 def claims(home: House) -> tuple[RefreshJob, ...]:
     home.execute("UPDATE refresh_state SET next_run_at = now() WHERE next_run_at IS NOT NULL")
+    return claims_of_due(home)
+
+
+def claims_of_due(home: House) -> tuple[RefreshJob, ...]:
     with home.engine.begin() as connection:
         return claim(
             connection,
@@ -335,3 +341,24 @@ def test_a_month_without_its_partition_loses_no_snapshot(home: House) -> None:
 
     assert snapshots(home) == [({"views": 1}, 1)]
     assert home.execute("SELECT count(*) FROM snapshots_default") == [(0,)]
+
+
+def test_a_dead_token_with_a_thousand_due_rows_is_met_by_the_jobs_in_flight_alone(home: House) -> None:
+    home.publications(home.account("acc_1"), 1_000)
+    home.adapter.script = lambda *_: Reauthorize("Reconnect the account.")
+    in_flight = [job for _ in range(10) for job in claims_of_due(home)]
+    together = threading.Barrier(len(in_flight))
+
+    def run_one(job: RefreshJob) -> None:
+        together.wait(10)
+        refresh(job, home.tools)
+
+    with ThreadPoolExecutor(len(in_flight)) as workers:
+        list(workers.map(run_one, in_flight))
+
+    assert len(in_flight) == JOBS_PER_ACCOUNT
+    assert 1 <= len(home.adapter.asked) <= JOBS_PER_ACCOUNT
+    assert claims_of_due(home) == ()
+    assert home.execute("SELECT sync_status, count(*) FROM post_analytics GROUP BY 1") == [
+        ("requires_reconnect", 1_000)
+    ]

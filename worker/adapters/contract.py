@@ -45,7 +45,7 @@ class MetricMemory(Protocol):
         ...
 
     def forget(self, version: str, object_type: str, metric: str) -> None:
-        """Ask for ``metric`` again everywhere: a probe got its number."""
+        """Ask for ``metric`` again everywhere: a probe got its number. No probe of this job: no effect."""
         ...
 
 

@@ -1,0 +1,69 @@
+"""A load generator for loopback HTTP: as many keep-alive connections as asked, latencies of every answer."""
+
+import asyncio
+import random
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import urlsplit
+
+import uvloop
+
+_READ: Final = 262_144
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What came of a run."""
+
+    requests: int
+    seconds: float
+    latencies: tuple[float, ...]
+    """Seconds, ascending."""
+
+    @property
+    def per_second(self) -> float:
+        """Throughput."""
+        return self.requests / self.seconds
+
+    def quantile(self, part: float) -> float:
+        """Return a quantile of the latencies in milliseconds."""
+        return self.latencies[min(int(len(self.latencies) * part), len(self.latencies) - 1)] * 1_000
+
+
+def measure(
+    url: str, paths: Sequence[str], *, token: str = "", connections: int = 16, seconds: float = 5
+) -> Measured:
+    """Ask for these paths in random order for a while. Raises `RuntimeError` for an answer that is no 200."""
+    return uvloop.run(_measure(url, paths, token, connections, seconds))
+
+
+async def _measure(url: str, paths: Sequence[str], token: str, connections: int, seconds: float) -> Measured:
+    latencies: list[float] = []
+    started = time.perf_counter()
+    ends = started + seconds
+    await asyncio.gather(
+        *(_ask(url, paths, token, ends, random.Random(n), latencies) for n in range(connections))  # noqa: S311 - no secret
+    )
+    return Measured(len(latencies), time.perf_counter() - started, tuple(sorted(latencies)))
+
+
+async def _ask(
+    url: str, paths: Sequence[str], token: str, ends: float, order: random.Random, latencies: list[float]
+) -> None:
+    address = urlsplit(url)
+    reader, writer = await asyncio.open_connection(address.hostname, address.port, limit=_READ)
+    asked = [
+        f"GET {path} HTTP/1.1\r\nHost: {address.netloc}\r\nAuthorization: Bearer {token}\r\n\r\n".encode()
+        for path in paths
+    ]
+    while (started := time.perf_counter()) < ends:
+        writer.write(order.choice(asked))
+        head = await reader.readuntil(b"\r\n\r\n")
+        length = int(head.lower().partition(b"content-length:")[2].split(b"\r\n", 1)[0])
+        body = await reader.readexactly(length)
+        if not head.startswith(b"HTTP/1.1 200"):
+            raise RuntimeError(f"{head[:40]!r} {body[:200]!r}")
+        latencies.append(time.perf_counter() - started)
+    writer.close()

