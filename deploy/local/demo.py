@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-POSTS_PER_ACCOUNT = 45
+POSTS_PER_ACCOUNT = 48
 _TEXTS = (
     "Shipping Dravo",
     "Behind the scenes",
