@@ -9,13 +9,16 @@ from sqlalchemy import Connection, text
 from shared.due import ring
 
 _BLOCK = """
-WITH blocked AS (
+WITH mine AS (
+    -- locked in one order everywhere: jobs of the same account finish meanwhile and must not deadlock
+    SELECT s.publication_id FROM refresh_state s JOIN publications p ON p.id = s.publication_id
+     WHERE p.account_id = :account_id AND p.workspace_id = :workspace_id AND s.reason <> 'quarantined'
+     ORDER BY s.publication_id FOR UPDATE OF s
+), blocked AS (
     UPDATE refresh_state AS r
        SET next_run_at = NULL, claimed_at = NULL, claim_seq = r.claim_seq + 1, priority = 0,
            attempts = 0, unfinished = 0, reason = 'blocked'
-      FROM publications p
-     WHERE p.id = r.publication_id AND p.account_id = :account_id AND p.workspace_id = :workspace_id
-       AND r.reason <> 'quarantined'
+      FROM mine WHERE r.publication_id = mine.publication_id
     RETURNING r.publication_id
 )
 UPDATE post_analytics AS a
@@ -82,13 +85,18 @@ def _leave_active(
 
 
 _REQUEUE = """
+WITH mine AS (
+    SELECT s.publication_id FROM refresh_state s JOIN publications p ON p.id = s.publication_id
+     WHERE p.account_id = :account_id AND p.workspace_id = :workspace_id AND s.reason = 'blocked'
+       AND (p.platform_post_id IS NOT NULL OR p.publish_id IS NOT NULL)
+     ORDER BY s.publication_id FOR UPDATE OF s
+)
 UPDATE refresh_state AS r
    SET next_run_at = now() - make_interval(secs => LEAST(31536000, COALESCE(
            EXTRACT(epoch FROM now() - a.last_updated_at), 31536000)) / 1e6),
        claimed_at = NULL, claim_seq = r.claim_seq + 1, attempts = 0, unfinished = 0, reason = 'reconnected'
-  FROM publications p JOIN post_analytics a ON a.publication_id = p.id
- WHERE p.id = r.publication_id AND p.account_id = :account_id AND p.workspace_id = :workspace_id
-   AND r.reason = 'blocked' AND (p.platform_post_id IS NOT NULL OR p.publish_id IS NOT NULL)
+  FROM mine JOIN post_analytics a ON a.publication_id = mine.publication_id
+ WHERE r.publication_id = mine.publication_id
 RETURNING r.publication_id
 """
 
