@@ -32,6 +32,9 @@ bench-smoke: install ## time the whole line on this machine
 bench-api: install ## time the read API beside a bare application, at 1 and 10 million rows
 	$(BIN)/python -m deploy.bench.api
 
+bench-budgets: install ## count the budgets' decisions a second
+	$(BIN)/python -m deploy.bench.budgets
+
 .venv/tools/installed: deploy/checks.lock | install
 	$(PYTHON) -m venv .venv/tools
 	.venv/tools/bin/pip install --quiet --disable-pip-version-check --require-hashes --requirement deploy/checks.lock
@@ -40,4 +43,4 @@ bench-api: install ## time the read API beside a bare application, at 1 and 10 m
 check-deploy: .venv/tools/installed ## check what is deployed with its own tools (Debian: apt-get install prometheus)
 	$(BIN)/pytest tests/deploy/checked_by_tools.py
 
-.PHONY: help install up lint test bench-smoke bench-api check-deploy
+.PHONY: help install up lint test bench-smoke bench-api bench-budgets check-deploy

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 import signal
 import socket
 from collections.abc import Generator
@@ -14,6 +15,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from api_stub.errors import encode, error_body
 from api_stub.service import Service
 from api_stub.shell import Shell
+from shared.process import end_in_time
 from shared.settings import SettingsError
 
 LARGEST_HEAD: Final = 65_536
@@ -90,6 +92,8 @@ class Server(uvicorn.Server):
         self._service.listener.stop()
         if self.should_exit:
             self.force_exit = True
+        else:
+            end_in_time()
         super().handle_exit(sig, frame)
 
     @contextlib.contextmanager
@@ -136,4 +140,6 @@ def serve(app: Shell, service: Service, listening: socket.socket) -> None:
         "timeout_keep_alive": KEEP_ALIVE_SECONDS,
         "timeout_graceful_shutdown": STOP_SECONDS,
     }
+    # Its other messages repeat ours, or could be called forth by anybody who sends nonsense.
+    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
     Server(uvicorn.Config(app, **options), service).run(sockets=[listening])

@@ -9,10 +9,10 @@ from sqlalchemy import Connection, Row, text
 
 from deploy.selection import Selection
 from shared.batches import BATCH_SIZE
+from shared.settings import Settings
+from shared.spending import UNREAD_TODAY, dollars
 from shared.vocabulary import Platform
 
-X_DOLLARS_PER_POST = 0.005
-"""Pay-per-use, once per post and UTC day: https://docs.x.com/x-api/getting-started/pricing"""
 INSTAGRAM_LOGIN_IDS = 25
 """Ids per call on the Instagram Login host, which has no batch endpoint."""
 LINKEDIN_MEMBER_CALLS = 6
@@ -32,8 +32,7 @@ TABLES = """
 _COUNTS = f"""
 SELECT a.platform, a.login, a.kind, count(*) AS rows, count(*) FILTER (WHERE {ASKABLE}) AS askable,
        count(*) FILTER (WHERE {ASKABLE} AND p.platform_post_id IS NULL) AS unresolved,
-       count(*) FILTER (WHERE {ASKABLE} AND (pa.last_updated_at IS NULL OR pa.last_updated_at
-           < date_trunc('day', now() AT TIME ZONE 'UTC') AT TIME ZONE 'UTC')) AS unread_today
+       count(*) FILTER (WHERE {ASKABLE} AND {UNREAD_TODAY}) AS unread_today
 {TABLES} WHERE {{where}}
  GROUP BY p.account_id, a.platform, a.login, a.kind
 """
@@ -55,13 +54,13 @@ class Estimate:
         return self.rows - self.askable
 
 
-def estimate(connection: Connection, selection: Selection) -> Estimate:
+def estimate(connection: Connection, selection: Selection, settings: Settings) -> Estimate:
     """Count the selected rows and what one read of them all would take."""
     found = connection.execute(text(_COUNTS.format(where=selection.where)), selection.parameters)
-    return _sum(found)
+    return _sum(found, settings)
 
 
-def _sum(accounts: Iterable[Row[Any]]) -> Estimate:
+def _sum(accounts: Iterable[Row[Any]], settings: Settings) -> Estimate:
     rows = askable = calls = posts = 0
     for account in accounts:
         rows += account.rows
@@ -69,7 +68,7 @@ def _sum(accounts: Iterable[Row[Any]]) -> Estimate:
         calls += _calls(account)
         if account.platform == Platform.X:
             posts += account.unread_today
-    return Estimate(rows, askable, calls, round(posts * X_DOLLARS_PER_POST, 3))
+    return Estimate(rows, askable, calls, dollars(posts, settings))
 
 
 def _calls(account: Row[Any]) -> int:

@@ -83,7 +83,8 @@ def _serve(settings: Settings, schedule: Schedule) -> None:
     scheduler = BackgroundScheduler(
         timezone=UTC,
         executors={"default": ThreadPoolExecutor(_THREADS)},
-        job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
+        # Two: who rings while a tick still refills the queue is answered at once, by one more.
+        job_defaults={"coalesce": True, "max_instances": 2, "misfire_grace_time": None},
     )
     jobs = {
         name: scheduler.add_job(

@@ -3,6 +3,10 @@
 Leaderless: any number of schedulers may run it at once, ``FOR UPDATE SKIP LOCKED`` keeps them apart. The caps
 are inside the query, before any limit: an account with a hundred thousand due rows takes one turn like every
 other, and cannot hide the others behind its rows.
+
+Turns are a deficit round robin that remembers. A job is the unit: what a workspace was given is counted,
+divided by its weight, and whoever has had the least is next; inside a workspace its accounts take turns. So
+the shares hold however few jobs one claim hands out, and who comes late waits for a job, not for a backlog.
 """
 
 from collections.abc import Mapping
@@ -12,7 +16,7 @@ from datetime import timedelta
 from sqlalchemy import Connection, text
 
 from shared.batches import BATCH_SIZE, TOPPED_UP
-from shared.pauses import NOT_PAUSED
+from shared.pauses import BACKGROUND_NOT_PAUSED, NOT_PAUSED
 from shared.refresh_queue import RefreshJob
 from shared.vocabulary import Lane, Platform
 
@@ -42,9 +46,9 @@ WITH limits AS (
     SELECT publication_id FROM suspects
      WHERE NOT EXISTS (SELECT 1 FROM suspects WHERE next_run_at > now())
      ORDER BY next_run_at, publication_id LIMIT 1
-), waiting AS (
+), waiting AS MATERIALIZED (
     SELECT a.account_id, a.workspace_id, a.platform, l.batch, l.top_up, first.next_run_at AS due_at,
-           :platform_jobs - COALESCE(p.jobs, 0) AS room
+           COALESCE(p.jobs, 0) AS platform_jobs
       FROM accounts a
       JOIN limits l USING (platform)
       LEFT JOIN in_flight f USING (account_id)
@@ -56,14 +60,38 @@ WITH limits AS (
                    OR r.publication_id = (SELECT publication_id FROM next_suspect))
             ORDER BY r.next_run_at LIMIT 1) first
      WHERE a.state = 'active' AND COALESCE(f.jobs, 0) < :account_jobs AND {not_paused}
-), turns AS (
-    SELECT *, row_number() OVER (PARTITION BY platform ORDER BY due_at) AS turn_of_platform,
-              row_number() OVER (PARTITION BY workspace_id ORDER BY due_at) AS turn_of_workspace
-      FROM waiting
+), room AS (
+    -- the more platforms are at work the less of the threads may hang on one of them
+    SELECT platform, CASE WHEN count(*) OVER () = 1 THEN :platform_jobs
+                          ELSE LEAST(:platform_jobs, ceil(CAST(:shared_jobs AS float8) / count(*) OVER ()))
+                     END AS jobs
+      FROM (SELECT platform FROM waiting UNION SELECT platform FROM platform_jobs) busy
+), reached AS (
+    -- where the round stands: at the turn that was given last
+    SELECT COALESCE(min(served - 1 / weight), 0) AS served FROM turns
+     WHERE scope = 'workspace'
+       AND served_at = (SELECT max(served_at) FROM turns WHERE scope = 'workspace')
+), starts AS (
+    -- who comes new, or back from a rest, joins the round there: with no older credit
+    SELECT w.workspace_id, COALESCE(t.weight, 1) AS weight, GREATEST(t.served, reached.served) AS served
+      FROM (SELECT DISTINCT workspace_id FROM waiting) w
+     CROSS JOIN reached
+      LEFT JOIN turns t ON t.scope = 'workspace' AND t.subject = w.workspace_id
+), turns_to_come AS (
+    SELECT w.*, s.served + row_number() OVER (PARTITION BY w.workspace_id
+                               ORDER BY t.served_at NULLS FIRST, w.due_at) / s.weight AS turn
+      FROM waiting w
+      JOIN room USING (platform)
+      JOIN starts s USING (workspace_id)
+      LEFT JOIN turns t ON t.scope = 'account' AND t.subject = w.account_id
+     WHERE w.platform_jobs < room.jobs
 ), chosen AS (
-    SELECT * FROM turns WHERE turn_of_platform <= room ORDER BY turn_of_workspace, due_at LIMIT :jobs
+    SELECT * FROM (SELECT *, row_number() OVER (PARTITION BY platform ORDER BY turn, due_at) AS of_platform
+                     FROM turns_to_come) ranked
+      JOIN room USING (platform)
+     WHERE of_platform <= room.jobs - platform_jobs ORDER BY turn, due_at LIMIT :jobs
 ), picked AS (
-    SELECT r.publication_id, r.expired, r.unfinished
+    SELECT r.publication_id, r.expired, r.unfinished, c.account_id, c.workspace_id
       FROM chosen c
      CROSS JOIN LATERAL (
            SELECT s.publication_id, s.unfinished, s.claimed_at IS NOT NULL AS expired FROM refresh_state s
@@ -75,6 +103,16 @@ WITH limits AS (
                        AND s.claimed_at IS NULL AND s.reason = 'stale'))
             ORDER BY s.next_run_at LIMIT c.batch
               FOR UPDATE OF s SKIP LOCKED) r
+), counted AS (
+    INSERT INTO turns AS t (scope, subject, weight, served)
+    SELECT * FROM (
+        SELECT 'account' AS scope, account_id AS subject, 1.0 AS weight, 1.0 AS served FROM picked GROUP BY 2
+         UNION ALL
+        SELECT 'workspace', workspace_id, s.weight, s.served + count(DISTINCT account_id) / s.weight
+          FROM picked JOIN starts s USING (workspace_id) GROUP BY workspace_id, s.weight, s.served
+    ) given ORDER BY scope, subject
+    ON CONFLICT (scope, subject) DO UPDATE
+       SET served = excluded.served, served_at = now()
 )
 UPDATE refresh_state AS r
    SET next_run_at = now() + make_interval(secs => :lease), claim_seq = r.claim_seq + 1,
@@ -89,7 +127,9 @@ _STATEMENTS = {
         _CLAIM.format(
             lane="AND r.priority > 0" if lane is Lane.INTERACTIVE else "",
             same_lane="AND s.priority > 0" if lane is Lane.INTERACTIVE else "",
-            not_paused=NOT_PAUSED,
+            not_paused=NOT_PAUSED
+            if lane is Lane.INTERACTIVE
+            else f"{NOT_PAUSED} AND {BACKGROUND_NOT_PAUSED}",
             suspect=SUSPECT_STARTS,
         )
     )
@@ -112,13 +152,15 @@ def claim(
     *,
     jobs: int,
     platform_jobs: int,
+    shared_jobs: int | None = None,
     lease: timedelta,
     top_up: Mapping[Platform, timedelta],
 ) -> Claims:
     """Take up to ``jobs`` jobs, one an account, and return them; nothing is enqueued here.
 
-    ``platform_jobs``: how many jobs of one platform may be in flight in the whole fleet. ``top_up``: how far
-    ahead of its time a sibling may travel along, by platform.
+    ``platform_jobs``: how many jobs of one platform may be in flight in the whole fleet, ``shared_jobs``: how
+    many the platforms share evenly while several have work (``None``: they need not share). ``top_up``: how
+    far ahead of its time a sibling may travel along, by platform.
     """
     platforms = list(Platform)
     rows = connection.execute(
@@ -132,6 +174,7 @@ def claim(
             ],
             "account_jobs": JOBS_PER_ACCOUNT,
             "platform_jobs": platform_jobs,
+            "shared_jobs": shared_jobs,
             "jobs": jobs,
             "lease": lease.total_seconds(),
         },

@@ -1,5 +1,7 @@
 """What the scheduler does at each tick: claim → commit → enqueue; make partitions ahead."""
 
+import time
+from collections.abc import Callable
 from datetime import timedelta
 
 import dramatiq
@@ -10,7 +12,7 @@ from sqlalchemy.exc import OperationalError
 
 from scheduler.claim import Claims, claim
 from scheduler.renewals import ending_soon
-from shared import failpoints, refresh_queue
+from shared import failpoints, refresh_queue, spending
 from shared.claims import release
 from shared.freshness import Freshness
 from shared.partitions import ensure_partitions
@@ -21,8 +23,12 @@ from shared.vocabulary import Lane, Platform
 QUEUED_PER_THREAD = 2
 """Jobs that may wait in Redis for each worker thread: what the fleet can take soon, and no more."""
 
-PLATFORM_SHARE = 0.6
-"""Part of the fleet's threads, waiting jobs included, for one platform: one that hangs stops no other."""
+INTERACTIVE_EXTRA = 2
+"""How many times what background may have in flight at a platform that shares the fleet, with people's jobs:
+theirs never wait for room that background took."""
+
+REFILLS_PER_TICK = 4
+"""Looks within a tick while there is work: threads that are done early do not wait for the next one."""
 
 PARTITIONS_EVERY = timedelta(hours=1)
 """How often the next months' partitions are looked for; any tick of a month would do."""
@@ -39,31 +45,55 @@ class Ticks:
     """The ticks of one scheduler process; each may be called at any time and by any number of schedulers."""
 
     def __init__(
-        self, settings: Settings, engine: Engine, client: RedisClient, broker: dramatiq.Broker
+        self,
+        settings: Settings,
+        engine: Engine,
+        client: RedisClient,
+        broker: dramatiq.Broker,
+        *,
+        wait: Callable[[float], object] = time.sleep,
     ) -> None:
         self._settings = settings
         self._engine = engine
         self._client = client
         self._broker = broker
+        self._wait = wait
+        self._started = False
         interval = Freshness.parse(settings.freshness).interval
         self._top_up = dict.fromkeys(Platform, interval / _TOP_UP_SHARE)
 
     def hand_out(self) -> int:
         """Claim what is due, as far as the fleet can take it soon; return how many rows were handed out.
 
-        Interactive work first. Trouble with Redis or PostgreSQL ends the tick with a log line: nothing is
-        lost, the next tick sees the same rows.
+        Interactive work first; while there is work, the queue is filled up again until the tick is over.
+        Trouble with Redis or PostgreSQL ends the tick with a log line: nothing is lost, the next tick sees
+        the same rows.
         """
         handed_out = 0
         try:
-            threads = sum(refresh_queue.workers_alive(self._client).values())
-            for lane in (Lane.INTERACTIVE, Lane.BACKGROUND):
-                handed_out += self._fill(lane, threads)
+            self._lift_outgrown_pause()
+            for look in range(REFILLS_PER_TICK):
+                if look:
+                    self._wait(self._settings.tick_seconds / REFILLS_PER_TICK)
+                threads = sum(refresh_queue.workers_alive(self._client).values())
+                for lane in (Lane.INTERACTIVE, Lane.BACKGROUND):
+                    handed_out += self._fill(lane, threads)
+                if not handed_out:
+                    break
         except redis.RedisError as error:
             _log.warning("redis_unreachable", detail=type(error).__name__)
         except OperationalError as error:
             _log.warning("database_unreachable", detail=type(error.orig).__name__)
         return handed_out
+
+    def _lift_outgrown_pause(self) -> None:
+        """At the start: a larger budget, set since X was paused for a spent one, holds at once."""
+        if not self._started:
+            with self._engine.begin() as connection:
+                lifted = spending.lift_outgrown_pause(connection, spending.Caps.of(self._settings))
+            self._started = True
+            if lifted:
+                _log.info("budget_raised", platform=Platform.X.value)
 
     def _fill(self, lane: Lane, threads: int) -> int:
         handed_out = 0
@@ -81,13 +111,15 @@ class Ticks:
         return handed_out
 
     def _claim(self, lane: Lane, room: int, threads: int) -> Claims:
-        capacity = threads * (1 + QUEUED_PER_THREAD)
+        for_background = threads * (1 - self._settings.interactive_share)
+        shared = for_background * (INTERACTIVE_EXTRA if lane is Lane.INTERACTIVE else 1)
         with self._engine.begin() as connection:
             claims = claim(
                 connection,
                 lane,
                 jobs=room,
-                platform_jobs=max(1, int(capacity * PLATFORM_SHARE)),
+                platform_jobs=threads * (1 + QUEUED_PER_THREAD),
+                shared_jobs=max(1, int(shared)),
                 lease=self._settings.lease,
                 top_up=self._top_up,
             )

@@ -10,6 +10,15 @@ from shared.settings import SettingsError
 
 CONNECT_TIMEOUT_SECONDS = 5
 
+# https://www.postgresql.org/docs/18/libpq-connect.html#LIBPQ-KEEPALIVES
+_VANISHED_HOST = {
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 4,
+    "tcp_user_timeout": 30_000,  # milliseconds
+}
+"""A server whose machine or network is gone says nothing: it is given up within half a minute."""
+
 
 def connect(url: str, *, application: str, pool_size: int = 5, statement_seconds: float = 30) -> Engine:
     """Return an engine whose sessions are in UTC and bounded in time.
@@ -31,6 +40,7 @@ def connect(url: str, *, application: str, pool_size: int = 5, statement_seconds
             "options": options,
             "application_name": application,
             "connect_timeout": CONNECT_TIMEOUT_SECONDS,
+            **_VANISHED_HOST,
         },
     )
 

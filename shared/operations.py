@@ -15,9 +15,9 @@ from typing import Any, Final, Self
 
 from sqlalchemy import Connection, text
 
-from shared.due import ring
+from shared.due import make_due, ring
 from shared.pauses import EVERY_PLATFORM
-from shared.vocabulary import Platform
+from shared.vocabulary import Platform, Reason
 
 UNTIL_RESUMED: Final = datetime(9999, 1, 1, tzinfo=UTC)
 """End of a pause that was given none."""
@@ -132,6 +132,15 @@ UPDATE refresh_state AS r
 RETURNING r.publication_id
 """)
 
+_ONE = text("""
+SELECT a.workspace_id, a.state = 'active' AND r.reason NOT IN ('quarantined', 'blocked')
+       AND COALESCE(p.platform_post_id, p.publish_id) IS NOT NULL AS askable
+  FROM refresh_state r
+  JOIN publications p ON p.id = r.publication_id
+  JOIN accounts a ON a.account_id = r.account_id
+ WHERE r.publication_id = :id
+""")
+
 _KEEP = text("""
 INSERT INTO operator_acts (operator, via, act, subject, reason, rows, ended_at)
 VALUES (:operator, :via, :act, CAST(:subject AS jsonb), :reason, :rows, CASE WHEN :ended THEN now() END)
@@ -185,6 +194,16 @@ def release(connection: Connection, operator: Operator, publication_ids: Sequenc
         _keep(connection, operator, "release", told, rows=len(released))
         ring(connection)
     return released
+
+
+def resync_one(connection: Connection, operator: Operator, publication_id: int) -> bool:
+    """Make one publication due now; return whether it can be asked for at all, which is kept either way."""
+    row = connection.execute(_ONE, {"id": publication_id}).one_or_none()
+    if row is None:
+        return False
+    make_due(connection, row.workspace_id, [publication_id], Reason.MANUAL)
+    _keep(connection, operator, "resync", {"publications": [publication_id]}, rows=int(row.askable))
+    return bool(row.askable)
 
 
 def begin_resync(

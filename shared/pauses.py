@@ -7,15 +7,34 @@ from sqlalchemy import Connection, text
 
 EVERY_PLATFORM = "*"
 
-NOT_PAUSED = """
+_READ_ENDPOINT = """
+CASE a.platform
+    WHEN 'x' THEN CASE WHEN a.sealed_access_token IS NULL THEN 'tweets:app' ELSE 'tweets' END
+    WHEN 'linkedin' THEN CASE WHEN a.kind = 'member' THEN 'memberCreatorPostAnalytics'
+                              ELSE 'organizationalEntityShareStatistics' END
+    WHEN 'tiktok' THEN 'video/query'
+    ELSE 'insights' END
+"""
+"""The endpoint class without which nothing of an ``accounts a`` can be read, as its adapter names it."""
+
+NOT_PAUSED = f"""
 NOT EXISTS (
     SELECT 1 FROM pauses w
      WHERE w.platform IN (a.platform, '*') AND w.paused_until > now()
-       AND (w.kind IN ('app', 'breaker', 'operator_platform')
+       AND (w.kind IN ('app', 'operator_platform')
+            OR (w.kind IN ('endpoint', 'breaker') AND w.subject IN ('', {_READ_ENDPOINT}))
             OR (w.kind IN ('account', 'operator_account') AND w.subject = a.account_id)
             OR (w.kind = 'operator_workspace' AND w.subject = a.workspace_id)))
+"""  # noqa: S608 - its parts are constants of ours
+"""Condition on an ``accounts a``: a claim skips what is paused. Other endpoints are judged by the worker."""
+
+BACKGROUND_NOT_PAUSED = """
+NOT EXISTS (
+    SELECT 1 FROM pauses w
+     WHERE w.platform = a.platform AND w.paused_until > now()
+       AND w.kind = 'background' AND w.subject IN ('', a.account_id))
 """
-"""Condition on an ``accounts a``: a claim skips what is paused. Endpoints are judged by the worker."""
+"""The same for pauses that hold for background work alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +100,7 @@ def in_force(
             "SELECT platform, kind, subject, paused_until, reason FROM pauses"
             " WHERE platform IN (:platform, '*') AND paused_until > now()"
             " AND CASE WHEN kind IN ('account', 'operator_account') THEN subject = :account_id"
+            " WHEN kind = 'background' THEN subject IN ('', :account_id)"
             " WHEN kind = 'operator_workspace' THEN subject = :workspace_id ELSE true END"
             " ORDER BY paused_until DESC"
         ),

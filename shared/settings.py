@@ -10,6 +10,7 @@ from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_va
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from shared.freshness import Freshness
+from shared.limits import Limits
 from shared.vocabulary import Platform
 
 
@@ -41,6 +42,11 @@ def _policy(text: str) -> str:
     return text
 
 
+def _limits(text: str) -> str:
+    Limits.parse(text)
+    return text
+
+
 def _redis(url: SecretStr) -> SecretStr:
     schemes = ("redis://", "rediss://", "unix://", "redis+sentinel://")
     if not url.get_secret_value().startswith(schemes):
@@ -50,6 +56,8 @@ def _redis(url: SecretStr) -> SecretStr:
 
 Host = Annotated[str, AfterValidator(_host_only)]
 Seconds = Annotated[float, Field(gt=0, le=31_536_000)]
+Percent = Annotated[int, Field(ge=1, le=100)]
+Dollars = Annotated[float, Field(ge=0, le=1e9)]
 
 
 class Settings(BaseSettings):
@@ -88,6 +96,29 @@ class Settings(BaseSettings):
     api_port: Annotated[int, Field(ge=0, le=65_535)] = 8000
     metrics_port: Annotated[int, Field(ge=0, le=65_535)] | None = None
     log_format: Annotated[str, Field(pattern="^(json|text|auto)$")] = "auto"
+
+    limits: Annotated[str, AfterValidator(_limits)] = ""
+    """Other limits than those published: ``tiktok:endpoint:video/query=1200/1m,x:account:tweets=none``."""
+    interactive_share: Annotated[float, Field(ge=0, le=0.9)] = 0.15
+    """Part of every budget that background work never takes."""
+    offline_calls_per_minute: Annotated[int, Field(ge=1, le=10_000)] = 10
+    """Calls of one worker process to one platform while Redis does not answer."""
+    meta_steer_percent: Percent = 80
+    """Used share of a Meta limit above which background work waits until it has fallen to that again."""
+    meta_park_percent: Percent = 95
+    """Used share of a Meta limit from which on background work is no longer even claimed."""
+    breaker_failures: Annotated[int, Field(ge=1, le=1_000)] = 5
+    """5xx answers and time-outs in a row, in the whole fleet, that open an endpoint's circuit breaker."""
+    breaker_seconds: Seconds = 30
+    """How long a breaker stays open the first time; each time in a row after that twice as long."""
+    x_daily_budget_dollars: Dollars | None = None
+    """What post reads at X may cost in a UTC day; unset: as much as they do."""
+    x_monthly_budget_dollars: Dollars | None = None
+    """The same for a UTC month."""
+    x_monthly_reads: Annotated[int, Field(ge=0)] = 3_000_000
+    """Post reads in a month at which X itself stops us."""
+    x_dollars_per_read: Dollars = 0.005
+    """X's price of a post read, once per post and UTC day."""
 
     meta_graph_url: Host = "https://graph.facebook.com"
     instagram_graph_url: Host = "https://graph.instagram.com"

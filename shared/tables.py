@@ -279,6 +279,41 @@ class ApiKey(Base):
     revoked_at: Mapped[datetime | None]
 
 
+class Turn(Base):
+    """How much of the fleet's work a workspace has had, and when an account had its last turn."""
+
+    __tablename__ = "turns"
+
+    scope: Mapped[str] = mapped_column(primary_key=True)
+    """``workspace`` or ``account``."""
+    subject: Mapped[str] = mapped_column(primary_key=True)
+    weight: Mapped[float] = mapped_column(Double, server_default=sql("1"))
+    """A workspace of weight 2 gets twice the jobs of one of weight 1 while both have work waiting."""
+    served: Mapped[float] = mapped_column(Double, server_default=sql("0"))
+    """Jobs that it was given, divided by its weight: whoever has the least is next."""
+    served_at: Mapped[datetime] = mapped_column(server_default=sql("now()"))
+
+    __table_args__ = (
+        Index("turns_given_last", "served_at", postgresql_where=sql("scope = 'workspace'")),
+        {"postgresql_with": {"fillfactor": "70"}},
+    )
+
+
+class PostReads(Base):
+    """What a platform that charges by the read has billed, a row a UTC day."""
+
+    __tablename__ = "post_reads"
+
+    platform: Mapped[str] = mapped_column(primary_key=True)
+    day: Mapped[date] = mapped_column(primary_key=True)
+    reads: Mapped[int] = mapped_column(BigInteger, server_default=sql("0"))
+    """Publications read for the first time on that day."""
+    held: Mapped[int] = mapped_column(BigInteger, server_default=sql("0"))
+    """Reads that jobs under way may cause."""
+
+    __table_args__ = ({"postgresql_with": {"fillfactor": "50"}},)
+
+
 class EventSeen(Base):
     """An event that was committed: the same id again changes nothing."""
 

@@ -8,6 +8,7 @@ import os
 import socket
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import timedelta
@@ -29,6 +30,7 @@ from shared.vault import Vault
 from shared.vocabulary import Lane
 from worker import actors
 from worker.adapters import ADAPTERS
+from worker.budget_gate import FleetBudgets
 from worker.client import Bounds, Client
 from worker.clock import DatabaseClock
 from worker.consumer import consuming_broker
@@ -82,6 +84,7 @@ def _tools(settings: Settings) -> Iterator[Tools]:
                 clock=clock,
                 adapters={platform: make(settings) for platform, make in ADAPTERS.items()},
                 observe=count_outcome,
+                budgets=FleetBudgets.of(settings, redis_client.connect(settings.redis)),
             )
     finally:
         engine.dispose()
@@ -106,16 +109,22 @@ def _serve(settings: Settings, tools: Tools, client: redis_client.RedisClient, h
         worker.start()
     worker_id = f"{socket.gethostname()}:{os.getpid()}"
     _log.info("worker_started", worker_id=worker_id, threads=threads, reserved=reserved)
-    while True:
-        heartbeat.beat()
-        try:
-            refresh_queue.report_alive(client, worker_id, threads)
-        except redis.RedisError as error:
-            _log.warning("redis_unreachable", detail=type(error).__name__)
-        if stopping.wait(_ALIVE_EVERY_SECONDS):
-            break
-    with suppress(redis.RedisError):  # it forgets us by itself within seconds
-        refresh_queue.report_gone(client, worker_id, threads)
+
+    def report() -> None:
+        while True:
+            heartbeat.beat()
+            try:
+                refresh_queue.report_alive(client, worker_id, threads)
+            except redis.RedisError as error:
+                _log.warning("redis_unreachable", detail=type(error).__name__)
+            if stopping.wait(_ALIVE_EVERY_SECONDS):
+                break
+        with suppress(redis.RedisError):  # it forgets us by itself within seconds
+            refresh_queue.report_gone(client, worker_id, threads)
+
+    # Beside the main thread: a Redis that hangs must not keep SIGTERM from being heard.
+    threading.Thread(target=report, name="report_alive", daemon=True).start()
+    stopping.wait()
     _stop(workers, tools)
     _log.info("worker_stopped", worker_id=worker_id)
 
@@ -140,11 +149,16 @@ def _stop(workers: list[dramatiq.Worker], tools: Tools) -> None:
     ]
     for stop in stops:
         stop.start()
+    _give_back(tools, [job for job in unstarted if job])
+    deadline = time.monotonic() + GRACE.total_seconds()
     for stop in stops:
-        stop.join(GRACE.total_seconds())
+        stop.join(max(0.0, deadline - time.monotonic()))
+
+
+def _give_back(tools: Tools, unstarted: list[RefreshJob]) -> None:
     try:
         with tools.engine.begin() as connection:
-            released = release(connection, [job for job in unstarted if job])
+            released = release(connection, unstarted)
     except OperationalError:
         _log.warning(
             "claims_not_released", detail="the database did not answer; their leases end by themselves"

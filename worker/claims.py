@@ -33,6 +33,8 @@ class StartedRow:
     warnings: tuple[str, ...]
     last_updated_at: datetime | None
     snapshot_at: datetime | None
+    priority: int = 0
+    """Above 0: someone waits for it or asked for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +61,8 @@ WITH mine AS (
     RETURNING r.*
 )
 SELECT now() AS at, s.publication_id, s.claim_seq, s.attempts, s.unfinished, s.missing_since,
-       p.platform_post_id, p.publish_id, p.media_type, COALESCE(p.published_at, p.created_at) AS created_at,
+       s.priority, p.platform_post_id, p.publish_id, p.media_type,
+       COALESCE(p.published_at, p.created_at) AS created_at,
        a.sync_status, a.metrics, a.warnings, a.last_updated_at, a.snapshot_at
   FROM started s
   JOIN publications p ON p.id = s.publication_id
@@ -105,4 +108,5 @@ def _row(row: Any) -> StartedRow:
         warnings=tuple(row.warnings),
         last_updated_at=row.last_updated_at,
         snapshot_at=row.snapshot_at,
+        priority=row.priority,
     )

@@ -1,10 +1,10 @@
-"""The story of one refresh: start the claims, look at pauses, mind the token, fetch, take apart, record.
+"""The story of one refresh: start the claims, look at pauses, mind budgets and token, fetch, record.
 
 Callable without a queue: `actors.py` is only a shim. Every way out of here writes what happened and when the
 rows run next; what cannot be written (database down, process killed) is covered by the lease.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -15,16 +15,19 @@ from shared import account_state, failpoints, pauses
 from shared.freshness import Freshness
 from shared.refresh_queue import RefreshJob
 from shared.settings import Settings
+from shared.spending import Held, Shortage
 from shared.vault import Vault
-from shared.vocabulary import AccountState, BucketKind, Platform
-from worker import outcomes, tokens
+from shared.vocabulary import AccountState, BucketKind, Lane, Platform
+from worker import outcomes, paid_reads, tokens
 from worker.adapters.contract import Adapter
+from worker.budget_gate import BACKGROUND_PAUSE, BREAKER_PAUSE, FleetBudgets, JobBudget, OverBudget
 from worker.claims import StartedRow, start
 from worker.client import Client
 from worker.clock import DatabaseClock
 from worker.errors import Paused, Reauthorize, RefreshError, TryAgain
 from worker.memory import FleetMemory
 from worker.outcomes import Outcome, Policy
+from worker.readings import Account
 from worker.record import record
 from worker.tokens import StoredAccount
 from worker.upstream import JobUpstream
@@ -43,6 +46,8 @@ class Tools:
     clock: DatabaseClock
     adapters: Mapping[Platform, Adapter]
     observe: Callable[[Platform, Outcome], None] = lambda _platform, _outcome: None
+    budgets: FleetBudgets | None = None
+    """``None``: no limit but the platforms' own pauses; for tests of everything else."""
 
 
 @dataclass(slots=True)
@@ -50,8 +55,11 @@ class _Read:
     """A read under way: what has been judged, and what still waits for its reading."""
 
     waiting: dict[int, StartedRow]
+    budget: JobBudget
     judged: list[Outcome] = field(default_factory=list)
     ended_by: RefreshError | None = None
+    held: Held | None = None
+    """Reads that cost money, set aside for this job."""
 
 
 def refresh(job: RefreshJob, tools: Tools) -> None:
@@ -65,18 +73,48 @@ def refresh(job: RefreshJob, tools: Tools) -> None:
         return
     tools.clock.set(started.at)
     policy = _policy(tools.settings, stored.account.platform)
-    read = _Read({row.publication.id: row for row in started.rows})
+    lane = Lane.INTERACTIVE if any(row.priority for row in started.rows) else Lane.BACKGROUND
+    whole = [pause for pause in paused if _holds_all(pause, lane)]
+    budget = JobBudget(
+        tools.budgets,
+        stored.account.account_id,
+        stored.account.platform,
+        lane,
+        {pause.subject: pause for pause in reversed(paused) if pause.kind in _ENDPOINT_PAUSES},
+        now=tools.clock.now,
+    )
+    read = _Read({row.publication.id: row for row in started.rows}, budget)
     _set_suspects_aside(read, policy)
     failpoints.passes("started", read.waiting)
-    whole = [pause for pause in paused if pause.kind != BucketKind.ENDPOINT]
     if stored.state is not AccountState.ACTIVE:
         _block(read, stored)
     elif whole:
         _postpone(read, whole[0].paused_until, whole[0].reason, tools)
-    elif read.waiting:
-        stored = _read(read, stored, {pause.subject: pause for pause in paused}, policy, tools)
+    elif read.waiting and _can_pay(read, stored.account.platform, tools):
+        stored = _read(read, stored, policy, tools)
     failpoints.passes("fetched")
     _finish(read, stored, policy, tools)
+
+
+_ENDPOINT_PAUSES = frozenset({BucketKind.ENDPOINT.value, BREAKER_PAUSE})
+
+
+def _holds_all(pause: pauses.PauseInForce, lane: Lane) -> bool:
+    """Tell whether a pause ends the whole job; one of an endpoint ends what asks that endpoint."""
+    if pause.kind == BACKGROUND_PAUSE:
+        return lane is Lane.BACKGROUND
+    return pause.kind not in _ENDPOINT_PAUSES or not pause.subject
+
+
+def _can_pay(read: _Read, platform: Platform, tools: Tools) -> bool:
+    """Set aside what the job's reads may cost; without the means the rows are postponed."""
+    now = tools.clock.now()
+    held = paid_reads.hold(tools.engine, tools.settings, platform, read.waiting.values(), now)
+    if isinstance(held, Shortage):
+        _postpone(read, held.until, held.sentence, tools)
+        return False
+    read.held = held
+    return True
 
 
 def _block(read: _Read, stored: StoredAccount) -> None:
@@ -116,23 +154,17 @@ def _postpone(read: _Read, until: datetime, reason: str, tools: Tools) -> None:
     read.waiting.clear()
 
 
-def _read(
-    read: _Read,
-    stored: StoredAccount,
-    endpoint_pauses: Mapping[str, pauses.PauseInForce],
-    policy: Policy,
-    tools: Tools,
-) -> StoredAccount:
+def _read(read: _Read, stored: StoredAccount, policy: Policy, tools: Tools) -> StoredAccount:
     """Fetch what waits, renewing the tokens at most once; return the account as it was used last."""
-    platform = stored.account.platform
+    platform, budget = stored.account.platform, read.budget
     adapter = tools.adapters[platform]
-
-    def gate(_platform: Platform, _account_id: str, endpoint: str, _cost: int) -> None:
-        if pause := endpoint_pauses.get(endpoint):
-            raise Paused(pause.reason, kind=BucketKind.ENDPOINT, endpoint=endpoint, until=pause.paused_until)
-
     upstream = JobUpstream(
-        tools.client, platform, stored.account.account_id, FleetMemory(tools.engine, platform), gate=gate
+        tools.client,
+        platform,
+        stored.account.account_id,
+        FleetMemory(tools.engine, platform),
+        gate=budget.ask,
+        sink=budget.heard,
     )
 
     def renewed() -> StoredAccount:
@@ -153,6 +185,7 @@ def _read(
             _fetch(read, adapter, upstream, stored, policy, tools)
     except RefreshError as error:
         read.ended_by = error
+    budget.ended(read.ended_by)
     return stored
 
 
@@ -191,8 +224,10 @@ def _fetch(
 def _finish(read: _Read, stored: StoredAccount, policy: Policy, tools: Tools) -> None:
     account, error = stored.account, read.ended_by
     with tools.engine.begin() as connection:
-        if isinstance(error, Paused):
-            read.ended_by = error = _parked(connection, stored, error)
+        if isinstance(error, Paused) and not isinstance(error, OverBudget):
+            error = _parked(connection, stored, error)
+            read.budget.prolonged(error)
+        _tell_claims(connection, account.platform, read.budget)
         if read.waiting and not isinstance(error, Reauthorize):
             _judge_the_rest(
                 read, error or TryAgain("The adapter gave no reading for this post."), policy, tools
@@ -200,7 +235,13 @@ def _finish(read: _Read, stored: StoredAccount, policy: Policy, tools: Tools) ->
         kept = record(connection, account.workspace_id, read.judged)
         if isinstance(error, Reauthorize):
             kept = (*kept, *_reauthorize(connection, read, stored, error, policy, tools))
+        if read.held:
+            paid_reads.settle(connection, read.held, kept, tools.clock.now())
     failpoints.passes("committed")
+    _tell_observers(read, account, kept, tools)
+
+
+def _tell_observers(read: _Read, account: Account, kept: Sequence[Outcome], tools: Tools) -> None:
     for outcome in kept:
         tools.observe(account.platform, outcome)
         _log.log(
@@ -214,6 +255,19 @@ def _finish(read: _Read, stored: StoredAccount, policy: Policy, tools: Tools) ->
         )
     if fenced := len(read.judged) - len(kept):
         _log.info("fenced", account_id=account.account_id, rows=fenced)
+
+
+def _tell_claims(connection: Connection, platform: Platform, budget: JobBudget) -> None:
+    for new in budget.new_pauses:
+        pauses.pause(
+            connection,
+            platform=platform.value,
+            kind=new.kind,
+            subject=new.subject,
+            until=new.until,
+            reason=new.reason,
+        )
+        _log.warning("paused", platform=platform.value, kind=new.kind, subject=new.subject, detail=new.reason)
 
 
 def _judge_the_rest(read: _Read, error: RefreshError, policy: Policy, tools: Tools) -> None:
@@ -259,7 +313,7 @@ def _reauthorize(
     if blocked is not None:
         _log.warning("requires_reconnect", account_id=account.account_id, rows=blocked, detail=str(error))
         return ()
-    rest = _Read(read.waiting)
+    rest = _Read(read.waiting, read.budget)
     current = tokens.load(connection, account.account_id, tools.vault)
     if current is not None and current.state is not AccountState.ACTIVE:
         _block(rest, current)

@@ -1,22 +1,34 @@
 """Credentials: opened here and nowhere else; renewed once for the whole fleet.
 
 A renewal holds the account's row lock: whoever comes second waits, reads the row again and finds the newer
-pair. X and TikTok accept a refresh token once, so the new pair is committed before anybody uses it.
+pair. X and TikTok accept a refresh token once, so the new pair is committed before anybody uses it, if need
+be on another connection: a database that restarts during the platform's answer must not cost the account.
 """
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
+import structlog
 from sqlalchemy import Connection, Engine, text
+from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from shared import failpoints
 from shared.token_life import OLD_ENOUGH, RENEW_AHEAD
 from shared.vault import Vault
 from shared.vocabulary import AccountState, Platform
-from worker.errors import Reauthorize
+from worker.errors import Reauthorize, TryAgain
 from worker.readings import Account, Tokens
+
+STORED_WITHIN = timedelta(seconds=30)
+"""How long a pair that the platform has given is tried to be stored while the database is away."""
+
+_LOCK_NOT_AVAILABLE = "55P03"
+_PAUSE_SECONDS = 0.5
+_log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +58,7 @@ UPDATE accounts
        refresh_token_expires_at = COALESCE(:refresh_expires_at, refresh_token_expires_at),
        scopes = COALESCE(CAST(:scopes AS text[]), scopes),
        token_minted_at = now(), token_version = token_version + 1
- WHERE account_id = :account_id AND workspace_id = :workspace_id
+ WHERE account_id = :account_id AND workspace_id = :workspace_id AND token_version = :token_version
 """)
 
 
@@ -91,28 +103,62 @@ def renew(
     """Return the account with a newer pair than ``stored``: another worker's, or one that ``ask`` brings.
 
     The new pair is committed when this returns. Raises `worker.errors.Reauthorize` when the account is not
-    active any more, and whatever ``ask`` raises.
+    active any more, `worker.errors.TryAgain` when another worker takes too long over it, and whatever ``ask``
+    raises.
     """
-    with engine.begin() as connection:
-        row = connection.execute(_LOCK, {"account_id": stored.account.account_id}).one()
-        current = _opened(row, vault)
-        if current.state is not AccountState.ACTIVE:
-            raise Reauthorize(current.state_reason or "The account is not connected.")
-        if current.token_version != stored.token_version:
-            return current
-        tokens = ask(current.account)
-        connection.execute(
-            _STORE,
-            {
-                "account_id": current.account.account_id,
-                "workspace_id": current.account.workspace_id,
-                "access": vault.seal(tokens.access_token),
-                "refresh": vault.seal(tokens.refresh_token) if tokens.refresh_token else None,
-                "expires_at": tokens.expires_at,
-                "refresh_expires_at": tokens.refresh_token_expires_at,
-                "scopes": sorted(tokens.scopes) if tokens.scopes is not None else None,
-            },
-        )
+    tokens = None
+    try:
+        with engine.begin() as connection:
+            row = connection.execute(_LOCK, {"account_id": stored.account.account_id}).one()
+            current = _opened(row, vault)
+            if current.state is not AccountState.ACTIVE:
+                raise Reauthorize(current.state_reason or "The account is not connected.")
+            if current.token_version != stored.token_version:
+                return current
+            tokens = ask(current.account)
+            _store(connection, vault, current, tokens)
+    except DBAPIError as error:
+        if tokens is not None:
+            _store_again(engine, vault, current, tokens)
+        elif getattr(error.orig, "sqlstate", None) == _LOCK_NOT_AVAILABLE:
+            raise TryAgain("The account's tokens are still being renewed.") from error
+        else:
+            raise
     failpoints.passes("token_renewed")
     with engine.connect() as connection:
         return _opened(connection.execute(_LOAD, {"account_id": current.account.account_id}).one(), vault)
+
+
+def _store(connection: Connection, vault: Vault, current: StoredAccount, tokens: Tokens) -> None:
+    """Store a pair in place of ``current``'s; does nothing when another one is there by now."""
+    connection.execute(
+        _STORE,
+        {
+            "account_id": current.account.account_id,
+            "workspace_id": current.account.workspace_id,
+            "token_version": current.token_version,
+            "access": vault.seal(tokens.access_token),
+            "refresh": vault.seal(tokens.refresh_token) if tokens.refresh_token else None,
+            "expires_at": tokens.expires_at,
+            "refresh_expires_at": tokens.refresh_token_expires_at,
+            "scopes": sorted(tokens.scopes) if tokens.scopes is not None else None,
+        },
+    )
+
+
+def _store_again(engine: Engine, vault: Vault, current: StoredAccount, tokens: Tokens) -> None:
+    """Store a pair whose transaction was lost, as soon as the database is back."""
+    account_id = current.account.account_id
+    _log.warning("token_storage_lost", account_id=account_id)
+    deadline = time.monotonic() + STORED_WITHIN.total_seconds()
+    while True:
+        try:
+            with engine.begin() as connection:
+                _store(connection, vault, current, tokens)
+        except (OperationalError, PoolTimeoutError):
+            if time.monotonic() > deadline:
+                _log.exception("tokens_lost", account_id=account_id)
+                raise
+            time.sleep(_PAUSE_SECONDS)
+        else:
+            return

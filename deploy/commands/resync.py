@@ -16,6 +16,7 @@ from deploy.resync_run import INTERACTIVE_UP_TO, Pace, Tally, ask, ask_and_wait
 from deploy.selection import Selection, end_instant, first_instant
 from shared import operations
 from shared.operations import Operator
+from shared.settings import load
 from shared.vocabulary import Platform, SyncStatus
 from shared.why import find
 
@@ -82,7 +83,8 @@ def resync(
     if timeout is not None and not wait:
         raise UsageError("--timeout goes with --wait")
     pace_rate = _rate(rate)
-    with stores.engine() as engine:
+    settings = load("database_url")
+    with stores.engine(settings) as engine:
         selection = Selection(
             ids=_named(engine, post),
             accounts=tuple(account or ()),
@@ -94,7 +96,7 @@ def resync(
             after=after,
         )
         with engine.connect() as connection:
-            expected = estimate(connection, selection)
+            expected = estimate(connection, selection, settings)
         tally, unfinished = Tally(last=after), 0
         if not dry_run and expected.rows:
             with _kept(engine, given or {"all": "all"}, tally):

@@ -15,6 +15,7 @@ from sqlalchemy.exc import OperationalError
 from deploy import console, stores
 from deploy.commands.accounts import running_pauses
 from deploy.console import AsJson, UsageError, duration, instant
+from shared import spending
 from shared.settings import Settings, SettingsError, load
 from shared.vocabulary import AccountState, Lane, SyncStatus
 
@@ -53,9 +54,10 @@ def status(
 
     JSON: ``at``; ``rows`` (array of ``platform``, each sync status, ``total``, ``due``, ``claimed``,
     ``oldest_overdue_at``); ``due``, ``claimed``, ``quarantined``; ``oldest_overdue_at``,
-    ``oldest_overdue_seconds``; ``accounts`` (count by state); ``pauses``; ``queues`` (waiting messages by
-    lane), ``workers`` (array of ``worker_id``, ``threads``), both null when Redis is out of reach, and
-    ``redis_error`` (a sentence, or null).
+    ``oldest_overdue_seconds``; ``accounts`` (count by state); ``pauses``; ``spending`` (``reads_today``,
+    ``reads_this_month``, ``dollars_today``, ``dollars_this_month`` of post reads that X bills, in UTC);
+    ``queues`` (waiting messages by lane), ``workers`` (array of ``worker_id``, ``threads``), both null when
+    Redis is out of reach, and ``redis_error`` (a sentence, or null).
     """
     if watch and as_json:
         raise UsageError("--watch is for people; give --json without it, as often as needed")
@@ -77,7 +79,7 @@ def status(
 def look(engine: Engine, settings: Settings) -> dict[str, Any]:
     """Return the fleet's state as the JSON shape of `status`."""
     with engine.connect() as connection:
-        seen = _from_database(connection)
+        seen = _from_database(connection) | {"spending": _spending(connection, settings)}
     queues, workers, trouble = _from_redis(settings)
     return seen | {"queues": queues, "workers": workers, "redis_error": trouble}
 
@@ -109,6 +111,16 @@ def _from_database(connection: Connection) -> dict[str, Any]:
         "oldest_overdue_seconds": (now - oldest).total_seconds() if oldest else None,
         "accounts": states,
         "pauses": running_pauses(connection),
+    }
+
+
+def _spending(connection: Connection, settings: Settings) -> dict[str, Any]:
+    spent = spending.spent(connection)
+    return {
+        "reads_today": spent.today,
+        "reads_this_month": spent.this_month,
+        "dollars_today": spending.dollars(spent.today, settings),
+        "dollars_this_month": spending.dollars(spent.this_month, settings),
     }
 
 
@@ -186,6 +198,7 @@ def _screen(seen: dict[str, Any]) -> Group:
         Text(_overdue(seen)),
         Text("accounts: " + ", ".join(f"{count} {state}" for state, count in seen["accounts"].items())),
         Text(f"quarantined: {seen['quarantined']}"),
+        Text(_spent(seen["spending"])),
         Text(_queues(seen)),
         Text(_workers(seen)),
         *(Text(console.plain(_paused(pause))) for pause in seen["pauses"]),
@@ -198,6 +211,11 @@ def _paused(pause: dict[str, Any]) -> str:
     subject = f" {pause['subject']}" if pause["subject"] else ""
     until = f"until {pause['paused_until']}: {pause['reason']}"
     return f"paused: {pause['platform']} {pause['kind']}{subject} {until}"
+
+
+def _spent(spent: dict[str, Any]) -> str:
+    today = f"{spent['reads_today']} reads (${spent['dollars_today']:.2f}) today"
+    return f"spent at X: {today}, {spent['reads_this_month']} (${spent['dollars_this_month']:.2f}) this month"
 
 
 def _overdue(seen: dict[str, Any]) -> str:

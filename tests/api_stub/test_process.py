@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from threading import Thread
 
 import httpx
 import pytest
@@ -30,9 +31,12 @@ def command(**environment: str) -> dict[str, object]:
 def running(**environment: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """Run the service as a process and give it with its address."""
     process = subprocess.Popen(**command(**environment), stderr=subprocess.PIPE, text=True)  # type: ignore[call-overload]
+    reader: Thread | None = None
     try:
         for line in process.stderr:
             if "api_listening" in line:
+                reader = Thread(target=process.stderr.read)  # a full pipe would stop the service
+                reader.start()
                 yield process, json.loads(line)["url"]
                 break
         else:
@@ -40,6 +44,8 @@ def running(**environment: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
     finally:
         process.kill()
         process.wait()
+        if reader is not None:
+            reader.join()
         process.stderr.close()
 
 

@@ -1,0 +1,75 @@
+"""``python -m deploy.bench.budgets``: how many two-bucket decisions a second the fleet's budgets make.
+
+Starts a Valkey of its own and asks it from two processes, and from two threads of one, each time for as long
+as `--seconds` says: the account's bucket and the endpoint's, background lane, 1,000 accounts. No limit stands
+in the way, as a decision that says "wait" writes nothing and would be cheaper.
+"""
+
+import argparse
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+
+from deploy.local.valkey import Valkey
+from shared.budgets import Budgets
+from shared.limits import Bucket, Rate
+from shared.redis_client import connect
+from shared.vocabulary import BucketKind, Lane, Platform
+
+TARGET = 8_000
+"""Decisions a second on two cores."""
+
+_ACCOUNTS = 1_000
+_AMPLE = Rate(1_000_000_000, timedelta(minutes=1))
+_ENDPOINT = Bucket(Platform.TIKTOK, BucketKind.ENDPOINT, "video/query")
+
+
+def decide(url: str, seconds: float, first: int) -> float:
+    """Decide for so long; return the decisions a second."""
+    client = connect(url)
+    budgets = Budgets(client)
+    wanted = [
+        ((_ENDPOINT, _AMPLE), (Bucket(Platform.TIKTOK, BucketKind.ACCOUNT, f"acc_{first + number}"), _AMPLE))
+        for number in range(_ACCOUNTS)
+    ]
+    made = 0
+    began = time.perf_counter()
+    while (took := time.perf_counter() - began) < seconds:
+        for pair in wanted[:100]:
+            budgets.take(pair, 1, Lane.BACKGROUND)
+        wanted = wanted[100:] + wanted[:100]
+        made += 100
+    client.close()
+    return made / took
+
+
+def measure(executor: Callable[[int], Executor], url: str, seconds: float) -> float:
+    """Return what two of them decide together, a second."""
+    with executor(2) as pair:
+        return sum(pair.map(partial(decide, url, seconds), (0, _ACCOUNTS)))
+
+
+def main() -> int:
+    """Measure and tell; exit 1 when the better of the two misses the target."""
+    options = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    options.add_argument("--seconds", type=float, default=5)
+    seconds = options.parse_args().seconds
+    with tempfile.TemporaryDirectory(prefix="dravo-bench-") as name:
+        Path(name).chmod(0o711)  # as root, the server runs as another user, who must get in
+        with Valkey(Path(name) / "valkey") as server:
+            rates = {
+                "two processes": measure(ProcessPoolExecutor, server.url, seconds),
+                "two threads": measure(ThreadPoolExecutor, server.url, seconds),
+            }
+    for what, rate in rates.items():
+        sys.stdout.write(f"{rate:8,.0f} two-bucket decisions/s from {what}\n")
+    return int(max(rates.values()) < TARGET)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,115 @@
+"""What X's reads cost: counted by UTC day and month, held before they happen, stopped at a budget."""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from shared import spending
+from shared.settings import Settings
+from shared.spending import Caps, Held, Shortage
+from tests.stories import House, house
+
+NOW = datetime.now(UTC)
+
+
+@pytest.fixture
+def home(database_url: str) -> Iterator[House]:
+    with house(database_url) as opened:
+        yield opened
+
+
+def hold(home: House, reads: int, caps: Caps) -> Held | Shortage:
+    with home.engine.begin() as connection:
+        return spending.hold(connection, reads, caps)
+
+
+def settle(home: House, held: Held | Shortage, billed: int) -> None:
+    assert isinstance(held, Held)
+    with home.engine.begin() as connection:
+        spending.settle(connection, held, billed)
+
+
+def test_dollars_become_reads_and_x_s_own_cap_holds_beside_them() -> None:
+    assert Caps.of(Settings(x_daily_budget_dollars=0.35)).per_day == 70
+    assert Caps.of(Settings(x_monthly_budget_dollars=10)).per_month == 2_000
+    assert Caps.of(Settings(x_monthly_budget_dollars=1e6)).per_month == 3_000_000
+    assert Caps.of(Settings(x_daily_budget_dollars=0)).per_day == 0
+    assert spending.dollars(2_001, Settings()) == 10.005
+
+
+def test_a_day_s_budget_ends_at_the_next_utc_midnight(home: House) -> None:
+    caps = Caps(per_day=10, per_month=100)
+    settle(home, hold(home, 8, caps), 8)
+
+    shortage = hold(home, 3, caps)
+
+    assert isinstance(shortage, Shortage)
+    assert shortage.spent
+    assert shortage.until == (NOW + timedelta(days=1)).replace(hour=0, minute=0, second=0, microsecond=0)
+    assert isinstance(hold(home, 2, caps), Held), "what fits is held"
+
+
+def test_a_month_s_budget_counts_its_other_days_and_not_the_month_before(home: House) -> None:
+    first = NOW.date().replace(day=1)
+    for day, reads in ((first - timedelta(days=1), 1_000), (first, 90)):
+        home.execute(
+            "INSERT INTO post_reads (platform, day, reads) VALUES ('x', :day, :reads)", day=day, reads=reads
+        )
+    caps = Caps(per_day=10**9, per_month=100)
+
+    shortage = hold(home, 11, caps)
+
+    assert isinstance(shortage, Shortage)
+    assert (shortage.until.day, shortage.until.hour) == (1, 0)
+    assert isinstance(hold(home, 10, caps), Held)
+
+
+def test_what_is_held_and_not_billed_is_given_back(home: House) -> None:
+    caps = Caps(per_day=10, per_month=100)
+    held = hold(home, 10, caps)
+    waiting = hold(home, 1, caps)
+    settle(home, held, 0)
+
+    assert isinstance(waiting, Shortage)
+    assert not waiting.spent
+    assert waiting.until < NOW + timedelta(minutes=2)
+    assert isinstance(hold(home, 10, caps), Held)
+
+
+def test_jobs_at_once_never_overdraw_a_budget(home: House) -> None:
+    caps = Caps(per_day=30, per_month=10**9)
+    with ThreadPoolExecutor(5) as workers:
+        answers = list(workers.map(lambda _: hold(home, 4, caps), range(20)))
+
+    assert sum(isinstance(answer, Held) for answer in answers) == 7
+    assert home.execute("SELECT held FROM post_reads") == [(28,)]
+
+
+def test_only_the_first_read_of_a_utc_day_is_new() -> None:
+    now = datetime(2026, 11, 23, 0, 30, tzinfo=UTC)
+    ats = [None, now - timedelta(minutes=31), now - timedelta(minutes=30), now]
+
+    assert spending.unread(ats, now) == 2
+
+
+def test_a_larger_budget_lifts_the_pause_of_a_spent_one_and_no_other(home: House) -> None:
+    for kind, subject in (("app", spending.PAUSE_SUBJECT), ("app", ""), ("account", "acc_1")):
+        home.execute(
+            "INSERT INTO pauses (platform, kind, subject, paused_until, reason)"
+            " VALUES ('x', :kind, :subject, now() + interval '1 hour', '')",
+            kind=kind,
+            subject=subject,
+        )
+    settle(home, hold(home, 10, Caps(10, 100)), 10)
+
+    def lifted(caps: Caps) -> bool:
+        with home.engine.begin() as connection:
+            return spending.lift_outgrown_pause(connection, caps)
+
+    assert (lifted(Caps(10, 100)), lifted(Caps(11, 100)), lifted(Caps(11, 100))) == (False, True, False)
+    assert home.execute("SELECT kind, subject FROM pauses ORDER BY kind") == [
+        ("account", "acc_1"),
+        ("app", ""),
+    ]
