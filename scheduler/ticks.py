@@ -12,7 +12,7 @@ from sqlalchemy.exc import OperationalError
 
 from scheduler.claim import Claims, claim
 from scheduler.renewals import ending_soon
-from shared import failpoints, refresh_queue, spending
+from shared import failpoints, metrics, refresh_queue, spending
 from shared.claims import release
 from shared.freshness import Freshness
 from shared.partitions import ensure_partitions
@@ -123,6 +123,8 @@ class Ticks:
                 lease=self._settings.lease,
                 top_up=self._top_up,
             )
+        metrics.CLAIMS.labels(lane.value).inc(claims.rows)
+        metrics.EXPIRED_LEASES.labels(lane.value).inc(claims.expired_leases)
         if claims.jobs:
             _log.debug("claimed", lane=lane.value, jobs=len(claims.jobs), rows=claims.rows)
         if claims.expired_leases:

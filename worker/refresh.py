@@ -11,7 +11,7 @@ from datetime import datetime
 import structlog
 from sqlalchemy import Connection, Engine
 
-from shared import account_state, failpoints, pauses
+from shared import account_state, failpoints, metrics, pauses
 from shared.freshness import Freshness
 from shared.refresh_queue import RefreshJob
 from shared.settings import Settings
@@ -254,6 +254,7 @@ def _tell_observers(read: _Read, account: Account, kept: Sequence[Outcome], tool
             detail=outcome.detail,
         )
     if fenced := len(read.judged) - len(kept):
+        metrics.FENCED_WRITES.labels(account.platform.value).inc(fenced)
         _log.info("fenced", account_id=account.account_id, rows=fenced)
 
 

@@ -8,6 +8,7 @@ from typing import Protocol
 
 import structlog
 
+from shared import metrics
 from shared.vocabulary import Platform
 from worker.adapters.contract import MetricMemory
 from worker.client import Client, Reply
@@ -44,13 +45,17 @@ class Call:
 _log = structlog.get_logger(__name__)
 
 
-def log_call(call: Call) -> None:
-    """Log one call at debug: for following one job; sums are the metrics' business."""
+def note_call(call: Call) -> None:
+    """Count one call, and log it at debug: for following one job."""
+    platform, endpoint = call.platform.value, call.endpoint
+    metrics.UPSTREAM_CALLS.labels(platform, endpoint, metrics.status_class(call.status)).inc()
+    metrics.UPSTREAM_COST.labels(platform, endpoint).inc(call.cost)
+    metrics.UPSTREAM_SECONDS.labels(platform, endpoint).observe(call.took.total_seconds())
     _log.debug(
         "upstream_call",
-        platform=call.platform.value,
+        platform=platform,
         account_id=call.account_id,
-        endpoint=call.endpoint,
+        endpoint=endpoint,
         cost=call.cost,
         status=call.status,
         seconds=round(call.took.total_seconds(), 3),
@@ -69,7 +74,7 @@ class JobUpstream:
         *,
         gate: Gate | None = None,
         sink: Sink | None = None,
-        observe: Callable[[Call], None] = log_call,
+        observe: Callable[[Call], None] = note_call,
     ) -> None:
         self.memory = memory
         self.limits: list[Limit] = []

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import dramatiq
 import pytest
 import redis
+from prometheus_client import REGISTRY
 
 from deploy.local.valkey import Valkey
 from scheduler.ticks import QUEUED_PER_THREAD, Ticks
@@ -63,6 +64,22 @@ def test_people_s_work_goes_through_its_own_lane(home: House, ticks: Ticks, clie
 
     assert ticks.hand_out() == 1
     assert refresh_queue.depth(client, Lane.INTERACTIVE) == 1
+
+
+def test_claims_and_expired_leases_are_counted(home: House, ticks: Ticks, client: RedisClient) -> None:
+    def counted() -> list[float]:
+        names = ("dravo_claims_total", "dravo_expired_leases_total")
+        return [REGISTRY.get_sample_value(name, {"lane": "background"}) or 0.0 for name in names]
+
+    home.publications(home.account("acc_1"), 3)
+    refresh_queue.report_alive(client, "host:1", 8)
+    before = counted()
+    ticks.hand_out()
+    home.execute("UPDATE refresh_state SET next_run_at = now() - interval '1 second' RETURNING 1")
+
+    ticks.hand_out()
+
+    assert [now - then for now, then in zip(counted(), before, strict=True)] == [6, 3]
 
 
 def test_an_unreachable_redis_claims_nothing_and_raises_nothing(home: House) -> None:

@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from prometheus_client import REGISTRY
 from pydantic import SecretStr
 
 from scheduler.claim import JOBS_PER_ACCOUNT, claim
@@ -265,6 +266,7 @@ def test_a_message_delivered_three_times_runs_once(home: House) -> None:
 def test_a_stale_worker_never_overwrites_newer_data(home: House) -> None:
     publication = home.publications(home.account("acc_1"))[0]
     slow = claims(home)[0]
+    fenced = fenced_writes()
 
     def overtaken(_account: object, one: object) -> Reading:
         del one
@@ -279,6 +281,12 @@ def test_a_stale_worker_never_overwrites_newer_data(home: House) -> None:
 
     assert home.state(publication).metrics == {"views": 100}
     assert snapshots(home) == [({"views": 100}, 1)]
+    assert fenced_writes() == fenced + 1
+
+
+def fenced_writes() -> float:
+    label = {"platform": Platform.INSTAGRAM.value}
+    return REGISTRY.get_sample_value("dravo_fenced_writes_total", label) or 0.0
 
 
 def test_a_refresh_that_never_finishes_is_set_aside_alone(database_url: str) -> None:

@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import httpx
 import pytest
+from prometheus_client import REGISTRY
 
 from shared.vocabulary import BucketKind, Platform
 from tests.worker.in_process import InProcess
@@ -134,3 +135,25 @@ def test_without_gate_and_sink_everything_is_let_through(capfd: pytest.CaptureFi
     assert reply.status == 429
     assert upstream.now() == NOW
     assert SECRET not in "".join(capfd.readouterr())
+
+
+def counted(name: str, **labels: str) -> float:
+    return REGISTRY.get_sample_value(name, {"platform": "x", "endpoint": "tweets", **labels}) or 0.0
+
+
+def test_calls_are_counted_by_answer_with_what_they_cost_and_how_long_they_took() -> None:
+    client = Client(now=lambda: NOW, transport=InProcess(Recorder().answer))
+    upstream = JobUpstream(client, Platform.X, "acc_1", Memory())
+    names: list[tuple[str, dict[str, str]]] = [
+        ("dravo_upstream_cost_total", {}),
+        ("dravo_upstream_call_seconds_count", {}),
+    ]
+    names += [("dravo_upstream_calls_total", {"status": status}) for status in ("4xx", "none")]
+    before = [counted(name, **labels) for name, labels in names]
+
+    upstream.send("GET", "https://api.x.example/", endpoint="tweets", cost=7)
+    with pytest.raises(TryAgain):
+        upstream.send("GET", "https://api.x.example/hang", endpoint="tweets")
+
+    after = [counted(name, **labels) for name, labels in names]
+    assert [now - then for now, then in zip(after, before, strict=True)] == [8, 2, 1, 1]
