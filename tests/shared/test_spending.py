@@ -11,8 +11,6 @@ from shared.settings import Settings
 from shared.spending import Caps, Held, Shortage
 from tests.stories import House, house
 
-NOW = datetime.now(UTC)
-
 
 @pytest.fixture
 def home(database_url: str) -> Iterator[House]:
@@ -47,12 +45,14 @@ def test_a_day_s_budget_ends_at_the_next_utc_midnight(home: House) -> None:
 
     assert isinstance(shortage, Shortage)
     assert shortage.spent
-    assert shortage.until == (NOW + timedelta(days=1)).replace(hour=0, minute=0, second=0, microsecond=0)
+    assert shortage.until == (datetime.now(UTC) + timedelta(days=1)).replace(
+        hour=0, minute=0, second=0, microsecond=0
+    )
     assert isinstance(hold(home, 2, caps), Held), "what fits is held"
 
 
 def test_a_month_s_budget_counts_its_other_days_and_not_the_month_before(home: House) -> None:
-    first = NOW.date().replace(day=1)
+    first = datetime.now(UTC).date().replace(day=1)
     for day, reads in ((first - timedelta(days=1), 1_000), (first, 90)):
         home.execute(
             "INSERT INTO post_reads (platform, day, reads) VALUES ('x', :day, :reads)", day=day, reads=reads
@@ -74,7 +74,7 @@ def test_what_is_held_and_not_billed_is_given_back(home: House) -> None:
 
     assert isinstance(waiting, Shortage)
     assert not waiting.spent
-    assert waiting.until < NOW + timedelta(minutes=2)
+    assert waiting.until < datetime.now(UTC) + timedelta(minutes=2)
     assert isinstance(hold(home, 10, caps), Held)
 
 
