@@ -38,18 +38,19 @@ def test_a_pause_is_prolonged_and_never_shortened(home: House) -> None:
 
 
 def test_a_second_refusal_right_after_relief_escalates(home: House) -> None:
-    midnight = NOW + timedelta(hours=9)
-    assert place(home, NOW + timedelta(seconds=90), midnight) == NOW + timedelta(seconds=90)
+    soon, midnight = datetime.now(UTC) + timedelta(seconds=90), NOW + timedelta(hours=9)
+    assert place(home, soon, midnight) == soon
     home.execute("UPDATE pauses SET paused_until = now() - interval '1 minute'")
 
-    assert place(home, NOW + timedelta(seconds=90), midnight) == midnight
+    assert place(home, soon, midnight) == midnight
 
 
 def test_an_old_refusal_does_not_escalate(home: House) -> None:
-    place(home, NOW + timedelta(seconds=90))
+    place(home, datetime.now(UTC) + timedelta(seconds=90))
     home.execute("UPDATE pauses SET paused_until = now() - interval '1 hour'")
 
-    assert place(home, NOW + timedelta(minutes=5), NOW + timedelta(hours=9)) == NOW + timedelta(minutes=5)
+    later = NOW + timedelta(hours=1)
+    assert place(home, later, NOW + timedelta(hours=9)) == later
 
 
 @pytest.mark.parametrize(
