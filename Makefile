@@ -26,6 +26,10 @@ lint: install ## format, lint, types, layers
 test: lint ## everything that must hold, on real servers
 	$(BIN)/pytest -n auto
 
+test-browser: install ## the operators' page in a real Chromium (Debian's, installed when it is missing)
+	@command -v chromium >/dev/null || (apt-get update -qq && apt-get install -y -qq chromium)
+	BROWSER_TESTS=1 $(BIN)/pytest tests/browser
+
 bench-smoke: install ## time the whole line on this machine
 	$(BIN)/python -m deploy.bench.smoke
 
@@ -43,4 +47,4 @@ bench-budgets: install ## count the budgets' decisions a second
 check-deploy: .venv/tools/installed ## check what is deployed with its own tools (Debian: apt-get install prometheus)
 	$(BIN)/pytest tests/deploy/checked_by_tools.py
 
-.PHONY: help install up lint test bench-smoke bench-api bench-budgets check-deploy
+.PHONY: help install up lint test test-browser bench-smoke bench-api bench-budgets check-deploy

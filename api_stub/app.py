@@ -10,6 +10,8 @@ from api_stub.events import take_events
 from api_stub.health import alive, prometheus, ready
 from api_stub.history import list_history
 from api_stub.openapi import document
+from api_stub.ops.office import Office
+from api_stub.ops.routes import routes as ops_routes
 from api_stub.posts import list_posts
 from api_stub.service import Service
 from api_stub.shell import Shell
@@ -28,10 +30,11 @@ ROUTES = (
 
 def create(service: Service) -> Shell:
     """Return the ASGI application of a service, which it starts and stops."""
+    office = Office(service.settings)
 
     @contextlib.asynccontextmanager
     async def lifespan(_app: object) -> AsyncIterator[None]:
-        async with service.running():
+        async with service.running(), office.open():
             yield
 
-    return Shell(Router(ROUTES, redirect_slashes=False, lifespan=lifespan), service)
+    return Shell(Router((*ROUTES, *ops_routes(office)), redirect_slashes=False, lifespan=lifespan), service)

@@ -6,7 +6,7 @@ from typing import Any, Final, LiteralString
 
 import psycopg
 import structlog
-from psycopg import AsyncConnection, sql
+from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout, TooManyRequests
 from sqlalchemy.engine import make_url
 
@@ -20,6 +20,14 @@ STATEMENT_SECONDS: Final = 5.0
 _LOCK_SECONDS: Final = 2.0
 _PREPARED: Final = 200
 
+ROLE: Final = "dravo_api"
+"""What these connections may do: read what is served, and mark rows due."""
+_TAKE_ROLE: Final = """
+SELECT set_config('role', rolname, FALSE) FROM pg_roles
+ WHERE rolname = %(role)s AND pg_has_role(rolname, 'MEMBER')
+   AND has_table_privilege(rolname, to_regclass('served_accounts'), 'SELECT')
+"""
+"""Roles belong to the whole cluster: it is taken only where it was told what it may read."""
 _NO_SCHEMA: Final = (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn)
 
 Connection = AsyncConnection[tuple[Any, ...]]
@@ -34,8 +42,7 @@ def conninfo(url: str) -> str:
 class Database:
     """A bounded pool of autocommit connections; whatever keeps it from answering becomes a 503."""
 
-    def __init__(self, url: str, *, role: str | None = None) -> None:
-        self._role = role
+    def __init__(self, url: str) -> None:
         self._pool: AsyncConnectionPool[Connection] = AsyncConnectionPool(
             conninfo(url),
             min_size=1,
@@ -123,8 +130,7 @@ class Database:
 
     async def _configure(self, connection: Connection) -> None:
         connection.prepared_max = _PREPARED
-        if self._role:
-            await connection.execute(sql.SQL("SET ROLE {}").format(sql.Identifier(self._role)))
+        await connection.execute(_TAKE_ROLE, {"role": ROLE})
 
 
 def _lost(error: psycopg.OperationalError) -> bool:

@@ -12,7 +12,7 @@ from api_stub.service import service_of
 
 _SCHEMA: Final = """
 SELECT FROM publications, post_analytics, refresh_state, snapshots, accounts, api_keys, pauses,
-            publication_counts LIMIT 0
+            publication_counts, served_accounts LIMIT 0
 """
 
 

@@ -168,7 +168,7 @@ SELECT r.publication_id,
   FROM {_OWN}
   JOIN refresh_state r ON r.publication_id = p.id
   JOIN post_analytics s ON s.publication_id = p.id
-  JOIN accounts a ON a.account_id = p.account_id
+  JOIN served_accounts a ON a.account_id = p.account_id
  WHERE p.workspace_id = %(workspace)s
 """  # noqa: S608 - fixed parts
 """How rows stand that are to be read again: answered already, asked already, and ever to be answered."""

@@ -90,6 +90,7 @@ def _run(stack: ExitStack, settings: Settings, data_dir: Path) -> None:
     _refuse_taken_port(settings)
     environment = {**_DEFAULTS, **os.environ, "DRAVO_DATA_DIR": str(data_dir)}
     environment.setdefault("DRAVO_SECRET_KEYS", _kept_key(data_dir))
+    environment.setdefault("DRAVO_OPS_OPEN", "true")  # to this machine alone
     environment.setdefault("DRAVO_INTERNAL_TOKEN", kept_password(data_dir / "internal-token"))
     if not settings.database_url:
         postgres = _step("PostgreSQL", lambda: stack.enter_context(Postgres(data_dir / "postgres")))
@@ -269,6 +270,7 @@ def _greet(url: str, api_key: str, data_dir: Path, seconds: float) -> None:
         "",
         f"  API      {url}/v1/analytics/posts",
         f"  Docs     {url}/docs",
+        f"  Page     {url}/ops   (for operators)",
         f"  API key  {api_key}   (workspace ws_north)",
         "",
         f"  curl -s -H 'Authorization: Bearer {api_key}' '{url}/v1/analytics/posts?limit=3'",

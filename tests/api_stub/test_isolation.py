@@ -1,8 +1,9 @@
 """Workspaces are apart: generated queries over two workspaces find no row of the other one."""
 
-from typing import Any
+from typing import Any, LiteralString
 from urllib.parse import quote
 
+import psycopg
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -71,3 +72,24 @@ def test_every_statement_of_the_read_path_names_the_workspace() -> None:
     assert len(read) >= 7
     for statement in (*read, statements.page(shape), statements.segments(shape)):
         assert "%(workspace)s" in statement
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "SELECT sealed_access_token FROM accounts",
+        "UPDATE post_analytics SET metrics = '{}'",
+        "DELETE FROM publications",
+        "INSERT INTO api_keys (key_id, workspace_id, key_hash) VALUES ('k', 'w', 'h')",
+        "UPDATE refresh_state SET claim_seq = 0",
+    ],
+)
+def test_the_read_paths_database_role_may_do_no_more_than_it_needs(
+    api: Api, statement: LiteralString
+) -> None:
+    async def attempt() -> None:
+        async with api.service.database.connection() as connection:
+            await connection.execute(statement)
+
+    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+        api.run(attempt())

@@ -16,6 +16,7 @@ import pytest
 
 from shared import database
 from tests.api_stub.support import POSTS, Rows
+from tests.faults.waiting import until
 
 
 def command(**environment: str) -> dict[str, object]:
@@ -81,8 +82,7 @@ def test_a_stop_lets_whoever_waits_for_a_refresh_go_at_once(database_url: str) -
         raw.sendall(
             f"GET {POSTS}?refresh=1 HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {key}\r\n\r\n".encode()
         )
-        while rows.state(publication).reason != "forced":
-            pass
+        until(lambda: rows.state(publication).reason == "forced", within=15, what="the row is asked for")
 
         process.send_signal(signal.SIGTERM)
 

@@ -118,6 +118,7 @@ def test_rows_of_other_pages_and_workspaces_are_left_alone(api: Api) -> None:
 def test_a_thousand_readers_make_a_row_due_once(api: Api) -> None:
     row = api.rows.publication(analytics=STALE, state=LATER)
     api.rows.execute("CREATE TABLE written (seq int)")
+    api.rows.execute("GRANT INSERT ON written TO PUBLIC")
     api.rows.execute(
         "CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS"
         " 'BEGIN INSERT INTO written VALUES (1); RETURN NULL; END'"

@@ -1,0 +1,116 @@
+"""The census: every row counted, a slice at a time, for ever.
+
+A slice is a range of ids, counted in a tenth of a second. At any moment the figures are the sum of each
+slice's latest count, so none is older than one round: a thousand rows are counted anew every few seconds, ten
+million every few minutes, at the same small load. What is rare is counted, where a sample would say zero.
+"""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final
+
+from sqlalchemy import Connection, text
+
+SLICE: Final = 20_000
+"""Ids of a slice."""
+RECENT_SECONDS: Final = 60
+"""Attempts that ended within so long are told by outcome: the fleet's throughput a minute."""
+_MOST_CAUSES: Final = 40
+
+_NEXT: Final = text("SELECT min(publication_id), now() FROM refresh_state WHERE publication_id > :after")
+_LARGEST: Final = text("SELECT max(publication_id) FROM refresh_state")
+
+# A row that waits for its stale_after is fresh; every other reason says that it should be read by now.
+_COUNT: Final = text("""
+SELECT a.platform, pa.sync_status, r.reason, COALESCE(r.next_run_at <= now(), FALSE) AS due,
+       r.next_run_at IS NOT NULL AS polled, r.reason = 'stale' AND r.next_run_at > now() AS fresh,
+       CASE WHEN pa.attempted_at > now() - make_interval(secs => :recent) THEN pa.outcome END AS recent,
+       CASE WHEN pa.sync_status IN ('failed', 'requires_reconnect')
+                 OR pa.outcome IN ('retry', 'failed', 'missing', 'gone', 'misconfigured', 'quarantined')
+            THEN pa.outcome END AS troubled,
+       CASE WHEN pa.sync_status IN ('failed', 'requires_reconnect')
+                 OR pa.outcome IN ('retry', 'failed', 'missing', 'gone', 'misconfigured', 'quarantined')
+            THEN left(pa.outcome_detail, 200) END AS cause,
+       count(*) AS rows
+  FROM refresh_state r
+  JOIN post_analytics pa ON pa.publication_id = r.publication_id
+  JOIN accounts a ON a.account_id = r.account_id
+ WHERE r.publication_id > :after AND r.publication_id <= :upto
+ GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class _Slice:
+    counted_at: datetime
+    cells: tuple[Any, ...]
+
+
+@dataclass(slots=True)
+class Census:
+    """The latest count of every slice, and how far the round under way has come."""
+
+    slices: dict[int, _Slice] = field(default_factory=dict)
+    complete: bool = False
+    """Whether every row was counted at least once."""
+    progress: float = 0.0
+    """Part of the ids that the round under way has gone through."""
+    _after: int = 0
+    _seen: set[int] = field(default_factory=set)
+
+    def step(self, connection: Connection) -> bool:
+        """Count the next slice; return whether that ended a round."""
+        first, now = connection.execute(_NEXT, {"after": self._after}).one()
+        if first is None:
+            return self._end_round()
+        number = (first - 1) // SLICE
+        upto = (number + 1) * SLICE
+        cells = connection.execute(
+            _COUNT, {"after": number * SLICE, "upto": upto, "recent": RECENT_SECONDS}
+        ).all()
+        self.slices[number] = _Slice(now, tuple(cells))
+        self._seen.add(number)
+        self._after = upto
+        self.progress = min(1.0, upto / (connection.execute(_LARGEST).scalar_one_or_none() or upto))
+        return self._end_round() if self.progress == 1.0 else False
+
+    def _end_round(self) -> bool:
+        self.slices = {number: one for number, one in self.slices.items() if number in self._seen}
+        self.complete = True
+        self._after, self._seen = 0, set()
+        return True
+
+    @property
+    def counted_from(self) -> datetime | None:
+        """When the oldest slice in the figures was counted; ``None``: there are no rows."""
+        return min((one.counted_at for one in self.slices.values()), default=None)
+
+    def told(self) -> dict[str, Any]:
+        """Return the figures: lists of the words that rows are counted by, with their number last."""
+        rows: Counter[tuple[str, ...]] = Counter()
+        runs: Counter[tuple[str, ...]] = Counter()
+        due: Counter[tuple[str, ...]] = Counter()
+        polled: Counter[tuple[str, ...]] = Counter()
+        fresh: Counter[tuple[str, ...]] = Counter()
+        recent: Counter[tuple[str, ...]] = Counter()
+        causes: Counter[tuple[str, ...]] = Counter()
+        for cell in (cell for one in self.slices.values() for cell in one.cells):
+            rows[cell.platform, cell.sync_status] += cell.rows
+            runs[cell.platform, cell.reason] += cell.rows
+            due[(cell.platform,)] += cell.rows if cell.due else 0
+            polled[(cell.platform,)] += cell.rows if cell.polled else 0
+            fresh[(cell.platform,)] += cell.rows if cell.fresh else 0
+            if cell.recent is not None:
+                recent[cell.platform, cell.recent] += cell.rows
+            if cell.troubled is not None:
+                causes[cell.platform, cell.troubled, cell.cause or ""] += cell.rows
+        told = {"rows": rows, "runs": runs, "due": due, "polled": polled, "fresh": fresh, "recent": recent}
+        return {
+            **{
+                name: [[*words, number] for words, number in sorted(one.items())]
+                for name, one in told.items()
+            },
+            "causes": [[*words, number] for words, number in causes.most_common(_MOST_CAUSES)],
+            "more_causes": max(0, len(causes) - _MOST_CAUSES),
+        }

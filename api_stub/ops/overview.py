@@ -1,0 +1,225 @@
+"""The first page as data: the kept summary, turned into what is shown. What is not known stays unknown."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from sqlalchemy import Connection, Row
+
+from api_stub.ops import charts, queries
+from shared import operations
+from shared.operations import Act
+from shared.vocabulary import AccountState, Platform, SyncStatus
+
+TOO_OLD_SECONDS: Final = 30.0
+"""Figures older than that are called old: whoever keeps them is not there."""
+
+KINDS: Final[Mapping[str, str]] = {
+    "synced": "good",
+    "partial": "good",
+    "unavailable": "good",
+    "window_closed": "good",
+    "processing": "waiting",
+    "paused": "waiting",
+    "missing": "waiting",
+    "retry": "waiting",
+}
+"""What an outcome means for operators; the others are trouble."""
+
+_SPARK: Final = (150, 28)
+_BARS: Final = (720, 120)
+
+
+@dataclass(frozen=True, slots=True)
+class OnPlatform:
+    """One line of the table of platforms."""
+
+    name: str
+    total: int
+    statuses: Mapping[str, int]
+    polled: int
+    fresh: int
+    due: int
+    overdue_seconds: float | None
+    """The longest wait of a due row that nothing holds back."""
+    paused_seconds: float | None
+    """The same of rows that a pause holds back."""
+    line: charts.Line
+
+    @property
+    def share(self) -> float | None:
+        """The fresh part of the polled rows; ``None``: none is polled."""
+        return self.fresh / self.polled if self.polled else None
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """The first page."""
+
+    census_age: float | None
+    """Seconds since the oldest figure of the census was counted; ``None``: it was never complete."""
+    watch_age: float | None
+    progress: float | None
+    """Part of the first census that is done, while there is none before it."""
+    platforms: Sequence[OnPlatform]
+    recent: Sequence[tuple[str, str, int]]
+    """Outcome, its kind, rows whose last attempt ended so within a minute."""
+    bars: Sequence[charts.Bar]
+    most_a_minute: float
+    span_minutes: float
+    causes: Sequence[Sequence[Any]]
+    more_causes: int
+    reconnect: Sequence[tuple[str, int]]
+    accounts: int | None
+    accounts_to_reconnect: Sequence[Row[Any]]
+    quarantined: int | None
+    quarantined_or_more: bool
+    claimed: int | None
+    queues: Mapping[str, int] | None
+    workers: Mapping[str, int] | None
+    redis_error: str | None
+    pauses: Sequence[Row[Any]]
+    acts: Sequence[Act]
+
+    @property
+    def total(self) -> int:
+        """All rows."""
+        return sum(one.total for one in self.platforms)
+
+    @property
+    def due(self) -> int:
+        """Rows that should be read by now."""
+        return sum(one.due for one in self.platforms)
+
+    @property
+    def share(self) -> float | None:
+        """The fresh part of all polled rows."""
+        polled = sum(one.polled for one in self.platforms)
+        return sum(one.fresh for one in self.platforms) / polled if polled else None
+
+    @property
+    def overdue_seconds(self) -> float | None:
+        """The longest wait that nothing excuses."""
+        return max((one.overdue_seconds for one in self.platforms if one.overdue_seconds), default=None)
+
+    @property
+    def a_minute(self) -> int:
+        """Rows whose last attempt ended within a minute."""
+        return sum(rows for _, _, rows in self.recent)
+
+    @property
+    def failed(self) -> int:
+        """Rows in the status ``failed``."""
+        return sum(one.statuses.get(SyncStatus.FAILED, 0) for one in self.platforms)
+
+    @property
+    def to_reconnect(self) -> int:
+        """Accounts that their owner must reconnect."""
+        return sum(number for _, number in self.reconnect)
+
+    @property
+    def old(self) -> bool:
+        """Whether nobody keeps the figures."""
+        return self.watch_age is None or self.watch_age > TOO_OLD_SECONDS
+
+
+def read(connection: Connection) -> Overview:
+    """Read everything that the first page shows: the summary, and a few rows by index."""
+    parts = queries.summary(connection)
+    census = parts["census"].told if "census" in parts else {}
+    watch = parts["watch"].told if "watch" in parts else {}
+    history, step = queries.history(connection)
+    bars, most, minutes = _outcomes(history, step)
+    by_state = [(platform, state, number) for platform, state, number in watch.get("accounts", [])]
+    return Overview(
+        census_age=float(parts["census"].oldest) if census else None,
+        watch_age=float(parts["watch"].age) if watch else None,
+        progress=watch.get("progress"),
+        platforms=_platforms(census, watch, history, queries.clock(connection)),
+        recent=_recent(census),
+        bars=bars,
+        most_a_minute=most,
+        span_minutes=minutes,
+        causes=census.get("causes", []),
+        more_causes=census.get("more_causes", 0),
+        reconnect=[
+            (platform, number)
+            for platform, state, number in sorted(by_state)
+            if state == AccountState.REQUIRES_RECONNECT
+        ],
+        accounts=sum(number for _, _, number in by_state) if watch else None,
+        accounts_to_reconnect=queries.accounts(connection, state=AccountState.REQUIRES_RECONNECT)[:5],
+        quarantined=watch.get("quarantined"),
+        quarantined_or_more=watch.get("quarantined_or_more", False),
+        claimed=watch.get("claimed"),
+        queues=watch.get("queues"),
+        workers=watch.get("workers"),
+        redis_error=watch.get("redis_error"),
+        pauses=queries.pauses(connection),
+        acts=operations.acts(connection, most=5),
+    )
+
+
+def _platforms(
+    census: Mapping[str, Any], watch: Mapping[str, Any], history: Sequence[Row[Any]], now: datetime
+) -> list[OnPlatform]:
+    statuses: dict[str, dict[str, int]] = {}
+    for platform, status, number in census.get("rows", []):
+        statuses.setdefault(platform, {})[status] = number
+    polled, fresh, due = (dict(census.get(name, [])) for name in ("polled", "fresh", "due"))
+    overdue = {(platform, paused): seconds for platform, paused, seconds in watch.get("overdue", [])}
+    order = {one.value: place for place, one in enumerate(Platform)}
+    return [
+        OnPlatform(
+            name=platform,
+            total=sum(statuses[platform].values()),
+            statuses=statuses[platform],
+            polled=polled.get(platform, 0),
+            fresh=fresh.get(platform, 0),
+            due=due.get(platform, 0),
+            overdue_seconds=overdue.get((platform, False)),
+            paused_seconds=overdue.get((platform, True)),
+            line=charts.line(
+                [
+                    *((row.at.timestamp(), row.fresh) for row in history if row.platform == platform),
+                    (now.timestamp(), fresh.get(platform, 0) / (polled.get(platform) or 1)),
+                ],
+                width=_SPARK[0],
+                height=_SPARK[1],
+                low=0,
+                high=1,
+            ),
+        )
+        for platform in sorted(statuses, key=lambda name: order.get(name, len(order)))
+    ]
+
+
+def _recent(census: Mapping[str, Any]) -> list[tuple[str, str, int]]:
+    by_outcome: dict[str, int] = {}
+    for _, outcome, number in census.get("recent", []):
+        by_outcome[outcome] = by_outcome.get(outcome, 0) + number
+    ranked = sorted(by_outcome.items(), key=lambda one: -one[1])
+    return [(outcome, KINDS.get(outcome, "bad"), number) for outcome, number in ranked]
+
+
+def _outcomes(history: Sequence[Row[Any]], step: int) -> tuple[list[charts.Bar], float, float]:
+    columns: dict[float, dict[str, float]] = {}
+    for row in history:
+        kinds = columns.setdefault(row.at.timestamp(), {})
+        for minute in row.outcomes:
+            for outcome, number in minute.items():
+                kind = KINDS.get(outcome, "bad")
+                kinds[kind] = kinds.get(kind, 0) + number / len(row.outcomes)
+    if not columns:
+        return [], 0.0, 0.0
+    span = (min(columns), max(columns))
+    made, most = charts.bars(
+        sorted(columns.items()),
+        ("good", "waiting", "bad"),
+        span=span,
+        column=step,
+        width=_BARS[0],
+        height=_BARS[1],
+    )
+    return made, most, (span[1] - span[0] + step) / 60

@@ -1,0 +1,173 @@
+"""What the pages read: each statement bounded by a key, by how many rows it looks at, or by a summary."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from sqlalchemy import Connection, Row, text
+
+from api_stub.ops.filters import Filter
+
+PAGE: Final = 50
+"""Rows of a page."""
+LOOKED_AT: Final = 20_000
+"""Rows that one page goes through in search of matches; then it offers to go on."""
+LARGEST_ID: Final = 2**63 - 1
+COUNTED: Final = 10_000
+"""Up to so many rows of a filter are counted before an act on them; what is above is "more"."""
+
+_JOINS: Final = """
+  JOIN refresh_state r ON r.publication_id = f.id
+  JOIN post_analytics pa ON pa.publication_id = f.id
+  JOIN accounts a ON a.account_id = r.account_id
+"""
+_COLUMNS: Final = """
+SELECT p.id, p.post_id, p.platform_post_id, p.publish_id, left(p.text, 120) AS text, p.created_at,
+       p.workspace_id, r.account_id, a.platform, a.name, pa.sync_status, pa.outcome, pa.outcome_detail,
+       pa.last_updated_at, pa.attempted_at, r.next_run_at, r.reason, r.attempts
+"""
+_SUMMARY: Final = text("""
+SELECT part, told, counted_from, counted_at, now() AS now,
+       EXTRACT(epoch FROM now() - counted_at) AS age, EXTRACT(epoch FROM now() - counted_from) AS oldest
+  FROM ops_summary
+""")
+_HISTORY: Final = text("""
+SELECT date_bin(make_interval(secs => :step), at, 'epoch') AS at, platform,
+       avg(fresh::float8 / NULLIF(polled, 0)) AS fresh, max(oldest_overdue_seconds) AS oldest,
+       jsonb_agg(outcomes) AS outcomes
+  FROM ops_history WHERE at > now() - interval '24 hours'
+ GROUP BY 1, 2 ORDER BY 1, 2
+""")
+_HISTORY_SPAN: Final = text("""
+SELECT now() - min(at) < interval '2 hours' FROM ops_history WHERE at > now() - interval '24 hours'
+""")
+_PAUSES: Final = text("""
+SELECT platform, kind, subject, paused_at, paused_until, reason, refusals FROM pauses
+ WHERE paused_until > now() ORDER BY kind LIKE 'operator%' DESC, paused_until LIMIT 100
+""")
+_ACCOUNTS: Final = """
+SELECT account_id, workspace_id, platform, name, state, state_reason, state_changed_at, token_expires_at,
+       refresh_token_expires_at
+  FROM accounts
+ WHERE account_id > :after AND {where}
+ ORDER BY account_id LIMIT :most
+"""
+_SNAPSHOTS: Final = text("""
+SELECT taken_at, last_seen_at, reads, sync_status, metrics FROM snapshots
+ WHERE publication_id = :id ORDER BY taken_at DESC LIMIT :most
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A page of rows, and where the next one begins."""
+
+    rows: Sequence[Row[Any]]
+    more: int | None
+    """The next page begins below this id; ``None``: there is none."""
+    exhausted: bool
+    """Whether the page ends because so many rows were looked at, not because it is full."""
+
+
+def summary(connection: Connection) -> dict[str, Row[Any]]:
+    """Return the parts of the summary that were ever kept."""
+    return {row.part: row for row in connection.execute(_SUMMARY)}
+
+
+def history(connection: Connection) -> tuple[Sequence[Row[Any]], int]:
+    """Return the last 24 hours in steps, and the seconds of a step: finer while there is little to show."""
+    young = connection.execute(_HISTORY_SPAN).scalar_one()
+    step = 60 if young else 600
+    return connection.execute(_HISTORY, {"step": step}).all(), step
+
+
+def pauses(connection: Connection) -> Sequence[Row[Any]]:
+    """Return what is held back now, operators' pauses first."""
+    return connection.execute(_PAUSES).all()
+
+
+def publications(connection: Connection, wanted: Filter, *, below: int | None = None) -> Found:
+    """Return a page of the filter's rows: the longest overdue first if it is about those, else the newest."""
+    overdue_first = bool(wanted.due) and below is None and wanted.source.startswith("refresh_state")
+    order = "c.next_run_at, c.publication_id" if overdue_first else "c.publication_id DESC"
+    statement = f"""
+    WITH looked_at AS MATERIALIZED (
+        SELECT c.publication_id AS id, row_number() OVER (ORDER BY {order}) AS place FROM {wanted.source}
+           AND (CAST(:below AS bigint) IS NULL OR c.publication_id < :below)
+         ORDER BY {order} LIMIT :looked_at
+    ), found AS MATERIALIZED (
+        SELECT f.id, f.place FROM looked_at f {_JOINS} WHERE {wanted.where} ORDER BY f.place LIMIT :most
+    )
+    {_COLUMNS}, (SELECT count(*) FROM looked_at) AS seen, (SELECT min(id) FROM looked_at) AS lowest
+      FROM (SELECT 1) one LEFT JOIN (found f JOIN publications p ON p.id = f.id {_JOINS}) ON TRUE
+     ORDER BY f.place
+    """  # noqa: S608 - put together from constants of `Filter`; values are parameters
+    bound = {**wanted.parameters, "below": below, "looked_at": LOOKED_AT, "most": PAGE + 1}
+    rows = connection.execute(text(statement), bound).all()
+    seen, lowest = rows[0].seen, rows[0].lowest
+    rows = [row for row in rows if row.id is not None]
+    full, exhausted = len(rows) > PAGE, seen == LOOKED_AT
+    if overdue_first:
+        # The first page has the longest overdue ones; the following go through all of them, by id.
+        return Found(rows[:PAGE], LARGEST_ID if full or exhausted else None, exhausted=False)
+    if full:
+        return Found(rows[:PAGE], rows[PAGE - 1].id, exhausted=False)
+    return Found(rows, lowest if exhausted else None, exhausted)
+
+
+def count(connection: Connection, wanted: Filter) -> dict[str, int]:
+    """Return how many rows the filter holds by platform, of the first `COUNTED` that are found."""
+    statement = f"""
+    SELECT platform, count(*) AS rows FROM (
+        SELECT a.platform
+          FROM (SELECT c.publication_id AS id FROM {wanted.source} LIMIT :looked_at) f {_JOINS}
+         WHERE {wanted.where} LIMIT :most) found
+     GROUP BY 1
+    """  # noqa: S608 - put together from constants of `Filter`; values are parameters
+    bound = {**wanted.parameters, "looked_at": LOOKED_AT * 5, "most": COUNTED + 1}
+    return {row.platform: row.rows for row in connection.execute(text(statement), bound)}
+
+
+def step(
+    connection: Connection, wanted: Filter, *, after: int, most: int
+) -> tuple[list[tuple[int, str]], int | None]:
+    """Return the filter's next rows by id with their workspaces, and after which id to go on, if at all."""
+    statement = f"""
+    WITH looked_at AS MATERIALIZED (
+        SELECT c.publication_id AS id FROM {wanted.source} AND c.publication_id > :after
+         ORDER BY c.publication_id LIMIT :looked_at
+    ), found AS MATERIALIZED (
+        SELECT f.id, a.workspace_id FROM looked_at f {_JOINS} WHERE {wanted.where} ORDER BY f.id LIMIT :most
+    )
+    SELECT f.id, f.workspace_id, (SELECT count(*) FROM looked_at) AS seen,
+           (SELECT max(id) FROM looked_at) AS highest
+      FROM (SELECT 1) one LEFT JOIN found f ON TRUE ORDER BY f.id
+    """  # noqa: S608 - put together from constants of `Filter`; values are parameters
+    bound = {**wanted.parameters, "after": after, "looked_at": LOOKED_AT, "most": most}
+    rows = connection.execute(text(statement), bound).all()
+    found = [(row.id, row.workspace_id) for row in rows if row.id is not None]
+    if len(found) == most:
+        return found, found[-1][0]
+    return found, rows[0].highest if rows[0].seen == LOOKED_AT else None
+
+
+def accounts(
+    connection: Connection, *, state: str = "", platform: str = "", workspace: str = "", after: str = ""
+) -> Sequence[Row[Any]]:
+    """Return a page of accounts and one more if there is one, by id."""
+    wanted = {"state": state, "platform": platform, "workspace_id": workspace}
+    where = " AND ".join(f"{name} = :{name}" for name, value in wanted.items() if value) or "TRUE"
+    statement = text(_ACCOUNTS.format(where=where))
+    return connection.execute(statement, {**wanted, "after": after, "most": PAGE + 1}).all()
+
+
+def snapshots(connection: Connection, publication_id: int, most: int = 500) -> Sequence[Row[Any]]:
+    """Return a publication's newest snapshots, the oldest first."""
+    return connection.execute(_SNAPSHOTS, {"id": publication_id, "most": most}).all()[::-1]
+
+
+def clock(connection: Connection) -> datetime:
+    """Return the database's time: the one by which everything here is due."""
+    now: datetime = connection.execute(text("SELECT now()")).scalar_one()
+    return now

@@ -1,0 +1,103 @@
+"""The operators' page in this process: an office on a real database, and a browser that only reads."""
+
+import asyncio
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+import pytest
+from pydantic import SecretStr
+from sqlalchemy import Connection
+from starlette.routing import Router
+
+from api_stub.ops.keeper import Keeper
+from api_stub.ops.office import Office
+from api_stub.ops.routes import routes
+from api_stub.shell import Shell
+from shared import database, redis_client
+from shared.settings import Settings
+from tests.api_stub.support import Rows
+
+TOKEN = "the operators' token of these tests"
+
+
+@dataclass
+class Ops:
+    """A running page and somebody who reads it."""
+
+    rows: Rows
+    office: Office
+    client: httpx.AsyncClient
+    runner: asyncio.Runner
+    settings: Settings
+
+    def get(self, path: str = "/ops", **options: Any) -> httpx.Response:
+        """Ask for a page."""
+        return self.runner.run(self.client.get(path, **options))
+
+    def post(self, path: str, form: dict[str, str] | None = None, **options: Any) -> httpx.Response:
+        """Send a form as it stands."""
+        return self.runner.run(self.client.post(path, data=form or {}, **options))
+
+    def sign_in(self, name: str = "Anna", token: str = TOKEN) -> httpx.Response:
+        """Come in through the door."""
+        return self.post("/ops/login", {"name": name, "token": token})
+
+    def send(self, path: str, **form: str) -> httpx.Response:
+        """Send a form as a page of this session would, and carry it out to the end."""
+        page = self.get("/ops/acts").text
+        found = re.search(r'name="csrf" value="([^"]+)"', page) or re.search(
+            r'name="csrf" value="([^"]+)"', self.get("/ops").text
+        )
+        assert found, "no form is on the page"
+        answer = self.post(path, {"csrf": found[1], **form})
+        self.office.reruns.wait()
+        return answer
+
+    def keep(self, *, steps: int = 1) -> Keeper:
+        """Keep the figures once, as the thread behind the page does."""
+        client = redis_client.connect(self.settings.redis) if self.settings.redis_url else None
+        keeper = Keeper(self.office.engine, client)
+        with self.office.engine.connect() as connection:
+            self._count(keeper, connection, steps)
+        return keeper
+
+    @staticmethod
+    def _count(keeper: Keeper, connection: Connection, steps: int) -> None:
+        for _ in range(steps):
+            keeper.census.step(connection)
+            connection.rollback()
+        keeper.write(connection)
+
+
+@contextmanager
+def page(
+    database_url: str, peer: str = "203.0.113.7", host: str = "ops.test", **settings: Any
+) -> Iterator[Ops]:
+    """Run the page for somebody at ``peer`` who asks for it by the name ``host``."""
+    made = Settings(database_url=SecretStr(database_url), **settings)
+    engine = database.connect(database_url, application="tests")
+    office = Office(made)
+    app = Shell(Router(routes(office)), None)
+    client = httpx.AsyncClient(
+        transport=httpx.ASGITransport(app, client=(peer, 50_000)), base_url=f"http://{host}", timeout=30
+    )
+    try:
+        with asyncio.Runner() as runner:
+            yield Ops(Rows(engine), office, client, runner, made)
+            runner.run(client.aclose())
+    finally:
+        office.close()
+        engine.dispose()
+
+
+@pytest.fixture
+def ops(database_url: str) -> Iterator[Ops]:
+    """Give a page behind a token, with an account, and Anna signed in."""
+    with page(database_url, ops_token=TOKEN) as running:
+        running.rows.account()
+        assert running.sign_in().status_code == 303
+        yield running
