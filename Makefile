@@ -30,6 +30,12 @@ test-browser: install ## the operators' page in a real Chromium (Debian's, insta
 	@command -v chromium >/dev/null || (apt-get update -qq && apt-get install -y -qq chromium)
 	BROWSER_TESTS=1 $(BIN)/pytest tests/browser
 
+faults: install ## every fault of the matrix for half an hour; MINUTES=, SEED= and ONLY= change that
+	$(BIN)/python -m tests.faults --minutes $(or $(MINUTES),30) $(if $(SEED),--seed $(SEED)) $(if $(ONLY),--only $(ONLY))
+
+soak: install ## half the fleet's capacity for an hour, and what grows meanwhile
+	$(BIN)/python -m tests.faults.soak
+
 bench-smoke: install ## time the whole line on this machine
 	$(BIN)/python -m deploy.bench.smoke
 
@@ -47,4 +53,4 @@ bench-budgets: install ## count the budgets' decisions a second
 check-deploy: .venv/tools/installed ## check what is deployed with its own tools (Debian: apt-get install prometheus)
 	$(BIN)/pytest tests/deploy/checked_by_tools.py
 
-.PHONY: help install up lint test test-browser bench-smoke bench-api bench-budgets check-deploy
+.PHONY: help install up lint test test-browser faults soak bench-smoke bench-api bench-budgets check-deploy

@@ -1,0 +1,96 @@
+"""Faults of PostgreSQL: restarted, its backends shot, its tables locked, its horizon held."""
+
+from collections.abc import Callable
+from typing import Literal
+
+from tests.faults.fleet import frozen
+from tests.faults.invariants import Allowed
+from tests.faults.matrix import Fault, Scene
+from tests.faults.stage import LEASE, THREADS, Stage
+from tests.faults.waiting import lasts, until
+
+_EVERY_JOB = 2 * THREADS
+"""What all workers together have in hand."""
+
+
+def restarted(mode: Literal["fast", "immediate"]) -> Callable[[Scene], None]:
+    """Restart the server; "immediate" is a crash."""
+
+    def act(scene: Scene) -> None:
+        lasts(scene.random.uniform(0, 0.5))
+        scene.stage.postgres.restart(mode)
+
+    return act
+
+
+def hung(scene: Scene) -> None:
+    """Freeze the server with all its backends: connections stand, answers do not come."""
+    with frozen(scene.stage.postgres.pid):
+        lasts(scene.seconds(2, 20))
+
+
+def backends_terminated(scene: Scene) -> None:
+    """Terminate connections of our services at random, some times in a row."""
+    stage = scene.stage
+    for _ in range(int(scene.seconds(5, 20))):
+        lasts(scene.random.uniform(0.05, 0.3))
+        stage.query(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE application_name LIKE 'dravo-%%' AND random() < 0.5"
+        )
+
+
+def table_locked(scene: Scene) -> None:
+    """Hold an exclusive lock on a table."""
+    table = scene.random.choice(("refresh_state", "post_analytics", "accounts", "snapshots"))
+    with scene.stage.database() as connection, connection.transaction():
+        connection.execute(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE".encode())
+        lasts(scene.seconds(2, 20))
+
+
+def long_transaction(scene: Scene) -> None:
+    """Hold the horizon: nothing that dies meanwhile can be vacuumed away."""
+    with scene.stage.database() as connection, connection.transaction():
+        connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        connection.execute("SELECT count(*) FROM refresh_state")
+        lasts(scene.seconds(2, 300))
+
+
+def month_without_partition(scene: Scene) -> None:
+    """Begin a month whose partition nobody made ahead; the scheduler's next look makes it."""
+    stage = scene.stage
+    month: str = stage.value("SELECT to_char(now() AT TIME ZONE 'UTC', 'YYYY_MM')")
+    partition = f"snapshots_{month}"
+    with stage.database() as connection, connection.transaction():
+        connection.execute("LOCK TABLE snapshots IN ACCESS EXCLUSIVE MODE")
+        connection.execute("CREATE TEMP TABLE kept ON COMMIT DROP AS SELECT * FROM snapshots")
+        connection.execute(f"DROP TABLE {partition}".encode())
+        connection.execute("TRUNCATE snapshots")
+        connection.execute("INSERT INTO snapshots SELECT * FROM kept")
+    stage.await_reads(stage.now(), 2 * LEASE.total_seconds())
+    stage.fleet.end(*stage.fleet.of("scheduler"))
+    stage.fleet.start("scheduler", name="scheduler-a")
+    until(
+        lambda: stage.value("SELECT to_regclass(%s) IS NOT NULL", partition),
+        2 * LEASE.total_seconds(),
+        "the month's partition",
+    )
+
+
+def default_partition_is_empty(stage: Stage) -> list[str]:
+    """Check that what went to the default partition moved along."""
+    left = stage.value("SELECT count(*) FROM snapshots_default")
+    return [f"I3: {left} snapshots are in the default partition"] if left else []
+
+
+_ONCE = Allowed(lost_jobs=_EVERY_JOB)
+
+FAULTS = (
+    Fault("PostgreSQL restarted fast", restarted("fast"), _ONCE),
+    Fault("PostgreSQL restarted by a crash", restarted("immediate"), _ONCE),
+    Fault("PostgreSQL hung", hung, _ONCE),
+    Fault("PostgreSQL backends terminated", backends_terminated, Allowed(lost_jobs=20 * _EVERY_JOB)),
+    Fault("a table locked", table_locked, _ONCE),
+    Fault("a long transaction under load", long_transaction, short=False),
+    Fault("a month without its partition", month_without_partition, after=default_partition_is_empty),
+)
