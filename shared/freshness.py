@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+_SECONDS = {"d": 86_400, "h": 3_600, "min": 60, "s": 1}
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,4 +28,6 @@ class Freshness:
 
     def explain(self) -> str:
         """Return the rule as one sentence."""
-        return f"every row is refreshed {self.interval} after its last successful read"
+        seconds = self.interval.total_seconds()
+        size, unit = next((size, unit) for unit, size in _SECONDS.items() if seconds % size == 0)
+        return f"every row is refreshed {seconds / size:g} {unit} after its last successful read"
