@@ -50,7 +50,8 @@ bench-budgets: install ## count the budgets' decisions a second
 	.venv/tools/bin/pip install --quiet --disable-pip-version-check --require-hashes --requirement deploy/checks.lock
 	@touch $@
 
-check-deploy: .venv/tools/installed ## check what is deployed with its own tools (Debian: apt-get install prometheus)
+check-deploy: .venv/tools/installed ## check what is deployed with its own tools (promtool is Debian's, installed when it is missing)
+	@command -v promtool >/dev/null || (apt-get update -qq && apt-get install -y -qq --no-install-recommends prometheus)
 	$(BIN)/pytest tests/deploy/checked_by_tools.py
 
 .PHONY: help install up lint test test-browser faults soak bench-smoke bench-api bench-budgets check-deploy
