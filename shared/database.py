@@ -55,12 +55,12 @@ def check_reachable(engine: Engine) -> None:
         raise SettingsError(f"PostgreSQL at {where} does not answer: check DRAVO_DATABASE_URL") from None
 
 
-def migrate(url: str) -> None:
-    """Bring the schema to head. Safe to run twice, and by two at once (an advisory lock)."""
+def migrate(url: str, revision: str = "head") -> None:
+    """Bring the schema up to a revision. Safe to run twice, and by two at once (an advisory lock)."""
     from alembic import command  # here: it takes a third of a second that no other command needs
     from alembic.config import Config
 
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
     config.attributes["url"] = url
-    command.upgrade(config, "head")
+    command.upgrade(config, revision)

@@ -1,0 +1,115 @@
+"""Upgrades: the schema changes under a fleet of the version before, which reads, claims and finishes on."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final, LiteralString
+
+import pytest
+
+from shared.database import migrate
+from tests.servers import connect
+
+BEFORE: Final = ("0001", "0010", "0030", "0040")
+PATIENCE: Final = "500ms"
+"""How long a statement may wait for a lock: longer is being blocked."""
+ROWS: Final = 20_000
+FILL: Final[tuple[LiteralString, ...]] = (
+    (
+        "INSERT INTO accounts (account_id, workspace_id, platform, platform_account_id)"
+        " SELECT 'acc_' || n, 'ws_' || n % 3, 'x', n::text FROM generate_series(0, 49) n"
+    ),
+    (
+        "INSERT INTO publications (workspace_id, post_id, account_id, platform, platform_post_id, created_at)"
+        " SELECT a.workspace_id, 'post_' || n, a.account_id, 'x', n::text, now() - n * interval '1 hour'"
+        " FROM generate_series(1, 20000) n JOIN accounts a ON a.account_id = 'acc_' || n % 50"
+    ),
+    "INSERT INTO post_analytics (publication_id) SELECT id FROM publications",
+    (
+        "INSERT INTO refresh_state (publication_id, account_id, next_run_at, reason)"
+        " SELECT id, account_id, now(), 'stale' FROM publications"
+    ),
+)
+WORK: Final[dict[str, LiteralString]] = {
+    "read": "SELECT p.id, a.metrics FROM publications p JOIN post_analytics a ON a.publication_id = p.id"
+    " WHERE p.workspace_id = 'ws_1' ORDER BY p.created_at DESC, p.id DESC LIMIT 25",
+    "claim": "UPDATE refresh_state SET claim_seq = claim_seq + 1, claimed_at = now(), reason = 'claimed',"
+    " next_run_at = now() + interval '1 second' WHERE publication_id IN (SELECT publication_id"
+    " FROM refresh_state WHERE next_run_at <= now() ORDER BY next_run_at LIMIT 20 FOR UPDATE SKIP LOCKED)",
+    "finish": "UPDATE post_analytics SET metrics = '{\"views\": 1}', last_updated_at = now()"
+    " WHERE publication_id IN (SELECT id FROM publications ORDER BY random() LIMIT 5)",
+}
+
+
+class Worker(threading.Thread):
+    """Does one kind of work over and over, and keeps how often, and what went wrong."""
+
+    def __init__(self, url: str, statement: LiteralString, stopping: threading.Event) -> None:
+        super().__init__()
+        self.done = 0
+        self.error: Exception | None = None
+        self._url, self._statement, self._stopping = url, statement, stopping
+        self.first = threading.Event()
+
+    def run(self) -> None:
+        """Work until it is told to stop, or something goes wrong."""
+        try:
+            with connect(self._url) as connection:
+                connection.execute("SELECT set_config('lock_timeout', %s, FALSE)", [PATIENCE])
+                while not self._stopping.is_set():
+                    connection.execute(self._statement)
+                    self.done += 1
+                    self.first.set()
+        except Exception as error:  # noqa: BLE001 - the test tells it
+            self.error = error
+        finally:
+            self.first.set()
+
+
+@contextmanager
+def at_work(url: str) -> Iterator[dict[str, Worker]]:
+    stopping = threading.Event()
+    workers = {name: Worker(url, statement, stopping) for name, statement in WORK.items()}
+    for worker in workers.values():
+        worker.start()
+    try:
+        for worker in workers.values():
+            worker.first.wait(20)
+        yield workers
+    finally:
+        stopping.set()
+        for worker in workers.values():
+            worker.join()
+
+
+@pytest.mark.parametrize("revision", BEFORE)
+def test_an_upgrade_keeps_nobody_from_reading_claiming_and_finishing(
+    empty_database_url: str, revision: str
+) -> None:
+    migrate(empty_database_url, revision)
+    with connect(empty_database_url) as connection:
+        for statement in FILL:
+            connection.execute(statement)
+
+    with at_work(empty_database_url) as workers:
+        before = {name: worker.done for name, worker in workers.items()}
+        migrate(empty_database_url)
+        after = {name: worker.done for name, worker in workers.items()}
+
+    assert {name: worker.error for name, worker in workers.items()} == dict.fromkeys(WORK)
+    assert [name for name in WORK if after[name] <= before[name]] == []
+
+
+def test_rows_that_were_there_before_are_counted_by_the_upgrade(empty_database_url: str) -> None:
+    migrate(empty_database_url, "0001")
+    with connect(empty_database_url) as connection:
+        for statement in FILL:
+            connection.execute(statement)
+
+    migrate(empty_database_url)
+
+    with connect(empty_database_url) as connection:
+        counted = connection.execute(
+            "SELECT sum(n) FROM publication_counts WHERE grain = 'month' AND account_id = ''"
+        ).fetchone()
+    assert counted == (ROWS,)
