@@ -110,7 +110,7 @@ class Settings(BaseSettings):
     breaker_failures: Annotated[int, Field(ge=1, le=1_000)] = 5
     """5xx answers and time-outs in a row, in the whole fleet, that open an endpoint's circuit breaker."""
     breaker_seconds: Seconds = 30
-    """How long a breaker stays open the first time; each time in a row after that twice as long."""
+    """How long a breaker stays open the first time; in a row twice as long each time, up to a lease."""
     x_daily_budget_dollars: Dollars | None = None
     """What post reads at X may cost in a UTC day; unset: as much as they do."""
     x_monthly_budget_dollars: Dollars | None = None

@@ -17,7 +17,6 @@ from shared.vocabulary import Platform
 
 REMEMBERED_FOR: Final = timedelta(minutes=15)
 """How long failures and openings count without a new one."""
-LONGEST: Final = timedelta(minutes=10)
 
 _log = structlog.get_logger(__name__)
 
@@ -25,13 +24,17 @@ _log = structlog.get_logger(__name__)
 class Breakers:
     """The fleet's count of failures in a row, by platform and endpoint class. Thread-safe.
 
-    Without Redis nothing is counted: then nothing is handed out either.
+    ``longest``: how long it stays open at most, however often it opened in a row: what a platform's recovery
+    waits for. Without Redis nothing is counted: then nothing is handed out either.
     """
 
-    def __init__(self, client: RedisClient, *, failures: int, open_for: timedelta) -> None:
+    def __init__(
+        self, client: RedisClient, *, failures: int, open_for: timedelta, longest: timedelta
+    ) -> None:
         self._client = client
         self._failures = failures
         self._open_for = open_for
+        self._longest = longest
 
     def failed(self, platform: Platform, endpoint: str) -> timedelta | None:
         """Count a failure; return for how long the breaker opens if this is one too many."""
@@ -45,7 +48,7 @@ class Breakers:
             if failures < self._failures:
                 return None
             doublings = min(int(openings or 0), 10)
-            open_for: timedelta = min(self._open_for * 2**doublings, max(LONGEST, self._open_for))
+            open_for: timedelta = min(self._open_for * 2**doublings, self._longest)
             # Calls that were under way when it opened fail too: they open nothing.
             if not self._client.set(f"{key}:open", 1, nx=True, px=open_for):
                 return None

@@ -75,6 +75,7 @@ class FleetBudgets:
                 client,
                 failures=settings.breaker_failures,
                 open_for=timedelta(seconds=settings.breaker_seconds),
+                longest=max(settings.lease, timedelta(seconds=settings.breaker_seconds)),
             ),
             Limits.parse(settings.limits),
             settings.meta_steer_percent,

@@ -224,6 +224,7 @@ def _settings(
         "DRAVO_TICK_SECONDS": str(TICK.total_seconds()),
         "DRAVO_FRESHNESS": f"fixed:{FRESHNESS.total_seconds():.0f}s",
         "DRAVO_RETRY_SECONDS": "0.5",
+        "DRAVO_BREAKER_SECONDS": "1",
         "DRAVO_REFRESH_MIN_AGE_SECONDS": "0",
         "DRAVO_MISSING_CONFIRM_SECONDS": "2",
         "DRAVO_WORKER_THREADS": str(THREADS),

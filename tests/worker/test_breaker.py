@@ -9,9 +9,10 @@ from deploy.local.valkey import Valkey
 from shared.redis_client import RedisClient, connect
 from shared.vocabulary import Platform
 from tests.servers import server_directory
-from worker.breaker import LONGEST, Breakers
+from worker.breaker import Breakers
 
 OPEN_FOR = timedelta(seconds=30)
+LONGEST = timedelta(minutes=4)
 
 
 @pytest.fixture
@@ -22,7 +23,7 @@ def client(redis_url: str) -> Iterator[RedisClient]:
 
 
 def breakers(client: RedisClient) -> Breakers:
-    return Breakers(client, failures=3, open_for=OPEN_FOR)
+    return Breakers(client, failures=3, open_for=OPEN_FOR, longest=LONGEST)
 
 
 def fail(fleet: Breakers, times: int = 1, endpoint: str = "tweets") -> list[timedelta | None]:
