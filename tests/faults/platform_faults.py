@@ -1,10 +1,12 @@
 """Faults of the platforms, and of the way to them."""
 
+from collections.abc import Callable
 from datetime import timedelta
 
+from tests.faults.fleet import Member
 from tests.faults.invariants import Allowed
 from tests.faults.matrix import Fault, Scene
-from tests.faults.stage import LEASE, PLATFORMS, Stage
+from tests.faults.stage import LEASE, PLATFORMS, THREADS, Stage
 from tests.faults.waiting import lasts, until
 
 _PATIENCE = 20.0
@@ -34,15 +36,24 @@ def lift_pauses(stage: Stage) -> list[str]:
 
 
 def tokens_expire(scene: Scene) -> None:
-    """Let every renewable token end at its platform at once, with many jobs and renewals under way."""
+    """Let every renewable token end at its platform at once, with sixteen jobs and renewals under way."""
     stage = scene.stage
     world = stage.simulators.world
+    more = [stage.fleet.start("worker", passing=True) for _ in range(16 // THREADS - 2)]
+    for member in more:
+        until(_is_ready(member), _PATIENCE, f"{member.name} at work")
     for account in world.accounts():
         if account.platform in {"x", "tiktok"}:
             world.change_account(
                 account.platform, account.platform_account_id, access_token_expires_at=world.now()
             )
     stage.await_reads(stage.now(), 3 * LEASE.total_seconds())
+    assert stage.fleet.end(*more) == []
+
+
+def _is_ready(member: Member) -> Callable[[], bool]:
+    """Return whether a worker has said that it takes jobs."""
+    return lambda: b"worker_started" in member.log.read_bytes()
 
 
 def slow(scene: Scene) -> None:
@@ -93,7 +104,7 @@ FAULTS = (
         Allowed(refused=60, pauses=True, late=timedelta(seconds=3)),
         after=lift_pauses,
     ),
-    Fault("tokens expire, many at once", tokens_expire, Allowed(repeated=1)),
+    Fault("tokens expire, sixteen at once", tokens_expire, Allowed(repeated=1)),
     Fault("slow platforms", slow, Allowed(late=LEASE)),
     Fault("trickling platforms", trickling, Allowed(late=LEASE), short=False),
     Fault("half-dead platforms", half_dead, Allowed(late=LEASE)),

@@ -1,7 +1,11 @@
 """Faults of PostgreSQL: restarted, its backends shot, its tables locked, its horizon held."""
 
+import os
+import subprocess
 from collections.abc import Callable
 from typing import Literal
+
+import psutil  # type: ignore[import-untyped]  # psutil publishes no types
 
 from tests.faults.fleet import frozen
 from tests.faults.invariants import Allowed
@@ -11,6 +15,7 @@ from tests.faults.waiting import lasts, until
 
 _EVERY_JOB = 2 * THREADS
 """What all workers together have in hand."""
+_SMALL_FILE = 65_536
 
 
 def restarted(mode: Literal["fast", "immediate"]) -> Callable[[Scene], None]:
@@ -56,6 +61,22 @@ def long_transaction(scene: Scene) -> None:
         lasts(scene.seconds(2, 300))
 
 
+def disk_full(scene: Scene) -> None:
+    """Let no file of the server grow any more, as on a full disk, until it has given up; then make room.
+
+    A limit on the size of files stands for the disk: filling one would be everybody's.
+    """
+    server = psutil.Process(scene.stage.postgres.pid)
+    owner, group = (server.uids().real, server.gids().real) if os.geteuid() == 0 else (None, None)
+    for process in (server, *server.children(recursive=True)):
+        command = ["prlimit", f"--pid={process.pid}", f"--fsize={_SMALL_FILE}:"]
+        # Unchecked: a backend may be gone by now.
+        subprocess.run(command, user=owner, group=group, capture_output=True, check=False)
+    until(lambda: not server.is_running() or server.status() == psutil.STATUS_ZOMBIE, 30, "a full disk")
+    lasts(scene.seconds(0.5, 10))
+    scene.stage.postgres.restart("immediate")
+
+
 def month_without_partition(scene: Scene) -> None:
     """Begin a month whose partition nobody made ahead; the scheduler's next look makes it."""
     stage = scene.stage
@@ -89,6 +110,7 @@ FAULTS = (
     Fault("PostgreSQL restarted fast", restarted("fast"), _ONCE),
     Fault("PostgreSQL restarted by a crash", restarted("immediate"), _ONCE),
     Fault("PostgreSQL hung", hung, _ONCE),
+    Fault("PostgreSQL out of disk", disk_full, _ONCE, short=False),
     Fault("PostgreSQL backends terminated", backends_terminated, Allowed(lost_jobs=20 * _EVERY_JOB)),
     Fault("a table locked", table_locked, _ONCE),
     Fault("a long transaction under load", long_transaction, short=False),
