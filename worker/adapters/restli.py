@@ -110,17 +110,20 @@ def _refusal(response: Response, account: Account, endpoint: str) -> RefreshErro
 
 
 def _throttled(response: Response, message: str, endpoint: str) -> Paused:
-    """Return a short pause, as a 429 may be a passing protection; its second time it is the daily limit."""
+    """Return a short pause, as a 429 may be a passing protection; its second time it is the daily limit.
+
+    A wait that LinkedIn asks for itself is believed each time.
+    """
     now = response.received_at
     midnight = now.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
     jitter = timedelta(seconds=random.uniform(0, MIDNIGHT_JITTER_SECONDS))  # noqa: S311 - spreads calls only
-    until = now + (untrusted.retry_after(response) or LIMIT_PAUSE)
+    asked_for = untrusted.retry_after(response)
     return Paused(
         "LinkedIn's limit for this kind of call is reached.",
         kind=BucketKind.ENDPOINT if "APPLICATION" in message else BucketKind.ACCOUNT,
         endpoint=endpoint,
-        until=until,
-        escalates_until=max(until, midnight + jitter),
+        until=now + (asked_for or LIMIT_PAUSE),
+        escalates_until=None if asked_for else max(now + LIMIT_PAUSE, midnight + jitter),
     )
 
 

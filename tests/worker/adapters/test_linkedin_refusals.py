@@ -128,8 +128,9 @@ def test_a_limit_pauses_whom_it_names_and_then_until_midnight(message: str, kind
     assert midnight <= error.escalates_until <= midnight + timedelta(minutes=10)
 
 
-def test_a_wait_that_is_asked_for_holds() -> None:
-    error = refused(reply("", 429, {"retry-after": str(20 * 3600)}))
+@pytest.mark.parametrize("wait", [timedelta(seconds=2), timedelta(hours=20)])
+def test_a_wait_that_is_asked_for_holds_each_time(wait: timedelta) -> None:
+    error = refused(reply("", 429, {"retry-after": f"{wait.total_seconds():.0f}"}))
 
     assert isinstance(error, Paused)
-    assert error.until == error.escalates_until == NOW + timedelta(hours=20)
+    assert (error.until, error.escalates_until) == (NOW + wait, None)
