@@ -29,6 +29,8 @@ class Member:
     environment: Mapping[str, str]
     log: Path
     passing: bool
+    root: Path = ROOT
+    """The tree whose code it runs."""
     process: subprocess.Popen[bytes] = field(init=False)
 
     @property
@@ -61,14 +63,19 @@ class Fleet:
         self._started = 0
 
     def start(
-        self, module: str, *, name: str | None = None, passing: bool = False, **environment: str
+        self,
+        module: str,
+        *,
+        name: str | None = None,
+        passing: bool = False,
+        root: Path = ROOT,
+        **environment: str,
     ) -> Member:
         """Start ``python -m module``; settings go by their names in the environment."""
         self._started += 1
         name = name or f"{module}-{self._started}"
-        member = Member(
-            name, module, {**self._environment, **environment}, self.logs / f"{name}.log", passing
-        )
+        settings = {**self._environment, **environment}
+        member = Member(name, module, settings, self.logs / f"{name}.log", passing, root)
         self.members[name] = member
         self._run(member)
         return member
@@ -77,7 +84,7 @@ class Fleet:
         with member.log.open("ab") as log:
             member.process = subprocess.Popen(
                 [sys.executable, "-m", member.module],
-                cwd=ROOT,
+                cwd=member.root,
                 env=dict(member.environment),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -91,7 +98,8 @@ class Fleet:
 
     def armed(self, module: str, failpoints: str, **environment: str) -> Member:
         """Start one more process of a service, with failpoints."""
-        return self.start(module, passing=True, DRAVO_FAILPOINTS=failpoints, **environment)
+        more = {"DRAVO_FAILPOINTS": failpoints, **environment}
+        return self.start(module, name=None, passing=True, root=ROOT, **more)
 
     def kill(self, member: Member) -> None:
         """SIGKILL a process and reap it."""
