@@ -7,7 +7,7 @@ import structlog
 from api_stub.app import create
 from api_stub.server import bind, serve
 from api_stub.service import Service
-from shared import database, log
+from shared import database, log, tracing
 from shared.process import die_with_parent
 from shared.settings import Settings, SettingsError, load
 
@@ -18,6 +18,7 @@ def main() -> int:
     try:
         settings = load("database_url")
         log.configure("api", settings.log_format)
+        tracing.configure("api")
         _check_database(settings)
         service = Service(settings)
         listening = bind(settings.api_host, settings.api_port)

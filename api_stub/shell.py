@@ -12,6 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api_stub import metrics
 from api_stub.errors import ApiError, error_response, unavailable
+from shared import tracing
 
 MOST_IN_FLIGHT: Final = 2_048
 _REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._-]{1,64}")
@@ -40,7 +41,9 @@ class Shell:
             if self._in_flight > MOST_IN_FLIGHT and scope["path"] not in _ALWAYS_ANSWERED:
                 metrics.SHED.inc()
                 raise unavailable("overloaded", "Too many requests are in flight.")  # noqa: TRY301 - errors end here
-            await self._app(scope, receive, answer.send)
+            with tracing.span("request", parent=_traceparent(scope), request_id=answer.request_id) as told:
+                await self._app(scope, receive, answer.send)
+                told |= answer.told
         except Exception as error:  # noqa: BLE001 - the last line of defence: no caller sees our internals
             await answer.refuse(error, receive)
         finally:
@@ -83,6 +86,12 @@ class _Answer:
         if self._status is None:
             await error_response(refusal, self.request_id)(self._scope, receive, self.send)
 
+    @property
+    def told(self) -> dict[str, str | int | float | bool]:
+        """What a trace may know of it."""
+        route: Any = self._scope.get("route")
+        return {"route": route.path if route is not None else "unknown", "status": self._status or 0}
+
     def count(self) -> None:
         route: Any = self._scope.get("route")
         path = route.path if route is not None else "unknown"
@@ -100,6 +109,10 @@ def _request_id(scope: Scope) -> str:
         if name == b"x-request-id" and _REQUEST_ID.fullmatch(value):
             return str(value.decode())
     return secrets.token_hex(8)
+
+
+def _traceparent(scope: Scope) -> str | None:
+    return next((value.decode("latin-1") for name, value in scope["headers"] if name == b"traceparent"), None)
 
 
 def _refusal(error: Exception) -> ApiError:

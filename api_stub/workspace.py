@@ -12,7 +12,7 @@ from api_stub.database import Connection, Database
 from api_stub.instants import Range
 from api_stub.parameters import Filters, HistoryQuery, PostsQuery
 from api_stub.representation import AnalyticsRow, Page
-from shared.due import DUE_CHANNEL, MAKE_DUE, parameters
+from shared.due import DUE_CHANNEL, MAKE_DUE, parameters, told_by_bell
 from shared.vocabulary import Reason
 
 DEEP: Final = 1_000
@@ -23,7 +23,7 @@ _ALWAYS: Final = Range(datetime.min.replace(tzinfo=UTC), datetime.max.replace(tz
 
 # The shared statement is written for SQLAlchemy (:name); psycopg spells a parameter %(name)s.
 _MAKE_DUE: Final = re.sub(r"(?<!:):([a-z_]+)", r"%(\1)s", MAKE_DUE)
-_RING: Final = "SELECT pg_notify(%(channel)s, '')"
+_RING: Final = "SELECT pg_notify(%(channel)s, %(payload)s)"
 
 
 class Standing(NamedTuple):
@@ -161,7 +161,7 @@ class Workspace:
     async def _make_due(self, connection: Connection, ids: Sequence[int], reason: Reason) -> None:
         if ids:
             await connection.execute(_MAKE_DUE, parameters(self._workspace_id, ids, reason))
-            await connection.execute(_RING, {"channel": DUE_CHANNEL})
+            await connection.execute(_RING, {"channel": DUE_CHANNEL, "payload": told_by_bell(ids)})
 
     async def _fetch(self, statement: LiteralString, query: dict[str, Any]) -> list[tuple[Any, ...]]:
         return await self._database.fetch(statement, self._bound(query))

@@ -2,7 +2,7 @@
 
 import sys
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 import structlog
@@ -13,7 +13,8 @@ from prometheus_client import REGISTRY
 from scheduler.doorbell import listen
 from scheduler.fleet_view import LOOK_EVERY, FleetView
 from scheduler.ticks import PARTITIONS_EVERY, RENEW_EVERY, Ticks
-from shared import database, log, metrics, redis_client, refresh_queue
+from scheduler.traces import Traces
+from shared import database, log, metrics, redis_client, refresh_queue, tracing
 from shared.exporter import Heartbeat, exporter
 from shared.process import die_with_parent, stop_on_signals
 from shared.settings import Settings, SettingsError, load
@@ -33,6 +34,7 @@ def main() -> int:
     try:
         settings = load("database_url", "redis_url")
         log.configure("scheduler", settings.log_format)
+        tracing.configure("scheduler")
         engine = database.connect(settings.database, application="dravo-scheduler", pool_size=_THREADS)
         metrics.watch_pool("scheduler", engine)
         try:
@@ -44,7 +46,7 @@ def main() -> int:
             REGISTRY.register(view)
             heartbeat = Heartbeat(timedelta(seconds=settings.tick_seconds))
             with exporter("scheduler", settings, heartbeat) as port:
-                _serve(settings, _schedule(settings, ticks, view if port else None, heartbeat))
+                _serve(settings, _schedule(settings, ticks, view if port else None, heartbeat), ticks.traces)
         finally:
             engine.dispose()
     except SettingsError as error:
@@ -77,7 +79,7 @@ def _timed(name: str, tick: Callable[[], object]) -> Callable[[], None]:
     return run
 
 
-def _serve(settings: Settings, schedule: Schedule) -> None:
+def _serve(settings: Settings, schedule: Schedule, traces: Traces) -> None:
     stopping = stop_on_signals()
     # In memory only: what is due is in PostgreSQL, a tick that was missed is made up by the next one.
     scheduler = BackgroundScheduler(
@@ -97,9 +99,14 @@ def _serve(settings: Settings, schedule: Schedule) -> None:
         for name, (tick, every) in schedule.items()
     }
     scheduler.start()
+
+    def wake(said: Sequence[str]) -> None:
+        traces.remember(said)
+        jobs["hand_out"].modify(next_run_time=datetime.now(UTC))
+
     doorbell = threading.Thread(
         target=listen,
-        args=(settings.database, lambda: jobs["hand_out"].modify(next_run_time=datetime.now(UTC)), stopping),
+        args=(settings.database, wake, stopping),
         name="doorbell",
         daemon=True,
     )

@@ -1,7 +1,7 @@
 """The doorbell: a listening connection that wakes the scheduler between its ticks."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import psycopg
 import structlog
@@ -15,8 +15,8 @@ _RECONNECT_SECONDS = 2.0
 _log = structlog.get_logger(__name__)
 
 
-def listen(url: str, wake: Callable[[], object], stopping: threading.Event) -> None:
-    """Call ``wake`` whenever rows were made due, until ``stopping``.
+def listen(url: str, wake: Callable[[Sequence[str]], object], stopping: threading.Event) -> None:
+    """Call ``wake`` with what was said whenever rows were made due, until ``stopping``.
 
     Without it everything still happens, a tick later; so trouble here is only logged, and tried again.
     """
@@ -32,8 +32,8 @@ def listen(url: str, wake: Callable[[], object], stopping: threading.Event) -> N
                 connection.execute(f"LISTEN {DUE_CHANNEL}")
                 while not stopping.is_set():
                     # Rings that came together are answered by one tick.
-                    if list(connection.notifies(timeout=_POLL_SECONDS, stop_after=1)):
-                        wake()
+                    if rings := list(connection.notifies(timeout=_POLL_SECONDS, stop_after=1)):
+                        wake([ring.payload for ring in rings])
         except psycopg.OperationalError as error:
             _log.warning("doorbell_lost", detail=type(error).__name__)
             stopping.wait(_RECONNECT_SECONDS)

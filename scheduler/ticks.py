@@ -12,6 +12,7 @@ from sqlalchemy.exc import OperationalError
 
 from scheduler.claim import Claims, claim
 from scheduler.renewals import ending_soon
+from scheduler.traces import Traces
 from shared import failpoints, metrics, refresh_queue, spending
 from shared.claims import release
 from shared.freshness import Freshness
@@ -58,6 +59,8 @@ class Ticks:
         self._client = client
         self._broker = broker
         self._wait = wait
+        self.traces = Traces()
+        """On whose trace rows became due, as far as the doorbell told."""
         self._started = False
         interval = Freshness.parse(settings.freshness).interval
         self._top_up = dict.fromkeys(Platform, interval / _TOP_UP_SHARE)
@@ -134,7 +137,7 @@ class Ticks:
     def _ring(self, lane: Lane, claims: Claims) -> None:
         """Enqueue after the commit; what cannot be enqueued is given back, due again in a moment."""
         try:
-            refresh_queue.enqueue(self._broker, lane, claims.jobs)
+            refresh_queue.enqueue(self._broker, lane, claims.jobs, self.traces.of)
         except redis.RedisError:
             with self._engine.begin() as connection:
                 release(connection, claims.jobs, after=timedelta(seconds=self._settings.tick_seconds))

@@ -4,14 +4,18 @@ Always one statement and one reason, deduplicated by the row itself: a thousand 
 scheduler is woken by ``NOTIFY`` at commit, so nothing is announced that did not happen.
 """
 
+import json
 from collections.abc import Sequence
 
 from sqlalchemy import Connection, text
 
+from shared import tracing
 from shared.vocabulary import Reason
 
 DUE_CHANNEL = "dravo_due"
-"""PostgreSQL channel on which the scheduler listens; the payload is empty."""
+"""PostgreSQL channel on which the scheduler listens; what a ring says is `told_by_bell`."""
+_MOST_TRACED = 200
+"""Publications that one ring names; a payload holds 8,000 bytes."""
 
 REFRESHED_CHANNEL = "dravo_refreshed"
 """PostgreSQL channel of finished interactive refreshes; the payload is publication ids, comma-separated."""
@@ -76,10 +80,17 @@ def make_due(
         bound["priority"] = int(interactive)
     changed = connection.execute(text(MAKE_DUE), bound).rowcount
     if changed:
-        ring(connection)
+        ring(connection, publication_ids)
     return changed
 
 
-def ring(connection: Connection) -> None:
+def ring(connection: Connection, publication_ids: Sequence[int] = ()) -> None:
     """Wake the scheduler once this transaction commits."""
-    connection.execute(text("SELECT pg_notify(:channel, '')"), {"channel": DUE_CHANNEL})
+    told = {"channel": DUE_CHANNEL, "payload": told_by_bell(publication_ids)}
+    connection.execute(text("SELECT pg_notify(:channel, :payload)"), told)
+
+
+def told_by_bell(publication_ids: Sequence[int]) -> str:
+    """Return what a ring says: on whose trace these became due, or nothing when nobody traces."""
+    paper = tracing.traceparent()
+    return json.dumps({"traceparent": paper, "ids": list(publication_ids[:_MOST_TRACED])}) if paper else ""

@@ -3,7 +3,7 @@
 Redis is a doorbell: whatever is lost here, the lease in PostgreSQL ends and the row is due again.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -67,17 +67,27 @@ def broker(client: RedisClient) -> RedisBroker:
     return made
 
 
-def enqueue(target: dramatiq.Broker, lane: Lane, jobs: Iterable[RefreshJob]) -> None:
+def enqueue(
+    target: dramatiq.Broker,
+    lane: Lane,
+    jobs: Iterable[RefreshJob],
+    traceparent: Callable[[RefreshJob], str | None] = lambda _job: None,
+) -> None:
     """Ring for these jobs. No message has an age limit: whether its claims still hold, the database knows.
 
-    dramatiq would judge the age by two machines' clocks.
+    dramatiq would judge the age by two machines' clocks. ``traceparent`` tells on whose trace a job is.
     """
     for job in jobs:
+        paper = traceparent(job)
         message: dramatiq.Message[None] = dramatiq.Message(
             queue_name=lane.value,
             actor_name=ACTORS[lane],
             args=(),
-            kwargs={"account_id": job.account_id, "claims": [list(claim) for claim in job.claims]},
+            kwargs={
+                "account_id": job.account_id,
+                "claims": [list(claim) for claim in job.claims],
+                **({"traceparent": paper} if paper else {}),
+            },
             options={},
         )
         target.enqueue(message)

@@ -20,7 +20,7 @@ import structlog
 from sqlalchemy import Engine
 from sqlalchemy.exc import OperationalError
 
-from shared import database, log, metrics, redis_client, refresh_queue
+from shared import database, log, metrics, redis_client, refresh_queue, tracing
 from shared.claims import release
 from shared.exporter import Heartbeat, exporter
 from shared.process import die_with_parent, stop_on_signals
@@ -55,6 +55,7 @@ def main() -> int:
     try:
         settings = load("database_url", "redis_url", "secret_keys")
         log.configure("worker", settings.log_format)
+        tracing.configure("worker")
         with _tools(settings) as tools:
             client = redis_client.connect(settings.redis)
             redis_client.check_reachable(client)
@@ -169,8 +170,8 @@ def _give_back(tools: Tools, unstarted: list[RefreshJob]) -> None:
 
 def _job(message: dramatiq.MessageProxy) -> RefreshJob | None:
     try:
-        return RefreshJob.parse(**message.kwargs)
-    except (TypeError, ValueError):
+        return RefreshJob.parse(message.kwargs.get("account_id"), message.kwargs.get("claims"))
+    except ValueError:
         return None
 
 

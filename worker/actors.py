@@ -6,6 +6,7 @@ from typing import Any
 import dramatiq
 import structlog
 
+from shared import tracing
 from shared.refresh_queue import ACTORS, RENEW_ACTOR, RefreshJob
 from shared.vocabulary import Lane
 
@@ -22,13 +23,15 @@ def register(
     lease ends. Whatever ``run`` raises is logged by dramatiq and not retried, for the same reason.
     """
 
-    def take(account_id: Any = None, claims: Any = None, **unknown: Any) -> None:
+    def take(account_id: Any = None, claims: Any = None, traceparent: Any = None, **unknown: Any) -> None:
         try:
             job = RefreshJob.parse(account_id, claims)
         except ValueError as error:
             _log.warning("message_dropped", detail=str(error), unknown=sorted(unknown))
             return
-        run(job)
+        parent = traceparent if isinstance(traceparent, str) else None
+        with tracing.span("refresh", parent=parent, account_id=job.account_id, rows=len(job.claims)):
+            run(job)
 
     def take_renewal(account_id: Any = None, **unknown: Any) -> None:
         if not isinstance(account_id, str):

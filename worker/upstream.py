@@ -8,7 +8,7 @@ from typing import Protocol
 
 import structlog
 
-from shared import metrics
+from shared import metrics, tracing
 from shared.vocabulary import Platform
 from worker.adapters.contract import MetricMemory
 from worker.client import Client, Reply
@@ -107,8 +107,9 @@ class JobUpstream:
         status = None
         started = time.monotonic()
         try:
-            reply = self._client.request(method, url, headers=headers, json=json, form=form)
-            status = reply.status
+            with tracing.span("call", platform=self._platform.value, endpoint=endpoint, cost=cost) as told:
+                reply = self._client.request(method, url, headers=headers, json=json, form=form)
+                told["status"] = status = reply.status
         finally:
             took = timedelta(seconds=time.monotonic() - started)
             self._observe(Call(self._platform, self._account_id, endpoint, cost, status, took))

@@ -11,8 +11,8 @@ from shared.refresh_queue import RefreshJob
 _once = refresh_queue.enqueue
 
 
-def _thrice(target: Any, lane: Any, jobs: Iterable[RefreshJob], *rest: Any) -> None:
-    _once(target, lane, [job for job in jobs for _ in range(3)], *rest)
+def _thrice(target: Any, lane: Any, jobs: Iterable[RefreshJob], traceparent: Any = lambda _job: None) -> None:
+    _once(target, lane, [job for job in jobs for _ in range(3)], traceparent)
 
 
 refresh_queue.enqueue = _thrice
