@@ -48,6 +48,7 @@ _READS: Final = {
     "dates": _RANGE,
     "accountId, platform, dates": f"accountId={_ACCOUNT}&platform=x&{_RANGE}",
 }
+_PAGES: Final = {"the operators' page": "/ops", "its list of publications": "/ops/publications"}
 _BARE_VALUES: Final = [["month"], ["0001-01-01"], ["9999-12-31"], api_rows.LARGE, [], [], 25, 0]
 """The values of the first page of the large workspace, in the order of the statement's parameters."""
 
@@ -89,6 +90,10 @@ def _bench(server: Postgres, rows: int, seconds: float, connections: int) -> lis
     with _bare(url, statement) as address:
         measured = measure(address, ["/"], connections=connections, seconds=seconds)
         results.append(_told(rows, "bare, page 1", measured))
+    with _api(url, DRAVO_OPS_OPEN="true") as address:  # alone: its figures are counted beside it
+        for name, path in _PAGES.items():
+            measured = measure(address, [path], connections=1, seconds=seconds)
+            results.append(_told(rows, f"{name}, one at a time", measured))
     return results
 
 
@@ -131,9 +136,9 @@ def _last_statement(url: str) -> str:
 
 
 @contextmanager
-def _api(url: str) -> Iterator[str]:
+def _api(url: str, **more: str) -> Iterator[str]:
     port = free_port()
-    environment = {"DRAVO_DATABASE_URL": url, "DRAVO_API_PORT": str(port), "DRAVO_LOG_FORMAT": "json"}
+    environment = {"DRAVO_DATABASE_URL": url, "DRAVO_API_PORT": str(port), "DRAVO_LOG_FORMAT": "json", **more}
     with _process([sys.executable, "-P", "-m", "api_stub"], environment, port, "/readyz") as address:
         yield address
 
