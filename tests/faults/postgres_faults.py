@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Literal
 
 import psutil  # type: ignore[import-untyped]  # psutil publishes no types
+import psycopg
 
 from tests.faults.fleet import frozen
 from tests.faults.invariants import Allowed
@@ -72,9 +73,18 @@ def disk_full(scene: Scene) -> None:
         command = ["prlimit", f"--pid={process.pid}", f"--fsize={_SMALL_FILE}:"]
         # Unchecked: a backend may be gone by now.
         subprocess.run(command, user=owner, group=group, capture_output=True, check=False)
-    until(lambda: not server.is_running() or server.status() == psutil.STATUS_ZOMBIE, 30, "a full disk")
-    lasts(scene.seconds(0.5, 10))
-    scene.stage.postgres.restart("immediate")
+    try:
+        until(lambda: not _answers(scene.stage), 30, "a server that has given up")
+        lasts(scene.seconds(0.5, 10))
+    finally:
+        scene.stage.postgres.restart("immediate")
+
+
+def _answers(stage: Stage) -> bool:
+    try:
+        return bool(stage.value("SELECT TRUE"))
+    except psycopg.OperationalError:
+        return False
 
 
 def month_without_partition(scene: Scene) -> None:
