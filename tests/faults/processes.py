@@ -141,7 +141,9 @@ def frozen_past_its_lease(gap: str, module: str = "worker", **environment: str) 
         held = _redone(stage, stage.now())
         until(held, LEASE.total_seconds() * 3, "others that redo the frozen worker's job")
         victim.signal(signal.SIGCONT)
-        if gap == "fetched" and module == "worker":
+        if module != "worker":
+            stage.fleet.end(victim)  # it finishes what it has in hand, and the judge must see that
+        elif gap == "fetched":
             until(lambda: victim.says('"fenced"'), _PATIENCE, "the fence")
 
     return act
