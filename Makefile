@@ -33,7 +33,7 @@ test-browser: install ## the operators' page in a real Chromium (Debian's, insta
 faults: install ## every fault of the matrix for half an hour; MINUTES=, SEED= and ONLY= change that
 	$(BIN)/python -m tests.faults --minutes $(or $(MINUTES),30) $(if $(SEED),--seed $(SEED)) $(if $(ONLY),--only $(ONLY))
 
-soak: install ## half the fleet's capacity for an hour, and what grows meanwhile
+soak: install ## half of what the fleet can do, for an hour, and what grows meanwhile
 	$(BIN)/python -m tests.faults.soak
 
 bench-smoke: install ## time the whole line on this machine
