@@ -24,6 +24,8 @@ class Allowed:
     refused: int = 0
     pauses: bool = False
     """Rows may wait for the end of a pause instead of being read."""
+    poison: int = 0
+    """Publications that must be set aside."""
     repeated: int = 0
     """Requests for a publication beyond its starts: what comes of a second try inside one job."""
 
@@ -50,6 +52,9 @@ def _i1_nothing_overdue(stage: Stage, evidence: Evidence, allowed: Allowed) -> l
         for one, took in late.items()
         if took > bound
     ]
+    aside = stage.value("SELECT count(*) FROM refresh_state WHERE reason = 'quarantined'")
+    if aside != allowed.poison:
+        unread.append(f"{aside} publications are set aside instead of {allowed.poison}")
     return unread + slow
 
 

@@ -2,14 +2,12 @@
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
 from datetime import timedelta
 from random import Random
 
 from tests.faults.catalogue import FAULTS
-from tests.faults.matrix import Fault, Result, play
-from tests.faults.stage import Stage, stage
-from tests.servers import fast_parent, server_directory
+from tests.faults.matrix import Fault, Result
+from tests.faults.theatre import Theatre
 
 TIME_FOR_FULL_LENGTHS = timedelta(minutes=20)
 
@@ -27,25 +25,19 @@ def run(
     Each fault lasts its full length once, in a run that has the time for that.
     """
     results: list[Result] = []
+
+    def note(result: Result) -> None:
+        results.append(result)
+        tell(result)
+
     deadline = time.monotonic() + lasting.total_seconds()
     rounds = _rounds(faults, seed, full_length=lasting >= TIME_FOR_FULL_LENGTHS)
-    with ExitStack() as stack:
-        current: Stage | None = None
+    with Theatre(seed) as theatre:
         for number, (fault, full_length) in enumerate(rounds, start=1):
             if time.monotonic() > deadline:
                 break
-            if current is None:
-                directory = stack.enter_context(server_directory(fast_parent()))
-                current = stack.enter_context(stage(directory, seed=seed))
-            result = play(current, fault, seed * 10_000 + number, long=full_length)
-            results.append(result)
-            tell(result)
-            if result.breaches:
-                stack.close()
-                current = None
-        if current is not None:
-            results.append(_ending(current, seed))
-            tell(results[-1])
+            note(theatre.play(fault, seed * 10_000 + number, long=full_length))
+        note(_ending(theatre, seed))
     return results
 
 
@@ -58,9 +50,9 @@ def _rounds(faults: Sequence[Fault], seed: int, *, full_length: bool) -> Iterato
         full_length = False
 
 
-def _ending(current: Stage, seed: int) -> Result:
+def _ending(theatre: Theatre, seed: int) -> Result:
     """End everything and judge how it ended."""
     began = time.monotonic()
-    wrong = tuple(f"I6: {sentence}" for sentence in current.fleet.end())
+    wrong = tuple(f"I6: {sentence}" for sentence in theatre.end_services())
     took = timedelta(seconds=time.monotonic() - began)
     return Result("everything stopped by SIGTERM", seed, timedelta(), 0, took, wrong, 0, 0)

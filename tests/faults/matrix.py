@@ -36,6 +36,8 @@ class Fault:
     """Whether it fits into the test command's time."""
     replaces_api: bool = False
     """Whether the only API process is away for a while, and nothing answers."""
+    sentinel: bool = False
+    """Whether Redis is a primary with a replica and a Sentinel, for this round only."""
     after: Callable[[Stage], list[str]] = lambda _stage: []
     """What else must hold afterwards."""
 

@@ -46,6 +46,15 @@ def flushed(scene: Scene) -> None:
         _with_messages_waiting(scene.stage, client.flushall)
 
 
+def failed_over(scene: Scene) -> None:
+    """Kill the primary and wait until Sentinel has made its replica the primary."""
+    servers = scene.stage.pair
+    assert servers is not None
+    os.kill(servers.primary.pid, signal.SIGKILL)
+    servers.await_failover()
+    scene.stage.valkey = servers.replica
+
+
 def down_while_jobs_fail(scene: Scene) -> None:
     """Take Redis away while the platforms answer 503: what fails meanwhile must be tried again."""
     stage = scene.stage
@@ -122,5 +131,6 @@ FAULTS = (
     Fault("Redis down while jobs fail", down_while_jobs_fail),
     Fault("Redis hung", hung),
     Fault("Redis out of memory, noeviction", out_of_memory),
+    Fault("Redis failed over through Sentinel", failed_over, sentinel=True),
     Fault("junk, torn and unknown messages", junk, Allowed()),
 )

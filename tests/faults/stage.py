@@ -27,6 +27,7 @@ from tests.faults import people
 from tests.faults.fleet import Fleet, own_environment
 from tests.faults.journal import Journal
 from tests.faults.reader import Reader
+from tests.faults.sentinel import Pair, pair
 from tests.faults.teller import Teller
 from tests.faults.waiting import until
 from tests.servers import connect
@@ -63,6 +64,8 @@ class Stage:
     teller: Teller
     story: people.Story
     environment: dict[str, str]
+    pair: Pair | None = None
+    """The servers that a Sentinel watches; ``valkey`` is the primary of them."""
     tokens: set[str] = field(default_factory=set)
     """Every token that ever was: none of them may show up anywhere."""
 
@@ -141,22 +144,25 @@ def stage(
     posts: int = 12,
     workers: int = 2,
     worker_module: str = "worker",
+    sentinel: bool = False,
     environment: Mapping[str, str] | None = None,
 ) -> Iterator[Stage]:
     """Set a stage in a directory, wait until every publication has been read once, and strike it after."""
     with ExitStack() as stack:
         postgres = stack.enter_context(Postgres(directory / "postgres", _POSTGRES))
-        valkey = stack.enter_context(Valkey(directory / "valkey", _VALKEY))
+        watched = stack.enter_context(pair(directory)) if sentinel else None
+        valkey = watched.primary if watched else stack.enter_context(Valkey(directory / "valkey", _VALKEY))
         simulators = stack.enter_context(Simulators(seed, speed=3600))
         secret, told = new_key(), people.story(seed, posts)
         port = free_port()
         url = f"http://127.0.0.1:{port}"
         settings = own_environment() | _settings(postgres, valkey, simulators, secret, port)
+        settings |= {"DRAVO_REDIS_URL": watched.url} if watched else {}
         settings |= environment or {}
         fleet = Fleet(settings, directory)
         set_up = Stage(
             postgres, valkey, simulators, Vault([SecretStr(secret)]), "", url, fleet,
-            Reader(url, ""), Teller(url, INTERNAL_TOKEN, told.publication_rows), told, settings,
+            Reader(url, ""), Teller(url, INTERNAL_TOKEN, told.publication_rows), told, settings, watched,
         )  # fmt: skip
         _furnish(set_up)
         stack.callback(_strike, set_up)
