@@ -26,8 +26,10 @@ lint: install ## format, lint, types, layers
 test: lint ## everything that must hold, on real servers
 	$(BIN)/pytest -n auto
 
-test-browser: install ## the operators' page in a real Chromium (Debian's, installed when it is missing)
+chromium: ## Debian's, installed when it is missing
 	@command -v chromium >/dev/null || (apt-get update -qq && apt-get install -y -qq chromium)
+
+test-browser: install chromium ## the operators' page in a real Chromium
 	BROWSER_TESTS=1 $(BIN)/pytest tests/browser
 
 faults: install ## every fault of the matrix for half an hour; MINUTES=, SEED= and ONLY= change that
@@ -39,7 +41,7 @@ soak: install ## half of what the fleet can do, for an hour, and what grows mean
 bench-smoke: install ## time the whole line on this machine
 	$(BIN)/python -m deploy.bench.smoke
 
-bench-api: install ## time the read API beside a bare application, at 1 and 10 million rows
+bench-api: install chromium ## time the read API beside a bare application, and the operators' page, at 1 and 10 million rows
 	$(BIN)/python -m deploy.bench.api
 
 bench-budgets: install ## count the budgets' decisions a second
@@ -54,4 +56,4 @@ check-deploy: .venv/tools/installed ## check what is deployed with its own tools
 	@command -v promtool >/dev/null || (apt-get update -qq && apt-get install -y -qq --no-install-recommends prometheus)
 	$(BIN)/pytest tests/deploy/checked_by_tools.py
 
-.PHONY: help install up lint test test-browser faults soak bench-smoke bench-api bench-budgets check-deploy
+.PHONY: help install up lint test chromium test-browser faults soak bench-smoke bench-api bench-budgets check-deploy

@@ -6,26 +6,19 @@ bare application in turn, in one run. Both are one process each, asked over loop
 
 import argparse
 import json
-import os
-import signal
-import subprocess
-import sys
-import tempfile
-import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, Final
 
 import httpx
 import psycopg
 from sqlalchemy.engine import make_url
 
-from deploy.bench import api_rows
-from deploy.bench.load import Measured, measure
+from deploy.bench import api_rows, ops_page
+from deploy.bench.load import measure
+from deploy.bench.services import api, bare
+from deploy.bench.telling import told
+from deploy.bench.workshop import workshop
 from deploy.console import show
 from deploy.local.postgres import Postgres
-from deploy.local.server_process import free_port
 from shared import database
 from shared.keys import create_key
 
@@ -48,7 +41,6 @@ _READS: Final = {
     "dates": _RANGE,
     "accountId, platform, dates": f"accountId={_ACCOUNT}&platform=x&{_RANGE}",
 }
-_PAGES: Final = {"the operators' page": "/ops", "its list of publications": "/ops/publications"}
 _BARE_VALUES: Final = [["month"], ["0001-01-01"], ["9999-12-31"], api_rows.LARGE, [], [], 25, 0]
 """The values of the first page of the large workspace, in the order of the statement's parameters."""
 
@@ -61,15 +53,12 @@ def main() -> None:
     parser.add_argument("--connections", type=int, default=8)
     parser.add_argument("--json", action="store_true", dest="as_json")
     arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="dravo-bench-") as name:
-        directory = Path(name)
-        directory.chmod(0o711)  # the server may run as another user
-        with Postgres(directory / "postgres", _SERVER) as server:
-            results = [
-                result
-                for rows in arguments.rows
-                for result in _bench(server, rows, arguments.seconds, arguments.connections)
-            ]
+    with workshop() as directory, Postgres(directory / "postgres", _SERVER) as server:
+        results = [
+            result
+            for rows in arguments.rows
+            for result in _bench(server, rows, arguments.seconds, arguments.connections)
+        ]
     if arguments.as_json:
         show(json.dumps(results))
 
@@ -78,29 +67,21 @@ def _bench(server: Postgres, rows: int, seconds: float, connections: int) -> lis
     url, key, total = _fill(server, rows)
     show(f"\n{rows:,} rows, {total:,} of them in the large workspace; {connections} connections")
     results = []
-    with _api(url) as address:
+    with api(url) as address:
         for name, query in _READS.items():
             path = f"{_POSTS}?{query.format(last=total // 25)}"
             measured = measure(address, [path], token=key, connections=connections, seconds=seconds)
-            results.append(_told(rows, f"api, {name}", measured))
+            results.append(told(rows, f"api, {name}", measured))
             alone = measure(address, [path], token=key, connections=1, seconds=seconds / 2)
-            results.append(_told(rows, f"api, {name}, one at a time", alone))
+            results.append(told(rows, f"api, {name}, one at a time", alone))
         httpx.get(f"{address}{_POSTS}", headers={"Authorization": f"Bearer {key}"}).raise_for_status()
         statement = _last_statement(url)
-    with _bare(url, statement) as address:
+    with bare(_plain(url), statement, _BARE_VALUES) as address:
         measured = measure(address, ["/"], connections=connections, seconds=seconds)
-        results.append(_told(rows, "bare, page 1", measured))
-    with _api(url, DRAVO_OPS_OPEN="true") as address:  # alone: its figures are counted beside it
-        for name, path in _PAGES.items():
-            measured = measure(address, [path], connections=1, seconds=seconds)
-            results.append(_told(rows, f"{name}, one at a time", measured))
+        results.append(told(rows, "bare, page 1", measured))
+    with api(url, DRAVO_OPS_OPEN="true") as address:  # alone: its figures are counted beside it
+        results += ops_page.bench(address, rows, seconds)
     return results
-
-
-def _told(rows: int, what: str, measured: Measured) -> dict[str, Any]:
-    p50, p99 = measured.quantile(0.5), measured.quantile(0.99)
-    show(f"  {what:48} {measured.per_second:7.0f} requests/s   p50 {p50:7.2f} ms   p99 {p99:7.2f} ms")
-    return {"rows": rows, "what": what, "per_second": measured.per_second, "p50_ms": p50, "p99_ms": p99}
 
 
 def _fill(server: Postgres, rows: int) -> tuple[str, str, int]:
@@ -133,50 +114,6 @@ def _last_statement(url: str) -> str:
     if found is None:
         raise RuntimeError("the read API has not run its page statement")
     return str(found[0])
-
-
-@contextmanager
-def _api(url: str, **more: str) -> Iterator[str]:
-    port = free_port()
-    environment = {"DRAVO_DATABASE_URL": url, "DRAVO_API_PORT": str(port), "DRAVO_LOG_FORMAT": "json", **more}
-    with _process([sys.executable, "-P", "-m", "api_stub"], environment, port, "/readyz") as address:
-        yield address
-
-
-@contextmanager
-def _bare(url: str, statement: str) -> Iterator[str]:
-    port = free_port()
-    environment = {
-        "BARE_DATABASE": _plain(url),
-        "BARE_STATEMENT": statement,
-        "BARE_VALUES": json.dumps(_BARE_VALUES),
-    }
-    command = [sys.executable, "-m", "uvicorn", "deploy.bench.bare:app", "--port", str(port)]
-    with _process([*command, "--no-access-log", "--log-level", "error"], environment, port, "/") as address:
-        yield address
-
-
-@contextmanager
-def _process(command: list[str], environment: Mapping[str, str], port: int, path: str) -> Iterator[str]:
-    process = subprocess.Popen(command, env={**os.environ, **environment}, stderr=subprocess.DEVNULL)  # noqa: S603 - our own
-    address = f"http://127.0.0.1:{port}"
-    try:
-        _until_ready(process, f"{address}{path}")
-        yield address
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(timeout=20)
-
-
-def _until_ready(process: subprocess.Popen[bytes], url: str) -> None:
-    ends = time.monotonic() + 30
-    while time.monotonic() < ends and process.poll() is None:
-        try:
-            if httpx.get(url).status_code == 200:
-                return
-        except httpx.TransportError:
-            time.sleep(0.1)
-    raise RuntimeError(f"{url} does not answer")
 
 
 def _admin(url: str) -> psycopg.Connection:

@@ -1,4 +1,4 @@
-"""Rows for the read API's benchmark: generated inside PostgreSQL, the same at every run."""
+"""Rows for the benchmark of the read API and the page: made inside PostgreSQL, the same at every run."""
 
 import re
 from datetime import timedelta
@@ -55,6 +55,21 @@ SELECT id, 'synced',
   FROM publications WHERE id BETWEEN :first AND :last
 """
 
+# One row in a hundred has failed and is overdue: the operators' page is about those.
+_RUNS: Final = """
+INSERT INTO refresh_state (publication_id, account_id, next_run_at, reason)
+SELECT id, account_id,
+       now() + CASE WHEN id % 101 = 0 THEN (id % 600) * interval '-1 second'
+                    ELSE (id % 43200) * interval '1 minute' END,
+       CASE WHEN id % 101 = 0 THEN 'retry' ELSE 'stale' END
+  FROM publications WHERE id BETWEEN :first AND :last
+"""
+_TROUBLE: Final = """
+UPDATE post_analytics SET outcome = 'retry', outcome_detail = 'The platform answered 503.',
+       attempted_at = now()
+ WHERE publication_id BETWEEN :first AND :last AND publication_id % 101 = 0
+"""
+
 
 def load(connection: Connection, rows: int) -> None:
     """Fill an empty migrated database; secondary indexes are built once, at the end."""
@@ -78,7 +93,8 @@ def load(connection: Connection, rows: int) -> None:
             },
         )
         connection.execute(text("SET session_replication_role = replica"))  # no foreign keys row by row
-        connection.execute(text(_ANALYTICS), {"first": first, "last": last})
+        for statement in (_ANALYTICS, _RUNS, _TROUBLE):
+            connection.execute(text(statement), {"first": first, "last": last})
         connection.execute(text("RESET session_replication_role"))
         connection.commit()
     for definition in indexes:
@@ -89,8 +105,8 @@ def load(connection: Connection, rows: int) -> None:
 def _drop_indexes(connection: Connection) -> list[str]:
     found = connection.execute(
         text(
-            "SELECT indexname, indexdef FROM pg_indexes WHERE tablename = 'publications'"
-            " AND indexname <> 'publications_pkey'"
+            "SELECT indexname, indexdef FROM pg_indexes"
+            " WHERE tablename IN ('publications', 'refresh_state') AND indexname <> tablename || '_pkey'"
         )
     ).all()
     for name, _ in found:

@@ -7,14 +7,13 @@ in the way, as a decision that says "wait" writes nothing and would be cheaper.
 
 import argparse
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from datetime import timedelta
 from functools import partial
-from pathlib import Path
 
+from deploy.bench.workshop import workshop
 from deploy.local.valkey import Valkey
 from shared.budgets import Budgets
 from shared.limits import Bucket, Rate
@@ -59,13 +58,11 @@ def main() -> int:
     options = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     options.add_argument("--seconds", type=float, default=5)
     seconds = options.parse_args().seconds
-    with tempfile.TemporaryDirectory(prefix="dravo-bench-") as name:
-        Path(name).chmod(0o711)  # as root, the server runs as another user, who must get in
-        with Valkey(Path(name) / "valkey") as server:
-            rates = {
-                "two processes": measure(ProcessPoolExecutor, server.url, seconds),
-                "two threads": measure(ThreadPoolExecutor, server.url, seconds),
-            }
+    with workshop() as directory, Valkey(directory / "valkey") as server:
+        rates = {
+            "two processes": measure(ProcessPoolExecutor, server.url, seconds),
+            "two threads": measure(ThreadPoolExecutor, server.url, seconds),
+        }
     for what, rate in rates.items():
         sys.stdout.write(f"{rate:8,.0f} two-bucket decisions/s from {what}\n")
     return int(max(rates.values()) < TARGET)

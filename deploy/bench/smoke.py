@@ -13,7 +13,6 @@ import signal
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 import zlib
 from collections.abc import Iterator
@@ -25,6 +24,7 @@ from typing import Any
 import httpx
 import psycopg
 
+from deploy.bench.workshop import workshop
 from deploy.local.server_process import free_port
 
 _PATIENCE = timedelta(minutes=3)
@@ -78,9 +78,7 @@ class Bench:
 @contextmanager
 def running(port: int) -> Iterator[tuple[Bench, datetime]]:
     """Run ``dravo up`` until the block ends; yield its doors and the instant of its start."""
-    with tempfile.TemporaryDirectory(dir="/var/tmp" if os.geteuid() == 0 else None) as made:  # noqa: S108 - it is made for us alone
-        directory = Path(made)
-        directory.chmod(0o755)  # the unprivileged account of the database must be able to enter
+    with workshop() as directory:
         data = directory / "data"
         environment = {**os.environ, "DRAVO_API_PORT": str(port), "DRAVO_FRESHNESS": "fixed:1h"}
         started_at = datetime.now(UTC)

@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -12,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, ViewportSize, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, ViewportSize, expect
 
+from deploy.bench.chromium import chromium
 from shared import database
 from tests.api_stub.support import Rows
 from tests.faults.waiting import until
@@ -24,17 +24,6 @@ expect.set_options(timeout=20_000)  # a page asks again every five seconds
 TOKEN = "the operators' token of these tests"
 PICTURES = Path(__file__).parents[2] / "build" / "browser"
 PHONE, DESK = ViewportSize(width=390, height=844), ViewportSize(width=1280, height=900)
-ALONE = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--disable-dev-shm-usage",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
-"""A browser that talks to nobody but the page."""
 
 Open = Callable[..., Page]
 
@@ -54,13 +43,9 @@ class Fleet:
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     """Start the system's Chromium with a profile of its own."""
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
-    assert chromium, "no chromium was found: `make test-browser` installs Debian's"
     PICTURES.mkdir(parents=True, exist_ok=True)
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=chromium, args=list(ALONE))
+    with chromium() as started:
         yield started
-        started.close()
 
 
 @pytest.fixture

@@ -1,0 +1,50 @@
+"""The operators' page: how soon its figures are known, what the server takes, when a browser paints it."""
+
+import statistics
+import time
+from typing import Any, Final
+
+import httpx
+
+from deploy.bench.chromium import chromium, first_paint
+from deploy.bench.load import measure
+from deploy.bench.telling import told
+from deploy.console import show
+
+_PAGES: Final = {"the operators' page": "/ops", "its list of publications": "/ops/publications"}
+_COUNT_WITHIN_SECONDS: Final = 1_800
+_PAINTS: Final = 15
+
+
+def bench(address: str, rows: int, seconds: float) -> list[dict[str, Any]]:
+    """Measure an API that has just started and is asked by nobody else."""
+    results = [_count_rows(address, rows)]
+    for name, path in _PAGES.items():
+        measured = measure(address, [path], connections=1, seconds=seconds)
+        results.append(told(rows, f"{name}, one at a time", measured))
+    return [*results, *(_paint(address, rows, name, path) for name, path in _PAGES.items())]
+
+
+def _count_rows(address: str, rows: int) -> dict[str, Any]:
+    """Wait for the first count of every row, which the page's figures are from."""
+    began = time.monotonic()
+    everything = f"of {rows:,} publications".replace(",", "\N{NARROW NO-BREAK SPACE}")
+    while everything not in httpx.get(f"{address}/ops").text:
+        if time.monotonic() - began > _COUNT_WITHIN_SECONDS:
+            raise RuntimeError("the operators' page never told of every row")
+        time.sleep(1)
+    took = time.monotonic() - began
+    show(f"  the operators' page tells of every row after {took:.0f} s")
+    return {"rows": rows, "what": "every row counted", "seconds": took}
+
+
+def _paint(address: str, rows: int, name: str, path: str) -> dict[str, Any]:
+    with chromium() as browser:
+        page = browser.new_page()
+        took = []
+        for _ in range(_PAINTS):
+            page.goto(f"{address}{path}")
+            took.append(first_paint(page))
+    half, most = statistics.median(took), max(took)
+    show(f"  {f'{name}, first paint':48} {'':18}   p50 {half:7.2f} ms  most {most:7.2f} ms")
+    return {"rows": rows, "what": f"{name}, first paint", "p50_ms": half, "most_ms": most}
