@@ -164,7 +164,7 @@ def pause(
     connection.execute(_PAUSE, {**scope.key, "until": until or UNTIL_RESUMED, "reason": reason})
     if before is not None and before != (until or UNTIL_RESUMED):
         connection.execute(_GO_ON, {"until": before})
-    ends = {"until": until.isoformat()} if until else {}
+    ends = {"until": until.astimezone(UTC).isoformat().replace("+00:00", "Z")} if until else {}
     _keep(connection, operator, "pause", {**scope.told, **ends}, reason=reason)
 
 

@@ -180,7 +180,7 @@ def test_every_act_is_kept_with_who_when_and_what(
     assert {one["via"] for one in (released, resynced, resumed, paused)} == {"command"}
     assert paused["operator"].startswith("anna on ")
     assert (paused["act"], paused["subject"]["platform"], paused["reason"]) == ("pause", "x", "maintenance")
-    assert paused["subject"]["until"]
+    assert paused["subject"]["until"].endswith("Z")
     assert (resumed["act"], resumed["subject"], resumed["reason"]) == ("resume", {"platform": "x"}, "done")
     assert (resynced["act"], resynced["rows"]) == ("resync", 1)
     assert resynced["subject"] == {"platform": ["tiktok"], "status": ["pending"]}
