@@ -1,5 +1,19 @@
 """Every fault of the matrix."""
 
-from tests.faults import platform_faults, postgres_faults, processes, redis_faults
+from tests.faults import (
+    freeze_faults,
+    kill_faults,
+    platform_faults,
+    postgres_faults,
+    redis_faults,
+    upgrade_faults,
+)
 
-FAULTS = (*processes.FAULTS, *redis_faults.FAULTS, *postgres_faults.FAULTS, *platform_faults.FAULTS)
+FAULTS = (
+    *kill_faults.FAULTS,
+    *freeze_faults.FAULTS,
+    *upgrade_faults.FAULTS,
+    *redis_faults.FAULTS,
+    *postgres_faults.FAULTS,
+    *platform_faults.FAULTS,
+)

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.faults.freeze_faults import frozen_past_its_lease
+from tests.faults.kill_faults import dies_at
 from tests.faults.matrix import Fault, Result, Scene, play
-from tests.faults.processes import dies_at, frozen_past_its_lease
 from tests.faults.redis_faults import down_while_jobs_fail
 from tests.faults.stage import stage
 from tests.servers import fast_parent, server_directory

@@ -1,20 +1,15 @@
-"""Faults of our own processes: killed, frozen, doubled, replaced."""
+"""Faults of our own processes: killed, at a gap or at any moment, and by what they read."""
 
-import os
 import signal
-import subprocess
 import threading
 from collections.abc import Callable
 from datetime import timedelta
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import httpx
 
-from tests.faults.fleet import ROOT, Member
 from tests.faults.invariants import Allowed
 from tests.faults.matrix import Fault, Scene
-from tests.faults.stage import LEASE, THREADS, Stage
+from tests.faults.stage import LEASE, Stage
 from tests.faults.waiting import lasts, until
 
 _PATIENCE = 30.0
@@ -131,115 +126,6 @@ def _force(stage: Stage, killed: threading.Event, heard: list[str]) -> None:
                 heard.append(f"{answer.status_code} {answer.text[:200]}")
 
 
-def frozen_past_its_lease(gap: str, module: str = "worker", **environment: str) -> Callable[[Scene], None]:
-    """Freeze a worker with a job in hand, wait until others have redone it, and wake it."""
-
-    def act(scene: Scene) -> None:
-        stage = scene.stage
-        victim = stage.fleet.armed(module, f"{gap}=stop@{scene.random.randint(1, 3)}", **environment)
-        until(victim.frozen, _PATIENCE, f"a worker frozen at {gap}")
-        held = _redone(stage)
-        until(held, LEASE.total_seconds() * 3, "others that redo the frozen worker's job")
-        victim.signal(signal.SIGCONT)
-        if module != "worker":
-            stage.fleet.end(victim)  # it finishes what it has in hand, and the judge must see that
-        elif gap == "fetched":
-            until(lambda: victim.says('"fenced"'), _PATIENCE, "the fence")
-
-    return act
-
-
-def _redone(stage: Stage) -> Callable[[], bool]:
-    """Tell when no claim that is open now still is: the frozen one's can be finished by others alone.
-
-    They claim a row (one number more), start it (one more) and finish it; by the third it has been finished.
-    """
-    [(ids, numbers)] = stage.query(
-        "SELECT COALESCE(array_agg(publication_id), '{}'), COALESCE(array_agg(claim_seq), '{}')"
-        " FROM refresh_state WHERE claimed_at IS NOT NULL"
-    )
-    return lambda: (
-        not stage.value(
-            "SELECT EXISTS (SELECT 1 FROM unnest(%s::bigint[], %s::bigint[]) AS c (id, seq)"
-            " JOIN refresh_state r ON r.publication_id = c.id"
-            " WHERE r.claimed_at IS NOT NULL AND r.claim_seq < c.seq + 3)",
-            ids,
-            numbers,
-        )
-    )
-
-
-def scheduler_frozen(scene: Scene) -> None:
-    """Freeze a scheduler between commit and enqueue; it rings for void claims when it wakes."""
-    stage = scene.stage
-    victim = stage.fleet.armed("scheduler", "claimed=stop")
-    until(victim.frozen, _PATIENCE, "a frozen scheduler")
-    until(_redone(stage), LEASE.total_seconds() * 3, "another scheduler that takes over")
-    victim.signal(signal.SIGCONT)
-
-
-def clocks_apart(scene: Scene) -> None:
-    """Replace the scheduler by two whose clocks are an hour behind and an hour ahead."""
-    stage = scene.stage
-    stage.fleet.end(*stage.fleet.of("scheduler"))
-    for hours in ("-1", "1"):
-        stage.fleet.start("tests.faults.skewed_scheduler", name=f"skewed{hours}", SKEW_HOURS=hours)
-    stage.await_reads(stage.now(), (2 * LEASE).total_seconds())
-    _restore_scheduler(stage)
-
-
-def thrice(scene: Scene) -> None:
-    """Deliver every message three times for a while."""
-    stage = scene.stage
-    stage.fleet.end(*stage.fleet.of("scheduler"))
-    stage.fleet.start("tests.faults.thrice_scheduler", name="thrice")
-    for _ in range(int(scene.seconds(1, 5))):
-        stage.await_reads(stage.now(), (2 * LEASE).total_seconds())
-    _restore_scheduler(stage)
-
-
-def _restore_scheduler(stage: Stage) -> None:
-    odd = [one for one in stage.fleet.members.values() if one.module.startswith("tests.faults.")]
-    stage.fleet.end(*odd)
-    stage.fleet.start("scheduler", name="scheduler-a")
-
-
-def rolling_restart(scene: Scene) -> None:
-    """Replace every process, one after another, under load, and look at how each ends."""
-    stage = scene.stage
-    for member in list(stage.fleet.members.values()):
-        wrong = stage.fleet.end(member)
-        assert not wrong, wrong
-        _again(stage, member)
-
-
-def rolling_upgrade(scene: Scene) -> None:
-    """Go back to the version before, process by process, and forward again: both run side by side.
-
-    The version before is the commit before, or what ``FAULTS_BEFORE`` names to git.
-    """
-    stage = scene.stage
-    with TemporaryDirectory(prefix="dravo-before-") as name:
-        revision = os.environ.get("FAULTS_BEFORE", "HEAD~1")
-        command = ["git", "-C", str(ROOT), "archive", revision, "shared", "worker", "scheduler", "api_stub"]
-        packed = subprocess.run(command, stdout=subprocess.PIPE, check=True)
-        subprocess.run(["tar", "-x", "-C", name], input=packed.stdout, check=True)
-        for root in (Path(name), ROOT):
-            for member in list(stage.fleet.members.values()):
-                wrong = stage.fleet.end(member)
-                assert not wrong, wrong
-                _again(stage, member, root)
-            stage.await_reads(stage.now(), (2 * LEASE).total_seconds())
-
-
-def _again(stage: Stage, member: Member, root: Path = ROOT) -> None:
-    word = {"worker": b"worker_started", "scheduler": b"scheduler_started", "api_stub": b"api_listening"}
-    ready = word[member.module]
-    said = member.log.read_bytes().count(ready)
-    fresh = stage.fleet.start(member.module, name=member.name, root=root)
-    until(lambda: fresh.log.read_bytes().count(ready) > said, _PATIENCE, f"{member.name} again")
-
-
 def poison(scene: Scene) -> None:
     """Let one publication kill whoever starts it, until it is set aside."""
     stage = scene.stage
@@ -278,8 +164,6 @@ def release_the_poison(stage: Stage) -> list[str]:
     return []
 
 
-_ONE_FROZEN = Allowed(lost_jobs=THREADS)
-
 FAULTS = (
     *(
         Fault(f"worker killed when {gap}", dies_at("worker", gap))
@@ -293,16 +177,5 @@ FAULTS = (
     Fault("scheduler killed when enqueued", dies_at("scheduler", "enqueued")),
     Fault("API killed during refresh=true", api_dies_while_asked, replaces_api=True),
     Fault("API killed when event_committed", api_dies_with_an_event, replaces_api=True),
-    Fault("worker frozen past its lease, answers in hand", frozen_past_its_lease("fetched"), _ONE_FROZEN),
-    Fault(
-        "worker frozen past its lease, nothing asked",
-        frozen_past_its_lease("started"),
-        _ONE_FROZEN,
-    ),
-    Fault("one of two schedulers frozen", scheduler_frozen),
-    Fault("schedulers' clocks an hour apart", clocks_apart),
-    Fault("every message delivered three times", thrice),
-    Fault("rolling restart under load", rolling_restart, short=False, replaces_api=True),
-    Fault("rolling upgrade, old and new code", rolling_upgrade, short=False, replaces_api=True),
     Fault("poison publication", poison, Allowed(late=LEASE, poison=1), after=release_the_poison),
 )
