@@ -17,8 +17,8 @@ from worker.adapters.contract import Upstream
 from worker.client import Client
 from worker.clock import DatabaseClock
 from worker.errors import RefreshError
+from worker.job import Tools
 from worker.readings import Account, Answer, Publication, Reading, Tokens
-from worker.refresh import Tools
 
 Script = Callable[[Account, Publication], Reading | RefreshError]
 

@@ -34,8 +34,9 @@ from worker.budget_gate import FleetBudgets
 from worker.client import Bounds, Client
 from worker.clock import DatabaseClock
 from worker.consumer import consuming_broker
+from worker.job import Tools
 from worker.observed import count_outcome
-from worker.refresh import Tools, refresh
+from worker.refresh import refresh
 from worker.renewal import renew_ahead
 
 INTERACTIVE_SHARE = 0.15

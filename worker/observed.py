@@ -20,7 +20,7 @@ for _platform in Platform:
 
 
 def count_outcome(platform: Platform, outcome: Outcome) -> None:
-    """Count one recorded outcome: a hook for `worker.refresh.Tools`."""
+    """Count one recorded outcome: a hook for `worker.job.Tools`."""
     metrics.REFRESHES.labels(platform.value, outcome.outcome, outcome.reason.value).inc()
     if outcome.outcome in _TOLD_BY_PLATFORM:
         metrics.UPSTREAM_IDS.labels(platform.value).inc()

@@ -6,8 +6,8 @@ from shared.account_state import require_reconnect
 from shared.vocabulary import AccountState
 from worker import tokens
 from worker.errors import Reauthorize, RefreshError
+from worker.job import Tools
 from worker.memory import FleetMemory
-from worker.refresh import Tools
 from worker.upstream import JobUpstream
 
 _log = structlog.get_logger(__name__)

@@ -12,7 +12,7 @@ import dramatiq
 from sqlalchemy import text
 
 from shared import refresh_queue
-from worker import claims, consumer, record, refresh
+from worker import claims, consumer, finish, record
 from worker.__main__ import main
 
 
@@ -41,7 +41,7 @@ if os.environ["BROKEN"] == "fence":
 else:
     # The same message must be able to start again, and its options to come through.
     claims._START = _without(claims._START, "claim_seq = r.claim_seq + 1, ")
-    vars(refresh)["_judge_the_rest"] = _left_to_dramatiq
+    vars(finish)["_judge_the_rest"] = _left_to_dramatiq
     vars(consumer).update(broker_options=_retrying, _deliverable=lambda *_: True)
 
 if __name__ == "__main__":

@@ -33,8 +33,9 @@ from worker.adapters.x import X
 from worker.budget_gate import FleetBudgets, JobBudget, OverBudget
 from worker.client import Client
 from worker.errors import Paused, RefreshError, TryAgain
+from worker.job import Tools
 from worker.readings import Account, Limit, Publication, Reading
-from worker.refresh import Tools, refresh
+from worker.refresh import refresh
 from worker.upstream import JobUpstream
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)

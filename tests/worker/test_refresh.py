@@ -232,6 +232,22 @@ def test_one_refusal_marks_the_whole_account_and_it_is_not_asked_again(home: Hou
     assert home.execute("SELECT state FROM accounts") == [("requires_reconnect",)]
 
 
+def test_a_refusal_of_tokens_that_were_replaced_meanwhile_blames_nobody(home: House) -> None:
+    ids = home.publications(home.account("acc_1"), 3)
+    fenced = fenced_writes()
+
+    def replaced(*_: object) -> Reauthorize:
+        home.execute("UPDATE accounts SET token_version = token_version + 1")
+        return Reauthorize("Reconnect the account.")
+
+    home.adapter.script = replaced
+    run(home)
+
+    assert {home.state(one).outcome for one in ids} == {"retry"}
+    assert home.execute("SELECT state FROM accounts") == [("active",)]
+    assert fenced_writes() == fenced
+
+
 def test_a_renewable_refusal_renews_once_stores_the_pair_and_reads_on(home: House) -> None:
     account = home.account(
         "acc_1", Platform.X, sealed_refresh_token=home.tools.vault.seal(SecretStr("old-pair"))

@@ -1,0 +1,123 @@
+"""How a refresh ends: one transaction with the refusal that ended it, every outcome, and what it cost."""
+
+import logging
+from collections.abc import Sequence
+
+import structlog
+from sqlalchemy import Connection
+
+from shared import account_state, failpoints, metrics, pauses
+from shared.vocabulary import AccountState, BucketKind, Platform
+from worker import outcomes, paid_reads, tokens
+from worker.budget_gate import JobBudget, OverBudget
+from worker.errors import Paused, Reauthorize, RefreshError, TryAgain
+from worker.job import Read, Tools
+from worker.outcomes import Outcome, Policy
+from worker.readings import Account
+from worker.record import record
+from worker.tokens import StoredAccount
+
+_log = structlog.get_logger(__name__)
+
+
+def finish(read: Read, stored: StoredAccount, policy: Policy, tools: Tools) -> None:
+    """Record every outcome of a read that has ended, and tell of those that passed the fence."""
+    account, error = stored.account, read.ended_by
+    with tools.engine.begin() as connection:
+        if isinstance(error, Paused) and not isinstance(error, OverBudget):
+            error = _parked(connection, stored, error)
+            read.budget.prolonged(error)
+        _keep_pauses(connection, account.platform, read.budget)
+        if read.waiting and not isinstance(error, Reauthorize):
+            _judge_the_rest(
+                read, error or TryAgain("The adapter gave no reading for this post."), policy, tools
+            )
+        kept = record(connection, account.workspace_id, read.judged)
+        if isinstance(error, Reauthorize):
+            kept = (*kept, *_reauthorize(connection, read, stored, error, policy, tools))
+        if read.held:
+            paid_reads.settle(connection, read.held, kept, tools.clock.now())
+    failpoints.passes("committed")
+    _tell_observers(read, account, kept, tools)
+
+
+def _tell_observers(read: Read, account: Account, kept: Sequence[Outcome], tools: Tools) -> None:
+    for outcome in kept:
+        tools.observe(account.platform, outcome)
+        _log.log(
+            logging.DEBUG if outcome.outcome == "synced" else logging.INFO,
+            "refreshed",
+            outcome=outcome.outcome,
+            platform=account.platform.value,
+            account_id=account.account_id,
+            publication_id=outcome.row.publication.id,
+            detail=outcome.detail,
+        )
+    if fenced := len(read.judged) - len(kept):
+        metrics.FENCED_WRITES.labels(account.platform.value).inc(fenced)
+        _log.info("fenced", account_id=account.account_id, rows=fenced)
+
+
+def _keep_pauses(connection: Connection, platform: Platform, budget: JobBudget) -> None:
+    for new in budget.new_pauses:
+        pauses.pause(
+            connection,
+            platform=platform.value,
+            kind=new.kind,
+            subject=new.subject,
+            until=new.until,
+            reason=new.reason,
+        )
+        _log.warning("paused", platform=platform.value, kind=new.kind, subject=new.subject, detail=new.reason)
+
+
+def _judge_the_rest(read: Read, error: RefreshError, policy: Policy, tools: Tools) -> None:
+    now = tools.clock.now()
+    read.judge(lambda row: outcomes.judge_error(row, error, policy, now))
+
+
+def _parked(connection: Connection, stored: StoredAccount, error: Paused) -> Paused:
+    """Park the bucket that was refused, for the whole fleet, and return the pause as it stands."""
+    subjects = {
+        BucketKind.APP: "",
+        BucketKind.ACCOUNT: stored.account.account_id,
+        BucketKind.ENDPOINT: error.endpoint or "",
+    }
+    until = pauses.pause(
+        connection,
+        platform=stored.account.platform.value,
+        kind=error.kind.value,
+        subject=subjects[error.kind],
+        until=error.until,
+        reason=str(error),
+        escalates_until=error.escalates_until,
+    )
+    if error.operator_alert:
+        _log.error("operator_needed", platform=stored.account.platform.value, detail=str(error))
+    return Paused(str(error), kind=error.kind, endpoint=error.endpoint, until=until)
+
+
+def _reauthorize(
+    connection: Connection,
+    read: Read,
+    stored: StoredAccount,
+    error: Reauthorize,
+    policy: Policy,
+    tools: Tools,
+) -> tuple[Outcome, ...]:
+    """Mark the whole account at once; if it has newer tokens by now, its rows just try again."""
+    account = stored.account
+    blocked = account_state.require_reconnect(
+        connection, account.workspace_id, account.account_id, str(error), token_version=stored.token_version
+    )
+    if blocked is not None:
+        _log.warning("requires_reconnect", account_id=account.account_id, rows=blocked, detail=str(error))
+        return ()
+    rest = Read(read.waiting, read.budget)
+    current = tokens.load(connection, account.account_id, tools.vault)
+    if current is not None and current.state is not AccountState.ACTIVE:
+        rest.block(current)
+    else:
+        _judge_the_rest(rest, TryAgain("The account was reconnected meanwhile."), policy, tools)
+    read.judged += rest.judged
+    return record(connection, account.workspace_id, rest.judged)

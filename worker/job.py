@@ -1,0 +1,57 @@
+"""What a refresh works with: the tools of its process, and the read under way."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from sqlalchemy import Engine
+
+from shared.settings import Settings
+from shared.spending import Held
+from shared.vault import Vault
+from shared.vocabulary import Platform
+from worker import outcomes
+from worker.adapters.contract import Adapter
+from worker.budget_gate import FleetBudgets, JobBudget
+from worker.claims import StartedRow
+from worker.client import Client
+from worker.clock import DatabaseClock
+from worker.errors import RefreshError
+from worker.outcomes import Outcome
+from worker.tokens import StoredAccount
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What a worker process holds for all of its jobs."""
+
+    settings: Settings
+    engine: Engine
+    vault: Vault
+    client: Client
+    clock: DatabaseClock
+    adapters: Mapping[Platform, Adapter]
+    observe: Callable[[Platform, Outcome], None] = lambda _platform, _outcome: None
+    budgets: FleetBudgets | None = None
+    """``None``: no limit but the platforms' own pauses; for tests of everything else."""
+
+
+@dataclass(slots=True)
+class Read:
+    """A read under way: what has been judged, and what still waits for its reading."""
+
+    waiting: dict[int, StartedRow]
+    budget: JobBudget
+    judged: list[Outcome] = field(default_factory=list)
+    ended_by: RefreshError | None = None
+    held: Held | None = None
+    """Reads that cost money, set aside for this job."""
+
+    def judge(self, verdict: Callable[[StartedRow], Outcome]) -> None:
+        """Judge every row that still waits, all by the same verdict."""
+        self.judged += [verdict(row) for row in self.waiting.values()]
+        self.waiting.clear()
+
+    def block(self, stored: StoredAccount) -> None:
+        """Judge every row that still waits: its account may not be read."""
+        sentence = stored.state_reason or "The account is not connected."
+        self.judge(lambda row: outcomes.blocked(row, sentence))
