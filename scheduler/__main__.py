@@ -16,7 +16,7 @@ from scheduler.ticks import PARTITIONS_EVERY, RENEW_EVERY, Ticks
 from scheduler.traces import Traces
 from shared import database, log, metrics, redis_client, refresh_queue, tracing
 from shared.exporter import Heartbeat, exporter
-from shared.process import die_with_parent, stop_on_signals
+from shared.process import die_with_parent, stop_on_signals, wait_for
 from shared.settings import Settings, SettingsError, load
 
 _THREADS = 3
@@ -35,7 +35,9 @@ def main() -> int:
         settings = load("database_url", "redis_url")
         log.configure("scheduler", settings.log_format)
         tracing.configure("scheduler")
-        engine = database.connect(settings.database, application="dravo-scheduler", pool_size=_THREADS)
+        engine = database.connect(
+            settings.database, application="dravo-scheduler", pool_size=_THREADS, idle=settings.idle
+        )
         metrics.watch_pool("scheduler", engine)
         try:
             database.check_reachable(engine)
@@ -112,7 +114,7 @@ def _serve(settings: Settings, schedule: Schedule, traces: Traces) -> None:
     )
     doorbell.start()
     _log.info("scheduler_started", tick_seconds=settings.tick_seconds)
-    stopping.wait()
+    wait_for(stopping)
     scheduler.shutdown(wait=True)
     doorbell.join()
     _log.info("scheduler_stopped")

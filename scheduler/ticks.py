@@ -8,12 +8,11 @@ import dramatiq
 import redis
 import structlog
 from sqlalchemy import Engine
-from sqlalchemy.exc import OperationalError
 
 from scheduler.claim import Claims, claim
 from scheduler.renewals import ending_soon
 from scheduler.traces import Traces
-from shared import failpoints, metrics, refresh_queue, spending
+from shared import database, failpoints, metrics, refresh_queue, spending
 from shared.claims import release
 from shared.freshness import Freshness
 from shared.partitions import ensure_partitions
@@ -85,7 +84,7 @@ class Ticks:
                     break
         except redis.RedisError as error:
             _log.warning("redis_unreachable", detail=type(error).__name__)
-        except OperationalError as error:
+        except database.DATABASE_AWAY as error:
             _log.warning("database_unreachable", detail=type(error.orig).__name__)
         return handed_out
 
@@ -126,6 +125,8 @@ class Ticks:
                 lease=self._settings.lease,
                 top_up=self._top_up,
             )
+            if claims.jobs:
+                failpoints.passes("claiming")
         metrics.CLAIMS.labels(lane.value).inc(claims.rows)
         metrics.EXPIRED_LEASES.labels(lane.value).inc(claims.expired_leases)
         if claims.jobs:
@@ -151,7 +152,7 @@ class Ticks:
             refresh_queue.enqueue_renewals(self._broker, accounts)
         except redis.RedisError as error:
             _log.warning("redis_unreachable", detail=type(error).__name__)
-        except OperationalError as error:
+        except database.DATABASE_AWAY as error:
             _log.warning("database_unreachable", detail=type(error.orig).__name__)
 
     def make_partitions(self) -> None:
@@ -159,7 +160,7 @@ class Ticks:
         try:
             with self._engine.begin() as connection:
                 made = ensure_partitions(connection)
-        except OperationalError as error:
+        except database.DATABASE_AWAY as error:
             _log.warning("database_unreachable", detail=type(error.orig).__name__)
             return
         if made:

@@ -1,14 +1,19 @@
 """The database: engine, time limits, migrations."""
 
+from datetime import timedelta
 from pathlib import Path
+from typing import Final
 
 from sqlalchemy import Engine, create_engine
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import InternalError, OperationalError
 
 from shared.settings import SettingsError
 
 CONNECT_TIMEOUT_SECONDS = 5
+
+DATABASE_AWAY: Final = (OperationalError, InternalError)
+"""What a lost connection raises; the second when the server ended a transaction that slept in it."""
 
 # https://www.postgresql.org/docs/18/libpq-connect.html#LIBPQ-KEEPALIVES
 _VANISHED_HOST = {
@@ -20,14 +25,22 @@ _VANISHED_HOST = {
 """A server whose machine or network is gone says nothing: it is given up within half a minute."""
 
 
-def connect(url: str, *, application: str, pool_size: int = 5, statement_seconds: float = 30) -> Engine:
+def connect(
+    url: str,
+    *,
+    application: str,
+    pool_size: int = 5,
+    statement_seconds: float = 30,
+    idle: timedelta = timedelta(minutes=1),
+) -> Engine:
     """Return an engine whose sessions are in UTC and bounded in time.
 
-    A long transaction ruins a queue table faster than volume does, so an idle one is ended after a minute.
+    ``idle``: how long a transaction may do nothing. One that sleeps ruins a queue table faster than volume
+    does, and its locks keep rows from everybody else.
     """
     options = (
         f"-c timezone=UTC -c statement_timeout={int(statement_seconds * 1000)}"
-        " -c idle_in_transaction_session_timeout=60000 -c lock_timeout=20000"
+        f" -c idle_in_transaction_session_timeout={idle // timedelta(milliseconds=1)} -c lock_timeout=20000"
     )
     return create_engine(
         url,

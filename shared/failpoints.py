@@ -14,10 +14,12 @@ from dataclasses import dataclass
 from typing import Final
 
 GAPS: Final = (
+    "claiming",  # a scheduler has claimed and not committed
     "claimed",  # a scheduler committed its claims and has not enqueued them
     "enqueued",  # … and has
     "started",  # a worker committed the start of a job
     "fetched",  # … has the platform's answers
+    "recorded",  # … wrote the outcomes and has not committed
     "committed",  # … committed the outcomes
     "acknowledged",  # … told Redis so
     "token_renewed",  # a worker committed a renewed pair of tokens and has not used it
@@ -26,7 +28,8 @@ GAPS: Final = (
 
 ACTIONS: Final[dict[str, Callable[[], object]]] = {
     "kill": lambda: os.kill(os.getpid(), signal.SIGKILL),
-    "stop": lambda: os.kill(os.getpid(), signal.SIGSTOP),
+    # To this very thread: sent to the process, another one might take it, and this one leave the gap.
+    "stop": lambda: signal.pthread_kill(threading.get_ident(), signal.SIGSTOP),
     "exit": lambda: os._exit(1),
     "hang": lambda: threading.Event().wait(),
 }

@@ -12,6 +12,7 @@ STOP_WITHIN: Final = timedelta(seconds=10)
 """How long a service may take to stop. A supervisor should not send SIGKILL before."""
 
 _PR_SET_PDEATHSIG = 1
+_STEP_SECONDS = 0.5
 
 
 def die_with_parent() -> None:
@@ -53,3 +54,13 @@ def stop_on_signals() -> threading.Event:
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
     return stopping
+
+
+def wait_for(stopping: threading.Event) -> None:
+    """Return once ``stopping`` is set.
+
+    In steps: a signal to a process that is frozen may be taken by any of its threads when it wakes, and
+    Python's handler then runs only when the main thread does.
+    """
+    while not stopping.wait(_STEP_SECONDS):
+        pass

@@ -166,6 +166,11 @@ class Settings(BaseSettings):
         return timedelta(seconds=self.lease_seconds)
 
     @property
+    def idle(self) -> timedelta:
+        """How long a transaction may do nothing: who froze in one loses its locks before its lease ends."""
+        return min(self.lease / 2, timedelta(seconds=5))
+
+    @property
     def first_retry(self) -> timedelta:
         """The first wait after a transient failure."""
         return timedelta(seconds=self.retry_seconds)

@@ -18,12 +18,11 @@ import dramatiq
 import redis
 import structlog
 from sqlalchemy import Engine
-from sqlalchemy.exc import OperationalError
 
 from shared import database, log, metrics, redis_client, refresh_queue, tracing
 from shared.claims import release
 from shared.exporter import Heartbeat, exporter
-from shared.process import die_with_parent, stop_on_signals
+from shared.process import die_with_parent, stop_on_signals, wait_for
 from shared.refresh_queue import RefreshJob
 from shared.settings import Settings, SettingsError, load
 from shared.vault import Vault
@@ -72,7 +71,9 @@ def main() -> int:
 @contextmanager
 def _tools(settings: Settings) -> Iterator[Tools]:
     threads = settings.worker_threads
-    engine: Engine = database.connect(settings.database, application="dravo-worker", pool_size=threads + 2)
+    engine: Engine = database.connect(
+        settings.database, application="dravo-worker", pool_size=threads + 2, idle=settings.idle
+    )
     metrics.watch_pool("worker", engine)
     clock = DatabaseClock()
     try:
@@ -126,7 +127,7 @@ def _serve(settings: Settings, tools: Tools, client: redis_client.RedisClient, h
 
     # Beside the main thread: a Redis that hangs must not keep SIGTERM from being heard.
     threading.Thread(target=report, name="report_alive", daemon=True).start()
-    stopping.wait()
+    wait_for(stopping)
     _stop(workers, tools)
     _log.info("worker_stopped", worker_id=worker_id)
 
@@ -161,7 +162,7 @@ def _give_back(tools: Tools, unstarted: list[RefreshJob]) -> None:
     try:
         with tools.engine.begin() as connection:
             released = release(connection, unstarted)
-    except OperationalError:
+    except database.DATABASE_AWAY:
         _log.warning(
             "claims_not_released", detail="the database did not answer; their leases end by themselves"
         )

@@ -37,6 +37,7 @@ def finish(read: Read, stored: StoredAccount, policy: Policy, tools: Tools) -> N
             kept = (*kept, *_reauthorize(connection, read, stored, error, policy, tools))
         if read.held:
             paid_reads.settle(connection, read.held, kept, tools.clock.now())
+        failpoints.passes("recorded")
     failpoints.passes("committed")
     _tell_observers(read, account, kept, tools)
 

@@ -13,10 +13,11 @@ from typing import Any
 
 import structlog
 from sqlalchemy import Connection, Engine, text
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from shared import failpoints
+from shared.database import DATABASE_AWAY
 from shared.token_life import OLD_ENOUGH, RENEW_AHEAD
 from shared.vault import Vault
 from shared.vocabulary import AccountState, Platform
@@ -49,6 +50,9 @@ SELECT account_id, workspace_id, platform, platform_account_id, login, kind, sco
 """
 _LOAD = text(_COLUMNS)
 # NO KEY UPDATE: inserting publications of the account goes on meanwhile.
+# The transaction sleeps while the platform is asked: without its lock a pair would be renewed twice.
+_PATIENTLY = text("SET LOCAL idle_in_transaction_session_timeout = '60s'")
+
 _LOCK = text(_COLUMNS + " FOR NO KEY UPDATE")
 
 _STORE = text("""
@@ -109,6 +113,7 @@ def renew(
     tokens = None
     try:
         with engine.begin() as connection:
+            connection.execute(_PATIENTLY)
             row = connection.execute(_LOCK, {"account_id": stored.account.account_id}).one()
             current = _opened(row, vault)
             if current.state is not AccountState.ACTIVE:
@@ -155,7 +160,7 @@ def _store_again(engine: Engine, vault: Vault, current: StoredAccount, tokens: T
         try:
             with engine.begin() as connection:
                 _store(connection, vault, current, tokens)
-        except (OperationalError, PoolTimeoutError):
+        except (*DATABASE_AWAY, PoolTimeoutError):
             if time.monotonic() > deadline:
                 _log.exception("tokens_lost", account_id=account_id)
                 raise

@@ -101,6 +101,15 @@ class Fleet:
         more = {"DRAVO_FAILPOINTS": failpoints, **environment}
         return self.start(module, name=None, passing=True, root=ROOT, **more)
 
+    @contextmanager
+    def without_schedulers(self) -> Iterator[None]:
+        """Leave an armed scheduler alone with what is due: in step with another one it might get nothing."""
+        names = [member.name for member in self.of("scheduler")]
+        self.end(*self.of("scheduler"))
+        yield
+        for name in names:
+            self.start("scheduler", name=name)
+
     def kill(self, member: Member) -> None:
         """SIGKILL a process and reap it."""
         member.process.kill()

@@ -50,13 +50,18 @@ def _redone(stage: Stage) -> Callable[[], bool]:
     )
 
 
-def scheduler_frozen(scene: Scene) -> None:
-    """Freeze a scheduler between commit and enqueue; it rings for void claims when it wakes."""
-    stage = scene.stage
-    victim = stage.fleet.armed("scheduler", "claimed=stop")
-    until(victim.frozen, _PATIENCE, "a frozen scheduler")
-    until(_redone(stage), LEASE.total_seconds() * 3, "another scheduler that takes over")
-    victim.signal(signal.SIGCONT)
+def scheduler_frozen(gap: str) -> Callable[[Scene], None]:
+    """Freeze one of two schedulers; what it rings for when it wakes is void."""
+
+    def act(scene: Scene) -> None:
+        stage = scene.stage
+        with stage.fleet.without_schedulers():
+            victim = stage.fleet.armed("scheduler", f"{gap}=stop")
+            until(victim.frozen, _PATIENCE, "a frozen scheduler")
+        stage.await_reads(stage.now(), 3 * LEASE.total_seconds())
+        victim.signal(signal.SIGCONT)
+
+    return act
 
 
 def clocks_apart(scene: Scene) -> None:
@@ -87,8 +92,15 @@ def _restore_scheduler(stage: Stage) -> None:
 
 FAULTS = (
     Fault("worker frozen past its lease, answers in hand", frozen_past_its_lease("fetched"), _ONE_FROZEN),
-    Fault("worker frozen past its lease, nothing asked", frozen_past_its_lease("started"), _ONE_FROZEN),
-    Fault("one of two schedulers frozen", scheduler_frozen),
+    Fault(
+        "worker frozen past its lease, nothing asked",
+        frozen_past_its_lease("started"),
+        _ONE_FROZEN,
+        short=False,
+    ),
+    Fault("worker frozen past its lease, in a transaction", frozen_past_its_lease("recorded"), _ONE_FROZEN),
+    Fault("one of two schedulers frozen", scheduler_frozen("claimed"), short=False),
+    Fault("one of two schedulers frozen, in a transaction", scheduler_frozen("claiming")),
     Fault("schedulers' clocks an hour apart", clocks_apart),
     Fault("every message delivered three times", thrice),
 )

@@ -26,6 +26,16 @@ def dies_at(module: str, gap: str) -> Callable[[Scene], None]:
     return act
 
 
+def scheduler_dies_at(gap: str) -> Callable[[Scene], None]:
+    """Let a scheduler die by SIGKILL at some passage of a gap, and start another."""
+
+    def act(scene: Scene) -> None:
+        with scene.stage.fleet.without_schedulers():
+            dies_at("scheduler", gap)(scene)
+
+    return act
+
+
 def dies_with_new_tokens(scene: Scene) -> None:
     """Kill a worker that has just stored a renewed pair of tokens and has not used it."""
     stage = scene.stage
@@ -166,15 +176,15 @@ def release_the_poison(stage: Stage) -> list[str]:
 
 FAULTS = (
     *(
-        Fault(f"worker killed when {gap}", dies_at("worker", gap))
+        Fault(f"worker killed when {gap}", dies_at("worker", gap), short=gap != "acknowledged")
         for gap in ("started", "fetched", "committed", "acknowledged")
     ),
     Fault("worker killed when token_renewed", dies_with_new_tokens),
-    Fault("worker killed at any moment", random_worker_dies),
+    Fault("worker killed at any moment", random_worker_dies, short=False),
     Fault("workers killed at random, many", barrage, Allowed(late=LEASE), short=False),
     Fault("all workers killed", every_worker_dies, Allowed(late=timedelta(seconds=3))),
-    Fault("scheduler killed when claimed", dies_at("scheduler", "claimed")),
-    Fault("scheduler killed when enqueued", dies_at("scheduler", "enqueued")),
+    Fault("scheduler killed when claimed", scheduler_dies_at("claimed")),
+    Fault("scheduler killed when enqueued", scheduler_dies_at("enqueued"), short=False),
     Fault("API killed during refresh=true", api_dies_while_asked, replaces_api=True),
     Fault("API killed when event_committed", api_dies_with_an_event, replaces_api=True),
     Fault("poison publication", poison, Allowed(late=LEASE, poison=1), after=release_the_poison),

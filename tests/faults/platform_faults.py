@@ -106,7 +106,7 @@ FAULTS = (
     ),
     Fault("tokens expire, sixteen at once", tokens_expire, Allowed(repeated=1)),
     Fault("slow platforms", slow, Allowed(late=LEASE)),
-    Fault("trickling platforms", trickling, Allowed(late=LEASE)),
+    Fault("trickling platforms", trickling, Allowed(late=LEASE), short=False),
     Fault("half-dead platforms", half_dead, Allowed(late=LEASE)),
     Fault("connection cut after the request", cut_after_sending, Allowed(late=LEASE)),
 )

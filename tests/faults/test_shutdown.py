@@ -116,6 +116,17 @@ def test_a_service_dies_with_its_parent(busy: Stage, directory: Path, module: st
     until(lambda: not child.is_running() or child.status() == "zombie", GRACE_SECONDS, f"the end of {module}")
 
 
+@pytest.mark.parametrize("module", ["worker", "scheduler", "api_stub"])
+def test_sigterm_to_a_frozen_service_ends_it_when_it_wakes(busy: Stage, module: str) -> None:
+    member = busy.fleet.of(module)[0]
+    member.signal(signal.SIGSTOP)
+    until(member.frozen, PATIENCE, f"a frozen {module}")
+
+    member.signal(signal.SIGTERM)
+
+    assert busy.fleet.end(member) == []
+
+
 def test_everything_ends_in_time_though_both_stores_hang(busy: Stage) -> None:
     with frozen(busy.valkey.pid, busy.postgres.pid):
         wrong = busy.fleet.end()
