@@ -102,13 +102,14 @@ class Fleet:
         return self.start(module, name=None, passing=True, root=ROOT, **more)
 
     @contextmanager
-    def without_schedulers(self) -> Iterator[None]:
-        """Leave an armed scheduler alone with what is due: in step with another one it might get nothing."""
-        names = [member.name for member in self.of("scheduler")]
-        self.end(*self.of("scheduler"))
+    def without(self, module: str) -> Iterator[None]:
+        """Leave an armed process alone with the work of its kind: in step with others it might get none."""
+        names = [member.name for member in self.of(module)]
+        for member in self.of(module):
+            self.end(member)
         yield
         for name in names:
-            self.start("scheduler", name=name)
+            self.start(module, name=name)
 
     def kill(self, member: Member) -> None:
         """SIGKILL a process and reap it."""

@@ -55,7 +55,7 @@ def scheduler_frozen(gap: str) -> Callable[[Scene], None]:
 
     def act(scene: Scene) -> None:
         stage = scene.stage
-        with stage.fleet.without_schedulers():
+        with stage.fleet.without("scheduler"):
             victim = stage.fleet.armed("scheduler", f"{gap}=stop")
             until(victim.frozen, _PATIENCE, "a frozen scheduler")
         stage.await_reads(stage.now(), 3 * LEASE.total_seconds())

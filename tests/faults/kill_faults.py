@@ -30,7 +30,7 @@ def scheduler_dies_at(gap: str) -> Callable[[Scene], None]:
     """Let a scheduler die by SIGKILL at some passage of a gap, and start another."""
 
     def act(scene: Scene) -> None:
-        with scene.stage.fleet.without_schedulers():
+        with scene.stage.fleet.without("scheduler"):
             dies_at("scheduler", gap)(scene)
 
     return act
@@ -39,9 +39,6 @@ def scheduler_dies_at(gap: str) -> Callable[[Scene], None]:
 def dies_with_new_tokens(scene: Scene) -> None:
     """Kill a worker that has just stored a renewed pair of tokens and has not used it."""
     stage = scene.stage
-    victim = stage.fleet.armed("worker", "token_renewed=kill")
-    until(lambda: victim.says("worker_started"), _PATIENCE, "one more worker")
-
     owners = stage.query("SELECT account_id FROM accounts WHERE platform IN ('x', 'tiktok')")
 
     def dead() -> bool:
@@ -50,8 +47,10 @@ def dies_with_new_tokens(scene: Scene) -> None:
             expire_soon(stage, scene.random.choice(owners)[0])
         return not victim.alive
 
-    until(dead, _PATIENCE, "a renewal by the armed worker")
-    stage.fleet.died(victim)
+    with stage.fleet.without("worker"):
+        victim = stage.fleet.armed("worker", "token_renewed=kill")
+        until(dead, _PATIENCE, "a renewal by the armed worker")
+        stage.fleet.died(victim)
 
 
 def expire_soon(stage: Stage, account_id: str) -> None:
