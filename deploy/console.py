@@ -54,7 +54,8 @@ def show(*parts: RenderableType) -> bool:
     console = stdout_console()
     with console.capture() as captured:
         for part in parts:
-            console.print(part)
+            # Text is wrapped by the terminal: a line break of ours would be copied along.
+            console.print(part, soft_wrap=isinstance(part, str))
     return _write(captured.get())
 
 

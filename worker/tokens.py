@@ -49,10 +49,9 @@ SELECT account_id, workspace_id, platform, platform_account_id, login, kind, sco
   FROM accounts WHERE account_id = :account_id
 """
 _LOAD = text(_COLUMNS)
-# NO KEY UPDATE: inserting publications of the account goes on meanwhile.
 # The transaction sleeps while the platform is asked: without its lock a pair would be renewed twice.
 _PATIENTLY = text("SET LOCAL idle_in_transaction_session_timeout = '60s'")
-
+# NO KEY UPDATE: inserting publications of the account goes on meanwhile.
 _LOCK = text(_COLUMNS + " FOR NO KEY UPDATE")
 
 _STORE = text("""

@@ -2,6 +2,7 @@
 
 import json
 import os
+import pty
 import subprocess
 import sys
 from pathlib import Path
@@ -193,6 +194,22 @@ def test_a_closed_stdout_is_no_error() -> None:
 
 
 @pytest.mark.usefixtures("fleet")
+def test_a_line_to_copy_is_one_line_in_a_narrow_terminal() -> None:
+    line = "curl -H 'Authorization: Bearer " + "x " * 100
+    ours, theirs = pty.openpty()
+    with os.fdopen(ours, "rb", buffering=0) as terminal:
+        subprocess.run(
+            [sys.executable, "-c", f"from deploy.console import show; show({line!r})"],
+            stdout=theirs,
+            env={**os.environ, "COLUMNS": "80"},
+            check=True,
+        )
+        shown = terminal.read(4_096)
+        os.close(theirs)
+
+    assert shown.decode().rstrip() == line.rstrip()
+
+
 def test_the_installed_command_speaks_json_into_a_pipe() -> None:
     done = subprocess.run([DRAVO, "accounts", "--json"], capture_output=True, timeout=60, check=True)
 
