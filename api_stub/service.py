@@ -31,7 +31,12 @@ class Service:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.database = Database(settings.database)
-        self._engine = connect(settings.database, application="dravo-api-events", pool_size=EVENT_BATCHES)
+        self._engine = connect(
+            settings.database,
+            application="dravo-api-events",
+            pool_size=EVENT_BATCHES,
+            idle=settings.idle,
+        )
         self.event_log = EventLog(self._engine, Vault(settings.secret_keys) if settings.secret_keys else None)
         self.keys = Keys(self.database)
         self.authenticator = Authenticator(self.keys, Tokens(settings) if configured(settings) else None)

@@ -114,11 +114,10 @@ def _reauthorize(
     if blocked is not None:
         _log.warning("requires_reconnect", account_id=account.account_id, rows=blocked, detail=str(error))
         return ()
-    rest = Read(read.waiting, read.budget)
+    recorded = len(read.judged)
     current = tokens.load(connection, account.account_id, tools.vault)
     if current is not None and current.state is not AccountState.ACTIVE:
-        rest.block(current)
+        read.block(current)
     else:
-        _judge_the_rest(rest, TryAgain("The account was reconnected meanwhile."), policy, tools)
-    read.judged += rest.judged
-    return record(connection, account.workspace_id, rest.judged)
+        _judge_the_rest(read, TryAgain("The account was reconnected meanwhile."), policy, tools)
+    return record(connection, account.workspace_id, read.judged[recorded:])

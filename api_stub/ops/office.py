@@ -37,6 +37,7 @@ class Office:
             application=application,
             pool_size=connections,
             statement_seconds=STATEMENT_SECONDS,
+            idle=settings.idle,
         )
 
     async def ask(self, question: Callable[[Connection], Result]) -> Result:
