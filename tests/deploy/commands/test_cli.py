@@ -193,7 +193,6 @@ def test_a_closed_stdout_is_no_error() -> None:
     assert (done.returncode, done.stderr) == (0, b"")
 
 
-@pytest.mark.usefixtures("fleet")
 def test_a_line_to_copy_is_one_line_in_a_narrow_terminal() -> None:
     line = "curl -H 'Authorization: Bearer " + "x " * 100
     ours, theirs = pty.openpty()
@@ -210,6 +209,7 @@ def test_a_line_to_copy_is_one_line_in_a_narrow_terminal() -> None:
     assert shown.decode().rstrip() == line.rstrip()
 
 
+@pytest.mark.usefixtures("fleet")
 def test_the_installed_command_speaks_json_into_a_pipe() -> None:
     done = subprocess.run([DRAVO, "accounts", "--json"], capture_output=True, timeout=60, check=True)
 
