@@ -9,11 +9,13 @@ divided by its weight, and whoever has had the least is next; inside a workspace
 the shares hold however few jobs one claim hands out, and who comes late waits for a job, not for a backlog.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from math import ceil, sqrt
+from typing import Any
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Row, text
 
 from shared.batches import BATCH_SIZE, TOPPED_UP
 from shared.pauses import BACKGROUND_NOT_PAUSED, NOT_PAUSED
@@ -179,14 +181,28 @@ def claim(
             "lease": lease.total_seconds(),
         },
     ).all()
-    together: dict[str, list[tuple[int, int]]] = {}
-    alone: list[RefreshJob] = []
+    return Claims(tuple(_jobs(rows)), len(rows), sum(row.expired for row in rows))
+
+
+def _jobs(rows: Sequence[Row[Any]]) -> Iterator[RefreshJob]:
+    """Yield what was claimed of each account as one job, and apart from it what has lost a worker.
+
+    Rows that were lost together are tried in groups of the square root of their number: whatever killed their
+    worker is in one of them, and a batch of a hundred costs ten calls now and ten more when that one is lost
+    again. Suspects travel alone.
+    """
+    together: dict[tuple[str, int], list[tuple[int, int]]] = {}
     for row in rows:
-        claimed = (row.publication_id, row.claim_seq)
-        if row.unfinished:
-            # Something that was with this row killed its worker: nobody travels with a suspect.
-            alone.append(RefreshJob(row.account_id, (claimed,)))
-        else:
-            together.setdefault(row.account_id, []).append(claimed)
-    joint = [RefreshJob(account_id, tuple(sorted(claims))) for account_id, claims in together.items()]
-    return Claims((*joint, *alone), len(rows), sum(row.expired for row in rows))
+        lost = min(row.unfinished, SUSPECT_STARTS)
+        together.setdefault((row.account_id, lost), []).append((row.publication_id, row.claim_seq))
+    for (account_id, lost), claims in together.items():
+        claims.sort()
+        size = _group_size(len(claims), lost)
+        for first in range(0, len(claims), size):
+            yield RefreshJob(account_id, tuple(claims[first : first + size]))
+
+
+def _group_size(rows: int, lost: int) -> int:
+    if lost >= SUSPECT_STARTS:
+        return 1
+    return ceil(sqrt(rows)) if lost else rows

@@ -98,16 +98,6 @@ def test_an_expired_lease_is_claimed_again_and_the_old_claim_is_void(home: House
     assert second.jobs[0].claims == ((publication, first.claims[0][1] + 1),)
 
 
-def test_a_suspect_travels_alone(home: House) -> None:
-    account = home.account("acc_1")
-    home.publications(account, 3)
-    home.execute(
-        "UPDATE refresh_state SET unfinished = 1 WHERE publication_id = (SELECT min(id) FROM publications)"
-    )
-
-    assert sorted(len(job.claims) for job in claimed(home).jobs) == [1, 2]
-
-
 def test_nearly_due_siblings_fill_free_places_only_where_that_costs_nothing(home: House) -> None:
     soon = datetime.now(UTC) + timedelta(minutes=5)
     for platform in (Platform.X, Platform.FACEBOOK):

@@ -1,4 +1,4 @@
-"""Rows that were started again and again and never finished: handed out one at a time."""
+"""Rows that were started and never finished: in small groups at first, then one at a time."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -18,7 +18,7 @@ def home(database_url: str) -> Iterator[House]:
         yield opened
 
 
-def claimed(home: House) -> list[int]:
+def claimed_jobs(home: House) -> list[list[int]]:
     with home.engine.begin() as connection:
         claims = claim(
             connection,
@@ -28,7 +28,11 @@ def claimed(home: House) -> list[int]:
             lease=timedelta(seconds=60),
             top_up=dict.fromkeys(Platform, timedelta()),
         )
-    return sorted(publication_id for job in claims.jobs for publication_id, _ in job.claims)
+    return [[publication_id for publication_id, _ in job.claims] for job in claims.jobs]
+
+
+def claimed(home: House) -> list[int]:
+    return sorted(publication_id for job in claimed_jobs(home) for publication_id in job)
 
 
 def suspects(home: House, account_id: str, number: int, starts: int = SUSPECT_STARTS) -> list[int]:
@@ -72,10 +76,31 @@ def test_suspects_keep_nobody_else_waiting(home: House) -> None:
     assert set(others) < set(claimed(home)) <= {*others, *aside}
 
 
-def test_one_lost_start_is_no_reason_to_wait(home: House) -> None:
-    ids = suspects(home, home.account("acc_1"), 4, starts=1)
+@pytest.mark.parametrize(
+    ("number", "groups"), [(1, [1]), (2, [2]), (4, [2, 2]), (5, [3, 2]), (20, [5, 5, 5, 5]), (100, [10] * 10)]
+)
+def test_a_batch_that_lost_its_worker_is_tried_at_once_in_small_groups(
+    home: House, number: int, groups: list[int]
+) -> None:
+    ids = suspects(home, home.account("acc_1", Platform.X), number, starts=1)
 
-    assert claimed(home) == ids
+    jobs = claimed_jobs(home)
+
+    assert [len(job) for job in jobs] == groups
+    assert [publication_id for job in jobs for publication_id in job] == ids
+
+
+def test_neither_the_others_nor_a_suspect_travel_with_rows_that_lost_a_worker(home: House) -> None:
+    ids = suspects(home, home.account("acc_1", Platform.X), 10, starts=0)
+    suspect, lost, others = ids[0], ids[1:5], ids[5:]
+    for starts, rows in ((SUSPECT_STARTS, [suspect]), (1, lost)):
+        home.execute(
+            "UPDATE refresh_state SET unfinished = :starts WHERE publication_id = ANY(:rows)",
+            starts=starts,
+            rows=rows,
+        )
+
+    assert sorted(claimed_jobs(home)) == [[suspect], lost[:2], lost[2:], others]
 
 
 def test_a_suspect_that_may_not_be_read_holds_up_no_other(home: House) -> None:
