@@ -9,7 +9,7 @@ import httpx
 
 from tests.faults.invariants import Allowed
 from tests.faults.matrix import Fault, Scene
-from tests.faults.stage import LEASE, Stage
+from tests.faults.stage import FRESHNESS, LEASE, Stage
 from tests.faults.waiting import lasts, until
 
 _PATIENCE = 30.0
@@ -64,10 +64,10 @@ def expire_soon(stage: Stage, account_id: str) -> None:
 
 
 def random_worker_dies(scene: Scene) -> None:
-    """Kill a worker at any moment."""
-    stage = scene.stage
-    victim = scene.random.choice(stage.fleet.of("worker"))
-    stage.fleet.kill(victim)
+    """Kill a worker at any moment of its work."""
+    fleet = scene.stage.fleet
+    lasts(scene.random.uniform(0, FRESHNESS.total_seconds()))
+    fleet.kill(scene.random.choice(fleet.of("worker")))
 
 
 def barrage(scene: Scene) -> None:
@@ -80,7 +80,8 @@ def barrage(scene: Scene) -> None:
 
 
 def every_worker_dies(scene: Scene) -> None:
-    """Kill all workers at once; the supervisor starts them again."""
+    """Kill all workers at once, at any moment; the supervisor starts them again."""
+    lasts(scene.random.uniform(0, FRESHNESS.total_seconds()))
     for victim in scene.stage.fleet.of("worker"):
         scene.stage.fleet.kill(victim)
 

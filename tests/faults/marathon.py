@@ -7,6 +7,7 @@ from random import Random
 
 from tests.faults.catalogue import FAULTS
 from tests.faults.matrix import Fault, Result
+from tests.faults.stage import TICK
 from tests.faults.theatre import Theatre
 
 TIME_FOR_FULL_LENGTHS = timedelta(minutes=20)
@@ -32,7 +33,7 @@ def run(
 
     deadline = time.monotonic() + lasting.total_seconds()
     rounds = _rounds(faults, seed, full_length=lasting >= TIME_FOR_FULL_LENGTHS)
-    with Theatre(seed) as theatre:
+    with Theatre(seed, TICK) as theatre:
         for number, (fault, full_length) in enumerate(rounds, start=1):
             if time.monotonic() > deadline:
                 break

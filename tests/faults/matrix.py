@@ -7,7 +7,7 @@ from datetime import timedelta
 from random import Random
 
 from tests.faults.evidence import begin, collect, lateness
-from tests.faults.invariants import BOUND, NOISE, Allowed, judge
+from tests.faults.invariants import NOISE, Allowed, bound, judge
 from tests.faults.stage import FRESHNESS, Stage
 
 
@@ -70,7 +70,7 @@ def play(stage: Stage, fault: Fault, seed: int, *, long: bool = False) -> Result
         breaches.append(f"the fault did not come about: {error!r}")
     healed_at = stage.now()
     stage.fleet.mend()
-    patience = BOUND + FRESHNESS + 2 * NOISE + fault.allowed.late
+    patience = bound(stage.tick) + FRESHNESS + 2 * NOISE + fault.allowed.late
     try:
         stage.await_reads(healed_at, patience.total_seconds(), but_paused=fault.allowed.pauses)
     except AssertionError as error:

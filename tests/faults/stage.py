@@ -36,7 +36,10 @@ PLATFORMS = ("facebook", "instagram", "x", "linkedin", "tiktok")
 INTERNAL_TOKEN = "events-of-the-fault-matrix-0123456789"
 THREADS = 4
 LEASE = timedelta(seconds=5)
-TICK = timedelta(seconds=0.2)
+TICK = timedelta(seconds=1)
+"""As shipped, unlike the lease, which is a twelfth of what is shipped."""
+SHORT_TICK = timedelta(seconds=0.2)
+"""Where rounds have to be short."""
 FRESHNESS = timedelta(seconds=3)
 LATENCY_SECONDS = 0.1
 """Of every simulated platform: calls under way are what faults are about."""
@@ -64,6 +67,7 @@ class Stage:
     teller: Teller
     story: people.Story
     environment: dict[str, str]
+    tick: timedelta
     pair: Pair | None = None
     """The servers that a Sentinel watches; ``valkey`` is the primary of them."""
     tokens: set[str] = field(default_factory=set)
@@ -127,6 +131,10 @@ class Stage:
         )
         return [row[0] for row in rows]
 
+    def await_api(self) -> None:
+        """Wait until the API answers."""
+        until(lambda: _api_answers(self.api_url), 30, "the API")
+
     def await_reads(self, instant: datetime, within: float, *, but_paused: bool = False) -> None:
         """Wait until every polled publication was read after an instant."""
         until(
@@ -144,6 +152,7 @@ def stage(
     posts: int = 12,
     workers: int = 2,
     worker_module: str = "worker",
+    tick: timedelta = SHORT_TICK,
     sentinel: bool = False,
     environment: Mapping[str, str] | None = None,
 ) -> Iterator[Stage]:
@@ -156,20 +165,21 @@ def stage(
         secret, told = new_key(), people.story(seed, posts)
         port = free_port()
         url = f"http://127.0.0.1:{port}"
-        settings = own_environment() | _settings(postgres, valkey, simulators, secret, port)
+        settings = own_environment() | _settings(postgres, valkey, simulators, secret, port, tick)
         settings |= {"DRAVO_REDIS_URL": watched.url} if watched else {}
         settings |= environment or {}
         fleet = Fleet(settings, directory)
         set_up = Stage(
             postgres, valkey, simulators, Vault([SecretStr(secret)]), "", url, fleet,
-            Reader(url, ""), Teller(url, INTERNAL_TOKEN, told.publication_rows), told, settings, watched,
+            Reader(url, ""), Teller(url, INTERNAL_TOKEN, told.publication_rows), told,
+            settings, tick, watched,
         )  # fmt: skip
         _furnish(set_up)
         stack.callback(_strike, set_up)
         for module, number in ((worker_module, workers), ("scheduler", 1), ("api_stub", 1)):
             for place in range(number):
                 fleet.start(module, name=f"{module}-{chr(97 + place)}")
-        until(lambda: _api_answers(url), 30, "the API")
+        set_up.await_api()
         set_up.reader.key = set_up.api_key
         set_up.reader.start()
         stack.callback(set_up.reader.stop)
@@ -218,7 +228,7 @@ def _api_answers(url: str) -> bool:
 
 
 def _settings(
-    postgres: Postgres, valkey: Valkey, simulators: Simulators, secret: str, port: int
+    postgres: Postgres, valkey: Valkey, simulators: Simulators, secret: str, port: int, tick: timedelta
 ) -> dict[str, str]:
     return {
         "DRAVO_DATABASE_URL": postgres.url,
@@ -227,7 +237,7 @@ def _settings(
         "DRAVO_INTERNAL_TOKEN": INTERNAL_TOKEN,
         "DRAVO_API_PORT": str(port),
         "DRAVO_LEASE_SECONDS": str(LEASE.total_seconds()),
-        "DRAVO_TICK_SECONDS": str(TICK.total_seconds()),
+        "DRAVO_TICK_SECONDS": str(tick.total_seconds()),
         "DRAVO_FRESHNESS": f"fixed:{FRESHNESS.total_seconds():.0f}s",
         "DRAVO_RETRY_SECONDS": "0.5",
         "DRAVO_BREAKER_SECONDS": "1",

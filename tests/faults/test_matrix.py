@@ -6,6 +6,7 @@ import pytest
 
 from tests.faults.catalogue import FAULTS
 from tests.faults.matrix import Fault
+from tests.faults.stage import SHORT_TICK
 from tests.faults.theatre import Theatre
 
 SEED = 5
@@ -14,7 +15,7 @@ SHORT = [fault for fault in FAULTS if fault.short]
 
 @pytest.fixture(scope="module")
 def theatre() -> Iterator[Theatre]:
-    with Theatre(SEED) as opened:
+    with Theatre(SEED, SHORT_TICK) as opened:
         yield opened
 
 

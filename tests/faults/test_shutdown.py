@@ -46,6 +46,7 @@ def busy(on_stage: Stage) -> Iterator[Stage]:
     for module in ("worker", "scheduler", "api_stub"):
         if not on_stage.fleet.of(module):
             on_stage.fleet.start(module, name=f"{module}-a")
+    on_stage.await_api()
     on_stage.await_reads(on_stage.now(), 3 * LEASE.total_seconds())
 
 

@@ -1,6 +1,7 @@
 """Keeps a stage from round to round, and sets a new one when a round has spoilt it."""
 
 from contextlib import ExitStack
+from datetime import timedelta
 from types import TracebackType
 from typing import Self
 
@@ -12,8 +13,9 @@ from tests.servers import fast_parent, server_directory
 class Theatre:
     """Plays rounds one after another, on one stage for as long as nothing went wrong on it."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, tick: timedelta) -> None:
         self._seed = seed
+        self._tick = tick
         self._stack = ExitStack()
         self._stage: Stage | None = None
 
@@ -31,7 +33,9 @@ class Theatre:
         if on is None:
             self._stack.close()
             directory = self._stack.enter_context(server_directory(fast_parent()))
-            on = self._stack.enter_context(stage(directory, seed=self._seed, sentinel=fault.sentinel))
+            on = self._stack.enter_context(
+                stage(directory, seed=self._seed, tick=self._tick, sentinel=fault.sentinel)
+            )
         self._stage = None
         result = play(on, fault, seed, long=long)
         if not result.breaches and not fault.sentinel:
