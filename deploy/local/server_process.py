@@ -1,7 +1,6 @@
 """A server's process: started apart from the terminal, found again after a crash, stopped for certain."""
 
 import os
-import secrets
 import signal
 import socket
 import subprocess
@@ -27,17 +26,6 @@ def free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
-
-
-def kept_password(path: Path) -> str:
-    """Return the password kept in `path`, which is made once and for us alone."""
-    if not path.exists():
-        new = path.with_name(f"{path.name}.new")
-        new.unlink(missing_ok=True)
-        with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            file.write(secrets.token_urlsafe(32))
-        new.rename(path)
-    return path.read_text()
 
 
 def fresh_log(data_dir: Path) -> Path:

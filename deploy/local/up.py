@@ -4,12 +4,10 @@ Whatever the environment names (a database, a Redis, a platform's credentials) i
 is started here: embedded servers, simulated platforms, demo accounts and posts.
 """
 
-import json
 import os
 import shlex
 import signal
 import socket
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -22,15 +20,12 @@ import httpx
 from sqlalchemy import Engine, text
 
 from deploy import console
-from deploy.local import demo
+from deploy.local import demo, private_files, simulated
 from deploy.local.errors import LocalServerError
 from deploy.local.lock import DirectoryLock
 from deploy.local.postgres import Postgres
-from deploy.local.server_process import kept_password
 from deploy.local.services import Service, Services
 from deploy.local.valkey import Valkey
-from deploy.simulators import linkedin_oauth, tiktok_oauth, x_oauth
-from deploy.simulators.server import HOSTS
 from shared import database, intake, keys
 from shared.settings import Settings, load
 from shared.vault import Vault, new_key
@@ -39,32 +34,12 @@ Result = TypeVar("Result")
 
 _READY_WITHIN_SECONDS = 30.0
 _WATCH_SECONDS = 0.5
-_PORTS = range(18_100, 30_000, 10)  # below the ports that systems give to outgoing connections
-_SPEED = "120"  # a simulated hour passes in half a minute, so that metrics visibly move
 
 _DEFAULTS = {
     # A demonstration of minutes, not of days.
     "DRAVO_FRESHNESS": "fixed:20s",
     "DRAVO_MISSING_CONFIRM_SECONDS": "10",
     "DRAVO_RETRY_SECONDS": "2",
-}
-
-_SIMULATED = {
-    # host variable: (name of the simulated host, variable that shows that real credentials are there)
-    "DRAVO_META_GRAPH_URL": ("meta_graph", "DRAVO_META_APP_ID"),
-    "DRAVO_INSTAGRAM_GRAPH_URL": ("instagram_graph", "DRAVO_META_APP_ID"),
-    "DRAVO_X_API_URL": ("x", "DRAVO_X_CLIENT_ID"),
-    "DRAVO_LINKEDIN_API_URL": ("linkedin", "DRAVO_LINKEDIN_CLIENT_ID"),
-    "DRAVO_LINKEDIN_OAUTH_URL": ("linkedin_oauth", "DRAVO_LINKEDIN_CLIENT_ID"),
-    "DRAVO_TIKTOK_API_URL": ("tiktok", "DRAVO_TIKTOK_CLIENT_KEY"),
-}
-_STAND_IN_CREDENTIALS = {
-    "DRAVO_X_CLIENT_ID": x_oauth.CLIENT_ID,
-    "DRAVO_X_CLIENT_SECRET": x_oauth.CLIENT_SECRET,
-    "DRAVO_LINKEDIN_CLIENT_ID": linkedin_oauth.CLIENT_ID,
-    "DRAVO_LINKEDIN_CLIENT_SECRET": linkedin_oauth.CLIENT_SECRET,
-    "DRAVO_TIKTOK_CLIENT_KEY": tiktok_oauth.CLIENT_KEY,
-    "DRAVO_TIKTOK_CLIENT_SECRET": tiktok_oauth.CLIENT_SECRET,
 }
 
 
@@ -89,9 +64,9 @@ def _run(stack: ExitStack, settings: Settings, data_dir: Path) -> None:
     stack.enter_context(DirectoryLock(data_dir))
     _refuse_taken_port(settings)
     environment = {**_DEFAULTS, **os.environ, "DRAVO_DATA_DIR": str(data_dir)}
-    environment.setdefault("DRAVO_SECRET_KEYS", _kept_key(data_dir))
+    environment.setdefault("DRAVO_SECRET_KEYS", private_files.kept(data_dir / "secret-key", new_key))
     environment.setdefault("DRAVO_OPS_OPEN", "true")  # to this machine alone
-    environment.setdefault("DRAVO_INTERNAL_TOKEN", kept_password(data_dir / "internal-token"))
+    environment.setdefault("DRAVO_INTERNAL_TOKEN", private_files.kept_password(data_dir / "internal-token"))
     if not settings.database_url:
         postgres = _step("PostgreSQL", lambda: stack.enter_context(Postgres(data_dir / "postgres")))
         environment["DRAVO_DATABASE_URL"] = postgres.url
@@ -101,7 +76,7 @@ def _run(stack: ExitStack, settings: Settings, data_dir: Path) -> None:
     os.environ.update(environment)  # our own use of the settings is the services' use of them
     settings = load("database_url", "redis_url", "secret_keys")
     services = stack.enter_context(Services(data_dir / "logs"))
-    control = _step("Simulated platforms", lambda: _simulate(services, data_dir, environment))
+    control = _step("Simulated platforms", lambda: simulated.start(services, data_dir, environment))
     _write_environment(data_dir, environment, control)
     _step("Schema", lambda: database.migrate(settings.database))
     engine = database.connect(settings.database, application="dravo-up", pool_size=1)
@@ -136,70 +111,11 @@ def _refuse_taken_port(settings: Settings) -> None:
             ) from None
 
 
-def _kept_key(data_dir: Path) -> str:
-    path = data_dir / "secret-key"
-    if not path.exists():
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w") as file:
-            file.write(new_key())
-    return path.read_text()
-
-
-def _simulate(services: Services, data_dir: Path, environment: dict[str, str]) -> str:
-    """Start the simulated platforms, point what has no credentials at them, and return control's URL."""
-    state = data_dir / "simulators"
-    state.mkdir(exist_ok=True)
-    bare = {name: value for name, value in environment.items() if not name.startswith("DRAVO_")}
-    # Ports of our choice, so that platforms which fall and start again are found where they were.
-    first = _free_ports(len(HOSTS) + 1)
-    arguments = ("--state", str(state), "--seed", "7", "--speed", _SPEED, "--port-base", str(first))
-    service = services.prepared("simulators", "deploy.simulators", bare, *arguments)
-    urls = _announced(service)
-    for variable, (host, credentials) in _SIMULATED.items():
-        if variable not in environment and not environment.get(credentials):
-            environment[variable] = urls[host]
-    for variable, value in _STAND_IN_CREDENTIALS.items():
-        environment.setdefault(variable, value)
-    os.environ.update(environment)
-    return urls["control"]
-
-
-def _free_ports(number: int) -> int:
-    """Return the first of so many consecutive loopback ports that are free now."""
-    for first in _PORTS:
-        with ExitStack() as held:
-            try:
-                for port in range(first, first + number):
-                    probe = held.enter_context(socket.socket())
-                    probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                    probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return first
-    raise LocalServerError("no consecutive free ports were found for the simulated platforms")
-
-
-def _announced(service: Service) -> Mapping[str, str]:
-    process = service.start(stdout=subprocess.PIPE)
-    if process.stdout is None:
-        raise LocalServerError("the simulated platforms have no output")
-    with process.stdout:
-        line = process.stdout.readline()
-    if not line:
-        raise LocalServerError(f"the simulated platforms did not start: {service.last_line()}")
-    urls: dict[str, str] = json.loads(line)
-    return urls
-
-
 def _write_environment(data_dir: Path, environment: Mapping[str, str], control: str) -> None:
     """Keep the settings of this run in a file for our eyes alone, for other commands to be given."""
     ours = {name: value for name, value in environment.items() if name.startswith("DRAVO_")}
     lines = [f"{name}={shlex.quote(value)}\n" for name, value in sorted(ours.items())]
-    new = data_dir / "env.new"
-    new.unlink(missing_ok=True)
-    with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.writelines([*lines, f"SIMULATORS_CONTROL={control}\n"])
-    new.replace(data_dir / "env")
+    private_files.write(data_dir / "env", "".join([*lines, f"SIMULATORS_CONTROL={control}\n"]))
 
 
 def _demo(engine: Engine, settings: Settings, data_dir: Path, control: str) -> None:
@@ -207,7 +123,7 @@ def _demo(engine: Engine, settings: Settings, data_dir: Path, control: str) -> N
     with engine.connect() as connection:
         if connection.execute(text("SELECT EXISTS (SELECT 1 FROM publications)")).scalar_one():
             return
-    story = demo.build(kept_password(data_dir / "demo-secret"), datetime.now(UTC))
+    story = demo.build(private_files.kept_password(data_dir / "demo-secret"), datetime.now(UTC))
     with httpx.Client(base_url=control, timeout=30, trust_env=False) as client:
 
         def tell(path: str, body: object) -> None:
@@ -239,12 +155,9 @@ def _api_key(engine: Engine, data_dir: Path) -> str:
                 {"hash": keys.hash_key(key)},
             ).one_or_none():
                 return key
-        path.unlink()
     with engine.begin() as connection:
         _, key = keys.create_key(connection, "ws_north", "dravo up")
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w") as file:
-            file.write(key)
+        private_files.write(path, key)
     return key
 
 

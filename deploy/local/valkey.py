@@ -22,11 +22,11 @@ from redis.retry import Retry
 
 from deploy.local.errors import LocalServerError
 from deploy.local.lock import DirectoryLock
+from deploy.local.private_files import kept_password
 from deploy.local.server_process import (
     Step,
     free_port,
     fresh_log,
-    kept_password,
     last_words,
     leftover,
     spawn,

@@ -13,7 +13,8 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from deploy.local.server_process import free_port, kept_password, spawn
+from deploy.local.private_files import kept_password
+from deploy.local.server_process import free_port, spawn
 from deploy.local.unprivileged import private_directory, server_user
 from deploy.local.valkey import Valkey
 from tests.faults.waiting import until
