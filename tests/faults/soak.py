@@ -5,7 +5,6 @@ connections. The report shows each as a curve with its slope after the warm-up.
 """
 
 import argparse
-import math
 import signal
 import sys
 import time
@@ -151,7 +150,7 @@ def main() -> int:
     """Run, and return 1 when something grew that may not."""
     parser = argparse.ArgumentParser(prog="python -m tests.faults.soak", description=__doc__)
     parser.add_argument("--minutes", type=float, default=60.0)
-    parser.add_argument("--posts", type=int, default=200, help="of each of the twelve accounts")
+    parser.add_argument("--posts", type=int, default=600, help="of each of the twelve accounts")
     parser.add_argument("--report", type=Path, default=Path("build/faults/soak.md"))
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # servers are to end with us
@@ -162,7 +161,7 @@ def main() -> int:
         # The triggers are the matrix's own load, not the product's.
         on.query("DROP SCHEMA faults CASCADE")
         number, most = 12 * options.posts, capacity(on)
-        every = math.ceil(number / (LOAD * most))
+        every = round(number / (LOAD * most))
         Console().print(f"{most:.0f} readings a second at most; now {number} publications every {every} s")
         ease(on, every)
         before, began = _reads(on), time.monotonic()
