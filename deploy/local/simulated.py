@@ -1,7 +1,6 @@
 """The simulated platforms beside the local stack: which hosts they stand in for, and their start."""
 
 import json
-import os
 import socket
 import subprocess
 from collections.abc import Mapping
