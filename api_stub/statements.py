@@ -40,7 +40,7 @@ SELECT (SELECT COALESCE(sum(b.n), 0)
                 WHERE {matching} AND p.created_at >= u.starts AND p.created_at < u.ends) e) AS total
 """
 
-_SEGMENTS: Final = """
+_BEGINNING: Final = """
 WITH segments AS (
     SELECT u.grain, b.bucket::timestamp AT TIME ZONE 'UTC' AS starts,
            (b.bucket + CASE u.grain WHEN 'month' THEN interval '1 month' ELSE interval '1 day' END)
@@ -61,9 +61,24 @@ WITH segments AS (
             WHERE {matching} AND p.created_at >= u.starts AND p.created_at < u.ends) e
 ), placed AS (
     SELECT *, sum(n) OVER (ORDER BY starts DESC) AS upto FROM segments WHERE n > 0
+), piece AS (
+    SELECT grain, starts, ends, upto - n AS before FROM placed WHERE upto > %(offset)s
+     ORDER BY starts DESC LIMIT 1
+), days AS (
+    -- nearer within a month, where its days are counted: for a whole workspace
+    SELECT c.bucket, sum(c.n) AS n, piece.before + sum(sum(c.n)) OVER (ORDER BY c.bucket DESC) AS upto
+      FROM piece
+      JOIN publication_counts c ON piece.grain = 'month' AND c.grain = 'day'
+       AND c.bucket >= (piece.starts AT TIME ZONE 'UTC')::date
+       AND c.bucket < (piece.ends AT TIME ZONE 'UTC')::date
+     WHERE c.workspace_id = %(workspace)s AND c.account_id = {account} {of_platform}
+     GROUP BY c.bucket, piece.before
+), day AS (
+    SELECT (bucket + 1)::timestamp AT TIME ZONE 'UTC' AS ends, upto - n AS before FROM days
+     WHERE upto > %(offset)s ORDER BY bucket DESC LIMIT 1
 )
-SELECT grain, starts, ends, (upto - n)::bigint FROM placed WHERE upto > %(offset)s
- ORDER BY starts DESC LIMIT 1
+SELECT COALESCE(day.ends, piece.ends), COALESCE(day.before, piece.before)::bigint
+  FROM piece LEFT JOIN day ON TRUE
 """
 
 
@@ -105,9 +120,9 @@ SELECT counted.total::bigint, now(), {COLUMNS}
 
 
 @lru_cache
-def segments(shape: Shape) -> LiteralString:
-    """Return the statement that finds the piece of time in which a deep page begins."""
-    return _fill(_SEGMENTS, shape)
+def beginning(shape: Shape) -> LiteralString:
+    """Return the statement that finds before which instant a deep page begins, and the rows from there on."""
+    return _fill(_BEGINNING, shape)
 
 
 def _fill(statement: LiteralString, shape: Shape) -> LiteralString:

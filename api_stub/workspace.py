@@ -12,6 +12,7 @@ from api_stub.database import Connection, Database
 from api_stub.instants import Range
 from api_stub.parameters import Filters, HistoryQuery, PostsQuery
 from api_stub.representation import AnalyticsRow, Page
+from shared import failpoints
 from shared.due import DUE_CHANNEL, MAKE_DUE, parameters, told_by_bell
 from shared.vocabulary import Reason
 
@@ -86,17 +87,12 @@ class Workspace:
         self, filters: Filters, bound: dict[str, Any], offset: int
     ) -> tuple[int, datetime | None]:
         """Return how many rows to skip before which instant, instead of ``offset`` rows from the newest."""
-        statement = statements.segments(_shape(filters, filters.created.end))
-        piece = await self._fetch(statement, {**bound, "offset": offset})
-        if not piece:
+        found = await self._fetch(
+            statements.beginning(_shape(filters, filters.created.end)), {**bound, "offset": offset}
+        )
+        if not found:
             return 0, datetime.min.replace(tzinfo=UTC)  # behind the last row
-        grain, starts, end, before = piece[0]
-        if grain == "month" and filters.account_id is None:
-            days = take_apart(Range(starts, end), days=True).parameters()
-            for _, _, day_ends, before_day in await self._fetch(
-                statement, {**bound, **days, "offset": offset - before}
-            ):
-                end, before = day_ends, before + before_day
+        end, before = found[0]
         return offset - before, end
 
     async def rows(self, ids: Sequence[int]) -> dict[int, AnalyticsRow]:
@@ -162,6 +158,7 @@ class Workspace:
         if ids:
             await connection.execute(_MAKE_DUE, parameters(self._workspace_id, ids, reason))
             await connection.execute(_RING, {"channel": DUE_CHANNEL, "payload": told_by_bell(ids)})
+            failpoints.passes("asked")
 
     async def _fetch(self, statement: LiteralString, query: dict[str, Any]) -> list[tuple[Any, ...]]:
         return await self._database.fetch(statement, self._bound(query))

@@ -154,7 +154,7 @@ def skewed(api: Api) -> Api:
 
 def test_no_statement_scans_a_table_or_sorts_a_whole_match(skewed: Api) -> None:
     pages = {str(shape): statements.page(shape) for shape in SHAPES}
-    deep = {f"deep {shape}": statements.segments(shape) for shape in SHAPES if not shape.post}
+    deep = {f"deep {shape}": statements.beginning(shape) for shape in SHAPES if not shape.post}
     by_id = {name: getattr(statements, name) for name in ("ROWS", "WAITING", "STANDING", "LOCK")}
 
     for name, statement in {**pages, **deep, **by_id}.items():
