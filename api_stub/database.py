@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from typing import Any, Final, LiteralString
 
 import psycopg
@@ -42,7 +43,8 @@ def conninfo(url: str) -> str:
 class Database:
     """A bounded pool of autocommit connections; whatever keeps it from answering becomes a 503."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, idle: timedelta) -> None:
+        """``idle``: how long a transaction may do nothing before its locks are taken away."""
         self._pool: AsyncConnectionPool[Connection] = AsyncConnectionPool(
             conninfo(url),
             min_size=1,
@@ -62,7 +64,7 @@ class Database:
                     f" -c lock_timeout={_LOCK_SECONDS * 1000:.0f}"
                     # One text for each set of filters, and one good plan for each text: planned once.
                     " -c plan_cache_mode=force_generic_plan -c jit=off"
-                    " -c idle_in_transaction_session_timeout=10000"
+                    f" -c idle_in_transaction_session_timeout={idle // timedelta(milliseconds=1)}"
                 ),
             },
         )

@@ -30,7 +30,7 @@ class Service:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.database = Database(settings.database)
+        self.database = Database(settings.database, idle=settings.idle)
         self._engine = connect(
             settings.database,
             application="dravo-api-events",

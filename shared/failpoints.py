@@ -23,7 +23,8 @@ GAPS: Final = (
     "committed",  # … committed the outcomes
     "acknowledged",  # … told Redis so
     "token_renewed",  # a worker committed a renewed pair of tokens and has not used it
-    "event_committed",  # the API committed events and has not answered
+    "asked",  # the API made rows due and has not committed
+    "event_committed",  # … committed events and has not answered
 )
 
 ACTIONS: Final[dict[str, Callable[[], object]]] = {

@@ -3,6 +3,7 @@
 import signal
 from collections.abc import Callable
 
+from tests.faults.asker import asked_for_fresh_rows
 from tests.faults.invariants import Allowed
 from tests.faults.matrix import Fault, Scene
 from tests.faults.stage import LEASE, THREADS, Stage
@@ -64,6 +65,20 @@ def scheduler_frozen(gap: str) -> Callable[[Scene], None]:
     return act
 
 
+def api_frozen_while_it_asks(scene: Scene) -> None:
+    """Freeze the API in the transaction that makes rows due: its locks may hold nobody up for long."""
+    stage = scene.stage
+    stage.fleet.end(*stage.fleet.of("api_stub"))
+    victim = stage.fleet.armed("api_stub", "asked=stop")
+    with asked_for_fresh_rows(stage):
+        until(victim.frozen, _PATIENCE, "an API that is frozen")
+        stage.await_reads(stage.now(), 1.5 * LEASE.total_seconds())
+        victim.signal(signal.SIGCONT)
+    wrong = stage.fleet.end(victim)
+    assert wrong == [], wrong
+    stage.fleet.start("api_stub", name="api_stub-a")
+
+
 def clocks_apart(scene: Scene) -> None:
     """Replace the scheduler by two whose clocks are an hour behind and an hour ahead."""
     stage = scene.stage
@@ -101,6 +116,7 @@ FAULTS = (
     Fault("worker frozen past its lease, in a transaction", frozen_past_its_lease("recorded"), _ONE_FROZEN),
     Fault("one of two schedulers frozen", scheduler_frozen("claimed"), short=False),
     Fault("one of two schedulers frozen, in a transaction", scheduler_frozen("claiming")),
+    Fault("API frozen during refresh=true, in a transaction", api_frozen_while_it_asks, replaces_api=True),
     Fault("schedulers' clocks an hour apart", clocks_apart),
     Fault("every message delivered three times", thrice),
 )

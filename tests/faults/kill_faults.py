@@ -1,12 +1,10 @@
 """Faults of our own processes: killed, at a gap or at any moment, and by what they read."""
 
 import signal
-import threading
 from collections.abc import Callable
 from datetime import timedelta
 
-import httpx
-
+from tests.faults.asker import asked_for_fresh_rows
 from tests.faults.invariants import Allowed
 from tests.faults.matrix import Fault, Scene
 from tests.faults.stage import FRESHNESS, LEASE, Stage
@@ -90,22 +88,18 @@ def api_dies_while_asked(scene: Scene) -> None:
     """Kill the API while a read with refresh=true waits."""
     stage = scene.stage
     stage.behave(latency_seconds=1.0)
-    killed, heard = threading.Event(), [""]
-    asked = threading.Thread(target=_force, args=(stage, killed, heard))
-    asked.start()
-    try:
-        until(
-            lambda: stage.value("SELECT count(*) FROM refresh_state WHERE priority > 0") > 0,
-            _PATIENCE,
-            "rows that somebody waits for",
-        )
-    except AssertionError as error:
-        raise AssertionError(f"{error}; the API's last answer: {heard[-1]}") from error
-    finally:
-        for member in stage.fleet.of("api_stub"):
-            stage.fleet.kill(member)
-        killed.set()
-        asked.join()
+    with asked_for_fresh_rows(stage) as heard:
+        try:
+            until(
+                lambda: stage.value("SELECT count(*) FROM refresh_state WHERE priority > 0") > 0,
+                _PATIENCE,
+                "rows that somebody waits for",
+            )
+        except AssertionError as error:
+            raise AssertionError(f"{error}; the API's last answer: {heard[-1]}") from error
+        finally:
+            for member in stage.fleet.of("api_stub"):
+                stage.fleet.kill(member)
     stage.behave()
 
 
@@ -117,23 +111,6 @@ def api_dies_with_an_event(scene: Scene) -> None:
     stage.fleet.start("api_stub", name="api_stub-a")
     told = len(stage.teller.acknowledged)
     until(lambda: len(stage.teller.acknowledged) > told, _PATIENCE, "an event that is acknowledged")
-
-
-def _force(stage: Stage, killed: threading.Event, heard: list[str]) -> None:
-    """Ask for fresh rows again and again, until the API is killed, and note what it answers."""
-    with httpx.Client(
-        base_url=stage.api_url,
-        headers={"Authorization": f"Bearer {stage.api_key}"},
-        timeout=20,
-        trust_env=False,
-    ) as client:
-        while not killed.wait(0.05):
-            try:
-                answer = client.get("/v1/analytics/posts", params={"refresh": "true", "limit": 100})
-            except httpx.TransportError as error:
-                heard.append(repr(error))
-            else:
-                heard.append(f"{answer.status_code} {answer.text[:200]}")
 
 
 def poison(scene: Scene) -> None:
