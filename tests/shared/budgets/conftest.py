@@ -1,0 +1,26 @@
+"""Budgets in a real Redis server, on a clock of the test."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from shared.budgets import Budgets
+from shared.redis_client import RedisClient, connect
+from tests.shared.budgets.buckets import SHARE, Clock
+
+
+@pytest.fixture
+def client(redis_url: str) -> Iterator[RedisClient]:
+    client = connect(redis_url)
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def budgets(client: RedisClient, clock: Clock) -> Budgets:
+    return Budgets(client, interactive_share=SHARE, now=clock)
