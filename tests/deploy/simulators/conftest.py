@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from deploy.simulators.server import Simulators
-from tests.deploy.simulators.page import PAGE, POST
+from tests.deploy.simulators.scene import PAGE, POST
 
 
 @pytest.fixture

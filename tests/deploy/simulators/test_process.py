@@ -13,7 +13,7 @@ import httpx
 import psutil  # type: ignore[import-untyped]  # psutil publishes no types
 import pytest
 
-from tests.deploy.simulators.page import port_of
+from tests.deploy.simulators.scene import port_of
 from tests.faults.waiting import until
 
 

@@ -1,0 +1,131 @@
+"""Insights of posts, refused where the real Page API refuses, in its words."""
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import httpx
+import pytest
+
+from deploy.simulators.server import Simulators
+from deploy.simulators.world import Post
+from tests.deploy.simulators.facebook.scene import NOW, PAGE, SCOPES, TOKEN, insights, refusal, values
+
+
+def test_insights_hold_the_counters_in_lifetime_rows(client: httpx.Client) -> None:
+    answer = insights(client)
+    assert values(answer) == {
+        "post_clicks": 41,
+        "post_reactions_by_type_total": {"like": 30, "love": 7, "haha": 1, "sorry": 1},
+    }
+    row = next(row for row in answer.json()["data"] if row["name"] == "post_clicks")
+    assert row["id"] == "1000_2000/insights/post_clicks/lifetime"
+    assert row["period"] == "lifetime"
+    assert insights(client).json() == answer.json()
+
+
+def test_the_order_of_rows_is_not_the_order_asked_for(client: httpx.Client) -> None:
+    orders = {
+        tuple(row["name"] for row in insights(client, f"1000_{number}").json()["data"])
+        for number in range(2000, 2010)
+    }
+    assert len(orders) == 2
+
+
+def test_paging_urls_hold_the_token(client: httpx.Client) -> None:
+    assert f"access_token={TOKEN}" in insights(client).json()["paging"]["next"]
+
+
+def test_content_type_is_sometimes_a_script(client: httpx.Client) -> None:
+    kinds = {insights(client, f"1000_{number}").headers["content-type"] for number in range(2000, 2020)}
+    assert kinds == {"application/json; charset=UTF-8", "text/javascript; charset=UTF-8"}
+
+
+def test_no_reactions_are_an_empty_map(sims: Simulators, client: httpx.Client) -> None:
+    sims.world.change_post("facebook", "1000_2000", counters={"post_reactions_by_type_total": 0})
+    assert values(insights(client, metrics="post_reactions_by_type_total")) == {
+        "post_reactions_by_type_total": {}
+    }
+
+
+@pytest.mark.parametrize("metric", ["post_engaged_users", "post_impressions", "nonsense"])
+def test_one_retired_metric_refuses_all_and_names_nothing(client: httpx.Client, metric: str) -> None:
+    answer = insights(client, metrics=f"post_clicks,{metric}")
+    assert refusal(answer) == (400, 100, None)
+    assert answer.json()["error"]["message"] == "(#100) The value must be a valid insights metric"
+
+
+def test_a_metric_can_be_retired_at_run_time(sims: Simulators, client: httpx.Client) -> None:
+    sims.behave("facebook", retired_metrics=["post_clicks"])
+    assert refusal(insights(client)) == (400, 100, None)
+    assert "post_reactions_by_type_total" in values(insights(client, metrics="post_reactions_by_type_total"))
+    sims.behave("facebook")
+    assert "post_clicks" in values(insights(client))
+
+
+def test_a_metric_that_the_post_lacks_is_left_out(sims: Simulators, client: httpx.Client) -> None:
+    sims.world.change_post("facebook", "1000_2000", absent_metrics=frozenset({"post_clicks"}))
+    assert set(values(insights(client))) == {"post_reactions_by_type_total"}
+
+
+def test_insights_without_a_metric_are_refused(client: httpx.Client) -> None:
+    assert refusal(client.get("/1000_2000/insights")) == (400, 3001, 1504028)
+    assert values(client.get("/1000_2000/insights/post_clicks")) == {"post_clicks": 41}
+
+
+@pytest.mark.parametrize("change", [{"deleted": True}, {"private": True}, {"owner": "1001"}])
+def test_deleted_private_and_foreign_posts_look_the_same(
+    sims: Simulators, client: httpx.Client, change: dict[str, Any]
+) -> None:
+    sims.world.change_post("facebook", "1000_2000", **change)
+    assert refusal(insights(client)) == (400, 100, 33)
+
+
+def test_ids_that_name_nothing(client: httpx.Client) -> None:
+    assert refusal(insights(client, "1000_9999")) == (400, 100, 33)
+    assert refusal(insights(client, "no-such-alias")) == (400, 803, None)
+
+
+def test_a_bare_video_has_no_insights_and_its_page_form_has(sims: Simulators, client: httpx.Client) -> None:
+    sims.world.add_posts(
+        [Post("facebook", "3000", "1000", NOW, media_type="VIDEO", counters={"post_clicks": 5})]
+    )
+    answer = insights(client, "3000", "post_clicks")
+    assert refusal(answer) == (400, 100, None)
+    assert answer.json()["error"]["message"] == (
+        "(#100) Tried accessing nonexisting field (insights) on node type (Video)"
+    )
+    assert values(insights(client, "1000_3000", "post_clicks")) == {"post_clicks": 5}
+    assert refusal(insights(client, "2000", "post_clicks")) == (400, 100, None)
+
+
+def test_posts_older_than_two_years_have_no_data(sims: Simulators, client: httpx.Client) -> None:
+    sims.world.change_post("facebook", "1000_2000", created_at=NOW - timedelta(days=731))
+    assert insights(client).json()["data"] == []
+
+
+def test_without_read_insights_the_answer_is_silently_empty(sims: Simulators, client: httpx.Client) -> None:
+    sims.world.add_accounts([replace(PAGE, scopes=frozenset({"pages_read_engagement"}))])
+    answer = insights(client)
+    assert (answer.status_code, answer.json()["data"]) == (200, [])
+    sims.behave("facebook", missing_scopes_named=True)
+    assert refusal(insights(client)) == (403, 200, None)
+
+
+def test_without_pages_read_engagement_the_answer_is_an_error(sims: Simulators, client: httpx.Client) -> None:
+    sims.world.add_accounts([replace(PAGE, scopes=frozenset({"read_insights"}))])
+    assert refusal(insights(client)) == (403, 10, None)
+
+
+def test_summaries_need_their_own_permission_and_shares_do_not(
+    sims: Simulators, client: httpx.Client
+) -> None:
+    fields = {"fields": "id,shares,reactions.summary(total_count).limit(0)"}
+    assert refusal(client.get("/1000_2000", params=fields)) == (403, 10, None)
+    assert "shares" in client.get("/1000_2000", params={"fields": "shares"}).json()
+    sims.world.add_accounts([replace(PAGE, scopes=SCOPES | {"pages_read_user_content"})])
+    assert "total_count" in client.get("/1000_2000", params=fields).json()["reactions"]["summary"]
+
+
+def test_an_unknown_field_is_refused(client: httpx.Client) -> None:
+    assert refusal(client.get("/1000_2000", params={"fields": "engaged"})) == (400, 100, None)

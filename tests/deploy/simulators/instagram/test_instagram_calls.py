@@ -1,0 +1,61 @@
+"""Many media in one call, batches and limits at the simulated Instagram."""
+
+import json
+from datetime import timedelta
+
+import httpx
+import pytest
+
+from deploy.simulators.misbehaviour import Limit
+from deploy.simulators.server import Simulators
+from tests.deploy.simulators.clock import Clock
+from tests.deploy.simulators.instagram.scene import BUSINESS_FEED, FEED, LOGIN, REEL, STORY, insights, refusal
+
+
+def test_many_ids_with_expanded_insights(sims: Simulators, client: httpx.Client) -> None:
+    sims.world.change_post("instagram", REEL, no_data=True)
+    fields = "media_product_type,like_count,insights.metric(reach,views)"
+    answer = client.get("/", params={"ids": f"{FEED},{REEL}", "fields": fields}).json()
+    assert {row["name"] for row in answer[FEED]["insights"]["data"]} == {"reach", "views"}
+    assert answer[REEL]["insights"]["data"] == []
+    assert answer[REEL]["media_product_type"] == "REELS"
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [({"deleted": True}, (400, 100, 33)), ({"pre_business": True}, (400, 100, 2108006))],
+)
+def test_one_bad_medium_refuses_all(
+    sims: Simulators, client: httpx.Client, change: dict[str, bool], expected: tuple[int, int, int]
+) -> None:
+    sims.world.change_post("instagram", REEL, **change)
+    asked = {"ids": f"{FEED},{REEL}", "fields": "insights.metric(views)"}
+    answer = client.get("/", params=asked)
+    assert refusal(answer) == expected
+    assert set(answer.json()) == {"error"}
+
+
+def test_a_metric_that_one_of_many_lacks_refuses_all(client: httpx.Client) -> None:
+    asked = {"ids": f"{FEED},{STORY}", "fields": "insights.metric(views,saved)"}
+    assert "does not support the saved" in client.get("/", params=asked).json()["error"]["message"]
+
+
+def test_batches_are_for_the_facebook_host(
+    sims: Simulators, client: httpx.Client, facebook: httpx.Client
+) -> None:
+    items = json.dumps([{"method": "GET", "relative_url": f"{BUSINESS_FEED}/insights?metric=views"}])
+    assert facebook.post("/", data={"batch": items}).json()[0]["code"] == 200
+    assert sims.ledger.requests("instagram", "batch", "ok") == 1
+    assert refusal(client.post("/", data={"batch": items})) == (400, 100, 33)
+
+
+def test_the_accounts_limit(sims: Simulators, clock: Clock, client: httpx.Client) -> None:
+    sims.behave("instagram", limits={"account": Limit(2, 86_400)})
+    asked = {"ids": f"{FEED},{REEL}", "fields": "id"}
+    assert client.get("/", params=asked).status_code == 200
+    answer = insights(client)
+    assert refusal(answer) == (400, 80002, None)
+    usage = json.loads(answer.headers["X-Business-Use-Case-Usage"])[LOGIN.platform_account_id][0]
+    assert (usage["type"], usage["estimated_time_to_regain_access"]) == ("instagram", 24 * 60)
+    clock.now += timedelta(days=1, seconds=1)
+    assert insights(client).status_code == 200

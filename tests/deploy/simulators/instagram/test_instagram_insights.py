@@ -1,0 +1,158 @@
+"""Insights of media, refused where the real Instagram refuses, on both of its hosts."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import httpx
+import pytest
+
+from deploy.simulators.server import Simulators
+from tests.deploy.simulators.clock import Clock
+from tests.deploy.simulators.instagram.scene import (
+    BUSINESS,
+    BUSINESS_FEED,
+    COUNTERS,
+    FEED,
+    KEYS,
+    LOGIN,
+    REEL,
+    STORY,
+    insights,
+    refusal,
+    values,
+)
+
+
+def test_insights_on_both_hosts(client: httpx.Client, facebook: httpx.Client) -> None:
+    assert values(insights(client)) == COUNTERS
+    assert values(insights(facebook, BUSINESS_FEED)) == COUNTERS
+    assert "paging" not in insights(client).json()
+
+
+def test_a_token_belongs_to_one_host(sims: Simulators, client: httpx.Client, facebook: httpx.Client) -> None:
+    assert refusal(client.get("/me", headers={"Authorization": "Bearer EAAuser"})) == (401, 190, None)
+    assert refusal(facebook.get("/me", headers={"Authorization": "Bearer IGAAtoken"})) == (401, 190, None)
+    assert sims.ledger.requests("instagram", "me", "refused_auth") == 2
+
+
+def test_somebody_elses_media_do_not_exist(client: httpx.Client) -> None:
+    answer = insights(client, BUSINESS_FEED)
+    assert refusal(answer) == (400, 100, 33)
+    assert answer.json()["error"]["type"] == "IGApiException"
+
+
+@pytest.mark.parametrize(
+    ("media", "metrics"),
+    [(REEL, KEYS), (FEED, KEYS + ",follows"), (STORY, "views,reach,shares,total_interactions,replies")],
+)
+def test_what_each_product_type_supports(client: httpx.Client, media: str, metrics: str) -> None:
+    assert set(values(insights(client, media, metrics))) == set(metrics.split(","))
+
+
+@pytest.mark.parametrize(
+    ("media", "metrics", "named"),
+    [
+        (STORY, "views,saved,likes", "saved, likes"),
+        (FEED, "views,ig_reels_avg_watch_time", "ig_reels_avg_watch_time"),
+        (REEL, "follows,views", "follows"),
+    ],
+)
+def test_unsupported_metrics_are_named(client: httpx.Client, media: str, metrics: str, named: str) -> None:
+    answer = insights(client, media, metrics)
+    assert refusal(answer) == (400, 100, None)
+    assert answer.json()["error"]["message"] == (
+        f"The Media Insights API does not support the {named} metric for this media product type."
+    )
+
+
+def test_one_post_may_refuse_a_metric_of_its_kind(sims: Simulators, facebook: httpx.Client) -> None:
+    sims.world.change_post("instagram", BUSINESS_FEED, refused_metrics=frozenset({"views"}))
+    message = insights(facebook, BUSINESS_FEED).json()["error"]["message"]
+    assert message.startswith("(#100) ")
+    assert "does not support the views metric" in message
+
+
+@pytest.mark.parametrize("name", ["impressions", "plays", "video_views", "engagement", "saves"])
+def test_an_unknown_metric_is_told_by_its_place_among_all_valid_names(
+    client: httpx.Client, name: str
+) -> None:
+    message = insights(client, metrics=f"reach,{name}").json()["error"]["message"]
+    assert message.startswith("metric[1] must be one of the following values: ")
+    assert "reach" in message.split(": ")[1].split(", ")
+
+
+def test_a_metric_can_be_retired_at_run_time(sims: Simulators, client: httpx.Client) -> None:
+    sims.behave("instagram", retired_metrics=["reach"])
+    message = insights(client, metrics="views,reach").json()["error"]["message"]
+    assert message.startswith("metric[1] must be")
+    assert "reach" not in message.split(": ")[1].split(", ")
+
+
+def test_a_breakdown_is_an_unknown_error(client: httpx.Client) -> None:
+    answer = client.get(f"/{FEED}/insights", params={"metric": "reach", "breakdown": "follow_type"})
+    assert refusal(answer) == (500, 1, None)
+
+
+def test_crossposted_views_refuse_all(client: httpx.Client) -> None:
+    assert refusal(insights(client, metrics="views,facebook_views")) == (400, 100, 2207086)
+
+
+def test_posts_before_the_conversion_never_have_insights(
+    sims: Simulators, client: httpx.Client, facebook: httpx.Client
+) -> None:
+    for media in (FEED, BUSINESS_FEED):
+        sims.world.change_post("instagram", media, pre_business=True)
+    localised, full = insights(client), insights(facebook, BUSINESS_FEED)
+    assert refusal(localised) == refusal(full) == (400, 100, 2108006)
+    assert localised.json()["error"]["message"] != "Invalid parameter"
+    assert full.json()["error"]["message"] == "Invalid parameter"
+    assert full.json()["error"]["error_data"] == {"blame_field_specs": [[""]]}
+    assert client.get(f"/{FEED}", params={"fields": "like_count"}).json()["like_count"] == 76
+
+
+def test_a_story_with_too_few_viewers(sims: Simulators, facebook: httpx.Client) -> None:
+    story = "17900000000000202"
+    sims.world.change_post("instagram", story, few_viewers=True)
+    answer = insights(facebook, story, "views,reach")
+    assert refusal(answer) == (400, 10, None)
+    assert answer.json()["error"]["message"] == "(#10) Not enough viewers for the media to show insights"
+
+
+def test_a_story_has_numbers_for_a_day(clock: Clock, client: httpx.Client) -> None:
+    assert values(insights(client, STORY, "views"))
+    clock.now += timedelta(hours=23)
+    assert insights(client, STORY, "views").json() == {"data": []}
+    assert values(insights(client, FEED, "views"))
+
+
+def test_a_missing_scope_is_a_missing_permission(
+    sims: Simulators, client: httpx.Client, facebook: httpx.Client
+) -> None:
+    sims.world.add_accounts(
+        [
+            replace(LOGIN, scopes=frozenset({"instagram_business_basic"})),
+            replace(BUSINESS, scopes=frozenset({"instagram_basic"})),
+        ]
+    )
+    for answer in (insights(client), insights(facebook, BUSINESS_FEED)):
+        assert refusal(answer) == (403, 10, None)
+        assert answer.json()["error"]["message"].endswith(
+            "Application does not have permission for this action"
+        )
+
+
+def test_node_fields(sims: Simulators, client: httpx.Client, facebook: httpx.Client) -> None:
+    fields = {"fields": "id,media_type,media_product_type,timestamp,like_count,comments_count"}
+    assert client.get(f"/{REEL}", params=fields).json() == {
+        "id": REEL,
+        "media_type": "VIDEO",
+        "media_product_type": "REELS",
+        "timestamp": "2026-11-23T10:00:00+0000",
+        "like_count": 76,
+        "comments_count": 23,
+    }
+    sims.world.change_post("instagram", REEL, hidden_counts=True)
+    assert "like_count" not in client.get(f"/{REEL}", params=fields).json()
+    total = {"fields": "total_views_count"}
+    assert facebook.get(f"/{BUSINESS_FEED}", params=total).json()["total_views_count"] == 2257
+    assert refusal(client.get(f"/{FEED}", params=total)) == (400, 100, None)
