@@ -78,7 +78,7 @@ def test_a_start_that_survivors_of_a_killed_server_prevent_is_tried_again(
         refusals.append(last_words(output))
         return refusals[-1]
 
-    monkeypatch.setattr("deploy.local.postgres.last_words", read_and_release)
+    monkeypatch.setattr("deploy.local.embedded_server.last_words", read_and_release)
     with Postgres(directory / "postgres") as server:
         remember(server, "new")
     assert "shared memory" in refusals[0]
@@ -206,7 +206,7 @@ def test_a_port_that_somebody_took_first_is_given_up_for_another(
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as somebody:
         ports = [free_port(), somebody.getsockname()[1]]
-        monkeypatch.setattr("deploy.local.postgres.free_port", ports.pop)
+        monkeypatch.setattr("deploy.local.embedded_server.free_port", ports.pop)
         with Postgres(directory / "postgres", FASTER) as server:
             remember(server, "reached")
     assert not ports

@@ -165,7 +165,7 @@ def test_a_port_that_somebody_took_first_is_given_up_for_another(
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as somebody:
         ports = [free_port(), somebody.getsockname()[1]]
-        monkeypatch.setattr("deploy.local.valkey.free_port", ports.pop)
+        monkeypatch.setattr("deploy.local.embedded_server.free_port", ports.pop)
         with Valkey(directory / "valkey") as server, connect(server) as client:
             assert client.ping()
     assert not ports
