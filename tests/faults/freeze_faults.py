@@ -18,7 +18,7 @@ def frozen_past_its_lease(gap: str, module: str = "worker", **environment: str) 
 
     def act(scene: Scene) -> None:
         stage = scene.stage
-        victim = stage.fleet.armed(module, f"{gap}=stop@{scene.random.randint(1, 3)}", **environment)
+        victim = stage.fleet.armed(module, f"{gap}=stop", **environment)
         until(victim.frozen, _PATIENCE, f"a worker frozen at {gap}")
         held = _redone(stage)
         until(held, LEASE.total_seconds() * 3, "others that redo the frozen worker's job")

@@ -14,18 +14,18 @@ _PATIENCE = 30.0
 
 
 def dies_at(module: str, gap: str) -> Callable[[Scene], None]:
-    """Let one more process of a service die by SIGKILL at some passage of a gap."""
+    """Let one more process of a service die by SIGKILL at a gap."""
 
     def act(scene: Scene) -> None:
         fleet = scene.stage.fleet
-        victim = fleet.armed(module, f"{gap}=kill@{scene.random.randint(1, 3)}")
+        victim = fleet.armed(module, f"{gap}=kill")
         assert fleet.died(victim, _PATIENCE) == -signal.SIGKILL, f"{victim.name} was not killed at {gap}"
 
     return act
 
 
 def scheduler_dies_at(gap: str) -> Callable[[Scene], None]:
-    """Let a scheduler die by SIGKILL at some passage of a gap, and start another."""
+    """Let a scheduler die by SIGKILL at a gap, and start another."""
 
     def act(scene: Scene) -> None:
         with scene.stage.fleet.without("scheduler"):
