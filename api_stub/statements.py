@@ -121,7 +121,10 @@ SELECT counted.total::bigint, now(), {COLUMNS}
 
 @lru_cache
 def beginning(shape: Shape) -> LiteralString:
-    """Return the statement that finds before which instant a deep page begins, and the rows from there on."""
+    """Return the statement that finds an instant shortly before which a deep page begins.
+
+    Its row holds that instant and how many matching rows are not before it. Without a row the page is empty.
+    """
     return _fill(_BEGINNING, shape)
 
 

@@ -6,7 +6,15 @@ import httpx
 import pytest
 
 from deploy.simulators.server import Simulators
-from tests.deploy.simulators.scene import PAGE, POST
+from tests.deploy.simulators.clock import Clock
+from tests.deploy.simulators.scene import NOW, PAGE, POST
+
+
+@pytest.fixture
+def clock() -> Clock:
+    clock = Clock()
+    clock.now = NOW
+    return clock
 
 
 @pytest.fixture

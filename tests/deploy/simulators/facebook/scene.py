@@ -1,14 +1,13 @@
 """A page, and how it is asked."""
 
 import json
-from datetime import UTC, datetime
 from typing import Any
 
 import httpx
 
 from deploy.simulators.world import Account
+from tests.deploy.simulators.scene import NOW
 
-NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 TOKEN = "EAApage-token"
 SCOPES = frozenset({"read_insights", "pages_read_engagement"})
 PAGE = Account("facebook", "1000", TOKEN, name="Dravo", scopes=SCOPES, minted_at=NOW)

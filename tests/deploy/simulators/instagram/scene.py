@@ -1,13 +1,13 @@
 """Two accounts, one of each login, and how they are asked."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import httpx
 
 from deploy.simulators.world import Account
+from tests.deploy.simulators.scene import NOW
 
-NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 KEYS = "views,reach,likes,comments,shares,saved,total_interactions"
 LOGIN = Account(
     "instagram",
