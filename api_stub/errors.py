@@ -17,6 +17,8 @@ from typing import Any, Final
 
 from starlette.responses import Response
 
+LONGEST_QUOTED: Final = 64
+"""Characters of a caller's own word that a message repeats."""
 BEARER: Final = {"WWW-Authenticate": "Bearer"}
 
 
@@ -64,6 +66,11 @@ def too_many(message: str, retry_after: float) -> ApiError:
 def unavailable(code: str, message: str, retry_after: float = 1) -> ApiError:
     """Return the refusal of a service that cannot answer right now; ``retry_after`` in seconds."""
     return ApiError(503, code, message, headers=_retry(retry_after))
+
+
+def quotable(word: str) -> str:
+    """Return a caller's own word as a message may repeat it: short, without control characters."""
+    return "".join(letter if letter.isprintable() else "\ufffd" for letter in word[:LONGEST_QUOTED])
 
 
 def _retry(seconds: float) -> dict[str, str]:

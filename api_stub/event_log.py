@@ -10,6 +10,7 @@ import structlog
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import OperationalError
 
+from api_stub.errors import quotable
 from shared.account_state import disconnect, reconnect
 from shared.intake import Taken, take_accounts, take_publications
 from shared.vault import Vault
@@ -151,7 +152,10 @@ def _accounts(connection: Connection, run: Sequence[Event]) -> dict[str, dict[st
 def _disconnect(connection: Connection, event: Event) -> Refused | None:
     known = _accounts(connection, [event]).get(event.account_id)
     if known is None:
-        return _refuse(event, "account_id is not known")
+        named = event.account_id
+        return _refuse(
+            event, f"no account has the id {quotable(named)}" if named else "account_id is required"
+        )
     if event.data.get("workspace_id", known["workspace_id"]) != known["workspace_id"]:
         return _refuse(event, "workspace_id is not that of the account")
     disconnect(connection, known["workspace_id"], known["account_id"])

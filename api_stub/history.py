@@ -6,7 +6,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api_stub.errors import json_response, not_found
+from api_stub.errors import json_response, not_found, quotable
 from api_stub.instants import render
 from api_stub.parameters import parse_history, parse_id
 from api_stub.service import service_of
@@ -22,7 +22,7 @@ async def list_history(request: Request) -> Response:
     workspace = service.workspace(caller)
     publications = await workspace.publications(post_id)
     if not publications:
-        raise not_found("There is no such post in this workspace.", "post_id")
+        raise not_found(f"no publication has the id {quotable(post_id)}", "post_id")
     points = await workspace.history([publication.id for publication in publications], query)
     by_publication: defaultdict[int, list[dict[str, Any]]] = defaultdict(list)
     for point in reversed(points[:MOST_POINTS]):

@@ -36,7 +36,7 @@ def _text(description: str, media_type: str) -> Schema:
 _FAILURES: Final[Schema] = {
     "400": _json("A parameter is wrong: it is named, with what is allowed.", "Error"),
     "401": _json("No valid credential; the body does not tell which rule failed.", "Error", _BEARER),
-    "404": _json("There is no such post in this workspace.", "Error"),
+    "404": _json("No publication of this workspace has the id.", "Error"),
     "408": _json("The body did not arrive in time.", "Error"),
     "413": _json("The body is too large.", "Error"),
     "429": _json("Too many forced refreshes with this credential.", "Error", _RETRY_AFTER),

@@ -7,7 +7,7 @@ from difflib import get_close_matches
 from typing import Final, TypeVar
 from urllib.parse import parse_qsl
 
-from api_stub.errors import ApiError, bad_parameter
+from api_stub.errors import LONGEST_QUOTED, ApiError, bad_parameter, quotable
 from api_stub.instants import UNBOUNDED, Range, parse_range
 from shared.vocabulary import Platform
 
@@ -109,14 +109,12 @@ def _split(query_string: bytes, known: tuple[str, ...]) -> dict[str, str]:
 
 def _unknown(name: str, known: tuple[str, ...]) -> ApiError:
     plain = {one.lower(): one for one in known}
-    asked = name[:64].replace("_", "").replace("-", "").lower()
+    asked = name[:LONGEST_QUOTED].replace("_", "").replace("-", "").lower()
     nearest = plain[get_close_matches(asked, list(plain), n=1, cutoff=0.0)[0]]
-    return ApiError(
-        400,
-        "unknown_parameter",
-        f"There is no such parameter; the nearest one is {nearest} (all: {', '.join(known)})",
-        name[:64],
+    message = (
+        f"unknown parameter {quotable(name)}; did you mean {nearest}? Known parameters: {', '.join(known)}"
     )
+    return ApiError(400, "unknown_parameter", message, name[:LONGEST_QUOTED])
 
 
 def _take(given: Mapping[str, str], name: str, parse: Callable[[str, str], Value]) -> Value | None:

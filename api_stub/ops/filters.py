@@ -59,7 +59,7 @@ class Filter:
             if value and allowed is not None and value not in allowed:
                 raise FilterError(f"{name} must be one of: {', '.join(sorted(allowed))}")
             if len(value) > _LONGEST or "\0" in value:
-                raise FilterError(f"{name} is too long")
+                raise FilterError(f"{name} may have at most {_LONGEST} characters, and no NUL")
         within = values["within"]
         if within and not (within.isascii() and within.isdigit() and 0 < int(within) <= 86_400):
             raise FilterError("within must be a number of seconds, up to a day")

@@ -101,7 +101,7 @@ async def resync(office: Office, _request: Request, session: Session, form: dict
     """Make one publication due now, or all rows of a filter in the background."""
     operator = _operator(session)
     if publication := form.get("publication"):
-        number = _id(publication)
+        number = _id("publication", publication)
         asked = await office.do(partial(operations.resync_one, operator=operator, publication_id=number))
         said = "asked" if asked else "not-asked"
         return away(f"/ops/publications/{number}?said={said}")
@@ -112,9 +112,10 @@ async def resync(office: Office, _request: Request, session: Session, form: dict
 
 async def go_on(office: Office, _request: Request, _session: Session, form: dict[str, str]) -> Response:
     """Go on with a re-sync that was stopped half-way."""
-    act = await office.ask(partial(operations.act_of, act_id=_id(form.get("act_id", ""))))
+    act_id = _id("act_id", form.get("act_id", ""))
+    act = await office.ask(partial(operations.act_of, act_id=act_id))
     if act is None or act.act != "resync" or act.ended_at is not None:
-        raise FormError("There is no such act to go on with.")
+        raise FormError(f"No unfinished re-sync has the act_id {act_id}.")
     office.reruns.go_on(act)
     return away(f"/ops/acts?begun={act.act_id}")
 
@@ -123,7 +124,7 @@ async def release(office: Office, _request: Request, session: Session, form: dic
     """Let a quarantined publication, or all quarantined rows of a filter, be tried again."""
     operator = _operator(session)
     if publication := form.get("publication"):
-        number = _id(publication)
+        number = _id("publication", publication)
         await office.do(partial(operations.release, operator=operator, publication_ids=[number]))
         return away(f"/ops/publications/{number}?said=released")
     wanted = Filter.parse({**form, "reason": Reason.QUARANTINED})
@@ -140,9 +141,9 @@ async def pause(office: Office, _request: Request, session: Session, form: dict[
     """Ask nothing within a scope for a while."""
     reason = " ".join(form.get("reason", "").split())[:_LONGEST_REASON]
     if not reason:
-        raise FormError("Please say why: other operators read it.")
+        raise FormError("reason is required: say why, other operators read it.")
     if form.get("length", "") not in _LENGTHS:
-        raise FormError("A pause cannot be that long.")
+        raise FormError(f"length must be one of {', '.join(filter(None, _LENGTHS))}, or empty.")
     length = _LENGTHS[form.get("length", "")]
     scope = _scope(form)
 
@@ -164,7 +165,7 @@ def _scope(form: dict[str, str]) -> Scope:
     names = ("platform", "account", "workspace")
     platform, account, workspace = (form.get(name, "").strip() for name in names)
     if platform and platform not in {one.value for one in Platform}:
-        raise FormError("There is no such platform.")
+        raise FormError(f"platform must be one of {', '.join(Platform)}.")
     if not (platform or account or workspace or form.get("all")):
         raise FormError("Say what: a platform, an account, a workspace, or everything.")
     return Scope(Platform(platform) if platform else None, account or None, workspace or None)
@@ -174,9 +175,9 @@ def _operator(session: Session) -> Operator:
     return Operator(session.operator, "page")
 
 
-def _id(value: str) -> int:
+def _id(name: str, value: str) -> int:
     if not (value.isascii() and value.isdigit() and len(value) < 19):
-        raise FormError("There is no such row.")
+        raise FormError(f"{name} must be the number of a row.")
     return int(value)
 
 

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, Row
 from starlette.requests import Request
 from starlette.responses import Response
 
+from api_stub.errors import quotable
 from api_stub.ops import charts, overview, queries
 from api_stub.ops.door import Session
 from api_stub.ops.filters import Filter
@@ -71,7 +72,7 @@ async def publication(office: Office, request: Request, session: Session) -> Res
 
     found = await office.ask(read)
     if found is None:
-        sentence = "There is no such publication."
+        sentence = f"No publication has the id {quotable(request.path_params['publication_id'])}."
         return shown(session, "trouble.html", 404, title="Not found", sentence=sentence)
     explanation, snapshots, now = found
     said = request.query_params.get("said", "")

@@ -119,6 +119,7 @@ def test_a_post_that_is_not_in_this_workspace_is_not_found(api: Api, post_id: st
     refusal = api.refused(f"/v1/analytics/posts/{post_id}/history")
 
     assert (refusal["status"], refusal["code"]) == (404, "not_found")
+    assert refusal["message"] == f"no publication has the id {post_id}"
 
 
 @pytest.mark.parametrize(

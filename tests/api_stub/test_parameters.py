@@ -79,11 +79,13 @@ def test_an_offset_whose_plus_was_not_escaped_is_understood(api: Api) -> None:
         ("limit=101", "limit", "1 to 100"),
         ("limit=ten", "limit", "1 to 100"),
         ("page=1&page=2", "page", "once"),
-        ("post_id=p", "post_id", "postId"),
-        ("accountid=p", "accountid", "accountId"),
-        ("platfrom=x", "platfrom", "platform"),
-        ("from=2026-06-23", "from", "fromDate"),
-        ("offset=3", "offset", "nearest"),
+        ("post_id=p", "post_id", "unknown parameter post_id; did you mean postId?"),
+        ("accountid=p", "accountid", "unknown parameter accountid; did you mean accountId?"),
+        ("platfrom=x", "platfrom", "unknown parameter platfrom; did you mean platform?"),
+        ("from=2026-06-23", "from", "unknown parameter from; did you mean fromDate?"),
+        ("pge=2", "pge", "unknown parameter pge; did you mean page?"),
+        ("offset=3", "offset", "did you mean "),
+        ("p%00%0age=2", "p\0\nge", "unknown parameter p\ufffd\ufffdge; did you mean page?"),
     ],
 )
 def test_a_wrong_parameter_is_named_with_what_is_allowed(
@@ -94,6 +96,7 @@ def test_a_wrong_parameter_is_named_with_what_is_allowed(
     assert refusal["status"] == 400
     assert refusal["parameter"] == parameter
     assert told in refusal["message"]
+    assert "".join(c if c.isprintable() else "\ufffd" for c in parameter) in refusal["message"]
     assert set(refusal) == {"status", "code", "message", "parameter"}
 
 

@@ -167,17 +167,19 @@ def test_a_pause_is_placed_shown_and_lifted(ops: Ops, form: dict[str, str], key:
 
 
 @pytest.mark.parametrize(
-    "form",
+    ("form", "named"),
     [
-        {"platform": "x"},
-        {"platform": "x", "reason": " "},
-        {"platform": "myspace", "reason": "x"},
-        {"reason": "x"},
-        {"platform": "x", "reason": "x", "length": "1y"},
+        ({"platform": "x"}, "reason is required"),
+        ({"platform": "x", "reason": " "}, "reason is required"),
+        ({"platform": "myspace", "reason": "x"}, "platform must be one of instagram"),
+        ({"reason": "x"}, "a platform, an account, a workspace"),
+        ({"platform": "x", "reason": "x", "length": "1y"}, "length must be one of 15m"),
     ],
 )
-def test_a_pause_that_makes_no_sense_is_refused(ops: Ops, form: dict[str, str]) -> None:
-    assert ops.send("/ops/pause", **form).status_code == 400
+def test_a_pause_that_makes_no_sense_is_refused(ops: Ops, form: dict[str, str], named: str) -> None:
+    refused = ops.send("/ops/pause", **form)
+    assert refused.status_code == 400
+    assert named in refused.text
     assert ops.rows.execute("SELECT FROM pauses") == []
 
 

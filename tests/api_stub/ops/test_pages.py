@@ -242,7 +242,9 @@ def test_a_publication_is_explained_with_its_history(ops: Ops) -> None:
     assert "post_missing: look again" in shown
     assert "javascript:" not in shown
     assert "<script>alert" not in shown
-    assert ops.get("/ops/publications/999999999999999999999999").status_code == 404
+    unknown = ops.get("/ops/publications/999999999999999999999999")
+    assert unknown.status_code == 404
+    assert "No publication has the id 999999999999999999999999." in unknown.text
 
 
 def test_an_operators_pause_is_the_reason_why(ops: Ops) -> None:
