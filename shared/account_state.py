@@ -7,6 +7,7 @@ is fenced off and cannot overwrite the verdict.
 from sqlalchemy import Connection, text
 
 from shared.due import ring
+from shared.vocabulary import PauseKind
 
 _BLOCK = """
 WITH mine AS (
@@ -119,8 +120,8 @@ def reconnect(connection: Connection, workspace_id: str, account_id: str) -> int
     )
     parameters = {"account_id": account_id, "workspace_id": workspace_id}
     connection.execute(
-        text("DELETE FROM pauses WHERE kind = 'account' AND subject = :account_id"),
-        {"account_id": account_id},
+        text("DELETE FROM pauses WHERE kind = :kind AND subject = :account_id"),
+        {"kind": PauseKind.ACCOUNT.value, "account_id": account_id},
     )
     requeued = len(connection.execute(text(_REQUEUE), parameters).all())
     if requeued:

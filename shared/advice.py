@@ -55,7 +55,7 @@ def advice(row: Row[Any], pauses: Sequence[PauseInForce]) -> str:
         return f"{said} Its owner reconnects it; then import its new token, or send account.reconnected."
     if not _has_id(row):
         return _NO_ID
-    if any(pause.kind.startswith("operator_") for pause in pauses):
+    if any(pause.kind.by_operator for pause in pauses):
         return _RESUME
     if pauses:
         return _ADVICE[Reason.PAUSED]

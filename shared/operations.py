@@ -16,13 +16,10 @@ from typing import Any, Final, Self
 from sqlalchemy import Connection, text
 
 from shared.due import make_due, ring
-from shared.pauses import EVERY_PLATFORM
-from shared.vocabulary import Platform, Reason
+from shared.pauses import EVERY_PLATFORM, UNTIL_RESUMED
+from shared.vocabulary import PauseKind, Platform, Reason
 
-UNTIL_RESUMED: Final = datetime(9999, 1, 1, tzinfo=UTC)
-"""End of a pause that was given none."""
-
-OPERATOR_KINDS: Final = ("operator_platform", "operator_account", "operator_workspace")
+_OPERATOR_KINDS: Final = [kind.value for kind in PauseKind if kind.by_operator]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,14 +53,14 @@ class Scope:
     @property
     def key(self) -> dict[str, str]:
         """The primary key of its row in ``pauses``."""
-        kind = "platform"
+        kind = PauseKind.OPERATOR_PLATFORM
         if self.account_id is not None:
-            kind = "account"
+            kind = PauseKind.OPERATOR_ACCOUNT
         elif self.workspace_id is not None:
-            kind = "workspace"
+            kind = PauseKind.OPERATOR_WORKSPACE
         return {
             "platform": self.platform.value if self.platform else EVERY_PLATFORM,
-            "kind": f"operator_{kind}",
+            "kind": kind.value,
             "subject": self.account_id or self.workspace_id or "",
         }
 
@@ -174,7 +171,7 @@ def resume(connection: Connection, operator: Operator, scope: Scope, reason: str
     What a platform's own limit holds back stays so. Nothing is kept when nothing was paused.
     """
     ends = connection.execute(
-        _RESUME, {**scope.key, "kinds": list(OPERATOR_KINDS), "every": scope == Scope()}
+        _RESUME, {**scope.key, "kinds": _OPERATOR_KINDS, "every": scope == Scope()}
     ).scalars()
     lifted = list(ends)
     for until in set(lifted):

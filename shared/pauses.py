@@ -1,11 +1,19 @@
 """Pauses: what is not asked until an instant. PostgreSQL holds them, so that losing Redis lifts none."""
 
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
+from typing import Final
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Row, text
 
-EVERY_PLATFORM = "*"
+from shared.vocabulary import PauseKind, PauseSubject
+
+EVERY_PLATFORM: Final = "*"
+
+UNTIL_RESUMED: Final = datetime(9999, 1, 1, tzinfo=UTC)
+"""``paused_until`` of a pause without an end. Only `PauseInForce.ends_at` is for people and machines."""
 
 _READ_ENDPOINT = """
 CASE a.platform
@@ -17,24 +25,54 @@ CASE a.platform
 """
 """The endpoint class without which nothing of an ``accounts a`` can be read, as its adapter names it."""
 
-NOT_PAUSED = f"""
-NOT EXISTS (
-    SELECT 1 FROM pauses w
-     WHERE w.platform IN (a.platform, '*') AND w.paused_until > now()
-       AND (w.kind IN ('app', 'operator_platform')
-            OR (w.kind IN ('endpoint', 'breaker') AND w.subject IN ('', {_READ_ENDPOINT}))
-            OR (w.kind IN ('account', 'operator_account') AND w.subject = a.account_id)
-            OR (w.kind = 'operator_workspace' AND w.subject = a.workspace_id)))
-"""  # noqa: S608 - its parts are constants of ours
+_NAMED: Final[Mapping[PauseSubject, str]] = {
+    PauseSubject.PLATFORM: "TRUE",
+    PauseSubject.ENDPOINT: f"w.subject IN ('', {_READ_ENDPOINT})",
+    PauseSubject.ACCOUNT: "w.subject IN ('', a.account_id)",
+    PauseSubject.WORKSPACE: "w.subject = a.workspace_id",
+}
+
+
+def _concerned(*, background_only: bool) -> str:
+    """Return the condition that a ``pauses w`` in force holds up an ``accounts a``, for these kinds."""
+    named = []
+    for subject, condition in _NAMED.items():
+        kinds = [
+            f"'{kind.value}'"
+            for kind in PauseKind
+            if kind.subject is subject and kind.background_only is background_only
+        ]
+        if kinds:
+            named.append(f"(w.kind IN ({', '.join(kinds)}) AND {condition})")
+    anywhere = f"w.platform IN (a.platform, '{EVERY_PLATFORM}') AND w.paused_until > now()"
+    return f"{anywhere} AND ({' OR '.join(named)})"
+
+
+_ALL_WORK = _concerned(background_only=False)
+_BACKGROUND_WORK = _concerned(background_only=True)
+
+NOT_PAUSED = f"NOT EXISTS (SELECT 1 FROM pauses w WHERE {_ALL_WORK})"  # noqa: S608 - its parts are constants of ours
 """Condition on an ``accounts a``: a claim skips what is paused. Other endpoints are judged by the worker."""
 
-BACKGROUND_NOT_PAUSED = """
-NOT EXISTS (
-    SELECT 1 FROM pauses w
-     WHERE w.platform = a.platform AND w.paused_until > now()
-       AND w.kind = 'background' AND w.subject IN ('', a.account_id))
-"""
+BACKGROUND_NOT_PAUSED = f"NOT EXISTS (SELECT 1 FROM pauses w WHERE {_BACKGROUND_WORK})"  # noqa: S608 - as above
 """The same for pauses that hold for background work alone."""
+
+_KNOWN: Final = [kind.value for kind in PauseKind]
+_COLUMNS: Final = "w.platform, w.kind, w.subject, w.paused_at, w.paused_until, w.reason, w.refusals"
+_IN_FORCE: Final = text(f"""
+SELECT {_COLUMNS} FROM pauses w WHERE w.paused_until > now() AND w.kind = ANY(:known)
+ ORDER BY w.paused_until, w.platform, w.kind, w.subject
+""")  # noqa: S608 - our own column names
+_OF_ACCOUNTS: Final = text(f"""
+SELECT a.account_id, {_COLUMNS}
+  FROM accounts a
+  JOIN pauses w ON ({_ALL_WORK}) OR ({_BACKGROUND_WORK})
+    OR (:every_endpoint AND w.platform = a.platform AND w.paused_until > now()
+        AND w.kind = ANY(:endpoint_kinds))
+ WHERE a.account_id = ANY(:account_ids)
+ ORDER BY w.paused_until DESC, w.kind, w.subject
+""")  # noqa: S608 - our own column names and conditions
+_OF_ENDPOINTS: Final = [kind.value for kind in PauseKind if kind.subject is PauseSubject.ENDPOINT]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,17 +80,62 @@ class PauseInForce:
     """One pause that has not ended yet."""
 
     platform: str
-    kind: str
+    """A platform, or ``*`` for all of them."""
+    kind: PauseKind
     subject: str
+    paused_at: datetime
     paused_until: datetime
     reason: str
+    refusals: int
+
+    @property
+    def ends_at(self) -> datetime | None:
+        """When it ends by itself; ``None``: only when an operator resumes it."""
+        return self.paused_until if self.paused_until < UNTIL_RESUMED else None
+
+
+def in_force(connection: Connection) -> list[PauseInForce]:
+    """Return every pause in force, the first to end first."""
+    return [_pause_in_force(row) for row in connection.execute(_IN_FORCE, {"known": _KNOWN})]
+
+
+def of_accounts(
+    connection: Connection, account_ids: Sequence[str], *, every_endpoint: bool = False
+) -> dict[str, list[PauseInForce]]:
+    """Return the pauses that hold up these accounts now, by account, the longest first.
+
+    An account without any is left out. ``every_endpoint``: also those of endpoints of its platform without
+    which the account's posts can be read; a single call may need them.
+    """
+    found: dict[str, list[PauseInForce]] = defaultdict(list)
+    bound = {
+        "account_ids": sorted(set(account_ids)),
+        "every_endpoint": every_endpoint,
+        "endpoint_kinds": _OF_ENDPOINTS,
+    }
+    for row in connection.execute(_OF_ACCOUNTS, bound):
+        found[row.account_id].append(_pause_in_force(row))
+    return dict(found)
+
+
+def _pause_in_force(row: Row[tuple[object, ...]]) -> PauseInForce:
+    values = row._mapping
+    return PauseInForce(
+        platform=values["platform"],
+        kind=PauseKind(values["kind"]),
+        subject=values["subject"],
+        paused_at=values["paused_at"],
+        paused_until=values["paused_until"],
+        reason=values["reason"],
+        refusals=values["refusals"],
+    )
 
 
 def pause(
     connection: Connection,
     *,
     platform: str,
-    kind: str,
+    kind: PauseKind,
     subject: str,
     until: datetime,
     reason: str,
@@ -67,7 +150,7 @@ def pause(
         text(_PAUSE),
         {
             "platform": platform,
-            "kind": kind,
+            "kind": kind.value,
             "subject": subject,
             "until": until,
             "escalated": escalates_until or until,
@@ -89,21 +172,3 @@ ON CONFLICT (platform, kind, subject) DO UPDATE
        refusals = CASE WHEN w.paused_until > now() - interval '10 minutes' THEN w.refusals + 1 ELSE 1 END
 RETURNING paused_until
 """
-
-
-def in_force(
-    connection: Connection, *, platform: str, account_id: str, workspace_id: str
-) -> list[PauseInForce]:
-    """Return the pauses that concern an account now, the longest first."""
-    rows = connection.execute(
-        text(
-            "SELECT platform, kind, subject, paused_until, reason FROM pauses"
-            " WHERE platform IN (:platform, '*') AND paused_until > now()"
-            " AND CASE WHEN kind IN ('account', 'operator_account') THEN subject = :account_id"
-            " WHEN kind = 'background' THEN subject IN ('', :account_id)"
-            " WHEN kind = 'operator_workspace' THEN subject = :workspace_id ELSE true END"
-            " ORDER BY paused_until DESC"
-        ),
-        {"platform": platform, "account_id": account_id, "workspace_id": workspace_id},
-    )
-    return [PauseInForce(*row) for row in rows]

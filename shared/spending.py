@@ -13,7 +13,7 @@ from datetime import date, datetime, timedelta
 from sqlalchemy import Connection, text
 
 from shared.settings import Settings
-from shared.vocabulary import Platform
+from shared.vocabulary import PauseKind, Platform
 
 UNREAD_TODAY = """
 (pa.last_updated_at IS NULL
@@ -55,7 +55,7 @@ UPDATE post_reads SET held = GREATEST(held - :held, 0), reads = reads + :billed
  WHERE platform = :platform AND day = :day
 """
 _LIFT = """
-DELETE FROM pauses WHERE platform = :platform AND kind = 'app' AND subject = :subject AND paused_until > now()
+DELETE FROM pauses WHERE platform = :platform AND kind = :kind AND subject = :subject AND paused_until > now()
 """
 
 
@@ -142,7 +142,7 @@ def lift_outgrown_pause(connection: Connection, caps: Caps) -> bool:
     so_far = spent(connection)
     if so_far.today >= caps.per_day or so_far.this_month >= caps.per_month:
         return False
-    parameters = {**_PARAMETERS, "subject": PAUSE_SUBJECT}
+    parameters = {**_PARAMETERS, "kind": PauseKind.APP.value, "subject": PAUSE_SUBJECT}
     return bool(connection.execute(text(_LIFT), parameters).rowcount)
 
 

@@ -1,6 +1,8 @@
 """The words of this system: one word for a thing, the same in code, tables, logs, metrics and docs."""
 
+from collections.abc import Mapping
 from enum import StrEnum
+from typing import Final
 
 
 class Platform(StrEnum):
@@ -112,6 +114,69 @@ class BucketKind(StrEnum):
     """One connected account (page, profile, member, token)."""
     ENDPOINT = "endpoint"
     """One endpoint class, for the whole application."""
+
+
+class PauseSubject(StrEnum):
+    """What ``pauses.subject`` names."""
+
+    PLATFORM = "platform"
+    """The whole platform, whatever the subject says."""
+    ENDPOINT = "endpoint"
+    """An endpoint class; empty: all of them."""
+    ACCOUNT = "account"
+    """A connected account; empty: all of them."""
+    WORKSPACE = "workspace"
+
+
+class PauseKind(StrEnum):
+    """Who paused what (``pauses.kind``)."""
+
+    APP = "app"
+    """The platform refused our whole application, or our budget of money for it is spent."""
+    ACCOUNT = "account"
+    """The platform refused one account for its limit."""
+    ENDPOINT = "endpoint"
+    """The platform refused an endpoint for its limit."""
+    BACKGROUND = "background"
+    """Most of a limit is used: background work waits, people's requests go on."""
+    BREAKER = "breaker"
+    """The circuit breaker opened: an endpoint only failed."""
+    OPERATOR_PLATFORM = "operator_platform"
+    """An operator paused a platform, or everything. No platform's answer changes an operator's pause."""
+    OPERATOR_ACCOUNT = "operator_account"
+    """An operator paused one account."""
+    OPERATOR_WORKSPACE = "operator_workspace"
+    """An operator paused a workspace."""
+
+    @property
+    def by_operator(self) -> bool:
+        """Whether an operator placed it: then only `dravo resume` or its own end lifts it."""
+        return self in _OPERATORS_PAUSES
+
+    @property
+    def subject(self) -> PauseSubject:
+        """What the pause's subject names."""
+        return _PAUSE_SUBJECTS[self]
+
+    @property
+    def background_only(self) -> bool:
+        """Whether people's requests go on during the pause."""
+        return self is PauseKind.BACKGROUND
+
+
+_PAUSE_SUBJECTS: Final[Mapping[PauseKind, PauseSubject]] = {
+    PauseKind.APP: PauseSubject.PLATFORM,
+    PauseKind.ACCOUNT: PauseSubject.ACCOUNT,
+    PauseKind.ENDPOINT: PauseSubject.ENDPOINT,
+    PauseKind.BACKGROUND: PauseSubject.ACCOUNT,
+    PauseKind.BREAKER: PauseSubject.ENDPOINT,
+    PauseKind.OPERATOR_PLATFORM: PauseSubject.PLATFORM,
+    PauseKind.OPERATOR_ACCOUNT: PauseSubject.ACCOUNT,
+    PauseKind.OPERATOR_WORKSPACE: PauseSubject.WORKSPACE,
+}
+_OPERATORS_PAUSES: Final = frozenset(
+    {PauseKind.OPERATOR_PLATFORM, PauseKind.OPERATOR_ACCOUNT, PauseKind.OPERATOR_WORKSPACE}
+)
 
 
 class Lane(StrEnum):

@@ -7,7 +7,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, Row, text
 
 from shared.advice import advice, explain_reason
-from shared.pauses import PauseInForce, in_force
+from shared.pauses import PauseInForce, of_accounts
 
 _ROW: Final = text("""
 SELECT p.id, p.workspace_id, p.post_id, p.account_id, p.platform, p.platform_post_id, p.publish_id,
@@ -45,7 +45,7 @@ class Explanation:
 
     row: Row[Any]
     pauses: tuple[PauseInForce, ...]
-    """Those that concern its account, the longest first."""
+    """Those that hold up its account, the longest first."""
     reason_sentence: str
     """Why it runs next when it does, as half a sentence."""
     advice: str
@@ -60,10 +60,10 @@ def find(connection: Connection, name: str) -> list[int]:
 
 def explain(connection: Connection, publication_ids: Sequence[int]) -> list[Explanation]:
     """Explain these publications, in order of id; what is not there is left out."""
-    explained = []
-    for row in connection.execute(_ROW, {"ids": list(publication_ids)}):
-        pauses = in_force(
-            connection, platform=row.platform, account_id=row.account_id, workspace_id=row.workspace_id
-        )
-        explained.append(Explanation(row, tuple(pauses), explain_reason(row), advice(row, pauses)))
-    return explained
+    rows = connection.execute(_ROW, {"ids": list(publication_ids)}).all()
+    pauses = of_accounts(connection, [row.account_id for row in rows])
+    return [_explained(row, pauses.get(row.account_id, [])) for row in rows]
+
+
+def _explained(row: Row[Any], pauses: Sequence[PauseInForce]) -> Explanation:
+    return Explanation(row, tuple(pauses), explain_reason(row), advice(row, pauses))

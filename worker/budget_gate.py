@@ -16,14 +16,11 @@ from shared.limits import Bucket, Limits, bucket
 from shared.pauses import PauseInForce
 from shared.redis_client import RedisClient
 from shared.settings import Settings
-from shared.vocabulary import BucketKind, Lane, Platform
+from shared.vocabulary import BucketKind, Lane, PauseKind, Platform
 from worker.breaker import Breakers
 from worker.errors import Paused, RefreshError, TryAgain
 from worker.readings import Limit
 
-BACKGROUND_PAUSE: Final = "background"
-"""``pauses.kind`` of a pause that holds for background work alone; its subject is an account, or empty."""
-BREAKER_PAUSE: Final = "breaker"
 _LEAST_NAP: Final = timedelta(milliseconds=2)
 _PATIENCE_SHARE: Final = 6  # of the lease
 _USED_OF_LATE: Final = 2  # how many times slower than evenly a share may fall
@@ -44,7 +41,7 @@ class OverBudget(Paused):
 class NewPause:
     """A pause to be written where claims see it."""
 
-    kind: str
+    kind: PauseKind
     subject: str
     until: datetime
     reason: str
@@ -183,7 +180,7 @@ class JobBudget:
         if percent >= fleet.park_percent:
             reason = f"{percent} % of a limit of {_NAMES[named.platform]} are used: background work waits."
             until = self._now() + falls_in
-            self.new_pauses.append(NewPause(BACKGROUND_PAUSE, named.subject, until, reason))
+            self.new_pauses.append(NewPause(PauseKind.BACKGROUND, named.subject, until, reason))
 
     def ended(self, error: RefreshError | None) -> None:
         """Take how the read ended: park what was refused, count for the breaker, clear what was probed."""
@@ -223,7 +220,7 @@ class JobBudget:
         named = bucket(self._platform, self._account_id, BucketKind.ENDPOINT, endpoint)
         fleet.budgets.park(named, open_for, refused=True)
         reason = f"{_NAMES[self._platform]} only fails at {endpoint}: it is left alone for a while."
-        self.new_pauses.append(NewPause(BREAKER_PAUSE, endpoint, self._now() + open_for, reason))
+        self.new_pauses.append(NewPause(PauseKind.BREAKER, endpoint, self._now() + open_for, reason))
 
     def _settle_probe(self) -> None:
         if self._fleet is not None and self._probing:

@@ -7,7 +7,7 @@ import structlog
 from sqlalchemy import Connection
 
 from shared import account_state, failpoints, metrics, pauses
-from shared.vocabulary import AccountState, BucketKind, Platform
+from shared.vocabulary import AccountState, BucketKind, PauseKind, Platform
 from worker import outcomes, paid_reads, tokens
 from worker.budget_gate import JobBudget, OverBudget
 from worker.errors import Paused, Reauthorize, RefreshError, TryAgain
@@ -69,7 +69,9 @@ def _keep_pauses(connection: Connection, platform: Platform, budget: JobBudget) 
             until=new.until,
             reason=new.reason,
         )
-        _log.warning("paused", platform=platform.value, kind=new.kind, subject=new.subject, detail=new.reason)
+        _log.warning(
+            "paused", platform=platform.value, kind=new.kind.value, subject=new.subject, detail=new.reason
+        )
 
 
 def _judge_the_rest(read: Read, error: RefreshError, policy: Policy, tools: Tools) -> None:
@@ -87,7 +89,7 @@ def _parked(connection: Connection, stored: StoredAccount, error: Paused) -> Pau
     until = pauses.pause(
         connection,
         platform=stored.account.platform.value,
-        kind=error.kind.value,
+        kind=PauseKind(error.kind.value),
         subject=subjects[error.kind],
         until=error.until,
         reason=str(error),

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, Engine
 from shared import pauses, spending
 from shared.settings import Settings
 from shared.spending import Caps, Held, Shortage
-from shared.vocabulary import BucketKind, Platform
+from shared.vocabulary import PauseKind, Platform
 from worker.claims import StartedRow
 from worker.outcomes import Outcome
 
@@ -29,7 +29,7 @@ def hold(
             pauses.pause(
                 connection,
                 platform=platform.value,
-                kind=BucketKind.APP.value,
+                kind=PauseKind.APP,
                 subject=spending.PAUSE_SUBJECT,
                 until=held.until,
                 reason=held.sentence,

@@ -15,10 +15,10 @@ from shared.freshness import Freshness
 from shared.refresh_queue import RefreshJob
 from shared.settings import Settings
 from shared.spending import Shortage
-from shared.vocabulary import AccountState, BucketKind, Lane, Platform
+from shared.vocabulary import AccountState, Lane, PauseSubject, Platform
 from worker import outcomes, paid_reads, tokens
 from worker.adapters.contract import Adapter
-from worker.budget_gate import BACKGROUND_PAUSE, BREAKER_PAUSE, JobBudget
+from worker.budget_gate import JobBudget
 from worker.claims import start
 from worker.errors import Reauthorize, RefreshError, TryAgain
 from worker.finish import finish
@@ -28,7 +28,6 @@ from worker.outcomes import Policy
 from worker.tokens import StoredAccount
 from worker.upstream import JobUpstream
 
-_ENDPOINT_PAUSES = frozenset({BucketKind.ENDPOINT.value, BREAKER_PAUSE})
 _log = structlog.get_logger(__name__)
 
 
@@ -50,7 +49,7 @@ def refresh(job: RefreshJob, tools: Tools) -> None:
         stored.account.account_id,
         stored.account.platform,
         lane,
-        {pause.subject: pause for pause in reversed(paused) if pause.kind in _ENDPOINT_PAUSES},
+        {pause.subject: pause for pause in reversed(paused) if pause.kind.subject is PauseSubject.ENDPOINT},
         now=tools.clock.now,
     )
     read = Read({row.publication.id: row for row in started.rows}, budget)
@@ -68,9 +67,9 @@ def refresh(job: RefreshJob, tools: Tools) -> None:
 
 def _holds_all(pause: pauses.PauseInForce, lane: Lane) -> bool:
     """Tell whether a pause ends the whole job; one of an endpoint ends what asks that endpoint."""
-    if pause.kind == BACKGROUND_PAUSE:
+    if pause.kind.background_only:
         return lane is Lane.BACKGROUND
-    return pause.kind not in _ENDPOINT_PAUSES or not pause.subject
+    return pause.kind.subject is not PauseSubject.ENDPOINT or not pause.subject
 
 
 def _can_pay(read: Read, platform: Platform, tools: Tools) -> bool:
@@ -85,13 +84,8 @@ def _can_pay(read: Read, platform: Platform, tools: Tools) -> bool:
 
 
 def _pauses(connection: Connection, stored: StoredAccount) -> list[pauses.PauseInForce]:
-    account = stored.account
-    return pauses.in_force(
-        connection,
-        platform=account.platform.value,
-        account_id=account.account_id,
-        workspace_id=account.workspace_id,
-    )
+    account_id = stored.account.account_id
+    return pauses.of_accounts(connection, [account_id], every_endpoint=True).get(account_id, [])
 
 
 def _policy(settings: Settings, platform: Platform) -> Policy:

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, Row
 from api_stub.ops import charts, queries
 from shared import operations
 from shared.operations import Act
+from shared.pauses import PauseInForce
 from shared.vocabulary import AccountState, Platform, SyncStatus
 
 TOO_OLD_SECONDS: Final = 30.0
@@ -79,7 +80,7 @@ class Overview:
     queues: Mapping[str, int] | None
     workers: Mapping[str, int] | None
     redis_error: str | None
-    pauses: Sequence[Row[Any]]
+    pauses: Sequence[PauseInForce]
     acts: Sequence[Act]
 
     @property

@@ -19,6 +19,7 @@ from api_stub.ops.rendering import away, page
 from api_stub.ops.rerun import can_go_on
 from shared import operations, why
 from shared.freshness import Freshness
+from shared.pauses import of_accounts
 from shared.vocabulary import AccountState, Platform
 
 View = Callable[[Office, Request, Session], Awaitable[Response]]
@@ -118,19 +119,19 @@ async def accounts(office: Office, request: Request, session: Session) -> Respon
     names = ("state", "platform", "workspace")
     wanted = {name: given.get(name, "").strip().replace("\0", "") for name in names}
     after = given.get("after", "").replace("\0", "")
-    rows, pauses, now = await office.ask(
-        lambda connection: (
-            queries.accounts(connection, **wanted, after=after),
-            queries.pauses(connection),
-            queries.clock(connection),
-        )
-    )
+
+    def read(connection: Connection) -> Any:
+        found = queries.accounts(connection, **wanted, after=after)
+        pauses = of_accounts(connection, [row.account_id for row in found])
+        return found, pauses, queries.clock(connection)
+
+    rows, pauses, now = await office.ask(read)
     return shown(
         session,
         "accounts.html",
         rows=rows[: queries.PAGE],
         more=rows[queries.PAGE - 1].account_id if len(rows) > queries.PAGE else None,
-        paused={one.subject: one for one in pauses if one.kind == "operator_account"},
+        pauses=pauses,
         wanted=wanted,
         states=list(AccountState),
         all_platforms=list(Platform),

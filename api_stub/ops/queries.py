@@ -8,12 +8,14 @@ from typing import Any, Final
 from sqlalchemy import Connection, Row, text
 
 from api_stub.ops.filters import Filter
+from shared.pauses import PauseInForce, in_force
 
 PAGE: Final = 50
 """Rows of a page."""
 LOOKED_AT: Final = 20_000
 """Rows that one page goes through in search of matches; then it offers to go on."""
 LARGEST_ID: Final = 2**63 - 1
+_MOST_PAUSES: Final = 100
 COUNTED: Final = 10_000
 """Up to so many rows of a filter are counted before an act on them; what is above is "more"."""
 
@@ -41,10 +43,6 @@ SELECT date_bin(make_interval(secs => :step), at, 'epoch') AS at, platform,
 """)
 _HISTORY_SPAN: Final = text("""
 SELECT now() - min(at) < interval '2 hours' FROM ops_history WHERE at > now() - interval '24 hours'
-""")
-_PAUSES: Final = text("""
-SELECT platform, kind, subject, paused_at, paused_until, reason, refusals FROM pauses
- WHERE paused_until > now() ORDER BY kind LIKE 'operator%' DESC, paused_until LIMIT 100
 """)
 _ACCOUNTS: Final = """
 SELECT account_id, workspace_id, platform, name, state, state_reason, state_changed_at, token_expires_at,
@@ -82,9 +80,9 @@ def history(connection: Connection) -> tuple[Sequence[Row[Any]], int]:
     return connection.execute(_HISTORY, {"step": step}).all(), step
 
 
-def pauses(connection: Connection) -> Sequence[Row[Any]]:
+def pauses(connection: Connection) -> list[PauseInForce]:
     """Return what is held back now, operators' pauses first."""
-    return connection.execute(_PAUSES).all()
+    return sorted(in_force(connection), key=lambda pause: not pause.kind.by_operator)[:_MOST_PAUSES]
 
 
 def publications(connection: Connection, wanted: Filter, *, below: int | None = None) -> Found:

@@ -8,6 +8,8 @@ from sqlalchemy import Connection, text
 
 from deploy import console, stores
 from deploy.console import AsJson, instant
+from deploy.pauses import shape, until
+from shared.pauses import of_accounts
 from shared.vocabulary import AccountState, Platform
 
 _ACCOUNTS = """
@@ -23,10 +25,6 @@ SELECT a.account_id, a.workspace_id, a.platform, a.platform_account_id, a.name, 
    AND (CAST(:platform AS text) IS NULL OR a.platform = :platform)
    AND (CAST(:state AS text) IS NULL OR a.state = :state)
  ORDER BY a.workspace_id, a.platform, a.account_id
-"""
-_PAUSES = """
-SELECT platform, kind, subject, paused_until, reason FROM pauses WHERE paused_until > now()
- ORDER BY paused_until
 """
 
 
@@ -49,7 +47,7 @@ def accounts(
     JSON: an array of ``account_id``, ``workspace_id``, ``platform``, ``platform_account_id``, ``name``,
     ``login``, ``kind``, ``state``, ``state_reason``, ``state_changed_at``, ``token_expires_at``,
     ``refresh_token_expires_at``, ``scopes``, ``rows``, ``overdue``, ``oldest_overdue_at`` and ``pauses``
-    (array of ``platform``, ``kind``, ``subject``, ``paused_until``, ``reason``).
+    (those that hold it up, in the JSON shape of `dravo pauses`; ``paused_until`` null: until resumed).
     """
     with stores.transaction() as connection:
         found = _accounts(connection, workspace, platform, state)
@@ -61,39 +59,14 @@ def accounts(
         console.show("no accounts; bring them in with `dravo import accounts FILE`")
 
 
-def pauses_of(pauses: list[dict[str, Any]], platform: str, account_id: str, workspace_id: str) -> list[Any]:
-    """Return the pauses that keep an account from being asked; ``pauses`` are those of `running_pauses`."""
-    subjects = {"account": account_id, "workspace": workspace_id}
-    return [
-        pause
-        for pause in pauses
-        if pause["platform"] in {platform, "*"}
-        and pause["subject"] in {"", subjects.get(pause["kind"], pause["subject"])}
-    ]
-
-
-def running_pauses(connection: Connection) -> list[dict[str, Any]]:
-    """Return all pauses that have not ended, the first to end first, as their JSON shape."""
-    return [
-        {
-            "platform": pause.platform,
-            "kind": pause.kind,
-            "subject": pause.subject,
-            "paused_until": instant(pause.paused_until),
-            "reason": pause.reason,
-        }
-        for pause in connection.execute(text(_PAUSES))
-    ]
-
-
 def _accounts(
     connection: Connection, workspace: str | None, platform: Platform | None, state: AccountState | None
 ) -> list[dict[str, Any]]:
-    pauses = running_pauses(connection)
     rows = connection.execute(
         text(_ACCOUNTS),
         {"workspace": workspace, "platform": platform and platform.value, "state": state and state.value},
-    )
+    ).all()
+    pauses = of_accounts(connection, [row.account_id for row in rows])
     return [
         {
             "account_id": row.account_id,
@@ -112,7 +85,7 @@ def _accounts(
             "rows": row.rows,
             "overdue": row.overdue,
             "oldest_overdue_at": instant(row.oldest),
-            "pauses": pauses_of(pauses, row.platform, row.account_id, row.workspace_id),
+            "pauses": [shape(pause) for pause in pauses.get(row.account_id, ())],
         }
         for row in rows
     ]
@@ -130,13 +103,10 @@ def _table(found: list[dict[str, Any]]) -> Table:
         "overdue",
     )
     return console.table(
-        (*headings, "paused_until"),
+        (*headings, "paused"),
         (
             [account[name] for name in headings]
-            + [
-                "; ".join(f"{pause['paused_until']} ({pause['reason']})" for pause in account["pauses"])
-                or None
-            ]
+            + ["; ".join(until(pause) for pause in account["pauses"]) or None]
             for account in found
         ),
         right=("rows", "overdue"),

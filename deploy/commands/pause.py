@@ -11,9 +11,11 @@ from sqlalchemy import Connection, text
 
 from deploy import console, stores
 from deploy.console import AsJson, CommandError, UsageError, instant
+from deploy.pauses import shape
 from deploy.selection import first_instant
 from shared import operations
-from shared.operations import OPERATOR_KINDS, UNTIL_RESUMED, Act, Operator, Scope
+from shared.operations import Act, Operator, Scope
+from shared.pauses import UNTIL_RESUMED, in_force
 from shared.vocabulary import Platform
 
 OnPlatform = Annotated[Platform | None, typer.Option("--platform", help="This platform.")]
@@ -27,10 +29,6 @@ SELECT count(*) FROM accounts
  WHERE (CAST(:platform AS text) IS NULL OR platform = :platform)
    AND (CAST(:account_id AS text) IS NULL OR account_id = :account_id)
    AND (CAST(:workspace_id AS text) IS NULL OR workspace_id = :workspace_id)
-"""
-_PAUSES = """
-SELECT platform, kind, subject, paused_at, paused_until, reason FROM pauses WHERE paused_until > now()
- ORDER BY paused_until, platform, kind, subject
 """
 
 
@@ -101,7 +99,7 @@ def resume(
     scope = _scope(platform, account, workspace, every=every)
     with stores.transaction() as connection:
         lifted = operations.resume(connection, Operator.at_terminal(), scope, reason)
-        left = in_force(connection)
+        left = [shape(one) for one in in_force(connection)]
     if not lifted:
         raise CommandError(f"no operator has paused {_named(scope.key)}: see `dravo pauses`")
     if as_json:
@@ -119,11 +117,12 @@ def pauses(*, as_json: AsJson = False) -> None:
     ``paused_at``, ``paused_until`` (null: until resumed), ``reason``.
     """
     with stores.transaction() as connection:
-        found = in_force(connection)
+        found = [shape(one) for one in in_force(connection)]
     if as_json:
         console.emit(found)
     elif found:
-        console.show(console.table(list(found[0]), (list(one.values()) for one in found)))
+        shown = [{**one, "paused_until": one["paused_until"] or "resumed"} for one in found]
+        console.show(console.table(list(shown[0]), (list(one.values()) for one in shown)))
     else:
         console.show("nothing is paused")
 
@@ -148,22 +147,6 @@ def acts(
         console.show(console.table(headings, (_line(act) for act in found), right=("rows",)))
     else:
         console.show("no operator did anything yet")
-
-
-def in_force(connection: Connection) -> list[dict[str, Any]]:
-    """Return all pauses that have not ended, the first to end first, in the JSON shape of `pauses`."""
-    return [
-        {
-            "platform": row.platform,
-            "kind": row.kind,
-            "subject": row.subject,
-            "placed_by": "operator" if row.kind in OPERATOR_KINDS else "platform",
-            "paused_at": instant(row.paused_at),
-            "paused_until": instant(row.paused_until) if row.paused_until < UNTIL_RESUMED else None,
-            "reason": row.reason,
-        }
-        for row in connection.execute(text(_PAUSES))
-    ]
 
 
 def _scope(platform: Platform | None, account: str | None, workspace: str | None, *, every: bool) -> Scope:

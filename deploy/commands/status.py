@@ -13,9 +13,10 @@ from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import OperationalError
 
 from deploy import console, stores
-from deploy.commands.accounts import running_pauses
 from deploy.console import AsJson, UsageError, duration, instant
+from deploy.pauses import shape, until
 from shared import spending
+from shared.pauses import in_force
 from shared.settings import Settings, SettingsError, load
 from shared.vocabulary import AccountState, Lane, SyncStatus
 
@@ -54,8 +55,9 @@ def status(
 
     JSON: ``at``; ``rows`` (array of ``platform``, each sync status, ``total``, ``due``, ``claimed``,
     ``oldest_overdue_at``); ``due``, ``claimed``, ``quarantined``; ``oldest_overdue_at``,
-    ``oldest_overdue_seconds``; ``accounts`` (count by state); ``pauses``; ``spending`` (``reads_today``,
-    ``reads_this_month``, ``dollars_today``, ``dollars_this_month`` of post reads that X bills, in UTC);
+    ``oldest_overdue_seconds``; ``accounts`` (count by state); ``pauses`` (as in
+    `dravo pauses`); ``spending`` (``reads_today``, ``reads_this_month``, ``dollars_today``,
+    ``dollars_this_month`` of post reads that X bills, in UTC);
     ``queues`` (waiting messages by lane), ``workers`` (array of ``worker_id``, ``threads``), both null when
     Redis is out of reach, and ``redis_error`` (a sentence, or null).
     """
@@ -110,7 +112,7 @@ def _from_database(connection: Connection) -> dict[str, Any]:
         "oldest_overdue_at": instant(oldest),
         "oldest_overdue_seconds": (now - oldest).total_seconds() if oldest else None,
         "accounts": states,
-        "pauses": running_pauses(connection),
+        "pauses": [shape(pause) for pause in in_force(connection)],
     }
 
 
@@ -209,8 +211,7 @@ def _screen(seen: dict[str, Any]) -> Group:
 
 def _paused(pause: dict[str, Any]) -> str:
     subject = f" {pause['subject']}" if pause["subject"] else ""
-    until = f"until {pause['paused_until']}: {pause['reason']}"
-    return f"paused: {pause['platform']} {pause['kind']}{subject} {until}"
+    return f"paused: {pause['platform']} {pause['kind']}{subject} {until(pause)}"
 
 
 def _spent(spent: dict[str, Any]) -> str:

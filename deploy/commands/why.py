@@ -9,8 +9,8 @@ from sqlalchemy import Row
 
 from deploy import console, stores
 from deploy.console import AsJson, CommandError, instant
+from deploy.pauses import shape, until
 from shared.freshness import Freshness
-from shared.operations import UNTIL_RESUMED
 from shared.settings import load
 from shared.why import Explanation, explain, find
 
@@ -57,16 +57,6 @@ def why(
 
 def _explained(explanation: Explanation, policy: str) -> dict[str, Any]:
     row = explanation.row
-    pauses = [
-        {
-            "platform": pause.platform,
-            "kind": pause.kind,
-            "subject": pause.subject,
-            "paused_until": instant(pause.paused_until) if pause.paused_until < UNTIL_RESUMED else None,
-            "reason": pause.reason,
-        }
-        for pause in explanation.pauses
-    ]
     return {
         **_served(row),
         "publication_id": row.id,
@@ -92,7 +82,7 @@ def _explained(explanation: Explanation, policy: str) -> dict[str, Any]:
             "token_expires_at": instant(row.token_expires_at),
             "refresh_token_expires_at": instant(row.refresh_token_expires_at),
         },
-        "pauses": pauses,
+        "pauses": [shape(pause) for pause in explanation.pauses],
         "freshness": policy,
         "advice": explanation.advice,
     }
@@ -129,10 +119,7 @@ def _screen(row: dict[str, Any]) -> tuple[Text | Table, ...]:
         ("last attempt", _attempt(attempt)),
         ("attempts", f"{row['attempts']} in a row without a completed sync"),
         ("next run", f"{row['next_run_at'] or 'none'}: {row['reason_sentence']}"),
-        *(
-            ("pause", f"until {pause['paused_until'] or 'resumed'}: {pause['reason']}")
-            for pause in row["pauses"]
-        ),
+        *(("pause", until(pause)) for pause in row["pauses"]),
         ("account", f"{row['account_id']} of {row['workspace_id']}, {account['state']}"),
         (
             "token",

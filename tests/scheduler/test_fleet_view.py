@@ -17,7 +17,7 @@ from scheduler.fleet_view import FleetView
 from shared import pauses, redis_client, refresh_queue
 from shared.metrics import FACTS, FRESH
 from shared.redis_client import RedisClient
-from shared.vocabulary import Lane, Platform
+from shared.vocabulary import Lane, PauseKind, Platform
 from tests.stories import House, house
 
 
@@ -96,7 +96,9 @@ def test_rows_behind_a_pause_are_told_apart(home: House, client: RedisClient) ->
     home.publications(home.account("acc_2", Platform.X), next_run_at=datetime.now(UTC) - timedelta(hours=1))
     until = datetime.now(UTC) + timedelta(minutes=15)
     with home.engine.begin() as connection:
-        pauses.pause(connection, platform="x", kind="account", subject="acc_1", until=until, reason="a limit")
+        pauses.pause(
+            connection, platform="x", kind=PauseKind.ACCOUNT, subject="acc_1", until=until, reason="a limit"
+        )
     told = Scraped(home, client)
     assert told("oldest_overdue_seconds", platform="x", paused="true") == pytest.approx(7200, abs=60)
     assert told("oldest_overdue_seconds", platform="x", paused="false") == pytest.approx(3600, abs=60)

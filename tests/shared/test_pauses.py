@@ -4,8 +4,12 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from sqlalchemy import text
 
-from shared.pauses import in_force, pause
+from shared import operations
+from shared.operations import Operator, Scope
+from shared.pauses import BACKGROUND_NOT_PAUSED, NOT_PAUSED, in_force, of_accounts, pause
+from shared.vocabulary import PauseKind, Platform
 from tests.stories import House, house
 
 NOW = datetime.now(UTC)
@@ -22,7 +26,7 @@ def place(home: House, until: datetime, escalates_until: datetime | None = None)
         return pause(
             connection,
             platform="linkedin",
-            kind="account",
+            kind=PauseKind.ACCOUNT,
             subject="acc_1",
             until=until,
             reason="limit",
@@ -53,15 +57,91 @@ def test_an_old_refusal_does_not_escalate(home: House) -> None:
     assert place(home, later, NOW + timedelta(hours=9)) == later
 
 
-@pytest.mark.parametrize(
-    ("platform", "account_id", "concerned"),
-    [("linkedin", "acc_1", True), ("linkedin", "acc_2", False), ("x", "acc_1", False)],
-)
-def test_a_pause_concerns_what_it_names(
-    home: House, platform: str, account_id: str, *, concerned: bool
-) -> None:
-    place(home, NOW + timedelta(hours=1))
+# Of the accounts of `fleet`: whom a pause holds up.
+EVERYBODY = {"acc_x", "acc_app", "acc_org", "acc_member", "acc_other"}
+HELD_UP = [
+    ("x", PauseKind.APP, "", {"acc_x", "acc_app"}),
+    ("x", PauseKind.APP, "budget", {"acc_x", "acc_app"}),
+    ("linkedin", PauseKind.ACCOUNT, "acc_org", {"acc_org"}),
+    ("x", PauseKind.ACCOUNT, "acc_org", set()),
+    ("linkedin", PauseKind.ENDPOINT, "", {"acc_org", "acc_member"}),
+    ("linkedin", PauseKind.ENDPOINT, "memberCreatorPostAnalytics", {"acc_member"}),
+    ("x", PauseKind.ENDPOINT, "tweets:app", {"acc_app"}),
+    ("x", PauseKind.BREAKER, "tweets", {"acc_x"}),
+    ("linkedin", PauseKind.BREAKER, "ugcPosts", set()),
+    ("x", PauseKind.BACKGROUND, "", {"acc_x", "acc_app"}),
+    ("x", PauseKind.BACKGROUND, "acc_x", {"acc_x"}),
+    ("linkedin", PauseKind.OPERATOR_PLATFORM, "", {"acc_org", "acc_member"}),
+    ("*", PauseKind.OPERATOR_PLATFORM, "", EVERYBODY),
+    ("*", PauseKind.OPERATOR_ACCOUNT, "acc_x", {"acc_x"}),
+    ("linkedin", PauseKind.OPERATOR_ACCOUNT, "acc_x", set()),
+    ("*", PauseKind.OPERATOR_WORKSPACE, "ws_2", {"acc_other"}),
+    ("x", PauseKind.OPERATOR_WORKSPACE, "ws_1", {"acc_x", "acc_app"}),
+]
 
-    with home.engine.connect() as connection:
-        found = in_force(connection, platform=platform, account_id=account_id, workspace_id="ws_1")
-    assert bool(found) is concerned
+
+@pytest.fixture
+def fleet(home: House) -> House:
+    home.account("acc_x", Platform.X)
+    home.account("acc_app", Platform.X, sealed_access_token=None)
+    home.account("acc_org", Platform.LINKEDIN, kind="organization")
+    home.account("acc_member", Platform.LINKEDIN, kind="member")
+    home.account("acc_other", Platform.TIKTOK, workspace_id="ws_2")
+    return home
+
+
+@pytest.mark.parametrize(("platform", "kind", "subject", "held_up"), HELD_UP)
+def test_a_pause_holds_up_what_it_names_and_claims_agree(
+    fleet: House, platform: str, kind: PauseKind, subject: str, held_up: set[str]
+) -> None:
+    with fleet.engine.connect() as connection:
+        until = datetime.now(UTC) + timedelta(hours=1)
+        pause(connection, platform=platform, kind=kind, subject=subject, until=until, reason="limit")
+        found = of_accounts(connection, sorted(EVERYBODY))
+        asked = BACKGROUND_NOT_PAUSED if kind.background_only else NOT_PAUSED
+        statement = f"SELECT account_id FROM accounts a WHERE {asked}"  # noqa: S608 - a constant of ours
+        claimable = set(connection.execute(text(statement)).scalars())
+
+    assert set(found) == held_up
+    assert all([one.kind for one in pauses] == [kind] for pauses in found.values())
+    assert claimable == EVERYBODY - held_up
+
+
+def test_every_kind_of_pause_is_judged_here() -> None:
+    assert {kind for _, kind, _, _ in HELD_UP} == set(PauseKind)
+
+
+def test_a_worker_is_told_of_every_endpoint_of_its_platform(fleet: House) -> None:
+    fleet.execute(
+        "INSERT INTO pauses (platform, kind, subject, paused_until, reason) VALUES"
+        " ('linkedin', 'endpoint', 'ugcPosts', now() + interval '1 hour', 'limit'),"
+        " ('x', 'endpoint', 'tweets', now() + interval '1 hour', 'limit')"
+    )
+
+    with fleet.engine.connect() as connection:
+        found = of_accounts(connection, ["acc_org", "acc_other"], every_endpoint=True)
+
+    assert {account: [one.subject for one in pauses] for account, pauses in found.items()} == {
+        "acc_org": ["ugcPosts"]
+    }
+
+
+def test_a_pause_that_has_ended_or_is_of_an_unknown_kind_holds_up_nobody(fleet: House) -> None:
+    fleet.execute(
+        "INSERT INTO pauses (platform, kind, subject, paused_until, reason) VALUES"
+        " ('*', 'operator_platform', '', now(), 'over'),"
+        " ('*', 'of_a_newer_version', '', now() + interval '1 hour', 'unknown')"
+    )
+
+    with fleet.engine.connect() as connection:
+        assert of_accounts(connection, sorted(EVERYBODY), every_endpoint=True) == {}
+        assert in_force(connection) == []
+
+
+def test_a_pause_without_an_end_has_none(fleet: House) -> None:
+    with fleet.engine.begin() as connection:
+        operations.pause(connection, Operator("ada", "command"), Scope(account_id="acc_x"), "a wish")
+        (found,) = of_accounts(connection, ["acc_x"])["acc_x"]
+
+        assert found.ends_at is None
+        assert in_force(connection) == [found]

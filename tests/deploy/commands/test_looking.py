@@ -29,6 +29,20 @@ def test_accounts_tell_state_expiry_pauses_and_overdue_rows(fleet: Dravo, sql: A
     assert "acc_x" in fleet("accounts").out
 
 
+def test_a_pause_of_one_account_is_shown_at_that_account_and_without_an_invented_end(fleet: Dravo) -> None:
+    fleet("pause", "--account", "acc_x", "--reason", "their wish")
+
+    found = {one["account_id"]: one["pauses"] for one in fleet("accounts", "--json").json}
+
+    assert [(one["paused_until"], one["reason"]) for one in found.pop("acc_x")] == [(None, "their wish")]
+    assert set(map(tuple, found.values())) == {()}
+    assert [one["paused_until"] for one in fleet("status", "--json").json["pauses"]] == [None]
+    for command in (("accounts",), ("status",), ("pauses",), ("why", "post_3")):
+        shown = fleet(*command).out
+        assert "9999" not in shown
+        assert ("resumed" if command == ("pauses",) else "until resumed") in shown, command
+
+
 def test_names_of_others_do_not_steer_the_terminal(fleet: Dravo, sql: Any) -> None:
     sql("UPDATE accounts SET name = E'\\x1b]0;owned\\x07[red]' WHERE account_id = 'acc_x'")
 

@@ -10,7 +10,7 @@ from scheduler.claim import claim
 from shared.account_state import reconnect
 from shared.database import connect
 from shared.pauses import pause
-from shared.vocabulary import Lane, Platform
+from shared.vocabulary import Lane, PauseKind, Platform
 from tests.deploy.commands.conftest import Dravo
 
 
@@ -88,7 +88,7 @@ def test_neither_a_platform_nor_a_reconnect_lifts_an_operators_pause(fleet: Drav
         pause(
             connection,
             platform="x",
-            kind="account",
+            kind=PauseKind.ACCOUNT,
             subject="acc_x",
             until=now + timedelta(minutes=1),
             reason="The limit is reached.",
