@@ -209,6 +209,8 @@ def _window_closed(row: StartedRow, reading: Reading, _policy: Policy, _now: dat
 
 
 def _missing(row: StartedRow, reading: Reading, policy: Policy, now: datetime) -> Outcome:
+    if reading.doubtful:
+        return _doubtful_miss(row, reading, policy, now)
     since = row.missing_since or now
     # Since the last completed sync: a look that found the post in between has cleared the suspicion.
     if row.missing_since is not None and now >= since + policy.missing_confirm:
@@ -233,6 +235,23 @@ def _missing(row: StartedRow, reading: Reading, policy: Policy, now: datetime) -
         since + policy.missing_confirm,
         attempts=0,
         missing_since=since,
+        detail=reading.detail,
+        warnings=_with(
+            _without(row.warnings, WarningCode.PLATFORM_UNAVAILABLE), WarningCode.POST_MISSING, sentence
+        ),
+    )
+
+
+def _doubtful_miss(row: StartedRow, reading: Reading, policy: Policy, now: datetime) -> Outcome:
+    """Return the outcome of a miss that proves nothing: as before, and asked again, slower each time."""
+    sentence = "the platform did not find this post, but may be wrong now; it will be asked again"
+    return Outcome(
+        row,
+        "missing",
+        Reason.UNCONFIRMED,
+        now + max(policy.missing_confirm, backoff(row.attempts, policy.first_retry)),
+        attempts=row.attempts,
+        missing_since=row.missing_since,
         detail=reading.detail,
         warnings=_with(
             _without(row.warnings, WarningCode.PLATFORM_UNAVAILABLE), WarningCode.POST_MISSING, sentence

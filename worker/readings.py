@@ -80,6 +80,8 @@ class Reading:
     """One sentence for people about an answer other than READ; no secret."""
     platform_post_id: str | None = None
     """The public id, when this read learned it."""
+    doubtful: bool = False
+    """With MISSING: the platform may say so wrongly now, so the answer neither starts nor ends a confirmation."""
 
 
 @dataclass(frozen=True, slots=True)
