@@ -81,7 +81,7 @@ class Reading:
     platform_post_id: str | None = None
     """The public id, when this read learned it."""
     doubtful: bool = False
-    """With MISSING: the platform may say so wrongly now, so the answer neither starts nor ends a confirmation."""
+    """With MISSING: the platform may be wrong now; this neither starts nor ends a confirmation."""
 
 
 @dataclass(frozen=True, slots=True)
