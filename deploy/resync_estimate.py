@@ -8,15 +8,13 @@ from typing import Any
 from sqlalchemy import Connection, Row, text
 
 from deploy.selection import Selection
-from shared.batches import BATCH_SIZE
+from shared.batches import BATCH_SIZE, LINKEDIN_MEMBER_CALLS
 from shared.settings import Settings
 from shared.spending import UNREAD_TODAY, dollars
 from shared.vocabulary import Platform
 
 INSTAGRAM_LOGIN_IDS = 25
 """Ids per call on the Instagram Login host, which has no batch endpoint."""
-LINKEDIN_MEMBER_CALLS = 6
-"""A member's post is read one metric a call."""
 
 ASKABLE = """
 (a.state = 'active' AND r.reason <> 'quarantined' AND coalesce(p.platform_post_id, p.publish_id) IS NOT NULL)

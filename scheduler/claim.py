@@ -17,7 +17,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, text
 
-from shared.batches import BATCH_SIZE, TOPPED_UP
+from shared.batches import batch_size, is_topped_up
 from shared.pauses import BACKGROUND_NOT_PAUSED, NOT_PAUSED
 from shared.refresh_queue import RefreshJob
 from shared.vocabulary import Lane, Platform
@@ -31,8 +31,8 @@ handed out one at a time in the whole fleet, so that the one which does takes no
 
 _CLAIM = """
 WITH limits AS (
-    SELECT * FROM unnest(CAST(:platforms AS text[]), CAST(:batches AS int[]), CAST(:top_ups AS float8[]))
-        AS l (platform, batch, top_up)
+    SELECT * FROM unnest(CAST(:platforms AS text[]), CAST(:of_members AS bool[]), CAST(:batches AS int[]),
+                         CAST(:top_ups AS float8[])) AS l (platform, of_member, batch, top_up)
 ), in_flight AS MATERIALIZED (
     SELECT account_id, count(DISTINCT claimed_at) AS jobs
       FROM refresh_state WHERE claimed_at IS NOT NULL AND next_run_at > now() GROUP BY account_id
@@ -52,9 +52,9 @@ WITH limits AS (
     SELECT a.account_id, a.workspace_id, a.platform, l.batch, l.top_up, first.next_run_at AS due_at,
            COALESCE(p.jobs, 0) AS platform_jobs
       FROM accounts a
-      JOIN limits l USING (platform)
+      JOIN limits l ON l.platform = a.platform AND l.of_member = (COALESCE(a.kind, '') = 'member')
       LEFT JOIN in_flight f USING (account_id)
-      LEFT JOIN platform_jobs p USING (platform)
+      LEFT JOIN platform_jobs p ON p.platform = a.platform
      CROSS JOIN LATERAL (
            SELECT r.next_run_at FROM refresh_state r
             WHERE r.account_id = a.account_id AND r.next_run_at <= now() {lane}
@@ -164,15 +164,18 @@ def claim(
     many the platforms share evenly while several have work (``None``: they need not share). ``top_up``: how
     far ahead of its time a sibling may travel along, by platform.
     """
-    platforms = list(Platform)
+    sizes = [(platform, kind) for platform in Platform for kind in (None, "member")]
     rows = connection.execute(
         _STATEMENTS[lane],
         {
-            "platforms": [platform.value for platform in platforms],
-            "batches": [BATCH_SIZE[platform] for platform in platforms],
+            "platforms": [platform.value for platform, _ in sizes],
+            "of_members": [kind == "member" for _, kind in sizes],
+            "batches": [batch_size(platform, kind) for platform, kind in sizes],
             "top_ups": [
-                top_up[platform].total_seconds() if platform in TOPPED_UP and lane is Lane.BACKGROUND else 0.0
-                for platform in platforms
+                top_up[platform].total_seconds()
+                if lane is Lane.BACKGROUND and is_topped_up(platform, kind)
+                else 0.0
+                for platform, kind in sizes
             ],
             "account_jobs": JOBS_PER_ACCOUNT,
             "platform_jobs": platform_jobs,

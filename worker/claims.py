@@ -4,7 +4,7 @@ Starting spends the claim (``claim_seq`` rises once more), so a message that is 
 Attempts are counted here, before anything can go wrong.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -88,6 +88,40 @@ def start(connection: Connection, job: RefreshJob, lease: timedelta) -> Started 
     if not rows:
         return None
     return Started(rows[0].at, tuple(_row(row) for row in rows))
+
+
+# Locks in one order whatever is written afterwards: statements over the same rows must not deadlock.
+_EXTEND = text("""
+WITH mine AS (
+    SELECT s.publication_id, c.waits
+      FROM unnest(CAST(:ids AS bigint[]), CAST(:fences AS bigint[]), CAST(:waits AS bool[]))
+           AS c (id, fence, waits)
+      JOIN refresh_state s ON s.publication_id = c.id AND s.claim_seq = c.fence
+     WHERE s.claimed_at IS NOT NULL
+     ORDER BY s.publication_id FOR UPDATE OF s
+), extended AS (
+    UPDATE refresh_state AS r SET next_run_at = now() + make_interval(secs => :lease)
+      FROM mine WHERE r.publication_id = mine.publication_id AND mine.waits
+)
+SELECT publication_id FROM mine
+""")
+
+
+def extend(
+    connection: Connection, waiting: Collection[StartedRow], read: Collection[StartedRow], lease: timedelta
+) -> frozenset[int]:
+    """Extend the lease of the rows that wait and lock those that were read; return which are still ours."""
+    rows = [(row, True) for row in waiting] + [(row, False) for row in read]
+    held = connection.execute(
+        _EXTEND,
+        {
+            "ids": [row.publication.id for row, _ in rows],
+            "fences": [row.fence for row, _ in rows],
+            "waits": [waits for _, waits in rows],
+            "lease": lease.total_seconds(),
+        },
+    )
+    return frozenset(held.scalars())
 
 
 def _row(row: Any) -> StartedRow:

@@ -4,7 +4,8 @@ RefreshError
 ├── TryAgain        transient: network, 5xx, unreadable body; back off and retry
 ├── Paused          a limit or a budget: park the bucket it names, cost no attempt
 ├── Reauthorize     the account's owner must act (or, if ``renewable``, its tokens be renewed first)
-└── Misconfigured   our application, key or API version is refused: alert operators, blame no user
+├── Misconfigured   our application, key or API version is refused: alert operators, blame no user
+└── ClaimsLost      every row of the job belongs to somebody else by now: stop, nothing is left to write
 
 An adapter raises one of these for the publications it has not yielded a reading for; what concerns a single
 publication is never an error but a reading. Messages are sentences for people and never hold a secret.
@@ -75,3 +76,7 @@ class Reauthorize(RefreshError):  # noqa: N818 - named by what the caller must d
 
 class Misconfigured(RefreshError):  # noqa: N818 - named by what the caller must do, like its siblings
     """The platform refused our application, key, request form or API version: only operators can mend it."""
+
+
+class ClaimsLost(RefreshError):  # noqa: N818 - named by what has happened, like its siblings
+    """No claim of the job stands any more; raised between its calls by the worker, never by an adapter."""

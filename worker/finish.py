@@ -1,4 +1,7 @@
-"""How a refresh ends: one transaction with the refusal that ended it, every outcome, and what it cost."""
+"""How a refresh ends: one transaction with the refusal that ended it, every outcome, and what it cost.
+
+A long job records in between what it has read by then: a slow platform never costs what it has answered.
+"""
 
 import logging
 from collections.abc import Sequence
@@ -10,7 +13,8 @@ from shared import account_state, failpoints, metrics, pauses
 from shared.vocabulary import AccountState, BucketKind, PauseKind, Platform
 from worker import outcomes, paid_reads, tokens
 from worker.budget_gate import JobBudget, OverBudget
-from worker.errors import Paused, Reauthorize, RefreshError, TryAgain
+from worker.claims import extend
+from worker.errors import ClaimsLost, Paused, Reauthorize, RefreshError, TryAgain
 from worker.job import Read, Tools
 from worker.outcomes import Outcome, Policy
 from worker.readings import Account
@@ -36,13 +40,32 @@ def finish(read: Read, stored: StoredAccount, policy: Policy, tools: Tools) -> N
         if isinstance(error, Reauthorize):
             kept = (*kept, *_reauthorize(connection, read, stored, error, policy, tools))
         if read.held:
-            paid_reads.settle(connection, read.held, kept, tools.clock.now())
+            paid_reads.settle(connection, read.held, (*read.kept, *kept), tools.clock.now())
         failpoints.passes("recorded")
     failpoints.passes("committed")
-    _tell_observers(read, account, kept, tools)
+    _tell_observers(account, kept, len(read.judged) - len(kept), tools)
 
 
-def _tell_observers(read: Read, account: Account, kept: Sequence[Outcome], tools: Tools) -> None:
+def record_progress(read: Read, account: Account, tools: Tools) -> None:
+    """Record what has been read so far and extend the lease of what waits, in one transaction.
+
+    Rows whose claim no longer stands are dropped. Raises `worker.errors.ClaimsLost` when none is left.
+    """
+    with tools.engine.begin() as connection:
+        judged = [outcome.row for outcome in read.judged]
+        held = extend(connection, read.waiting.values(), judged, tools.settings.lease)
+        kept = record(connection, account.workspace_id, read.judged)
+    lost = [publication_id for publication_id in read.waiting if publication_id not in held]
+    _tell_observers(account, kept, len(read.judged) - len(kept) + len(lost), tools)
+    read.kept += kept
+    read.judged.clear()
+    for publication_id in lost:
+        del read.waiting[publication_id]
+    if not read.waiting:
+        raise ClaimsLost("Other workers have the rows of this job by now.")
+
+
+def _tell_observers(account: Account, kept: Sequence[Outcome], fenced: int, tools: Tools) -> None:
     for outcome in kept:
         tools.observe(account.platform, outcome)
         _log.log(
@@ -54,7 +77,7 @@ def _tell_observers(read: Read, account: Account, kept: Sequence[Outcome], tools
             publication_id=outcome.row.publication.id,
             detail=outcome.detail,
         )
-    if fenced := len(read.judged) - len(kept):
+    if fenced:
         metrics.FENCED_WRITES.labels(account.platform.value).inc(fenced)
         _log.info("fenced", account_id=account.account_id, rows=fenced)
 

@@ -42,6 +42,9 @@ class Read:
     waiting: dict[int, StartedRow]
     budget: JobBudget
     judged: list[Outcome] = field(default_factory=list)
+    """Outcomes that are not recorded yet."""
+    kept: list[Outcome] = field(default_factory=list)
+    """Outcomes that were recorded while the job was under way."""
     ended_by: RefreshError | None = None
     held: Held | None = None
     """Reads that cost money, set aside for this job."""

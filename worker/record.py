@@ -18,7 +18,9 @@ WITH outcome AS (
     ) AS o (id, fence, next_run_at, reason, attempts, missing_since)
 ), mine AS (
     SELECT s.publication_id, s.priority
-      FROM refresh_state s JOIN outcome o ON o.id = s.publication_id AND o.fence = s.claim_seq
+      FROM refresh_state s
+      -- an open claim too: a commit whose answer was lost must not be made again
+      JOIN outcome o ON o.id = s.publication_id AND o.fence = s.claim_seq AND s.claimed_at IS NOT NULL
      ORDER BY s.publication_id FOR UPDATE OF s
 )
 UPDATE refresh_state AS r

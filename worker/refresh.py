@@ -21,8 +21,9 @@ from worker.adapters.contract import Adapter
 from worker.budget_gate import JobBudget
 from worker.claims import start
 from worker.errors import Reauthorize, RefreshError, TryAgain
-from worker.finish import finish
+from worker.finish import finish, record_progress
 from worker.job import Read, Tools
+from worker.lease import Lease
 from worker.memory import FleetMemory
 from worker.outcomes import Policy
 from worker.tokens import StoredAccount
@@ -33,6 +34,7 @@ _log = structlog.get_logger(__name__)
 
 def refresh(job: RefreshJob, tools: Tools) -> None:
     """Refresh the publications of one job and record every outcome."""
+    began = tools.clock.monotonic()
     with tools.engine.begin() as connection:
         started = start(connection, job, tools.settings.lease)
         stored = tokens.load(connection, job.account_id, tools.vault) if started else None
@@ -60,7 +62,14 @@ def refresh(job: RefreshJob, tools: Tools) -> None:
     elif whole:
         _postpone(read, whole[0].paused_until, whole[0].reason, tools)
     elif read.waiting and _can_pay(read, stored.account.platform, tools):
-        stored = _read(read, stored, policy, tools)
+        account = stored.account
+        lease = Lease(
+            tools.settings.lease,
+            lambda: record_progress(read, account, tools),
+            tools.clock.monotonic,
+            began,
+        )
+        stored = _read(read, stored, policy, lease, tools)
     failpoints.passes("fetched")
     finish(read, stored, policy, tools)
 
@@ -108,16 +117,22 @@ def _postpone(read: Read, until: datetime, reason: str, tools: Tools) -> None:
     read.judge(lambda row: outcomes.paused(row, until, reason, now))
 
 
-def _read(read: Read, stored: StoredAccount, policy: Policy, tools: Tools) -> StoredAccount:
+def _read(read: Read, stored: StoredAccount, policy: Policy, lease: Lease, tools: Tools) -> StoredAccount:
     """Fetch what waits, renewing the tokens at most once; return the account as it was used last."""
     platform, budget = stored.account.platform, read.budget
     adapter = tools.adapters[platform]
+
+    def gate(platform: Platform, account_id: str, endpoint: str, cost: int, /) -> None:
+        lease.keep()
+        budget.ask(platform, account_id, endpoint, cost)
+        lease.keep()  # the budgets may have made the job wait
+
     upstream = JobUpstream(
         tools.client,
         platform,
         stored.account.account_id,
         FleetMemory(tools.engine, platform),
-        gate=budget.ask,
+        gate=gate,
         sink=budget.heard,
     )
 

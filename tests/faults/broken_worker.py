@@ -37,7 +37,7 @@ def _retrying() -> dict[str, Any]:
 _OPTIONS = refresh_queue.broker_options
 
 if os.environ["BROKEN"] == "fence":
-    record._FENCE = _without(record._FENCE, " AND o.fence = s.claim_seq")
+    record._FENCE = _without(record._FENCE, " AND o.fence = s.claim_seq AND s.claimed_at IS NOT NULL")
 else:
     # The same message must be able to start again, and its options to come through.
     claims._START = _without(claims._START, "claim_seq = r.claim_seq + 1, ")

@@ -300,8 +300,8 @@ def test_a_stale_worker_never_overwrites_newer_data(home: House) -> None:
     assert fenced_writes() == fenced + 1
 
 
-def fenced_writes() -> float:
-    label = {"platform": Platform.INSTAGRAM.value}
+def fenced_writes(platform: Platform = Platform.INSTAGRAM) -> float:
+    label = {"platform": platform.value}
     return REGISTRY.get_sample_value("dravo_fenced_writes_total", label) or 0.0
 
 

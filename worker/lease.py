@@ -1,0 +1,54 @@
+"""The lease of a running job: extended between its calls, and only as a consequence of its progress.
+
+No thread extends it in the background, so a worker that is frozen or hangs in one call loses its rows. A call
+is bounded to half a lease (`worker.client.Bounds`), and a third of it may have passed before a call begins.
+"""
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Final
+
+import structlog
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+
+from shared.database import DATABASE_AWAY
+from worker.errors import TryAgain
+
+_EXTEND_AFTER: Final = 1 / 3  # of the lease
+_GIVE_UP_AFTER: Final = 1 / 2  # of the lease: a call that begins later may end after it
+_log = structlog.get_logger(__name__)
+
+
+class Lease:
+    """When a job's lease was extended last, and when it is extended again.
+
+    ``extend`` extends it in the database and raises `worker.errors.ClaimsLost` when no row is left.
+    ``began`` is the instant of ``monotonic`` before the lease was given, so that ours never ends later.
+    """
+
+    def __init__(
+        self, length: timedelta, extend: Callable[[], None], monotonic: Callable[[], float], began: float
+    ) -> None:
+        self._seconds = length.total_seconds()
+        self._extend = extend
+        self._monotonic = monotonic
+        self._extended = began
+
+    def keep(self) -> None:
+        """Extend the lease if enough of it has passed; called before each call.
+
+        A database that is away for a moment is asked again before the next call; `worker.errors.TryAgain` is
+        raised when the lease would end during that call.
+        """
+        began = self._monotonic()
+        passed = began - self._extended
+        if passed < self._seconds * _EXTEND_AFTER:
+            return
+        try:
+            self._extend()
+        except (*DATABASE_AWAY, PoolTimeoutError) as error:
+            _log.warning("lease_not_extended", detail=type(error).__name__)
+            if passed > self._seconds * _GIVE_UP_AFTER:
+                raise TryAgain("The database did not answer while the job was under way.") from error
+        else:
+            self._extended = began
