@@ -48,8 +48,8 @@ SELECT {", ".join(_COLUMNS)} FROM accounts
  WHERE account_id = ANY(:ids) ORDER BY account_id FOR NO KEY UPDATE
 """  # noqa: S608 - nothing but our own column names is put together
 _INSERT = f"""
-INSERT INTO accounts ({", ".join(_COLUMNS)}, token_minted_at)
-SELECT {_VALUES}, now() FROM unnest({_UNNEST}) AS u ({", ".join(_COLUMNS)})
+INSERT INTO accounts ({", ".join(_COLUMNS)})
+SELECT {_VALUES} FROM unnest({_UNNEST}) AS u ({", ".join(_COLUMNS)})
 """  # noqa: S608 - nothing but our own column names is put together
 _UPDATE = f"""
 UPDATE accounts AS a
@@ -57,7 +57,7 @@ UPDATE accounts AS a
        sealed_access_token = u.sealed_access_token, sealed_refresh_token = u.sealed_refresh_token,
        token_expires_at = u.token_expires_at, refresh_token_expires_at = u.refresh_token_expires_at,
        token_minted_at = CASE WHEN a.sealed_access_token IS DISTINCT FROM u.sealed_access_token
-                              THEN now() ELSE a.token_minted_at END,
+                              THEN NULL ELSE a.token_minted_at END,
        token_version = u.token_version, scopes = string_to_array(u.scopes, ' ')
   FROM unnest({_UNNEST}) AS u ({", ".join(_COLUMNS)})
  WHERE a.account_id = u.account_id

@@ -53,7 +53,7 @@ class Account(Base):
     token_expires_at: Mapped[datetime | None]
     refresh_token_expires_at: Mapped[datetime | None]
     token_minted_at: Mapped[datetime | None]
-    """When the access token was stored."""
+    """When we renewed the access token; empty for one that was imported: its age is not known then."""
     token_version: Mapped[int] = mapped_column(BigInteger, server_default=sql("1"))
     """Counts stored pairs: a refusal of an older pair is no verdict on the newer one."""
     scopes: Mapped[list[str]] = mapped_column(server_default=sql("'{}'"))

@@ -28,7 +28,7 @@ class Account:
     token_expires_at: datetime | None
     refresh_token_expires_at: datetime | None
     token_minted_at: datetime | None
-    """When the access token was stored, if we know: some platforms refuse a token for seconds after."""
+    """When we renewed the access token; ``None``: it came from outside, so its age is not known."""
 
 
 @dataclass(frozen=True, slots=True)

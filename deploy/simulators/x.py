@@ -35,6 +35,7 @@ WINDOW_SECONDS = 900.0
 MONTHLY_CAP = 3_000_000
 
 _ID = re.compile(r"[0-9]{1,19}")
+_LARGEST_ID = 2**63 - 1
 _Answer = Callable[[httpx.Request, Account | None], httpx.Response]
 
 
@@ -181,7 +182,7 @@ class X:
     def _tweet(self, request: httpx.Request, caller: Account | None, one: str) -> httpx.Response:
         self._check_money()
         fields = self._fields(request, set())
-        if not _ID.fullmatch(one):
+        if not _is_id(one):
             raise RefusedError(answers.invalid("id", one, f"The `id` parameter value [{one}] is not valid"))
         data, errors = self._posts.look_up([one], fields, caller)
         self.billing.charge(self._today(), (post["id"] for post in data))
@@ -222,10 +223,14 @@ def _ids(request: httpx.Request) -> list[str]:
         )
         raise RefusedError(answers.invalid("ids", ",".join(given), message))
     for one in ids:
-        if not _ID.fullmatch(one):
+        if not _is_id(one):
             message = f"The `ids` query parameter value [{one}] is not valid"
             raise RefusedError(answers.invalid("ids", one, message))
     return list(dict.fromkeys(ids))
+
+
+def _is_id(text: str) -> bool:
+    return _ID.fullmatch(text) is not None and int(text) <= _LARGEST_ID
 
 
 def _me(request: httpx.Request, caller: Account | None) -> httpx.Response:  # noqa: ARG001 (_Answer)

@@ -98,7 +98,7 @@ class LinkedIn:
             urn = publication.platform_post_id
             if urn is None:
                 yield Reading(publication.id, Answer.PROCESSING, detail="LinkedIn has given it no URN yet.")
-            elif not POST_URN.fullmatch(urn):
+            elif not (POST_URN.fullmatch(urn) and untrusted.is_id(urn.rpartition(":")[2])):
                 detail = "The stored id is no URN of a share or ugcPost on LinkedIn."
                 yield Reading(publication.id, Answer.MISSING, detail=detail)
             else:

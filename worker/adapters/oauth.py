@@ -19,6 +19,8 @@ LIMIT_PAUSE = timedelta(minutes=1)
 MAX_LIFE = timedelta(days=3660)
 TOKEN = re.compile(r"[\x21-\x7e]{1,4096}")
 """Everything else could not travel in a header."""
+PASSING = frozenset({"server_error", "temporarily_unavailable"})
+"""Error codes of troubles that pass by themselves; TikTok sends them with status 400 and 200."""
 DEAD_TOKEN = re.compile(r"token\b.*\b(invalid|expired|revoked)", re.IGNORECASE | re.DOTALL)
 
 
@@ -67,7 +69,8 @@ def _refusal(response: Response, endpoint: str, reconnect: str) -> RefreshError:
         until = response.received_at + (untrusted.retry_after(response) or LIMIT_PAUSE)
         sentence = "The limit of token renewals is reached."
         return Paused(sentence, kind=BucketKind.ENDPOINT, endpoint=endpoint, until=until)
-    if status >= 500 or (untrusted.succeeded(response) and not isinstance(code, str)):
+    passing = isinstance(code, str) and code in PASSING
+    if status >= 500 or passing or (untrusted.succeeded(response) and not isinstance(code, str)):
         return TryAgain("The token endpoint gave no readable answer.", breaks=status >= 500)
     # X and LinkedIn call a dead refresh token an invalid_request, like a malformed call of ours.
     dead = code == "invalid_request" and DEAD_TOKEN.search(str(body.get("error_description")))

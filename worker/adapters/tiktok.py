@@ -36,7 +36,7 @@ from worker.readings import Account, Answer, Publication, Reading, Tokens
 
 QUERY, STATUS, TOKEN_ENDPOINT = "video/query", "status/fetch", "oauth/token"
 METRICS = ("view_count", "like_count", "comment_count", "share_count")
-VIDEO_ID = re.compile(r"[0-9]{15,20}")
+VIDEO_ID = re.compile(r"[0-9]{15,19}")
 LIMIT_PAUSE = timedelta(seconds=60)
 LIMIT_JITTER_SECONDS = 15.0
 SCOPES = {QUERY: "video.list", STATUS: "video.publish"}
@@ -69,7 +69,7 @@ class TikTok:
         for publication in publications:
             video_id = publication.platform_post_id
             # A malformed id might cost its siblings the whole call, so it is never sent.
-            if video_id is not None and VIDEO_ID.fullmatch(video_id):
+            if video_id is not None and _is_video_id(video_id):
                 known.append((publication, video_id))
             elif publication.publish_id:
                 unresolved.append((publication, publication.publish_id))
@@ -149,7 +149,7 @@ class TikTok:
         # Their spelling; the other one in case they mend it.
         ids = data.get("publicaly_available_post_id") or data.get("publicly_available_post_id")
         found = (_text(one) for one in ids) if isinstance(ids, list) else ()
-        public = next((one for one in found if VIDEO_ID.fullmatch(one)), None)
+        public = next((one for one in found if _is_video_id(one)), None)
         return public or Reading(publication.id, Answer.PROCESSING, detail=PROCESSING)
 
     def _post(
@@ -223,6 +223,10 @@ def _limited(response: Response, endpoint: str) -> Paused:
     return Paused(
         "TikTok's rate limit is reached.", kind=kind, endpoint=endpoint, until=response.received_at + wait
     )
+
+
+def _is_video_id(text: str) -> bool:
+    return VIDEO_ID.fullmatch(text) is not None and untrusted.is_id(text)
 
 
 def _text(value: object) -> str:

@@ -53,6 +53,14 @@ def is_count(value: object) -> TypeGuard[int]:
     return type(value) is int and 0 <= value <= MAX_COUNT
 
 
+def is_id(text: str) -> bool:
+    """Tell whether a text is a numeric id of 64 bits, as platforms hand them out: positive, no leading zeros.
+
+    A larger number, or another spelling, is refused with the whole batch by platforms that parse it.
+    """
+    return re.fullmatch(r"[1-9][0-9]{0,18}", text) is not None and int(text) <= MAX_COUNT
+
+
 def is_ratio(value: object) -> TypeGuard[int | float]:
     """Tell whether a value is a ratio: a finite number that is not negative."""
     return is_count(value) or (type(value) is float and math.isfinite(value) and 0 <= value <= MAX_COUNT)

@@ -5,12 +5,13 @@ with the app's own bearer where an account has none: 100 posts cost one call. A 
 
 - private metrics, one call, only for own posts younger than 29.5 days and never with the app's bearer: asked
   for on any other post they make that post vanish from the answer. Refused, they cost nobody public numbers.
-- the query parameter under its other name (``tweet.fields``, ``post.fields``: X's spec renamed it, its prose
-  did not), once after a 400 that names it; the process keeps the name that works.
+- the query parameter under its other name, once after a 400 that names it. X accepts ``tweet.fields`` and
+  ``post.fields``, and the spelling of the parameter decides the spelling of the answer (``retweet_count`` or
+  ``repost_count``); should X withdraw one of them, the process keeps the name that works.
 
 Quirks: what is not in ``data`` is in ``errors``, an id in neither is a passing trouble; an edit makes a new
-id and a lookup answers with the newest version; ``retweet_count`` may come as ``repost_count``; a 402 means
-that our credits are gone, while the rate-limit headers look healthy. A post costs $0.005 a UTC day.
+id and a lookup answers with the newest version; ids are below 2^63, and one that is not would be refused with
+the whole call, so it is never sent. A post costs $0.005 a UTC day.
 
 https://docs.x.com/x-api/posts/get-posts-by-ids
 https://docs.x.com/x-api/fundamentals/metrics
@@ -27,25 +28,30 @@ from datetime import datetime, timedelta
 from pydantic import SecretStr
 
 from shared.settings import Settings
-from shared.vocabulary import BucketKind, WarningCode, warn
+from shared.vocabulary import WarningCode, warn
 from worker.adapters import oauth, untrusted
 from worker.adapters.contract import Response, Upstream
-from worker.errors import Misconfigured, Paused, Reauthorize, RefreshError, TryAgain
-from worker.readings import Account, Answer, Limit, Publication, Reading, Tokens
+from worker.adapters.x_refusals import (
+    APP_BUCKET,
+    RECONNECT,
+    USER_BUCKET,
+    limits,
+    out_of_money,
+    problem,
+    refusal,
+)
+from worker.errors import Paused, Reauthorize, RefreshError
+from worker.readings import Account, Answer, Publication, Reading, Tokens
 
-USER_BUCKET, APP_BUCKET = (BucketKind.ACCOUNT, "tweets"), (BucketKind.ENDPOINT, "tweets:app")
-"""A user's token and the app's bearer have limits of their own on the same path."""
 TOKEN_ENDPOINT = "oauth2/token"  # noqa: S105 - names an endpoint
-POST_ID, METRIC = re.compile(r"[0-9]{1,19}"), re.compile(r"[a-z][a-z0-9_]{0,63}")
+METRIC = re.compile(r"[a-z][a-z0-9_]{0,63}")
 PUBLIC = ("impression_count", "like_count", "retweet_count", "reply_count", "quote_count", "bookmark_count")
 RENAMED = {"repost_count": "retweet_count"}
 PUBLIC_FIELDS = "public_metrics,created_at,author_id"
 PRIVATE_FIELDS = "non_public_metrics,organic_metrics"
 FIELDS_PARAMETERS = ("tweet.fields", "post.fields")
-SCOPES = ("tweet.read", "users.read")
 PRIVATE_AGE = timedelta(days=29.5)
 """X says 30 days; half a day is the margin for clocks."""
-WINDOW, CREDITS_PAUSE = timedelta(minutes=15), timedelta(hours=1)
 
 GONE = {
     "resource-not-found": "X does not know this post: it was deleted.",
@@ -54,7 +60,6 @@ GONE = {
     "disallowed-resource": "X does not show this post any more.",
 }
 FIELD_REFUSED = frozenset({"not-authorized-for-field", "field-unauthorized"})
-RECONNECT = "X no longer accepts this account's authorization: reconnect the account."
 Post = Mapping[str, object]
 
 
@@ -76,17 +81,25 @@ class X:
             post_id = publication.platform_post_id
             if post_id is None:
                 yield Reading(publication.id, Answer.PROCESSING, detail="X has given this post no id yet.")
-            elif not POST_ID.fullmatch(post_id):
+            elif not untrusted.is_id(post_id):
                 yield Reading(publication.id, Answer.MISSING, detail="The stored id is no id of a post on X.")
             else:
                 asked.append((publication, post_id))
-        if not asked:
-            return
+        if asked:
+            yield from self._read(upstream, account, asked)
+
+    def _read(
+        self, upstream: Upstream, account: Account, asked: Sequence[tuple[Publication, str]]
+    ) -> Iterator[Reading]:
+        """Yield the readings of posts by their ids. Raises at the end what stopped those without one."""
         answer = self._lookup(upstream, account, [post_id for _, post_id in asked], PUBLIC_FIELDS)
         posts, problems = _posts(answer), _problems(answer)
+        money = out_of_money(set(problems.values()), upstream.now())
         young: list[tuple[Publication, Post]] = []
         for publication, post_id in asked:
             post = posts.get(post_id)
+            if post is None and money is not None:
+                continue
             if post is None:
                 yield _unread(publication, problems.get(post_id))
             elif _has_private(account, publication, post, upstream.now()):
@@ -95,6 +108,8 @@ class X:
                 yield _reading(publication, post)
         if young:
             yield from self._with_private(upstream, account, young)
+        if money is not None:
+            raise money
 
     def _with_private(
         self, upstream: Upstream, account: Account, young: Sequence[tuple[Publication, Post]]
@@ -131,7 +146,7 @@ class X:
             url = f"{self._settings.x_api_url}/2/tweets?{query}"
             headers = {"Authorization": f"Bearer {bearer}"}
             response = upstream.send("GET", url, endpoint=bucket[1], headers=headers)
-            upstream.saw(*_limits(response, bucket))
+            upstream.saw(*limits(response, bucket))
             return response
 
         used = self._fields_parameter
@@ -143,7 +158,7 @@ class X:
             if untrusted.succeeded(response):
                 self._fields_parameter = other
         if not untrusted.succeeded(response):
-            raise _refusal(response, bucket)
+            raise refusal(response, bucket)
         return untrusted.readable(response)
 
     def renew(self, upstream: Upstream, account: Account) -> Tokens:
@@ -181,7 +196,7 @@ def _posts(answer: Mapping[str, object]) -> Mapping[str, Post]:
 def _problems(answer: Mapping[str, object]) -> Mapping[str, str]:
     """Return what is wrong with each id that the answer complains of."""
     errors = untrusted.objects_of(answer.get("errors"))
-    return {str(error.get("resource_id") or error.get("value")): _problem(error) for error in errors}
+    return {str(error.get("resource_id") or error.get("value")): problem(error) for error in errors}
 
 
 def _unread(publication: Publication, problem: str | None) -> Reading:
@@ -230,70 +245,6 @@ def _counts(block: object) -> dict[str, int]:
     }
     renamed = {key: counts.pop(name) for name, key in RENAMED.items() if name in counts}
     return renamed | counts
-
-
-# Limits and refusals
-
-
-def _limits(response: Response, bucket: tuple[BucketKind, str]) -> Iterator[Limit]:
-    """Yield what the headers tell of the limit that this call was counted against, if anything."""
-    limit, remaining = (
-        untrusted.number_of(response.headers.get(f"x-rate-limit-{name}")) for name in ("limit", "remaining")
-    )
-    if limit and remaining is not None and remaining <= limit:
-        yield Limit(*bucket, limit, remaining, resets_at=_reset_at(response))
-
-
-def _reset_at(response: Response) -> datetime | None:
-    """Return the end of the window on our clock, unless the header tells none inside it."""
-    reset = untrusted.number_of(response.headers.get("x-rate-limit-reset"))
-    left = None if reset is None else untrusted.wait_until(response, reset)
-    return response.received_at + left if left and left <= WINDOW + timedelta(minutes=1) else None
-
-
-def _refusal(response: Response, bucket: tuple[BucketKind, str]) -> RefreshError:
-    """Return what a refused lookup means; ``bucket`` tells whose token it carried."""
-    status, body, now = response.status, untrusted.body_of(response), response.received_at
-    problems = {_problem(one) for one in (body, *untrusted.objects_of(body.get("errors")))}
-    if status == 402 or "credits-depleted" in problems:
-        sentence = "Our credits at X are used up: an operator must add some."
-        return Paused(sentence, kind=BucketKind.APP, until=now + CREDITS_PAUSE, operator_alert=True)
-    if status == 429 and ("usage-capped" in problems or body.get("title") == "UsageCapExceeded"):
-        sentence = "Our monthly cap of post reads at X is reached."
-        return Paused(sentence, kind=BucketKind.APP, until=_next_month(now), operator_alert=True)
-    if status == 429:
-        until = _reset_at(response) or now + (untrusted.retry_after(response) or WINDOW)
-        return Paused("X's rate limit is reached.", kind=bucket[0], endpoint=bucket[1], until=until)
-    if status >= 500:
-        return TryAgain(f"X answered with status {status}.", breaks=True)
-    if bucket is USER_BUCKET and status == 401:
-        return Reauthorize(RECONNECT, renewable=True)
-    if bucket is USER_BUCKET and status == 403:
-        return _forbidden(body, problems)
-    return Misconfigured(f"X refused our application's call with status {status}.")
-
-
-def _forbidden(body: Mapping[str, object], problems: set[str]) -> RefreshError:
-    text = f"{body.get('title')} {body.get('detail')}".lower()
-    if problems & {"client-forbidden", "unsupported-authentication"}:
-        return Misconfigured("X refuses our application, or its kind of token, for reading posts.")
-    if "user-suspended" in problems or ("user" in text and "suspended" in text):
-        return Reauthorize("X has suspended this account: settle that with X, then reconnect the account.")
-    if "scope" in text or "permission" in text:
-        scope = next((one for one in SCOPES if one in text), SCOPES[0])
-        sentence = f"This account's authorization lacks {scope}: reconnect the account and grant it."
-        return Reauthorize(sentence, missing_scope=scope)
-    return Misconfigured("X forbids our call and does not say why.")
-
-
-def _next_month(now: datetime) -> datetime:
-    first = now.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
-    return (first + timedelta(days=32)).replace(day=1)
-
-
-def _problem(value: Mapping[str, object]) -> str:
-    """Return the last part of a problem's type: the host before it varies."""
-    return str(value.get("type")).rpartition("/")[2]
 
 
 def _plain(value: SecretStr | None) -> str:

@@ -200,6 +200,40 @@ def test_an_answer_without_data_is_taken_apart_all_the_same() -> None:
     assert readings[0].answer is Answer.MISSING
 
 
+@pytest.mark.parametrize("kind", [{}, {"type": None}, {"type": "about:blank"}])
+@pytest.mark.parametrize(
+    ("title", "answer"),
+    [
+        ("Not Found Error", Answer.MISSING),
+        ("Authorization Error", Answer.MISSING),
+        ("Field Authorization Error", Answer.UNAVAILABLE),
+        ("Something New", Answer.UNREADABLE),
+    ],
+)
+def test_an_error_without_a_type_is_told_by_its_title(
+    kind: dict[str, Any], title: str, answer: Answer
+) -> None:
+    readings = read(reply({"errors": [{"resource_id": "1", "title": title, **kind}]})).readings
+
+    assert [one.answer for one in readings] == [answer]
+
+
+def test_an_id_that_no_post_can_have_is_answered_without_a_call(rig: Rig) -> None:
+    good = rig.publish(1)
+    largest = publication(90, str(2**63 - 1))
+    beyond = [publication(91, str(2**63)), publication(92, "9" * 19), publication(93, "007")]
+
+    readings = rig.read([*good, largest, *beyond])
+
+    assert readings[good[0].id].metrics == COUNTERS
+    assert {number: readings[number].answer for number in (90, 91, 92, 93)} == dict.fromkeys(
+        (90, 91, 92, 93), Answer.MISSING
+    )
+    assert [call.url.partition("ids=")[2].partition("&")[0] for call in rig.upstream.sent] == [
+        f"{good[0].platform_post_id},{2**63 - 1}"
+    ]
+
+
 def test_a_post_whose_metrics_are_refused_is_unavailable() -> None:
     error = {"resource_id": "1", "type": PROBLEM + "not-authorized-for-field"}
 
@@ -328,3 +362,14 @@ def test_the_end_of_our_money_stops_everything_and_calls_an_operator(rig: Rig) -
             rig.read(published)
         error = stopped.value
         assert (error.kind, error.operator_alert, error.until) == (BucketKind.APP, True, until)
+
+
+@pytest.mark.parametrize("problem", ["credits", "credits-depleted", "usage-capped"])
+def test_a_money_problem_beside_numbers_keeps_the_numbers_and_stops_the_rest(problem: str) -> None:
+    stopped = {"resource_id": "2", "type": PROBLEM + problem}
+
+    outcome = read(reply({"data": [post(1)], "errors": [stopped]}), count=3)
+
+    assert [one.answer for one in outcome.readings] == [Answer.READ]
+    assert isinstance(outcome.error, Paused)
+    assert (outcome.error.kind, outcome.error.operator_alert) == (BucketKind.APP, True)

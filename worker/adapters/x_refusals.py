@@ -1,0 +1,100 @@
+"""What X says of its limits, and what its refusals mean: by a problem's type, or its title where that lacks.
+
+The host of a problem's type varies; only the last part of its path counts. A 402, or a credits problem under
+any status, means that our money is gone, while the rate-limit headers look healthy. A 401 carries none.
+
+https://docs.x.com/x-api/fundamentals/rate-limits
+https://docs.x.com/x-api/fundamentals/response-codes-and-errors
+"""
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime, timedelta
+
+from shared.vocabulary import BucketKind
+from worker.adapters import untrusted
+from worker.adapters.contract import Response
+from worker.errors import Misconfigured, Paused, Reauthorize, RefreshError, TryAgain
+from worker.readings import Limit
+
+USER_BUCKET, APP_BUCKET = (BucketKind.ACCOUNT, "tweets"), (BucketKind.ENDPOINT, "tweets:app")
+"""A user's token and the app's bearer have limits of their own on the same path."""
+SCOPES = ("tweet.read", "users.read")
+WINDOW, CREDITS_PAUSE = timedelta(minutes=15), timedelta(hours=1)
+NO_CREDITS, MONTHLY_CAP = frozenset({"credits-depleted", "credits"}), "usage-capped"
+BY_TITLE = {
+    "Not Found Error": "resource-not-found",
+    "Authorization Error": "not-authorized-for-resource",
+    "Field Authorization Error": "not-authorized-for-field",
+    "UsageCapExceeded": MONTHLY_CAP,
+}
+"""What a problem is where it has a title and no type of its own."""
+RECONNECT = "X no longer accepts this account's authorization: reconnect the account."
+
+
+def limits(response: Response, bucket: tuple[BucketKind, str]) -> Iterator[Limit]:
+    """Yield what the headers tell of the limit that this call was counted against, if anything."""
+    limit, remaining = (
+        untrusted.number_of(response.headers.get(f"x-rate-limit-{name}")) for name in ("limit", "remaining")
+    )
+    if limit and remaining is not None and remaining <= limit:
+        yield Limit(*bucket, limit, remaining, resets_at=_reset_at(response))
+
+
+def _reset_at(response: Response) -> datetime | None:
+    """Return the end of the window on our clock, unless the header tells none inside it."""
+    reset = untrusted.number_of(response.headers.get("x-rate-limit-reset"))
+    left = None if reset is None else untrusted.wait_until(response, reset)
+    return response.received_at + left if left and left <= WINDOW + timedelta(minutes=1) else None
+
+
+def refusal(response: Response, bucket: tuple[BucketKind, str]) -> RefreshError:
+    """Return what a refused lookup means; ``bucket`` tells whose token it carried."""
+    status, body, now = response.status, untrusted.body_of(response), response.received_at
+    problems = {problem(one) for one in (body, *untrusted.objects_of(body.get("errors")))}
+    if money := out_of_money(problems | NO_CREDITS if status == 402 else problems, now):
+        return money
+    if status == 429:
+        until = _reset_at(response) or now + (untrusted.retry_after(response) or WINDOW)
+        return Paused("X's rate limit is reached.", kind=bucket[0], endpoint=bucket[1], until=until)
+    if status >= 500:
+        return TryAgain(f"X answered with status {status}.", breaks=True)
+    if bucket is USER_BUCKET and status == 401:
+        return Reauthorize(RECONNECT, renewable=True)
+    if bucket is USER_BUCKET and status == 403:
+        return _forbidden(body, problems)
+    return Misconfigured(f"X refused our application's call with status {status}.")
+
+
+def out_of_money(problems: set[str], now: datetime) -> Paused | None:
+    """Return the stop that a problem of our credits or cap means, whatever status it came with."""
+    if problems & NO_CREDITS:
+        sentence = "Our credits at X are used up: an operator must add some."
+        return Paused(sentence, kind=BucketKind.APP, until=now + CREDITS_PAUSE, operator_alert=True)
+    if MONTHLY_CAP in problems:
+        sentence = "Our monthly cap of post reads at X is reached."
+        return Paused(sentence, kind=BucketKind.APP, until=_next_month(now), operator_alert=True)
+    return None
+
+
+def _forbidden(body: Mapping[str, object], problems: set[str]) -> RefreshError:
+    text = f"{body.get('title')} {body.get('detail')}".lower()
+    if problems & {"client-forbidden", "unsupported-authentication"}:
+        return Misconfigured("X refuses our application, or its kind of token, for reading posts.")
+    if "user-suspended" in problems or ("user" in text and "suspended" in text):
+        return Reauthorize("X has suspended this account: settle that with X, then reconnect the account.")
+    if "scope" in text or "permission" in text:
+        scope = next((one for one in SCOPES if one in text), SCOPES[0])
+        sentence = f"This account's authorization lacks {scope}: reconnect the account and grant it."
+        return Reauthorize(sentence, missing_scope=scope)
+    return Misconfigured("X forbids our call and does not say why.")
+
+
+def _next_month(now: datetime) -> datetime:
+    first = now.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    return (first + timedelta(days=32)).replace(day=1)
+
+
+def problem(value: Mapping[str, object]) -> str:
+    """Return the last part of a problem's type (the host before it varies), or what its title stands for."""
+    _, slash, name = str(value.get("type")).rpartition("/")
+    return name if slash else BY_TITLE.get(str(value.get("title")), "")
