@@ -38,6 +38,9 @@ faults: install ## every fault of the matrix for half an hour; MINUTES=, SEED= a
 soak: install ## half of what the fleet can do, for an hour, and what grows meanwhile
 	$(BIN)/python -m tests.faults.soak
 
+mutants: install ## change one guard at a time in what decides, and run its tests; MINUTES=, ONLY= and SAMPLE= bound that
+	$(BIN)/python -m tests.mutants --minutes $(or $(MINUTES),30) $(if $(ONLY),--only $(ONLY)) $(if $(SAMPLE),--sample $(SAMPLE))
+
 bench-smoke: install ## time the whole line on this machine
 	$(BIN)/python -m deploy.bench.smoke
 
@@ -56,4 +59,4 @@ check-deploy: .venv/tools/installed ## check what is deployed with its own tools
 	@command -v promtool >/dev/null || (apt-get update -qq && apt-get install -y -qq --no-install-recommends prometheus)
 	$(BIN)/pytest tests/deploy/checked_by_tools.py
 
-.PHONY: help install up lint test chromium test-browser faults soak bench-smoke bench-api bench-budgets check-deploy
+.PHONY: help install up lint test chromium test-browser faults soak mutants bench-smoke bench-api bench-budgets check-deploy

@@ -1,0 +1,122 @@
+"""``python -m tests.mutants [--minutes N] [--only WORD] [--sample N]``: see the package."""
+
+import argparse
+import json
+import multiprocessing
+import os
+import random
+import sys
+import time
+from collections.abc import Iterable
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from tests.mutants.bench import Bench, Verdict, bench
+from tests.mutants.catalogue import TARGETS
+from tests.mutants.change import Mutant, mutant
+from tests.mutants.python_edits import python_edits
+from tests.mutants.report import equivalents, report
+from tests.mutants.sql_edits import lua_edits
+
+ROOT = Path(__file__).parents[2]
+STATE = ROOT / "build" / "mutants"
+_LEAST_PATIENCE = 10.0
+_TIMES_AS_LONG = 4
+
+
+def mutants_of(path: str) -> list[Mutant]:
+    """Return the mutants of a file, in an order that is random and always the same: any part is a sample."""
+    source = (ROOT / path).read_bytes()
+    edits = lua_edits(source.decode()) if path.endswith(".lua") else python_edits(source)
+    found = {one.key: one for one in (mutant(path, source, edit) for edit in edits)}
+    return sorted(found.values(), key=lambda one: random.Random(one.key).random())  # noqa: S311 - an order
+
+
+def _state_file(path: str) -> Path:
+    return STATE / f"{path.replace('/', '.')}.json"
+
+
+def _known(path: str, tests: Iterable[str]) -> dict[str, Any]:
+    """Return the verdicts so far that still hold: a survivor's until its tests change."""
+    file = _state_file(path)
+    if not file.exists():
+        return {}
+    kept = json.loads(file.read_text())
+    if kept["tests"] == _digest(tests):
+        return dict(kept["verdicts"])
+    return {key: one for key, one in kept["verdicts"].items() if one["verdict"] != Verdict.SURVIVED}
+
+
+def _digest(tests: Iterable[str]) -> str:
+    return sha256(b"".join((ROOT / test).read_bytes() for test in tests)).hexdigest()
+
+
+def _run(path: str, stand: Bench, deadline: float, sample: int | None) -> None:
+    tests = [test for test in TARGETS[path] if (ROOT / test).exists()]
+    verdicts = _known(path, tests)
+    known_equivalent = equivalents()
+    wanted = [
+        one for one in mutants_of(path)[:sample] if (path, one.before, one.after) not in known_equivalent
+    ]
+    waiting = [one for one in wanted if one.key not in verdicts]
+    if not waiting or time.monotonic() > deadline:
+        return
+    patience = max(_LEAST_PATIENCE, _TIMES_AS_LONG * stand.seconds(tests))
+    for one in waiting:
+        if time.monotonic() > deadline:
+            break
+        found = stand.judge(one, tests, patience)
+        verdicts[one.key] = {"verdict": found, "line": one.line, "before": one.before, "after": one.after}
+        verdicts[one.key]["kind"] = one.kind
+        kept = {key: verdicts[key] for key in verdicts.keys() & {one.key for one in wanted}}
+        _state_file(path).write_text(json.dumps({"tests": _digest(tests), "verdicts": kept}, indent=1))
+
+
+def _work(queue: Any, deadline: float, sample: int | None) -> None:
+    with bench(ROOT) as stand:
+        while path := queue.get():
+            try:
+                _run(path, stand, deadline, sample)
+            except RuntimeError as error:
+                sys.stderr.write(f"{path}: {error}\n")
+
+
+def main() -> int:
+    """Run mutants until all have a verdict or the time is over; print where the report is."""
+    parser = argparse.ArgumentParser(prog="python -m tests.mutants")
+    parser.add_argument("--minutes", type=float, default=30)
+    parser.add_argument(
+        "--only", default="", help="files whose path holds one of these words, comma-separated"
+    )
+    parser.add_argument("--sample", type=int, help="so many mutants of each file at most")
+    chosen = parser.parse_args()
+    words = chosen.only.split(",")
+    paths = [path for path in TARGETS if (ROOT / path).exists() and any(word in path for word in words)]
+    STATE.mkdir(parents=True, exist_ok=True)
+    deadline = time.monotonic() + chosen.minutes * 60
+    workers = min(os.cpu_count() or 1, len(paths))
+    queue: Any = multiprocessing.Queue()
+    for path in [*paths, *[None] * workers]:
+        queue.put(path)
+    processes = [
+        multiprocessing.Process(target=_work, args=(queue, deadline, chosen.sample)) for _ in range(workers)
+    ]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    text = report(
+        {
+            path: _known(path, [test for test in TARGETS[path] if (ROOT / test).exists()])
+            for path in TARGETS
+            if _state_file(path).exists()
+        }
+    )
+    (STATE / "report.md").write_text(text)
+    sys.stdout.write(text.split("\n## ")[0] + f"\n{STATE / 'report.md'}\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
