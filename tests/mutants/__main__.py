@@ -60,7 +60,7 @@ def _run(path: str, stand: Bench, deadline: float, sample: int | None) -> None:
         one for one in mutants_of(path)[:sample] if (path, one.before, one.after) not in known_equivalent
     ]
     waiting = [one for one in wanted if one.key not in verdicts]
-    if not waiting or time.monotonic() > deadline:
+    if not tests or not waiting or time.monotonic() > deadline:
         return
     patience = max(_LEAST_PATIENCE, _TIMES_AS_LONG * stand.seconds(tests))
     for one in waiting:
