@@ -35,6 +35,9 @@ test-browser: install chromium ## the operators' page in a real Chromium
 faults: install ## every fault of the matrix for half an hour; MINUTES=, SEED= and ONLY= change that
 	$(BIN)/python -m tests.faults --minutes $(or $(MINUTES),30) $(if $(SEED),--seed $(SEED)) $(if $(ONLY),--only $(ONLY))
 
+interleavings: install ## every order of every two operations' statements; MINUTES= and ONLY= bound that
+	$(BIN)/python -m tests.interleavings --minutes $(or $(MINUTES),30) --only "$(ONLY)"
+
 soak: install ## half of what the fleet can do, for an hour, and what grows meanwhile
 	$(BIN)/python -m tests.faults.soak
 
@@ -59,4 +62,4 @@ check-deploy: .venv/tools/installed ## check what is deployed with its own tools
 	@command -v promtool >/dev/null || (apt-get update -qq && apt-get install -y -qq --no-install-recommends prometheus)
 	$(BIN)/pytest tests/deploy/checked_by_tools.py
 
-.PHONY: help install up lint test chromium test-browser faults soak mutants bench-smoke bench-api bench-budgets check-deploy
+.PHONY: help install up lint test chromium test-browser faults interleavings soak mutants bench-smoke bench-api bench-budgets check-deploy

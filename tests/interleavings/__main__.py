@@ -1,0 +1,106 @@
+"""``make interleavings``: search every combination in parallel, bounded, and go on where it stopped.
+
+The state file holds what was searched on this very code; another state of the code starts from the beginning.
+"""
+
+import argparse
+import hashlib
+import json
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from textwrap import indent
+
+from tests.interleavings.combinations import combinations
+from tests.interleavings.processes import Entry, databases, searched
+
+BUILD = Path("build/interleavings")
+MOST = 400
+"""Schedules of one combination; what has more is told as cut short."""
+_CODE = ("shared", "worker", "scheduler", "api_stub", "tests/interleavings")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Return 1 when a schedule breaks an invariant."""
+    parser = argparse.ArgumentParser(prog="python -m tests.interleavings", description=__doc__)
+    parser.add_argument("--minutes", type=float, default=30)
+    parser.add_argument("--only", default="", help="search combinations whose name holds these words")
+    parser.add_argument("--most", type=int, default=MOST)
+    parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--fail-fast", action="store_true", help="end at the first schedule that fails")
+    chosen = parser.parse_args(arguments)
+    BUILD.mkdir(parents=True, exist_ok=True)
+    state = State(BUILD / "state.jsonl", f"{fingerprint()}-{chosen.most}")
+    words = chosen.only.split()
+    wanted = [one for one in combinations() if all(word in one.name for word in words)]
+    left = [one for one in wanted if one.name not in state.done]
+    deadline = time.monotonic() + chosen.minutes * 60
+    with databases(chosen.processes) as urls:
+        for found in searched(urls, left, chosen.most):
+            state.add(found)
+            sys.stdout.write(told(found))
+            sys.stdout.flush()
+            if time.monotonic() > deadline or (chosen.fail_fast and found["failing"]):
+                break
+    results = [state.done[one.name] for one in wanted if one.name in state.done]
+    failing = [one for one in results if one["failing"]]
+    summary = (
+        f"{len(results)} of {len(wanted)} combinations, {sum(one['runs'] for one in results)} schedules,"
+        f" {len([one for one in results if not one['whole']])} combinations cut short at {chosen.most},"
+        f" {len(failing)} combinations break an invariant\n"
+    )
+    (BUILD / "report.txt").write_text(summary + "\n" + "\n".join(map(told, results)))
+    sys.stdout.write(summary)
+    return 1 if failing else 0
+
+
+class State:
+    """What was searched, kept line by line."""
+
+    def __init__(self, path: Path, code: str) -> None:
+        self._path = path
+        self._code = code
+        self.done: dict[str, Entry] = {}
+        lines = path.read_text().splitlines() if path.exists() else []
+        for line in lines:
+            entry = json.loads(line)
+            if entry["code"] == code:
+                self.done[entry["name"]] = entry
+        if not self.done:
+            path.write_text("")
+
+    def add(self, entry: Entry) -> None:
+        """Keep a result."""
+        self.done[entry["name"]] = entry
+        with self._path.open("a") as file:
+            file.write(json.dumps({**entry, "code": self._code}) + "\n")
+
+
+def told(entry: Entry) -> str:
+    """Return a result for people."""
+    cut = "" if entry["whole"] else " (cut short)"
+    line = f"{entry['name']}: {entry['runs']} schedules{cut}\n"
+    if not entry["failing"]:
+        return line
+    by_schedule: dict[str, list[str]] = {}
+    for breach, schedule in entry["schedules"].items():
+        by_schedule.setdefault(schedule, []).append(breach)
+    shown = [
+        "".join(f"  {breach}\n" for breach in breaches) + indent(schedule, "      ") + "\n"
+        for schedule, breaches in by_schedule.items()
+    ]
+    return f"{line}  {entry['failing']} of them break an invariant; the shortest that does:\n{''.join(shown)}"
+
+
+def fingerprint() -> str:
+    """Return what tells one state of the code from another."""
+    digest = hashlib.sha256()
+    for root in _CODE:
+        for path in sorted(Path(root).rglob("*.py")):
+            digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,42 @@
+"""Which operations run together: every pair, and the threes that matter."""
+
+from typing import Final
+
+from tests.interleavings.operations import OPERATIONS
+from tests.interleavings.search import Combination
+
+_THREES: Final = (
+    Combination("active", ("publish", "disconnect", "reconnect_same_tokens")),
+    Combination("active", ("refresh_synced", "disconnect", "reconnect_same_tokens")),
+    Combination("active", ("refresh_reauthorize", "publish", "reconnect")),
+    Combination("active", ("claimed_id_arrives", "refresh_processing", "claim")),
+    Combination("active", ("claim", "claim", "claim")),
+    Combination("active", ("claim", "make_due_by_force", "release_claims")),
+    Combination("active", ("refresh_synced", "claim", "make_due_by_read")),
+    Combination("disconnected", ("publish", "reconnect", "claim")),
+    Combination("paused", ("refresh_synced", "pause", "resume")),
+    Combination("paused", ("refresh_synced", "resume", "claim")),
+    Combination("expiring", ("refresh_renewed", "renew", "reconnect")),
+)
+
+
+def combinations() -> list[Combination]:
+    """Return everything that is searched, the threes last."""
+    return [*pairs(), *_THREES]
+
+
+def pairs() -> list[Combination]:
+    """Return every pair of operations, one with itself too, in every world where both say something.
+
+    Two refreshes here have the same job, of which one starts nothing: each meets only the plain one.
+    """
+    found = []
+    names = list(OPERATIONS)
+    for first, name in enumerate(names):
+        for other in names[first:]:
+            refreshes = [one for one in (name, other) if one.startswith("refresh_")]
+            if len(refreshes) == 2 and "refresh_synced" not in refreshes:
+                continue
+            worlds = sorted(OPERATIONS[name].worlds & OPERATIONS[other].worlds)
+            found += [Combination(world, (name, other)) for world in worlds]
+    return found

@@ -1,0 +1,117 @@
+"""What must hold after every interleaving, each as a query that returns the breaches."""
+
+from typing import Any, Final
+
+import psycopg
+
+from scheduler.claim import JOBS_PER_ACCOUNT
+from shared.vault import Vault
+from tests.interleavings.explorer import Run
+from tests.interleavings.operations import PLATFORM_JOBS
+
+_ROWS: Final = """
+  FROM refresh_state r JOIN publications p ON p.id = r.publication_id
+  JOIN accounts a ON a.account_id = p.account_id JOIN post_analytics s USING (publication_id)
+"""
+_QUERIES: Final = {
+    "every row of an active account is due, claimed, or stopped for a recorded reason": f"""
+SELECT format('row %s (%s) is %s, next run %s', p.id, s.sync_status, r.reason, r.next_run_at) {_ROWS}
+ WHERE a.state = 'active'
+   AND (r.reason = 'blocked' OR (r.next_run_at IS NULL AND s.sync_status = 'requires_reconnect')
+        OR (r.next_run_at IS NULL AND r.reason NOT IN ('stopped', 'quarantined'))
+        OR (r.reason = 'stopped' AND (p.platform_post_id IS NOT NULL OR p.publish_id IS NOT NULL)
+            AND COALESCE(s.outcome, '') NOT IN ('gone', 'window_closed', 'processing'))
+        OR (r.reason = 'stopped' AND s.outcome = 'processing' AND p.platform_post_id IS NOT NULL))
+""",
+    "no row of an account that may not be read is polled": f"""
+SELECT format('row %s of a %s account is %s (%s), next run %s', p.id, a.state, r.reason, s.sync_status,
+              r.next_run_at)
+{_ROWS} WHERE a.state <> 'active' AND r.reason <> 'quarantined'
+   AND (r.next_run_at IS NOT NULL OR s.sync_status <> 'requires_reconnect')
+""",
+    "a deferred row waits for a pause that is in force": f"""
+SELECT format('row %s is deferred until %s', p.id, r.next_run_at) {_ROWS}
+ WHERE r.reason = 'paused' AND r.next_run_at > now() + interval '10 minutes' AND NOT EXISTS (
+       SELECT 1 FROM pauses w WHERE w.platform IN (a.platform, '*')
+          AND w.paused_until >= r.next_run_at - interval '1 minute')
+""",  # noqa: S608 - a constant of ours
+    "a claim is open exactly while its row says so": f"""
+SELECT format('row %s is %s, claimed at %s, next run %s', p.id, r.reason, r.claimed_at, r.next_run_at) {_ROWS}
+ WHERE (r.reason = 'claimed' AND r.claimed_at IS NULL)
+    OR (r.reason <> 'claimed' AND r.claimed_at IS NOT NULL AND r.next_run_at > now())
+    OR (r.claimed_at IS NOT NULL AND (r.next_run_at IS NULL OR r.next_run_at > now() + interval '2 minutes'))
+""",
+    "nothing older over newer": f"""
+SELECT format('row %s: version %s, claim_seq %s, read at %s, snapshot at %s', p.id, s.version, r.claim_seq,
+              s.last_updated_at, s.snapshot_at) {_ROWS}
+ WHERE s.version > r.claim_seq
+    OR (s.last_updated_at IS NOT NULL AND NOT EXISTS (
+        SELECT 1 FROM snapshots h WHERE h.publication_id = p.id AND h.taken_at = s.snapshot_at
+           AND h.metrics = s.metrics AND h.last_seen_at = s.last_updated_at))
+    OR EXISTS (SELECT 1 FROM snapshots h WHERE h.publication_id = p.id AND h.last_seen_at > s.last_updated_at)
+""",  # noqa: S608 - a constant of ours
+    "publication_counts equal a brute-force count": """
+SELECT format('%s: %s counted, %s there', COALESCE(c.key, b.key), COALESCE(c.n, 0), COALESCE(b.n, 0))
+  FROM (SELECT ROW(workspace_id, account_id, grain, bucket, platform)::text AS key, n
+          FROM publication_counts WHERE n <> 0) c
+  FULL JOIN (
+       SELECT ROW(workspace_id, counted.account_id, grain, bucket, platform)::text AS key, count(*) AS n
+         FROM publications p CROSS JOIN LATERAL (VALUES
+              ('', 'day', (created_at AT TIME ZONE 'UTC')::date),
+              ('', 'month', date_trunc('month', created_at AT TIME ZONE 'UTC')::date),
+              (p.account_id, 'month', date_trunc('month', created_at AT TIME ZONE 'UTC')::date)
+              ) AS counted (account_id, grain, bucket)
+        GROUP BY 1) b USING (key)
+ WHERE c.n IS DISTINCT FROM b.n
+""",
+    "a publication and its rows come and go together": """
+SELECT format('publication %s lacks a row', p.id) FROM publications p
+  LEFT JOIN refresh_state r ON r.publication_id = p.id AND r.account_id = p.account_id
+  LEFT JOIN post_analytics s ON s.publication_id = p.id
+ WHERE r.publication_id IS NULL OR s.publication_id IS NULL
+ UNION ALL
+SELECT format('snapshots of the deleted publication %s', h.publication_id) FROM snapshots h
+ WHERE NOT EXISTS (SELECT 1 FROM publications p WHERE p.id = h.publication_id)
+""",
+    "jobs in flight stay within their caps": f"""
+SELECT format('%s jobs of account %s', count(DISTINCT claimed_at), account_id) FROM refresh_state
+ WHERE claimed_at IS NOT NULL AND next_run_at > now()
+ GROUP BY account_id HAVING count(DISTINCT claimed_at) > {JOBS_PER_ACCOUNT}
+ UNION ALL
+SELECT format('%s jobs of platform %s', count(DISTINCT (account_id, claimed_at)), a.platform)
+  FROM refresh_state JOIN accounts a USING (account_id)
+ WHERE claimed_at IS NOT NULL AND next_run_at > now()
+ GROUP BY a.platform HAVING count(DISTINCT (account_id, claimed_at)) > {PLATFORM_JOBS}
+""",  # noqa: S608 - numbers of ours
+    "reads that cost money are settled": """
+SELECT format('%s reads are held, %s counted', held, reads) FROM post_reads WHERE held <> 0 OR reads < 0
+""",
+}
+
+
+def breaches(connection: psycopg.Connection, vault: Vault, run: Run) -> list[str]:
+    """Return every breach after a run, as a sentence that begins with the invariant."""
+    found = [
+        f"no unexpected error: {type(error).__name__}: {error}" for error in run.errors if error is not None
+    ]
+    if run.deadlocks:
+        found.append(f"no deadlock: PostgreSQL ended {run.deadlocks} transactions")
+    found += [f"events are taken: {refused.message}" for refused in _refused(run)]
+    for name, query in _QUERIES.items():
+        found += [f"{name}: {row[0]}" for row in connection.execute(query)]
+    return found + _mixed_tokens(connection, vault)
+
+
+def _refused(run: Run) -> list[Any]:
+    return [refused for result in run.results for refused in getattr(result, "refused", ())]
+
+
+def _mixed_tokens(connection: psycopg.Connection, vault: Vault) -> list[str]:
+    """Find an access token that is stored beside another pair's refresh token."""
+    found = []
+    rows = connection.execute("SELECT account_id, sealed_access_token, sealed_refresh_token FROM accounts")
+    for account_id, *sealed in rows:
+        numbers = {vault.open(one).get_secret_value()[-1] for one in sealed}
+        if len(numbers) > 1:
+            found.append(f"tokens stay in pairs: those of {account_id} do not belong together")
+    return found

@@ -1,0 +1,58 @@
+"""The search in several processes, each with a database of its own on one server."""
+
+import logging
+import multiprocessing
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from multiprocessing.queues import Queue
+from typing import Any
+
+import structlog
+
+from deploy.local.postgres import Postgres
+from shared.database import migrate
+from tests.interleavings.search import Combination, Searcher, searcher
+from tests.servers import FASTER, fast_parent, fresh_database, server_directory
+
+Entry = dict[str, Any]
+"""What a combination came to, as the state file holds it."""
+
+_searchers: list[Searcher] = []
+"""The one of this process."""
+_open = ExitStack()
+
+
+@contextmanager
+def databases(number: int) -> Iterator[list[str]]:
+    """Start a server with so many migrated databases."""
+    with ExitStack() as stack:
+        directory = stack.enter_context(server_directory(fast_parent()))
+        server = stack.enter_context(Postgres(directory / "postgres", FASTER))
+        migrate(stack.enter_context(fresh_database(server, "migrated")))
+        yield [stack.enter_context(fresh_database(server, f"search_{n}", "migrated")) for n in range(number)]
+
+
+def searched(urls: Sequence[str], left: Sequence[Combination], most: int) -> Iterator[Entry]:
+    """Yield what each combination came to, searched by a process for each database."""
+    context = multiprocessing.get_context("spawn")
+    queue = context.Queue()
+    for url in urls:
+        queue.put(url)
+    with context.Pool(len(urls), _prepare, (queue,)) as pool:
+        yield from pool.imap_unordered(_search, [(one, most) for one in left])
+
+
+def _prepare(queue: "Queue[str]") -> None:
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    _searchers.append(_open.enter_context(searcher(queue.get(), sessions=3)))
+
+
+def _search(task: tuple[Combination, int]) -> Entry:
+    found = _searchers[0].search(task[0], most=task[1])
+    return {
+        "name": found.combination.name,
+        "runs": found.runs,
+        "whole": found.whole,
+        "failing": found.failing,
+        "schedules": {breach: str(schedule) for breach, schedule in found.schedules.items()},
+    }

@@ -1,0 +1,99 @@
+"""The search over one combination of operations: its schedules, judged, and the shortest that fails."""
+
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+
+import psycopg
+
+from tests.interleavings.explorer import Run, Runnable, Stage, explore
+from tests.interleavings.invariants import breaches
+from tests.interleavings.operations import OPERATIONS, Environment, environment
+from tests.interleavings.schedule import Schedule, follow
+from tests.interleavings.world import Reset
+from tests.servers import connect
+
+_INSTANT = re.compile(r"\d{4}-\d\d-\d\d \S+")
+
+
+@dataclass(frozen=True, slots=True)
+class Combination:
+    """Operations that run together, and the world that they start from."""
+
+    world: str
+    operations: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """Its name in reports and in ``ONLY=``."""
+        return f"{self.world}: {' + '.join(self.operations)}"
+
+    @classmethod
+    def parse(cls, name: str) -> "Combination":
+        """Return the combination of a name."""
+        world, _, operations = name.partition(": ")
+        return cls(world, tuple(operations.split(" + ")))
+
+
+@dataclass(slots=True)
+class Found:
+    """What a search came to."""
+
+    combination: Combination
+    runs: int = 0
+    whole: bool = True
+    """Every schedule was run; else the bound ended it."""
+    failing: int = 0
+    schedules: dict[str, Schedule] = field(default_factory=dict)
+    """For everything that some run breaks, the schedule with the fewest switches that breaks it."""
+
+
+class Searcher:
+    """Searches combinations on one database."""
+
+    def __init__(self, environment: Environment, stage: Stage, connection: psycopg.Connection) -> None:
+        self._environment = environment
+        self._stage = stage
+        self._connection = connection
+        self._vault = environment.home.tools.vault
+        self._reset = Reset(connection, self._vault)
+
+    def search(self, combination: Combination, *, most: int) -> Found:
+        """Run the schedules of a combination, up to ``most``, and judge each."""
+        found = Found(combination)
+        shortest: dict[str, Run] = {}
+        for run in explore(self._stage, partial(self._begin, combination), most=most):
+            found.runs += 1
+            broken = {_INSTANT.sub("…", one) for one in breaches(self._connection, self._vault, run)}
+            found.failing += bool(broken)
+            for breach in broken:
+                if breach not in shortest or run.switches < shortest[breach].switches:
+                    shortest[breach] = run
+        found.whole = found.runs < most
+        for breach, run in shortest.items():
+            found.schedules[breach] = Schedule.of(combination.world, combination.operations, run)
+        return found
+
+    def replay(self, schedule: Schedule) -> list[str]:
+        """Run one schedule and return what it breaks."""
+        operations = self._begin(Combination(schedule.world, schedule.operations))
+        run = follow(self._stage, operations, schedule)
+        return breaches(self._connection, self._vault, run)
+
+    def _begin(self, combination: Combination) -> Sequence[Runnable]:
+        chosen = [OPERATIONS[name] for name in combination.operations]
+        self._reset(combination.world, " ".join(one.prepare for one in chosen))
+        return [partial(one.run, self._environment) for one in chosen]
+
+
+@contextmanager
+def searcher(url: str, sessions: int = 2) -> Iterator[Searcher]:
+    """Open a searcher on a migrated database of its own."""
+    with environment(url) as opened, connect(url) as connection:
+        stage = Stage(url, sessions)
+        try:
+            yield Searcher(opened, stage, connection)
+        finally:
+            stage.close()

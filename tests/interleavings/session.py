@@ -1,0 +1,127 @@
+"""One operation under control: a thread and a connection that stop before every step."""
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from sqlalchemy import Engine, event
+
+from shared import database
+from tests.interleavings.footprint import Step, step_of
+
+_DEADLOCK = "40P01"
+_STEP_SECONDS = 30.0
+
+
+class Abandoned(BaseException):
+    """The run is given up: the operation ends and its transaction is rolled back."""
+
+
+class Session:
+    """A connection that operations run on, one at a time, each stopped before every step until `resume`."""
+
+    def __init__(self, url: str, number: int) -> None:
+        self.number = number
+        self.engine: Engine = database.connect(url, application=f"session-{number}", pool_size=2)
+        self.step: Step | None = None
+        """What it is about to execute."""
+        self.pid = 0
+        self.waiting = False
+        """It has gone on, and waits for a lock that another session holds."""
+        self.done = True
+        self.result: Any = None
+        self.error: BaseException | None = None
+        self.deadlocks = 0
+        self.trace: list[str] = []
+        self._arrived = threading.Event()
+        self._go = threading.Semaphore(0)
+        self._abandoned = False
+        self._written: set[str] = set()
+        self._begun = False
+        self._thread: threading.Thread | None = None
+        self._listen()
+
+    def begin(self, run: Callable[[Engine], Any]) -> None:
+        """Start an operation; it is stopped before its first step, or done, when this returns."""
+        self.step, self.done, self.waiting, self.result, self.error = None, False, False, None, None
+        self.deadlocks, self.trace, self._abandoned = 0, [], False
+        self._written, self._begun = set(), False
+        self._arrived.clear()
+        self._go = threading.Semaphore(0)
+        self._thread = threading.Thread(target=self._run, args=(run,), daemon=True)
+        self._thread.start()
+        if not self.arrived(_STEP_SECONDS):
+            raise AssertionError("an operation neither reached a statement nor ended")
+
+    def resume(self) -> None:
+        """Let it execute its step and go on to the next one."""
+        self._arrived.clear()
+        self._go.release()
+
+    def arrived(self, seconds: float) -> bool:
+        """Tell whether it has stopped before a step or ended, waiting so long for it."""
+        return self._arrived.wait(seconds)
+
+    def abandon(self) -> None:
+        """Give the operation up, if it has not ended."""
+        if not self.done:
+            self._abandoned = True
+            self._go.release()
+
+    def join(self) -> None:
+        """Wait until the operation has ended."""
+        if self._thread is not None:
+            self._thread.join(_STEP_SECONDS)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self.engine.dispose()
+
+    def _run(self, run: Callable[[Engine], Any]) -> None:
+        try:
+            self.result = run(self.engine)
+        except Abandoned:
+            pass
+        except BaseException as error:  # noqa: BLE001 - an operation's error is a finding, not ours
+            self.error = error
+        self.step, self.done = None, True
+        self._arrived.set()
+
+    def _stop(self, step: Step) -> None:
+        self.step = step
+        self.trace.append(step.label)
+        self._arrived.set()
+        self._go.acquire()
+        if self._abandoned:
+            raise Abandoned
+
+    def _listen(self) -> None:
+        @event.listens_for(self.engine, "connect")
+        def quick_deadlocks(connection: Any, _record: Any) -> None:
+            connection.autocommit = True
+            connection.execute("SET deadlock_timeout = '10ms'")
+            connection.autocommit = False
+
+        @event.listens_for(self.engine, "before_cursor_execute")
+        def before(connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
+            self.pid = connection.connection.dbapi_connection.info.backend_pid
+            step = step_of(statement, begins=not self._begun)
+            if step is not None:
+                self._stop(step)
+                self._begun = True
+                self._written |= step.writes
+
+        @event.listens_for(self.engine, "commit")
+        def commit(_connection: Any) -> None:
+            written, self._written, self._begun = frozenset(self._written), set(), False
+            if written:
+                self._stop(Step("COMMIT", writes=written, commits=True))
+
+        @event.listens_for(self.engine, "rollback")
+        def rollback(_connection: Any) -> None:
+            self._written, self._begun = set(), False
+
+        @event.listens_for(self.engine, "handle_error")
+        def error(context: Any) -> None:
+            if getattr(context.original_exception, "sqlstate", None) == _DEADLOCK:
+                self.deadlocks += 1
