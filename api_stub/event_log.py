@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import OperationalError
 
 from api_stub.errors import quotable
+from shared import account_state
 from shared.account_state import disconnect, reconnect
 from shared.intake import Taken, take_accounts, take_publications
 from shared.vault import Vault
@@ -29,6 +30,9 @@ class EventType(StrEnum):
     CONNECTED = "account.connected"
     RECONNECTED = "account.reconnected"
     DISCONNECTED = "account.disconnected"
+
+
+_OF_ACCOUNTS: Final = frozenset({EventType.CONNECTED, EventType.RECONNECTED, EventType.DISCONNECTED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +91,7 @@ class EventLog:
 
     def _take(self, connection: Connection, events: Sequence[Event]) -> Committed:
         new = _unseen(connection, events)
+        _lock_accounts(connection, new)
         refused: list[Refused] = []
         for kind, run in groupby(new, key=lambda event: event.type):
             refused += self._apply(connection, kind, list(run))
@@ -130,6 +135,13 @@ def _unseen(connection: Connection, events: Sequence[Event]) -> list[Event]:
     first = {event.event_id: event for event in reversed(events)}
     new = set(connection.execute(_SEEN, {"ids": list(first)}).scalars())
     return sorted((event for key, event in first.items() if key in new), key=lambda event: event.index)
+
+
+def _lock_accounts(connection: Connection, events: Sequence[Event]) -> None:
+    """Lock all accounts of a batch at once and in order: two batches in turn must not deadlock."""
+    ids = [event.account_id for event in events]
+    changes = any(event.type in _OF_ACCOUNTS for event in events)
+    (account_state.lock if changes else account_state.hold)(connection, ids)
 
 
 def _forget(connection: Connection, event_ids: Sequence[str]) -> None:

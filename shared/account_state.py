@@ -2,12 +2,22 @@
 
 Every change raises ``claim_seq`` of the rows it takes out of work, so that a worker which has them right now
 is fenced off and cannot overwrite the verdict.
+
+A change and a write that depends on the state take turns, or a row could be written for a state that has
+ended: each change locks the account ``FOR UPDATE``, and whoever writes rows by an account's state holds it
+``FOR KEY SHARE``. Writers do not wait for each other, nor for a token's renewal (``FOR NO KEY UPDATE``).
+Accounts are locked before any ``refresh_state`` row, in the order of their ids.
 """
+
+from collections.abc import Sequence
 
 from sqlalchemy import Connection, text
 
 from shared.due import ring
 from shared.vocabulary import PauseKind
+
+_LOCK = text("SELECT account_id FROM accounts WHERE account_id = ANY(:ids) ORDER BY account_id FOR UPDATE")
+_HOLD = text("SELECT account_id FROM accounts WHERE account_id = ANY(:ids) ORDER BY account_id FOR KEY SHARE")
 
 _BLOCK = """
 WITH mine AS (
@@ -34,6 +44,20 @@ UPDATE accounts SET state = :state, state_reason = :sentence, state_changed_at =
  WHERE account_id = :account_id AND workspace_id = :workspace_id AND state = ANY(:from_states)
    AND (CAST(:token_version AS bigint) IS NULL OR token_version = :token_version)
 """
+
+
+def lock(connection: Connection, account_ids: Sequence[str]) -> None:
+    """Wait for all who write rows by these accounts' states, and keep others from it until the end.
+
+    The changes below do this themselves; a transaction that changes several accounts, or holds rows of an
+    account before it changes its state, locks all of them first.
+    """
+    connection.execute(_LOCK, {"ids": sorted(set(account_ids))})
+
+
+def hold(connection: Connection, account_ids: Sequence[str]) -> None:
+    """Keep these accounts in the state that the next statement sees, until the transaction ends."""
+    connection.execute(_HOLD, {"ids": sorted(set(account_ids))})
 
 
 def require_reconnect(
@@ -66,6 +90,7 @@ def _leave_active(
     state: str,
     token_version: int | None,
 ) -> int | None:
+    lock(connection, [account_id])
     changed = connection.execute(
         text(_SET_STATE),
         {
@@ -85,20 +110,30 @@ def _leave_active(
     return len(blocked.all())
 
 
+# A row without an id at its platform cannot be asked for: it waits for the id as before, and says so.
 _REQUEUE = """
 WITH mine AS (
-    SELECT s.publication_id FROM refresh_state s JOIN publications p ON p.id = s.publication_id
+    SELECT s.publication_id, COALESCE(p.platform_post_id, p.publish_id) IS NOT NULL AS askable
+      FROM refresh_state s JOIN publications p ON p.id = s.publication_id
      WHERE p.account_id = :account_id AND p.workspace_id = :workspace_id AND s.reason = 'blocked'
-       AND (p.platform_post_id IS NOT NULL OR p.publish_id IS NOT NULL)
      ORDER BY s.publication_id FOR UPDATE OF s
+), requeued AS (
+    UPDATE refresh_state AS r
+       SET next_run_at = CASE WHEN mine.askable THEN
+               now() - make_interval(secs => LEAST(31536000, COALESCE(
+                   EXTRACT(epoch FROM now() - a.last_updated_at), 31536000)) / 1e6) END,
+           claimed_at = NULL, claim_seq = r.claim_seq + 1, attempts = 0, unfinished = 0,
+           reason = CASE WHEN mine.askable THEN 'reconnected' ELSE 'stopped' END
+      FROM mine JOIN post_analytics a ON a.publication_id = mine.publication_id
+     WHERE r.publication_id = mine.publication_id
+    RETURNING r.publication_id, mine.askable
+), waiting AS (
+    UPDATE post_analytics AS a
+       SET sync_status = 'pending', error_message = NULL, attempted_at = NULL, outcome = NULL,
+           outcome_detail = NULL
+      FROM requeued WHERE a.publication_id = requeued.publication_id AND NOT requeued.askable
 )
-UPDATE refresh_state AS r
-   SET next_run_at = now() - make_interval(secs => LEAST(31536000, COALESCE(
-           EXTRACT(epoch FROM now() - a.last_updated_at), 31536000)) / 1e6),
-       claimed_at = NULL, claim_seq = r.claim_seq + 1, attempts = 0, unfinished = 0, reason = 'reconnected'
-  FROM mine JOIN post_analytics a ON a.publication_id = mine.publication_id
- WHERE r.publication_id = mine.publication_id
-RETURNING r.publication_id
+SELECT publication_id FROM requeued WHERE askable
 """
 
 
@@ -107,6 +142,7 @@ def reconnect(connection: Connection, workspace_id: str, account_id: str) -> int
 
     Order is kept by due instants that lie in the past by a millionth of each row's staleness.
     """
+    lock(connection, [account_id])
     connection.execute(
         text(_SET_STATE),
         {

@@ -11,6 +11,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, text
 
+from shared import account_state
 from shared.due import ring
 from shared.intake_rows import PublicationRow, RowError
 from shared.vocabulary import Platform
@@ -53,6 +54,9 @@ def _unnest(columns: Iterable[str]) -> str:
 
 
 _ACCOUNTS = "SELECT account_id, workspace_id, platform FROM accounts WHERE account_id = ANY(:ids)"
+_LOCK_STATES = """
+SELECT publication_id FROM refresh_state WHERE publication_id = ANY(:ids) ORDER BY publication_id FOR UPDATE
+"""
 _LOCK = "SELECT pg_advisory_xact_lock(:key, hashtext(w)) FROM unnest(CAST(:workspaces AS text[])) AS w"
 _BY_POST = f"""
 SELECT {", ".join(_ALL)} FROM publications WHERE post_id = ANY(:posts) ORDER BY id
@@ -79,26 +83,29 @@ WITH added AS (
 )
 INSERT INTO refresh_state (publication_id, account_id, next_run_at, priority, reason)
 SELECT added.id, account_id, CASE WHEN askable AND a.state = 'active' THEN now() END, :priority,
-       CASE WHEN NOT askable THEN 'stopped' WHEN a.state = 'active' THEN 'new' ELSE 'blocked' END
+       CASE WHEN a.state <> 'active' THEN 'blocked' WHEN askable THEN 'new' ELSE 'stopped' END
   FROM added JOIN accounts a USING (account_id)
  ORDER BY added.id
 RETURNING publication_id, next_run_at IS NOT NULL AS due
 """  # noqa: S608 - nothing but our own column names is put together
 _CHANGEABLE = tuple(name for name in _ALL if name not in {"id", "workspace_id", "account_id", "platform"})
+_IDS = frozenset({"platform_post_id", "publish_id"})
+# An id is never unset: one that a worker has learned since these rows were loaded stays.
 _UPDATE = f"""
-UPDATE publications AS p SET {", ".join(f"{name} = u.{name}" for name in _CHANGEABLE)}
+UPDATE publications AS p
+   SET {", ".join(f"{n} = COALESCE(u.{n}, p.{n})" if n in _IDS else f"{n} = u.{n}" for n in _CHANGEABLE)}
   FROM {_unnest(("id", *_CHANGEABLE))}
  WHERE p.id = u.id
 """  # noqa: S608 - nothing but our own column names is put together
-# A row that a worker has right now stays with it; its next run is soon, and knows the id.
+# A worker that has the row asks by what was known before: its claim ends, and the row is asked for by its id.
 _ID_CAME = """
 UPDATE refresh_state AS r
    SET next_run_at = CASE a.state WHEN 'active' THEN now() END,
        reason = CASE a.state WHEN 'active' THEN 'new' ELSE 'blocked' END,
-       priority = GREATEST(r.priority, :priority), attempts = 0, missing_since = NULL
+       priority = GREATEST(r.priority, :priority), attempts = 0, unfinished = 0, missing_since = NULL,
+       claimed_at = NULL, claim_seq = r.claim_seq + 1
   FROM accounts a
  WHERE a.account_id = r.account_id AND r.publication_id = ANY(:ids) AND r.reason <> 'quarantined'
-   AND NOT (r.claimed_at IS NOT NULL AND r.next_run_at > now())
 RETURNING r.next_run_at IS NOT NULL AS due
 """
 _UNREADABLE = "The account must be connected again before its posts can be refreshed."
@@ -111,6 +118,7 @@ class PublicationBook:
         self._connection = connection
         self._priority = priority
         ids = sorted({row.account_id for row in rows})
+        account_state.hold(connection, ids)
         found = connection.execute(text(_ACCOUNTS), {"ids": ids})
         self._accounts = {account: (workspace, platform) for account, workspace, platform in found}
         self._by_platform_post: dict[tuple[str, str], _Publication] = {}
@@ -155,8 +163,10 @@ class PublicationBook:
         changed = [known for key, known in self._known.items() if known != self._stored[key]]
         if changed:
             changed.sort(key=lambda known: known.id or 0)
-            self._connection.execute(text(_UPDATE), _arrays(changed, ("id", *_CHANGEABLE)))
             came = [known.id for known in changed if self._learned(known)]
+            # Before the publications, as a worker does that learns an id, or the two could deadlock.
+            self._connection.execute(text(_LOCK_STATES), {"ids": came})
+            self._connection.execute(text(_UPDATE), _arrays(changed, ("id", *_CHANGEABLE)))
             bound = {"ids": came, "priority": self._priority}
             due |= bool(came) and any(row.due for row in self._connection.execute(text(_ID_CAME), bound))
         if due:
@@ -240,9 +250,6 @@ class PublicationBook:
         return (known.askable and not before.askable) or (
             known.platform_post_id is not None and before.platform_post_id is None
         )
-
-
-_IDS = {"platform_post_id", "publish_id"}
 
 
 def _order(publication: _Publication) -> tuple[str, str, str, str]:

@@ -15,6 +15,7 @@ from typing import Any, Final, Self
 
 from sqlalchemy import Connection, text
 
+from shared import account_state
 from shared.due import make_due, ring
 from shared.pauses import EVERY_PLATFORM, UNTIL_RESUMED
 from shared.vocabulary import PauseKind, Platform, Reason
@@ -113,6 +114,11 @@ UPDATE refresh_state AS r SET next_run_at = now() FROM held WHERE r.publication_
 RETURNING r.publication_id
 """)
 
+_ACCOUNTS_OF_QUARANTINED = text("""
+SELECT DISTINCT account_id FROM refresh_state
+ WHERE reason = 'quarantined' AND (CAST(:ids AS bigint[]) IS NULL OR publication_id = ANY(:ids))
+""")
+
 _RELEASE = text("""
 WITH mine AS (
     SELECT publication_id FROM refresh_state
@@ -185,6 +191,7 @@ def resume(connection: Connection, operator: Operator, scope: Scope, reason: str
 def release(connection: Connection, operator: Operator, publication_ids: Sequence[int] | None) -> list[int]:
     """Let quarantined publications (``None``: all of them) be tried again; return which ones were."""
     ids = None if publication_ids is None else sorted(set(publication_ids))
+    account_state.hold(connection, connection.execute(_ACCOUNTS_OF_QUARANTINED, {"ids": ids}).scalars().all())
     released = sorted(connection.execute(_RELEASE, {"ids": ids}).scalars())
     if released:
         told = {"all": "all"} if ids is None else {"publications": released}

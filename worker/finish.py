@@ -28,6 +28,8 @@ def finish(read: Read, stored: StoredAccount, policy: Policy, tools: Tools) -> N
     """Record every outcome of a read that has ended, and tell of those that passed the fence."""
     account, error = stored.account, read.ended_by
     with tools.engine.begin() as connection:
+        if isinstance(error, Reauthorize):  # accounts before rows, or this could deadlock
+            account_state.lock(connection, [account.account_id])
         if isinstance(error, Paused) and not isinstance(error, OverBudget):
             error = _parked(connection, stored, error)
             read.budget.prolonged(error)

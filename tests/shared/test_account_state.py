@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from shared import account_state
+from shared import account_state, intake
 from tests.stories import House, house
 
 
@@ -82,3 +82,26 @@ def test_a_disconnected_account_keeps_its_values_and_says_so(home: House) -> Non
     row = home.state(publication)
     assert (row.sync_status, row.metrics, row.next_run_at) == ("requires_reconnect", {"views": 7}, None)
     assert home.execute("SELECT state FROM accounts") == [("disconnected",)]
+
+
+@pytest.mark.parametrize("connected", [True, False], ids=["published_before", "published_while_disconnected"])
+def test_after_a_reconnection_a_row_without_an_id_waits_for_it_and_asks_for_nothing_else(
+    home: House, *, connected: bool
+) -> None:
+    home.account("acc_1")
+    row = {"post_id": "post_1", "account_id": "acc_1", "created_at": "2026-06-23T10:15:30Z"}
+    with home.engine.begin() as connection:
+        if connected:
+            intake.take_publications(connection, [row])
+        account_state.disconnect(connection, "ws_1", "acc_1")
+        if not connected:
+            intake.take_publications(connection, [row])
+    ((publication,),) = home.execute("SELECT id FROM publications")
+    assert home.state(publication).sync_status == "requires_reconnect"
+
+    assert reconnect(home) == 0
+
+    state = home.state(publication)
+    assert (state.reason, state.next_run_at) == ("stopped", None)
+    assert (state.sync_status, state.error_message) == ("pending", None)
+    assert (state.outcome, state.outcome_detail, state.attempted_at) == (None, None, None)

@@ -10,13 +10,14 @@ from prometheus_client import REGISTRY
 from pydantic import SecretStr
 
 from scheduler.claim import JOBS_PER_ACCOUNT, claim
+from shared import account_state, intake
 from shared.partitions import ensure_partitions
 from shared.refresh_queue import RefreshJob
 from shared.vocabulary import BucketKind, Lane, Platform
 from tests.stories import House, house, reads
 from worker.errors import Misconfigured, Paused, Reauthorize, TryAgain
 from worker.outcomes import ATTEMPTS_UNTIL_FAILED
-from worker.readings import Answer, Reading, Tokens
+from worker.readings import Answer, Publication, Reading, Tokens
 from worker.refresh import refresh
 
 
@@ -386,3 +387,52 @@ def test_a_dead_token_with_a_thousand_due_rows_is_met_by_the_jobs_in_flight_alon
     assert home.execute("SELECT sync_status, count(*) FROM post_analytics GROUP BY 1") == [
         ("requires_reconnect", 1_000)
     ]
+
+
+def test_a_refusal_of_the_account_does_not_deadlock_with_an_id_that_arrives(home: House) -> None:
+    read, refused = home.publications(home.account("acc_1"), 2)
+    home.adapter.script = lambda _account, publication: (
+        Reading(publication.id, Answer.READ, {"views": 1})
+        if publication.id == read
+        else Reauthorize("Reconnect the account.")
+    )
+    with ThreadPoolExecutor(1) as worker, home.engine.connect() as arriving:
+        with arriving.begin():
+            account_state.hold(arriving, ["acc_1"])
+            running = worker.submit(run, home)
+            waiting = (
+                "SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+            )
+            while not home.execute(waiting):
+                assert not running.done()
+            arriving.exec_driver_sql("SELECT FROM refresh_state ORDER BY publication_id FOR UPDATE")
+        running.result(timeout=20)
+
+    assert (home.state(read).metrics, home.state(read).reason) == ({"views": 1}, "blocked")
+    assert home.state(refused).reason == "blocked"
+
+
+def test_an_id_that_arrives_during_a_refresh_is_asked_for_whatever_the_refresh_found(home: House) -> None:
+    home.account("acc_1", Platform.TIKTOK)
+    row = {
+        "post_id": "post_1",
+        "account_id": "acc_1",
+        "publish_id": "v_pub_1",
+        "created_at": datetime(2026, 1, 1, tzinfo=UTC).isoformat(),
+    }
+
+    def arrives(_account: object, publication: Publication) -> Reading:
+        with home.engine.begin() as connection:
+            intake.take_publications(connection, [{**row, "platform_post_id": "7300000000000000001"}])
+        return Reading(publication.id, Answer.PROCESSING)
+
+    with home.engine.begin() as connection:
+        (publication,) = intake.take_publications(connection, [row]).new_ids
+    home.adapter.script = arrives
+    run(home)
+
+    state = home.state(publication)
+    assert (state.reason, state.wait <= timedelta(), state.claimed_at) == ("new", True, None)
+    home.adapter.script = reads(views=3)
+    run(home)
+    assert home.state(publication).metrics == {"views": 3}

@@ -166,7 +166,7 @@ def test_an_id_that_comes_for_a_blocked_row_of_an_account_that_is_back_makes_it_
     assert (states(engine)[0]["reason"], states(engine)[0]["due"]) == ("new", True)
 
 
-def test_a_row_that_a_worker_has_stays_with_it(engine: Engine) -> None:
+def test_an_id_that_comes_while_a_worker_has_the_row_ends_its_claim(engine: Engine) -> None:
     give_accounts(engine, account(platform="tiktok"))
     give(engine, publication(platform_post_id=None, publish_id="v1"))
     stored(
@@ -178,7 +178,7 @@ def test_a_row_that_a_worker_has_stays_with_it(engine: Engine) -> None:
     give(engine, publication(platform_post_id="71", publish_id="v1"))
 
     (row,) = states(engine)
-    assert (row["reason"], row["due"], row["claim_seq"]) == ("claimed", False, 1)
+    assert (row["reason"], row["due"], row["claim_seq"]) == ("new", True, 2)
 
 
 @pytest.mark.parametrize(
