@@ -1,0 +1,93 @@
+"""The start of a job: which claims still hold, what is counted, and what is known of each row."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from shared.refresh_queue import RefreshJob
+from shared.vocabulary import SyncStatus
+from tests.stories import House, house
+from worker.claims import StartedRow, start
+from worker.readings import Publication
+
+NOW = datetime(2026, 11, 26, 12, tzinfo=UTC)
+LEASE = timedelta(seconds=60)
+
+
+@pytest.fixture
+def home(database_url: str) -> Iterator[House]:
+    with house(database_url) as opened:
+        yield opened
+
+
+def test_a_start_spends_the_claims_that_stand_and_tells_all_that_is_known(home: House) -> None:
+    account = home.account("acc_1")
+    claimed = {"claim_seq": 4, "claimed_at": NOW, "reason": "claimed"}
+    ids = home.publications(account, 5, **claimed, attempts=2, unfinished=1, missing_since=NOW, priority=1)
+    full, worn, overtaken, released, plain = ids
+    (foreign,) = home.publications(home.account("acc_2"), 1, **claimed)
+    home.execute(
+        "UPDATE publications SET published_at = :at, publish_id = 'v1', media_type = 'REELS' WHERE id = :id",
+        at=NOW,
+        id=full,
+    )
+    home.execute(
+        "UPDATE post_analytics SET sync_status = 'partial', metrics = '{\"views\": 7}', warnings = '{\"a: b\"}',"
+        " last_updated_at = :at, snapshot_at = CAST(:at AS timestamptz) - interval '1 day'"
+        " WHERE publication_id = :id",
+        at=NOW,
+        id=full,
+    )
+    for one, change in (
+        (worn, "attempts = 30000, unfinished = 30000"),
+        (overtaken, "claim_seq = 5"),
+        (released, "claimed_at = NULL"),
+    ):
+        home.execute(f"UPDATE refresh_state SET {change} WHERE publication_id = {one}")  # noqa: S608 - ours
+    job = RefreshJob("acc_1", tuple((one, 4) for one in reversed([*ids, foreign])))
+
+    with home.engine.begin() as connection:
+        started = start(connection, job, LEASE)
+
+    assert started is not None
+    assert [row.publication.id for row in started.rows] == [full, worn, plain]
+    assert started.rows[0] == StartedRow(
+        publication=Publication(full, "acc_1_1", "v1", "REELS", NOW),
+        fence=5,
+        attempts=3,
+        unfinished=2,
+        missing_since=NOW,
+        sync_status=SyncStatus.PARTIAL,
+        metrics={"views": 7},
+        warnings=("a: b",),
+        last_updated_at=NOW,
+        snapshot_at=NOW - timedelta(days=1),
+        priority=1,
+    )
+    assert (started.rows[1].attempts, started.rows[1].unfinished) == (30_000, 30_000)
+    created = home.execute("SELECT created_at FROM publications WHERE id = :id", id=plain)[0].created_at
+    assert started.rows[2].publication == Publication(plain, "acc_1_5", None, None, created)
+    states = home.execute(
+        "SELECT claim_seq, attempts, unfinished, next_run_at - :now AS lease FROM refresh_state"
+        " ORDER BY publication_id",
+        now=started.at,
+    )
+    assert [(row.claim_seq, row.attempts, row.lease == LEASE) for row in states] == [
+        (5, 3, True),
+        (5, 30_000, True),
+        (5, 2, False),
+        (4, 2, False),
+        (5, 3, True),
+        (4, 0, False),
+    ]
+
+
+def test_a_job_none_of_whose_claims_stand_starts_nothing(home: House) -> None:
+    ids = home.publications(home.account("acc_1"), 1, claim_seq=4, claimed_at=NOW, reason="claimed")
+    job = RefreshJob("acc_1", ((ids[0], 4),))
+
+    with home.engine.begin() as connection:
+        assert start(connection, job, LEASE) is not None
+        assert start(connection, job, LEASE) is None, "the same message delivered twice starts once"
+        assert start(connection, RefreshJob("acc_2", ((ids[0], 5),)), LEASE) is None

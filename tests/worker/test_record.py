@@ -1,0 +1,305 @@
+"""What the fenced transaction writes of each outcome: what is replaced, what is kept, which snapshots."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from shared.due import REFRESHED_CHANNEL
+from shared.vocabulary import Platform, Reason, SyncStatus
+from tests.servers import connect
+from tests.stories import House, house
+from worker.claims import StartedRow
+from worker.outcomes import Outcome
+from worker.readings import Publication
+from worker.record import record
+
+NOW = datetime(2026, 11, 26, 12, tzinfo=UTC)
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+BEFORE = {
+    "sync_status": "failed",
+    "error_message": "5 attempts did not succeed.",
+    "metrics": {"views": 7},
+    "warnings": ["old: warning"],
+    "last_updated_at": NOW - 8 * HOUR,
+    "stale_after": NOW - 2 * HOUR,
+    "snapshot_at": NOW - DAY,
+    "attempted_at": NOW - HOUR,
+    "outcome": "failed",
+    "outcome_detail": "Down.",
+    "version": 3,
+}
+STATE = {
+    "next_run_at": NOW + HOUR,
+    "claim_seq": 4,
+    "claimed_at": NOW,
+    "attempts": 5,
+    "unfinished": 2,
+    "missing_since": NOW - DAY,
+    "reason": "claimed",
+}
+
+
+@pytest.fixture
+def home(database_url: str) -> Iterator[House]:
+    with house(database_url) as opened:
+        yield opened
+
+
+def started(home: House, number: int, **state: Any) -> list[StartedRow]:
+    """Store so many failed rows of one account that a worker has started, and return them."""
+    ids = home.publications(home.account("acc_1"), number, **{**STATE, **state})
+    columns = ", ".join(f"{name} = :{name}" for name in BEFORE if name != "metrics")
+    home.execute(
+        f"UPDATE post_analytics SET metrics = '{{\"views\": 7}}', {columns}",  # noqa: S608 - names of this file
+        **{name: value for name, value in BEFORE.items() if name != "metrics"},
+    )
+    return [
+        StartedRow(
+            publication=Publication(one, f"acc_1_{n}", None, None, NOW),
+            fence=4,
+            attempts=5,
+            unfinished=2,
+            missing_since=NOW - DAY,
+            sync_status=SyncStatus.FAILED,
+            metrics={"views": 7},
+            warnings=("old: warning",),
+            last_updated_at=NOW - 8 * HOUR,
+            snapshot_at=NOW - DAY,
+        )
+        for n, one in enumerate(ids, start=1)
+    ]
+
+
+def recorded(home: House, *outcomes: Outcome, workspace: str = "ws_1") -> tuple[Outcome, ...]:
+    with home.engine.begin() as connection:
+        return record(connection, workspace, outcomes)
+
+
+def analytics(home: House, row: StartedRow) -> dict[str, Any]:
+    found = home.state(row.publication.id)._mapping
+    return {name: found[name] for name in BEFORE}
+
+
+def state(home: House, row: StartedRow) -> tuple[Any, ...]:
+    found = home.state(row.publication.id)
+    return (
+        found.next_run_at,
+        found.reason,
+        found.attempts,
+        found.missing_since,
+        found.claimed_at,
+        found.unfinished,
+        found.priority,
+        found.claim_seq,
+    )
+
+
+def paused(row: StartedRow) -> Outcome:
+    return Outcome(
+        row,
+        "paused",
+        Reason.PAUSED,
+        NOW + HOUR,
+        attempts=4,
+        missing_since=NOW - 2 * DAY,
+        detail="Limit.",
+        warnings=("new: warning",),
+    )
+
+
+def synced(row: StartedRow, **changed: Any) -> Outcome:
+    outcome = Outcome(
+        row,
+        "synced",
+        Reason.STALE,
+        NOW + 6 * HOUR,
+        attempts=0,
+        sync_status=SyncStatus.SYNCED,
+        metrics={"views": 8},
+        last_updated_at=NOW,
+        stale_after=NOW + 6 * HOUR,
+        completed=True,
+    )
+    return replace(outcome, **changed)
+
+
+def test_an_outcome_writes_what_it_says_and_keeps_what_it_does_not(home: House) -> None:
+    held, full, gone, overtaken, retry = rows = started(home, 5, priority=1)
+    outcomes = (
+        Outcome(retry, "retry", Reason.RETRY, NOW + HOUR, attempts=-1),
+        synced(replace(overtaken, fence=3)),
+        Outcome(
+            gone,
+            "gone",
+            Reason.STOPPED,
+            None,
+            attempts=0,
+            sync_status=SyncStatus.FAILED,
+            error_message="It is gone.",
+            stale_after=NOW + HOUR,
+        ),
+        synced(full),
+        paused(held),
+    )
+
+    kept = recorded(home, *outcomes)
+
+    assert [one.row.publication.id for one in kept] == [
+        one.publication.id for one in rows if one is not overtaken
+    ]
+    now = home.state(held.publication.id).attempted_at
+    assert now > NOW - timedelta(days=3650)
+    assert analytics(home, held) == BEFORE | {
+        "warnings": ["new: warning"],
+        "attempted_at": now,
+        "outcome": "paused",
+        "outcome_detail": "Limit.",
+        "version": 4,
+    }, "a failed row keeps its error over a pause"
+    assert state(home, held) == (NOW + HOUR, "paused", 4, NOW - 2 * DAY, None, 0, 1, 4)
+    assert analytics(home, full) == {
+        "sync_status": "synced",
+        "error_message": None,
+        "metrics": {"views": 8},
+        "warnings": [],
+        "last_updated_at": NOW,
+        "stale_after": NOW + 6 * HOUR,
+        "snapshot_at": NOW,
+        "attempted_at": now,
+        "outcome": "synced",
+        "outcome_detail": None,
+        "version": 4,
+    }
+    assert state(home, full) == (NOW + 6 * HOUR, "stale", 0, None, None, 0, 0, 4)
+    assert analytics(home, gone) == BEFORE | {
+        "error_message": "It is gone.",
+        "warnings": [],
+        "stale_after": None,
+        "attempted_at": now,
+        "outcome": "gone",
+        "outcome_detail": None,
+        "version": 4,
+    }
+    assert state(home, gone) == (None, "stopped", 0, None, None, 0, 0, 4)
+    assert state(home, retry) == (NOW + HOUR, "retry", 0, None, None, 0, 1, 4)
+    assert analytics(home, overtaken) == BEFORE
+    assert state(home, overtaken) == (NOW + HOUR, "claimed", 5, NOW - DAY, NOW, 2, 1, 4)
+    assert snapshots(home) == [(full.publication.id, NOW, NOW, 1, 4, "synced", {"views": 8})]
+
+
+def snapshots(home: House) -> list[tuple[Any, ...]]:
+    rows = home.execute(
+        "SELECT publication_id, taken_at, last_seen_at, reads, claim_seq, sync_status, metrics FROM snapshots"
+        " ORDER BY publication_id, taken_at"
+    )
+    return [tuple(row) for row in rows]
+
+
+def test_nothing_to_record_writes_nothing(home: House) -> None:
+    (row,) = started(home, 1)
+
+    assert recorded(home) == ()
+    assert recorded(home, synced(replace(row, fence=5))) == ()
+    assert analytics(home, row) == BEFORE
+
+
+NOVEMBER = datetime(2026, 11, 1, tzinfo=UTC)
+SNAPSHOT_CASES: list[tuple[datetime | None, datetime, dict[str, Any], bool]] = [
+    (NOW - DAY, NOW, {}, True),
+    (NOVEMBER, NOW, {}, True),
+    (datetime(2026, 11, 30, 23, tzinfo=UTC), datetime(2026, 12, 1, 1, tzinfo=UTC), {}, False),
+    (datetime(2025, 11, 26, tzinfo=UTC), NOW, {}, False),
+    (NOW - DAY, NOW, {"metrics": {"views": 8}}, False),
+    (NOW - DAY, NOW, {"metrics": {"views": 7, "likes": 0}}, False),
+    (NOW - DAY, NOW, {"sync_status": SyncStatus.PARTIAL}, False),
+    (None, NOW, {}, False),
+]
+"""The newest snapshot, the instant of the reading, what it changes, and whether it extends the snapshot."""
+
+
+def test_an_unchanged_reading_extends_the_newest_snapshot_of_its_month(home: House) -> None:
+    rows = started(home, len(SNAPSHOT_CASES))
+    outcomes, expected = [], []
+    for row, (before, read_at, changed, extended) in zip(rows, SNAPSHOT_CASES, strict=True):
+        one = row.publication.id
+        home.execute(
+            "UPDATE post_analytics SET snapshot_at = :at WHERE publication_id = :id", at=before, id=one
+        )
+        older, newest = (before or NOW) - 3 * DAY, before or NOW - DAY
+        for at, reads in ((older, 3), (newest, 2)):
+            home.execute(
+                "INSERT INTO snapshots (publication_id, taken_at, last_seen_at, reads, claim_seq, sync_status,"
+                " metrics) VALUES (:id, :at, :at, :reads, 1, 'synced', '{\"views\": 7}')",
+                id=one,
+                at=at,
+                reads=reads,
+            )
+        reading = {"metrics": {"views": 7}, "last_updated_at": read_at, **changed}
+        outcomes.append(synced(replace(row, snapshot_at=before, sync_status=SyncStatus.SYNCED), **reading))
+        expected.append((one, older, older, 3))
+        expected += (
+            [(one, newest, read_at, 3)]
+            if extended
+            else [(one, newest, newest, 2), (one, read_at, read_at, 1)]
+        )
+
+    recorded(home, *outcomes)
+
+    assert [found[:4] for found in snapshots(home)] == expected
+    assert [home.state(row.publication.id).snapshot_at for row in rows] == [
+        before if extended else read_at for before, read_at, _, extended in SNAPSHOT_CASES
+    ]
+
+
+def test_an_attempt_without_numbers_leaves_no_snapshot(home: House) -> None:
+    (row,) = started(home, 1)
+
+    recorded(home, synced(row, completed=False, outcome="unavailable", metrics=None, last_updated_at=None))
+
+    assert snapshots(home) == []
+    assert home.state(row.publication.id).snapshot_at == NOW - DAY
+
+
+def test_an_id_is_learned_by_the_row_of_its_workspace_that_alone_may_have_it(home: House) -> None:
+    learner, clash, same, foreign = started(home, 4)
+    recorded(home, synced(foreign, platform_post_id="from elsewhere"), workspace="ws_2")
+    recorded(
+        home,
+        synced(learner, platform_post_id="new"),
+        synced(clash, platform_post_id="acc_1_3"),
+        synced(same, platform_post_id="acc_1_3"),
+    )
+
+    ids = home.execute("SELECT platform_post_id FROM publications ORDER BY id")
+    assert [found for (found,) in ids] == ["new", "acc_1_2", "acc_1_3", "acc_1_4"]
+    assert home.state(clash.publication.id).sync_status == "synced"
+
+
+def test_the_same_id_may_be_learned_by_publications_of_two_accounts(home: House) -> None:
+    (row,) = started(home, 1)
+    home.publications(home.account("acc_2", Platform.X))
+    home.execute("UPDATE publications SET platform_post_id = 'shared' WHERE account_id = 'acc_2'")
+
+    recorded(home, synced(row, platform_post_id="shared"))
+
+    assert home.execute("SELECT count(*) FROM publications WHERE platform_post_id = 'shared'") == [(2,)]
+
+
+def test_only_rows_that_somebody_waits_for_are_announced(home: House, database_url: str) -> None:
+    first, second, third = started(home, 3)
+    home.execute(
+        "UPDATE refresh_state SET priority = 1 WHERE publication_id = ANY(:ids)",
+        ids=[first.publication.id, third.publication.id],
+    )
+    with connect(database_url) as listener:
+        listener.execute(f"LISTEN {REFRESHED_CHANNEL}")
+        recorded(home, synced(third), synced(second), synced(first))
+        recorded(home, synced(second))
+        listener.execute(f"NOTIFY {REFRESHED_CHANNEL}, 'end'")
+        said = [notice.payload for notice in listener.notifies(timeout=5, stop_after=2)]
+
+    assert sorted(said[0].split(",")) == sorted(str(one.publication.id) for one in (first, third))
+    assert said[1] == "end"
