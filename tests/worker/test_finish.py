@@ -139,7 +139,7 @@ def test_a_refusal_that_no_renewal_mends_is_not_answered_with_one(home: House) -
 def test_what_was_read_before_a_refusal_keeps_its_numbers_and_the_account_is_blocked(home: House) -> None:
     ids = home.publications(home.account("acc_1"), 3)
     (other,) = home.publications(home.account("acc_2"))
-    home.adapter.script = lambda account, publication: (
+    home.adapter.script = lambda _account, publication: (
         Reading(publication.id, Answer.READ, {"views": 1})
         if publication.id in {ids[0], other}
         else Reauthorize("Reconnect.")
@@ -290,7 +290,7 @@ def test_a_pause_placed_after_the_claim_ends_the_jobs_that_it_holds_for(
 
 def test_a_reading_of_a_publication_that_was_not_asked_for_is_left_out(home: House) -> None:
     ids = home.publications(home.account("acc_1"), 2)
-    home.adapter.script = lambda _, publication: Reading(
+    home.adapter.script = lambda _account, publication: Reading(
         ids[0] if publication.id == ids[1] else 10**9, Answer.READ, {"views": 1}
     )
 

@@ -231,8 +231,8 @@ def test_an_unchanged_reading_extends_the_newest_snapshot_of_its_month(home: Hou
         older, newest = (before or NOW) - 3 * DAY, before or NOW - DAY
         for at, reads in ((older, 3), (newest, 2)):
             home.execute(
-                "INSERT INTO snapshots (publication_id, taken_at, last_seen_at, reads, claim_seq, sync_status,"
-                " metrics) VALUES (:id, :at, :at, :reads, 1, 'synced', '{\"views\": 7}')",
+                "INSERT INTO snapshots (publication_id, taken_at, last_seen_at, reads, claim_seq,"
+                " sync_status, metrics) VALUES (:id, :at, :at, :reads, 1, 'synced', '{\"views\": 7}')",
                 id=one,
                 at=at,
                 reads=reads,
