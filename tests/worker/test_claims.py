@@ -8,7 +8,7 @@ import pytest
 from shared.refresh_queue import RefreshJob
 from shared.vocabulary import SyncStatus
 from tests.stories import House, house
-from worker.claims import StartedRow, start
+from worker.claims import StartedRow, extend, start
 from worker.readings import Publication
 
 NOW = datetime(2026, 11, 26, 12, tzinfo=UTC)
@@ -33,8 +33,9 @@ def test_a_start_spends_the_claims_that_stand_and_tells_all_that_is_known(home: 
         id=full,
     )
     home.execute(
-        "UPDATE post_analytics SET sync_status = 'partial', metrics = '{\"views\": 7}', warnings = '{\"a: b\"}',"
-        " last_updated_at = :at, snapshot_at = CAST(:at AS timestamptz) - interval '1 day'"
+        "UPDATE post_analytics SET sync_status = 'partial', metrics = '{\"views\": 7}',"
+        " warnings = '{\"a: b\"}', last_updated_at = :at,"
+        " snapshot_at = CAST(:at AS timestamptz) - interval '1 day'"
         " WHERE publication_id = :id",
         at=NOW,
         id=full,
@@ -91,3 +92,24 @@ def test_a_job_none_of_whose_claims_stand_starts_nothing(home: House) -> None:
         assert start(connection, job, LEASE) is not None
         assert start(connection, job, LEASE) is None, "the same message delivered twice starts once"
         assert start(connection, RefreshJob("acc_2", ((ids[0], 5),)), LEASE) is None
+
+
+def test_a_lease_is_extended_behind_the_claim_and_only_for_what_waits(home: House) -> None:
+    ids = home.publications(home.account("acc_1"), 5, claim_seq=4, claimed_at=NOW, reason="claimed")
+    waits, read, overtaken, released, other = ids
+    with home.engine.begin() as connection:
+        started = start(connection, RefreshJob("acc_1", tuple((one, 4) for one in ids)), LEASE)
+    assert started is not None
+    rows = {row.publication.id: row for row in started.rows}
+    home.execute("UPDATE refresh_state SET next_run_at = :soon", soon=NOW)
+    home.execute(f"UPDATE refresh_state SET claim_seq = 6 WHERE publication_id = {overtaken}")  # noqa: S608 - ours
+    home.execute(f"UPDATE refresh_state SET claimed_at = NULL WHERE publication_id = {released}")  # noqa: S608 - ours
+
+    with home.engine.begin() as connection:
+        at = connection.exec_driver_sql("SELECT now()").scalar_one()
+        held = extend(connection, [rows[overtaken], rows[waits], rows[released]], [rows[read]], LEASE)
+
+    assert held == {waits, read}
+    states = home.execute("SELECT publication_id, next_run_at FROM refresh_state ORDER BY 1")
+    assert dict(tuple(row) for row in states) == dict.fromkeys(ids, NOW) | {waits: at + LEASE}
+    assert other not in held

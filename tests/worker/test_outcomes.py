@@ -250,6 +250,29 @@ def test_one_look_is_never_enough_whatever_the_time_to_confirm() -> None:
 
 
 @pytest.mark.parametrize(
+    ("attempts", "since", "wait"),
+    [(1, None, HOUR), (5, NOW - 3 * DAY, 1.2 * HOUR), (6, NOW - MINUTE, 2.4 * HOUR)],
+)
+def test_a_doubtful_miss_confirms_nothing_and_is_asked_again_slower_each_time(
+    attempts: int, since: datetime | None, wait: timedelta
+) -> None:
+    row = replace(ROW, attempts=attempts, missing_since=since, warnings=(*KEPT, OURS))
+
+    assert judged(row, Answer.MISSING, detail="Not found.", doubtful=True) == {
+        "outcome": "missing",
+        "reason": Reason.UNCONFIRMED,
+        "next_run_at": NOW + wait,
+        "attempts": attempts,
+        **({"missing_since": since} if since else {}),
+        "detail": "Not found.",
+        "warnings": (
+            *KEPT,
+            "post_missing: the platform did not find this post, but may be wrong now; it will be asked again",
+        ),
+    }
+
+
+@pytest.mark.parametrize(
     ("age", "wait"),
     [
         (-DAY, 15 * SECOND),

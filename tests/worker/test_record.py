@@ -203,6 +203,8 @@ def test_nothing_to_record_writes_nothing(home: House) -> None:
 
     assert recorded(home) == ()
     assert recorded(home, synced(replace(row, fence=5))) == ()
+    home.execute("UPDATE refresh_state SET claimed_at = NULL")
+    assert recorded(home, synced(row)) == (), "the claim is closed"
     assert analytics(home, row) == BEFORE
 
 
