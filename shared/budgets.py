@@ -121,13 +121,15 @@ class Budgets:
             (wanted[tightest - 1][0], left / 1000) if left >= 0 else None,
         )
 
-    def park(
-        self, bucket: Bucket, left: timedelta, *, refused: bool = False, background_only: bool = False
-    ) -> None:
+    def park(self, bucket: Bucket, left: timedelta, *, refused: bool = False) -> None:
         """Give nothing from a bucket for so long. ``refused``: whoever comes first afterwards goes alone."""
         left = min(left, LONGEST_TOLD) if not refused else left
         if left > timedelta():
-            self._tell(bucket, "park", _micros(left), int(background_only), int(refused))
+            self._tell(bucket, "park", _micros(left), int(refused))
+
+    def defer_background(self, bucket: Bucket, left: timedelta) -> None:
+        """Give nothing from a bucket to background work for so long; the newest word holds, zero ends it."""
+        self._tell(bucket, "background", _micros(max(timedelta(), min(left, LONGEST_TOLD))))
 
     def tell(self, bucket: Bucket, *, remaining: int, limit: int | None, left: timedelta) -> None:
         """Take the platform's word: so many calls are left, and the window ends after ``left``.
@@ -144,11 +146,10 @@ class Budgets:
             return
         spread = _micros(left) / 2
         for_background = usable - (1 - self._background_share) * limit
-        if for_background <= 0:
-            self.park(bucket, left, background_only=True)
-            for_background = 1
+        background_waits = _micros(left) if for_background <= 0 else 0
         burst = max(1, int(limit * BURST_SHARE))
-        self._tell(bucket, "pace", _micros(left), spread / usable, spread / for_background, burst)
+        bg_every = spread / (for_background if for_background > 0 else 1)
+        self._tell(bucket, "pace", _micros(left), spread / usable, bg_every, burst, background_waits)
 
     def passed(self, buckets: Sequence[Bucket]) -> None:
         """Tell that the call which went first after a refusal was not refused: the others may follow."""

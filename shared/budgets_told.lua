@@ -1,8 +1,10 @@
 -- What was learned of one bucket since the last decision; see budgets.lua for its ten numbers.
 --
 -- ARGV  now (empty: the server's clock), then one of
---       park, how long, for background alone (1 or 0), after a refusal (1 or 0): nothing is given for so long
---       pace, how long, every, bg_every, burst: the platform's own numbers, which hold for so long
+--       park, how long, after a refusal (1 or 0): nothing is given for so long; never shortens a longer wait
+--       background, how long: nothing is given to background work for so long; the newest word holds, 0 ends it
+--       pace, how long, every, bg_every, burst, how long background waits: the platform's own numbers, which
+--       hold for so long
 --       passed: the call that went alone was not refused
 
 local SHAPE, NOTHING = '<dddddddddd', { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
@@ -27,20 +29,28 @@ if what == 'passed' then
         state[PARKED], state[PROBE], state[PROBING] = 0, 0, 0
     end
 elseif what == 'park' then
-    local field = ARGV[4] == '1' and BG_PARKED or PARKED
     -- A probe's own mark is no pause to outlast.
-    if state[field] < until_then or (field == PARKED and state[PARKED] == state[PROBING]) then
-        state[field] = until_then
+    if state[PARKED] < until_then or state[PARKED] == state[PROBING] then
+        state[PARKED] = until_then
     end
-    if ARGV[5] == '1' then
+    if ARGV[4] == '1' then
         state[PROBE], state[PROBING] = 1, 0
     end
+elseif what == 'background' then
+    if until_then <= now and state[BG_PARKED] <= now then
+        return 0
+    end
+    state[BG_PARKED] = until_then
 else
     local every, bg_every, burst = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
+    local bg_burst = math.max(1, burst * every / bg_every)
+    -- What was owed at another pace has been counted by the platform: no more of it stays than a burst, and
+    -- nothing of what was owed out of caution while its numbers were not known.
+    local known = state[TOLD_UNTIL] > now
+    state[TAT] = math.min(state[TAT], now + (known and every * burst or 0))
+    state[BG] = math.min(state[BG], now + (known and bg_every * bg_burst or 0))
     state[TOLD_UNTIL], state[EVERY], state[BG_EVERY], state[BURST] = until_then, every, bg_every, burst
-    -- What was owed at another pace has been counted by the platform: no more of it stays than a burst.
-    state[TAT] = math.min(state[TAT], now + every * burst)
-    state[BG] = math.min(state[BG], now + bg_every * burst)
+    state[BG_PARKED] = now + tonumber(ARGV[7])
 end
 
 local last = math.max(state[TAT], state[BG], state[PARKED], state[BG_PARKED], state[TOLD_UNTIL])

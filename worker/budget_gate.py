@@ -176,7 +176,7 @@ class JobBudget:
         falls_in = min(window * (percent - fleet.steer_percent) / percent * _USED_OF_LATE, window)
         if percent >= 100 or told:
             fleet.budgets.park(named, told or window * (percent - fleet.park_percent) / percent, refused=True)
-        fleet.budgets.park(named, falls_in, background_only=True)
+        fleet.budgets.defer_background(named, falls_in)
         if percent >= fleet.park_percent:
             reason = f"{percent} % of a limit of {_NAMES[named.platform]} are used: background work waits."
             until = self._now() + falls_in

@@ -25,7 +25,7 @@ from worker.adapters.x import X
 from worker.budget_gate import FleetBudgets, JobBudget, OverBudget
 from worker.client import Client
 from worker.errors import Paused, RefreshError
-from worker.readings import Account, Publication
+from worker.readings import Account, Publication, Reading
 from worker.upstream import JobUpstream
 
 
@@ -138,6 +138,51 @@ def test_a_limit_that_only_headers_tell_is_used_up_and_refuses_at_most_once_a_wi
     entries = simulators.ledger.entries()
     assert [entry for entry in entries if entry.outcome == "refused_limit"] == []
     assert len(entries) >= 0.95 * limit * windows
+
+
+def test_the_first_job_of_new_accounts_at_x_waits_for_nothing_and_warns_of_nothing(
+    fleet: FleetBudgets, clock: FakeClock
+) -> None:
+    """100 young posts of each account: their private metrics are the second call of a job."""
+    simulators = Simulators(now=clock.now)
+    young = clock.now() - timedelta(days=2)
+    readings: list[Reading] = []
+    with Client(transport=InProcess(partial(answer, simulators)), now=clock.now) as http:
+        for number in range(3):
+            owner = SimulatedAccount(
+                "x", f"{number}", access_token=f"act.{number}", scopes=frozenset({"tweet.read", "users.read"})
+            )
+            ids = [str(7_560_000_000_000_000_000 + number * 100 + post) for post in range(100)]
+            simulators.world.add_accounts([owner])
+            simulators.world.add_posts(
+                [SimulatedPost("x", one, owner.platform_account_id, young) for one in ids]
+            )
+            account = replace(
+                ACCOUNT,
+                account_id=f"acc_{number}",
+                platform_account_id=owner.platform_account_id,
+                access_token=SecretStr(owner.access_token),
+            )
+            budget = JobBudget(
+                fleet, account.account_id, Platform.X, Lane.BACKGROUND, {}, now=clock.now, sleep=clock.passes
+            )
+            upstream = JobUpstream(
+                http,
+                Platform.X,
+                account.account_id,
+                PlainMemory(clock.now),
+                gate=budget.ask,
+                sink=budget.heard,
+                observe=lambda _: None,
+            )
+            posts = [Publication(place, one, None, None, young) for place, one in enumerate(ids)]
+            readings += X(Settings()).fetch(upstream, account, posts)
+            budget.ended(None)
+
+    assert clock.now() == NOW
+    assert len(simulators.ledger.entries()) == 2 * 3
+    assert len(readings) == 300
+    assert all(one.warnings == () and "engagements" in one.metrics for one in readings)
 
 
 def test_after_an_hour_s_outage_the_fleet_drains_without_a_refused_call(

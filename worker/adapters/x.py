@@ -4,7 +4,8 @@
 with the app's own bearer where an account has none: 100 posts cost one call. A job adds three at most:
 
 - private metrics, one call, only for own posts younger than 29.5 days and never with the app's bearer: asked
-  for on any other post they make that post vanish from the answer. Refused, they cost nobody public numbers.
+  for on any other post they make that post vanish from the answer. Refused, they cost nobody public numbers;
+  an account whose token sees none of them is asked for them again after a day.
 - the query parameter under its other name, once after a 400 that names it. X accepts ``tweet.fields`` and
   ``post.fields``, and the spelling of the parameter decides the spelling of the answer (``retweet_count`` or
   ``repost_count``); should X withdraw one of them, the process keeps the name that works.
@@ -49,6 +50,8 @@ PUBLIC = ("impression_count", "like_count", "retweet_count", "reply_count", "quo
 RENAMED = {"repost_count": "retweet_count"}
 PUBLIC_FIELDS = "public_metrics,created_at,author_id"
 PRIVATE_FIELDS = "non_public_metrics,organic_metrics"
+VERSION, PRIVATE = "2", "private metrics"
+"""Under these the fleet remembers, for each account, that its token does not see private metrics."""
 FIELDS_PARAMETERS = ("tweet.fields", "post.fields")
 PRIVATE_AGE = timedelta(days=29.5)
 """X says 30 days; half a day is the margin for clocks."""
@@ -115,12 +118,21 @@ class X:
         self, upstream: Upstream, account: Account, young: Sequence[tuple[Publication, Post]]
     ) -> Iterator[Reading]:
         """Yield the readings of young own posts; trouble on the way costs them private metrics only."""
+        subject = f"account {account.account_id}"
+        if PRIVATE in upstream.memory.refused(VERSION, subject):
+            yield from (_reading(publication, post) for publication, post in young)
+            return
         posts: Mapping[str, Post] = {}
         warnings: tuple[str, ...] = ()
         refused: RefreshError | None = None
         try:
             ids = [str(post["id"]) for _, post in young]
-            posts = _posts(self._lookup(upstream, account, ids, PRIVATE_FIELDS))
+            answer = self._lookup(upstream, account, ids, PRIVATE_FIELDS)
+            posts = _posts(answer)
+            if any(_private(post) for post in posts.values()):
+                upstream.memory.forget(VERSION, subject, PRIVATE)
+            elif FIELD_REFUSED.intersection(_problems(answer).values()):
+                upstream.memory.remember(VERSION, subject, PRIVATE)
         except RefreshError as error:
             refused = error
             scope = isinstance(error, Reauthorize) and error.missing_scope

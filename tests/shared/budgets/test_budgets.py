@@ -112,10 +112,31 @@ def test_a_refused_probe_parks_anew_and_a_late_pass_does_not_lift_that(
 
 
 def test_what_parks_background_alone_lets_people_pass(budgets: Budgets) -> None:
-    budgets.park(ACCOUNT, MINUTE, background_only=True)
+    budgets.defer_background(ACCOUNT, MINUTE)
 
     assert not take(budgets, (ACCOUNT, None)).wait
     assert take(budgets, (ACCOUNT, None), lane=Lane.BACKGROUND).wait == MINUTE
+
+
+def test_the_newest_word_about_background_holds(budgets: Budgets) -> None:
+    def wait() -> timedelta:
+        return take(budgets, (ACCOUNT, None), lane=Lane.BACKGROUND).wait
+
+    budgets.defer_background(ACCOUNT, MINUTE)
+    budgets.defer_background(ACCOUNT, timedelta(seconds=1))
+    assert wait() == timedelta(seconds=1)
+
+    budgets.defer_background(ACCOUNT, timedelta())
+    assert wait() == timedelta()
+
+
+def test_numbers_that_leave_enough_for_background_end_its_wait(budgets: Budgets) -> None:
+    budgets.tell(ACCOUNT, remaining=100, limit=1000, left=MINUTE)
+    assert take(budgets, (ACCOUNT, None), lane=Lane.BACKGROUND).wait == MINUTE
+
+    budgets.tell(ACCOUNT, remaining=990, limit=1000, left=MINUTE)
+
+    assert not take(budgets, (ACCOUNT, None), lane=Lane.BACKGROUND).wait
 
 
 def test_a_shorter_park_never_shortens_a_longer_one(budgets: Budgets) -> None:

@@ -95,10 +95,13 @@ def test_every_decision_is_the_model_s(
                 assert decision.wait / timedelta(microseconds=1) == pytest.approx(ceil(expected), abs=2)
                 assert bool(decision.wait) is (decision.bucket is not None)
             case ("park", Bucket() as bucket, int() as micros, bool() as background_only):
-                budgets.park(bucket, timedelta(microseconds=micros), background_only=background_only)
                 known = model.buckets.setdefault(bucket, Modelled())
-                name = "bg_parked" if background_only else "parked"
-                setattr(known, name, max(getattr(known, name), clock.now + micros))
+                if background_only:
+                    budgets.defer_background(bucket, timedelta(microseconds=micros))
+                    known.bg_parked = clock.now + micros
+                else:
+                    budgets.park(bucket, timedelta(microseconds=micros))
+                    known.parked = max(known.parked, clock.now + micros)
             case ("pass", int() as micros):
                 clock.now += micros
 

@@ -45,6 +45,33 @@ def test_a_window_that_is_followed_call_by_call_is_used_up_and_never_overdrawn(
     assert all(0.95 * limit <= calls <= limit for calls in used), used
 
 
+@pytest.mark.parametrize("lane", Lane)
+def test_the_platforms_own_numbers_end_the_caution_for_an_unknown_bucket(
+    budgets: Budgets, lane: Lane
+) -> None:
+    published = Rate(5000, timedelta(minutes=15))
+    take(budgets, (ACCOUNT, published), lane=lane)
+    budgets.tell(ACCOUNT, remaining=4999, limit=5000, left=timedelta(minutes=15))
+
+    assert [take(budgets, (ACCOUNT, published), lane=lane).wait for _ in range(100)] == [timedelta()] * 100
+
+
+@pytest.mark.parametrize("lane", Lane)
+def test_a_faster_pace_within_a_window_leaves_nobody_owing_more_than_a_burst_of_its_own(
+    budgets: Budgets, lane: Lane
+) -> None:
+    slow, fast = 200, 900
+    budgets.tell(ACCOUNT, remaining=slow, limit=1000, left=MINUTE)
+    while not take(budgets, (ACCOUNT, None), lane=lane).wait:
+        pass
+
+    budgets.tell(ACCOUNT, remaining=fast, limit=1000, left=MINUTE)
+
+    usable = fast - GUARD_SHARE * 1000 - (SHARE * 1000 if lane is Lane.BACKGROUND else 0)
+    one_call = MINUTE / 2 / usable
+    assert timedelta() < take(budgets, (ACCOUNT, None), lane=lane).wait <= one_call * 1.01
+
+
 @pytest.mark.parametrize(
     ("remaining", "limit", "left"),
     [

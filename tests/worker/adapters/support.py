@@ -127,11 +127,14 @@ class PlainUpstream:
 
 
 def upstream(
-    handler: Callable[[httpx.Request], httpx.Response], *, now: datetime | None = None
+    handler: Callable[[httpx.Request], httpx.Response],
+    *,
+    now: datetime | None = None,
+    memory: PlainMemory | None = None,
 ) -> PlainUpstream:
     """Return an upstream whose every request is answered by ``handler``, on a clock that stands if told."""
     client = httpx.Client(transport=httpx.MockTransport(handler))
-    return PlainUpstream(client) if now is None else PlainUpstream(client, now=lambda: now)
+    return PlainUpstream(client) if now is None else PlainUpstream(client, now=lambda: now, memory=memory)
 
 
 def replies(*answers: httpx.Response) -> Callable[[httpx.Request], httpx.Response]:

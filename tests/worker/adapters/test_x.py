@@ -3,90 +3,33 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import httpx
 import pytest
 from pydantic import SecretStr
 
-from deploy.simulators.misbehaviour import Behaviour, Limit, Misbehaviour
-from deploy.simulators.world import Account as SimulatedAccount
-from deploy.simulators.world import Post, World
+from deploy.simulators.misbehaviour import Limit, Misbehaviour
 from deploy.simulators.x import APP_BEARER
-from deploy.simulators.x import X as SimulatedX
-from deploy.simulators.x_oauth import CLIENT_ID, CLIENT_SECRET
 from shared.settings import Settings
 from shared.vocabulary import BucketKind, Platform
-from tests.worker.adapters.answers import read_from
-from tests.worker.adapters.rig import Outcome
-from tests.worker.adapters.support import NOW, account, publication, reply, upstream
-from worker.adapters.x import PUBLIC, X
-from worker.errors import Misconfigured, Paused, Reauthorize, RefreshError
-from worker.readings import Account, Answer, Publication, Reading
-
-OWNER, TOKEN = "2244994945", "x-access-very-secret"
-OLD, YOUNG = NOW - timedelta(days=45), NOW - timedelta(days=2)
-COUNTERS = {key: number for number, key in enumerate(PUBLIC, 10)}
-PRIVATE = {"url_link_clicks": 5, "user_profile_clicks": 6, "engagements": 70}
-PROBLEM = "https://api.twitter.com/2/problems/"
-SETTINGS = Settings(x_client_id=CLIENT_ID, x_client_secret=SecretStr(CLIENT_SECRET))
-OWN = account(
-    Platform.X,
-    platform_account_id=OWNER,
-    access_token=SecretStr(TOKEN),
-    refresh_token=SecretStr("x-refresh-very-secret"),
+from tests.worker.adapters.support import NOW, account, publication, reply
+from tests.worker.adapters.x_rig import (
+    COUNTERS,
+    OWNER,
+    PRIVATE,
+    PROBLEM,
+    SETTINGS,
+    YOUNG,
+    Rig,
+    post,
+    read,
 )
-
-
-class Rig:
-    """A simulated X with one account, on a clock that stands."""
-
-    def __init__(self) -> None:
-        self.world = World(0, lambda: NOW)
-        self.behaviour = Behaviour()
-        self.simulator = SimulatedX(self.world, self.behaviour)
-        self.upstream = upstream(self.simulator.handle, now=NOW)
-        scopes = frozenset({"tweet.read", "users.read"})
-        for owner, token in ((OWNER, TOKEN), ("1", "x-other-very-secret")):
-            known = SimulatedAccount("x", owner, token, refresh_token=f"{token}-refresh", scopes=scopes)
-            self.world.add_accounts([known])
-
-    def publish(self, count: int, created_at: datetime = OLD, **others: Any) -> list[Publication]:
-        """Publish that many posts, and return them as the worker has them."""
-        known = len(self.world.posts())
-        found = []
-        for number in range(known + 1, known + count + 1):
-            values = {"owner": OWNER, "counters": COUNTERS | PRIVATE, **others}
-            post = Post("x", str(1_990_000_000_000_000_000 + number), created_at=created_at, **values)
-            self.world.add_posts([post])
-            found.append(publication(number, post.platform_post_id, created_at=created_at))
-        return found
-
-    def read(
-        self, publications: list[Publication], *, adapter: X | None = None, by: Account = OWN
-    ) -> dict[int, Reading]:
-        """Return the reading of each publication."""
-        adapter = adapter or X(SETTINGS)
-        return {one.publication_id: one for one in adapter.fetch(self.upstream, by, publications)}
+from worker.adapters.x import X
+from worker.errors import Misconfigured, Paused, Reauthorize
+from worker.readings import Answer
 
 
 @pytest.fixture
 def rig() -> Rig:
     return Rig()
-
-
-def read(
-    *answers: httpx.Response,
-    count: int = 1,
-    created_at: datetime = OLD,
-    by: Account = OWN,
-    settings: Settings = SETTINGS,
-) -> Outcome:
-    """Read posts 1, 2 … of a platform that answers this."""
-    asked = [publication(number, str(number), created_at=created_at) for number in range(1, count + 1)]
-    return read_from(X(settings), by, asked, *answers)
-
-
-def post(number: int, **others: Any) -> dict[str, Any]:
-    return {"id": str(number), "public_metrics": COUNTERS, **others}
 
 
 # Numbers and calls
@@ -98,31 +41,6 @@ def test_a_hundred_old_posts_cost_one_call(rig: Rig) -> None:
     assert rig.upstream.cost == 1
     assert len(readings) == 100
     assert all(one.metrics == COUNTERS and one.missing == () for one in readings.values())
-
-
-def test_young_own_posts_get_their_private_metrics_in_one_more_call(rig: Rig) -> None:
-    old, young = rig.publish(2), rig.publish(98, YOUNG)
-
-    readings = rig.read(old + young)
-
-    assert rig.upstream.cost == 2
-    assert all(readings[one.id].metrics == COUNTERS for one in old)
-    organic = {f"organic_{key}": COUNTERS[key] for key in PUBLIC[:4]}
-    organic |= {f"organic_{key}": PRIVATE[key] for key in ("url_link_clicks", "user_profile_clicks")}
-    assert all(readings[one.id].metrics == COUNTERS | PRIVATE | organic for one in young)
-    assert all(one.warnings == () for one in readings.values())
-    assert not any(one.platform_post_id in rig.upstream.sent[1].url for one in old if one.platform_post_id)
-
-
-@pytest.mark.parametrize(
-    ("age", "calls"), [(timedelta(days=29.4), 2), (timedelta(days=29.6), 1), (timedelta(0), 2)]
-)
-def test_the_platforms_own_age_decides_about_private_metrics(rig: Rig, age: timedelta, calls: int) -> None:
-    published = rig.publish(1, NOW - age)[0]
-
-    rig.read([publication(published.id, published.platform_post_id, created_at=OLD)])
-
-    assert rig.upstream.cost == calls
 
 
 def test_a_foreign_post_is_read_without_its_private_metrics(rig: Rig) -> None:
@@ -257,18 +175,6 @@ def test_a_metric_that_is_new_passes_through() -> None:
     assert readings[0].metrics["echo_count"] == 2**53 + 1
 
 
-def test_a_private_metric_never_stands_in_for_a_public_one() -> None:
-    public = {key: value for key, value in COUNTERS.items() if key != "impression_count"}
-    private = {"id": "1", "non_public_metrics": {"impression_count": 99, "engagements": 3}}
-
-    outcome = read(
-        reply({"data": [post(1, public_metrics=public)]}), reply({"data": [private]}), created_at=YOUNG
-    )
-
-    assert outcome.readings[0].metrics == public | {"engagements": 3}
-    assert outcome.readings[0].missing == ("impression_count",)
-
-
 # The renamed parameter
 
 
@@ -287,40 +193,6 @@ def test_any_other_400_is_ours_and_not_repeated() -> None:
     error = read(reply({"title": "Invalid Request", "type": PROBLEM + "invalid-request"}, 400)).error
 
     assert isinstance(error, Misconfigured)
-
-
-# Private metrics refused
-
-
-@pytest.mark.parametrize(
-    ("refusal", "warning", "raised"),
-    [
-        (reply({}, 429), "metric_unavailable", Paused),
-        (reply({}, 503), "metric_unavailable", None),
-        (reply("<html>", 200), "metric_unavailable", None),
-        (reply({"detail": "lacks the scope tweet.read"}, 403), "permission_missing", None),
-        (reply({}, 401), "metric_unavailable", None),
-    ],
-)
-def test_a_refused_private_call_costs_no_public_number(
-    refusal: httpx.Response, warning: str, raised: type[RefreshError] | None
-) -> None:
-    public = reply({"data": [post(1)]})
-
-    outcome = read(public, refusal, created_at=YOUNG)
-
-    assert outcome.readings[0].metrics == COUNTERS
-    assert outcome.readings[0].missing == ()
-    assert outcome.readings[0].warnings[0].startswith(f"{warning}: ")
-    assert type(outcome.error) is (raised or type(None))
-
-
-def test_a_post_that_vanishes_from_the_private_answer_keeps_its_public_numbers() -> None:
-    refused = {"resource_id": "1", "type": PROBLEM + "not-authorized-for-field"}
-
-    outcome = read(reply({"data": [post(1)]}), reply({"errors": [refused]}), created_at=YOUNG)
-
-    assert outcome == Outcome((Reading(1, Answer.READ, COUNTERS),))
 
 
 # Refusals
