@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from sqlalchemy import Connection, text
 
 from shared.due import ring
+from shared.pauses import PauseKey, end
 from shared.vocabulary import PauseKind
 
 _LOCK = text("SELECT account_id FROM accounts WHERE account_id = ANY(:ids) ORDER BY account_id FOR UPDATE")
@@ -155,10 +156,11 @@ def reconnect(connection: Connection, workspace_id: str, account_id: str) -> int
         },
     )
     parameters = {"account_id": account_id, "workspace_id": workspace_id}
-    connection.execute(
-        text("DELETE FROM pauses WHERE kind = :kind AND subject = :account_id"),
+    paused = connection.execute(
+        text("SELECT platform FROM pauses WHERE kind = :kind AND subject = :account_id"),
         {"kind": PauseKind.ACCOUNT.value, "account_id": account_id},
     )
+    end(connection, [PauseKey(platform, PauseKind.ACCOUNT, account_id) for platform in paused.scalars()])
     requeued = len(connection.execute(text(_REQUEUE), parameters).all())
     if requeued:
         ring(connection)

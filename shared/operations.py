@@ -17,7 +17,7 @@ from sqlalchemy import Connection, text
 
 from shared import account_state
 from shared.due import make_due, ring
-from shared.pauses import EVERY_PLATFORM, UNTIL_RESUMED
+from shared.pauses import EVERY_PLATFORM, UNTIL_RESUMED, PauseKey, end, make_deferred_due
 from shared.vocabulary import PauseKind, Platform, Reason
 
 _OPERATOR_KINDS: Final = [kind.value for kind in PauseKind if kind.by_operator]
@@ -95,23 +95,9 @@ ON CONFLICT (platform, kind, subject) DO UPDATE
    SET paused_until = excluded.paused_until, reason = excluded.reason, paused_at = now(), refusals = 1
 """)
 
-_RESUME = text("""
-DELETE FROM pauses
+_PAUSED_BY_OPERATORS = text("""
+SELECT platform, kind, subject FROM pauses
  WHERE kind = ANY(:kinds) AND (:every OR (platform = :platform AND kind = :kind AND subject = :subject))
-RETURNING paused_until
-""")
-
-# A worker that met the pause put its rows off until the pause's end, spread over half a minute. Accounts are
-# not looked at: a row that another pause holds as well is put off again before anything is asked.
-_GO_ON = text("""
-WITH held AS (
-    SELECT publication_id FROM refresh_state
-     WHERE next_run_at BETWEEN :until AND CAST(:until AS timestamptz) + interval '1 minute'
-       AND reason = 'paused'
-     ORDER BY publication_id FOR UPDATE
-)
-UPDATE refresh_state AS r SET next_run_at = now() FROM held WHERE r.publication_id = held.publication_id
-RETURNING r.publication_id
 """)
 
 _ACCOUNTS_OF_QUARANTINED = text("""
@@ -164,9 +150,10 @@ def pause(
         ),
         scope.key,
     ).scalar_one_or_none()
-    connection.execute(_PAUSE, {**scope.key, "until": until or UNTIL_RESUMED, "reason": reason})
-    if before is not None and before != (until or UNTIL_RESUMED):
-        connection.execute(_GO_ON, {"until": before})
+    ends_at = until or UNTIL_RESUMED
+    connection.execute(_PAUSE, {**scope.key, "until": ends_at, "reason": reason})
+    if before is not None and ends_at < before:
+        make_deferred_due(connection, _key(**scope.key))
     ends = {"until": until.astimezone(UTC).isoformat().replace("+00:00", "Z")} if until else {}
     _keep(connection, operator, "pause", {**scope.told, **ends}, reason=reason)
 
@@ -176,15 +163,12 @@ def resume(connection: Connection, operator: Operator, scope: Scope, reason: str
 
     What a platform's own limit holds back stays so. Nothing is kept when nothing was paused.
     """
-    ends = connection.execute(
-        _RESUME, {**scope.key, "kinds": _OPERATOR_KINDS, "every": scope == Scope()}
-    ).scalars()
-    lifted = list(ends)
-    for until in set(lifted):
-        connection.execute(_GO_ON, {"until": until})
+    paused = connection.execute(
+        _PAUSED_BY_OPERATORS, {**scope.key, "kinds": _OPERATOR_KINDS, "every": scope == Scope()}
+    )
+    lifted = end(connection, [_key(*row) for row in paused])
     if lifted:
         _keep(connection, operator, "resume", scope.told, reason=reason)
-        ring(connection)
     return len(lifted)
 
 
@@ -249,6 +233,10 @@ def act_of(connection: Connection, act_id: int) -> Act | None:
         {"act_id": act_id},
     ).one_or_none()
     return Act(*row) if row else None
+
+
+def _key(platform: str, kind: str, subject: str) -> PauseKey:
+    return PauseKey(platform, PauseKind(kind), subject)
 
 
 def _keep(

@@ -1,13 +1,19 @@
-"""Pauses: what is not asked until an instant. PostgreSQL holds them, so that losing Redis lifts none."""
+"""Pauses: what is not asked until an instant. PostgreSQL holds them, so that losing Redis lifts none.
+
+A pause defers rows: a worker that meets it moves their next run to its end. So a pause that ends early, for
+whatever reason, makes these rows due in the transaction that ends it (`end`), and a worker defers rows only
+while it holds the pause (`hold`). Both lock the pause before any row of ``refresh_state``.
+"""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
 from sqlalchemy import Connection, Row, text
 
+from shared.due import ring
 from shared.vocabulary import PauseKind, PauseSubject
 
 EVERY_PLATFORM: Final = "*"
@@ -75,6 +81,16 @@ SELECT a.account_id, {_COLUMNS}
 _OF_ENDPOINTS: Final = [kind.value for kind in PauseKind if kind.subject is PauseSubject.ENDPOINT]
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class PauseKey:
+    """What is paused: the primary key of a row of ``pauses``. Locks are taken in this order."""
+
+    platform: str
+    """A platform, or ``*`` for all of them."""
+    kind: PauseKind
+    subject: str
+
+
 @dataclass(frozen=True, slots=True)
 class PauseInForce:
     """One pause that has not ended yet."""
@@ -87,6 +103,11 @@ class PauseInForce:
     paused_until: datetime
     reason: str
     refusals: int
+
+    @property
+    def key(self) -> PauseKey:
+        """What it pauses."""
+        return PauseKey(self.platform, self.kind, self.subject)
 
     @property
     def ends_at(self) -> datetime | None:
@@ -172,3 +193,73 @@ ON CONFLICT (platform, kind, subject) DO UPDATE
        refusals = CASE WHEN w.paused_until > now() - interval '10 minutes' THEN w.refusals + 1 ELSE 1 END
 RETURNING paused_until
 """
+
+
+def hold(connection: Connection, key: PauseKey) -> datetime | None:
+    """Return when a pause ends and keep it from ending earlier until the transaction ends.
+
+    ``None``: it is not in force (any more). Waits for a transaction that ends it.
+    """
+    ends: datetime | None = connection.execute(_HOLD, _bound(key)).scalar_one_or_none()
+    return ends
+
+
+def end(connection: Connection, keys: Iterable[PauseKey]) -> list[PauseKey]:
+    """End these pauses, make the rows due that they deferred, and return the pauses that stood.
+
+    Waits for the workers that are deferring rows because of them.
+    """
+    stood = [key for key in sorted(set(keys)) if connection.execute(_END, _bound(key)).rowcount]
+    for key in stood:
+        make_deferred_due(connection, key)
+    return stood
+
+
+def make_deferred_due(connection: Connection, key: PauseKey) -> int:
+    """Make the rows due now that a pause may have deferred which has ended or ends earlier; return how many.
+
+    Rows that another pause holds up as well become due too: claims skip them until that one ends.
+    """
+    made, last, found = 0, 0, _ROWS_AT_ONCE
+    while found == _ROWS_AT_ONCE:
+        ids = connection.execute(
+            _MAKE_DEFERRED_DUE,
+            {
+                "platform": None if key.platform == EVERY_PLATFORM else key.platform,
+                "account_id": (key.kind.subject is PauseSubject.ACCOUNT and key.subject) or None,
+                "workspace_id": (key.kind.subject is PauseSubject.WORKSPACE and key.subject) or None,
+                "after": last,
+                "most": _ROWS_AT_ONCE,
+            },
+        ).scalars()
+        batch = list(ids)
+        found, made, last = len(batch), made + len(batch), max(batch, default=last)
+    if made:
+        ring(connection)
+    return made
+
+
+def _bound(key: PauseKey) -> dict[str, str]:
+    return {"platform": key.platform, "kind": key.kind.value, "subject": key.subject}
+
+
+_ROWS_AT_ONCE: Final = 10_000
+"""Rows of one statement: a statement over all rows of a large platform would outlast its time limit."""
+_HOLD: Final = text("""
+SELECT paused_until FROM pauses
+ WHERE platform = :platform AND kind = :kind AND subject = :subject AND paused_until > now() FOR SHARE
+""")
+_END: Final = text("DELETE FROM pauses WHERE platform = :platform AND kind = :kind AND subject = :subject")
+_MAKE_DEFERRED_DUE: Final = text("""
+WITH deferred AS (
+    SELECT s.publication_id FROM refresh_state s JOIN accounts a ON a.account_id = s.account_id
+     WHERE s.reason = 'paused' AND s.next_run_at > now() AND s.publication_id > :after
+       AND (CAST(:platform AS text) IS NULL OR a.platform = :platform)
+       AND (CAST(:account_id AS text) IS NULL OR s.account_id = :account_id)
+       AND (CAST(:workspace_id AS text) IS NULL OR a.workspace_id = :workspace_id)
+     ORDER BY s.publication_id LIMIT :most FOR UPDATE OF s
+)
+UPDATE refresh_state AS r SET next_run_at = now()
+  FROM deferred WHERE r.publication_id = deferred.publication_id
+RETURNING r.publication_id
+""")

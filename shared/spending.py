@@ -12,6 +12,7 @@ from datetime import date, datetime, timedelta
 
 from sqlalchemy import Connection, text
 
+from shared.pauses import PauseKey, end
 from shared.settings import Settings
 from shared.vocabulary import PauseKind, Platform
 
@@ -21,8 +22,8 @@ UNREAD_TODAY = """
 """
 """Condition on a ``post_analytics pa``: its next read costs something; a second one on a UTC day does not."""
 
-PAUSE_SUBJECT = "budget"
-"""``pauses.subject`` of the pause of kind ``app`` that a spent budget places."""
+PAUSE = PauseKey(Platform.X.value, PauseKind.APP, "budget")
+"""The pause that a spent budget places."""
 
 UNSETTLED_WAIT = timedelta(seconds=30)
 """How long to wait for reads that are held and may turn out not to be billed."""
@@ -53,9 +54,6 @@ RETURNING day
 _SETTLE = """
 UPDATE post_reads SET held = GREATEST(held - :held, 0), reads = reads + :billed
  WHERE platform = :platform AND day = :day
-"""
-_LIFT = """
-DELETE FROM pauses WHERE platform = :platform AND kind = :kind AND subject = :subject AND paused_until > now()
 """
 
 
@@ -142,8 +140,7 @@ def lift_outgrown_pause(connection: Connection, caps: Caps) -> bool:
     so_far = spent(connection)
     if so_far.today >= caps.per_day or so_far.this_month >= caps.per_month:
         return False
-    parameters = {**_PARAMETERS, "kind": PauseKind.APP.value, "subject": PAUSE_SUBJECT}
-    return bool(connection.execute(text(_LIFT), parameters).rowcount)
+    return bool(end(connection, [PAUSE]))
 
 
 def _reads(budget: float | None, settings: Settings) -> int:

@@ -13,7 +13,7 @@ from typing import Final
 from shared import metrics
 from shared.budgets import Budgets, Decision
 from shared.limits import Bucket, Limits, bucket
-from shared.pauses import PauseInForce
+from shared.pauses import PauseInForce, PauseKey
 from shared.redis_client import RedisClient
 from shared.settings import Settings
 from shared.vocabulary import BucketKind, Lane, PauseKind, Platform
@@ -34,7 +34,22 @@ _NAMES: Final = {
 
 
 class OverBudget(Paused):
-    """Our own budgets, or a pause that stands already, say wait: nothing was refused, nothing is parked."""
+    """Our own budgets, or a pause that stands already, say wait: nothing was refused, nothing is parked.
+
+    ``pause`` is the pause that stands. ``None``: a budget in Redis is used up or parked.
+    """
+
+    def __init__(
+        self,
+        sentence: str,
+        *,
+        kind: BucketKind,
+        until: datetime,
+        endpoint: str | None = None,
+        pause: PauseKey | None = None,
+    ) -> None:
+        super().__init__(sentence, kind=kind, until=until, endpoint=endpoint)
+        self.pause = pause
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +127,11 @@ class JobBudget:
         """Return when the call may be made; raise `OverBudget` when that would take too long."""
         if pause := self._pauses.get(endpoint):
             raise OverBudget(
-                pause.reason, kind=BucketKind.ENDPOINT, endpoint=endpoint, until=pause.paused_until
+                pause.reason,
+                kind=BucketKind.ENDPOINT,
+                endpoint=endpoint,
+                until=pause.paused_until,
+                pause=pause.key,
             )
         if self._fleet is None:
             return

@@ -9,10 +9,10 @@ from collections.abc import Sequence
 import structlog
 from sqlalchemy import Connection
 
-from shared import account_state, failpoints, metrics, pauses
-from shared.vocabulary import AccountState, BucketKind, PauseKind, Platform
-from worker import outcomes, paid_reads, tokens
-from worker.budget_gate import JobBudget, OverBudget
+from shared import account_state, failpoints, metrics
+from shared.vocabulary import AccountState
+from worker import defer, outcomes, paid_reads, tokens
+from worker.budget_gate import OverBudget
 from worker.claims import extend
 from worker.errors import ClaimsLost, Paused, Reauthorize, RefreshError, TryAgain
 from worker.job import Read, Tools
@@ -26,14 +26,12 @@ _log = structlog.get_logger(__name__)
 
 def finish(read: Read, stored: StoredAccount, policy: Policy, tools: Tools) -> None:
     """Record every outcome of a read that has ended, and tell of those that passed the fence."""
-    account, error = stored.account, read.ended_by
+    account, error = stored.account, _place_pauses(read, stored, tools)
     with tools.engine.begin() as connection:
         if isinstance(error, Reauthorize):  # accounts before rows, or this could deadlock
             account_state.lock(connection, [account.account_id])
-        if isinstance(error, Paused) and not isinstance(error, OverBudget):
-            error = _parked(connection, stored, error)
-            read.budget.prolonged(error)
-        _keep_pauses(connection, account.platform, read.budget)
+        if isinstance(error, OverBudget):
+            error = defer.deferred(connection, error, tools.clock.now())
         if read.waiting and not isinstance(error, Reauthorize):
             _judge_the_rest(
                 read, error or TryAgain("The adapter gave no reading for this post."), policy, tools
@@ -84,45 +82,23 @@ def _tell_observers(account: Account, kept: Sequence[Outcome], fenced: int, tool
         _log.info("fenced", account_id=account.account_id, rows=fenced)
 
 
-def _keep_pauses(connection: Connection, platform: Platform, budget: JobBudget) -> None:
-    for new in budget.new_pauses:
-        pauses.pause(
-            connection,
-            platform=platform.value,
-            kind=new.kind,
-            subject=new.subject,
-            until=new.until,
-            reason=new.reason,
-        )
-        _log.warning(
-            "paused", platform=platform.value, kind=new.kind.value, subject=new.subject, detail=new.reason
-        )
-
-
 def _judge_the_rest(read: Read, error: RefreshError, policy: Policy, tools: Tools) -> None:
     now = tools.clock.now()
     read.judge(lambda row: outcomes.judge_error(row, error, policy, now))
 
 
-def _parked(connection: Connection, stored: StoredAccount, error: Paused) -> Paused:
-    """Park the bucket that was refused, for the whole fleet, and return the pause as it stands."""
-    subjects = {
-        BucketKind.APP: "",
-        BucketKind.ACCOUNT: stored.account.account_id,
-        BucketKind.ENDPOINT: error.endpoint or "",
-    }
-    until = pauses.pause(
-        connection,
-        platform=stored.account.platform.value,
-        kind=PauseKind(error.kind.value),
-        subject=subjects[error.kind],
-        until=error.until,
-        reason=str(error),
-        escalates_until=error.escalates_until,
-    )
-    if error.operator_alert:
-        _log.error("operator_needed", platform=stored.account.platform.value, detail=str(error))
-    return Paused(str(error), kind=error.kind, endpoint=error.endpoint, until=until)
+def _place_pauses(read: Read, stored: StoredAccount, tools: Tools) -> RefreshError | None:
+    """Place what the job found to be paused, and return how it ended: a refusal as the pause that stands now.
+
+    A transaction of its own, before the outcomes: it must not wait for rows, and Redis is told only after it.
+    """
+    error = read.ended_by
+    refusal = error if isinstance(error, Paused) and not isinstance(error, OverBudget) else None
+    placed = defer.place(tools.engine, stored.account, refusal, read.budget.new_pauses)
+    if refusal is None or placed is None:
+        return error
+    read.budget.prolonged(placed)
+    return placed
 
 
 def _reauthorize(

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, Engine
 from shared import pauses, spending
 from shared.settings import Settings
 from shared.spending import Caps, Held, Shortage
-from shared.vocabulary import PauseKind, Platform
+from shared.vocabulary import Platform
 from worker.claims import StartedRow
 from worker.outcomes import Outcome
 
@@ -28,9 +28,9 @@ def hold(
         if isinstance(held, Shortage) and held.spent:
             pauses.pause(
                 connection,
-                platform=platform.value,
-                kind=PauseKind.APP,
-                subject=spending.PAUSE_SUBJECT,
+                platform=spending.PAUSE.platform,
+                kind=spending.PAUSE.kind,
+                subject=spending.PAUSE.subject,
                 until=held.until,
                 reason=held.sentence,
             )

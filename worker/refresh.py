@@ -10,15 +10,15 @@ from datetime import datetime
 import structlog
 from sqlalchemy import Connection
 
-from shared import failpoints, pauses
+from shared import failpoints, pauses, spending
 from shared.freshness import Freshness
 from shared.refresh_queue import RefreshJob
 from shared.settings import Settings
 from shared.spending import Shortage
-from shared.vocabulary import AccountState, Lane, PauseSubject, Platform
+from shared.vocabulary import AccountState, BucketKind, Lane, PauseSubject, Platform
 from worker import outcomes, paid_reads, tokens
 from worker.adapters.contract import Adapter
-from worker.budget_gate import JobBudget
+from worker.budget_gate import JobBudget, OverBudget
 from worker.claims import start
 from worker.errors import Reauthorize, RefreshError, TryAgain
 from worker.finish import finish, record_progress
@@ -60,7 +60,10 @@ def refresh(job: RefreshJob, tools: Tools) -> None:
     if stored.state is not AccountState.ACTIVE:
         read.block(stored)
     elif whole:
-        _postpone(read, whole[0].paused_until, whole[0].reason, tools)
+        pause = whole[0]
+        read.ended_by = OverBudget(
+            pause.reason, kind=BucketKind.APP, until=pause.paused_until, pause=pause.key
+        )
     elif read.waiting and _can_pay(read, stored.account.platform, tools):
         account = stored.account
         lease = Lease(
@@ -82,11 +85,16 @@ def _holds_all(pause: pauses.PauseInForce, lane: Lane) -> bool:
 
 
 def _can_pay(read: Read, platform: Platform, tools: Tools) -> bool:
-    """Set aside what the job's reads may cost; without the means the rows are postponed."""
+    """Set aside what the job's reads may cost; without the means the rows are deferred."""
     now = tools.clock.now()
     held = paid_reads.hold(tools.engine, tools.settings, platform, read.waiting.values(), now)
     if isinstance(held, Shortage):
-        _postpone(read, held.until, held.sentence, tools)
+        read.ended_by = OverBudget(
+            held.sentence,
+            kind=BucketKind.APP,
+            until=held.until,
+            pause=spending.PAUSE if held.spent else None,
+        )
         return False
     read.held = held
     return True
@@ -110,11 +118,6 @@ def _set_suspects_aside(read: Read, policy: Policy) -> None:
     for row in list(read.waiting.values()):
         if row.unfinished > policy.quarantine_starts:
             read.judged.append(outcomes.quarantined(read.waiting.pop(row.publication.id)))
-
-
-def _postpone(read: Read, until: datetime, reason: str, tools: Tools) -> None:
-    now = tools.clock.now()
-    read.judge(lambda row: outcomes.paused(row, until, reason, now))
 
 
 def _read(read: Read, stored: StoredAccount, policy: Policy, lease: Lease, tools: Tools) -> StoredAccount:

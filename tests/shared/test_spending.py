@@ -95,7 +95,7 @@ def test_only_the_first_read_of_a_utc_day_is_new() -> None:
 
 
 def test_a_larger_budget_lifts_the_pause_of_a_spent_one_and_no_other(home: House) -> None:
-    for kind, subject in (("app", spending.PAUSE_SUBJECT), ("app", ""), ("account", "acc_1")):
+    for kind, subject in (("app", spending.PAUSE.subject), ("app", ""), ("account", "acc_1")):
         home.execute(
             "INSERT INTO pauses (platform, kind, subject, paused_until, reason)"
             " VALUES ('x', :kind, :subject, now() + interval '1 hour', '')",
