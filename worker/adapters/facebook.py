@@ -7,11 +7,11 @@ Scopes     ``read_insights``, ``pages_read_engagement``
 Limits     per Page, in percents (X-Business-Use-Case-Usage), the app's hourly one beside it (X-App-Usage)
 Metrics    ``post_clicks``; ``post_reactions_by_type_total``, a map that we serve as its sum
 
-Quirks: one bad metric name fails an object's whole insights, and the error does not say which. That is why
+Quirks: one bad metric name fails an object's whole insights, and most errors do not say which. That is why
 `post_engaged_users`, which Meta removed from all versions, never shares a request with the other two: it is
 asked alone, for one post, in a batch that has room, when the fleet's memory of its refusal has expired. Empty
-data is what a post without numbers gives, and also a token without ``read_insights``. The bare id of a video
-or photo has no insights; ``{page-id}_{id}`` may. Pages under 100 likes have none; Meta keeps two years.
+data is what a post without numbers gives, and also a token without one of the scopes. The bare id of a video,
+photo or post has no insights; ``{page-id}_{id}`` may. Pages under 100 likes have none; Meta keeps two years.
 
 Extra requests, each at most once in a job: 2 for each metric newly refused (then remembered, none); 1 for all
 bare ids; 1 when no post read fine, to tell lost authorization from missing or empty posts; 1 if
@@ -27,17 +27,18 @@ from dataclasses import dataclass, field
 
 from shared.settings import Settings
 from shared.vocabulary import WarningCode, warn
+from worker.adapters import graph_metrics
 from worker.adapters.contract import Upstream
-from worker.adapters.graph import MAX_BATCH, Doubts, Graph
-from worker.adapters.graph_errors import Answered, Body, Meaning, Refusal
+from worker.adapters.graph import MAX_BATCH, Graph
+from worker.adapters.graph_doubts import Doubts
+from worker.adapters.graph_errors import Answered, Body, Meaning, Refusal, named_metrics
 from worker.adapters.graph_readings import count, rows, unaskable, unread, without_numbers
 from worker.errors import Reauthorize, RefreshError
 from worker.readings import Account, Answer, Publication, Reading, Tokens
 
-CLICKS = "post_clicks"
-REACTIONS = "post_reactions_by_type_total"
-METRICS = (CLICKS, REACTIONS)
-REMOVED = "post_engaged_users"
+METRICS = graph_metrics.FACEBOOK
+CLICKS, REACTIONS = METRICS
+REMOVED = graph_metrics.FACEBOOK_REMOVED
 POST = "post"
 """The object type in the fleet's memory of refused metrics."""
 REMOVED_TYPE = "removed"
@@ -73,6 +74,7 @@ class Facebook:
             scopes=SCOPES,
             facebook_login=True,
             app_secret=self.settings.meta_app_secret,
+            near_limit_percent=self.settings.meta_steer_percent,
         )
         asks = []
         for publication in publications:
@@ -99,8 +101,8 @@ class _Ask:
     node: str
     lost: set[str] = field(default_factory=set)
     """Metrics refused for this post, though others have them."""
-    bare: bool = False
-    """Its own id has no insights; ``node`` is the Page's form of it."""
+    exists: bool = False
+    """Its own, bare id was answered for, without insights; ``node`` is the Page's form of it."""
 
 
 @dataclass(slots=True)
@@ -117,7 +119,7 @@ class _Job:
     empty: list[Publication] = field(default_factory=list)
 
     def run(self) -> Iterator[Reading]:
-        read_any = False
+        read_any, alone = False, len(self.asks) == 1
         for _ in range(ROUNDS):
             yield from self._with_nothing_to_ask()
             for reading in self._round() if self.asks else ():
@@ -125,11 +127,11 @@ class _Job:
                 yield reading
         for ask in self.asks:
             yield unread(ask.publication, None)
-        if self.empty and not read_any:
-            self._require_insights()
-        for publication in self.empty:
-            yield without_numbers(publication, self.graph.upstream.now())
-        yield from self.doubts.settle(read_any=read_any or bool(self.empty))
+        empty = [without_numbers(one, self.graph.upstream.now()) for one in self.empty]
+        if not read_any and any(reading.answer is Answer.UNAVAILABLE for reading in empty):
+            self.graph.require_scopes()
+        yield from empty
+        yield from self.doubts.settle(reached_any=read_any or bool(empty), alone=alone)
 
     def _with_nothing_to_ask(self) -> Iterator[Reading]:
         asks, self.asks = self.asks, []
@@ -143,17 +145,18 @@ class _Job:
         """Ask once for every ask, yield what is settled, and leave what is to be asked anew."""
         asked, self.asks = self.asks, []
         answers, ending = self._batch(asked)
-        refused: list[_Ask] = []
+        refused: list[tuple[_Ask, Refusal]] = []
         for ask, answer in zip(asked, answers, strict=True):
             if not isinstance(answer, Refusal):
                 yield from self._answered(ask, answer)
             elif answer.meaning is Meaning.UNSUPPORTED_METRIC:
-                refused.append(ask)
-            elif answer.meaning is Meaning.WRONG_NODE and "_" not in ask.node:
-                ask.bare, ask.node = True, f"{self.graph.account.platform_account_id}_{ask.node}"
+                refused.append((ask, answer))
+            elif answer.meaning in {Meaning.WRONG_NODE, Meaning.MISSING} and "_" not in ask.node:
+                ask.exists = answer.meaning is Meaning.WRONG_NODE
+                ask.node = f"{self.graph.account.platform_account_id}_{ask.node}"
                 self.asks.append(ask)
-            elif answer.meaning is Meaning.MISSING and ask.bare:
-                # It exists, under its own id: only that form of it does not.
+            elif answer.meaning is Meaning.MISSING and ask.exists:
+                # Only the Page's form of its id does not exist.
                 yield unread(ask.publication, Refusal(answer.status, meaning=Meaning.WRONG_NODE))
             else:
                 yield from self.doubts.take(ask.publication, answer)
@@ -161,7 +164,7 @@ class _Job:
             raise ending
         if refused:
             self._leave_out(refused)
-            self.asks += refused
+            self.asks += [ask for ask, _ in refused]
 
     def _batch(self, asks: Sequence[_Ask]) -> tuple[Sequence[Answered], RefreshError | None]:
         """Send one batch; one that has room takes a probe of `REMOVED` along when its turn has come."""
@@ -211,11 +214,13 @@ class _Job:
         else:
             yield self._reading(ask, values)
 
-    def _leave_out(self, refused: Sequence[_Ask]) -> None:
+    def _leave_out(self, refused: Sequence[tuple[_Ask, Refusal]]) -> None:
         """Ask these no more for the metric that fails them; refused by two and had by none, it is retired."""
-        metric = self.graph.culprit(refused[0].node, self._metrics(refused[0]))
+        first, answer = refused[0]
+        asked = self._metrics(first)
+        metric = next(iter(named_metrics(answer, asked)), None) or self.graph.culprit(first.node, asked)
         if metric in self.accepted or len(refused) == 1:
-            for ask in refused:
+            for ask, _ in refused:
                 ask.lost.add(metric)
         else:
             self.graph.upstream.memory.remember(self.graph.version, POST, metric)
@@ -242,14 +247,6 @@ class _Job:
         else:
             warnings.append(_unavailable(REMOVED, "is no longer offered by Facebook"))
         return Reading(ask.publication.id, Answer.READ, metrics, tuple(missing), tuple(warnings))
-
-    def _require_insights(self) -> None:
-        """Raise `worker.errors.Reauthorize` if all is empty because the permission lacks: no error tells."""
-        granted = self.graph.granted()
-        if granted is None:
-            granted = self.graph.account.scopes or frozenset(SCOPES)
-        if SCOPES[0] not in granted:
-            raise self.graph.lacks(SCOPES[0])
 
 
 def _insights(ask: _Ask, metrics: Sequence[str]) -> str:

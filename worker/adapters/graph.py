@@ -2,20 +2,25 @@
 
 `Graph` is one job's conversation with one host. An answer is a body or a `Refusal` that concerns one object;
 what concerns the whole account or application is raised (or, inside a batch, handed back to be raised once
-the other items have their readings) as a `worker.errors.RefreshError`.
+the other items have their readings) as a `worker.errors.RefreshError`. `graph_doubts` tells which it is where
+the answer alone does not.
+
+The version is a setting. v25.0 (2026-02-18) is the default; v27.0 is the newest in Meta's reference. Meta
+withdraws metrics from all versions at once, so an older version keeps none alive.
 
 The token travels in the ``Authorization`` header, for a batch in the form, never in a URL. The
 ``appsecret_proof`` counts in the query string only; graph.facebook.com alone gets it, if the secret is known.
 
 https://developers.facebook.com/docs/graph-api/batch-requests
 https://developers.facebook.com/docs/graph-api/guides/secure-requests
+https://developers.facebook.com/docs/graph-api/guides/versioning
 """
 
 import hashlib
 import hmac
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from urllib.parse import urlencode
 
@@ -32,18 +37,18 @@ from worker.adapters.graph_errors import (
     Meaning,
     Refusal,
     named_scope,
+    on_behalf,
     refusal,
 )
 from worker.adapters.graph_limits import limits, paused
-from worker.adapters.graph_readings import unread
 from worker.errors import Misconfigured, Paused, Reauthorize, RefreshError, TryAgain
-from worker.readings import Account, Answer, Publication, Reading
+from worker.readings import Account
 
 MAX_BATCH = 50
 BLOCKED_FOR = timedelta(hours=24)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Graph:
     """One job's conversation with a Graph host, for one account."""
 
@@ -61,6 +66,15 @@ class Graph:
     facebook_login: bool
     """The host is graph.facebook.com: the only one that takes a proof and tells the granted permissions."""
     app_secret: SecretStr | None
+    near_limit_percent: int
+    """From this share of the application's or the account's limit on, a miss is doubtful."""
+    used_percent: int = 0
+    """The highest share of a limit that an answer has told in this job."""
+
+    @property
+    def near_limit(self) -> bool:
+        """Tell whether Meta may be throttling: it is suspected of answering "does not exist" then."""
+        return self.used_percent >= self.near_limit_percent
 
     def get(self, path: str, query: Mapping[str, str], *, endpoint: str, cost: int = 1) -> Body | Refusal:
         """Read one node, edge or set of ids; a `Refusal` is one that an object may be the cause of."""
@@ -123,7 +137,7 @@ class Graph:
             case Meaning.MISCONFIGURED:
                 return Misconfigured(
                     f"{self.platform} refuses our application or the form of our requests "
-                    f"(code {refused.code}): check the Meta app secret and API version."
+                    f"(code {refused.code}): check the app's state at Meta, its secret and the API version."
                 )
             case Meaning.BLOCKED:
                 return Paused(
@@ -157,22 +171,47 @@ class Graph:
         told = [entry for entry in entries if isinstance(entry, dict)]
         return frozenset(str(entry.get("permission")) for entry in told if entry.get("status") == "granted")
 
-    def lacks(self, scope: str) -> Reauthorize:
-        """Return the error for a permission that the account's authorization does not hold."""
-        return Reauthorize(
-            f"The permission {scope} is missing: reconnect the account and grant it.", missing_scope=scope
-        )
+    def lacking(self) -> tuple[str, ...] | None:
+        """Return which permissions of a read the account has not granted; ``None`` when that cannot be told.
 
-    def require_scope(self, refused: Refusal) -> None:
-        """Raise `worker.errors.Reauthorize` unless the token has all permissions and none is named here."""
-        scope = named_scope(refused)
-        if scope is None:
-            granted = self.granted()
-            lacking = [one for one in self.scopes if granted is None or one not in granted]
-            if not lacking:
-                return
-            scope = lacking[0]
-        raise self.lacks(scope)
+        Asks the host (one call) where it tells. The scopes stored at the connection only prove what was not
+        granted then, as its owner may have withdrawn others since.
+        """
+        granted = self.granted()
+        known = self.account.scopes if granted is None else granted
+        lacking = tuple(scope for scope in self.scopes if scope not in known)
+        return lacking if granted is not None or (lacking and known) else None
+
+    def lacks(self, scopes: Sequence[str]) -> Reauthorize:
+        """Return the error for permissions that the account's authorization does not hold."""
+        listed = ", ".join(scopes)
+        what, it = ("permission", "it") if len(scopes) == 1 else ("permissions", "them")
+        verb = "is" if len(scopes) == 1 else "are"
+        sentence = f"The {what} {listed} {verb} missing: reconnect the account and grant {it}."
+        return Reauthorize(sentence, missing_scope=listed)
+
+    def denied(self, refused: Refusal) -> Reauthorize | None:
+        """Return the error for a refusal of everything, or ``None`` when no permission lacks (one call)."""
+        lacking, named = self.lacking(), named_scope(refused)
+        if lacking:
+            return self.lacks(lacking)
+        if on_behalf(refused):
+            return Reauthorize(
+                f"{self.platform} does not let our application act for this account's owner: "
+                "its owner must reconnect the account and grant all that is asked for."
+            )
+        if lacking is not None:
+            return None
+        if named:
+            return self.lacks((named,))
+        listed = ", ".join(self.scopes)
+        sentence = f"One of the permissions {listed} is missing: reconnect the account and grant all of them."
+        return Reauthorize(sentence, missing_scope=listed)
+
+    def require_scopes(self) -> None:
+        """Raise `worker.errors.Reauthorize` if a permission lacks: empty data may be all that Meta tells."""
+        if lacking := self.lacking():
+            raise self.lacks(lacking)
 
     def require_account(self) -> None:
         """Raise `worker.errors.Reauthorize` when the token no longer opens its own account."""
@@ -199,7 +238,9 @@ class Graph:
         return f"{root}/{path}" + (f"?{urlencode(sent)}" if sent else "")
 
     def _heard(self, response: Response) -> tuple[object, Refusal | None]:
-        self.upstream.saw(*limits(response, self.account.platform_account_id, self.product))
+        told = limits(response, self.account.platform_account_id, self.product)
+        self.used_percent = max(self.used_percent, *(one.used_percent or 0 for one in told), 0)
+        self.upstream.saw(*told)
         try:
             body = response.json()
         except ValueError:
@@ -208,45 +249,12 @@ class Graph:
 
     def _refused_whole(self, refused: Refusal) -> RefreshError:
         if refused.meaning is Meaning.DENIED:
-            return self.lacks(named_scope(refused) or self.scopes[0])
+            return self.denied(refused) or self.lost_role()
         if refused.code == 100:
             return Misconfigured(f"{self.platform} refuses the form of our batch (code 100).")
         return TryAgain(
             f"{self.platform} refused a whole batch (HTTP {refused.status}, code {refused.code})."
         )
-
-
-@dataclass(slots=True)
-class Doubts:
-    """Refusals that may be the posts' matter or the token's; which, shows when all answers are in."""
-
-    graph: Graph
-    missing: list[Publication] = field(default_factory=list)
-    denied: list[tuple[Publication, Refusal]] = field(default_factory=list)
-
-    def take(self, publication: Publication, answer: Refusal) -> Iterator[Reading]:
-        """Yield the reading of a refusal, keep it if it is in doubt; what ends the read gets none."""
-        if answer.meaning is Meaning.MISSING:
-            self.missing.append(publication)
-        elif answer.meaning is Meaning.DENIED:
-            self.denied.append((publication, answer))
-        elif answer.meaning not in WHOLE:
-            yield unread(publication, answer)
-
-    def settle(self, *, read_any: bool) -> Iterator[Reading]:
-        """Yield a reading for each; if no sibling read fine, ask (one call) whether the token is at fault.
-
-        Raises `worker.errors.Reauthorize` when it is.
-        """
-        if self.denied and not read_any:
-            self.graph.require_scope(self.denied[0][1])
-            if len(self.denied) > 1:
-                raise self.graph.lost_role()
-        elif self.missing and not read_any:
-            self.graph.require_account()
-        for publication in (*self.missing, *(publication for publication, _ in self.denied)):
-            sentence = f"{self.graph.platform} does not know this post for the account."
-            yield Reading(publication.id, Answer.MISSING, detail=sentence)
 
 
 def proof(secret: SecretStr, token: SecretStr) -> str:

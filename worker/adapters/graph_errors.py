@@ -4,6 +4,10 @@ Errors are told apart by ``error.code``, ``error_subcode`` and a few fixed texts
 alone and never by ``error.type``: `OAuthException` is used for nearly everything, throttles arrive as 400 or
 403, refused tokens as 400 or 401, and a 2xx may carry an error too.
 
+Meta localises messages (Japanese and Portuguese were recorded at graph.instagram.com), so an English text
+decides only where Meta sends no code of its own; each such place says so. Identifiers inside a message
+(metrics, permissions, fields) are the same in every language.
+
 https://developers.facebook.com/docs/graph-api/guides/error-handling
 https://developers.facebook.com/docs/graph-api/overview/rate-limiting
 """
@@ -13,6 +17,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import Any
+
+from worker.adapters import graph_metrics
 
 
 class Meaning(Enum):
@@ -83,41 +89,68 @@ SCOPES = (
 """Permissions that we ask for: the only words of a message that are ever repeated to people."""
 
 MAX_TEXT = 4_000
-INDEXED = re.compile(r"metric\[(\d{1,3})\] must be one of the following values")
+INDEXED = re.compile(r"metric\[(\d{1,3})\]")
 """Instagram, a name that the endpoint does not know. All the valid names follow: only the index tells."""
-NAMED = re.compile(r"does not support the ([\w, ]{1,200}) metrics? for this media product type")
-"""Instagram, a known name that this kind of media never has; perhaps not all such names at once."""
+_LIST = r"([\w, ]{1,200})"
+NAMED = re.compile(
+    rf"does not support the {_LIST} metrics? for this media product type"
+    rf"|the {_LIST} metrics? (?:is|are) no longer supported"
+    rf"|the metrics? {_LIST} (?:is|are) not supported"
+)
+"""Instagram, a known name that these media do not have; perhaps not all such names at once. English only: in
+another language the one metric in the message is taken; of several, the right one is found by asking."""
 UNNAMED = "must be a valid insights metric"
-"""Facebook; which one must be found by asking for fewer."""
+"""Facebook; which one must be found by asking for fewer. English only: no code or name tells."""
+METRIC = re.compile(
+    rf"\b({'|'.join((*graph_metrics.INSTAGRAM, *graph_metrics.FACEBOOK, graph_metrics.FACEBOOK_REMOVED))})\b"
+)
+OUR_APP = ("api access blocked", "api access deactivated", "error validating application", "valid app id")
+"""Meta refuses the application itself. English only: the codes (200, 190) are those of a missing permission
+and a dead token."""
+NO_PROOF = ("appsecret_proof", "app secret proof")
+"""Our call lacks its proof or has a wrong one. The second form is English only."""
+ON_BEHALF = "cannot call api for app"
+"""Meta does not say why: a permission withdrawn, an application that is not live, a role lost. English only;
+in another language the scopes are asked for as after any other refusal."""
 
 TABLE: Sequence[tuple[Meaning, Callable[[Refusal], bool]]] = (
     (
         Meaning.LIMITED,
         lambda e: (e.code in LIMITS or e.status == 429) and e.subcode != POSTED_BEFORE_BUSINESS,
     ),
+    (Meaning.MISCONFIGURED, lambda e: any(words in e.text for words in OUR_APP)),
     (Meaning.DEAD_TOKEN, lambda e: e.code in {190, 102} or e.subcode in DEAD_TOKENS),
-    (Meaning.MISCONFIGURED, lambda e: e.code in {100, 1} and "appsecret_proof" in e.text),
-    # Beyond the vendor's tables: no token seen in the request, a path or version that does not exist.
-    (Meaning.MISCONFIGURED, lambda e: e.code in {104, 2500}),
+    (Meaning.MISCONFIGURED, lambda e: e.code in {100, 1} and any(words in e.text for words in NO_PROOF)),
+    # An address that the application does not allow, a method or version that is gone, no such application;
+    # beyond the vendor's tables: no token seen in the request, a path or version that does not exist.
+    (Meaning.MISCONFIGURED, lambda e: e.code in {5, 11, 12, 101, 104, 2500}),
+    # "Application does not have the capability": English only, for code 3 is also a permission's.
+    (Meaning.MISCONFIGURED, lambda e: e.code == 3 and "capability" in e.text),
     (Meaning.PRE_BUSINESS, lambda e: e.subcode == POSTED_BEFORE_BUSINESS),
+    # In another language it is DENIED, until `may_be_few_viewers` and the kind of the media tell.
     (Meaning.FEW_VIEWERS, lambda e: e.code == 10 and "not enough viewers" in e.text),
     (Meaning.UNSUPPORTED_METRIC, lambda e: e.code == 3001 or (e.code == 100 and _names_metric(e.text))),
     (Meaning.TOO_LARGE, lambda e: e.code == 1 and "reduce the amount of data" in e.text),
     (Meaning.TRANSIENT, lambda e: e.transient),
+    (Meaning.DENIED, lambda e: e.code == 100 and named_scope(e) is not None),
     (
         Meaning.MISSING,
         lambda e: (
             (e.code == 100 and e.subcode == 33)
-            or e.code == 803
+            or e.code in {33, 803}
             or (e.code == 100 and ("does not exist" in e.text or "unsupported get request" in e.text))
             or e.status == 404
         ),
     ),
-    (Meaning.WRONG_NODE, lambda e: e.code == 100 and "nonexisting field (insights) on node type" in e.text),
+    (Meaning.WRONG_NODE, lambda e: e.code == 100 and "(insights)" in e.text),
     (Meaning.DENIED, lambda e: e.code in {10, 3} or (e.code is not None and 200 <= e.code <= 299)),
     (Meaning.BLOCKED, lambda e: e.code == 368),
     (Meaning.TRANSIENT, lambda e: e.code in {1, 2, -1} or e.status >= 500),
     (Meaning.RESTRICTED, lambda e: e.code == 9009 or e.subcode == 2_207_050),
+    (
+        Meaning.UNSUPPORTED_METRIC,
+        lambda e: e.code == 100 and e.subcode is None and METRIC.search(e.text) is not None,
+    ),
     (Meaning.OTHER, lambda _: True),
 )
 """The first row that holds decides. The order matters: code 4 may come with ``is_transient``, code 10 has two
@@ -149,8 +182,10 @@ def named_metrics(found: Refusal, asked: Sequence[str]) -> frozenset[str]:
     if indexed := INDEXED.search(found.text):
         return frozenset(asked[int(indexed[1]) : int(indexed[1]) + 1])
     if named := NAMED.search(found.text):
-        return frozenset(asked) & {name.strip() for name in named[1].split(",")}
-    return frozenset()
+        listed = next(group for group in named.groups() if group)
+        return frozenset(asked) & {name.strip() for name in listed.split(",")}
+    mentioned = set(METRIC.findall(found.text))
+    return frozenset(asked) & mentioned if len(mentioned) == 1 else frozenset()
 
 
 def unknown_to_all(found: Refusal) -> bool:
@@ -158,14 +193,24 @@ def unknown_to_all(found: Refusal) -> bool:
     return INDEXED.search(found.text) is not None
 
 
-def concerns_kind_of_media(found: Refusal) -> bool:
-    """Tell whether the error says that this kind of media never has the metric, not that nobody has it."""
-    return NAMED.search(found.text) is not None
+def concerns_these_media(found: Refusal) -> bool:
+    """Tell whether the error says that these media do not have the metric, not that nobody has it."""
+    return not unknown_to_all(found) and METRIC.search(found.text) is not None
 
 
 def named_scope(found: Refusal) -> str | None:
     """Return the permission that a message names, if it is one that we ask for."""
     return next((scope for scope in SCOPES if scope in found.text), None)
+
+
+def on_behalf(found: Refusal) -> bool:
+    """Tell whether Meta refuses to let our application act for the owner, and does not say why."""
+    return ON_BEHALF in found.text
+
+
+def may_be_few_viewers(found: Refusal) -> bool:
+    """Tell whether a refusal may mean that too few people saw a story, in a language that we do not read."""
+    return found.code == 10 and named_scope(found) is None and "permission" not in found.text
 
 
 def _names_metric(text: str) -> bool:

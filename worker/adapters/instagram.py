@@ -21,7 +21,7 @@ kind of media that refuse one of theirs, one more for those. For ``?ids=`` the s
 the error names, 2·log2(25) for one that it does not name, and one to ask posts of a kind unknown to us for
 the metrics that stories do not have; no more than `EXTRA` reads in a job, what is left then is UNREADABLE for
 now. A metric that an error does not name is found in 3. Where no post reads fine, one to tell lost
-authorization from missing posts.
+authorization from missing or empty posts. One to learn which media are stories (`instagram_stories`).
 
 https://developers.facebook.com/docs/instagram-platform/reference/instagram-media/insights
 https://developers.facebook.com/docs/instagram-platform/overview
@@ -32,28 +32,29 @@ import re
 from collections import deque
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from pydantic import SecretStr
 
 from shared.settings import Settings
 from worker.adapters.contract import Upstream
-from worker.adapters.graph import MAX_BATCH, Doubts, Graph
-from worker.adapters.graph_errors import Answered, Body, Meaning, Refusal, concerns_kind_of_media
+from worker.adapters.graph import MAX_BATCH, Graph
+from worker.adapters.graph_doubts import Doubts
+from worker.adapters.graph_errors import Answered, Body, Meaning, Refusal, concerns_these_media
 from worker.adapters.graph_readings import count, unaskable, unread, without_numbers
 from worker.adapters.instagram_metrics import (
     KIND_FIELDS,
     KINDS,
     METRICS,
-    STORY,
     STORY_LIFE,
     UNKNOWN,
     Ask,
     MetricSets,
 )
+from worker.adapters.instagram_stories import OVER, PerhapsStories, is_over
 from worker.adapters.oauth import is_token
 from worker.errors import Misconfigured, Reauthorize, TryAgain
-from worker.readings import Account, Publication, Reading, Tokens
+from worker.readings import Account, Answer, Publication, Reading, Tokens
 
 FACEBOOK_SCOPES = ("instagram_manage_insights", "instagram_basic", "pages_read_engagement")
 INSTAGRAM_SCOPES = ("instagram_business_manage_insights", "instagram_business_basic")
@@ -92,7 +93,8 @@ class Instagram:
                 continue
             kind = publication.media_type if publication.media_type in KINDS else UNKNOWN
             asks.append(Ask(publication, str(publication.platform_post_id), str(kind)))
-        yield from _Job(graph, asks, MetricSets(graph), Doubts(graph)).run()
+        sets, doubts = MetricSets(graph), Doubts(graph)
+        yield from _Job(graph, asks, sets, doubts, PerhapsStories(sets, doubts)).run()
 
     def renew(self, upstream: Upstream, account: Account) -> Tokens:
         """Return the next long-lived token, perhaps the same string with a new end (Instagram Login only)."""
@@ -131,6 +133,7 @@ class Instagram:
             scopes=INSTAGRAM_SCOPES if own_login else FACEBOOK_SCOPES,
             facebook_login=not own_login,
             app_secret=self.settings.meta_app_secret,
+            near_limit_percent=self.settings.meta_steer_percent,
         )
 
 
@@ -142,18 +145,26 @@ class _Job:
     asks: list[Ask]
     sets: MetricSets
     doubts: Doubts
+    perhaps_stories: PerhapsStories
     fine: bool = False
-    """Some post was reached: the token and its permissions are good."""
-    vouched: bool = False
-    """The account was looked up and shown, so missing posts are the posts' matter."""
+    """Some post was reached: the token is good."""
     odd: list[Ask] = field(default_factory=list)
     """Read without a metric of their kind: whether all of the kind lack it, shows at the end."""
+    empty: list[Ask] = field(default_factory=list)
+    """Answered without any number, which is also how a missing permission may look."""
 
     def run(self) -> Iterator[Reading]:
-        yield from self._in_batches() if self.graph.facebook_login else self._by_ids()
-        for ask in self.odd:
-            yield self.sets.reading(ask)
-        yield from self.doubts.settle(read_any=self.fine or self.vouched)
+        read_any = False
+        for reading in self._in_batches() if self.graph.facebook_login else self._by_ids():
+            read_any = read_any or reading.answer is Answer.READ
+            yield reading
+        odd, empty = ([self.sets.reading(ask) for ask in asks] for asks in (self.odd, self.empty))
+        yield from odd
+        if not (read_any or odd) and any(reading.answer is Answer.UNAVAILABLE for reading in empty):
+            self.graph.require_scopes()
+        yield from empty
+        yield from self.perhaps_stories.settle(reached_any=self.fine)
+        yield from self.doubts.settle(reached_any=self.fine, alone=len(self.asks) == 1)
 
     def _in_batches(self) -> Iterator[Reading]:
         """Read with the Batch API: every post has an answer of its own."""
@@ -231,20 +242,19 @@ class _Job:
     def _take_apart(self, queue: deque[list[Ask]], chunk: list[Ask], refused: Refusal) -> Iterator[Reading]:
         """Settle what a refusal of a whole chunk shows; put in front of the queue what to ask anew."""
         if refused.meaning is Meaning.UNSUPPORTED_METRIC and (
-            len(chunk) == 1 or not concerns_kind_of_media(refused)
+            len(chunk) == 1 or not concerns_these_media(refused)
         ):
             self.sets.lighten([(ask, refused) for ask in chunk])
             queue.appendleft(chunk)
             return
         missing, denied = refused.meaning is Meaning.MISSING, refused.meaning is Meaning.DENIED
-        if missing and not (self.fine or self.vouched):
-            self.graph.require_account()
-            self.vouched = True
+        if missing and not self.fine:
+            self.doubts.check_account()
         guilty = chunk[0] if len(chunk) == 1 else _named(refused, chunk) if missing else None
         if guilty is not None:
-            if denied and self.doubts.denied and not self.fine:
-                self.graph.require_scope(refused)
             yield from self._refused(guilty, refused)
+            if denied and len(self.doubts.denied) > 1 and not self.fine:
+                self.doubts.check_scopes()
             queue.appendleft([ask for ask in chunk if ask is not guilty])
             return
         # Whether a permission lacks for all, two posts show; who of many is missing, halving finds.
@@ -260,7 +270,9 @@ class _Job:
         self.fine = True
         if self.sets.has_more(ask):
             return
-        if ask.lost:
+        if all(value is None for value in ask.values.values()):
+            self.empty.append(ask)
+        elif ask.lost:
             self.odd.append(ask)
         else:
             yield self.sets.reading(ask)
@@ -268,8 +280,10 @@ class _Job:
     def _refused(self, ask: Ask, refused: Refusal) -> Iterator[Reading]:
         """Yield the reading for a refusal of one post, unless it is kept in doubt."""
         now = self.graph.upstream.now()
-        if refused.meaning in {Meaning.MISSING, Meaning.FEW_VIEWERS} and _is_over(ask, now):
+        if refused.meaning in OVER and is_over(ask, now):
             yield without_numbers(ask.publication, now, STORY_LIFE)
+            return
+        if self.perhaps_stories.take(ask, refused):
             return
         self.fine = self.fine or refused.meaning in {Meaning.PRE_BUSINESS, Meaning.FEW_VIEWERS}
         if refused.meaning is Meaning.PRE_BUSINESS and not self.graph.facebook_login:
@@ -285,7 +299,3 @@ def _named(refused: Refusal, chunk: Sequence[Ask]) -> Ask | None:
     """Return the one whose id the message names."""
     words = set(re.findall(r"[0-9a-z_-]+", refused.text))
     return next((ask for ask in chunk if ask.node.lower() in words), None)
-
-
-def _is_over(ask: Ask, now: datetime) -> bool:
-    return ask.kind == STORY and now - ask.publication.created_at > STORY_LIFE

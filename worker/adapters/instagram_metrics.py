@@ -9,12 +9,13 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from shared.vocabulary import WarningCode, warn
+from worker.adapters import graph_metrics
 from worker.adapters.graph import Graph
-from worker.adapters.graph_errors import Refusal, concerns_kind_of_media, named_metrics, unknown_to_all
+from worker.adapters.graph_errors import Refusal, concerns_these_media, named_metrics, unknown_to_all
 from worker.adapters.graph_readings import RETENTION, count, rows, unread, without_numbers
 from worker.readings import Answer, Publication, Reading
 
-METRICS = ("views", "reach", "likes", "comments", "shares", "saved", "total_interactions")
+METRICS = graph_metrics.INSTAGRAM
 STORY_METRICS = ("views", "reach", "shares", "total_interactions")
 STORY = "STORY"
 FEED = frozenset({"IMAGE", "VIDEO", "CAROUSEL_ALBUM"})
@@ -79,9 +80,9 @@ class MetricSets:
     def lighten(self, refused: Sequence[tuple[Ask, Refusal]]) -> None:
         """Take out of what these ask for the metrics that they were refused."""
         named = [(ask, ask.kind, self._blamed(ask, answer), answer) for ask, answer in refused]
-        doubtful = [ask for ask, _, _, answer in named if concerns_kind_of_media(answer)]
+        doubtful = [ask for ask, _, _, answer in named if concerns_these_media(answer)]
         if doubtful:
-            self._learn_kinds(doubtful)
+            self.learn_kinds(doubtful)
         same = [(ask, names, answer) for ask, kind, names, answer in named if ask.kind == kind]
         self.refusals.update((ask.kind, name) for ask, names, _ in same for name in names)
         for ask, names, answer in same:
@@ -107,7 +108,8 @@ class MetricSets:
             self._retired(ask.kind).add(name)
             self.graph.upstream.memory.remember(self.graph.version, ask.kind, name)
 
-    def _learn_kinds(self, asks: Sequence[Ask]) -> None:
+    def learn_kinds(self, asks: Sequence[Ask]) -> None:
+        """Ask which kinds of media these are (one call), as far as that can be told."""
         query = {"ids": ",".join(ask.node for ask in asks), "fields": ",".join(KIND_FIELDS)}
         answer = self.graph.get("", query, endpoint="media", cost=len(asks))
         for ask in asks:

@@ -24,6 +24,7 @@ def graph(way: Any, **changes: Any) -> Graph:
         "scopes": ("read_insights",),
         "facebook_login": True,
         "app_secret": None,
+        "near_limit_percent": 80,
     }
     return Graph(**(values | changes))
 
