@@ -1,6 +1,10 @@
 # Every target is one command; `make help` lists them.
 PYTHON ?= python3
 BIN := .venv/bin
+# Compiled modules are kept: pytest would rewrite every test, and each service compile our code, at every start.
+unexport PYTHONDONTWRITEBYTECODE
+# What `make test-fast` runs: no process is started but the servers, nothing of it takes a second.
+FAST := tests/architecture tests/shared tests/worker tests/scheduler tests/api_stub tests/deploy/commands
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -25,6 +29,9 @@ lint: install ## format, lint, types, layers
 
 test: lint ## everything that must hold, on real servers
 	$(BIN)/pytest -n auto
+
+test-fast: lint ## what one runs while typing: less than a minute
+	$(BIN)/pytest -n auto -m "not slow" $(FAST)
 
 chromium: ## Debian's, installed when it is missing
 	@command -v chromium >/dev/null || (apt-get update -qq && apt-get install -y -qq chromium)
@@ -62,4 +69,4 @@ check-deploy: .venv/tools/installed ## check what is deployed with its own tools
 	@command -v promtool >/dev/null || (apt-get update -qq && apt-get install -y -qq --no-install-recommends prometheus)
 	$(BIN)/pytest tests/deploy/checked_by_tools.py
 
-.PHONY: help install up lint test chromium test-browser faults interleavings soak mutants bench-smoke bench-api bench-budgets check-deploy
+.PHONY: help install up lint test test-fast chromium test-browser faults interleavings soak mutants bench-smoke bench-api bench-budgets check-deploy

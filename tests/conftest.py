@@ -3,24 +3,64 @@
 `database_url`        a new database with the project's schema, dropped after the test
 `empty_database_url`  the same without the schema
 `redis_url`           an empty logical database of a real Valkey (FLUSHALL reaches only this worker's tests)
+`client`              a Redis client of that database
+`home`                accounts, publications and a worker's tools with a scripted adapter, on a new database
 
 Each pytest-xdist worker starts its own servers, once, at the first test that asks. A test that stops, kills
 or fills a server starts one for itself: `Postgres` and `Valkey` of `deploy.local` in `server_directory()`.
+
+The fixtures import what they need when they are asked: broken code fails its tests, not the whole collection.
 """
 
 import os
 from collections.abc import Iterator
+from contextlib import closing
 from itertools import count
+from typing import TYPE_CHECKING
+from zlib import crc32
 
 import pytest
 import redis
+from xdist.remote import Producer  # type: ignore[import-untyped]  # xdist publishes no types
+from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]  # the same
 
 from deploy.local.postgres import Postgres
 from deploy.local.valkey import Valkey
-from tests.servers import FASTER, fast_parent, fresh_database, server_directory
+from tests.servers import FASTER, Databases, fast_parent, server_directory
+
+if TYPE_CHECKING:
+    from shared.redis_client import RedisClient
+    from tests.stories import House
 
 _REDIS_DATABASES = 16
+_MOST_PROCESSES = 8
+_FLEETS = {
+    "tests/contract/test_accounts.py": 1,
+    "tests/contract/test_outcomes.py": 1,
+    "tests/faults/test_matrix.py": 2,
+    "tests/faults/test_shutdown.py": 1,
+}
+"""Modules whose tests share a running fleet, which is slow to start, and how many of it they may start."""
 _numbers = count()
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Return how many processes ``-n auto`` starts: two a core, for tests wait half of their time."""
+    return min(2 * len(os.sched_getaffinity(0)), _MOST_PROCESSES)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling:
+    """Let the tests of a fleet run in one process, the largest fleets first."""
+    return _ByFleet(config, log)
+
+
+class _ByFleet(LoadScopeScheduling):  # type: ignore[misc]  # the same
+    """Hands out tests one by one, except those that share a fleet: each of its groups goes to one process."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        module, _, name = nodeid.partition("::")
+        groups = _FLEETS.get(module)
+        return nodeid if groups is None else f"{module} {crc32(name.encode()) % groups}"
 
 
 @pytest.fixture(autouse=True)
@@ -49,27 +89,34 @@ def valkey_server() -> Iterator[Valkey]:
 
 
 @pytest.fixture(scope="session")
-def migrated_template(postgres_server: Postgres) -> Iterator[str]:
+def databases(postgres_server: Postgres) -> Iterator[Databases]:
+    """Give what makes this worker's databases."""
+    with closing(Databases(postgres_server)) as made:
+        yield made
+
+
+@pytest.fixture(scope="session")
+def migrated_template(databases: Databases) -> Iterator[str]:
     """Name a database that the project's migrations were run on, once; tests get copies of it."""
-    from shared.database import migrate  # here: a broken migration fails its tests, not the whole collection
+    from shared.database import migrate
 
     name = "migrated"
-    with fresh_database(postgres_server, name) as url:
+    with databases.fresh(name) as url:
         migrate(url)
         yield name
 
 
 @pytest.fixture
-def database_url(postgres_server: Postgres, migrated_template: str) -> Iterator[str]:
+def database_url(databases: Databases, migrated_template: str) -> Iterator[str]:
     """Give the SQLAlchemy URL of a new database with the project's schema."""
-    with fresh_database(postgres_server, f"test_{next(_numbers)}", migrated_template) as url:
+    with databases.fresh(f"test_{next(_numbers)}", migrated_template) as url:
         yield url
 
 
 @pytest.fixture
-def empty_database_url(postgres_server: Postgres) -> Iterator[str]:
+def empty_database_url(databases: Databases) -> Iterator[str]:
     """Give the SQLAlchemy URL of a new database without any table."""
-    with fresh_database(postgres_server, f"test_{next(_numbers)}") as url:
+    with databases.fresh(f"test_{next(_numbers)}") as url:
         yield url
 
 
@@ -80,3 +127,21 @@ def redis_url(valkey_server: Valkey) -> str:
     with redis.Redis.from_url(url) as client:
         client.flushdb()
     return url
+
+
+@pytest.fixture
+def client(redis_url: str) -> Iterator["RedisClient"]:
+    """Give a client of an empty logical database."""
+    from shared.redis_client import connect
+
+    with closing(connect(redis_url)) as connected:
+        yield connected
+
+
+@pytest.fixture
+def home(database_url: str) -> Iterator["House"]:
+    """Give a new database with the tools of a worker; `tests.stories.house` takes settings as well."""
+    from tests.stories import house
+
+    with house(database_url) as opened:
+        yield opened

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import httpx
 from pydantic import SecretStr
 from sqlalchemy import Engine, text
 
@@ -13,6 +14,7 @@ from shared import database
 from shared.settings import Settings
 from shared.vault import Vault, new_key
 from shared.vocabulary import Platform
+from tests.worker.in_process import InProcess
 from worker.adapters.contract import Upstream
 from worker.client import Client
 from worker.clock import DatabaseClock
@@ -124,6 +126,11 @@ def _insert(table: str, row: dict[str, Any]) -> str:
     return f"INSERT INTO {table} ({', '.join(row)}) VALUES ({values})"  # noqa: S608 - the names are the tests' own
 
 
+def _no_platform(request: httpx.Request) -> httpx.Response:
+    """Refuse to travel: the scripted adapter answers. A real transport would read every CA certificate."""
+    raise AssertionError(f"a scripted adapter called {request.url.host}")
+
+
 @contextmanager
 def house(database_url: str, **settings: Any) -> Iterator[House]:
     """Open a house on a migrated database; ``settings`` are fields of `Settings`."""
@@ -132,7 +139,7 @@ def house(database_url: str, **settings: Any) -> Iterator[House]:
     adapter = ScriptedAdapter()
     clock = DatabaseClock()
     try:
-        with Client(now=clock.now) as client:
+        with Client(now=clock.now, transport=InProcess(_no_platform)) as client:
             tools = Tools(
                 settings=Settings(**settings),
                 engine=engine,

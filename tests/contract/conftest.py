@@ -6,16 +6,19 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from io import BufferedReader, BytesIO, StringIO, TextIOWrapper
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import httpx
 import psycopg
 import pytest
 
+from deploy.cli import run
 from deploy.local.postgres import Postgres
 from deploy.local.server_process import free_port
 from deploy.local.valkey import Valkey
@@ -40,21 +43,20 @@ class System:
     key: str = ""
     processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
 
-    def dravo(self, *arguments: str, stdin: str | None = None, code: int = 0) -> Any:
+    def dravo(self, *arguments: str, stdin: str = "", code: int = 0) -> Any:
         """Run a command with ``--json`` and return its document."""
-        command = [str(Path(sys.executable).with_name("dravo")), *arguments, "--json"]
-        ended = subprocess.run(
-            command,
-            env=self.environment,
-            input=stdin,
-            capture_output=True,
-            text=True,
-            timeout=PATIENCE,
-            check=False,
-        )
-        assert ended.returncode == code, f"{arguments}: {ended.stdout}{ended.stderr}"
-        assert "Traceback" not in ended.stderr
-        return json.loads(ended.stdout) if ended.stdout.strip() else None
+        # In this process: the start of an interpreter takes longer than most commands.
+        given = (*arguments, "--json")
+        with (
+            mock.patch.dict(os.environ, self.environment, clear=True),
+            mock.patch("sys.stdin", TextIOWrapper(BufferedReader(BytesIO(stdin.encode())))),
+            redirect_stdout(StringIO()) as out,
+            redirect_stderr(StringIO()) as err,
+        ):
+            ended = run(given)
+        assert ended == code, f"{given}: {out.getvalue()}{err.getvalue()}"
+        assert "Traceback" not in err.getvalue()
+        return json.loads(out.getvalue()) if out.getvalue().strip() else None
 
     def get(self, **parameters: Any) -> Any:
         """Read a page of the API."""
@@ -131,6 +133,7 @@ def _environment(database: str, redis: str, simulators: Simulators, port: int) -
         "DRAVO_API_PORT": str(port),
         "DRAVO_TICK_SECONDS": "0.2",
         "DRAVO_RETRY_SECONDS": "0.05",
+        "DRAVO_BREAKER_SECONDS": "0.5",
         "DRAVO_REFRESH_MIN_AGE_SECONDS": "0",
         "DRAVO_META_GRAPH_URL": urls["meta_graph"],
         "DRAVO_INSTAGRAM_GRAPH_URL": urls["instagram_graph"],

@@ -55,7 +55,7 @@ class Fleet:
     """The processes of one stage. Start them from the main thread: they die with the thread that did."""
 
     def __init__(self, environment: Mapping[str, str], logs: Path) -> None:
-        self._environment = {**environment, "DRAVO_LOG_FORMAT": "json", "PYTHONDONTWRITEBYTECODE": "1"}
+        self._environment = {**environment, "DRAVO_LOG_FORMAT": "json"}
         self.logs = logs
         self.members: dict[str, Member] = {}
         self.kills = 0

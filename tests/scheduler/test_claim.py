@@ -1,23 +1,14 @@
 """The claim: what is due, shared out, taken once."""
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
-
-import pytest
 
 from scheduler.claim import JOBS_PER_ACCOUNT, Claims, claim
 from shared.claims import release
 from shared.vocabulary import Lane, Platform
-from tests.stories import House, house
+from tests.stories import House
 
 LEASE = timedelta(seconds=60)
-
-
-@pytest.fixture
-def home(database_url: str) -> Iterator[House]:
-    with house(database_url) as opened:
-        yield opened
 
 
 def claimed(

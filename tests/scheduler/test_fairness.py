@@ -1,7 +1,6 @@
 """Fair shares: whose turn it is, with a memory; what one crowd or one hanging platform costs the others."""
 
 from collections import Counter, deque
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from statistics import quantiles
@@ -11,15 +10,9 @@ import pytest
 from scheduler.claim import claim
 from shared.refresh_queue import RefreshJob
 from shared.vocabulary import Lane, Platform
-from tests.stories import House, house
+from tests.stories import House
 
 LEASE = timedelta(hours=1)
-
-
-@pytest.fixture
-def home(database_url: str) -> Iterator[House]:
-    with house(database_url) as opened:
-        yield opened
 
 
 def claimed(

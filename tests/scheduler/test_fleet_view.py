@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -14,23 +14,11 @@ from sqlalchemy import Connection
 
 from scheduler import fleet_view, looks
 from scheduler.fleet_view import FleetView
-from shared import pauses, redis_client, refresh_queue
+from shared import pauses, refresh_queue
 from shared.metrics import FACTS, FRESH
 from shared.redis_client import RedisClient
 from shared.vocabulary import Lane, PauseKind, Platform
-from tests.stories import House, house
-
-
-@pytest.fixture
-def home(database_url: str) -> Iterator[House]:
-    with house(database_url) as opened:
-        yield opened
-
-
-@pytest.fixture
-def client(redis_url: str) -> Iterator[RedisClient]:
-    with closing(redis_client.connect(redis_url)) as connected:
-        yield connected
+from tests.stories import House
 
 
 class Scraped:

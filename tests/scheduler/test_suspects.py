@@ -1,21 +1,14 @@
 """Rows that were started and never finished: in small groups at first, then one at a time."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from scheduler.claim import SUSPECT_STARTS, claim
 from shared.vocabulary import Lane, Platform
-from tests.stories import House, house
+from tests.stories import House
 
 AGO = datetime.now(UTC) - timedelta(minutes=2)
-
-
-@pytest.fixture
-def home(database_url: str) -> Iterator[House]:
-    with house(database_url) as opened:
-        yield opened
 
 
 def claimed_jobs(home: House) -> list[list[int]]:

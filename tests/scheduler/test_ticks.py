@@ -1,7 +1,5 @@
 """A tick: claim → commit → enqueue, only as much as the fleet can take, nothing lost when Redis is away."""
 
-from collections.abc import Iterator
-
 import dramatiq
 import pytest
 import redis
@@ -13,20 +11,7 @@ from shared import refresh_queue
 from shared.redis_client import RedisClient, connect
 from shared.vocabulary import Lane, Platform
 from tests.servers import server_directory
-from tests.stories import House, house
-
-
-@pytest.fixture
-def home(database_url: str) -> Iterator[House]:
-    with house(database_url) as opened:
-        yield opened
-
-
-@pytest.fixture
-def client(redis_url: str) -> Iterator[RedisClient]:
-    client = connect(redis_url)
-    yield client
-    client.close()
+from tests.stories import House
 
 
 @pytest.fixture

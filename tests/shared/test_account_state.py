@@ -1,18 +1,11 @@
 """An account's state: one refusal stops all of its rows at once, a reconnection brings them back in order."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from shared import account_state, intake
-from tests.stories import House, house
-
-
-@pytest.fixture
-def home(database_url: str) -> Iterator[House]:
-    with house(database_url) as opened:
-        yield opened
+from tests.stories import House
 
 
 def require(home: House, version: int | None = None, workspace: str = "ws_1") -> int | None:

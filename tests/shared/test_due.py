@@ -1,6 +1,5 @@
 """Rows made due: deduplicated, bound to a workspace, never at the cost of the work in flight."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import psycopg
@@ -9,15 +8,9 @@ from sqlalchemy.engine import make_url
 
 from shared.due import DUE_CHANNEL, make_due
 from shared.vocabulary import Reason
-from tests.stories import House, house
+from tests.stories import House
 
 LATER = datetime.now(UTC) + timedelta(hours=5)
-
-
-@pytest.fixture
-def home(database_url: str) -> Iterator[House]:
-    with house(database_url) as opened:
-        yield opened
 
 
 def asked(home: House, ids: list[int], reason: Reason, workspace: str = "ws_1") -> int:

@@ -1,6 +1,5 @@
 """Pauses: prolonged, never shortened, and longer when the same limit is met right after relief."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -10,15 +9,9 @@ from shared import operations
 from shared.operations import Operator, Scope
 from shared.pauses import BACKGROUND_NOT_PAUSED, NOT_PAUSED, in_force, of_accounts, pause
 from shared.vocabulary import PauseKind, Platform
-from tests.stories import House, house
+from tests.stories import House
 
 NOW = datetime.now(UTC)
-
-
-@pytest.fixture
-def home(database_url: str) -> Iterator[House]:
-    with house(database_url) as opened:
-        yield opened
 
 
 def place(home: House, until: datetime, escalates_until: datetime | None = None) -> datetime:

@@ -1,21 +1,12 @@
 """What X's reads cost: counted by UTC day and month, held before they happen, stopped at a budget."""
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
-
-import pytest
 
 from shared import spending
 from shared.settings import Settings
 from shared.spending import Caps, Held, Shortage
-from tests.stories import House, house
-
-
-@pytest.fixture
-def home(database_url: str) -> Iterator[House]:
-    with house(database_url) as opened:
-        yield opened
+from tests.stories import House
 
 
 def hold(home: House, reads: int, caps: Caps) -> Held | Shortage:

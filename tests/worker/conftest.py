@@ -1,22 +1,14 @@
 """A fleet's budgets in a real Redis, by a clock that moves when somebody waits."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
 
 from shared.budgets import Budgets
-from shared.redis_client import RedisClient, connect
+from shared.redis_client import RedisClient
 from shared.settings import Settings
 from tests.worker.fake_clock import FakeClock
 from worker.budget_gate import FleetBudgets
-
-
-@pytest.fixture
-def client(redis_url: str) -> Iterator[RedisClient]:
-    client = connect(redis_url)
-    yield client
-    client.close()
 
 
 @pytest.fixture

@@ -1,9 +1,6 @@
 """The breaker's count: failures in a row, fleet-wide, opening for longer each time."""
 
-from collections.abc import Iterator
 from datetime import timedelta
-
-import pytest
 
 from deploy.local.valkey import Valkey
 from shared.redis_client import RedisClient, connect
@@ -13,13 +10,6 @@ from worker.breaker import Breakers
 
 OPEN_FOR = timedelta(seconds=30)
 LONGEST = timedelta(minutes=4)
-
-
-@pytest.fixture
-def client(redis_url: str) -> Iterator[RedisClient]:
-    client = connect(redis_url)
-    yield client
-    client.close()
 
 
 def breakers(client: RedisClient) -> Breakers:

@@ -5,14 +5,13 @@ from dataclasses import replace
 from datetime import timedelta
 
 import httpx
-import pytest
 
 from scheduler.claim import claim
 from shared.redis_client import RedisClient
 from shared.refresh_queue import RefreshJob
 from shared.settings import Settings
 from shared.vocabulary import Lane, Platform
-from tests.stories import House, ScriptedAdapter, house, reads
+from tests.stories import House, ScriptedAdapter, reads
 from tests.worker.in_process import InProcess
 from worker.adapters.contract import Upstream
 from worker.budget_gate import FleetBudgets
@@ -21,12 +20,6 @@ from worker.errors import TryAgain
 from worker.job import Tools
 from worker.readings import Account, Publication, Reading
 from worker.refresh import refresh
-
-
-@pytest.fixture
-def home(database_url: str) -> Iterator[House]:
-    with house(database_url) as opened:
-        yield opened
 
 
 class CallingAdapter(ScriptedAdapter):

@@ -20,13 +20,6 @@ PATIENCE = 10.0
 
 
 @pytest.fixture
-def client(redis_url: str) -> Iterator[RedisClient]:
-    client = connect(redis_url)
-    yield client
-    client.close()
-
-
-@pytest.fixture
 def taken(redis_url: str) -> Iterator[tuple[RedisBroker, list[RefreshJob], threading.Semaphore]]:
     """Run a worker that collects the jobs it is handed."""
     own = connect(redis_url)

@@ -1,18 +1,8 @@
 """Refused metrics: left out by the whole fleet, probed by one reader, forgotten when the probe succeeds."""
 
-from collections.abc import Iterator
-
-import pytest
-
 from shared.vocabulary import Platform
-from tests.stories import House, house
+from tests.stories import House
 from worker.memory import FleetMemory
-
-
-@pytest.fixture
-def home(database_url: str) -> Iterator[House]:
-    with house(database_url) as opened:
-        yield opened
 
 
 def memory(home: House, platform: Platform = Platform.INSTAGRAM) -> FleetMemory:

@@ -1,11 +1,9 @@
 """The story of a refresh: every exit records, the fence holds, the last good metrics stay."""
 
 import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
-import pytest
 from prometheus_client import REGISTRY
 from pydantic import SecretStr
 
@@ -19,12 +17,6 @@ from worker.errors import Misconfigured, Paused, Reauthorize, TryAgain
 from worker.outcomes import ATTEMPTS_UNTIL_FAILED
 from worker.readings import Answer, Publication, Reading, Tokens
 from worker.refresh import refresh
-
-
-@pytest.fixture
-def home(database_url: str) -> Iterator[House]:
-    with house(database_url) as opened:
-        yield opened
 
 
 def claims(home: House) -> tuple[RefreshJob, ...]:

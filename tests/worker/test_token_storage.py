@@ -1,6 +1,5 @@
 """A renewed pair reaches the database, whatever happens to the connection on which it was asked for."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -8,17 +7,11 @@ from pydantic import SecretStr
 from sqlalchemy import Connection, event
 
 from shared.vocabulary import Platform
-from tests.stories import House, house
+from tests.stories import House
 from worker import tokens
 from worker.errors import TryAgain
 from worker.readings import Account, Tokens
 from worker.tokens import StoredAccount
-
-
-@pytest.fixture
-def home(database_url: str) -> Iterator[House]:
-    with house(database_url) as opened:
-        yield opened
 
 
 def stored(home: House) -> StoredAccount:

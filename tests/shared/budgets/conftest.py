@@ -1,19 +1,10 @@
 """Budgets in a real Redis server, on a clock of the test."""
 
-from collections.abc import Iterator
-
 import pytest
 
 from shared.budgets import Budgets
-from shared.redis_client import RedisClient, connect
+from shared.redis_client import RedisClient
 from tests.shared.budgets.buckets import SHARE, Clock
-
-
-@pytest.fixture
-def client(redis_url: str) -> Iterator[RedisClient]:
-    client = connect(redis_url)
-    yield client
-    client.close()
 
 
 @pytest.fixture
