@@ -1,23 +1,48 @@
-"""The issuer's public keys by URL: fetched off the loop, kept, fetched anew for a new key."""
+"""The issuer's public keys (JWKS, RFC 7517): fetched in the background, served from memory.
+
+No request waits for a key that is in memory, whatever the issuer does. Keys are fetched when the service
+starts and every `FRESH_FOR` from then on, by one task of the process. So a key that the issuer withdraws is
+refused after `FRESH_FOR`; while the issuer does not answer, after `SERVED_FOR`.
+
+A token that names an unknown key asks for one more fetch, at most one every `ASKED_AGAIN_AFTER` however many
+key ids somebody invents, and waits for it `WAIT_SECONDS` at most. An id that the issuer does not publish is
+refused without a fetch for `UNKNOWN_FOR`.
+
+Why not PyJWT's own ``PyJWKClient``: it fetches with blocking calls under one lock, so that a silent issuer
+holds up every token in a queue; it drops the keys when their lifespan ends instead of serving them while it
+asks; and its pause between two fetches begins only with a fetch that succeeded.
+"""
 
 import asyncio
 import json
-import time
-import urllib.request
+import logging
+import ssl
+from collections import OrderedDict
 from datetime import timedelta
-from typing import Any, Final
-from urllib.parse import urlsplit
+from time import monotonic
+from typing import Any, Final, NamedTuple
 
+import httpx
 import jwt
 import structlog
+from cryptography.exceptions import UnsupportedAlgorithm
 
 from shared.settings import SettingsError
 
 FRESH_FOR: Final = timedelta(minutes=5)
-ASKED_AGAIN_AFTER: Final = timedelta(seconds=2)
-"""An unknown key id asks the issuer, but no more often than this, however many tokens invent one."""
+SERVED_FOR: Final = timedelta(hours=1)
+ASKED_AGAIN_AFTER: Final = timedelta(seconds=5)
+UNKNOWN_FOR: Final = timedelta(seconds=30)
+WAIT_SECONDS: Final = 2.0
+MOST_WAITING: Final = 100
+"""Requests that wait for a fetch at the same time; the next one is refused at once."""
+FETCH_SECONDS: Final = 5.0
+"""From the connection's begin to the last byte."""
+_TRIED_AGAIN_AFTER: Final = timedelta(seconds=30)
 _LARGEST: Final = 1_000_000
-_TIMEOUT_SECONDS: Final = 5.0
+_MOST_KEYS: Final = 100
+_MOST_UNKNOWN: Final = 1_000
+_LONGEST_ID: Final = 255
 _FITS: Final = {
     "RS256": {"kty": "RSA"},
     "ES256": {"kty": "EC", "crv": "P-256"},
@@ -26,58 +51,145 @@ _FITS: Final = {
 _log = structlog.get_logger(__name__)
 
 
+class _Key(NamedTuple):
+    key_id: object
+    algorithm: str
+    key: Any
+
+
 class KeySet:
-    """Keys of one JWKS document (RFC 7517). While the issuer does not answer, the last good ones serve."""
+    """The keys of one JWKS document. Raises `SettingsError` for an address that is none."""
 
     def __init__(self, url: str) -> None:
-        if urlsplit(url).scheme not in {"https", "http"}:
+        if not _is_address(url):
             raise SettingsError("DRAVO_JWT_JWKS_URL: must be an https:// or http:// address")
         self._url = url
-        self._keys: list[dict[str, Any]] = []
-        self._fetched = self._asked = float("-inf")
-        self._lock = asyncio.Lock()
+        # The system's certificates, and those of SSL_CERT_FILE: an issuer may have a private authority.
+        self._trust = ssl.create_default_context()
+        self._keys: list[_Key] = []
+        self._fetched_at = self._asked_at = float("-inf")
+        self._fetch: asyncio.Task[None] | None = None
+        self._waiting = 0
+        self._unknown: OrderedDict[tuple[str | None, str], float] = OrderedDict()
+        logging.getLogger("httpx").setLevel(logging.WARNING)  # it logs every address at INFO
+
+    async def run(self) -> None:
+        """Keep the keys fresh until cancelled."""
+        try:
+            while True:
+                if (fetch := self._begin_fetch()) is not None:
+                    await asyncio.wait({fetch})
+                fresh = monotonic() - self._fetched_at < FRESH_FOR.total_seconds()
+                await asyncio.sleep((FRESH_FOR if fresh else _TRIED_AGAIN_AFTER).total_seconds())
+        finally:
+            if self._fetch is not None:
+                self._fetch.cancel()
 
     async def key(self, key_id: object, algorithm: str) -> Any:
         """Return the key that a token names, of the kind its algorithm needs. Raises `jwt.PyJWTError`."""
-        if time.monotonic() - self._fetched > FRESH_FOR.total_seconds():
-            await self._renew()
+        if not (key_id is None or (isinstance(key_id, str) and len(key_id) <= _LONGEST_ID)):
+            raise jwt.InvalidKeyError
         found = self._find(key_id, algorithm)
-        if found is None:
-            await self._renew()
+        if found is None and not self._is_unknown(key_id, algorithm):
+            asked_at = monotonic()
+            await self._wait_for_fetch()
             found = self._find(key_id, algorithm)
+            if found is None and self._fetched_at >= asked_at:
+                self._remember_unknown(key_id, algorithm)
         if found is None:
             raise jwt.InvalidKeyError
-        return jwt.PyJWK(found, algorithm).key
+        return found
 
-    def _find(self, key_id: object, algorithm: str) -> dict[str, Any] | None:
+    def _find(self, key_id: str | None, algorithm: str) -> Any:
+        if monotonic() - self._fetched_at > SERVED_FOR.total_seconds():
+            return None
         fitting = [
-            key
-            for key in self._keys
-            if all(key.get(name) == value for name, value in _FITS[algorithm].items())
-            and key.get("use", "sig") == "sig"
-            and key.get("alg", algorithm) == algorithm
-            and (key_id is None or key.get("kid") == key_id)
+            one.key
+            for one in self._keys
+            if one.algorithm == algorithm and (key_id is None or one.key_id == key_id)
         ]
         return fitting[0] if len(fitting) == 1 else None
 
+    def _is_unknown(self, key_id: str | None, algorithm: str) -> bool:
+        until = self._unknown.get((key_id, algorithm))
+        return until is not None and monotonic() < until
+
+    def _remember_unknown(self, key_id: str | None, algorithm: str) -> None:
+        self._unknown[key_id, algorithm] = monotonic() + UNKNOWN_FOR.total_seconds()
+        self._unknown.move_to_end((key_id, algorithm))
+        if len(self._unknown) > _MOST_UNKNOWN:
+            self._unknown.popitem(last=False)
+
+    async def _wait_for_fetch(self) -> None:
+        fetch = self._begin_fetch()
+        if fetch is None or self._waiting >= MOST_WAITING:
+            return
+        self._waiting += 1
+        try:
+            await asyncio.wait({fetch}, timeout=WAIT_SECONDS)
+        finally:
+            self._waiting -= 1
+
+    def _begin_fetch(self) -> asyncio.Task[None] | None:
+        """Return the fetch that is under way, or a new one; ``None`` so soon after the last one began."""
+        if self._fetch is not None and not self._fetch.done():
+            return self._fetch
+        now = monotonic()
+        if now - self._asked_at < ASKED_AGAIN_AFTER.total_seconds():
+            return None
+        self._asked_at = now
+        self._fetch = asyncio.create_task(self._renew())
+        return self._fetch
+
     async def _renew(self) -> None:
-        async with self._lock:
-            now = time.monotonic()
-            if now - self._asked < ASKED_AGAIN_AFTER.total_seconds():
-                return
-            self._asked = now
-            try:
-                self._keys = await asyncio.to_thread(_fetch, self._url)
-            except (OSError, ValueError, RecursionError) as error:
-                _log.warning("jwks_unavailable", error=type(error).__name__)
-            else:
-                self._fetched = now
+        try:
+            async with asyncio.timeout(FETCH_SECONDS):
+                keys = _parse(await _download(self._url, self._trust))
+        except (httpx.HTTPError, OSError, ValueError, RecursionError) as error:
+            _log.warning("jwks_unavailable", error=type(error).__name__)
+        else:
+            self._keys, self._fetched_at = keys, monotonic()
 
 
-def _fetch(url: str) -> list[dict[str, Any]]:
-    with urllib.request.urlopen(url, timeout=_TIMEOUT_SECONDS) as answer:  # noqa: S310 - an operator's URL, http(s) only
-        document = json.loads(answer.read(_LARGEST + 1)[:_LARGEST])
-    keys = document.get("keys") if isinstance(document, dict) else None
-    if not isinstance(keys, list):
+def _is_address(url: str) -> bool:
+    try:
+        parts = httpx.URL(url)
+    except httpx.InvalidURL:
+        return False
+    return parts.scheme in {"https", "http"} and bool(parts.host)
+
+
+async def _download(url: str, trust: ssl.SSLContext) -> bytes:
+    """Return the body of the document. Raises `httpx.HTTPError`, or `ValueError` when it is too large."""
+    body = bytearray()
+    async with (
+        httpx.AsyncClient(verify=trust, timeout=FETCH_SECONDS) as client,
+        client.stream("GET", url, headers={"accept-encoding": "identity"}) as answer,
+    ):
+        if answer.status_code != httpx.codes.OK or "content-encoding" in answer.headers:
+            raise httpx.HTTPError("not a plain answer")
+        async for piece in answer.aiter_raw():
+            body += piece
+            if len(body) > _LARGEST:
+                raise ValueError("the document is too large")
+    return bytes(body)
+
+
+def _parse(body: bytes) -> list[_Key]:
+    document = json.loads(body)
+    entries = document.get("keys") if isinstance(document, dict) else None
+    if not isinstance(entries, list):
         raise ValueError("no JWKS document")  # noqa: TRY004 - what the issuer sent is a wrong value
-    return [key for key in keys if isinstance(key, dict)]
+    return [key for entry in entries[:_MOST_KEYS] if isinstance(entry, dict) for key in _usable(entry)]
+
+
+def _usable(entry: dict[str, Any]) -> list[_Key]:
+    """Return the key of an entry with the algorithm that it serves; nothing for any other kind."""
+    for algorithm, kind in _FITS.items():
+        fits = all(entry.get(name) == value for name, value in kind.items())
+        if fits and entry.get("use", "sig") == "sig" and entry.get("alg", algorithm) == algorithm:
+            try:
+                return [_Key(entry.get("kid"), algorithm, jwt.PyJWK(entry, algorithm).key)]
+            except (jwt.PyJWTError, ValueError, TypeError, UnsupportedAlgorithm) as error:
+                _log.warning("jwks_key_unusable", algorithm=algorithm, error=type(error).__name__)
+    return []

@@ -39,7 +39,8 @@ class Service:
         )
         self.event_log = EventLog(self._engine, Vault(settings.secret_keys) if settings.secret_keys else None)
         self.keys = Keys(self.database)
-        self.authenticator = Authenticator(self.keys, Tokens(settings) if configured(settings) else None)
+        self._tokens = Tokens(settings) if configured(settings) else None
+        self.authenticator = Authenticator(self.keys, self._tokens)
         self.forced = ForcedRefreshes()
         self.listener = Listener(settings.database)
         self.refresher = Refresher(
@@ -54,9 +55,11 @@ class Service:
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Connect, listen and note the keys' use until the end of the context."""
+        """Connect; run the background tasks until the end of the context."""
         await self.database.open()
         tasks = [asyncio.create_task(self.listener.run()), asyncio.create_task(self._note_use())]
+        if self._tokens is not None:
+            tasks.append(asyncio.create_task(self._tokens.run()))
         try:
             yield
         finally:

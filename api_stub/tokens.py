@@ -31,6 +31,11 @@ class Tokens:
     """Checks tokens as the settings say. Raises `SettingsError` for a key that fits no algorithm."""
 
     def __init__(self, settings: Settings) -> None:
+        if settings.jwt_jwks_url and not settings.jwt_audience:
+            raise SettingsError(
+                "DRAVO_JWT_AUDIENCE: is required with DRAVO_JWT_JWKS_URL,"
+                " whose issuer signs tokens for other applications too"
+            )
         self._key_set = KeySet(settings.jwt_jwks_url) if settings.jwt_jwks_url else None
         self._key, own = _own_key(settings)
         offered = own if self._key_set is None else ("RS256", "ES256", "EdDSA")
@@ -44,6 +49,11 @@ class Tokens:
         self._issuer = settings.jwt_issuer
         self._required = ["exp", *(["aud"] if self._audience else []), *(["iss"] if self._issuer else [])]
         self._claim = settings.jwt_workspace_claim
+
+    async def run(self) -> None:
+        """Keep the issuer's keys fresh until cancelled; without an issuer there is nothing to do."""
+        if self._key_set is not None:
+            await self._key_set.run()
 
     async def workspace(self, token: str) -> str:
         """Return the workspace that a valid token is bound to. Raises `ApiError` (401)."""

@@ -4,14 +4,10 @@ import asyncio
 import base64
 import json
 import time
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
-from threading import Thread
-from typing import Any, ClassVar
+from typing import Any
 
 import jwt
 import pytest
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from pydantic import SecretStr
 
@@ -19,14 +15,10 @@ from api_stub.errors import ApiError
 from api_stub.tokens import Tokens
 from shared.settings import Settings, SettingsError
 from tests.api_stub import support
+from tests.issuer import KEYS
 
 SECRET = "a-secret-of-the-tests-with-enough-bytes"
-RSA_KEY = rsa.generate_private_key(65_537, 2_048)
-KEYS: dict[str, Any] = {
-    "RS256": RSA_KEY,
-    "ES256": ec.generate_private_key(ec.SECP256R1()),
-    "EdDSA": ed25519.Ed25519PrivateKey.generate(),
-}
+RSA_KEY = KEYS["RS256"]
 
 
 def claims(**more: Any) -> dict[str, Any]:
@@ -156,95 +148,15 @@ def test_a_public_key_never_serves_as_an_hmac_secret() -> None:
     "settings",
     [
         {"jwt_public_key": "no key"},
-        {"jwt_jwks_url": "file:///etc/passwd"},
-        {"jwt_secret": SecretStr(SECRET), "jwt_jwks_url": "https://issuer.example"},
+        {"jwt_jwks_url": "file:///etc/passwd", "jwt_audience": "dashboard"},
+        {"jwt_jwks_url": "https://", "jwt_audience": "dashboard"},
+        {"jwt_secret": SecretStr(SECRET), "jwt_jwks_url": "https://a.test", "jwt_audience": "dashboard"},
         {"jwt_secret": SecretStr(SECRET), "jwt_algorithms": ("none",)},
     ],
 )
 def test_settings_that_fit_no_algorithm_stop_the_start(settings: dict[str, Any]) -> None:
     with pytest.raises(SettingsError):
         Tokens(Settings(**settings))
-
-
-class Issuer(BaseHTTPRequestHandler):
-    """Serves a JWKS document that a test may change, and counts how often it was asked."""
-
-    keys: ClassVar[list[dict[str, Any]]] = []
-    asked: ClassVar[int] = 0
-
-    def do_GET(self) -> None:
-        """Serve the document."""
-        Issuer.asked += 1
-        body = json.dumps({"keys": Issuer.keys}).encode()
-        self.send_response(200)
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the name is http.server's
-        """Say nothing."""
-
-
-@pytest.fixture
-def issuer() -> Iterator[str]:
-    """Run an issuer on loopback and give its address."""
-    Issuer.keys, Issuer.asked = [], 0
-    with HTTPServer(("127.0.0.1", 0), Issuer) as server:
-        thread = Thread(target=server.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}/jwks.json"
-        server.shutdown()
-        thread.join()
-
-
-def published(algorithm: str, key_id: str) -> dict[str, Any]:
-    public: dict[str, Any] = jwt.get_algorithm_by_name(algorithm).to_jwk(
-        KEYS[algorithm].public_key(), as_dict=True
-    )
-    return {**public, "kid": key_id, "use": "sig"}
-
-
-@pytest.mark.parametrize("algorithm", KEYS)
-def test_a_key_is_found_at_the_issuer(issuer: str, algorithm: str) -> None:
-    Issuer.keys = [published(one, f"key of {one}") for one in KEYS]
-    token = jwt.encode(claims(), KEYS[algorithm], algorithm, headers={"kid": f"key of {algorithm}"})
-
-    assert workspace(Settings(jwt_jwks_url=issuer), token) == "ws_1"
-
-
-def test_a_new_key_is_fetched_once_and_invented_ones_do_not_hammer_the_issuer(
-    issuer: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    clock = [1_000.0]
-    monkeypatch.setattr("api_stub.jwks.time.monotonic", lambda: clock[0])
-    Issuer.keys = [published("RS256", "old")]
-    old, new, invented = (
-        jwt.encode(claims(), RSA_KEY, "RS256", headers={"kid": kid}) for kid in ("old", "new", "invented")
-    )
-    tokens = Tokens(Settings(jwt_jwks_url=issuer))
-
-    async def story() -> None:
-        assert [await tokens.workspace(old) for _ in range(3)] == ["ws_1"] * 3
-        assert Issuer.asked == 1
-        Issuer.keys = [published("RS256", "new")]
-        clock[0] += 3
-        assert await tokens.workspace(new) == "ws_1"
-        for _ in range(20):
-            with pytest.raises(ApiError):
-                await tokens.workspace(invented)
-        assert Issuer.asked == 2
-
-    asyncio.run(story())
-
-
-def test_a_symmetric_key_at_the_issuer_is_none(issuer: str) -> None:
-    secret = base64.urlsafe_b64encode(SECRET.encode()).decode()
-    Issuer.keys = [{"kty": "oct", "k": secret, "kid": "k"}]
-
-    assert refused(Settings(jwt_jwks_url=issuer), jwt.encode(claims(), SECRET, headers={"kid": "k"}))
-
-
-def test_an_issuer_that_does_not_answer_lets_nobody_in() -> None:
-    assert refused(Settings(jwt_jwks_url="http://127.0.0.1:1/"), jwt.encode(claims(), RSA_KEY, "RS256"))
 
 
 def test_a_dashboard_sees_the_rows_of_its_workspace(database_url: str) -> None:

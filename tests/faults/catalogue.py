@@ -2,6 +2,7 @@
 
 from tests.faults import (
     freeze_faults,
+    issuer_faults,
     kill_faults,
     platform_faults,
     postgres_faults,
@@ -16,4 +17,5 @@ FAULTS = (
     *redis_faults.FAULTS,
     *postgres_faults.FAULTS,
     *platform_faults.FAULTS,
+    *issuer_faults.FAULTS,
 )
