@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final
 
 import structlog
 
@@ -12,9 +11,9 @@ from api_stub.errors import ApiError
 from api_stub.representation import AnalyticsRow, Page
 from api_stub.waiting import Listener
 from api_stub.workspace import Workspace
+from shared.outcome_kinds import Verdict, outcome_kind
 from shared.vocabulary import SyncStatus, WarningCode, warn
 
-_UNFINISHED: Final = frozenset({"paused", "retry"})
 _log = structlog.get_logger(__name__)
 
 
@@ -81,7 +80,10 @@ class Refresher:
 
 
 def _was_read(row: AnalyticsRow, since: datetime) -> bool:
-    return row.attempted_at is not None and row.attempted_at >= since and row.outcome not in _UNFINISHED
+    if row.attempted_at is None or row.attempted_at < since:
+        return False
+    kind = outcome_kind(row.outcome)
+    return kind is None or kind.verdict is not Verdict.RETRIED
 
 
 def _pending(row: AnalyticsRow, since: datetime) -> str:

@@ -15,6 +15,7 @@ from sqlalchemy import Engine, Row, text
 from deploy.resync_estimate import ASKABLE, TABLES
 from deploy.selection import Selection
 from shared.due import make_due
+from shared.outcome_kinds import Verdict, outcome_kind
 from shared.vocabulary import Reason
 
 STEP = 500
@@ -31,16 +32,13 @@ SELECT p.id, p.workspace_id, {ASKABLE} AS askable {TABLES}
  WHERE {{where}} AND p.id > :last ORDER BY p.id LIMIT :step
 """
 _LOOK = """
-SELECT w.id, CASE WHEN r.publication_id IS NULL THEN 'deleted'
-                  WHEN r.reason = 'blocked' THEN 'requires_reconnect'
-                  WHEN pa.attempted_at >= w.asked_at AND r.claimed_at IS NULL THEN pa.outcome END AS outcome
+SELECT w.id, r.publication_id IS NULL AS deleted,
+       CASE WHEN r.reason = 'blocked' THEN 'requires_reconnect'
+            WHEN pa.attempted_at >= w.asked_at AND r.claimed_at IS NULL THEN pa.outcome END AS outcome
   FROM unnest(CAST(:ids AS bigint[]), CAST(:asked_ats AS timestamptz[])) AS w (id, asked_at)
   LEFT JOIN refresh_state r ON r.publication_id = w.id
   LEFT JOIN post_analytics pa ON pa.publication_id = w.id
 """
-_STILL_TRYING = frozenset({None, "retry", "paused"})
-_POSTPONED = frozenset({"missing", "processing"})
-_FAILED = frozenset({"failed", "gone", "quarantined", "requires_reconnect", "misconfigured", "deleted"})
 
 
 @dataclass(slots=True)
@@ -173,13 +171,26 @@ def _look(engine: Engine, waiting: dict[int, datetime], tally: Tally) -> int:
         found = connection.execute(
             text(_LOOK), {"ids": list(waiting), "asked_ats": list(waiting.values())}
         ).all()
-    done = [row for row in found if row.outcome not in _STILL_TRYING]
-    for row in done:
+    done = 0
+    for row in found:
+        verdict = Verdict.FAILED if row.deleted else _verdict(row.outcome)
+        if verdict is Verdict.RETRIED:
+            continue
         del waiting[row.id]
-        if row.outcome in _FAILED:
+        done += 1
+        if verdict is Verdict.FAILED:
             tally.failed += 1
-        elif row.outcome in _POSTPONED:
+        elif verdict is Verdict.POSTPONED:
             tally.postponed += 1
         else:
             tally.synced += 1
-    return len(done)
+    return done
+
+
+def _verdict(word: str | None) -> Verdict:
+    kind = outcome_kind(word)
+    if kind is not None:
+        return kind.verdict
+    return (
+        Verdict.RETRIED if word is None else Verdict.POSTPONED
+    )  # a word of a newer version decides nothing here

@@ -10,6 +10,7 @@ import structlog
 from sqlalchemy import Connection
 
 from shared import account_state, failpoints, metrics
+from shared.outcome_kinds import OutcomeKind
 from shared.vocabulary import AccountState
 from worker import defer, outcomes, paid_reads, tokens
 from worker.budget_gate import OverBudget
@@ -69,9 +70,9 @@ def _tell_observers(account: Account, kept: Sequence[Outcome], fenced: int, tool
     for outcome in kept:
         tools.observe(account.platform, outcome)
         _log.log(
-            logging.DEBUG if outcome.outcome == "synced" else logging.INFO,
+            logging.DEBUG if outcome.outcome is OutcomeKind.SYNCED else logging.INFO,
             "refreshed",
-            outcome=outcome.outcome,
+            outcome=outcome.outcome.value,
             platform=account.platform.value,
             account_id=account.account_id,
             publication_id=outcome.row.publication.id,

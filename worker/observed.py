@@ -3,24 +3,23 @@
 from typing import Final
 
 from shared import metrics
+from shared.outcome_kinds import OutcomeKind
 from shared.vocabulary import Platform, Reason
 from worker.outcomes import Outcome
 
-_TOLD_BY_PLATFORM: Final = frozenset(
-    {"synced", "partial", "unavailable", "window_closed", "missing", "gone", "processing"}
+_ALERTED: Final = (
+    (OutcomeKind.QUARANTINED, Reason.QUARANTINED),
+    (OutcomeKind.MISCONFIGURED, Reason.RETRY),
 )
-"""Outcomes that rest on an answer about this very publication."""
-
-_ALERTED: Final = (("quarantined", Reason.QUARANTINED), ("misconfigured", Reason.RETRY))
 """Outcomes of which the first one alerts: an increase is seen only from a series that began at 0."""
 
 for _platform in Platform:
     for _outcome, _reason in _ALERTED:
-        metrics.REFRESHES.labels(_platform.value, _outcome, _reason.value)
+        metrics.REFRESHES.labels(_platform.value, _outcome.value, _reason.value)
 
 
 def count_outcome(platform: Platform, outcome: Outcome) -> None:
     """Count one recorded outcome: a hook for `worker.job.Tools`."""
-    metrics.REFRESHES.labels(platform.value, outcome.outcome, outcome.reason.value).inc()
-    if outcome.outcome in _TOLD_BY_PLATFORM:
+    metrics.REFRESHES.labels(platform.value, outcome.outcome.value, outcome.reason.value).inc()
+    if outcome.outcome.answered:
         metrics.UPSTREAM_IDS.labels(platform.value).inc()

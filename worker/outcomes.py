@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from shared.freshness import Freshness
+from shared.outcome_kinds import OutcomeKind
 from shared.vocabulary import Reason, SyncStatus, WarningCode, warn
 from worker.claims import StartedRow
 from worker.errors import Misconfigured, Paused, RefreshError, TryAgain
@@ -37,8 +38,8 @@ class Outcome:
     """How one refresh ended: everything that the fenced transaction writes."""
 
     row: StartedRow
-    outcome: str
-    """Short stable word for logs and metrics."""
+    outcome: OutcomeKind
+    """How it ended, for people, logs and metrics."""
     reason: Reason
     next_run_at: datetime | None
     attempts: int
@@ -81,7 +82,7 @@ def paused(row: StartedRow, until: datetime, detail: str, now: datetime) -> Outc
     spread = timedelta(seconds=random.uniform(0, min(30.0, (until - now).total_seconds() / 10 + 0.5)))  # noqa: S311 - jitter
     return Outcome(
         row,
-        "paused",
+        OutcomeKind.PAUSED,
         Reason.PAUSED,
         until + spread,
         attempts=row.attempts - 1,
@@ -95,7 +96,7 @@ def blocked(row: StartedRow, sentence: str) -> Outcome:
     """Return the outcome of a row whose account may not be read."""
     return Outcome(
         row,
-        "requires_reconnect",
+        OutcomeKind.REQUIRES_RECONNECT,
         Reason.BLOCKED,
         None,
         attempts=0,
@@ -112,7 +113,7 @@ def quarantined(row: StartedRow) -> Outcome:
     sentence = f"Set aside: its refresh was started {row.unfinished - 1} times and never finished."
     return Outcome(
         row,
-        "quarantined",
+        OutcomeKind.QUARANTINED,
         Reason.QUARANTINED,
         None,
         attempts=row.attempts,
@@ -165,7 +166,7 @@ def _completed(
     stale_after = policy.freshness.stale_after(now)
     return Outcome(
         row,
-        status.value,
+        OutcomeKind(status.value),
         Reason.STALE,
         stale_after,
         attempts=0,
@@ -183,7 +184,7 @@ def _unavailable(row: StartedRow, reading: Reading, policy: Policy, now: datetim
     stale_after = policy.freshness.stale_after(now)
     return Outcome(
         row,
-        "unavailable",
+        OutcomeKind.UNAVAILABLE,
         Reason.STALE,
         stale_after,
         attempts=0,
@@ -198,7 +199,7 @@ def _window_closed(row: StartedRow, reading: Reading, _policy: Policy, _now: dat
     sentence = reading.detail or "the platform no longer reports on a post of this age"
     return Outcome(
         row,
-        "window_closed",
+        OutcomeKind.WINDOW_CLOSED,
         Reason.STOPPED,
         None,
         attempts=0,
@@ -217,7 +218,7 @@ def _missing(row: StartedRow, reading: Reading, policy: Policy, now: datetime) -
         sentence = "The platform no longer has this post for this account: deleted, private or not its own."
         return Outcome(
             row,
-            "gone",
+            OutcomeKind.GONE,
             Reason.STOPPED,
             None,
             attempts=0,
@@ -230,7 +231,7 @@ def _missing(row: StartedRow, reading: Reading, policy: Policy, now: datetime) -
     sentence = "the platform did not find this post; a second look will confirm or clear that"
     return Outcome(
         row,
-        "missing",
+        OutcomeKind.MISSING,
         Reason.UNCONFIRMED,
         since + policy.missing_confirm,
         attempts=0,
@@ -247,7 +248,7 @@ def _doubtful_miss(row: StartedRow, reading: Reading, policy: Policy, now: datet
     sentence = "the platform did not find this post, but may be wrong now; it will be asked again"
     return Outcome(
         row,
-        "missing",
+        OutcomeKind.MISSING,
         Reason.UNCONFIRMED,
         now + max(policy.missing_confirm, backoff(row.attempts, policy.first_retry)),
         attempts=row.attempts,
@@ -266,7 +267,7 @@ def _processing(row: StartedRow, reading: Reading, policy: Policy, now: datetime
     sentence = reading.detail or "the platform has not published the post under a public id yet"
     return Outcome(
         row,
-        "processing",
+        OutcomeKind.PROCESSING,
         Reason.STOPPED if given_up else Reason.PROCESSING,
         None if given_up else now + wait,
         attempts=0,
@@ -291,7 +292,7 @@ def _transient(row: StartedRow, error: RefreshError, policy: Policy, now: dateti
         wait = max(asked_for, min(wait, asked_for * 2))
     return Outcome(
         row,
-        "failed" if failed else "retry",
+        OutcomeKind.FAILED if failed else OutcomeKind.RETRY,
         Reason.RETRY,
         now + wait,
         attempts=row.attempts,
@@ -308,7 +309,7 @@ def _transient(row: StartedRow, error: RefreshError, policy: Policy, now: dateti
 def _misconfigured(row: StartedRow, sentence: str, policy: Policy, now: datetime) -> Outcome:
     return Outcome(
         row,
-        "misconfigured",
+        OutcomeKind.MISCONFIGURED,
         Reason.RETRY,
         now + backoff(ATTEMPTS_UNTIL_FAILED - 1, policy.first_retry),
         attempts=row.attempts - 1,

@@ -165,7 +165,7 @@ def _analytics_parameters(outcomes: Sequence[Outcome], appended: Sequence[Outcom
             for outcome in outcomes
         ],
         "stopped": [outcome.next_run_at is None for outcome in outcomes],
-        "outcomes": [outcome.outcome for outcome in outcomes],
+        "outcomes": [outcome.outcome.value for outcome in outcomes],
         "details": [outcome.detail for outcome in outcomes],
     }
 

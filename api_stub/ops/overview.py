@@ -10,23 +10,12 @@ from sqlalchemy import Connection, Row
 from api_stub.ops import charts, queries
 from shared import operations
 from shared.operations import Act
+from shared.outcome_kinds import OutcomeGroup, outcome_kind
 from shared.pauses import PauseInForce
 from shared.vocabulary import AccountState, Platform, SyncStatus
 
 TOO_OLD_SECONDS: Final = 30.0
 """Figures older than that are called old: whoever keeps them is not there."""
-
-KINDS: Final[Mapping[str, str]] = {
-    "synced": "good",
-    "partial": "good",
-    "unavailable": "good",
-    "window_closed": "good",
-    "processing": "waiting",
-    "paused": "waiting",
-    "missing": "waiting",
-    "retry": "waiting",
-}
-"""What an outcome means for operators; the others are trouble."""
 
 _SPARK: Final = (150, 28)
 _BARS: Final = (720, 120)
@@ -201,7 +190,13 @@ def _recent(census: Mapping[str, Any]) -> list[tuple[str, str, int]]:
     for _, outcome, number in census.get("recent", []):
         by_outcome[outcome] = by_outcome.get(outcome, 0) + number
     ranked = sorted(by_outcome.items(), key=lambda one: -one[1])
-    return [(outcome, KINDS.get(outcome, "bad"), number) for outcome, number in ranked]
+    return [(outcome, group_of(outcome), number) for outcome, number in ranked]
+
+
+def group_of(outcome: str) -> str:
+    """Return how an outcome is shown; a word that only a newer version knows is shown as bad."""
+    kind = outcome_kind(outcome)
+    return (kind.group if kind else OutcomeGroup.BAD).value
 
 
 def _outcomes(history: Sequence[Row[Any]], step: int) -> tuple[list[charts.Bar], float, float]:
@@ -210,14 +205,14 @@ def _outcomes(history: Sequence[Row[Any]], step: int) -> tuple[list[charts.Bar],
         kinds = columns.setdefault(row.at.timestamp(), {})
         for minute in row.outcomes:
             for outcome, number in minute.items():
-                kind = KINDS.get(outcome, "bad")
+                kind = group_of(outcome)
                 kinds[kind] = kinds.get(kind, 0) + number / len(row.outcomes)
     if not columns:
         return [], 0.0, 0.0
     span = (min(columns), max(columns))
     made, most = charts.bars(
         sorted(columns.items()),
-        ("good", "waiting", "bad"),
+        tuple(OutcomeGroup),
         span=span,
         column=step,
         width=_BARS[0],

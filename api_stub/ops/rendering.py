@@ -10,7 +10,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from starlette.responses import Response
 
-from api_stub.ops.overview import KINDS
+from api_stub.ops.overview import group_of
 from shared.pauses import UNTIL_RESUMED
 from shared.vocabulary import Platform, Reason, SyncStatus
 
@@ -141,7 +141,7 @@ def _environment() -> Environment:
         words=words,
         prose=prose,
         status_kind=lambda status: _STATUS_KINDS.get(status, "waiting"),
-        outcome_kind=lambda outcome: KINDS.get(outcome, "bad"),
+        outcome_kind=group_of,
     )
     environment.globals.update(
         version=VERSION,

@@ -207,8 +207,13 @@ def worker(database_url: str) -> Iterator[Callable[..., Worker]]:
     engine.dispose()
 
 
-def test_waiting_ends_with_every_outcome_counted(synced: Dravo, worker: Callable[..., Worker]) -> None:
-    with worker(post_3="synced", post_6="failed", post_7="missing"):
+@pytest.mark.parametrize(
+    "outcomes", [("synced", "failed", "missing"), ("window_closed", "gone", "processing")]
+)
+def test_waiting_ends_with_every_outcome_counted(
+    synced: Dravo, worker: Callable[..., Worker], outcomes: tuple[str, ...]
+) -> None:
+    with worker(**dict(zip(("post_3", "post_6", "post_7"), outcomes, strict=True))):
         said = synced("resync", "--account", "acc_x", "--wait", "--json")
 
     assert said.code == 1
@@ -245,10 +250,11 @@ def test_a_row_that_is_deleted_meanwhile_ends_the_waiting(
     assert synced("resync", "--post", "post_3", "--wait", "--json").json["failed"] == 1
 
 
-def test_a_pause_is_waited_out_until_the_time_given_is_over(
-    synced: Dravo, worker: Callable[..., Worker]
+@pytest.mark.parametrize("outcome", ["paused", "retry", "misconfigured"])
+def test_what_is_tried_again_by_itself_is_waited_for_until_the_time_given_is_over(
+    synced: Dravo, worker: Callable[..., Worker], outcome: str
 ) -> None:
-    with worker(post_3="paused"):
+    with worker(post_3=outcome):
         said = synced("resync", "--post", "post_3", "--wait", "--timeout", "0.3", "--json")
 
     assert (said.code, said.json["unfinished"], said.json["failed"]) == (1, 1, 0)
