@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from shared.due import REFRESHED_CHANNEL
+from shared.outcome_kinds import OutcomeKind
 from shared.vocabulary import Platform, Reason, SyncStatus
 from tests.servers import connect
 from tests.stories import House, house
@@ -100,7 +101,7 @@ def state(home: House, row: StartedRow) -> tuple[Any, ...]:
 def paused(row: StartedRow) -> Outcome:
     return Outcome(
         row,
-        "paused",
+        OutcomeKind.PAUSED,
         Reason.PAUSED,
         NOW + HOUR,
         attempts=4,
@@ -113,7 +114,7 @@ def paused(row: StartedRow) -> Outcome:
 def synced(row: StartedRow, **changed: Any) -> Outcome:
     outcome = Outcome(
         row,
-        "synced",
+        OutcomeKind.SYNCED,
         Reason.STALE,
         NOW + 6 * HOUR,
         attempts=0,
@@ -129,11 +130,11 @@ def synced(row: StartedRow, **changed: Any) -> Outcome:
 def test_an_outcome_writes_what_it_says_and_keeps_what_it_does_not(home: House) -> None:
     held, full, gone, overtaken, retry = rows = started(home, 5, priority=1)
     outcomes = (
-        Outcome(retry, "retry", Reason.RETRY, NOW + HOUR, attempts=-1),
+        Outcome(retry, OutcomeKind.RETRY, Reason.RETRY, NOW + HOUR, attempts=-1),
         synced(replace(overtaken, fence=3)),
         Outcome(
             gone,
-            "gone",
+            OutcomeKind.GONE,
             Reason.STOPPED,
             None,
             attempts=0,
