@@ -160,13 +160,8 @@ def pause(
     subject: str,
     until: datetime,
     reason: str,
-    escalates_until: datetime | None = None,
 ) -> datetime:
-    """Place or prolong a pause and return the instant at which it ends.
-
-    ``escalates_until`` holds instead of ``until`` when the same bucket was refused before and that pause
-    ended less than ten minutes ago: the limit is then a longer one than it seemed.
-    """
+    """Place or prolong a pause and return the instant at which it ends."""
     ends: datetime = connection.execute(
         text(_PAUSE),
         {
@@ -174,7 +169,6 @@ def pause(
             "kind": kind.value,
             "subject": subject,
             "until": until,
-            "escalated": escalates_until or until,
             "reason": reason,
         },
     ).scalar_one()
@@ -185,9 +179,7 @@ _PAUSE = """
 INSERT INTO pauses AS w (platform, kind, subject, paused_until, reason)
 VALUES (:platform, :kind, :subject, :until, :reason)
 ON CONFLICT (platform, kind, subject) DO UPDATE
-   SET paused_until = GREATEST(w.paused_until,
-           CASE WHEN w.paused_until BETWEEN now() - interval '10 minutes' AND now()
-                THEN CAST(:escalated AS timestamptz) ELSE excluded.paused_until END),
+   SET paused_until = GREATEST(w.paused_until, excluded.paused_until),
        reason = excluded.reason,
        paused_at = CASE WHEN w.paused_until > now() THEN w.paused_at ELSE now() END,
        refusals = CASE WHEN w.paused_until > now() - interval '10 minutes' THEN w.refusals + 1 ELSE 1 END

@@ -201,20 +201,40 @@ class JobBudget:
             until = self._now() + falls_in
             self.new_pauses.append(NewPause(PauseKind.BACKGROUND, named.subject, until, reason))
 
-    def ended(self, error: RefreshError | None) -> None:
-        """Take how the read ended: park what was refused, count for the breaker, clear what was probed."""
+    def ended(self, error: RefreshError | None) -> RefreshError | None:
+        """Take how the read ended: park what was refused, count for the breaker, clear what was probed.
+
+        Return the error as it stands: a refusal means more when it met the first call after a pause.
+        """
         if self._fleet is None or self._asked is None:
-            return
+            return error
         if isinstance(error, Paused) and not isinstance(error, OverBudget):
-            self.refused(error)
+            error = self._escalated(error)
+        if isinstance(error, Paused) and not isinstance(error, OverBudget):
+            self._refused(error)
         elif isinstance(error, TryAgain) and error.breaks:
             self._failed(self._fleet, self._asked)
-            return
+            return error
         else:
             self._settle_probe()
         self._fleet.breakers.succeeded(self._platform, self._asked)
+        return error
 
-    def refused(self, error: Paused) -> None:
+    def _escalated(self, error: Paused) -> RefreshError:
+        """Return what a refusal means: more, where its call was the first one after a pause of its bucket."""
+        if self._bucket(error) not in self._probing:
+            return error
+        if error.refused_again is not None:
+            return error.refused_again
+        return Paused(
+            str(error),
+            kind=error.kind,
+            endpoint=error.endpoint,
+            until=error.escalates_until or error.until,
+            operator_alert=error.operator_alert,
+        )
+
+    def _refused(self, error: Paused) -> None:
         """Park the bucket that was refused, for the whole fleet, at once."""
         if self._fleet is not None:
             self._fleet.budgets.count_refusal(self._park(self._fleet, error))
@@ -226,11 +246,14 @@ class JobBudget:
             self._park(self._fleet, error)
 
     def _park(self, fleet: FleetBudgets, error: Paused) -> Bucket:
-        # An account's refusal parks all of it: the platform may mean any of its limits.
-        endpoint = error.endpoint if error.kind is BucketKind.ENDPOINT else None
-        named = bucket(self._platform, self._account_id, error.kind, endpoint)
+        named = self._bucket(error)
         fleet.budgets.park(named, error.until - self._now(), refused=True)
         return named
+
+    def _bucket(self, error: Paused) -> Bucket:
+        # An account's refusal parks all of it: the platform may mean any of its limits.
+        endpoint = error.endpoint if error.kind is BucketKind.ENDPOINT else None
+        return bucket(self._platform, self._account_id, error.kind, endpoint)
 
     def _failed(self, fleet: FleetBudgets, endpoint: str) -> None:
         open_for = fleet.breakers.failed(self._platform, endpoint)

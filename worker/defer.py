@@ -32,7 +32,6 @@ class _Placing:
     key: PauseKey
     until: datetime
     reason: str
-    escalates_until: datetime | None = None
 
 
 def place(
@@ -43,7 +42,7 @@ def place(
     placing = [_Placing(PauseKey(platform, one.kind, one.subject), one.until, one.reason) for one in found]
     if refusal is not None:
         key = PauseKey(platform, PauseKind(refusal.kind.value), _subject(account, refusal))
-        placing.append(_Placing(key, refusal.until, str(refusal), refusal.escalates_until))
+        placing.append(_Placing(key, refusal.until, str(refusal)))
     if not placing:
         return None
     with engine.begin() as connection:
@@ -69,7 +68,6 @@ def _placed(connection: Connection, one: _Placing) -> datetime:
         subject=one.key.subject,
         until=one.until,
         reason=one.reason,
-        escalates_until=one.escalates_until,
     )
     _log.warning(
         "paused",

@@ -37,9 +37,10 @@ class Paused(RefreshError):  # noqa: N818 - named by what the caller must do, li
     """The platform's limit, or our budget for it, is reached until an instant.
 
     ``kind`` names the bucket that is parked for the whole fleet, ``endpoint`` narrows it (``None``: all).
-    ``until`` is the instant of relief, database-comparable UTC. ``escalates_until`` replaces it when the same
-    bucket is refused again right after relief (LinkedIn's daily throttle). ``operator_alert`` marks a stop
-    that only an operator can end (X out of credits).
+    ``until`` is the instant of relief, database-comparable UTC. ``escalates_until`` replaces it when the
+    first call after the pause is refused again (LinkedIn's daily throttle); a success in between starts anew.
+    ``refused_again`` is what the refusal means then where it is no limit: a renewed token that stays refused.
+    ``operator_alert`` marks a stop that only an operator can end (X out of credits).
     """
 
     def __init__(
@@ -50,6 +51,7 @@ class Paused(RefreshError):  # noqa: N818 - named by what the caller must do, li
         until: datetime,
         endpoint: str | None = None,
         escalates_until: datetime | None = None,
+        refused_again: "Reauthorize | None" = None,
         operator_alert: bool = False,
     ) -> None:
         super().__init__(sentence)
@@ -57,6 +59,7 @@ class Paused(RefreshError):  # noqa: N818 - named by what the caller must do, li
         self.until = until
         self.endpoint = endpoint
         self.escalates_until = escalates_until
+        self.refused_again = refused_again
         self.operator_alert = operator_alert
 
 

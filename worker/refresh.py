@@ -157,7 +157,7 @@ def _read(read: Read, stored: StoredAccount, policy: Policy, lease: Lease, tools
             _fetch(read, adapter, upstream, stored, policy, tools)
     except RefreshError as error:
         read.ended_by = error
-    budget.ended(read.ended_by)
+    read.ended_by = budget.ended(read.ended_by)
     return stored
 
 

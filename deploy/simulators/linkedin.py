@@ -29,7 +29,7 @@ from deploy.simulators.misbehaviour import Behaviour, Limit
 from deploy.simulators.refusal import RefusedError, bearer_of, is_over, target_of
 from deploy.simulators.world import Account, World
 
-VERSIONS = frozenset(f"2026{month:02}" for month in range(1, 10))
+VERSIONS = frozenset(f"2026{month:02}" for month in range(1, 11))
 """The versions that answer; 202511 is gone, and 202512 never was."""
 
 DAY_SECONDS = 86_400.0

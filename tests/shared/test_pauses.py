@@ -14,7 +14,7 @@ from tests.stories import House
 NOW = datetime.now(UTC)
 
 
-def place(home: House, until: datetime, escalates_until: datetime | None = None) -> datetime:
+def place(home: House, until: datetime) -> datetime:
     with home.engine.begin() as connection:
         return pause(
             connection,
@@ -23,7 +23,6 @@ def place(home: House, until: datetime, escalates_until: datetime | None = None)
             subject="acc_1",
             until=until,
             reason="limit",
-            escalates_until=escalates_until,
         )
 
 
@@ -32,22 +31,6 @@ def test_a_pause_is_prolonged_and_never_shortened(home: House) -> None:
 
     assert place(home, NOW + timedelta(hours=1)) == NOW + timedelta(hours=2)
     assert place(home, NOW + timedelta(hours=3)) == NOW + timedelta(hours=3)
-
-
-def test_a_second_refusal_right_after_relief_escalates(home: House) -> None:
-    soon, midnight = datetime.now(UTC) + timedelta(seconds=90), NOW + timedelta(hours=9)
-    assert place(home, soon, midnight) == soon
-    home.execute("UPDATE pauses SET paused_until = now() - interval '1 minute'")
-
-    assert place(home, soon, midnight) == midnight
-
-
-def test_an_old_refusal_does_not_escalate(home: House) -> None:
-    place(home, datetime.now(UTC) + timedelta(seconds=90))
-    home.execute("UPDATE pauses SET paused_until = now() - interval '1 hour'")
-
-    later = NOW + timedelta(hours=1)
-    assert place(home, later, NOW + timedelta(hours=9)) == later
 
 
 # Of the accounts of `fleet`: whom a pause holds up.

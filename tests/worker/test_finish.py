@@ -224,22 +224,6 @@ def test_a_refused_bucket_alone_is_paused_and_what_was_read_is_kept(
         assert {home.state(one).attempts for one in ids} == {0}
 
 
-def test_a_second_refusal_right_after_relief_holds_for_as_long_as_it_escalates(home: House) -> None:
-    ids = home.publications(home.account("acc_1"), 1)
-    midnight = now() + timedelta(hours=9)
-    home.adapter.script = lambda *_: Paused(
-        "Limit.", kind=BucketKind.ACCOUNT, until=RELIEF, escalates_until=midnight
-    )
-    home.execute(
-        "INSERT INTO pauses (platform, kind, subject, paused_until, reason)"
-        " VALUES ('instagram', 'account', 'acc_1', now() - interval '1 minute', '')"
-    )
-
-    run(home)
-
-    assert midnight <= home.state(ids[0]).next_run_at <= midnight + timedelta(seconds=30)
-
-
 @pytest.mark.parametrize(
     ("kind", "subject", "lane", "asked"),
     [

@@ -1,8 +1,9 @@
 """LinkedIn's Rest.li 2.0 as both of its finders and its posts use it: encoding, calls, and the error table.
 
 In a list each URN is percent-encoded while ``List(``, commas and ``)`` stay literal, which no usual encoder
-does. The version header is mandatory; a version ends a year after its month, with a 426. Limits are daily and
-end at 00:00 UTC, and no header tells them. 65601 ("revoked") is also said of tokens minted seconds ago.
+does. The version header is mandatory; a version ends a year after its month, with a 426; 202610 is the newest
+one in public use. Limits are daily and end at 00:00 UTC, and no header tells them. 65601 ("revoked") is also
+said of tokens that were renewed seconds ago: the account rests for a moment then, once.
 
 https://linkedin.github.io/rest.li/spec/protocol
 https://learn.microsoft.com/en-us/linkedin/marketing/versioning
@@ -110,9 +111,10 @@ def _refusal(response: Response, account: Account, endpoint: str) -> RefreshErro
 
 
 def _throttled(response: Response, message: str, endpoint: str) -> Paused:
-    """Return a short pause, as a 429 may be a passing protection; its second time it is the daily limit.
+    """Return a short pause, as a 429 may be a passing protection.
 
-    A wait that LinkedIn asks for itself is believed each time.
+    When the first call after that is refused as well, it is the daily limit. A wait that LinkedIn asks for
+    itself is believed each time.
     """
     now = response.received_at
     midnight = now.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
@@ -131,7 +133,12 @@ def _unauthorized(response: Response, account: Account, body: Mapping[str, objec
     revoked = body.get("serviceErrorCode") == REVOKED or body.get("code") == "REVOKED_ACCESS_TOKEN"
     minted_at = account.token_minted_at
     if revoked and minted_at and response.received_at - minted_at < SETTLING:
-        return TryAgain("LinkedIn does not accept the new token yet.", after=SETTLING_RETRY)
+        return Paused(
+            "LinkedIn does not accept the renewed token yet.",
+            kind=BucketKind.ACCOUNT,
+            until=response.received_at + SETTLING_RETRY,
+            refused_again=Reauthorize(RECONNECT),
+        )
     if body.get("serviceErrorCode") == TOKEN_UNSEEN and account.access_token.get_secret_value():
         return Misconfigured("LinkedIn did not see the token that we sent.")
     return Reauthorize(RECONNECT, renewable=not revoked and account.refresh_token is not None)

@@ -85,19 +85,22 @@ def test_only_a_token_that_can_be_renewed_is_worth_it(
 @pytest.mark.parametrize(
     ("age", "expected"),
     [
-        (timedelta(0), TryAgain),
-        (timedelta(seconds=59), TryAgain),
+        (timedelta(0), Paused),
+        (timedelta(seconds=59), Paused),
         (timedelta(seconds=60), Reauthorize),
         (None, Reauthorize),
     ],
 )
-def test_a_token_minted_just_now_is_tried_again_before_it_counts_as_revoked(
+def test_a_token_renewed_just_now_is_tried_again_once_before_it_counts_as_revoked(
     age: timedelta | None, expected: type[RefreshError]
 ) -> None:
     error = refused(reply(REVOKED, 401), token_minted_at=None if age is None else NOW - age)
 
     assert type(error) is expected
-    assert not isinstance(error, TryAgain) or error.after == timedelta(seconds=8)
+    if isinstance(error, Paused):
+        assert (error.kind, error.until) == (BucketKind.ACCOUNT, NOW + timedelta(seconds=8))
+        assert isinstance(error.refused_again, Reauthorize)
+        assert not error.refused_again.renewable
 
 
 def test_an_empty_token_is_the_owners_matter() -> None:
