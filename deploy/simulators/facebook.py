@@ -2,8 +2,9 @@
 
 https://developers.facebook.com/docs/graph-api/reference/insights
 https://developers.facebook.com/docs/platforminsights/page/deprecated-metrics
-One unknown metric refuses the whole request and names nothing. Without `read_insights` the answer is an
-empty list, not an error. A bare video or photo id has no insights; `{page}_{id}` has.
+One unknown metric refuses the whole request and names nothing. Without one of the scopes the answer is an
+empty list, not an error, unless `missing_scopes_named`. A bare video or photo id has no insights;
+`{page}_{id}` has.
 """
 
 from collections.abc import Sequence
@@ -45,6 +46,10 @@ METRICS = {
 ENGAGEMENT_NEEDED = (
     "This endpoint requires the 'pages_read_engagement' permission "
     "or the 'Page Public Content Access' feature."
+)
+NO_OBJECT = (
+    "Object does not exist, cannot be loaded due to missing permission or reviewable feature, or does not "
+    f"support this operation. {ENGAGEMENT_NEEDED}"
 )
 
 _MAPS = {
@@ -116,8 +121,7 @@ class Facebook:
     ) -> list[dict[str, Any]]:
         """Return the rows of the metrics; one that is unknown or retired refuses them all."""
         if "_" not in object_id:
-            node = "Photo" if post.media_type == "IMAGE" else "Video"
-            raise graph_errors.nonexistent_field("insights", node)
+            raise graph_errors.nonexistent_field("insights")
         if not metrics:
             raise GraphError(3001, "No metric was specified to be fetched.", subcode=1504028)
         names = list(dict.fromkeys(name.strip() for name in metrics.split(",")))
@@ -131,13 +135,12 @@ class Facebook:
         return self._behaviour.now.retired_metrics | post.refused_metrics
 
     def _permitted(self, account: Account) -> bool:
-        if "pages_read_engagement" not in account.scopes:
-            raise graph_errors.missing_permission(ENGAGEMENT_NEEDED)
-        if "read_insights" in account.scopes:
-            return True
-        if self._behaviour.now.missing_scopes_named:
+        lacking = {"read_insights", "pages_read_engagement"} - account.scopes
+        if lacking and self._behaviour.now.missing_scopes_named:
+            if "pages_read_engagement" in lacking:
+                raise GraphError(100, NO_OBJECT, outcome="refused_auth")
             raise graph_errors.missing_permission("read_insights permission missing", code=200)
-        return False
+        return not lacking
 
     def _row(self, post: Post, name: str) -> dict[str, Any]:
         return {

@@ -87,6 +87,8 @@ class Graph:
         body: Any
         try:
             call = replace(parse(request), headers=headers)
+            if blocked := self._behaviour.now.application_blocked:
+                raise graph_errors.application_blocked(blocked)
             if call.method == "POST" and not call.path:
                 items = self._batch_items(call)
                 endpoint, ids, calls = "batch", [_object(one) for one in items], len(items)
@@ -179,7 +181,7 @@ class Graph:
         if not object_id.replace("_", "").isdecimal():
             raise graph_errors.unknown_alias(object_id)
         post = self._nodes.post(object_id, accounts)
-        if post is None or post.deleted or post.private:
+        if post is None or post.deleted or post.private or self._behaviour.now.posts_vanish:
             raise graph_errors.missing_object(object_id)
         for account in accounts:
             if account.platform_account_id == post.owner:
@@ -225,7 +227,9 @@ class Graph:
     # Batch
 
     def _batch_items(self, call: Call) -> list[Mapping[str, Any]]:
-        if call.host == INSTAGRAM_HOST or "batch" not in call.parameters:
+        if call.host == INSTAGRAM_HOST:
+            raise graph_errors.not_on_behalf("1", "0")  # no batches there
+        if "batch" not in call.parameters:
             raise graph_errors.missing_object("", "post")
         items = call.parameters["batch"]
         if isinstance(items, str):

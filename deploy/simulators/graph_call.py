@@ -13,8 +13,11 @@ from deploy.simulators import graph_errors
 from deploy.simulators.graph_errors import INSTAGRAM_HOST, GraphError
 from deploy.simulators.world import Account, World
 
-NEWEST_VERSION = 26
-"""The newest version that answers (September 2026). Older versions than those served are upgraded."""
+NEWEST_VERSION = 27
+"""The newest version in the vendor's reference (November 2026). Older ones than served are upgraded.
+
+https://developers.facebook.com/docs/graph-api/guides/versioning
+"""
 
 _VERSION = re.compile(r"v(\d+)\.\d+")
 

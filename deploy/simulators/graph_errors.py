@@ -115,9 +115,23 @@ def unknown_alias(object_id: str) -> GraphError:
     return GraphError(803, f"Some of the aliases you requested do not exist: {object_id}")
 
 
-def nonexistent_field(name: str, node: str) -> GraphError:
-    """Refuse a field or edge that this type of node does not have."""
-    return GraphError(100, f"Tried accessing nonexisting field ({name}) on node type ({node})")
+def application_blocked(how: str) -> GraphError:
+    """Refuse the application itself; a deactivated one is told so in a 200."""
+    if how == "blocked":
+        return GraphError(200, "API access blocked.", outcome="refused_auth")
+    message = "API access deactivated. To regain access, go to your app dashboard"
+    return GraphError(200, message, status=200, outcome="refused_auth")
+
+
+def not_on_behalf(application: str, user: str) -> GraphError:
+    """Refuse to let an application act for somebody, without telling why."""
+    return GraphError(10, f"Cannot call API for app {application} on behalf of user {user}")
+
+
+def nonexistent_field(name: str, node: str | None = None) -> GraphError:
+    """Refuse a field or edge that this type of node does not have; since v23 the type is not always told."""
+    on_type = f" on node type ({node})" if node else ""
+    return GraphError(100, f"Tried accessing nonexisting field ({name}){on_type}")
 
 
 def missing_permission(message: str, *, code: int = 10, status: int = 403) -> GraphError:

@@ -139,9 +139,9 @@ class Instagram:
             raise _posted_before_conversion(call.host)
         if product_type(post) == "STORY":
             if post.few_viewers:
-                raise GraphError(10, "Not enough viewers for the media to show insights")
+                raise _too_few_viewers(localised=self._behaviour.now.localised)
             if age > STORY_LIFE:
-                return []
+                raise graph_errors.nonexistent_field("insights")
         if post.no_data or age > KEPT:
             return []
         return [self._row(post, name) for name in names if name not in post.absent_metrics]
@@ -190,6 +190,11 @@ def product_type(post: Post) -> str:
     if post.product_type:
         return post.product_type
     return post.media_type if post.media_type in ("REELS", "STORY") else "FEED"
+
+
+def _too_few_viewers(*, localised: bool) -> GraphError:
+    english, other = "Not enough viewers for the media to show insights", "Não há visualizadores suficientes"
+    return GraphError(10, other if localised else english)
 
 
 def _posted_before_conversion(host: str) -> GraphError:

@@ -93,6 +93,12 @@ class Misbehaviour:
     """Metrics that the platform no longer knows, beside those that are retired in truth."""
     timed_out_items: frozenset[int] = frozenset()
     """Positions in a batch that the platform does not finish in time (Meta)."""
+    application_blocked: Literal["blocked", "deactivated"] | None = None
+    """Every call is refused for our application's sake: with a 400, or in a 200 when deactivated (Meta)."""
+    posts_vanish: bool = False
+    """No post is found, as the platform is suspected of when it throttles (Meta)."""
+    localised: bool = False
+    """Messages come in another language (Instagram)."""
     missing_scopes_named: bool = False
     """A missing scope is an error that names it, not an empty answer (Facebook)."""
     credits_depleted: bool = False

@@ -109,6 +109,39 @@ def test_our_own_misconfiguration_keeps_the_status_and_blames_nobody(system: Sys
     assert system.dravo("accounts")
 
 
+@pytest.mark.parametrize("how", ["blocked", "deactivated"])
+def test_an_application_that_meta_blocks_costs_no_account_its_authorization(system: System, how: str) -> None:
+    system.simulators.behave("facebook", application_blocked=how)
+    with system.listen() as listener:
+        system.dravo("resync", "--post", "post_facebook_5")
+        assert list(listener.notifies(timeout=30, stop_after=1))
+    row = system.row("post_facebook_5")
+    states = {one["account_id"]: one["state"] for one in system.dravo("accounts")}
+    system.simulators.behave("facebook")
+
+    assert (row["sync_status"], row["error_message"]) == ("synced", None)
+    assert any(warning.startswith("platform_unavailable: ") for warning in row["warnings"])
+    assert states["acc_facebook"] == "active"
+    healed = system.resync("post_facebook_5")
+    assert not any(warning.startswith("platform_unavailable: ") for warning in healed["warnings"])
+
+
+def test_posts_that_all_vanish_at_once_are_never_declared_gone(system: System) -> None:
+    system.simulators.behave("facebook", posts_vanish=True)
+    for _ in range(2):
+        system.dravo("resync", "--account", "acc_facebook", "--wait")
+        with system.listen() as database:
+            database.execute("UPDATE refresh_state SET missing_since = missing_since - interval '1 day'")
+    rows = system.get(accountId="acc_facebook", limit=100)["items"]
+    system.simulators.behave("facebook")
+
+    assert {row["sync_status"] for row in rows} == {"synced"}
+    assert all(any(one.startswith("post_missing: ") for one in row["warnings"]) for row in rows)
+    system.dravo("resync", "--account", "acc_facebook", "--wait")
+    rows = system.get(accountId="acc_facebook", limit=100)["items"]
+    assert not any(one.startswith("post_missing: ") for row in rows for one in row["warnings"])
+
+
 def test_a_quiet_linkedin_post_is_zero_and_a_once_loud_one_keeps_its_numbers(system: System) -> None:
     quiet = "urn:li:share:7390000000000009999"
     system.simulators.world.add_posts(

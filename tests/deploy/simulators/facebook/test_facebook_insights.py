@@ -93,9 +93,7 @@ def test_a_bare_video_has_no_insights_and_its_page_form_has(sims: Simulators, cl
     )
     answer = insights(client, "3000", "post_clicks")
     assert refusal(answer) == (400, 100, None)
-    assert answer.json()["error"]["message"] == (
-        "(#100) Tried accessing nonexisting field (insights) on node type (Video)"
-    )
+    assert answer.json()["error"]["message"] == "(#100) Tried accessing nonexisting field (insights)"
     assert values(insights(client, "1000_3000", "post_clicks")) == {"post_clicks": 5}
     assert refusal(insights(client, "2000", "post_clicks")) == (400, 100, None)
 
@@ -105,17 +103,35 @@ def test_posts_older_than_two_years_have_no_data(sims: Simulators, client: httpx
     assert insights(client).json()["data"] == []
 
 
-def test_without_read_insights_the_answer_is_silently_empty(sims: Simulators, client: httpx.Client) -> None:
-    sims.world.add_accounts([replace(PAGE, scopes=frozenset({"pages_read_engagement"}))])
+@pytest.mark.parametrize(
+    ("left", "named"), [("pages_read_engagement", (403, 200, None)), ("read_insights", (400, 100, None))]
+)
+def test_without_a_scope_the_answer_is_empty_or_names_it(
+    sims: Simulators, client: httpx.Client, left: str, named: tuple[int, int, None]
+) -> None:
+    sims.world.add_accounts([replace(PAGE, scopes=frozenset({left}))])
     answer = insights(client)
     assert (answer.status_code, answer.json()["data"]) == (200, [])
     sims.behave("facebook", missing_scopes_named=True)
-    assert refusal(insights(client)) == (403, 200, None)
+    answer = insights(client)
+    assert refusal(answer) == named
+    assert next(iter(SCOPES - {left})) in answer.json()["error"]["message"]
 
 
-def test_without_pages_read_engagement_the_answer_is_an_error(sims: Simulators, client: httpx.Client) -> None:
-    sims.world.add_accounts([replace(PAGE, scopes=frozenset({"read_insights"}))])
-    assert refusal(insights(client)) == (403, 10, None)
+@pytest.mark.parametrize(("how", "status"), [("blocked", 400), ("deactivated", 200)])
+def test_a_refused_application_can_do_nothing(
+    sims: Simulators, client: httpx.Client, how: str, status: int
+) -> None:
+    sims.behave("facebook", application_blocked=how)
+    assert refusal(insights(client)) == refusal(client.get("/me")) == (status, 200, None)
+    sims.behave("facebook")
+    assert insights(client).json()["data"]
+
+
+def test_posts_that_vanish_leave_the_page(sims: Simulators, client: httpx.Client) -> None:
+    sims.behave("facebook", posts_vanish=True)
+    assert refusal(insights(client)) == (400, 100, 33)
+    assert client.get("/me").json()["id"] == "1000"
 
 
 def test_summaries_need_their_own_permission_and_shares_do_not(
