@@ -2,17 +2,29 @@
 
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Final
+from typing import Final, Self
 
 
 class Platform(StrEnum):
-    """Where a publication was published."""
+    """Where a publication was published: the word of clients, files and tables, and its name for people."""
 
-    INSTAGRAM = "instagram"
-    FACEBOOK = "facebook"
-    X = "x"
-    LINKEDIN = "linkedin"
-    TIKTOK = "tiktok"
+    label: str
+    """Its name in sentences and on pages; here and nowhere else."""
+
+    def __new__(cls, value: str, label: str = "") -> Self:
+        """Make a member of its word and its name; a member without a name cannot be defined."""
+        if not label:
+            raise TypeError(f"the platform {value} has no label")
+        member = str.__new__(cls, value)
+        member._value_ = value
+        member.label = label
+        return member
+
+    INSTAGRAM = "instagram", "Instagram"
+    FACEBOOK = "facebook", "Facebook"
+    X = "x", "X"
+    LINKEDIN = "linkedin", "LinkedIn"
+    TIKTOK = "tiktok", "TikTok"
 
 
 class SyncStatus(StrEnum):

@@ -24,13 +24,6 @@ from worker.readings import Limit
 _LEAST_NAP: Final = timedelta(milliseconds=2)
 _PATIENCE_SHARE: Final = 6  # of the lease
 _USED_OF_LATE: Final = 2  # how many times slower than evenly a share may fall
-_NAMES: Final = {
-    Platform.INSTAGRAM: "Instagram",
-    Platform.FACEBOOK: "Facebook",
-    Platform.X: "X",
-    Platform.LINKEDIN: "LinkedIn",
-    Platform.TIKTOK: "TikTok",
-}
 
 
 class OverBudget(Paused):
@@ -156,7 +149,7 @@ class JobBudget:
         whose = {BucketKind.APP: "our application", BucketKind.ACCOUNT: "this account"}.get(kind, endpoint)
         state = "was reached" if decision.parked else "is used up for the moment"
         return OverBudget(
-            f"The budget of {whose} at {_NAMES[self._platform]} {state}.",
+            f"The budget of {whose} at {self._platform.label} {state}.",
             kind=kind,
             endpoint=endpoint if kind is BucketKind.ENDPOINT else None,
             until=self._now() + max(decision.wait, timedelta(seconds=1)),
@@ -197,7 +190,7 @@ class JobBudget:
             fleet.budgets.park(named, told or window * (percent - fleet.park_percent) / percent, refused=True)
         fleet.budgets.defer_background(named, falls_in)
         if percent >= fleet.park_percent:
-            reason = f"{percent} % of a limit of {_NAMES[named.platform]} are used: background work waits."
+            reason = f"{percent} % of a limit of {named.platform.label} are used: background work waits."
             until = self._now() + falls_in
             self.new_pauses.append(NewPause(PauseKind.BACKGROUND, named.subject, until, reason))
 
@@ -261,7 +254,7 @@ class JobBudget:
             return
         named = bucket(self._platform, self._account_id, BucketKind.ENDPOINT, endpoint)
         fleet.budgets.park(named, open_for, refused=True)
-        reason = f"{_NAMES[self._platform]} only fails at {endpoint}: it is left alone for a while."
+        reason = f"{self._platform.label} only fails at {endpoint}: it is left alone for a while."
         self.new_pauses.append(NewPause(PauseKind.BREAKER, endpoint, self._now() + open_for, reason))
 
     def _settle_probe(self) -> None:

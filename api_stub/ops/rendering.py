@@ -36,11 +36,7 @@ HEADERS: Final = {
 }
 
 _NAMES: Final[Mapping[str, str]] = {
-    Platform.INSTAGRAM: "Instagram",
-    Platform.FACEBOOK: "Facebook",
-    Platform.X: "X",
-    Platform.LINKEDIN: "LinkedIn",
-    Platform.TIKTOK: "TikTok",
+    **{platform.value: platform.label for platform in Platform},
     "*": "all platforms",
     "requires_reconnect": "to reconnect",
     "window_closed": "window closed",

@@ -7,12 +7,18 @@ fixture ``subject`` gives its `Subject` passes; see "Add a platform" in the READ
 
 import logging
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from deploy.simulators.server import Simulators
+from shared.limits import Limits, Rate
+from shared.redis_client import connect
+from shared.settings import Settings
+from shared.vocabulary import BucketKind, Lane
 from tests.worker.adapters.rig import HASTY, LONGEST_PAUSE, Outcome, Rig, Subject, hides_secrets
 from tests.worker.spoiling import (
     EXTRA_METRIC,
@@ -23,9 +29,10 @@ from tests.worker.spoiling import (
     quoting,
     with_extra_metric,
 )
+from worker.budget_gate import FleetBudgets, JobBudget, OverBudget
 from worker.client import Bounds, Client
 from worker.errors import Misconfigured, Paused, Reauthorize, RefreshError, TryAgain
-from worker.readings import Answer
+from worker.readings import Answer, Limit
 
 RETRY_AFTER = ("30", "0", "-5", "soon", "", "9" * 400, "Wed, 21 Oct 2015 07:28:00 GMT", "1.5")
 
@@ -116,6 +123,39 @@ class Conformance:
         assert rig.read(publications, wire=wire).error
         rig.simulators.world.revoke(rig.name, owner)
         assert rig.read(publications, wire=wire, account=account).error
+
+    # Budgets
+
+    @pytest.mark.parametrize("whose", [BucketKind.APP, BucketKind.ACCOUNT])
+    def test_a_used_up_budget_of_ours_sends_nothing_and_names_the_platform(
+        self, rig: Rig, redis_url: str, whose: BucketKind
+    ) -> None:
+        publications, platform = rig.publications(2), rig.subject.platform
+        once = Limits({platform: {(whose, None): Rate(1, timedelta(hours=1))}})
+        with closing(connect(redis_url)) as client:
+            fleet = replace(FleetBudgets.of(Settings(), client), limits=once)
+            job = JobBudget(fleet, "acc_1", platform, Lane.BACKGROUND, {}, now=lambda: datetime.now(UTC))
+            job.ask(platform, "acc_1", "any", 1)
+
+            outcome = rig.read(publications, gate=job.ask)
+
+        assert rig.simulators.ledger.requests() == 0
+        assert (outcome.readings, type(outcome.error)) == ((), OverBudget)
+        assert platform.label in str(outcome.error)
+
+    def test_an_endpoint_that_only_fails_opens_a_breaker_that_names_the_platform(
+        self, rig: Rig, redis_url: str
+    ) -> None:
+        platform = rig.subject.platform
+        with closing(connect(redis_url)) as client:
+            fleet = FleetBudgets.of(Settings(breaker_failures=1), client)
+            job = JobBudget(fleet, "acc_1", platform, Lane.BACKGROUND, {}, now=lambda: datetime.now(UTC))
+            job.ask(platform, "acc_1", "any", 1)
+            job.heard(platform, "acc_1", (Limit(BucketKind.APP, None, used_percent=97),))
+            job.ended(TryAgain("503", breaks=True))
+
+        assert len(job.new_pauses) == 2
+        assert all(platform.label in pause.reason for pause in job.new_pauses)
 
     # Limits
 

@@ -21,7 +21,7 @@ from worker.adapters import ADAPTERS
 from worker.client import Bounds, Client
 from worker.errors import Paused, Reauthorize, RefreshError
 from worker.readings import Account, Answer, Limit, Publication, Reading
-from worker.upstream import JobUpstream
+from worker.upstream import Gate, JobUpstream
 
 LONGEST_PAUSE = timedelta(hours=26)
 PATIENT = Bounds(connect=timedelta(seconds=5), read=timedelta(seconds=5), whole=timedelta(seconds=10))
@@ -127,13 +127,14 @@ class Rig:
         account: Account | None = None,
         bounds: Bounds = PATIENT,
         wire: Wire | None = None,
+        gate: Gate | None = None,
     ) -> Outcome:
         """Read the publications once, and check what must hold for every read."""
         account = account or self.account()
         with (
             closing(Client(bounds, transport=wire)) if wire else nullcontext(self._clients[bounds]) as client
         ):
-            upstream = JobUpstream(client, self.subject.platform, "acc_1", self.memory)
+            upstream = JobUpstream(client, self.subject.platform, "acc_1", self.memory, gate=gate)
             outcome = drain(self.adapter.fetch(upstream, account, publications))
         self.limits += upstream.limits
         check(outcome, publications, account)

@@ -3,6 +3,7 @@
 import pytest
 
 from shared.batches import BATCH_SIZE
+from shared.limits import Limits
 from shared.settings import Settings
 from shared.vocabulary import Platform
 from tests.worker.adapters.conformance import Conformance
@@ -23,6 +24,13 @@ class TestConformance(Conformance):
 
 def test_every_adapter_takes_part() -> None:
     assert {subject.platform for subject in SUBJECTS} == set(ADAPTERS) == set(Platform)
+
+
+@pytest.mark.parametrize("platform", Platform)
+def test_every_platform_has_its_limits_and_its_name(platform: Platform) -> None:
+    assert Limits.parse(f"{platform.value}:app:*=1/1h").rates.keys() == set(Platform)
+    assert platform.label.lower() == platform.value
+    assert Platform(platform.value) is platform
 
 
 @pytest.mark.parametrize("platform", Platform)

@@ -5,16 +5,27 @@ an enum with members cannot be extended from outside, so the member is of an enu
 """
 
 from enum import StrEnum
-from typing import Final, cast
+from typing import Final, Self, cast
 
 from shared.settings import Host, Settings
 from shared.vocabulary import Platform
 
 
 class _Sixth(StrEnum):
-    """One platform more."""
+    """One platform more, made as those of `Platform` are."""
 
-    THREADS = "threads"
+    label: str
+
+    def __new__(cls, value: str, label: str = "") -> Self:
+        """Make a member of its word and its name."""
+        if not label:
+            raise TypeError(f"the platform {value} has no label")
+        member = str.__new__(cls, value)
+        member._value_ = value
+        member.label = label
+        return member
+
+    THREADS = "threads", "Threads"
 
 
 THREADS: Final = cast(Platform, _Sixth.THREADS)
