@@ -20,6 +20,8 @@ TEXT_BYTES = 200_000
 TOKEN_BYTES = 8_192
 SCOPES = 200
 _LONGEST_NUMBER = 10**40
+EARLIEST, LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
+"""Instants outside are slips or placeholders, and arithmetic at the ends of the calendar overflows."""
 
 LOGINS = ("facebook", "instagram")
 KINDS = ("organization", "member")
@@ -254,12 +256,16 @@ def _instant(fields: Mapping[str, object], name: str) -> datetime | None:
     if value is None or value == "":
         return None
     try:
-        instant = datetime.fromisoformat(value) if isinstance(value, str) else None
-        if instant is not None:
-            return (instant if instant.tzinfo else instant.replace(tzinfo=UTC)).astimezone(UTC)
+        told = datetime.fromisoformat(value) if isinstance(value, str) else None
+        instant = told and (told if told.tzinfo else told.replace(tzinfo=UTC)).astimezone(UTC)
     except (ValueError, OverflowError):
-        pass  # the sentence below is for every way to be wrong
-    raise RowError(f"{name} must be an ISO 8601 instant like 2026-06-23T10:15:30Z")
+        instant = None
+    if instant is None:
+        raise RowError(f"{name} must be an ISO 8601 instant like 2026-06-23T10:15:30Z")
+    if not EARLIEST <= instant < LATEST:
+        never = "; null says that it never ends" if name.endswith("expires_at") else ""
+        raise RowError(f"{name} must lie between {EARLIEST.year} and {LATEST.year - 1}{never}")
+    return instant
 
 
 def _scopes(fields: Mapping[str, object]) -> tuple[str, ...] | None:

@@ -21,6 +21,7 @@ class Vault:
         if not ring:
             raise SealError("DRAVO_SECRET_KEYS is required: make a key with `dravo secrets generate`")
         self._ring = MultiFernet(ring)
+        self._first = ring[0]
 
     def seal(self, secret: SecretStr) -> str:
         """Return the secret as ASCII text that only a holder of the keys can open or change."""
@@ -34,6 +35,14 @@ class Vault:
         except InvalidToken:
             raise SealError(_CLOSED) from None
         return SecretStr(plain.decode("utf-8", "surrogatepass"))
+
+    def is_current(self, sealed: str) -> bool:
+        """Tell whether the first key sealed it, so that no other key is needed to open it."""
+        try:
+            self._first.decrypt(sealed.encode())
+        except InvalidToken:
+            return False
+        return True
 
     def rotate(self, sealed: str) -> str:
         """Return the same secret sealed with the first key. Raises `SealError` as `open` does."""

@@ -36,6 +36,7 @@ class ScriptedAdapter:
 
     script: Script = field(default_factory=lambda: reads(views=1))
     batch_size: int = 50
+    renewal_endpoint: str | None = "oauth/token"
     asked: list[tuple[str, tuple[int, ...]]] = field(default_factory=list)
     renewals: list[str] = field(default_factory=list)
     renewal: Tokens | RefreshError | None = None

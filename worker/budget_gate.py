@@ -55,6 +55,13 @@ class NewPause:
     reason: str
 
 
+def pause_of(account_id: str, refusal: Paused) -> NewPause:
+    """Return the pause that a refusal of one of this account's calls asks for."""
+    subjects = {BucketKind.APP: "", BucketKind.ACCOUNT: account_id}
+    subject = subjects.get(refusal.kind, refusal.endpoint or "")
+    return NewPause(PauseKind(refusal.kind.value), subject, refusal.until, str(refusal))
+
+
 @dataclass(frozen=True, slots=True)
 class FleetBudgets:
     """What a worker process holds of the fleet's budgets for all of its jobs."""
@@ -226,6 +233,16 @@ class JobBudget:
             until=error.escalates_until or error.until,
             operator_alert=error.operator_alert,
         )
+
+    def set_aside(self, error: RefreshError) -> RefreshError:
+        """Take an error that does not end the job: a refusal parks its bucket and pauses it all the same.
+
+        Return the error as it stands, as `ended` does.
+        """
+        stands = self.ended(error) or error
+        if isinstance(stands, Paused) and not isinstance(stands, OverBudget):
+            self.new_pauses.append(pause_of(self._account_id, stands))
+        return stands
 
     def _refused(self, error: Paused) -> None:
         """Park the bucket that was refused, for the whole fleet, at once."""

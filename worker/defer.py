@@ -5,7 +5,6 @@ wants while it waits for rows, and all take pauses in one order.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -14,8 +13,7 @@ from sqlalchemy import Connection, Engine
 
 from shared import pauses
 from shared.pauses import PauseKey
-from shared.vocabulary import BucketKind, PauseKind
-from worker.budget_gate import NewPause, OverBudget
+from worker.budget_gate import NewPause, OverBudget, pause_of
 from worker.errors import Paused
 from worker.readings import Account
 
@@ -27,26 +25,20 @@ LONGEST_BY_BUDGET: Final = timedelta(minutes=15)
 _log = structlog.get_logger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class _Placing:
-    key: PauseKey
-    until: datetime
-    reason: str
-
-
 def place(
     engine: Engine, account: Account, refusal: Paused | None, found: Sequence[NewPause]
 ) -> OverBudget | None:
     """Place the pause of a refusal and those that the budgets found; return what stands of the refusal."""
     platform = account.platform.value
-    placing = [_Placing(PauseKey(platform, one.kind, one.subject), one.until, one.reason) for one in found]
+    placing = {PauseKey(platform, new.kind, new.subject): new for new in found}
     if refusal is not None:
-        key = PauseKey(platform, PauseKind(refusal.kind.value), _subject(account, refusal))
-        placing.append(_Placing(key, refusal.until, str(refusal)))
+        new = pause_of(account.account_id, refusal)
+        key = PauseKey(platform, new.kind, new.subject)
+        placing[key] = new
     if not placing:
         return None
     with engine.begin() as connection:
-        ends = {one.key: _placed(connection, one) for one in sorted(placing, key=lambda one: one.key)}
+        ends = {key: _placed(connection, key, placing[key]) for key in sorted(placing)}
     if refusal is None:
         return None
     if refusal.operator_alert:
@@ -54,28 +46,16 @@ def place(
     return OverBudget(str(refusal), kind=refusal.kind, endpoint=refusal.endpoint, until=ends[key], pause=key)
 
 
-def _subject(account: Account, refusal: Paused) -> str:
-    if refusal.kind is BucketKind.APP:
-        return ""
-    return account.account_id if refusal.kind is BucketKind.ACCOUNT else refusal.endpoint or ""
-
-
-def _placed(connection: Connection, one: _Placing) -> datetime:
+def _placed(connection: Connection, key: PauseKey, new: NewPause) -> datetime:
     ends = pauses.pause(
         connection,
-        platform=one.key.platform,
-        kind=one.key.kind,
-        subject=one.key.subject,
-        until=one.until,
-        reason=one.reason,
+        platform=key.platform,
+        kind=key.kind,
+        subject=key.subject,
+        until=new.until,
+        reason=new.reason,
     )
-    _log.warning(
-        "paused",
-        platform=one.key.platform,
-        kind=one.key.kind.value,
-        subject=one.key.subject,
-        detail=one.reason,
-    )
+    _log.warning("paused", platform=key.platform, kind=key.kind.value, subject=key.subject, detail=new.reason)
     return ends
 
 

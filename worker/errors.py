@@ -78,7 +78,14 @@ class Reauthorize(RefreshError):  # noqa: N818 - named by what the caller must d
 
 
 class Misconfigured(RefreshError):  # noqa: N818 - named by what the caller must do, like its siblings
-    """The platform refused our application, key, request form or API version: only operators can mend it."""
+    """The platform refused our application, key, request form or API version: only operators can mend it.
+
+    ``warning`` says the same to those who read the row.
+    """
+
+    def __init__(self, sentence: str, *, warning: str = "the platform refuses our application") -> None:
+        super().__init__(sentence)
+        self.warning = warning
 
 
 class ClaimsLost(RefreshError):  # noqa: N818 - named by what has happened, like its siblings

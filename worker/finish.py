@@ -119,9 +119,9 @@ def _reauthorize(
         _log.warning("requires_reconnect", account_id=account.account_id, rows=blocked, detail=str(error))
         return ()
     recorded = len(read.judged)
-    current = tokens.load(connection, account.account_id, tools.vault)
-    if current is not None and current.state is not AccountState.ACTIVE:
-        read.block(current)
+    current = tokens.state(connection, account.account_id)
+    if current is not None and current[0] is not AccountState.ACTIVE:
+        read.block(current[1])
     else:
         _judge_the_rest(read, TryAgain("The account was reconnected meanwhile."), policy, tools)
     return record(connection, account.workspace_id, read.judged[recorded:])

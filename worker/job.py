@@ -1,14 +1,15 @@
 """What a refresh works with: the tools of its process, and the read under way."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from sqlalchemy import Engine
 
+from shared.pauses import PauseInForce
 from shared.settings import Settings
 from shared.spending import Held
 from shared.vault import Vault
-from shared.vocabulary import Platform
+from shared.vocabulary import Lane, PauseSubject, Platform
 from worker import outcomes
 from worker.adapters.contract import Adapter
 from worker.budget_gate import FleetBudgets, JobBudget
@@ -17,7 +18,7 @@ from worker.client import Client
 from worker.clock import DatabaseClock
 from worker.errors import RefreshError
 from worker.outcomes import Outcome
-from worker.tokens import StoredAccount
+from worker.readings import Account
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,28 @@ class Tools:
     observe: Callable[[Platform, Outcome], None] = lambda _platform, _outcome: None
     budgets: FleetBudgets | None = None
     """``None``: no limit but the platforms' own pauses; for tests of everything else."""
+
+
+def budget_of(tools: Tools, account: Account, lane: Lane, paused: Sequence[PauseInForce]) -> JobBudget:
+    """Return the budgets of a job for this account; ``paused``: the pauses in force, the longest first."""
+    endpoints = {pause.subject: pause for pause in reversed(paused) if _of_endpoint(pause)}
+    return JobBudget(
+        tools.budgets, account.account_id, account.platform, lane, endpoints, now=tools.clock.now
+    )
+
+
+def pause_of_whole_job(paused: Sequence[PauseInForce], lane: Lane) -> PauseInForce | None:
+    """Return the pause that ends a whole job; one of an endpoint ends what asks that endpoint."""
+    for pause in paused:
+        if pause.kind.background_only and lane is not Lane.BACKGROUND:
+            continue
+        if not _of_endpoint(pause) or not pause.subject:
+            return pause
+    return None
+
+
+def _of_endpoint(pause: PauseInForce) -> bool:
+    return pause.kind.subject is PauseSubject.ENDPOINT
 
 
 @dataclass(slots=True)
@@ -54,7 +77,7 @@ class Read:
         self.judged += [verdict(row) for row in self.waiting.values()]
         self.waiting.clear()
 
-    def block(self, stored: StoredAccount) -> None:
+    def block(self, state_reason: str | None) -> None:
         """Judge every row that still waits: its account may not be read."""
-        sentence = stored.state_reason or "The account is not connected."
+        sentence = state_reason or "The account is not connected."
         self.judge(lambda row: outcomes.blocked(row, sentence))

@@ -73,7 +73,7 @@ def judge_error(row: StartedRow, error: RefreshError, policy: Policy, now: datet
     if isinstance(error, Paused):
         return paused(row, error.until, str(error), now)
     if isinstance(error, Misconfigured):
-        return _misconfigured(row, str(error), policy, now)
+        return _misconfigured(row, error, policy, now)
     return _transient(row, error, policy, now)
 
 
@@ -306,7 +306,7 @@ def _transient(row: StartedRow, error: RefreshError, policy: Policy, now: dateti
     )
 
 
-def _misconfigured(row: StartedRow, sentence: str, policy: Policy, now: datetime) -> Outcome:
+def _misconfigured(row: StartedRow, error: Misconfigured, policy: Policy, now: datetime) -> Outcome:
     return Outcome(
         row,
         OutcomeKind.MISCONFIGURED,
@@ -314,11 +314,11 @@ def _misconfigured(row: StartedRow, sentence: str, policy: Policy, now: datetime
         now + backoff(ATTEMPTS_UNTIL_FAILED - 1, policy.first_retry),
         attempts=row.attempts - 1,
         missing_since=row.missing_since,
-        detail=sentence,
+        detail=str(error),
         warnings=_with(
             row.warnings,
             WarningCode.PLATFORM_UNAVAILABLE,
-            "the platform refuses our application; operators are told",
+            f"{error.warning}; operators are told",
         ),
     )
 

@@ -15,17 +15,18 @@ from shared.freshness import Freshness
 from shared.refresh_queue import RefreshJob
 from shared.settings import Settings
 from shared.spending import Shortage
-from shared.vocabulary import AccountState, BucketKind, Lane, PauseSubject, Platform
+from shared.vocabulary import AccountState, BucketKind, Lane, Platform
 from worker import outcomes, paid_reads, tokens
 from worker.adapters.contract import Adapter
 from worker.budget_gate import JobBudget, OverBudget
 from worker.claims import start
-from worker.errors import Reauthorize, RefreshError, TryAgain
+from worker.errors import Misconfigured, Reauthorize, RefreshError, TryAgain
 from worker.finish import finish, record_progress
-from worker.job import Read, Tools
+from worker.job import Read, Tools, budget_of, pause_of_whole_job
 from worker.lease import Lease
 from worker.memory import FleetMemory
 from worker.outcomes import Policy
+from worker.renewal import renew
 from worker.tokens import StoredAccount
 from worker.upstream import JobUpstream
 
@@ -37,30 +38,29 @@ def refresh(job: RefreshJob, tools: Tools) -> None:
     began = tools.clock.monotonic()
     with tools.engine.begin() as connection:
         started = start(connection, job, tools.settings.lease)
-        stored = tokens.load(connection, job.account_id, tools.vault) if started else None
-        paused = _pauses(connection, stored) if stored else []
-    if started is None or stored is None:
+    if started is None:
         _log.debug("nothing_to_refresh", account_id=job.account_id)
         return
     tools.clock.set(started.at)
+    # After the start is committed: what goes wrong from here on is recorded, and not undone with the start.
+    with tools.engine.begin() as connection:
+        stored = tokens.load(connection, job.account_id, tools.vault)
+        paused = _pauses(connection, stored) if stored else []
+    if stored is None:
+        _log.warning("account_gone", account_id=job.account_id)
+        return
     policy = _policy(tools.settings, stored.account.platform)
     lane = Lane.INTERACTIVE if any(row.priority for row in started.rows) else Lane.BACKGROUND
-    whole = [pause for pause in paused if _holds_all(pause, lane)]
-    budget = JobBudget(
-        tools.budgets,
-        stored.account.account_id,
-        stored.account.platform,
-        lane,
-        {pause.subject: pause for pause in reversed(paused) if pause.kind.subject is PauseSubject.ENDPOINT},
-        now=tools.clock.now,
-    )
+    pause = pause_of_whole_job(paused, lane)
+    budget = budget_of(tools, stored.account, lane, paused)
     read = Read({row.publication.id: row for row in started.rows}, budget)
     _set_suspects_aside(read, policy)
     failpoints.passes("started", read.waiting)
     if stored.state is not AccountState.ACTIVE:
-        read.block(stored)
-    elif whole:
-        pause = whole[0]
+        read.block(stored.state_reason)
+    elif stored.unopened:
+        read.ended_by = _unopened(stored)
+    elif pause:
         read.ended_by = OverBudget(
             pause.reason, kind=BucketKind.APP, until=pause.paused_until, pause=pause.key
         )
@@ -77,11 +77,14 @@ def refresh(job: RefreshJob, tools: Tools) -> None:
     finish(read, stored, policy, tools)
 
 
-def _holds_all(pause: pauses.PauseInForce, lane: Lane) -> bool:
-    """Tell whether a pause ends the whole job; one of an endpoint ends what asks that endpoint."""
-    if pause.kind.background_only:
-        return lane is Lane.BACKGROUND
-    return pause.kind.subject is not PauseSubject.ENDPOINT or not pause.subject
+def _unopened(stored: StoredAccount) -> Misconfigured:
+    _log.error(
+        "operator_needed",
+        platform=stored.account.platform.value,
+        account_id=stored.account.account_id,
+        detail=stored.unopened,
+    )
+    return Misconfigured(str(stored.unopened), warning="the stored authorization cannot be opened")
 
 
 def _can_pay(read: Read, platform: Platform, tools: Tools) -> bool:
@@ -140,14 +143,13 @@ def _read(read: Read, stored: StoredAccount, policy: Policy, lease: Lease, tools
     )
 
     def renewed() -> StoredAccount:
-        return tokens.renew(
-            tools.engine, tools.vault, stored, lambda account: adapter.renew(upstream, account)
-        )
+        lease.keep()
+        return renew(stored, budget, tools)
 
     try:
         may_renew = True
         if tokens.ends_soon(stored.account, tools.clock.now()):
-            stored, may_renew = _renewed_early(stored, renewed, tools.clock.now()), False
+            stored, may_renew = _renewed_early(stored, budget, renewed, tools.clock.now()), False
         try:
             _fetch(read, adapter, upstream, stored, policy, tools)
         except Reauthorize as refusal:
@@ -157,12 +159,15 @@ def _read(read: Read, stored: StoredAccount, policy: Policy, lease: Lease, tools
             _fetch(read, adapter, upstream, stored, policy, tools)
     except RefreshError as error:
         read.ended_by = error
+    except Exception:  # noqa: BLE001 - a bug of one adapter must not keep its rows from being recorded
+        _log.exception("adapter_bug", account_id=stored.account.account_id, platform=platform.value)
+        read.ended_by = TryAgain("An error of ours; it is logged and operators see it.")
     read.ended_by = budget.ended(read.ended_by)
     return stored
 
 
 def _renewed_early(
-    stored: StoredAccount, renewed: Callable[[], StoredAccount], now: datetime
+    stored: StoredAccount, budget: JobBudget, renewed: Callable[[], StoredAccount], now: datetime
 ) -> StoredAccount:
     """Return the account with new tokens, or as it is when they cannot be had but the old ones hold."""
     try:
@@ -171,6 +176,7 @@ def _renewed_early(
         expires_at = stored.account.token_expires_at
         if isinstance(error, Reauthorize) or expires_at is None or expires_at <= now:
             raise
+        budget.set_aside(error)
         _log.warning("early_renewal_failed", account_id=stored.account.account_id, detail=str(error))
         return stored
 
@@ -179,15 +185,7 @@ def _fetch(
     read: Read, adapter: Adapter, upstream: JobUpstream, stored: StoredAccount, policy: Policy, tools: Tools
 ) -> None:
     publications = [row.publication for row in read.waiting.values()]
-    try:
-        for reading in adapter.fetch(upstream, stored.account, publications):
-            row = read.waiting.pop(reading.publication_id, None)
-            if row is not None:
-                read.judged.append(outcomes.judge(row, reading, policy, tools.clock.now()))
-    except RefreshError:
-        raise
-    except Exception:  # noqa: BLE001 - a bug of one adapter must not keep its rows from being recorded
-        _log.exception(
-            "adapter_bug", account_id=stored.account.account_id, platform=stored.account.platform.value
-        )
-        raise TryAgain("An error of ours; it is logged and operators see it.") from None
+    for reading in adapter.fetch(upstream, stored.account, publications):
+        row = read.waiting.pop(reading.publication_id, None)
+        if row is not None:
+            read.judged.append(outcomes.judge(row, reading, policy, tools.clock.now()))

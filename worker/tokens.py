@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
+from pydantic import SecretStr
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
@@ -19,13 +20,16 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from shared import failpoints
 from shared.database import DATABASE_AWAY
 from shared.token_life import OLD_ENOUGH, RENEW_AHEAD
-from shared.vault import Vault
+from shared.vault import SealError, Vault
 from shared.vocabulary import AccountState, Platform
-from worker.errors import Reauthorize, TryAgain
+from worker.errors import Misconfigured, Reauthorize, TryAgain
 from worker.readings import Account, Tokens
 
 STORED_WITHIN = timedelta(seconds=30)
 """How long a pair that the platform has given is tried to be stored while the database is away."""
+
+UNOPENED = "The account's stored token cannot be opened: none of DRAVO_SECRET_KEYS fits it."
+"""What operators are told; the account's owner has nothing to do."""
 
 _LOCK_NOT_AVAILABLE = "55P03"
 _PAUSE_SECONDS = 0.5
@@ -40,6 +44,8 @@ class StoredAccount:
     token_version: int
     state: AccountState
     state_reason: str | None
+    unopened: str | None = None
+    """Why the stored tokens cannot be opened; the account then has empty ones, which nobody may use."""
 
 
 _COLUMNS = """
@@ -51,6 +57,8 @@ SELECT account_id, workspace_id, platform, platform_account_id, login, kind, sco
 _LOAD = text(_COLUMNS)
 # The transaction sleeps while the platform is asked: without its lock a pair would be renewed twice.
 _PATIENTLY = text("SET LOCAL idle_in_transaction_session_timeout = '60s'")
+_LOCK_WAIT = text("SELECT set_config('lock_timeout', :milliseconds, true)")
+_STATE = text("SELECT state, state_reason FROM accounts WHERE account_id = :account_id")
 # NO KEY UPDATE: inserting publications of the account goes on meanwhile.
 _LOCK = text(_COLUMNS + " FOR NO KEY UPDATE")
 
@@ -66,12 +74,28 @@ UPDATE accounts
 
 
 def load(connection: Connection, account_id: str, vault: Vault) -> StoredAccount | None:
-    """Return the account with its credentials opened, or ``None`` when it is not known (any more)."""
+    """Return the account with its credentials opened, or ``None`` when it is not known (any more).
+
+    Tokens that no key opens are no error here: the caller records that (`StoredAccount.unopened`).
+    """
     row = connection.execute(_LOAD, {"account_id": account_id}).one_or_none()
     return None if row is None else _opened(row, vault)
 
 
+def state(connection: Connection, account_id: str) -> tuple[AccountState, str | None] | None:
+    """Return an account's state and its reason, with no token opened; ``None`` when it is not known."""
+    row = connection.execute(_STATE, {"account_id": account_id}).one_or_none()
+    return None if row is None else (AccountState(row.state), row.state_reason)
+
+
 def _opened(row: Any, vault: Vault) -> StoredAccount:
+    unopened = None
+    try:
+        access_token = vault.open(row.sealed_access_token)
+        refresh_token = vault.open(row.sealed_refresh_token) if row.sealed_refresh_token else None
+    except SealError:
+        unopened = UNOPENED
+        access_token, refresh_token = SecretStr(""), None
     account = Account(
         account_id=row.account_id,
         workspace_id=row.workspace_id,
@@ -80,45 +104,54 @@ def _opened(row: Any, vault: Vault) -> StoredAccount:
         login=row.login,
         kind=row.kind,
         scopes=frozenset(row.scopes),
-        access_token=vault.open(row.sealed_access_token),
-        refresh_token=vault.open(row.sealed_refresh_token) if row.sealed_refresh_token else None,
+        access_token=access_token,
+        refresh_token=refresh_token,
         token_expires_at=row.token_expires_at,
         refresh_token_expires_at=row.refresh_token_expires_at,
         token_minted_at=row.token_minted_at,
     )
-    return StoredAccount(account, row.token_version, AccountState(row.state), row.state_reason)
+    return StoredAccount(account, row.token_version, AccountState(row.state), row.state_reason, unopened)
 
 
 def ends_soon(account: Account, now: datetime) -> bool:
     """Tell whether the access token should be renewed before it is used."""
     ahead = RENEW_AHEAD.get(account.platform)
-    if ahead is None or account.token_expires_at is None or now < account.token_expires_at - ahead:
+    # Instants are only subtracted: a stored one may lie at the end of what a datetime can tell.
+    if ahead is None or account.token_expires_at is None or account.token_expires_at - now > ahead:
         return False
     if account.platform is Platform.INSTAGRAM:
-        young = account.token_minted_at is not None and now < account.token_minted_at + OLD_ENOUGH
+        young = account.token_minted_at is not None and now - account.token_minted_at < OLD_ENOUGH
         return account.login == "instagram" and not young and now < account.token_expires_at
     return account.refresh_token is not None
 
 
 def renew(
-    engine: Engine, vault: Vault, stored: StoredAccount, ask: Callable[[Account], Tokens]
+    engine: Engine,
+    vault: Vault,
+    stored: StoredAccount,
+    ask: Callable[[Account], Tokens],
+    *,
+    lock_wait: timedelta = timedelta(seconds=20),
 ) -> StoredAccount:
     """Return the account with a newer pair than ``stored``: another worker's, or one that ``ask`` brings.
 
     The new pair is committed when this returns. Raises `worker.errors.Reauthorize` when the account is not
-    active any more, `worker.errors.TryAgain` when another worker takes too long over it, and whatever ``ask``
-    raises.
+    active any more, `worker.errors.TryAgain` when another worker takes longer than ``lock_wait`` over it,
+    `worker.errors.Misconfigured` when no key opens the stored pair, and whatever ``ask`` raises.
     """
     tokens = None
     try:
         with engine.begin() as connection:
             connection.execute(_PATIENTLY)
+            connection.execute(_LOCK_WAIT, {"milliseconds": str(lock_wait // timedelta(milliseconds=1))})
             row = connection.execute(_LOCK, {"account_id": stored.account.account_id}).one()
             current = _opened(row, vault)
             if current.state is not AccountState.ACTIVE:
                 raise Reauthorize(current.state_reason or "The account is not connected.")
             if current.token_version != stored.token_version:
                 return current
+            if current.unopened:
+                raise Misconfigured(current.unopened)
             tokens = ask(current.account)
             _store(connection, vault, current, tokens)
     except DBAPIError as error:

@@ -1,10 +1,14 @@
-"""``dravo secrets``: new values for the settings that hold one."""
+"""``dravo secrets``: new values for the settings that hold one, and new seals for what is stored."""
 
 import typer
 
-from deploy import console
-from deploy.console import AsJson
-from shared.vault import new_key
+from deploy import console, stores
+from deploy.console import AsJson, CommandError
+from shared import reseal
+from shared.settings import load
+from shared.vault import Vault, new_key
+
+_MOST_NAMED = 20
 
 secrets = typer.Typer(help="Secrets of this system.", no_args_is_help=True)
 
@@ -30,3 +34,41 @@ def generate(*, as_json: AsJson = False) -> None:
         console.emit({"secret": value})
     else:
         console.show(value)
+
+
+@secrets.command(epilog="Example: DRAVO_SECRET_KEYS=$NEW,$OLD dravo secrets rotate")
+def rotate(*, as_json: AsJson = False) -> None:
+    """Seal every stored token with the first of DRAVO_SECRET_KEYS, so that the other keys can be retired.
+
+    First give all services the new key in front of the old ones and restart them; then rotate; then take the
+    old keys away. A run that was stopped is simply repeated. Exits 1 when a token cannot be opened: keep the
+    old keys, or import the account's token again.
+
+    JSON: ``accounts``, ``resealed``, ``unchanged``, ``unopened`` (counts of accounts), ``unopened_accounts``.
+    """
+    settings = load("database_url", "secret_keys")
+    vault, done = Vault(settings.secret_keys), reseal.Resealed()
+    with stores.engine(settings) as engine, console.progress() as bar:
+        with engine.begin() as connection:
+            task = bar.add_task("sealing", total=reseal.accounts(connection))
+        for done in reseal.reseal(engine, vault):
+            bar.update(task, completed=done.accounts)
+    unopened = sorted(done.unopened)
+    if as_json:
+        console.emit(
+            {
+                "accounts": done.accounts,
+                "resealed": done.resealed,
+                "unchanged": done.accounts - done.resealed - len(unopened),
+                "unopened": len(unopened),
+                "unopened_accounts": unopened,
+            }
+        )
+    else:
+        console.show(f"{done.resealed} of {done.accounts} accounts sealed with the first key")
+    if unopened:
+        more = f" and {len(unopened) - _MOST_NAMED} more" if len(unopened) > _MOST_NAMED else ""
+        raise CommandError(
+            f"{len(unopened)} accounts have tokens that none of DRAVO_SECRET_KEYS opens:"
+            f" {', '.join(unopened[:_MOST_NAMED])}{more}"
+        )

@@ -94,6 +94,11 @@ class Adapter(Protocol):
         """How many publications of one account one job may hold."""
         ...
 
+    @property
+    def renewal_endpoint(self) -> str | None:
+        """The endpoint class that `renew` calls; ``None`` where tokens are not renewed."""
+        ...
+
     def fetch(
         self, upstream: Upstream, account: Account, publications: Sequence[Publication]
     ) -> Iterator[Reading]:

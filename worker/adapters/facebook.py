@@ -55,6 +55,8 @@ class Facebook:
 
     settings: Settings
 
+    renewal_endpoint = None
+
     @property
     def batch_size(self) -> int:
         """How many publications one job may hold: one batch."""

@@ -75,6 +75,8 @@ class Instagram:
 
     settings: Settings
 
+    renewal_endpoint = "token"
+
     @property
     def batch_size(self) -> int:
         """How many publications one job may hold: one batch, or one list of ids."""

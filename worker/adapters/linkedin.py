@@ -85,6 +85,7 @@ class LinkedIn:
     """How posts on LinkedIn are read."""
 
     batch_size = 20
+    renewal_endpoint = TOKEN_ENDPOINT
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings

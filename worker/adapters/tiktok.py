@@ -56,6 +56,7 @@ class TikTok:
     """How videos on TikTok are read."""
 
     batch_size = 20
+    renewal_endpoint = TOKEN_ENDPOINT
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings

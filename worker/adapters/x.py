@@ -70,6 +70,7 @@ class X:
     """How posts on X are read."""
 
     batch_size = 100
+    renewal_endpoint = TOKEN_ENDPOINT
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings

@@ -6,6 +6,7 @@ import pytest
 from sqlalchemy import Engine
 
 from shared import account_state
+from shared.intake_rows import RowError, parse_account
 from tests.shared.intake.rows import (
     TOKEN,
     VAULT,
@@ -160,3 +161,19 @@ def test_two_intakes_of_a_new_account_at_once_store_it_once(engine: Engine) -> N
 
     assert [one.refused for one in taken] == [()] * 4
     assert sum(one.accepted for one in taken) == 1
+
+
+@pytest.mark.parametrize("name", ["token_expires_at", "refresh_token_expires_at"])
+@pytest.mark.parametrize("value", ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z", "2200-01-01"])
+def test_an_instant_at_the_end_of_the_calendar_is_refused(name: str, value: str) -> None:
+    row = {
+        "account_id": "acc_1",
+        "workspace_id": "ws_1",
+        "platform": "x",
+        "platform_account_id": "1",
+        "access_token": "token",
+        name: value,
+    }
+
+    with pytest.raises(RowError, match=rf"{name} must lie between 1970 and 2199; null says"):
+        parse_account(row)

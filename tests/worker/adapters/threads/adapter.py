@@ -40,6 +40,7 @@ class Threads:
     """How posts on Threads are read."""
 
     batch_size = 20
+    renewal_endpoint = TOKEN
 
     def __init__(self, settings: Settings) -> None:
         assert isinstance(settings, ThreadsSettings)

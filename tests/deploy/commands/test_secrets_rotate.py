@@ -1,0 +1,104 @@
+"""`dravo secrets rotate`: every token is sealed with the first key, so that old keys can be retired."""
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+
+from shared import reseal
+from shared.database import connect
+from shared.vault import Vault, new_key
+from tests.deploy.commands.conftest import Dravo
+
+SEALED = (
+    "SELECT account_id, sealed_access_token, sealed_refresh_token, token_version FROM accounts ORDER BY 1"
+)
+
+
+@pytest.fixture
+def old(fleet: Dravo, monkeypatch: pytest.MonkeyPatch, sql: Any) -> str:
+    """Import under an old key; one account has a refresh token."""
+    del fleet
+    key = new_key()
+    vault = Vault([SecretStr(key)])
+    sql("UPDATE accounts SET sealed_access_token = :one", one=vault.seal(SecretStr("access")))
+    sql(
+        "UPDATE accounts SET sealed_refresh_token = :one WHERE account_id = 'acc_x'",
+        one=vault.seal(SecretStr("refresh")),
+    )
+    monkeypatch.setenv("DRAVO_SECRET_KEYS", key)
+    return key
+
+
+def test_old_keys_can_be_retired_after_a_rotation(
+    fleet: Dravo, old: str, sql: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reseal, "BATCH", 2)
+    new = new_key()
+    monkeypatch.setenv("DRAVO_SECRET_KEYS", f"{new},{old}")
+
+    first = fleet("secrets", "rotate", "--json")
+    second = fleet("secrets", "rotate", "--json")
+
+    assert (first.code, second.code) == (0, 0)
+    assert first.json == {
+        "accounts": 5,
+        "resealed": 5,
+        "unchanged": 0,
+        "unopened": 0,
+        "unopened_accounts": [],
+    }
+    assert (second.json["resealed"], second.json["unchanged"]) == (0, 5), "what is done is not done again"
+    vault = Vault([SecretStr(new)])
+    for row in sql(SEALED):
+        assert vault.open(row.sealed_access_token).get_secret_value() == "access"
+        assert row.token_version == 1, "the token itself is the same"
+    (x,) = [row for row in sql(SEALED) if row.account_id == "acc_x"]
+    assert vault.open(x.sealed_refresh_token).get_secret_value() == "refresh"
+
+
+def test_a_token_that_no_key_opens_is_named_and_left_alone(
+    fleet: Dravo, old: str, sql: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lost = Vault([SecretStr(new_key())]).seal(SecretStr("lost"))
+    sql("UPDATE accounts SET sealed_access_token = :lost WHERE account_id = 'acc_facebook'", lost=lost)
+    monkeypatch.setenv("DRAVO_SECRET_KEYS", f"{new_key()},{old}")
+
+    said = fleet("secrets", "rotate", "--json")
+
+    assert said.code == 1
+    assert (said.json["resealed"], said.json["unopened_accounts"]) == (4, ["acc_facebook"])
+    assert "acc_facebook" in said.err
+    assert said.err.count("\n") == 1
+    assert "lost" not in said.out + said.err
+    assert [row.sealed_access_token for row in sql(SEALED) if row.account_id == "acc_facebook"] == [lost]
+
+
+def test_an_account_that_is_being_renewed_is_rotated_at_the_end(
+    old: str, sql: Any, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    new = new_key()
+    monkeypatch.setenv("DRAVO_SECRET_KEYS", f"{new},{old}")
+    engine = connect(database_url, application="tests")
+    vault = Vault([SecretStr(new), SecretStr(old)])
+    with ThreadPoolExecutor(1) as other:
+        with engine.begin() as renewal:
+            renewal.exec_driver_sql("SELECT FROM accounts WHERE account_id = 'acc_x' FOR NO KEY UPDATE")
+            progress = reseal.reseal(engine, vault)
+            assert next(progress).resealed == 4
+            rest = other.submit(list, progress)
+        assert rest.result(20)[-1].resealed == 5
+    engine.dispose()
+
+    retired = Vault([SecretStr(new)])
+    assert all(retired.open(row.sealed_access_token) for row in sql(SEALED))
+
+
+def test_rotation_needs_the_keys(fleet: Dravo, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("DRAVO_SECRET_KEYS")
+
+    said = fleet("secrets", "rotate")
+
+    assert said.code == 1
+    assert "DRAVO_SECRET_KEYS" in said.err
