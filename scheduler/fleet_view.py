@@ -24,6 +24,9 @@ from shared.redis_client import RedisClient
 LOOK_EVERY = timedelta(seconds=10)
 """How often the stores are asked: within any usual scrape interval."""
 
+LOOK_RARELY_EVERY = timedelta(minutes=5)
+"""How often the costlier questions are asked."""
+
 KEPT_FOR = timedelta(seconds=60)
 """How long a fact is exported after the look that told it; then it counts as unknown."""
 
@@ -40,6 +43,7 @@ class _Told:
     values: tuple[Value, ...]
     at: float
     failed: bool
+    tried_at: float
 
 
 class FleetView:
@@ -56,6 +60,10 @@ class FleetView:
         self._keep(looks.queue.__name__, lambda: list(looks.queue(self._client)))
         for ask in looks.AT_DATABASE:
             self._keep(ask.__name__, partial(self._from_database, ask))
+        for ask in looks.AT_DATABASE_RARELY:
+            before = self._told.get(ask.__name__)
+            if before is None or time.monotonic() - before.tried_at >= LOOK_RARELY_EVERY.total_seconds():
+                self._keep(ask.__name__, partial(self._from_database, ask))
 
     def _from_database(self, ask: Callable[[Connection], Iterator[Value]]) -> list[Value]:
         with self._engine.begin() as connection:
@@ -64,12 +72,13 @@ class FleetView:
             return list(ask(connection))
 
     def _keep(self, name: str, ask: Callable[[], list[Value]]) -> None:
-        before = self._told.get(name, _Told((), time.monotonic(), failed=True))
+        now = time.monotonic()
+        before = self._told.get(name, _Told((), now, failed=True, tried_at=now))
         try:
-            told = _Told(tuple(ask()), time.monotonic(), failed=False)
+            told = _Told(tuple(ask()), time.monotonic(), failed=False, tried_at=now)
         except (redis.RedisError, SQLAlchemyError) as error:  # whatever it is, the other looks go on
             _log.warning("fleet_not_seen", read=name, detail=type(error).__name__)
-            told = _Told(before.values, before.at, failed=True)
+            told = _Told(before.values, before.at, failed=True, tried_at=now)
         with self._lock:
             self._told[name] = told
 
@@ -82,9 +91,16 @@ class FleetView:
         families = {fact: fact.family() for fact in FACTS}
         with self._lock:
             told = dict(self._told)
-        oldest = time.monotonic() - KEPT_FOR.total_seconds()
+        now = time.monotonic()
         for name, look in told.items():
             families[FLEET_READ].add_metric((name,), 0 if look.failed else 1)
-            for fact, labels, value in look.values if look.at >= oldest else ():
+            for fact, labels, value in (
+                look.values if now - look.at <= _kept_for(name).total_seconds() else ()
+            ):
                 families[fact].add_metric(labels, value)
         yield from families.values()
+
+
+def _kept_for(name: str) -> timedelta:
+    rarely = any(ask.__name__ == name for ask in looks.AT_DATABASE_RARELY)
+    return KEPT_FOR + LOOK_RARELY_EVERY if rarely else KEPT_FOR

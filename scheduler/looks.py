@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from sqlalchemy import Connection, text
 
 from shared import refresh_queue
+from shared.invariants import Breach, count_stuck
 from shared.metrics import (
     ACCOUNTS,
     CLAIMED,
@@ -22,13 +23,14 @@ from shared.metrics import (
     PARKED_UNTIL,
     PAUSES,
     QUEUE_DEPTH,
+    STUCK,
     WORKER_THREADS,
     WORKERS_ALIVE,
     Fact,
 )
 from shared.pauses import NOT_PAUSED
 from shared.redis_client import RedisClient
-from shared.vocabulary import AccountState, Lane
+from shared.vocabulary import AccountState, Lane, Platform
 
 SAMPLED_PAGES = 1_000
 """Pages of ``refresh_state`` in a sample: all of a small table, about 60,000 rows of a large one."""
@@ -120,6 +122,14 @@ def paused(connection: Connection) -> Iterator[Value]:
         yield PARKED_UNTIL, (row.platform, row.kind), float(row.until)
 
 
+def stuck(connection: Connection) -> Iterator[Value]:
+    """Yield the rows for which the invariant of `shared.invariants` does not hold, by platform and how."""
+    counts = count_stuck(connection)
+    for platform in Platform:
+        for breach in Breach:
+            yield STUCK, (platform.value, breach.value), counts.get((platform.value, breach), 0)
+
+
 def transactions(connection: Connection) -> Iterator[Value]:
     """Yield the age of the oldest transaction: a long one ruins a queue table faster than volume does."""
     yield OLDEST_TRANSACTION, (), float(connection.execute(_TRANSACTIONS).scalar_one())
@@ -143,3 +153,6 @@ AT_DATABASE: tuple[Callable[[Connection], Iterator[Value]], ...] = (
     transactions,
 )
 """The looks at PostgreSQL; with `queue`, their names are the values of the label ``read``."""
+
+AT_DATABASE_RARELY: tuple[Callable[[Connection], Iterator[Value]], ...] = (stuck,)
+"""Looks whose cost grows with the table, if slowly."""

@@ -12,6 +12,7 @@ kind       whose limit: `BucketKind`, and what operators pause
 lane       `Lane`
 tick       the scheduler's ticks, by name
 read       what a scheduler looks at, by the name of the look: ``overdue``, ``sample``, ``queue`` …
+breach     how a row is stuck: `shared.invariants.Breach`
 pool       a pool of database connections, by its owner
 
 What a process counts itself is a `Counter`, `Gauge` or `Histogram` here. What is read from the stores is a
@@ -130,6 +131,11 @@ PARKED_UNTIL = Fact(
     "When the last of these pauses ends, Unix time.",
     ("platform", "kind"),
 )
+STUCK = Fact(
+    "dravo_stuck_publications",
+    "Publications that would never run again although they should, or run although they should not.",
+    ("platform", "breach"),
+)
 OLDEST_TRANSACTION = Fact(
     "dravo_oldest_transaction_seconds", "Age of the oldest open transaction of our database role."
 )
@@ -150,6 +156,7 @@ FACTS = (
     CLAIMED,
     PAUSES,
     PARKED_UNTIL,
+    STUCK,
     OLDEST_TRANSACTION,
     QUEUE_DEPTH,
     WORKERS_ALIVE,

@@ -2,6 +2,7 @@
 
 import time
 from contextlib import closing
+from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Annotated, Any
 
@@ -16,6 +17,7 @@ from deploy import console, stores
 from deploy.console import AsJson, UsageError, duration, instant
 from deploy.pauses import shape, until
 from shared import spending
+from shared.invariants import stuck
 from shared.pauses import in_force
 from shared.settings import Settings, SettingsError, load
 from shared.vocabulary import AccountState, Lane, SyncStatus
@@ -54,12 +56,13 @@ def status(
     """Show the fleet: rows, what is due and claimed, queues, pauses, workers; exit 1 without Redis.
 
     JSON: ``at``; ``rows`` (array of ``platform``, each sync status, ``total``, ``due``, ``claimed``,
-    ``oldest_overdue_at``); ``due``, ``claimed``, ``quarantined``; ``oldest_overdue_at``,
-    ``oldest_overdue_seconds``; ``accounts`` (count by state); ``pauses`` (as in
+    ``oldest_overdue_at``); ``due``, ``claimed``, ``quarantined``; ``stuck`` (array of ``publication_id``,
+    ``account_id``, ``platform``, ``breach``: rows that need an operator, at most 1,000);
+    ``oldest_overdue_at``, ``oldest_overdue_seconds``; ``accounts`` (count by state); ``pauses`` (as in
     `dravo pauses`); ``spending`` (``reads_today``, ``reads_this_month``, ``dollars_today``,
-    ``dollars_this_month`` of post reads that X bills, in UTC);
-    ``queues`` (waiting messages by lane), ``workers`` (array of ``worker_id``, ``threads``), both null when
-    Redis is out of reach, and ``redis_error`` (a sentence, or null).
+    ``dollars_this_month`` of post reads that X bills, in UTC); ``queues`` (waiting messages by lane),
+    ``workers`` (array of ``worker_id``, ``threads``), both null when Redis is out of reach, and
+    ``redis_error`` (a sentence, or null).
     """
     if watch and as_json:
         raise UsageError("--watch is for people; give --json without it, as often as needed")
@@ -109,6 +112,7 @@ def _from_database(connection: Connection) -> dict[str, Any]:
         "due": sum(counts["due"] for counts in rows),
         "claimed": sum(counts["claimed"] for counts in rows),
         "quarantined": connection.execute(text(_QUARANTINED)).scalar_one(),
+        "stuck": [asdict(row) for row in stuck(connection)],
         "oldest_overdue_at": instant(oldest),
         "oldest_overdue_seconds": (now - oldest).total_seconds() if oldest else None,
         "accounts": states,
@@ -200,6 +204,7 @@ def _screen(seen: dict[str, Any]) -> Group:
         Text(_overdue(seen)),
         Text("accounts: " + ", ".join(f"{count} {state}" for state, count in seen["accounts"].items())),
         Text(f"quarantined: {seen['quarantined']}"),
+        Text(_stuck(seen["stuck"])),
         Text(_spent(seen["spending"])),
         Text(_queues(seen)),
         Text(_workers(seen)),
@@ -212,6 +217,13 @@ def _screen(seen: dict[str, Any]) -> Group:
 def _paused(pause: dict[str, Any]) -> str:
     subject = f" {pause['subject']}" if pause["subject"] else ""
     return f"paused: {pause['platform']} {pause['kind']}{subject} {until(pause)}"
+
+
+def _stuck(rows: list[dict[str, Any]]) -> str:
+    if not rows:
+        return "stuck: none"
+    first = ", ".join(f"{row['publication_id']} ({row['breach']})" for row in rows[:3])
+    return f"stuck: {len(rows)}, see `dravo why`: {first}" + (", …" if len(rows) > 3 else "")
 
 
 def _spent(spent: dict[str, Any]) -> str:

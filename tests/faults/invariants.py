@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
+from shared.invariants import STUCK
 from tests.faults.evidence import Evidence, lateness, lost_jobs
 from tests.faults.stage import LEASE, THREADS, Stage
 
@@ -177,6 +178,14 @@ def _leaks(stage: Stage) -> list[str]:
     return [place for place, content in places.items() if any(token in content for token in tokens)]
 
 
+def _i9_no_row_is_stuck(stage: Stage, _evidence: Evidence, _allowed: Allowed) -> list[str]:
+    """No row breaks the rule that operators are alerted by: here the product's own query is the judge."""
+    return [
+        f"publication {one} of {account} on {platform} is stuck: {breach}"
+        for one, account, platform, breach in stage.query(STUCK)
+    ]
+
+
 _CHECKS: dict[str, Callable[[Stage, Evidence, Allowed], Sequence[str]]] = {
     "I1": _i1_nothing_overdue,
     "I2": _i2_nothing_goes_back,
@@ -185,4 +194,5 @@ _CHECKS: dict[str, Callable[[Stage, Evidence, Allowed], Sequence[str]]] = {
     "I5": _i5_limits_hold,
     "I7": _i7_no_event_lost,
     "I8": _i8_tokens_kept,
+    "I9": _i9_no_row_is_stuck,
 }

@@ -1,6 +1,7 @@
 """What the scheduler tells of the fleet: read from real stores, absent when unknown, cheap at any size."""
 
 import re
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -189,3 +190,20 @@ def test_registering_asks_no_store(home: House, client: RedisClient) -> None:
     home.engine.dispose()
     assert {family.name for family in view.describe()} == {fact.name for fact in FACTS}
     assert all(not family.samples for family in view.collect())
+
+
+def test_stuck_rows_are_told_by_platform_and_asked_for_rarely(
+    home: House, client: RedisClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home.publications(home.account("acc_1", Platform.X), 2, reason="blocked", next_run_at=None)
+    told = Scraped(home, client)
+    assert told("stuck_publications", platform="x", breach="never_due") == 2
+    assert told("stuck_publications", platform="x", breach="not_active") == 0
+    assert told("stuck_publications", platform="tiktok", breach="never_due") == 0
+
+    home.execute("UPDATE refresh_state SET next_run_at = now()")
+    now = time.monotonic()
+    for seconds, expected in ((295, 2), (301, 0)):
+        monkeypatch.setattr(time, "monotonic", lambda seconds=seconds: now + seconds)
+        told.view.look()
+        assert told("stuck_publications", platform="x", breach="never_due") == expected

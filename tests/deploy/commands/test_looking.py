@@ -43,6 +43,17 @@ def test_a_pause_of_one_account_is_shown_at_that_account_and_without_an_invented
         assert ("resumed" if command == ("pauses",) else "until resumed") in shown, command
 
 
+def test_status_names_rows_that_are_stuck(fleet: Dravo, sql: Any) -> None:
+    assert fleet("status", "--json").json["stuck"] == []
+    assert "stuck: none" in fleet("status").out
+    sql("UPDATE refresh_state SET next_run_at = NULL, reason = 'blocked' WHERE account_id = 'acc_tiktok'")
+
+    (row,) = fleet("status", "--json").json["stuck"]
+
+    assert (row["account_id"], row["platform"], row["breach"]) == ("acc_tiktok", "tiktok", "never_due")
+    assert f"stuck: 1, see `dravo why`: {row['publication_id']} (never_due)" in fleet("status").out
+
+
 def test_names_of_others_do_not_steer_the_terminal(fleet: Dravo, sql: Any) -> None:
     sql("UPDATE accounts SET name = E'\\x1b]0;owned\\x07[red]' WHERE account_id = 'acc_x'")
 
