@@ -1,6 +1,7 @@
 """Every fault of the matrix."""
 
 from tests.faults import (
+    event_faults,
     freeze_faults,
     issuer_faults,
     kill_faults,
@@ -17,5 +18,6 @@ FAULTS = (
     *redis_faults.FAULTS,
     *postgres_faults.FAULTS,
     *platform_faults.FAULTS,
+    *event_faults.FAULTS,
     *issuer_faults.FAULTS,
 )
