@@ -42,7 +42,7 @@ UPDATE refresh_state AS r
    AND a.state = 'active'
    AND r.reason NOT IN ('quarantined', 'blocked')
    AND (r.next_run_at IS NOT NULL OR :asked)
-   AND NOT (r.next_run_at <= now() AND r.priority >= :priority)
+   AND NOT (r.next_run_at IS NOT NULL AND r.next_run_at <= now() AND r.priority >= :priority)
    AND NOT (r.claimed_at IS NOT NULL AND r.next_run_at > now() AND r.priority >= :priority)
 RETURNING r.publication_id
 """

@@ -1,6 +1,7 @@
 """Rows made due: deduplicated, bound to a workspace, never at the cost of the work in flight."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import psycopg
 import pytest
@@ -81,3 +82,97 @@ def test_the_doorbell_rings_at_commit_and_only_then(home: House, database_url: s
             assert list(listener.notifies(timeout=0)) == []
             connection.commit()
         assert [notice.channel for notice in listener.notifies(timeout=5, stop_after=1)] == [DUE_CHANNEL]
+
+
+PAST = datetime.now(UTC) - timedelta(hours=1)
+CLAIMED = {"claimed_at": PAST, "reason": "claimed"}
+ROWS: dict[str, dict[str, Any]] = {
+    "later": {"next_run_at": LATER, "reason": "stale"},
+    "due": {"next_run_at": PAST, "reason": "stale"},
+    "due for people": {"next_run_at": PAST, "reason": "manual", "priority": 1},
+    "in flight": {"next_run_at": LATER, **CLAIMED},
+    "in flight for people": {"next_run_at": LATER, **CLAIMED, "priority": 1},
+    "lease expired": {"next_run_at": PAST, **CLAIMED},
+    "retrying": {"next_run_at": LATER, "reason": "retry"},
+    "retrying for people": {"next_run_at": LATER, "reason": "retry", "priority": 1},
+    "stopped": {"next_run_at": None, "reason": "stopped"},
+    "blocked": {"next_run_at": None, "reason": "blocked"},
+    "quarantined": {"next_run_at": None, "reason": "quarantined"},
+    "of a dead account": {"next_run_at": LATER, "reason": "stale"},
+    "nobody asked for": {"next_run_at": LATER, "reason": "stale"},
+}
+READ = ("now", "read", 0)
+FORCED, MANUAL = ("now", "forced", 1), ("now", "manual", 0)
+EFFECTS: list[tuple[Reason, bool | None, dict[str, tuple[str, str, int]]]] = [
+    (
+        Reason.READ,
+        None,
+        {"later": READ, "retrying": READ, "retrying for people": ("now", "read", 1)},
+    ),
+    (
+        Reason.FORCED,
+        None,
+        {
+            "later": FORCED,
+            "due": FORCED,
+            "in flight": ("kept", "claimed", 1),
+            "lease expired": FORCED,
+            "retrying": FORCED,
+            "retrying for people": FORCED,
+            "stopped": FORCED,
+        },
+    ),
+    (
+        Reason.MANUAL,
+        False,
+        {
+            "later": MANUAL,
+            "retrying": MANUAL,
+            "retrying for people": ("now", "manual", 1),
+            "stopped": MANUAL,
+        },
+    ),
+    (
+        Reason.READ,
+        True,
+        {
+            "later": ("now", "read", 1),
+            "due": ("now", "read", 1),
+            "in flight": ("kept", "claimed", 1),
+            "lease expired": ("now", "read", 1),
+            "retrying": ("now", "read", 1),
+            "retrying for people": ("now", "read", 1),
+        },
+    ),
+]
+
+
+def test_rows_in_every_state_are_made_due_as_their_state_allows(home: House) -> None:
+    home.account("acc_1")
+    home.account("acc_dead", state="requires_reconnect")
+    ids = {}
+    for name, state in ROWS.items():
+        account = "acc_dead" if name == "of a dead account" else "acc_1"
+        (ids[name],) = home.publications(account, **state)
+        home.execute("UPDATE publications SET platform_post_id = 'pp_' || id")
+    asked_for = [one for name, one in ids.items() if name != "nobody asked for"]
+    for reason, interactive, changed in EFFECTS:
+        with home.engine.connect() as connection:
+            now = connection.exec_driver_sql("SELECT now()").scalar_one()
+            count = make_due(connection, "ws_1", [*asked_for, *asked_for], reason, interactive=interactive)
+            states = {
+                row.publication_id: row
+                for row in connection.exec_driver_sql("SELECT * FROM refresh_state").all()
+            }
+            connection.rollback()
+        expected = {
+            name: ("kept", state["reason"], state.get("priority", 0)) for name, state in ROWS.items()
+        } | changed
+        found = {}
+        for name, one in ids.items():
+            row = states[one]
+            kept = "kept" if row.next_run_at == ROWS[name]["next_run_at"] else "other"
+            found[name] = ("now" if row.next_run_at == now else kept, row.reason, row.priority)
+
+        assert (reason, found) == (reason, expected)
+        assert count == len(changed)

@@ -1,0 +1,62 @@
+"""Monthly partitions of the history: made ahead once, with the rows that came too early."""
+
+from datetime import UTC, datetime
+
+from sqlalchemy import text
+
+from shared.partitions import ensure_partitions
+from tests.stories import house
+
+INSERT = """
+INSERT INTO snapshots (publication_id, taken_at, last_seen_at, claim_seq, sync_status, metrics)
+VALUES (:id, :at, :at, 1, 'synced', '{}')
+"""
+
+
+def month(offset: int) -> datetime:
+    """Return the first instant of the month that is so many months from now."""
+    now = datetime.now(UTC)
+    months = now.year * 12 + now.month - 1 + offset
+    return datetime(months // 12, months % 12 + 1, 1, tzinfo=UTC)
+
+
+def test_this_month_and_the_next_two_are_made_once_and_take_their_rows_along(database_url: str) -> None:
+    with house(database_url) as home, home.engine.begin() as connection:
+        connection.execute(text("SET LOCAL TIME ZONE 'Pacific/Kiritimati'"))  # 14 hours ahead of UTC
+        for offset in range(3):
+            connection.execute(text(f"DROP TABLE snapshots_{month(offset):%Y_%m}"))
+        last = connection.execute(text("SELECT CAST(:at AS timestamptz) - interval '1 microsecond'"),
+                                  {"at": month(3)}).scalar_one()  # fmt: skip
+        instants = [month(0), month(1), last, month(3), month(-1)]
+        for number, at in enumerate(instants):
+            connection.execute(text(INSERT), {"id": number, "at": at})
+
+        made = ensure_partitions(connection)
+
+        assert made == [f"snapshots_{month(offset):%Y_%m}" for offset in range(3)]
+        assert ensure_partitions(connection) == []
+        found = connection.execute(
+            text("SELECT publication_id, CAST(tableoid AS regclass)::text AS part FROM snapshots ORDER BY 1")
+        )
+        assert [row.part for row in found] == [*made, "snapshots_default", "snapshots_default"]
+        bounds = connection.execute(
+            text("SELECT pg_get_expr(relpartbound, oid) FROM pg_class WHERE relname = :name"),
+            {"name": made[0]},
+        ).scalar_one()
+        assert f"{month(0):%Y-%m-%d}" in bounds or "14:00:00+14" in bounds
+        assert [row.indexdef is not None for row in connection.execute(
+            text("SELECT indexdef FROM pg_indexes WHERE tablename = :name"), {"name": made[2]}
+        )] == [True]  # fmt: skip
+
+
+def test_two_schedulers_at_once_make_each_partition_once(database_url: str) -> None:
+    with house(database_url) as home:
+        home.execute(f"DROP TABLE snapshots_{month(1):%Y_%m}")
+        with home.engine.connect() as first, home.engine.connect() as second:
+            assert ensure_partitions(first) == [f"snapshots_{month(1):%Y_%m}"]
+            held = second.execute(
+                text("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'")
+            ).scalar_one()
+            first.commit()
+            assert held == 1
+            assert ensure_partitions(second) == []
