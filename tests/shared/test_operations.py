@@ -8,6 +8,7 @@ import pytest
 
 from shared import operations
 from shared.operations import Operator, Scope
+from shared.pauses import UNTIL_RESUMED
 from shared.vocabulary import Platform
 from tests.servers import connect
 from tests.stories import House, house
@@ -30,7 +31,7 @@ def log(home: House) -> list[tuple[Any, ...]]:
     return [(one.act, one.subject, one.reason, one.rows, one.ended_at is not None) for one in reversed(acts)]
 
 
-def held(home: House, account: str, *, until: datetime, **state: Any) -> int:
+def held(home: House, account: str, *, until: datetime | None, **state: Any) -> int:
     """Store a row that a pause until then has put off."""
     home.execute("UPDATE publications SET platform_post_id = 'pp_' || id")
     (one,) = home.publications(account, next_run_at=until, **{"reason": "paused", **state})
@@ -73,7 +74,7 @@ def test_a_pause_without_an_end_ends_at_no_date(home: House) -> None:
     with home.engine.begin() as connection:
         operations.pause(connection, ADA, Scope(platform=Platform.X, workspace_id="ws_1"), "a wish")
 
-    assert pauses(home) == [("x", "operator_workspace", "ws_1", operations.UNTIL_RESUMED, "a wish", 1)]
+    assert pauses(home) == [("x", "operator_workspace", "ws_1", UNTIL_RESUMED, "a wish", 1)]
     assert log(home) == [("pause", {"platform": "x", "workspace": "ws_1"}, "a wish", None, True)]
 
 
@@ -118,9 +119,14 @@ def test_a_resume_lifts_its_own_pause_makes_its_rows_due_and_wakes_the_scheduler
 def test_a_release_lets_quarantined_rows_be_tried_again_and_no_other(home: House) -> None:
     home.account("acc_1")
     home.account("acc_dead", state="requires_reconnect")
-    poisoned = {
-        "until": None, "reason": "quarantined", "attempts": 5, "unfinished": 6, "claim_seq": 4, "claimed_at": NOW
-    }  # fmt: skip
+    poisoned: dict[str, Any] = {
+        "until": None,
+        "reason": "quarantined",
+        "attempts": 5,
+        "unfinished": 6,
+        "claim_seq": 4,
+        "claimed_at": NOW,
+    }
     first, second, third = (held(home, "acc_1", **poisoned) for _ in range(3))
     dead = held(home, "acc_dead", **poisoned)
     stopped = held(home, "acc_1", until=None, reason="stopped")
@@ -136,11 +142,18 @@ def test_a_release_lets_quarantined_rows_be_tried_again_and_no_other(home: House
     states = {one: home.state(one) for one in (first, third, stopped, in_flight)}
     row = states[first]
     assert (row.next_run_at, row.reason, row.attempts, row.unfinished, row.claimed_at, row.claim_seq) == (
-        now, "manual", 0, 0, None, 5,
-    )  # fmt: skip
+        now,
+        "manual",
+        0,
+        0,
+        None,
+        5,
+    )
     assert [states[one].reason for one in (third, stopped, in_flight)] == [
-        "quarantined", "stopped", "quarantined",
-    ]  # fmt: skip
+        "quarantined",
+        "stopped",
+        "quarantined",
+    ]
 
     with home.engine.begin() as connection:
         assert operations.release(connection, ADA, None) == [third, dead]
@@ -170,13 +183,20 @@ def test_one_publication_is_re_synced_if_it_can_be_asked_for(home: House) -> Non
     )
 
     with home.engine.begin() as connection:
-        asked = [operations.resync_one(connection, ADA, one)
-                 for one in (known, stopped, publishing, blocked, poison, dead, unknown, 10**9)]  # fmt: skip
+        asked = [
+            operations.resync_one(connection, ADA, one)
+            for one in (known, stopped, publishing, blocked, poison, dead, unknown, 10**9)
+        ]
 
     assert asked == [True, True, True, False, False, False, False, False]
     assert [is_due(home, one) for one in (known, stopped, publishing, blocked, poison, dead)] == [
-        True, True, True, False, False, False,
-    ]  # fmt: skip
+        True,
+        True,
+        True,
+        False,
+        False,
+        False,
+    ]
     assert home.state(known).priority == 1
     assert log(home) == [
         ("resync", {"publications": [one]}, None, rows, True)
