@@ -44,7 +44,7 @@ _PRELOADED_TOO = (
     "structlog",
 )
 _TEMPLATE = "migrated"
-_PLUGINS_OFF = ("xdist", "schemathesis", "playwright", "base_url", "anyio", "cacheprovider")
+_PLUGINS_OFF = ("playwright", "base_url")
 
 
 class Verdict(StrEnum):

@@ -22,14 +22,15 @@ _GATE: Final = ("tests/worker/test_budget_gate.py",)
 
 TARGETS: Final[dict[str, tuple[str, ...]]] = {
     "worker/outcomes.py": ("tests/worker/test_outcomes.py",),
-    "worker/record.py": ("tests/worker/test_record.py", *_REFRESH),
-    "worker/finish.py": _REFRESH,
-    "worker/claims.py": ("tests/worker/test_claims.py", *_REFRESH),
+    "worker/record.py": ("tests/worker/test_record.py",),
+    "worker/finish.py": (*_REFRESH, "tests/worker/test_budgets_of_refreshes.py"),
+    "worker/defer.py": ("tests/worker/test_pause_endings.py", *_REFRESH),
+    "worker/lease.py": ("tests/worker/test_lease.py",),
+    "worker/claims.py": ("tests/worker/test_claims.py",),
     "worker/tokens.py": (
         "tests/worker/test_tokens.py",
         "tests/worker/test_renewal.py",
         "tests/worker/test_token_storage.py",
-        *_REFRESH,
     ),
     "worker/renewal.py": ("tests/worker/test_renewal.py",),
     "worker/refresh.py": (*_REFRESH, "tests/worker/test_budgets_of_refreshes.py"),
@@ -41,7 +42,7 @@ TARGETS: Final[dict[str, tuple[str, ...]]] = {
     "shared/budgets.py": (*_BUDGETS, *_GATE),
     "shared/budgets.lua": (*_BUDGETS, *_GATE),
     "shared/budgets_told.lua": (*_BUDGETS, *_GATE),
-    "shared/pauses.py": ("tests/shared/test_pauses.py", "tests/scheduler/test_claim.py"),
+    "shared/pauses.py": ("tests/shared/test_pauses.py", "tests/worker/test_pause_endings.py"),
     "shared/spending.py": ("tests/shared/test_spending.py",),
     "shared/account_state.py": ("tests/shared/test_account_state.py",),
     "shared/due.py": ("tests/shared/test_due.py",),

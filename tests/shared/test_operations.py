@@ -1,6 +1,5 @@
 """What operators do: pauses replaced and lifted with the rows they held, releases, re-syncs, and the log."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -11,18 +10,12 @@ from shared.operations import Operator, Scope
 from shared.pauses import UNTIL_RESUMED
 from shared.vocabulary import Platform
 from tests.servers import connect
-from tests.stories import House, house
+from tests.stories import House
 
 ADA = Operator("ada", "command")
 NOW = datetime(2026, 1, 15, 12, tzinfo=UTC)
 LATER = datetime.now(UTC) + timedelta(hours=3)
 MINUTE = timedelta(minutes=1)
-
-
-@pytest.fixture
-def home(database_url: str) -> Iterator[House]:
-    with house(database_url) as opened:
-        yield opened
 
 
 def log(home: House) -> list[tuple[Any, ...]]:
@@ -55,11 +48,13 @@ def test_a_pause_is_replaced_and_its_rows_do_not_wait_for_the_old_end(home: Hous
     with home.engine.begin() as connection:
         operations.pause(connection, ADA, Scope(account_id=account), "first", LATER)
     home.execute("UPDATE pauses SET refusals = 5, paused_at = :at", at=NOW)
-    ids = [held(home, account, until=LATER), held(home, account, until=LATER + 3 * MINUTE)]
+    home.account("acc_2")
+    ids = [held(home, account, until=LATER), held(home, "acc_2", until=LATER)]
 
-    with home.engine.begin() as connection:
-        operations.pause(connection, ADA, Scope(account_id=account), "same end", LATER)
-    assert [is_due(home, one) for one in ids] == [False, False]
+    for reason, until in (("same end", LATER), ("longer", LATER + MINUTE)):
+        with home.engine.begin() as connection:
+            operations.pause(connection, ADA, Scope(account_id=account), reason, until)
+        assert [is_due(home, one) for one in ids] == [False, False]
     with home.engine.begin() as connection:
         operations.pause(connection, ADA, Scope(account_id=account), "shorter", LATER - MINUTE)
 
@@ -94,8 +89,9 @@ def test_a_resume_lifts_its_own_pause_makes_its_rows_due_and_wakes_the_scheduler
         " VALUES ('*', 'account', 'acc_1', :until, 'a limit')",
         until=LATER,
     )
+    home.account("acc_2", Platform.X, workspace_id="ws_2")
     mine = held(home, account, until=LATER + MINUTE / 2)
-    other = held(home, account, until=LATER + 5 * MINUTE)
+    other = held(home, "acc_2", until=LATER + 5 * MINUTE)
     retrying = held(home, account, until=LATER, reason="retry")
 
     with connect(database_url) as listener:

@@ -1,13 +1,24 @@
 """Pauses: prolonged, never shortened, and longer when the same limit is met right after relief."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from sqlalchemy import text
 
 from shared import operations
 from shared.operations import Operator, Scope
-from shared.pauses import BACKGROUND_NOT_PAUSED, NOT_PAUSED, in_force, of_accounts, pause
+from shared.pauses import (
+    BACKGROUND_NOT_PAUSED,
+    NOT_PAUSED,
+    PauseKey,
+    end,
+    hold,
+    in_force,
+    make_deferred_due,
+    of_accounts,
+    pause,
+)
 from shared.vocabulary import PauseKind, Platform
 from tests.stories import House
 
@@ -121,3 +132,93 @@ def test_a_pause_without_an_end_has_none(fleet: House) -> None:
 
         assert found.ends_at is None
         assert in_force(connection) == [found]
+
+
+def test_a_pause_counts_refusals_in_a_row_and_keeps_when_it_began(home: House) -> None:
+    soon, midnight = datetime.now(UTC) + timedelta(minutes=2), datetime.now(UTC) + timedelta(hours=9)
+    # When the pause that stands ends, seen from now; then what a refusal makes of it.
+    cases = [
+        (timedelta(hours=1), False, False, 3),
+        (timedelta(seconds=-5), True, True, 3),
+        (timedelta(minutes=-9, seconds=-55), True, True, 3),
+        (timedelta(minutes=-10, seconds=-5), False, True, 1),
+    ]
+    for left, escalates, begins_anew, refusals in cases:
+        with home.engine.connect() as connection:
+            now = connection.exec_driver_sql("SELECT now()").scalar_one()
+            connection.execute(
+                text(
+                    "INSERT INTO pauses (platform, kind, subject, paused_at, paused_until, reason, refusals)"
+                    " VALUES ('x', 'account', 'acc_1', :began, :until, 'before', 2)"
+                ),
+                {"began": now - timedelta(days=1), "until": now + left},
+            )
+            names: dict[str, Any] = {
+                "platform": "x",
+                "kind": PauseKind.ACCOUNT,
+                "subject": "acc_1",
+                "reason": "again",
+            }
+            ends = pause(connection, **names, until=soon, escalates_until=midnight)
+            (row,) = connection.exec_driver_sql("SELECT * FROM pauses").all()
+            plain = pause(connection, **names, until=soon)
+
+        assert ends == max(midnight if escalates else soon, now + left)
+        assert (row.paused_until, row.reason, row.refusals) == (ends, "again", refusals)
+        assert row.paused_at == (now if begins_anew else now - timedelta(days=1))
+        assert plain == ends, "never shortened"
+
+
+def test_rows_that_a_pause_deferred_are_made_due_when_it_ends_and_no_others(home: House) -> None:
+    later = datetime.now(UTC) + timedelta(hours=1)
+    for account, at_platform, workspace in (
+        ("acc_1", Platform.X, "ws_1"),
+        ("acc_2", Platform.X, "ws_2"),
+        ("acc_3", Platform.TIKTOK, "ws_1"),
+    ):
+        home.account(account, at_platform, workspace_id=workspace)
+        for number, (reason, at) in enumerate(
+            (
+                ("paused", later),
+                ("retry", later),
+                ("stale", later),
+                ("paused", datetime(2026, 1, 1, tzinfo=UTC)),
+            )
+        ):
+            home.publications(account, reason=reason, next_run_at=at)
+            home.execute(f"UPDATE publications SET platform_post_id = platform_post_id || '_{number}'")  # noqa: S608 - ours
+    cases = [
+        ("*", PauseKind.OPERATOR_PLATFORM, "", {"acc_1", "acc_2", "acc_3"}),
+        ("x", PauseKind.APP, "budget", {"acc_1", "acc_2"}),
+        ("x", PauseKind.ENDPOINT, "tweets", {"acc_1", "acc_2"}),
+        ("x", PauseKind.ACCOUNT, "acc_1", {"acc_1"}),
+        ("x", PauseKind.BACKGROUND, "", {"acc_1", "acc_2"}),
+        ("*", PauseKind.OPERATOR_ACCOUNT, "acc_3", {"acc_3"}),
+        ("*", PauseKind.OPERATOR_WORKSPACE, "ws_1", {"acc_1", "acc_3"}),
+        ("tiktok", PauseKind.OPERATOR_WORKSPACE, "ws_1", {"acc_3"}),
+        ("tiktok", PauseKind.OPERATOR_WORKSPACE, "ws_2", set()),
+    ]
+    for platform, kind, subject, accounts in cases:
+        with home.engine.connect() as connection:
+            count = make_deferred_due(connection, PauseKey(platform, kind, subject))
+            due = connection.exec_driver_sql(
+                "SELECT account_id, reason FROM refresh_state WHERE next_run_at = now()"
+            ).all()
+
+        assert (kind, {(row.account_id, row.reason) for row in due}) == (
+            kind,
+            {(account, "paused") for account in accounts},
+        )
+        assert count == len(due) == len(accounts)
+
+
+def test_only_pauses_that_stand_are_ended(home: House) -> None:
+    place(home, NOW + timedelta(hours=2))
+    stands, unknown = (PauseKey("linkedin", PauseKind.ACCOUNT, one) for one in ("acc_1", "acc_2"))
+
+    with home.engine.begin() as connection:
+        assert hold(connection, stands) == NOW + timedelta(hours=2)
+        assert hold(connection, unknown) is None
+        assert end(connection, [unknown, stands, stands]) == [stands]
+        assert hold(connection, stands) is None
+        assert end(connection, [stands]) == []

@@ -1,24 +1,15 @@
 """The start of a job: which claims still hold, what is counted, and what is known of each row."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-
-import pytest
 
 from shared.refresh_queue import RefreshJob
 from shared.vocabulary import SyncStatus
-from tests.stories import House, house
+from tests.stories import House
 from worker.claims import StartedRow, extend, start
 from worker.readings import Publication
 
 NOW = datetime(2026, 11, 26, 12, tzinfo=UTC)
 LEASE = timedelta(seconds=60)
-
-
-@pytest.fixture
-def home(database_url: str) -> Iterator[House]:
-    with house(database_url) as opened:
-        yield opened
 
 
 def test_a_start_spends_the_claims_that_stand_and_tells_all_that_is_known(home: House) -> None:

@@ -1,6 +1,5 @@
 """How a read begins and ends around the platform's answer: tokens, pauses, refusals, in mixed jobs."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -16,12 +15,6 @@ from worker.readings import Account, Answer, Publication, Reading, Tokens
 from worker.refresh import refresh
 
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
-
-
-@pytest.fixture
-def home(database_url: str) -> Iterator[House]:
-    with house(database_url) as opened:
-        yield opened
 
 
 def now() -> datetime:
@@ -188,7 +181,7 @@ def test_rows_of_an_account_that_is_not_active_are_blocked_without_a_call(home: 
     assert home.state(one).error_message == "The account is not connected."
 
 
-RELIEF = now() + timedelta(minutes=20)
+RELIEF = now() + timedelta(minutes=10)
 
 
 @pytest.mark.parametrize(

@@ -1,17 +1,14 @@
 """What the fenced transaction writes of each outcome: what is replaced, what is kept, which snapshots."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
-
-import pytest
 
 from shared.due import REFRESHED_CHANNEL
 from shared.outcome_kinds import OutcomeKind
 from shared.vocabulary import Platform, Reason, SyncStatus
 from tests.servers import connect
-from tests.stories import House, house
+from tests.stories import House
 from worker.claims import StartedRow
 from worker.outcomes import Outcome
 from worker.readings import Publication
@@ -41,12 +38,6 @@ STATE = {
     "missing_since": NOW - DAY,
     "reason": "claimed",
 }
-
-
-@pytest.fixture
-def home(database_url: str) -> Iterator[House]:
-    with house(database_url) as opened:
-        yield opened
 
 
 def started(home: House, number: int, **state: Any) -> list[StartedRow]:
@@ -267,17 +258,18 @@ def test_an_attempt_without_numbers_leaves_no_snapshot(home: House) -> None:
 
 
 def test_an_id_is_learned_by_the_row_of_its_workspace_that_alone_may_have_it(home: House) -> None:
-    learner, clash, same, foreign = started(home, 4)
+    learner, clash, same, foreign, untold = started(home, 5)
     recorded(home, synced(foreign, platform_post_id="from elsewhere"), workspace="ws_2")
     recorded(
         home,
         synced(learner, platform_post_id="new"),
         synced(clash, platform_post_id="acc_1_3"),
         synced(same, platform_post_id="acc_1_3"),
+        synced(untold),
     )
 
     ids = home.execute("SELECT platform_post_id FROM publications ORDER BY id")
-    assert [found for (found,) in ids] == ["new", "acc_1_2", "acc_1_3", "acc_1_4"]
+    assert [found for (found,) in ids] == ["new", "acc_1_2", "acc_1_3", "acc_1_4", "acc_1_5"]
     assert home.state(clash.publication.id).sync_status == "synced"
 
 

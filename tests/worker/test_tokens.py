@@ -1,6 +1,5 @@
 """When tokens are renewed before their use, and what a renewal replaces and keeps."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -8,7 +7,7 @@ import pytest
 from pydantic import SecretStr
 
 from shared.vocabulary import AccountState, Platform
-from tests.stories import House, house
+from tests.stories import House
 from worker import tokens
 from worker.errors import Reauthorize
 from worker.readings import Account, Tokens
@@ -70,12 +69,6 @@ def test_a_token_is_renewed_ahead_of_its_end_where_that_helps(
     expires_at = NOW + left if left is not None else None
 
     assert tokens.ends_soon(account(platform, token_expires_at=expires_at, **fields), NOW) is soon
-
-
-@pytest.fixture
-def home(database_url: str) -> Iterator[House]:
-    with house(database_url) as opened:
-        yield opened
 
 
 def connected(home: House, **columns: Any) -> StoredAccount:
