@@ -251,7 +251,10 @@ def test_an_unchanged_reading_extends_the_newest_snapshot_of_its_month(home: Hou
 def test_an_attempt_without_numbers_leaves_no_snapshot(home: House) -> None:
     (row,) = started(home, 1)
 
-    recorded(home, synced(row, completed=False, outcome="unavailable", metrics=None, last_updated_at=None))
+    recorded(
+        home,
+        synced(row, completed=False, outcome=OutcomeKind.UNAVAILABLE, metrics=None, last_updated_at=None),
+    )
 
     assert snapshots(home) == []
     assert home.state(row.publication.id).snapshot_at == NOW - DAY
