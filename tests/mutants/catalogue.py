@@ -18,15 +18,16 @@ _CLAIM: Final = (
     "tests/scheduler/test_suspects.py",
     "tests/scheduler/test_fairness.py",
 )
+_LOCKS: Final = ("tests/shared/test_lock_order.py",)
 _GATE: Final = ("tests/worker/test_budget_gate.py",)
 
 TARGETS: Final[dict[str, tuple[str, ...]]] = {
     "worker/outcomes.py": ("tests/worker/test_outcomes.py",),
-    "worker/record.py": ("tests/worker/test_record.py",),
+    "worker/record.py": ("tests/worker/test_record.py", *_LOCKS),
     "worker/finish.py": (*_REFRESH, "tests/worker/test_budgets_of_refreshes.py"),
     "worker/defer.py": ("tests/worker/test_pause_endings.py", *_REFRESH),
     "worker/lease.py": ("tests/worker/test_lease.py",),
-    "worker/claims.py": ("tests/worker/test_claims.py",),
+    "worker/claims.py": ("tests/worker/test_claims.py", *_LOCKS),
     "worker/tokens.py": (
         "tests/worker/test_tokens.py",
         "tests/worker/test_renewal.py",
@@ -42,11 +43,11 @@ TARGETS: Final[dict[str, tuple[str, ...]]] = {
     "shared/budgets.py": (*_BUDGETS, *_GATE),
     "shared/budgets.lua": (*_BUDGETS, *_GATE),
     "shared/budgets_told.lua": (*_BUDGETS, *_GATE),
-    "shared/pauses.py": ("tests/shared/test_pauses.py", "tests/worker/test_pause_endings.py"),
+    "shared/pauses.py": ("tests/shared/test_pauses.py", "tests/worker/test_pause_endings.py", *_LOCKS),
     "shared/spending.py": ("tests/shared/test_spending.py",),
-    "shared/account_state.py": ("tests/shared/test_account_state.py",),
-    "shared/due.py": ("tests/shared/test_due.py",),
-    "shared/claims.py": ("tests/shared/test_claims.py",),
+    "shared/account_state.py": ("tests/shared/test_account_state.py", *_LOCKS),
+    "shared/due.py": ("tests/shared/test_due.py", *_LOCKS),
+    "shared/claims.py": ("tests/shared/test_claims.py", *_LOCKS),
     "shared/partitions.py": ("tests/shared/test_partitions.py",),
     "shared/keys.py": ("tests/shared/test_keys.py",),
     "shared/vault.py": ("tests/shared/test_vault.py",),
@@ -55,7 +56,7 @@ TARGETS: Final[dict[str, tuple[str, ...]]] = {
     "shared/intake_rows.py": _INGESTION,
     "shared/intake_accounts.py": _INGESTION[1:],
     "shared/intake_publications.py": _INGESTION[2:],
-    "shared/operations.py": ("tests/shared/test_operations.py",),
+    "shared/operations.py": ("tests/shared/test_operations.py", *_LOCKS),
     "shared/refresh_queue.py": ("tests/shared/test_refresh_queue.py", "tests/worker/test_consumer.py"),
     "scheduler/claim.py": _CLAIM,
     "scheduler/ticks.py": ("tests/scheduler/test_ticks.py",),

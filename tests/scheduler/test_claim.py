@@ -2,6 +2,9 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import text
 
 from scheduler.claim import JOBS_PER_ACCOUNT, Claims, claim
 from shared.claims import release
@@ -143,3 +146,165 @@ def test_a_released_claim_is_due_at_once_and_void(home: House) -> None:
         assert release(connection, jobs) == 0
 
     assert len(claimed(home).jobs[0].claims) == 2
+
+
+def test_a_claim_writes_the_lease_and_a_new_number_and_nothing_else(home: House) -> None:
+    account = home.account("acc_1")
+    (one,) = home.publications(account, claim_seq=4, attempts=2, unfinished=1, priority=1)
+    (later,) = home.publications(
+        home.account("acc_2"), claim_seq=4, next_run_at=datetime.now(UTC) + timedelta(hours=1)
+    )
+
+    claims = claimed(home)
+
+    row, kept = home.state(one), home.state(later)
+    assert (claims.rows, claims.expired_leases, claims.jobs[0].claims) == (1, 0, ((one, 5),))
+    assert row.next_run_at == row.claimed_at + LEASE
+    assert (row.claim_seq, row.reason, row.attempts, row.unfinished, row.priority) == (5, "claimed", 2, 1, 1)
+    assert (kept.claim_seq, kept.claimed_at, kept.reason) == (4, None, "new")
+
+
+def in_flight(home: House, account: str, jobs: int, *, left: timedelta = LEASE) -> list[int]:
+    """Store rows of so many jobs under way, each claimed at an instant of its own."""
+    ids = home.publications(account, jobs, reason="claimed", next_run_at=datetime.now(UTC) + left)
+    home.execute("UPDATE publications SET platform_post_id = 'pp_' || id")
+    for number, one in enumerate(ids):
+        home.execute(
+            "UPDATE refresh_state SET claimed_at = :at WHERE publication_id = :id",
+            at=datetime.now(UTC) - timedelta(seconds=number + 1),
+            id=one,
+        )
+    return ids
+
+
+def test_jobs_whose_lease_ended_are_not_in_flight_for_any_cap(home: House) -> None:
+    lost = in_flight(home, home.account("acc_1", Platform.TIKTOK), JOBS_PER_ACCOUNT + 1, left=-LEASE)
+    home.publications(home.account("acc_2", Platform.TIKTOK))
+
+    claims = claimed(home, platform_jobs=2)
+
+    assert sorted(job.account_id for job in claims.jobs) == ["acc_1", "acc_2"]
+    assert (claims.rows, claims.expired_leases) == (len(lost) + 1, len(lost))
+
+
+def test_jobs_in_flight_count_for_the_caps_of_their_account_and_platform(home: House) -> None:
+    full = home.account("acc_full", Platform.TIKTOK)
+    in_flight(home, full, JOBS_PER_ACCOUNT)
+    room = home.account("acc_room", Platform.TIKTOK)
+    in_flight(home, room, JOBS_PER_ACCOUNT - 1)
+    for account in (full, room, *(home.account(f"acc_{n}", Platform.TIKTOK) for n in range(3))):
+        home.publications(account)
+        home.execute("UPDATE publications SET platform_post_id = 'pp_' || id")
+    home.publications(home.account("acc_x", Platform.X))
+    under_way = 2 * JOBS_PER_ACCOUNT - 1
+
+    def taken(platform_jobs: int) -> set[str]:
+        with home.engine.connect() as connection:
+            jobs = claim(
+                connection,
+                Lane.BACKGROUND,
+                jobs=100,
+                platform_jobs=platform_jobs,
+                lease=LEASE,
+                top_up=dict.fromkeys(Platform, timedelta()),
+            ).jobs
+            connection.rollback()
+        return {job.account_id for job in jobs}
+
+    assert taken(under_way) == {"acc_x"}
+    assert len(taken(under_way + 2)) == 3
+    assert taken(100) == {"acc_room", "acc_0", "acc_1", "acc_2", "acc_x"}
+
+
+def test_a_row_that_somebody_has_locked_is_left_out_without_waiting(home: House) -> None:
+    locked, free = home.publications(home.account("acc_1"), 2)
+    with home.engine.connect() as other, home.engine.connect() as connection:
+        other.execute(
+            text("SELECT 1 FROM refresh_state WHERE publication_id = :id FOR UPDATE"), {"id": locked}
+        )
+        connection.exec_driver_sql("SET LOCAL lock_timeout = '1s'")
+        (job,) = claim(
+            connection,
+            Lane.BACKGROUND,
+            jobs=1,
+            platform_jobs=1,
+            lease=LEASE,
+            top_up=dict.fromkeys(Platform, timedelta()),
+        ).jobs
+
+    assert [one for one, _ in job.claims] == [free]
+
+
+def test_the_oldest_rows_of_an_account_and_the_oldest_accounts_of_a_workspace_go_first(home: House) -> None:
+    now = datetime.now(UTC)
+    ids = home.publications(home.account("acc_young", Platform.TIKTOK), 22)
+    for age, one in enumerate(ids):
+        home.execute(
+            "UPDATE refresh_state SET next_run_at = :at WHERE publication_id = :id",
+            at=now - timedelta(minutes=age),
+            id=one,
+        )
+    home.publications(home.account("acc_old", Platform.TIKTOK), next_run_at=now - timedelta(days=1))
+    home.publications(home.account("acc_older", Platform.TIKTOK), next_run_at=now - timedelta(days=2))
+
+    order = [claimed(home, jobs=1).jobs[0] for _ in range(3)]
+
+    assert [job.account_id for job in order] == ["acc_older", "acc_old", "acc_young"]
+    assert [one for one, _ in order[2].claims] == ids[2:], "the twenty that wait longest"
+
+
+def test_an_account_that_never_had_a_turn_goes_before_one_that_had(home: House) -> None:
+    now = datetime.now(UTC)
+    home.publications(home.account("acc_served"), next_run_at=now - timedelta(days=2))
+    home.publications(home.account("acc_never"), next_run_at=now - timedelta(days=1))
+    home.execute("INSERT INTO turns (scope, subject, served) VALUES ('account', 'acc_served', 1)")
+
+    assert [job.account_id for job in claimed(home, jobs=1).jobs] == ["acc_never"]
+
+
+def test_platforms_at_work_share_the_fleet_those_with_jobs_in_flight_alone_included(home: House) -> None:
+    for number in range(6):
+        home.publications(home.account(f"acc_x{number}", Platform.X))
+    for number in range(2):
+        in_flight(home, home.account(f"acc_tt{number}", Platform.TIKTOK), 1)
+
+    with home.engine.connect() as connection:
+        jobs = claim(
+            connection,
+            Lane.BACKGROUND,
+            jobs=100,
+            platform_jobs=100,
+            shared_jobs=5,
+            lease=LEASE,
+            top_up=dict.fromkeys(Platform, timedelta()),
+        ).jobs
+
+    assert len(jobs) == 3, "five for two platforms, rounded up"
+
+
+def test_only_a_stale_sibling_inside_the_margin_travels_along_with_background_work(home: House) -> None:
+    soon, late = (datetime.now(UTC) + timedelta(seconds=seconds) for seconds in (500, 700))
+    account = home.account("acc_x", Platform.X)
+    rows: dict[str, dict[str, Any]] = {
+        "due": {},
+        "stale soon": {"next_run_at": soon, "reason": "stale"},
+        "stale late": {"next_run_at": late, "reason": "stale"},
+        "asked for": {"next_run_at": soon, "reason": "read"},
+        "in flight": {"next_run_at": soon, "reason": "stale", "claimed_at": datetime.now(UTC)},
+        "for people": {"priority": 1},
+        "for people soon": {"next_run_at": soon, "reason": "stale", "priority": 1},
+    }
+    ids = {}
+    for name, state in rows.items():
+        (ids[name],) = home.publications(account, **state)
+        home.execute("UPDATE publications SET platform_post_id = 'pp_' || id")
+
+    interactive = claimed(home, Lane.INTERACTIVE, ahead=600).jobs
+    background = claimed(home, ahead=600).jobs
+
+    assert [one for job in interactive for one, _ in job.claims] == [ids["for people"]]
+    assert {one for job in background for one, _ in job.claims} == {
+        ids["due"],
+        ids["stale soon"],
+        ids["for people soon"],
+    }

@@ -135,15 +135,15 @@ def test_a_pause_without_an_end_has_none(fleet: House) -> None:
 
 
 def test_a_pause_counts_refusals_in_a_row_and_keeps_when_it_began(home: House) -> None:
-    soon, midnight = datetime.now(UTC) + timedelta(minutes=2), datetime.now(UTC) + timedelta(hours=9)
+    soon = datetime.now(UTC) + timedelta(minutes=2)
     # When the pause that stands ends, seen from now; then what a refusal makes of it.
     cases = [
-        (timedelta(hours=1), False, False, 3),
-        (timedelta(seconds=-5), True, True, 3),
-        (timedelta(minutes=-9, seconds=-55), True, True, 3),
-        (timedelta(minutes=-10, seconds=-5), False, True, 1),
+        (timedelta(hours=1), False, 3),
+        (timedelta(), True, 3),
+        (timedelta(minutes=-9, seconds=-55), True, 3),
+        (timedelta(minutes=-10), True, 1),
     ]
-    for left, escalates, begins_anew, refusals in cases:
+    for left, begins_anew, refusals in cases:
         with home.engine.connect() as connection:
             now = connection.exec_driver_sql("SELECT now()").scalar_one()
             connection.execute(
@@ -159,14 +159,12 @@ def test_a_pause_counts_refusals_in_a_row_and_keeps_when_it_began(home: House) -
                 "subject": "acc_1",
                 "reason": "again",
             }
-            ends = pause(connection, **names, until=soon, escalates_until=midnight)
+            ends = pause(connection, **names, until=soon)
             (row,) = connection.exec_driver_sql("SELECT * FROM pauses").all()
-            plain = pause(connection, **names, until=soon)
 
-        assert ends == max(midnight if escalates else soon, now + left)
+        assert ends == max(soon, now + left)
         assert (row.paused_until, row.reason, row.refusals) == (ends, "again", refusals)
         assert row.paused_at == (now if begins_anew else now - timedelta(days=1))
-        assert plain == ends, "never shortened"
 
 
 def test_rows_that_a_pause_deferred_are_made_due_when_it_ends_and_no_others(home: House) -> None:
