@@ -3,8 +3,11 @@ PYTHON ?= python3
 BIN := .venv/bin
 # Compiled modules are kept: pytest would rewrite every test, and each service compile our code, at every start.
 unexport PYTHONDONTWRITEBYTECODE
-# What `make test-fast` runs: no process is started but the servers, nothing of it takes a second.
-FAST := tests/architecture tests/shared tests/worker tests/scheduler tests/api_stub tests/deploy/commands
+# What `make test-fast` runs, and what of it starts processes or takes more than a few seconds.
+FAST := tests/architecture tests/shared tests/scheduler tests/worker
+NOT_FAST := tests/shared/test_metrics.py tests/shared/test_migrations.py tests/shared/test_tracing.py \
+	tests/scheduler/test_fairness.py tests/worker/test_limits_of_platforms.py \
+	tests/worker/adapters/test_any_answer.py
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -31,7 +34,7 @@ test: lint ## everything that must hold, on real servers
 	$(BIN)/pytest -n auto
 
 test-fast: lint ## what one runs while typing: less than a minute
-	$(BIN)/pytest -n auto -m "not slow" $(FAST)
+	$(BIN)/pytest -n 2 $(NOT_FAST:%=--ignore=%) $(FAST)
 
 chromium: ## Debian's, installed when it is missing
 	@command -v chromium >/dev/null || (apt-get update -qq && apt-get install -y -qq chromium)

@@ -101,6 +101,18 @@ def test_a_clock_may_be_a_little_ahead_or_behind() -> None:
     assert workspace(by_secret(), jwt.encode(claims(exp=now - 3, nbf=now + 3), SECRET)) == "ws_1"
 
 
+@pytest.mark.parametrize("changed", [{"exp": -13}, {"nbf": 20}, {"iat": 20}], ids=str)
+def test_a_clock_may_not_be_further_off_than_ten_seconds(changed: dict[str, int]) -> None:
+    (claim, seconds), *_ = changed.items()
+    within = {"exp": -7}.get(claim, 9)
+
+    def token(off: int) -> str:
+        return jwt.encode(claims(**{claim: int(time.time()) + off}), SECRET)
+
+    assert workspace(by_secret(), token(within)) == "ws_1"
+    assert refused(by_secret(), token(seconds))
+
+
 def signed(header: dict[str, Any], body: Any, key: bytes = SECRET.encode()) -> str:
     head, payload = (
         base64.urlsafe_b64encode(json.dumps(part).encode()).rstrip(b"=")

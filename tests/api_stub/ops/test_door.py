@@ -66,6 +66,51 @@ def test_guessing_is_slowed_down_and_the_right_token_too(database_url: str) -> N
         assert int(refused.headers["retry-after"]) > 0
 
 
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"sec-fetch-site": "cross-site"},
+        {"sec-fetch-site": "same-site"},
+        {"origin": "https://evil.test"},
+        {"origin": "null"},
+        {"origin": "http://evil.test", "sec-fetch-site": "same-origin"},
+    ],
+    ids=str,
+)
+def test_a_login_form_of_another_site_signs_nobody_in(database_url: str, headers: dict[str, str]) -> None:
+    with page(database_url, ops_token=TOKEN) as door:
+        answer = door.post("/ops/login", {"name": "Eve", "token": TOKEN}, headers=headers)
+
+        assert answer.status_code == 403
+        assert "set-cookie" not in answer.headers
+        assert door.get().status_code == 303
+
+
+@pytest.mark.parametrize(
+    "headers", [{"origin": "http://ops.test", "sec-fetch-site": "same-origin"}, {"sec-fetch-site": "none"}]
+)
+def test_a_login_form_of_our_own_page_signs_in(database_url: str, headers: dict[str, str]) -> None:
+    with page(database_url, ops_token=TOKEN) as door:
+        assert door.post("/ops/login", {"name": "Anna", "token": TOKEN}, headers=headers).status_code == 303
+
+
+def test_a_session_ends_after_twelve_hours_whatever_the_browser_keeps(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    signed_in_at = 1_800_000_000
+    clock = [signed_in_at]
+    monkeypatch.setattr("cryptography.fernet.time.time", lambda: clock[0])
+    with page(database_url, ops_token=TOKEN) as door:
+        door.sign_in()
+        cookie = {"Cookie": f"dravo_ops={door.client.cookies['dravo_ops']}"}
+        door.client.cookies.clear()
+
+        clock[0] = signed_in_at + 12 * 3600
+        assert door.get("/ops/acts", headers=cookie).status_code == 200
+        clock[0] += 1
+        assert door.get("/ops/acts", headers=cookie).status_code == 303
+
+
 def test_a_name_is_asked_for(database_url: str) -> None:
     with page(database_url, ops_token=TOKEN) as door:
         assert door.sign_in(name="  ").status_code == 400

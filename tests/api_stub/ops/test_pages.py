@@ -11,8 +11,7 @@ from api_stub.ops import census, queries
 from api_stub.ops.rendering import number, prose, seconds, share
 from tests.api_stub.ops.conftest import TOKEN, Ops, page
 
-NOW = datetime.now(UTC)
-PAST, LATER = NOW - timedelta(minutes=7), NOW + timedelta(hours=3)
+LATER = datetime.now(UTC) + timedelta(hours=3)
 
 
 @pytest.fixture
@@ -21,6 +20,11 @@ def with_redis(database_url: str, redis_url: str) -> Iterator[Ops]:
         running.rows.account()
         running.sign_in()
         yield running
+
+
+def past() -> datetime:
+    """Return the instant seven minutes ago: now, not when this module was imported."""
+    return datetime.now(UTC) - timedelta(minutes=7)
 
 
 def tile(shown: str, label: str) -> str:
@@ -39,7 +43,7 @@ def mixed(ops: Ops) -> None:
     ops.rows.account("acc_2", "ws_2", platform="x")
     ops.rows.account("acc_3", "ws_2", platform="tiktok", state="requires_reconnect", state_reason="Renew it.")
     ops.rows.publication(post_id="fresh", analytics={"attempted_at": datetime.now(UTC), "outcome": "synced"})
-    ops.rows.publication(post_id="overdue", state={"next_run_at": PAST})
+    ops.rows.publication(post_id="overdue", state={"next_run_at": past()})
     ops.rows.publication(
         "acc_2",
         post_id="broken",
@@ -47,7 +51,7 @@ def mixed(ops: Ops) -> None:
             "sync_status": "failed",
             "outcome": "failed",
             "outcome_detail": "It <b>broke</b>.",
-            "attempted_at": PAST,
+            "attempted_at": past(),
         },
         state={"reason": "retry", "next_run_at": LATER},
     )
@@ -203,7 +207,9 @@ def test_a_rare_row_is_found_by_looking_further(ops: Ops, monkeypatch: pytest.Mo
 def test_overdue_rows_come_by_their_wait_and_then_all(ops: Ops, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(queries, "PAGE", 2)
     for minutes in (3, 9, 6):
-        ops.rows.publication(post_id=f"m{minutes}", state={"next_run_at": NOW - timedelta(minutes=minutes)})
+        ops.rows.publication(
+            post_id=f"m{minutes}", state={"next_run_at": datetime.now(UTC) - timedelta(minutes=minutes)}
+        )
 
     shown = ops.get("/ops/publications?due=1").text
     assert posts(shown) == ["m9", "m6"]
@@ -220,7 +226,7 @@ def test_a_publication_is_explained_with_its_history(ops: Ops) -> None:
         analytics={"metrics": {"views": 12_345, "likes": 7}, "warnings": ["post_missing: look again"]},
     )
     for hours, views in ((3, 10), (2, 400), (1, 12_345)):
-        taken_at = NOW - timedelta(hours=hours)
+        taken_at = datetime.now(UTC) - timedelta(hours=hours)
         ops.rows.insert(
             "snapshots",
             {
