@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import structlog
 from sqlalchemy import Connection, Engine, text
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DataError, IntegrityError, OperationalError
 
 from api_stub.errors import quotable
 from shared import account_state
@@ -20,6 +20,10 @@ _TRIES: Final = 4
 _CLASHED: Final = frozenset({"40P01", "40001"})  # deadlock_detected, serialization_failure
 _INTERACTIVE: Final = 1
 _log = structlog.get_logger(__name__)
+
+
+_BAD_EVENT: Final = (DataError, IntegrityError, ValueError, TypeError, OverflowError)
+"""What a value that no check foresaw ends in; a database that is away is none of these."""
 
 
 class EventType(StrEnum):
@@ -78,7 +82,23 @@ class EventLog:
         self._vault = vault
 
     def take(self, events: Sequence[Event]) -> Committed:
-        """Commit a batch and return what came of it. Two batches that clash are taken one after the other."""
+        """Commit a batch and return what came of it.
+
+        When PostgreSQL or a driver refuses something in it that no check foresaw, each event is committed on
+        its own: the one at fault is named, and its siblings do not wait for somebody to take it out.
+        """
+        try:
+            return self._commit(events)
+        except _BAD_EVENT as error:
+            if len(events) > 1:
+                return _sum([self.take([event]) for event in events])
+            (event,) = events
+            # The error's text may hold values of the event.
+            _log.error("event_refused", event_id=event.event_id, error=type(error).__name__)
+            return Committed(0, 0, (_refuse(event, "the event holds a value that cannot be stored"),))
+
+    def _commit(self, events: Sequence[Event]) -> Committed:
+        """Commit a batch at once. Two batches that clash are taken one after the other."""
         for left in reversed(range(_TRIES)):
             try:
                 with self._engine.begin() as connection:
@@ -191,8 +211,8 @@ def _delete(connection: Connection, event: Event) -> Refused | None:
     if not naming["post_id"]:
         return _refuse(event, "post_id is required")
     for name, value in naming.items():
-        if value is not None and (not isinstance(value, str) or "\0" in value):
-            return _refuse(event, f"{name} must be a string")
+        if value is not None and not (isinstance(value, str) and value.isprintable()):
+            return _refuse(event, f"{name} must be a string without control characters")
     ids = list(connection.execute(_LOCK, naming).scalars())
     connection.execute(text("DELETE FROM snapshots WHERE publication_id = ANY(:ids)"), {"ids": ids})
     connection.execute(text("DELETE FROM publications WHERE id = ANY(:ids)"), {"ids": ids})
@@ -201,6 +221,14 @@ def _delete(connection: Connection, event: Event) -> Refused | None:
 
 def _refusals(run: Sequence[Event], taken: Taken) -> list[Refused]:
     return [_refuse(run[refusal.index], refusal.message) for refusal in taken.refused]
+
+
+def _sum(parts: Sequence[Committed]) -> Committed:
+    return Committed(
+        sum(part.accepted for part in parts),
+        sum(part.duplicates for part in parts),
+        tuple(refused for part in parts for refused in part.refused),
+    )
 
 
 def _refuse(event: Event, message: str) -> Refused:

@@ -1,6 +1,5 @@
 """``POST /internal/events``: how the rest of Dravo tells this pipeline what happened."""
 
-import asyncio
 import json
 from collections.abc import Sequence
 from typing import Any, Final
@@ -8,12 +7,13 @@ from typing import Any, Final
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from starlette.concurrency import run_in_threadpool
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import Response
 
 from api_stub import metrics
 from api_stub.auth import require_service_token
-from api_stub.errors import ApiError, error_body, json_response, unavailable
+from api_stub.bodies import read_body
+from api_stub.errors import ApiError, error_body, json_response, quotable, unavailable
 from api_stub.event_log import Committed, Event, EventType, Refused
 from api_stub.service import service_of
 from shared import failpoints
@@ -26,10 +26,10 @@ _TYPES: Final = {kind.value: kind for kind in EventType}
 
 
 async def take_events(request: Request) -> Response:
-    """Answer 200 once everything is committed, 422 when some events were refused; good ones are kept."""
+    """Commit a batch and answer 200; 400 when events were refused, each named, and all others committed."""
     service = service_of(request)
     require_service_token(request, service.settings.internal_token)
-    sent = _decode(await _body(request))
+    sent = _decode(await read_body(request, most=LARGEST_BODY, seconds=BODY_SECONDS))
     batch = sent if isinstance(sent, list) else [sent]
     if len(batch) > LARGEST_BATCH:
         raise ApiError(400, "too_many_events", f"At most {LARGEST_BATCH} events are taken at once.")
@@ -53,28 +53,13 @@ def _answer(committed: Committed, refused: Sequence[Refused]) -> Response:
     if not refused:
         return json_response(body)
     told = "Some events were refused, each named in errors; the others are committed."
-    return json_response({**error_body("events_refused", told), **body}, 422)
+    return json_response({**error_body("events_refused", told), **body}, 400)
 
 
 def _count(events: Sequence[Event], committed: Committed) -> None:
     refused = {one.index for one in committed.refused}
     for event in events:
         metrics.EVENTS.labels(event.type.value, "refused" if event.index in refused else "taken").inc()
-
-
-async def _body(request: Request) -> bytes:
-    body = bytearray()
-    try:
-        async with asyncio.timeout(BODY_SECONDS):
-            async for piece in request.stream():
-                body += piece
-                if len(body) > LARGEST_BODY:
-                    raise ApiError(413, "body_too_large", f"At most {LARGEST_BODY} bytes are taken.")
-    except TimeoutError:
-        raise ApiError(408, "body_too_slow", f"The body must arrive within {BODY_SECONDS:g} s.") from None
-    except ClientDisconnect:
-        raise ApiError(400, "invalid_body", "The body ended early.") from None
-    return bytes(body)
 
 
 def _decode(body: bytes) -> Any:
@@ -111,7 +96,20 @@ def _mistake(one: object, event_id: str | None) -> str | None:
         return f"event_id must be a string of 1 to {_LONGEST_ID} printable characters"
     if not isinstance(one.get("type"), str) or one["type"] not in _TYPES:
         return f"type must be one of {', '.join(_TYPES)}"
-    return None if isinstance(one.get("data"), dict) else "data must be a JSON object"
+    data = one.get("data")
+    if not isinstance(data, dict):
+        return "data must be a JSON object"
+    broken = next((name for name, value in data.items() if not _is_text({name: value})), None)
+    return None if broken is None else f"data.{quotable(broken)} is not valid Unicode text: a lone surrogate"
+
+
+def _is_text(value: object) -> bool:
+    """Return whether every string in a JSON value is text: JSON can spell a lone surrogate, which is none."""
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except (UnicodeEncodeError, RecursionError):
+        return False
+    return True
 
 
 def _is_id(value: str) -> bool:

@@ -132,8 +132,12 @@ _PATHS: Final[Schema] = {
             "What happened elsewhere in Dravo: one event, or an array",
             {
                 "200": _json("Every event is committed, now or before.", "EventsTaken"),
-                **_failures("400", "401", "408", "413"),
-                "422": _json("Some events were refused; the others are committed.", "EventsRefused"),
+                **_failures("401", "408", "413"),
+                "400": _json(
+                    "The body is wrong and nothing is committed, or events were refused: each is named in"
+                    " errors, and all others are committed.",
+                    "NotAllTaken",
+                ),
             },
             description="Idempotent by event_id. Events are taken in their order.",
             security=[{"serviceToken": []}],

@@ -223,9 +223,12 @@ SCHEMAS: Final[Schema] = {
             "error": {"code": "events_refused", "message": "Some events were refused, each named in errors."},
             "accepted": 1,
             "duplicates": 0,
-            "errors": [{"index": 1, "event_id": "evt_91b3", "message": "account_id is not known"}],
+            "errors": [{"index": 1, "event_id": "evt_91b3", "message": "no account has the id acc_1"}],
         },
     ),
+    "NotAllTaken": {
+        "anyOf": [{"$ref": "#/components/schemas/EventsRefused"}, {"$ref": "#/components/schemas/Error"}]
+    },
     "Health": _object({"status": _STRING}, example={"status": "alive"}),
     "Error": _object(
         {"error": _ERROR},

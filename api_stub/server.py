@@ -20,15 +20,20 @@ from shared.settings import SettingsError
 
 LARGEST_HEAD: Final = 65_536
 HEAD_SECONDS: Final = 10.0
+BODY_SECONDS: Final = 35.0
+"""Longer than any endpoint waits for a body, which then answers 408."""
 KEEP_ALIVE_SECONDS: Final = 30
 STOP_SECONDS: Final = 8
 _BACKLOG: Final = 2_048
 
 
 class Protocol(HttpToolsProtocol):
-    """uvicorn's protocol with an end to slow and endless request heads, and errors in our own form."""
+    """uvicorn's protocol with an end to slow and endless requests, and errors in our own form.
 
-    _head_ends: asyncio.TimerHandle | None = None
+    The whole head has `HEAD_SECONDS`, the whole body `BODY_SECONDS`, whether anybody reads it or not.
+    """
+
+    _ends: asyncio.TimerHandle | None = None
     _head_size = 0
     _in_head = True
     _arrived = 0
@@ -36,7 +41,7 @@ class Protocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Start the clock for the first request's head."""
         super().connection_made(transport)  # type: ignore[arg-type]  # uvicorn narrows asyncio's own annotation
-        self._head_ends = self.loop.call_later(HEAD_SECONDS, self.transport.close)
+        self._ends = self.loop.call_later(HEAD_SECONDS, self.transport.close)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop the clock."""
@@ -55,14 +60,20 @@ class Protocol(HttpToolsProtocol):
         """Begin a head. The first one of a connection was timed from its start."""
         super().on_message_begin()
         self._in_head, self._head_size = True, self._arrived
-        if self._head_ends is None:
-            self._head_ends = self.loop.call_later(HEAD_SECONDS, self.transport.close)
+        if self._ends is None:
+            self._ends = self.loop.call_later(HEAD_SECONDS, self.transport.close)
 
     def on_headers_complete(self) -> None:
-        """End a head."""
+        """End a head and start the clock for the body."""
         self._in_head = False
         self._stop_clock()
+        self._ends = self.loop.call_later(BODY_SECONDS, self.transport.close)
         super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """End a request."""
+        self._stop_clock()
+        super().on_message_complete()
 
     def send_400_response(self, msg: str) -> None:
         """Refuse what is no HTTP request with our own body."""
@@ -75,9 +86,9 @@ class Protocol(HttpToolsProtocol):
         self.transport.close()
 
     def _stop_clock(self) -> None:
-        if self._head_ends is not None:
-            self._head_ends.cancel()
-            self._head_ends = None
+        if self._ends is not None:
+            self._ends.cancel()
+            self._ends = None
 
 
 class Server(uvicorn.Server):

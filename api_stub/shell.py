@@ -17,6 +17,8 @@ from shared import tracing
 MOST_IN_FLIGHT: Final = 2_048
 _REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _ALWAYS_ANSWERED: Final = frozenset({"/healthz", "/metrics"})
+_WITHOUT_BODY: Final = frozenset({"GET", "HEAD"})
+"""Methods whose endpoints read no body: they take their slot at once."""
 _log = structlog.get_logger(__name__)
 
 
@@ -35,21 +37,55 @@ class Shell:
             return
         scope["app"] = self._state  # what `Request.app` gives the endpoints
         answer = _Answer(scope, send)
-        self._in_flight += 1
-        metrics.IN_FLIGHT.set(self._in_flight)
+        slot = _Slot(self, scope, receive)
         try:
-            if self._in_flight > MOST_IN_FLIGHT and scope["path"] not in _ALWAYS_ANSWERED:
-                metrics.SHED.inc()
-                raise unavailable("overloaded", "Too many requests are in flight.")  # noqa: TRY301 - errors end here
+            if scope["method"] in _WITHOUT_BODY:
+                slot.take()
             with tracing.span("request", parent=_traceparent(scope), request_id=answer.request_id) as told:
-                await self._app(scope, receive, answer.send)
+                await self._app(scope, slot.receive, answer.send)
                 told |= answer.told
         except Exception as error:  # noqa: BLE001 - the last line of defence: no caller sees our internals
             await answer.refuse(error, receive)
         finally:
-            self._in_flight -= 1
-            metrics.IN_FLIGHT.set(self._in_flight)
+            slot.give_back()
             answer.count()
+
+    def change_in_flight(self, change: int) -> int:
+        """Add to the requests that are in flight and return how many there are."""
+        self._in_flight += change
+        metrics.IN_FLIGHT.set(self._in_flight)
+        return self._in_flight
+
+
+class _Slot:
+    """One request's place among those in flight; a body that is still on its way takes none."""
+
+    def __init__(self, shell: Shell, scope: Scope, receive: Receive) -> None:
+        self._shell = shell
+        self._path = scope["path"]
+        self._receive = receive
+        self._taken = False
+
+    async def receive(self) -> Message:
+        """Receive the request's next message. Raises `ApiError` (503) when the last one finds no slot."""
+        message = await self._receive()
+        if message["type"] == "http.request" and not message.get("more_body"):
+            self.take()
+        return message
+
+    def take(self) -> None:
+        """Take the slot, once. Raises `ApiError` (503) when too many are taken."""
+        if self._taken:
+            return
+        self._taken = True
+        if self._shell.change_in_flight(1) > MOST_IN_FLIGHT and self._path not in _ALWAYS_ANSWERED:
+            metrics.SHED.inc()
+            raise unavailable("overloaded", "Too many requests are in flight.")
+
+    def give_back(self) -> None:
+        """Give the slot back, if it was taken."""
+        if self._taken:
+            self._shell.change_in_flight(-1)
 
 
 class _Answer:

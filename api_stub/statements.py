@@ -77,7 +77,9 @@ WITH segments AS (
     SELECT (bucket + 1)::timestamp AT TIME ZONE 'UTC' AS ends, upto - n AS before FROM days
      WHERE upto > %(offset)s ORDER BY bucket DESC LIMIT 1
 )
-SELECT COALESCE(day.ends, piece.ends), COALESCE(day.before, piece.before)::bigint
+SELECT CASE WHEN COALESCE(day.ends, piece.ends) < timestamptz '10000-01-01 UTC'
+            THEN COALESCE(day.ends, piece.ends) END,
+       COALESCE(day.before, piece.before)::bigint
   FROM piece LEFT JOIN day ON TRUE
 """
 
@@ -123,7 +125,8 @@ SELECT counted.total::bigint, now(), {COLUMNS}
 def beginning(shape: Shape) -> LiteralString:
     """Return the statement that finds an instant shortly before which a deep page begins.
 
-    Its row holds that instant and how many matching rows are not before it. Without a row the page is empty.
+    Its row holds that instant and how many matching rows are not before it. The instant is NULL where it is
+    after the year 9999, the last that Python knows. Without a row the page is empty.
     """
     return _fill(_BEGINNING, shape)
 

@@ -8,9 +8,10 @@ from typing import Final
 from urllib.parse import parse_qsl, urlencode
 
 from sqlalchemy import Connection
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import Response
 
+from api_stub.bodies import read_body
 from api_stub.ops import queries
 from api_stub.ops.door import COOKIE, Session, same_site
 from api_stub.ops.filters import Filter, FilterError
@@ -21,7 +22,9 @@ from shared import operations
 from shared.operations import Operator, Scope
 from shared.vocabulary import Platform, Reason
 
-_LARGEST_FORM: Final = 65_536
+_LARGEST_FORM: Final = 16_384
+_FORM_SECONDS: Final = 10.0
+_MOST_FIELDS: Final = 50
 _LONGEST_NAME: Final = 80
 _LONGEST_REASON: Final = 500
 _LENGTHS: Final = {
@@ -40,18 +43,16 @@ class FormError(ValueError):
 
 
 async def read_form(request: Request) -> dict[str, str]:
-    """Return the fields of a form. Raises `FormError` for what is none, or too large."""
+    """Return the fields of a form. Raises `FormError` for what is none, `ApiError` for a bad body."""
     if request.headers.get("content-type", "").partition(";")[0] != "application/x-www-form-urlencoded":
         raise FormError("This is not a form.")
-    body = b""
+    body = await read_body(request, most=_LARGEST_FORM, seconds=_FORM_SECONDS)
     try:
-        async for chunk in request.stream():
-            body += chunk
-            if len(body) > _LARGEST_FORM:
-                raise FormError("The form is too large.")
-    except ClientDisconnect:
-        raise FormError("The form did not arrive.") from None
-    fields = parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=50)
+        fields = parse_qsl(
+            body.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=_MOST_FIELDS
+        )
+    except ValueError:
+        raise FormError(f"The form may have at most {_MOST_FIELDS} fields.") from None
     return {name: value.replace("\0", "") for name, value in fields}
 
 

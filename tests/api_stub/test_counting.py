@@ -163,3 +163,19 @@ def test_no_statement_scans_a_table_or_sorts_a_whole_match(skewed: Api) -> None:
         assert not re.search(r"Sort Key: p_?\d*\.created_at.*\n\s+->  (Index|Bitmap)", found), found
         if name in by_id or "post=True" in name:
             assert "publications_newest" not in found, f"{name}\n{found}"
+
+
+def test_deep_page_at_the_end_of_time_is_served(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workspace, "DEEP", 1)
+    instants = [datetime(9999, 12, day, 23, tzinfo=UTC) for day in (1, 30, 31, 31)]
+    for instant in [datetime(1, 1, 1, tzinfo=UTC), *instants]:
+        api.rows.publication(created_at=instant)
+
+    for filters in ({}, {"accountId": "acc_1"}, {"platform": "instagram"}, {"fromDate": "9999-12-02"}):
+        everything = [item["post_id"] for item in api.posts(limit=100, **filters)["items"]]
+        singly = [
+            item["post_id"]
+            for page in range(1, len(everything) + 2)
+            for item in api.posts(limit=1, page=page, **filters)["items"]
+        ]
+        assert singly == everything

@@ -15,19 +15,24 @@ from typing import Any
 import httpx
 import pytest
 import schemathesis
+import uvicorn
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis.errors import Unsatisfiable
 from schemathesis.specs.openapi.checks import response_schema_conformance, status_code_conformance
+from uvicorn.server import ServerState
 
-from api_stub import shell
+from api_stub import server, shell
 from api_stub.server import LARGEST_HEAD
 from deploy.local.postgres import Postgres
 from shared import database
 from shared.database import migrate
+from shared.vault import new_key
 from tests.api_stub import support
 from tests.api_stub.support import POSTS, Api, Rows
 from tests.api_stub.test_process import running
 from tests.servers import server_directory
+
+TOKEN = "internal-token-of-these-tests"
 
 
 @dataclass
@@ -57,7 +62,12 @@ def target(database_url: str) -> Iterator[Target]:
     rows.publication(post_id="post_1")
     key = rows.key()
     engine.dispose()
-    with running(DRAVO_DATABASE_URL=database_url, DRAVO_REFRESH_WAIT_SECONDS="0") as (process, url):
+    with running(
+        DRAVO_DATABASE_URL=database_url,
+        DRAVO_REFRESH_WAIT_SECONDS="0",
+        DRAVO_INTERNAL_TOKEN=TOKEN,
+        DRAVO_SECRET_KEYS=new_key(),
+    ) as (process, url):
         yield Target(url, key)
         assert process.poll() is None
         assert httpx.get(f"{url}{POSTS}", headers={"Authorization": f"Bearer {key}"}).status_code == 200
@@ -150,11 +160,12 @@ def test_requests_made_from_the_document_are_answered_as_it_says(target: Target)
     document = httpx.get(f"{target.url}/openapi.json").json()
     schema = schemathesis.openapi.from_dict(document)
     checks = [schemathesis.checks.not_a_server_error, status_code_conformance, response_schema_conformance]
-    headers = {"Authorization": f"Bearer {target.key}"}
     made = 0
     ends = time.monotonic() + 40
     for operation in schema.get_all_operations():
         described: Any = operation
+        credential = TOKEN if described.ok().path == "/internal/events" else target.key
+        headers = {"Authorization": f"Bearer {credential}"}
         for case in cases(described.ok(), 40):
             case.validate_response(case.call(base_url=target.url, headers=headers, timeout=10), checks=checks)
             made += 1
@@ -184,6 +195,32 @@ def cases(operation: Any, number: int) -> list[Any]:
     return found
 
 
+def test_body_that_never_ends_is_cut_off_though_nobody_reads_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "BODY_SECONDS", 0.2)
+
+    async def app(_scope: Any, _receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 404, "headers": [(b"content-length", b"0")]})
+        await send({"type": "http.response.body", "body": b""})
+
+    async def story() -> None:
+        config = uvicorn.Config(app, http=server.Protocol, lifespan="off", log_config=None)
+        config.load()
+
+        def protocol() -> server.Protocol:
+            return server.Protocol(config=config, server_state=ServerState(), app_state={})
+
+        listening = await asyncio.get_running_loop().create_server(protocol, "127.0.0.1", 0)
+        async with listening:
+            port = listening.sockets[0].getsockname()[1]
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\nhalf")
+            async with asyncio.timeout(10):
+                assert (await reader.read()).startswith(b"HTTP/1.1 404")
+            writer.close()
+
+    asyncio.run(story())
+
+
 def test_at_overload_it_sheds_and_recovers(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shell, "MOST_IN_FLIGHT", 5)
 
@@ -200,13 +237,13 @@ def test_at_overload_it_sheds_and_recovers(api: Api, monkeypatch: pytest.MonkeyP
 
 def test_a_database_that_goes_away_and_comes_back(tmp_path: Any) -> None:
     del tmp_path
-    with server_directory() as directory, Postgres(directory / "postgres") as server:
-        migrate(server.url)
-        with support.api(server.url) as api:
+    with server_directory() as directory, Postgres(directory / "postgres") as postgres:
+        migrate(postgres.url)
+        with support.api(postgres.url) as api:
             assert api.get().status_code == 200
-            server.stop()
+            postgres.stop()
             gone = api.get()
-            server.start()
+            postgres.start()
             back = api.get()
             deadline = time.monotonic() + timedelta(seconds=20).total_seconds()
             while back.status_code != 200 and time.monotonic() < deadline:

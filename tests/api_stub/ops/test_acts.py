@@ -1,11 +1,15 @@
 """What an operator does on the page is done, kept with a name, and done for nobody else's page."""
 
+import asyncio
+import re
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from api_stub.ops import rerun
+from api_stub import shell
+from api_stub.ops import forms, rerun
 from shared import operations
 from tests.api_stub.ops.conftest import Ops
 
@@ -60,7 +64,9 @@ def test_what_is_no_form_is_refused(ops: Ops, content: bytes) -> None:
     )
     assert answer.status_code == 400
     too_large = ops.post("/ops/resync", {"csrf": "x" * 70_000})
-    assert too_large.status_code == 400
+    assert too_large.status_code == 413
+    too_many = ops.post("/ops/resync", {f"field{n}": "x" for n in range(51)})
+    assert too_many.status_code == 400
 
 
 def test_one_publication_is_asked_for_again(ops: Ops) -> None:
@@ -193,3 +199,53 @@ def test_an_act_on_many_rows_is_asked_about_first(ops: Ops) -> None:
     assert "Re-sync 3 publications?" in shown
     assert "X charges" in shown
     assert acts(ops) == []
+
+
+@pytest.mark.parametrize("path", ["/ops/login", "/ops/resync", "/ops/pause"])
+@pytest.mark.parametrize(
+    "value", ["%00", "%ed%a0%80", "%ff", "%F0%9F%92%A9", "9" * 400, "%c2%b2", "a=b;c", "-1"]
+)
+def test_no_value_of_a_form_field_ends_in_a_5xx(ops: Ops, path: str, value: str) -> None:
+    csrf = re.search(r'name="csrf" value="([^"]+)"', ops.get("/ops/acts").text)
+    assert csrf
+    names = [
+        "platform",
+        "status",
+        "reason",
+        "account",
+        "workspace",
+        "within",
+        "publication",
+        "length",
+        "next",
+    ]
+    for name in [*names, "act_id", "token", "name", "all", "outcome", "cause", "due", value]:
+        body = f"csrf={csrf[1]}&{name}={value}&reason=why"
+        headers = {"content-type": "application/x-www-form-urlencoded"}
+        answer = ops.runner.run(ops.client.post(path, content=body, headers=headers))
+        assert answer.status_code < 500, (name, answer.text)
+    ops.office.reruns.wait()
+
+
+def test_slow_form_is_cut_off_and_takes_no_slot(ops: Ops, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shell, "MOST_IN_FLIGHT", 3)
+    monkeypatch.setattr(forms, "_FORM_SECONDS", 0.5)
+
+    async def story() -> None:
+        began = asyncio.Event()
+
+        async def slow() -> AsyncIterator[bytes]:
+            yield b"name=Anna"
+            began.set()
+            await asyncio.Event().wait()
+
+        headers = {"content-type": "application/x-www-form-urlencoded"}
+        slow_ones = [
+            asyncio.create_task(ops.client.post("/ops/login", content=slow(), headers=headers))
+            for _ in range(10)
+        ]
+        await began.wait()
+        assert (await ops.client.get("/ops")).status_code == 200
+        assert {answer.status_code for answer in await asyncio.gather(*slow_ones)} == {408}
+
+    ops.runner.run(story())
