@@ -1,14 +1,15 @@
-"""The claim: one statement that finds what is due, shares it out and takes it.
+"""The claim: find what is due, share it out, take it.
 
-Leaderless: any number of schedulers may run it at once, ``FOR UPDATE SKIP LOCKED`` keeps them apart. The caps
-are inside the query, before any limit: an account with a hundred thousand due rows takes one turn like every
-other, and cannot hide the others behind its rows.
+Leaderless: any number of schedulers may run it at once. The accounts whose turn it is are chosen first
+(`scheduler.turns`) and locked, one claim an account; then their jobs are reserved where other claims see them
+before the commit; then jobs in flight are counted again, and rows are taken as far as the caps allow. So no
+cap is ever exceeded, and only claims of one workspace wait for each other, where its turn is counted.
 
-Turns are a deficit round robin that remembers. A job is the unit: what a workspace was given is counted,
-divided by its weight, and whoever has had the least is next; inside a workspace its accounts take turns. So
-the shares hold however few jobs one claim hands out, and who comes late waits for a job, not for a backlog.
+An account with a hundred thousand due rows takes one turn like every other, and cannot hide the others behind
+its rows.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -17,8 +18,8 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, text
 
+from scheduler.turns import UNDER_WAY, choose
 from shared.batches import batch_size, is_topped_up
-from shared.pauses import BACKGROUND_NOT_PAUSED, NOT_PAUSED
 from shared.refresh_queue import RefreshJob
 from shared.vocabulary import Lane, Platform
 
@@ -29,76 +30,52 @@ SUSPECT_STARTS = 2
 """A row that was started so often in a row and never finished may be what kills its workers: such rows are
 handed out one at a time in the whole fleet, so that the one which does takes no innocent along for good."""
 
-_CLAIM = """
-WITH limits AS (
-    SELECT * FROM unnest(CAST(:platforms AS text[]), CAST(:of_members AS bool[]), CAST(:batches AS int[]),
-                         CAST(:top_ups AS float8[])) AS l (platform, of_member, batch, top_up)
-), in_flight AS MATERIALIZED (
-    SELECT account_id, count(DISTINCT claimed_at) AS jobs
-      FROM refresh_state WHERE claimed_at IS NOT NULL AND next_run_at > now() GROUP BY account_id
-), platform_jobs AS MATERIALIZED (
-    SELECT a.platform, sum(f.jobs) AS jobs FROM in_flight f JOIN accounts a USING (account_id)
-     GROUP BY a.platform
-), suspects AS MATERIALIZED (
-    SELECT s.publication_id, s.next_run_at
-      FROM refresh_state s JOIN accounts a USING (account_id)
-     WHERE s.claimed_at IS NOT NULL AND s.unfinished >= {suspect}
-       AND (s.next_run_at > now() OR (a.state = 'active' AND {not_paused}))
-), next_suspect AS MATERIALIZED (
-    SELECT publication_id FROM suspects
-     WHERE NOT EXISTS (SELECT 1 FROM suspects WHERE next_run_at > now())
-     ORDER BY next_run_at, publication_id LIMIT 1
-), waiting AS MATERIALIZED (
-    SELECT a.account_id, a.workspace_id, a.platform, l.batch, l.top_up, first.next_run_at AS due_at,
-           COALESCE(p.jobs, 0) AS platform_jobs
-      FROM accounts a
-      JOIN limits l ON l.platform = a.platform AND l.of_member = (COALESCE(a.kind, '') = 'member')
-      LEFT JOIN in_flight f USING (account_id)
-      LEFT JOIN platform_jobs p ON p.platform = a.platform
-     CROSS JOIN LATERAL (
-           SELECT r.next_run_at FROM refresh_state r
-            WHERE r.account_id = a.account_id AND r.next_run_at <= now() {lane}
-              AND (r.unfinished < {suspect} OR r.claimed_at IS NULL
-                   OR r.publication_id = (SELECT publication_id FROM next_suspect))
-            ORDER BY r.next_run_at LIMIT 1) first
-     WHERE a.state = 'active' AND COALESCE(f.jobs, 0) < :account_jobs AND {not_paused}
-), room AS (
-    -- the more platforms are at work the less of the threads may hang on one of them
-    SELECT platform, CASE WHEN count(*) OVER () = 1 THEN :platform_jobs
-                          ELSE LEAST(:platform_jobs, ceil(CAST(:shared_jobs AS float8) / count(*) OVER ()))
-                     END AS jobs
-      FROM (SELECT platform FROM waiting UNION SELECT platform FROM platform_jobs) busy
-), reached AS (
-    -- where the round stands: at the turn that was given last
-    SELECT COALESCE(min(served - 1 / weight), 0) AS served FROM turns
-     WHERE scope = 'workspace'
-       AND served_at = (SELECT max(served_at) FROM turns WHERE scope = 'workspace')
-), starts AS (
-    -- who comes new, or back from a rest, joins the round there: with no older credit
-    SELECT w.workspace_id, COALESCE(t.weight, 1) AS weight, GREATEST(t.served, reached.served) AS served
-      FROM (SELECT DISTINCT workspace_id FROM waiting) w
-     CROSS JOIN reached
-      LEFT JOIN turns t ON t.scope = 'workspace' AND t.subject = w.workspace_id
-), turns_to_come AS (
-    SELECT w.*, s.served + row_number() OVER (PARTITION BY w.workspace_id
-                               ORDER BY t.served_at NULLS FIRST, w.due_at) / s.weight AS turn
-      FROM waiting w
-      JOIN room USING (platform)
-      JOIN starts s USING (workspace_id)
-      LEFT JOIN turns t ON t.scope = 'account' AND t.subject = w.account_id
-     WHERE w.platform_jobs < room.jobs
+_RESERVED_LOCK = 720_572_000
+"""First half of the advisory locks that reserve jobs, plus a platform's number; the second half: how many."""
+
+_NUMBERS = {platform.value: number for number, platform in enumerate(sorted(Platform))}
+_CAPS = {"account_jobs": JOBS_PER_ACCOUNT, "suspect": SUSPECT_STARTS}
+_COLUMNS = ("account_id", "workspace_id", "platform", "batch", "top_up", "weight", "served")
+
+_RESERVE = text("""
+SELECT pg_advisory_xact_lock_shared(:reserved + number, jobs)
+  FROM unnest(CAST(:numbers AS int[]), CAST(:jobs AS int[])) AS r (number, jobs)
+""")
+"""Let other claims see how many jobs this one is about to take of each platform, before it commits."""
+
+_RESERVED = text("""
+SELECT CAST(CAST(classid AS bigint) - :reserved AS int) AS number,
+       CAST(sum(CAST(objid AS bigint)) AS int) AS jobs
+  FROM pg_locks
+ WHERE locktype = 'advisory' AND mode = 'ShareLock' AND pid <> pg_backend_pid()
+   AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+   AND CAST(classid AS bigint) BETWEEN :reserved AND :reserved + :platforms
+ GROUP BY 1
+""")
+"""What other claims have reserved and not committed yet."""
+
+_TAKE = """
+WITH asked AS (
+    SELECT * FROM unnest(
+        CAST(:account_id AS text[]), CAST(:workspace_id AS text[]), CAST(:platform AS text[]),
+        CAST(:batch AS int[]), CAST(:top_up AS float8[]), CAST(:rooms AS int[]),
+        CAST(:weight AS float8[]), CAST(:served AS float8[])
+    ) WITH ORDINALITY AS c (account_id, workspace_id, platform, batch, top_up, room, weight, served, place)
+), {under_way}
 ), chosen AS (
-    SELECT * FROM (SELECT *, row_number() OVER (PARTITION BY platform ORDER BY turn, due_at) AS of_platform
-                     FROM turns_to_come) ranked
-      JOIN room USING (platform)
-     WHERE of_platform <= room.jobs - platform_jobs ORDER BY turn, due_at LIMIT :jobs
+    -- counted again: what was committed since the accounts were chosen is seen here
+    SELECT c.* FROM (
+        SELECT asked.*, row_number() OVER (PARTITION BY platform ORDER BY place) AS of_platform
+          FROM asked LEFT JOIN in_flight f USING (account_id) WHERE COALESCE(f.jobs, 0) < :account_jobs
+    ) c LEFT JOIN platform_jobs p USING (platform)
+     WHERE of_platform <= room - COALESCE(p.jobs, 0)
 ), picked AS (
-    SELECT r.publication_id, r.expired, r.unfinished, c.account_id, c.workspace_id
+    SELECT r.publication_id, r.expired, r.unfinished, c.account_id, c.workspace_id, c.weight, c.served
       FROM chosen c
      CROSS JOIN LATERAL (
            SELECT s.publication_id, s.unfinished, s.claimed_at IS NOT NULL AS expired FROM refresh_state s
             WHERE s.account_id = c.account_id {same_lane}
-              AND (s.unfinished < {suspect} OR s.claimed_at IS NULL
+              AND (s.unfinished < :suspect OR s.claimed_at IS NULL
                    OR s.publication_id = (SELECT publication_id FROM next_suspect))
               AND (s.next_run_at <= now()
                    OR (s.next_run_at <= now() + make_interval(secs => c.top_up)
@@ -110,8 +87,8 @@ WITH limits AS (
     SELECT * FROM (
         SELECT 'account' AS scope, account_id AS subject, 1.0 AS weight, 1.0 AS served FROM picked GROUP BY 2
          UNION ALL
-        SELECT 'workspace', workspace_id, s.weight, s.served + count(DISTINCT account_id) / s.weight
-          FROM picked JOIN starts s USING (workspace_id) GROUP BY workspace_id, s.weight, s.served
+        SELECT 'workspace', workspace_id, weight, served + count(DISTINCT account_id) / weight
+          FROM picked GROUP BY workspace_id, weight, served
     ) given ORDER BY scope, subject
     ON CONFLICT (scope, subject) DO UPDATE
        SET served = excluded.served, served_at = now()
@@ -124,15 +101,10 @@ UPDATE refresh_state AS r
 RETURNING r.publication_id, r.account_id, r.claim_seq, picked.expired, picked.unfinished
 """
 
-_STATEMENTS = {
+_TAKE_STATEMENTS = {
     lane: text(
-        _CLAIM.format(
-            lane="AND r.priority > 0" if lane is Lane.INTERACTIVE else "",
-            same_lane="AND s.priority > 0" if lane is Lane.INTERACTIVE else "",
-            not_paused=NOT_PAUSED
-            if lane is Lane.INTERACTIVE
-            else f"{NOT_PAUSED} AND {BACKGROUND_NOT_PAUSED}",
-            suspect=SUSPECT_STARTS,
+        _TAKE.format(
+            under_way=UNDER_WAY[lane], same_lane="AND s.priority > 0" if lane is Lane.INTERACTIVE else ""
         )
     )
     for lane in Lane
@@ -165,26 +137,47 @@ def claim(
     far ahead of its time a sibling may travel along, by platform.
     """
     sizes = [(platform, kind) for platform in Platform for kind in (None, "member")]
-    rows = connection.execute(
-        _STATEMENTS[lane],
-        {
-            "platforms": [platform.value for platform, _ in sizes],
-            "of_members": [kind == "member" for _, kind in sizes],
-            "batches": [batch_size(platform, kind) for platform, kind in sizes],
-            "top_ups": [
-                top_up[platform].total_seconds()
-                if lane is Lane.BACKGROUND and is_topped_up(platform, kind)
-                else 0.0
-                for platform, kind in sizes
-            ],
-            "account_jobs": JOBS_PER_ACCOUNT,
-            "platform_jobs": platform_jobs,
-            "shared_jobs": shared_jobs,
-            "jobs": jobs,
-            "lease": lease.total_seconds(),
-        },
-    ).all()
+    limits = {
+        "platforms": [platform.value for platform, _ in sizes],
+        "of_members": [kind == "member" for _, kind in sizes],
+        "batches": [batch_size(platform, kind) for platform, kind in sizes],
+        "top_ups": [
+            top_up[platform].total_seconds()
+            if lane is Lane.BACKGROUND and is_topped_up(platform, kind)
+            else 0.0
+            for platform, kind in sizes
+        ],
+        "platform_jobs": platform_jobs,
+        "shared_jobs": shared_jobs,
+        "jobs": jobs,
+        **_CAPS,
+    }
+    chosen = choose(connection, lane, limits)
+    if not chosen:
+        return Claims((), 0, 0)
+    reserved = _reserve(connection, Counter(account.platform for account in chosen))
+    columns = {name: [getattr(account, name) for account in chosen] for name in _COLUMNS}
+    rooms = [account.room - reserved[account.platform] for account in chosen]
+    parameters = {**columns, **_CAPS, "rooms": rooms, "lease": lease.total_seconds()}
+    place = {account.account_id: number for number, account in enumerate(chosen)}
+    taken = connection.execute(_TAKE_STATEMENTS[lane], parameters)
+    rows = sorted(taken, key=lambda row: place[row.account_id])
     return Claims(tuple(_jobs(rows)), len(rows), sum(row.expired for row in rows))
+
+
+def _reserve(connection: Connection, jobs: Mapping[str, int]) -> Mapping[str, int]:
+    """Reserve so many jobs of each platform; return how many other claims have reserved and not committed.
+
+    Reserving comes first: of two claims at once at least the later one sees the other. Counting what is in
+    flight comes last: a claim that commits in between is counted twice, never not at all.
+    """
+    numbers = [_NUMBERS[platform] for platform in jobs]
+    connection.execute(
+        _RESERVE, {"reserved": _RESERVED_LOCK, "numbers": numbers, "jobs": list(jobs.values())}
+    )
+    found = connection.execute(_RESERVED, {"reserved": _RESERVED_LOCK, "platforms": len(_NUMBERS)})
+    others = {row.number: row.jobs for row in found}
+    return {platform: others.get(_NUMBERS[platform], 0) for platform in jobs}
 
 
 def _jobs(rows: Sequence[Row[Any]]) -> Iterator[RefreshJob]:
