@@ -17,6 +17,7 @@ _CLAIM: Final = (
     "tests/scheduler/test_claim.py",
     "tests/scheduler/test_suspects.py",
     "tests/scheduler/test_fairness.py",
+    "tests/scheduler/test_caps.py",
 )
 _LOCKS: Final = ("tests/shared/test_lock_order.py",)
 _GATE: Final = ("tests/worker/test_budget_gate.py",)
@@ -59,6 +60,7 @@ TARGETS: Final[dict[str, tuple[str, ...]]] = {
     "shared/operations.py": ("tests/shared/test_operations.py", *_LOCKS),
     "shared/refresh_queue.py": ("tests/shared/test_refresh_queue.py", "tests/worker/test_consumer.py"),
     "scheduler/claim.py": _CLAIM,
+    "scheduler/turns.py": _CLAIM,
     "scheduler/ticks.py": ("tests/scheduler/test_ticks.py",),
     "scheduler/renewals.py": ("tests/worker/test_renewal.py",),
     "scheduler/looks.py": ("tests/scheduler/test_fleet_view.py",),
