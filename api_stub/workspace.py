@@ -13,7 +13,7 @@ from api_stub.instants import Range
 from api_stub.parameters import Filters, HistoryQuery, PostsQuery
 from api_stub.representation import AnalyticsRow, Page
 from shared import failpoints
-from shared.due import DUE_CHANNEL, MAKE_DUE, parameters, told_by_bell
+from shared.due import DUE_CHANNEL, MAKE_DUE, parameters, payload
 from shared.vocabulary import Reason
 
 DEEP: Final = 1_000
@@ -156,8 +156,9 @@ class Workspace:
 
     async def _make_due(self, connection: Connection, ids: Sequence[int], reason: Reason) -> None:
         if ids:
-            await connection.execute(_MAKE_DUE, parameters(self._workspace_id, ids, reason))
-            await connection.execute(_RING, {"channel": DUE_CHANNEL, "payload": told_by_bell(ids)})
+            made = await connection.execute(_MAKE_DUE, parameters(self._workspace_id, ids, reason))
+            claims = [(row[0], row[1]) for row in await made.fetchall()]
+            await connection.execute(_RING, {"channel": DUE_CHANNEL, "payload": payload(claims)})
             failpoints.passes("asked")
 
     async def _fetch(self, statement: LiteralString, query: dict[str, Any]) -> list[tuple[Any, ...]]:

@@ -1,7 +1,7 @@
 """What the scheduler does at each tick: claim → commit → enqueue; make partitions ahead."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 
 import dramatiq
@@ -77,9 +77,9 @@ class Ticks:
             for look in range(REFILLS_PER_TICK):
                 if look:
                     self._wait(self._settings.tick_seconds / REFILLS_PER_TICK)
-                threads = sum(refresh_queue.workers_alive(self._client).values())
+                workers = list(refresh_queue.workers_alive(self._client).values())
                 for lane in (Lane.INTERACTIVE, Lane.BACKGROUND):
-                    handed_out += self._fill(lane, threads)
+                    handed_out += self._fill(lane, workers)
                 if not handed_out:
                     break
         except redis.RedisError as error:
@@ -97,13 +97,14 @@ class Ticks:
             if lifted:
                 _log.info("budget_raised", platform=Platform.X.value)
 
-    def _fill(self, lane: Lane, threads: int) -> int:
+    def _fill(self, lane: Lane, workers: Sequence[int]) -> int:
+        """Fill a lane's queue for these workers, each told by its threads; return how many rows."""
         handed_out = 0
         for _ in range(_ROUNDS_PER_TICK):
-            room = threads * QUEUED_PER_THREAD - refresh_queue.depth(self._client, lane)
+            room = sum(workers) * QUEUED_PER_THREAD - refresh_queue.depth(self._client, lane)
             if room <= 0:
                 break
-            claims = self._claim(lane, room, threads)
+            claims = self._claim(lane, room, workers)
             if not claims.jobs:
                 break
             failpoints.passes("claimed")
@@ -112,8 +113,9 @@ class Ticks:
             handed_out += claims.rows
         return handed_out
 
-    def _claim(self, lane: Lane, room: int, threads: int) -> Claims:
-        for_background = threads * (1 - self._settings.interactive_share)
+    def _claim(self, lane: Lane, room: int, workers: Sequence[int]) -> Claims:
+        threads, share = sum(workers), self._settings.interactive_share
+        for_background = threads - sum(refresh_queue.reserved_threads(each, share) for each in workers)
         shared = for_background * (INTERACTIVE_EXTRA if lane is Lane.INTERACTIVE else 1)
         with self._engine.begin() as connection:
             claims = claim(
@@ -121,7 +123,7 @@ class Ticks:
                 lane,
                 jobs=room,
                 platform_jobs=threads * (1 + QUEUED_PER_THREAD),
-                shared_jobs=max(1, int(shared)),
+                shared_jobs=max(1, shared),
                 lease=self._settings.lease,
                 top_up=self._top_up,
             )

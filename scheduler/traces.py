@@ -1,4 +1,4 @@
-"""On whose trace rows became due: what the doorbell said, kept until they are handed out."""
+"""Trace contexts of rows that are due: as notifications named them, kept until the rows are handed out."""
 
 import json
 import threading
@@ -11,36 +11,40 @@ import structlog
 from shared.refresh_queue import RefreshJob
 
 _MOST: Final = 10_000
-"""Rows whose trace is remembered; the oldest is forgotten first, and travels without."""
+"""Claims whose trace context is remembered; the oldest is forgotten first, and travels without."""
 _log = structlog.get_logger(__name__)
 
 
 class Traces:
-    """The traces of rows that are due, by publication. Thread-safe.
+    """The trace contexts of claims to come, by publication and ``claim_seq``. Thread-safe.
 
-    Every scheduler hears the same bell, so whichever claims a row knows its trace.
+    Every scheduler is notified, so whichever makes the claim knows its context. The others keep it in vain: a
+    later claim has another ``claim_seq``.
     """
 
     def __init__(self) -> None:
-        self._papers: OrderedDict[int, str] = OrderedDict()
+        self._contexts: OrderedDict[tuple[int, int], str] = OrderedDict()
         self._lock = threading.Lock()
 
-    def remember(self, said: Sequence[str]) -> None:
-        """Take what rings of the doorbell said; most say nothing."""
-        for words in filter(None, said):
+    def remember(self, payloads: Sequence[str]) -> None:
+        """Take what notifications said (`shared.due.payload`); most say nothing."""
+        for payload in filter(None, payloads):
             try:
-                told = json.loads(words)
-                paper, ids = str(told["traceparent"]), [int(one) for one in told["ids"]]
+                told = json.loads(payload)
+                context = str(told["traceparent"])
+                claims = [(int(publication_id), int(seq)) for publication_id, seq in told["claims"]]
             except (ValueError, TypeError, KeyError):
-                _log.warning("ring_not_understood")
+                _log.warning("notification_not_understood")
                 continue
             with self._lock:
-                self._papers.update(dict.fromkeys(ids, paper))
-                while len(self._papers) > _MOST:
-                    self._papers.popitem(last=False)
+                for claim in claims:
+                    self._contexts[claim] = context
+                    self._contexts.move_to_end(claim)
+                while len(self._contexts) > _MOST:
+                    self._contexts.popitem(last=False)
 
     def of(self, job: RefreshJob) -> str | None:
-        """Return the trace of a job that is handed out now, and forget it: one of its rows', if any."""
+        """Return the context of a job that is handed out now, and forget it: one of its claims', if any."""
         with self._lock:
-            papers = [self._papers.pop(publication_id, None) for publication_id, _ in job.claims]
-        return next(filter(None, papers), None)
+            contexts = [self._contexts.pop(claim, None) for claim in job.claims]
+        return next(filter(None, contexts), None)

@@ -13,9 +13,9 @@ from shared import tracing
 from shared.vocabulary import Reason
 
 DUE_CHANNEL = "dravo_due"
-"""PostgreSQL channel on which the scheduler listens; what a ring says is `told_by_bell`."""
-_MOST_TRACED = 200
-"""Publications that one ring names; a payload holds 8,000 bytes."""
+"""PostgreSQL channel on which the scheduler listens; what a notification says is `payload`."""
+_MOST_TRACED = 150
+"""Claims that one notification names; a payload holds 8,000 bytes."""
 
 REFRESHED_CHANNEL = "dravo_refreshed"
 """PostgreSQL channel of finished interactive refreshes; the payload is publication ids, comma-separated."""
@@ -44,9 +44,13 @@ UPDATE refresh_state AS r
    AND (r.next_run_at IS NOT NULL OR :asked)
    AND NOT (r.next_run_at IS NOT NULL AND r.next_run_at <= now() AND r.priority >= :priority)
    AND NOT (r.claimed_at IS NOT NULL AND r.next_run_at > now() AND r.priority >= :priority)
-RETURNING r.publication_id
+RETURNING r.publication_id,
+          CASE WHEN r.claimed_at IS NULL OR r.next_run_at <= now() THEN r.claim_seq + 1 END AS next_claim
 """
-"""Shared as text because the API runs it on an asynchronous connection of its own."""
+"""Shared as text because the API runs it on an asynchronous connection of its own.
+
+``next_claim`` is the ``claim_seq`` of the claim that answers the request; NULL where a worker has the row.
+"""
 
 
 def parameters(workspace_id: str, publication_ids: Sequence[int], reason: Reason) -> dict[str, object]:
@@ -78,19 +82,27 @@ def make_due(
     bound = parameters(workspace_id, publication_ids, reason)
     if interactive is not None:
         bound["priority"] = int(interactive)
-    changed = connection.execute(text(MAKE_DUE), bound).rowcount
+    changed = connection.execute(text(MAKE_DUE), bound).all()
     if changed:
-        ring(connection, publication_ids)
-    return changed
+        ring(connection, [(row.publication_id, row.next_claim) for row in changed])
+    return len(changed)
 
 
-def ring(connection: Connection, publication_ids: Sequence[int] = ()) -> None:
-    """Wake the scheduler once this transaction commits."""
-    told = {"channel": DUE_CHANNEL, "payload": told_by_bell(publication_ids)}
+def ring(connection: Connection, claims: Sequence[tuple[int, int | None]] = ()) -> None:
+    """Wake the scheduler once this transaction commits; ``claims`` as in `payload`."""
+    told = {"channel": DUE_CHANNEL, "payload": payload(claims)}
     connection.execute(text("SELECT pg_notify(:channel, :payload)"), told)
 
 
-def told_by_bell(publication_ids: Sequence[int]) -> str:
-    """Return what a ring says: on whose trace these became due, or nothing when nobody traces."""
-    paper = tracing.traceparent()
-    return json.dumps({"traceparent": paper, "ids": list(publication_ids[:_MOST_TRACED])}) if paper else ""
+def payload(claims: Sequence[tuple[int, int | None]]) -> str:
+    """Return what a notification says: the trace context of these claims, or nothing when nobody traces.
+
+    ``claims`` are publication ids with the ``claim_seq`` of the claim to come (``None``: it has begun). A
+    context belongs to that very claim: every scheduler is notified, and one that did not get the row must
+    not hand the context to a later claim.
+    """
+    context = tracing.traceparent()
+    if not context:
+        return ""
+    to_come = [[publication_id, seq] for publication_id, seq in claims if seq is not None]
+    return json.dumps({"traceparent": context, "claims": to_come[:_MOST_TRACED]})

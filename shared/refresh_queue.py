@@ -106,6 +106,16 @@ def enqueue_renewals(target: dramatiq.Broker, account_ids: Iterable[str]) -> Non
         target.enqueue(message)
 
 
+def reserved_threads(threads: int, share: float) -> int:
+    """Return how many of a worker's threads take people's jobs only; ``share`` is ``INTERACTIVE_SHARE``.
+
+    Rounded to the nearest, but one at least of several threads, and never all; a single thread takes any job.
+    """
+    if threads == 1 or not share:
+        return 0
+    return min(max(1, round(threads * share)), threads - 1)
+
+
 def depth(client: RedisClient, lane: Lane) -> int:
     """Return how many messages wait in a lane's queue."""
     return int(client.llen(f"{NAMESPACE}:{lane.value}"))

@@ -100,7 +100,7 @@ class Settings(BaseSettings):
     limits: Annotated[str, AfterValidator(_limits)] = ""
     """Other limits than those published: ``tiktok:endpoint:video/query=1200/1m,x:account:tweets=none``."""
     interactive_share: Annotated[float, Field(ge=0, le=0.9)] = 0.15
-    """Part of every budget that background work never takes."""
+    """Part of every budget, and of every worker's threads, that background work never takes."""
     offline_calls_per_minute: Annotated[int, Field(ge=1, le=10_000)] = 10
     """Calls of one worker process to one platform while Redis does not answer."""
     meta_steer_percent: Percent = 80

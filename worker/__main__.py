@@ -12,7 +12,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import timedelta
-from math import ceil
 
 import dramatiq
 import redis
@@ -37,9 +36,6 @@ from worker.job import Tools
 from worker.observed import count_outcome
 from worker.refresh import refresh
 from worker.renewal import renew_ahead
-
-INTERACTIVE_SHARE = 0.15
-"""Part of the threads that only the interactive lane uses: background work never takes them."""
 
 GRACE = timedelta(seconds=9)
 """How long SIGTERM waits for jobs in flight; what is still running then is covered by its lease."""
@@ -103,7 +99,7 @@ def _bounds(settings: Settings) -> Bounds:
 
 def _serve(settings: Settings, tools: Tools, client: redis_client.RedisClient, heartbeat: Heartbeat) -> None:
     threads = settings.worker_threads
-    reserved = ceil(threads * INTERACTIVE_SHARE) if threads > 1 else 0
+    reserved = refresh_queue.reserved_threads(threads, settings.interactive_share)
     workers = [_worker(settings, tools, {lane.value for lane in Lane}, threads - reserved)]
     if reserved:
         workers.append(_worker(settings, tools, {Lane.INTERACTIVE.value}, reserved))

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import dramatiq
 import httpx
@@ -17,13 +17,14 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from sqlalchemy.engine import make_url
 
+from scheduler.claim import claim
 from scheduler.ticks import Ticks
 from scheduler.traces import Traces
 from shared import due, refresh_queue, tracing
 from shared.redis_client import connect
 from shared.refresh_queue import RefreshJob
-from shared.vocabulary import Platform, Reason
-from tests.stories import house
+from shared.vocabulary import Lane, Platform, Reason
+from tests.stories import House, house
 from tests.worker.in_process import InProcess
 from tests.worker.test_upstream import Memory
 from worker import actors
@@ -126,16 +127,57 @@ def test_without_a_collector_nothing_is_said_and_nothing_kept() -> None:
     with tracing.span("request", parent=CALLER) as told:
         told["status"] = 200
         assert tracing.traceparent() is None
-        assert due.told_by_bell([1, 2]) == ""
+        assert due.payload([(1, 1), (2, None)]) == ""
+
+
+def test_a_context_belongs_to_the_claim_that_it_was_for_and_to_no_later_one(
+    database_url: str, spans: InMemorySpanExporter
+) -> None:
+    del spans
+    plain = make_url(database_url).set(drivername="postgresql").render_as_string(hide_password=False)
+    first, second = Traces(), Traces()
+    with house(database_url) as home, psycopg.connect(plain, autocommit=True) as listener:
+        listener.execute(f"LISTEN {due.DUE_CHANNEL}")
+        idle, in_hand = home.publications(home.account("acc_1"), 2)
+        later = (
+            "UPDATE refresh_state SET next_run_at = now() + interval '1 hour', claimed_at = {} RETURNING 1"
+        )
+        home.execute(later.format("CASE publication_id WHEN :id THEN now() END"), id=in_hand)
+        with tracing.span("request", parent=CALLER), home.engine.begin() as connection:
+            due.make_due(connection, "ws_1", [idle, in_hand], Reason.FORCED)
+        payloads = [one.payload for one in listener.notifies(timeout=5, stop_after=1)]
+        for scheduler in (first, second):
+            scheduler.remember(payloads)
+
+        claims = claim_all(home)
+        assert [first.of(job) is not None for job in claims] == [True]
+        home.execute("UPDATE refresh_state SET next_run_at = now() - interval '1 s', claimed_at = NULL")
+        (again,) = claim_all(home)
+
+    assert second.of(again) is None
+
+
+def claim_all(home: House) -> tuple[RefreshJob, ...]:
+    with home.engine.begin() as connection:
+        return claim(
+            connection,
+            Lane.INTERACTIVE,
+            jobs=10,
+            platform_jobs=10,
+            lease=timedelta(seconds=60),
+            top_up=dict.fromkeys(Platform, timedelta()),
+        ).jobs
 
 
 @pytest.mark.parametrize(
-    "words", ["x", "[]", '{"ids": [1]}', '{"traceparent": "t", "ids": ["one"]}', '{"traceparent": 1}']
+    "words",
+    ["x", "[]", '{"claims": [[1, 1]]}', '{"traceparent": "t", "claims": [["one", 1]]}', '{"traceparent": 1}'],
 )
-def test_a_ring_that_is_not_understood_stops_nobody(words: str) -> None:
+def test_a_notification_that_is_not_understood_stops_nobody(words: str) -> None:
     traces = Traces()
 
-    traces.remember([words, "", '{"traceparent": "00-1", "ids": [7]}'])
+    traces.remember([words, "", '{"traceparent": "00-1", "claims": [[7, 2]]}'])
 
-    assert traces.of(RefreshJob("acc_1", ((7, 1), (8, 1)))) == "00-1"
+    assert traces.of(RefreshJob("acc_1", ((7, 3), (8, 1)))) is None
+    assert traces.of(RefreshJob("acc_1", ((7, 2), (8, 1)))) == "00-1"
     assert traces.of(RefreshJob("acc_1", ((7, 2),))) is None
