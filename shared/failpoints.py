@@ -17,6 +17,7 @@ GAPS: Final = (
     "claiming",  # a scheduler has claimed and not committed
     "claimed",  # a scheduler committed its claims and has not enqueued them
     "enqueued",  # … and has
+    "taken",  # a worker took a job and has not started it
     "started",  # a worker committed the start of a job
     "fetched",  # … has the platform's answers
     "recorded",  # … wrote the outcomes and has not committed

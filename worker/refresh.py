@@ -35,6 +35,7 @@ _log = structlog.get_logger(__name__)
 
 def refresh(job: RefreshJob, tools: Tools) -> None:
     """Refresh the publications of one job and record every outcome."""
+    failpoints.passes("taken")
     began = tools.clock.monotonic()
     with tools.engine.begin() as connection:
         started = start(connection, job, tools.settings.lease)

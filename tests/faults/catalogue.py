@@ -5,6 +5,7 @@ from tests.faults import (
     freeze_faults,
     issuer_faults,
     kill_faults,
+    operator_faults,
     platform_faults,
     postgres_faults,
     redis_faults,
@@ -19,5 +20,6 @@ FAULTS = (
     *postgres_faults.FAULTS,
     *platform_faults.FAULTS,
     *event_faults.FAULTS,
+    *operator_faults.FAULTS,
     *issuer_faults.FAULTS,
 )

@@ -131,5 +131,6 @@ def lost_jobs(evidence: Evidence) -> int:
 
 
 def _last(steps: Sequence[Step]) -> list[Step]:
-    """Return the last step of every publication."""
-    return list({step.publication_id: step for step in steps}.values())
+    """Return the last step of every publication that changed in whose hands it is."""
+    changes = (step for step in steps if step.kind not in {"asked", "extended"})
+    return list({step.publication_id: step for step in changes}.values())

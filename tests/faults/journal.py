@@ -29,6 +29,7 @@ BEGIN
              WHEN NEW.claim_seq > OLD.claim_seq AND OLD.claimed_at IS NULL THEN 'claimed'
              WHEN NEW.claim_seq > OLD.claim_seq THEN 'reclaimed'
              WHEN OLD.claimed_at IS NOT NULL AND NEW.claimed_at IS NULL THEN 'finished'
+             WHEN NEW.claimed_at IS NOT NULL AND NEW.next_run_at > OLD.next_run_at THEN 'extended'
              ELSE 'asked' END,
         NEW.next_run_at, NEW.claim_seq);
     IF NEW.claim_seq < OLD.claim_seq THEN

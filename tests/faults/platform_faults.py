@@ -1,15 +1,20 @@
 """Faults of the platforms, and of the way to them."""
 
+import secrets
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
+from deploy.simulators.world import Account, Post
+from shared import database, intake
 from tests.faults.fleet import Member
 from tests.faults.invariants import Allowed
 from tests.faults.matrix import Fault, Scene
+from tests.faults.people import WORKSPACES
 from tests.faults.stage import LEASE, PLATFORMS, THREADS, Stage
 from tests.faults.waiting import lasts, until
 
 _PATIENCE = 20.0
+_MEMBER = "acc_slow_member"
 
 
 def storm(scene: Scene) -> None:
@@ -61,6 +66,66 @@ def slow(scene: Scene) -> None:
     _misbehave(scene, latency_seconds=LEASE.total_seconds())
 
 
+def slow_against_the_lease(scene: Scene) -> None:
+    """Let a job of thirty calls take longer than its lease, at a platform where every call is slow."""
+    stage = scene.stage
+    ids = _publish_of_a_member(stage, 5)
+    stage.behave("linkedin", latency_seconds=LEASE.total_seconds() / 12)
+    unread = "SELECT count(*) FROM post_analytics WHERE publication_id = ANY(%s) AND last_updated_at IS NULL"
+    until(lambda: not stage.value(unread, ids), 6 * LEASE.total_seconds(), "the slow job's readings")
+    taken = "SELECT count(*) FROM faults.steps WHERE kind = 'reclaimed' AND publication_id = ANY(%s)"
+    assert stage.value(taken, ids) == 0, "a worker that made progress lost its lease"
+    stage.behave()
+
+
+def _publish_of_a_member(stage: Stage, posts: int) -> list[int]:
+    """Connect a LinkedIn member, whose posts take six calls each, and return the publications."""
+    now, owner = datetime.now(UTC), "urn:li:person:slow"
+    token, scope = f"AQ{secrets.token_hex(20)}", "r_member_postAnalytics"
+    minted_at = now - timedelta(hours=1)
+    stage.simulators.world.add_accounts(
+        [Account("linkedin", owner, token, kind="member", scopes=frozenset({scope}), minted_at=minted_at)]
+    )
+    account = {
+        "account_id": _MEMBER,
+        "workspace_id": WORKSPACES[0],
+        "platform": "linkedin",
+        "platform_account_id": owner,
+        "kind": "member",
+        "access_token": token,
+        "scopes": [scope],
+    }
+    rows = []
+    for number in range(posts):
+        urn, created_at = f"urn:li:share:7390000000099{number:06}", now - timedelta(days=40, minutes=number)
+        stage.simulators.world.add_posts([Post("linkedin", urn, owner, created_at)], if_absent=True)
+        rows.append(
+            {
+                "post_id": f"post_slow_{number}",
+                "account_id": _MEMBER,
+                "platform_post_id": urn,
+                "created_at": created_at.isoformat(),
+            }
+        )
+    engine = database.connect(stage.postgres.url, application="faults", pool_size=1)
+    with engine.begin() as connection:
+        taken = intake.take_accounts(connection, stage.vault, [account])
+        more = intake.take_publications(connection, rows)
+        assert [*taken.refused, *more.refused] == []
+    engine.dispose()
+    return [row[0] for row in stage.query("SELECT id FROM publications WHERE account_id = %s", _MEMBER)]
+
+
+def remove_the_member(stage: Stage) -> list[str]:
+    """Take the member's posts away again, so that the next round begins like any other."""
+    stage.query(
+        "DELETE FROM snapshots WHERE publication_id IN (SELECT id FROM publications WHERE account_id = %s)",
+        _MEMBER,
+    )
+    stage.query("DELETE FROM publications WHERE account_id = %s", _MEMBER)
+    return []
+
+
 def trickling(scene: Scene) -> None:
     """Let every answer come byte by byte."""
     _misbehave(scene, faults=[{"times": None, "trickle_seconds": 0.2}])
@@ -106,6 +171,13 @@ FAULTS = (
     ),
     Fault("tokens expire, sixteen at once", tokens_expire, Allowed(repeated=1)),
     Fault("slow platforms", slow, Allowed(late=LEASE)),
+    Fault(
+        "slow platform against the lease",
+        slow_against_the_lease,
+        Allowed(late=LEASE, repeated=60),
+        short=False,
+        after=remove_the_member,
+    ),
     Fault("trickling platforms", trickling, Allowed(late=LEASE), short=False),
     Fault("half-dead platforms", half_dead, Allowed(late=LEASE)),
     Fault("connection cut after the request", cut_after_sending, Allowed(late=LEASE)),
