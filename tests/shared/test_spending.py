@@ -104,3 +104,80 @@ def test_a_larger_budget_lifts_the_pause_of_a_spent_one_and_no_other(home: House
         ("account", "acc_1"),
         ("app", ""),
     ]
+
+
+def test_jobs_at_once_never_overdraw_a_month_s_budget_of_which_days_were_spent(home: House) -> None:
+    today = datetime.now(UTC).date()
+    first = today.replace(day=1)
+    spent_before = 0
+    for day, reads in ((first - timedelta(days=1), 500), (first, 40)):
+        if day != today:
+            home.execute(
+                "INSERT INTO post_reads (platform, day, reads, held) VALUES ('x', :day, :reads, 3)",
+                day=day,
+                reads=reads,
+            )
+            spent_before += reads if day >= first else 0
+    caps = Caps(per_day=10**9, per_month=spent_before + 30)
+    with ThreadPoolExecutor(5) as workers:
+        answers = list(workers.map(lambda _: hold(home, 4, caps), range(20)))
+
+    assert sum(isinstance(answer, Held) for answer in answers) == 7
+    assert home.execute("SELECT held FROM post_reads WHERE day = :day", day=today) == [(28,)]
+
+
+def test_what_was_read_and_what_is_held_count_together_and_one_read_more_is_too_many(home: House) -> None:
+    for caps in (Caps(per_day=10, per_month=10**9), Caps(per_day=10**9, per_month=10)):
+        home.execute("DELETE FROM post_reads")
+        assert isinstance(hold(home, 11, caps), Shortage), "more than the whole budget, on a fresh day"
+        first = hold(home, 6, caps)
+        second = hold(home, 4, caps)
+        assert (isinstance(first, Held), isinstance(second, Held)) == (True, True)
+        assert hold(home, 1, caps) != second
+
+        settle(home, first, 5)
+        assert home.execute("SELECT reads, held FROM post_reads") == [(5, 4)]
+        assert isinstance(hold(home, 2, caps), Shortage)
+        assert isinstance(hold(home, 1, caps), Held)
+        settle(home, second, 4)
+        settle(home, second, 0)
+        assert home.execute("SELECT reads, held FROM post_reads") == [(9, 0)], "what is held is never below 0"
+
+
+def test_a_settlement_counts_on_the_day_of_its_hold_alone(home: House) -> None:
+    caps = Caps(10**9, 10**9)
+    held = hold(home, 5, caps)
+    assert isinstance(held, Held)
+    home.execute(
+        "INSERT INTO post_reads (platform, day, reads, held) VALUES ('x', :day, 1, 7),"
+        " ('facebook', :today, 1, 7)",
+        day=held.day - timedelta(days=1),
+        today=held.day,
+    )
+
+    settle(home, held, 2)
+
+    rows = home.execute("SELECT platform, day, reads, held FROM post_reads ORDER BY platform, day")
+    assert [tuple(row) for row in rows] == [
+        ("facebook", held.day, 1, 7),
+        ("x", held.day - timedelta(days=1), 1, 7),
+        ("x", held.day, 2, 0),
+    ]
+
+
+def test_a_shortage_says_which_budget_and_until_when(home: House) -> None:
+    settle(home, hold(home, 8, Caps(100, 100)), 8)
+    now = datetime.now(UTC)
+    midnight = (now + timedelta(days=1)).replace(hour=0, minute=0, second=0, microsecond=0)
+    next_month = (now.replace(day=1) + timedelta(days=32)).replace(
+        day=1, hour=0, minute=0, second=0, microsecond=0
+    )
+
+    month, day = hold(home, 3, Caps(100, 10)), hold(home, 3, Caps(10, 100))
+    both = hold(home, 3, Caps(10, 10))
+
+    assert month == both == Shortage(next_month, "This month's budget for reads at X is spent.")
+    assert day == Shortage(midnight, "Today's budget for reads at X is spent.")
+    with home.engine.connect() as connection:
+        assert spending.spent(connection) == spending.Spent(today=8, this_month=8)
+        assert not isinstance(hold(home, 2, Caps(10, 10)), Shortage), "the last one fits exactly"
