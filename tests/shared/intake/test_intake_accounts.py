@@ -77,7 +77,7 @@ def test_a_new_token_brings_an_account_and_its_rows_back(engine: Engine) -> None
 def test_an_old_file_does_not_bring_back_a_pair_that_was_renewed_since(engine: Engine) -> None:
     old = account(refresh_token="r1", token_expires_at="2020-01-01T00:00:00Z")
     give_accounts(engine, old)
-    give_accounts(engine, account(access_token="renewed", refresh_token="r2", token_expires_at="2999-01-01"))
+    give_accounts(engine, account(access_token="renewed", refresh_token="r2", token_expires_at="2199-12-31"))
 
     assert give_accounts(engine, old).unchanged == 1
 
