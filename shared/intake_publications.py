@@ -154,21 +154,22 @@ class PublicationBook:
         """Write new and changed publications; return the ids of the new ones and wake the scheduler."""
         due = False
         new_ids: tuple[int, ...] = ()
+        changed = [known for key, known in self._known.items() if known != self._stored[key]]
+        came = [known.id for known in changed if self._learned(known)]
+        if came:  # before any publication, as a worker does that learns an id, or the two could deadlock
+            self._connection.execute(text(_LOCK_STATES), {"ids": came})
         if self._new:
             self._new.sort(key=_order)
             bound = _arrays(self._new, _COLUMNS) | {"priority": self._priority, "unreadable": _UNREADABLE}
             added = self._connection.execute(text(_INSERT), bound).all()
             new_ids = tuple(row.publication_id for row in added)
             due = any(row.due for row in added)
-        changed = [known for key, known in self._known.items() if known != self._stored[key]]
         if changed:
             changed.sort(key=lambda known: known.id or 0)
-            came = [known.id for known in changed if self._learned(known)]
-            # Before the publications, as a worker does that learns an id, or the two could deadlock.
-            self._connection.execute(text(_LOCK_STATES), {"ids": came})
             self._connection.execute(text(_UPDATE), _arrays(changed, ("id", *_CHANGEABLE)))
+        if came:
             bound = {"ids": came, "priority": self._priority}
-            due |= bool(came) and any(row.due for row in self._connection.execute(text(_ID_CAME), bound))
+            due |= any(row.due for row in self._connection.execute(text(_ID_CAME), bound))
         if due:
             ring(self._connection)
         return new_ids

@@ -14,6 +14,7 @@ retry               retried    bad
 misconfigured       retried    bad
 failed              failed     bad
 gone                failed     bad      yes      yes
+duplicate           failed     bad      yes      yes
 requires_reconnect  failed     bad               yes
 quarantined         failed     bad               yes
 =================== ========== ======== ======== =========
@@ -77,6 +78,8 @@ class OutcomeKind(StrEnum):
     """So many attempts in a row did not succeed; it goes on being tried, more slowly."""
     GONE = "gone"
     """The post was missing again: confirmed."""
+    DUPLICATE = "duplicate"
+    """The platform published it under an id that another publication of the account has."""
     REQUIRES_RECONNECT = "requires_reconnect"
     """The account's owner must renew its authorization."""
     QUARANTINED = "quarantined"
@@ -122,6 +125,7 @@ _MEANINGS: Final[Mapping[OutcomeKind, _Meaning]] = {
     OutcomeKind.MISCONFIGURED: _Meaning(Verdict.RETRIED, _BAD),
     OutcomeKind.FAILED: _Meaning(Verdict.FAILED, _BAD),
     OutcomeKind.GONE: _Meaning(Verdict.FAILED, _BAD, answered=True, ends_polling=True),
+    OutcomeKind.DUPLICATE: _Meaning(Verdict.FAILED, _BAD, answered=True, ends_polling=True),
     OutcomeKind.REQUIRES_RECONNECT: _Meaning(Verdict.FAILED, _BAD, ends_polling=True),
     OutcomeKind.QUARANTINED: _Meaning(Verdict.FAILED, _BAD, ends_polling=True),
 }

@@ -108,6 +108,27 @@ def blocked(row: StartedRow, sentence: str) -> Outcome:
     )
 
 
+def duplicate(row: StartedRow, platform_post_id: str) -> Outcome:
+    """Return the outcome of a row whose post has an id that another publication of its account has."""
+    sentence = f"The platform knows this post as {platform_post_id}, which is another publication's id here."
+    return Outcome(
+        row,
+        OutcomeKind.DUPLICATE,
+        Reason.STOPPED,
+        None,
+        attempts=0,
+        detail=sentence,
+        sync_status=SyncStatus.FAILED,
+        error_message=sentence,
+        warnings=_without(
+            row.warnings,
+            WarningCode.POST_MISSING,
+            WarningCode.POST_PROCESSING,
+            WarningCode.PLATFORM_UNAVAILABLE,
+        ),
+    )
+
+
 def quarantined(row: StartedRow) -> Outcome:
     """Return the outcome of a row that was started too often without a finish: it is set aside."""
     sentence = f"Set aside: its refresh was started {row.unfinished - 1} times and never finished."

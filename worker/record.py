@@ -1,14 +1,15 @@
 """The finish: one transaction that starts at the fence. No row there, no write anywhere."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from psycopg.types.json import Jsonb
 from sqlalchemy import Connection, text
+from sqlalchemy.exc import IntegrityError
 
 from shared.due import REFRESHED_CHANNEL
-from worker.outcomes import Outcome
+from worker.outcomes import Outcome, duplicate
 
 _FENCE = text("""
 WITH outcome AS (
@@ -31,6 +32,13 @@ UPDATE refresh_state AS r
   FROM mine JOIN outcome o ON o.id = mine.publication_id
  WHERE r.publication_id = mine.publication_id
 RETURNING r.publication_id, mine.priority
+""")
+
+_STANDING = text("""
+SELECT s.publication_id
+  FROM unnest(CAST(:ids AS bigint[]), CAST(:fences AS bigint[])) AS o (id, fence)
+  JOIN refresh_state s ON s.publication_id = o.id AND s.claim_seq = o.fence AND s.claimed_at IS NOT NULL
+ ORDER BY s.publication_id FOR UPDATE OF s
 """)
 
 _ANALYTICS = text("""
@@ -75,7 +83,9 @@ UPDATE publications AS p SET platform_post_id = o.platform_post_id
  WHERE p.id = o.id AND p.workspace_id = :workspace_id
    AND NOT EXISTS (SELECT 1 FROM publications q
                     WHERE q.account_id = p.account_id AND q.platform_post_id = o.platform_post_id)
+RETURNING p.id
 """)
+_LEARNING_TRIES = 3
 
 
 def record(connection: Connection, workspace_id: str, outcomes: Sequence[Outcome]) -> tuple[Outcome, ...]:
@@ -86,6 +96,7 @@ def record(connection: Connection, workspace_id: str, outcomes: Sequence[Outcome
     outcomes = sorted(outcomes, key=lambda outcome: outcome.row.publication.id)
     if not outcomes:
         return ()
+    outcomes = _with_ids_learned(connection, workspace_id, outcomes)
     held = {
         row.publication_id: row.priority for row in connection.execute(_FENCE, _fence_parameters(outcomes))
     }
@@ -106,7 +117,6 @@ def record(connection: Connection, workspace_id: str, outcomes: Sequence[Outcome
         )
     if appended:
         connection.execute(_NEW_SNAPSHOTS, _snapshot_parameters(appended))
-    _learn_ids(connection, workspace_id, kept)
     waited_for = [str(publication_id) for publication_id, priority in held.items() if priority]
     if waited_for:
         connection.execute(
@@ -180,18 +190,51 @@ def _snapshot_parameters(outcomes: Sequence[Outcome]) -> dict[str, list[Any]]:
     }
 
 
-def _learn_ids(connection: Connection, workspace_id: str, outcomes: Sequence[Outcome]) -> None:
-    learned = [
-        outcome
+def _with_ids_learned(
+    connection: Connection, workspace_id: str, outcomes: Sequence[Outcome]
+) -> Sequence[Outcome]:
+    """Store the ids that these reads learned; a row whose id another one has ends as its duplicate.
+
+    Two rows of these may have learned one id: the elder keeps it.
+    """
+    learned = {
+        outcome.row.publication.id: outcome.platform_post_id
         for outcome in outcomes
         if outcome.platform_post_id and outcome.platform_post_id != outcome.row.publication.platform_post_id
-    ]
-    if learned:
+    }
+    if not learned:
+        return outcomes
+    # All of them, in the order in which the rows are written: nobody may have them in another order.
+    standing = set(
         connection.execute(
-            _LEARN_IDS,
-            {
-                "ids": _ids(learned),
-                "platform_post_ids": [outcome.platform_post_id for outcome in learned],
-                "workspace_id": workspace_id,
-            },
-        )
+            _STANDING, {"ids": _ids(outcomes), "fences": [one.row.fence for one in outcomes]}
+        ).scalars()
+    )
+    claimed = {publication_id: learned[publication_id] for publication_id in learned.keys() & standing}
+    others = claimed.keys() - _learn_ids(connection, workspace_id, claimed)
+    return [
+        duplicate(outcome.row, learned[outcome.row.publication.id])
+        if outcome.row.publication.id in others
+        else outcome
+        for outcome in outcomes
+    ]
+
+
+def _learn_ids(connection: Connection, workspace_id: str, learned: Mapping[int, str]) -> set[int]:
+    """Store each id at its publication unless another one has it; return where it was stored."""
+    wanted: dict[str, int] = {}
+    for publication_id, platform_post_id in sorted(learned.items()):
+        wanted.setdefault(platform_post_id, publication_id)
+    bound = {
+        "ids": list(wanted.values()),
+        "platform_post_ids": list(wanted),
+        "workspace_id": workspace_id,
+    }
+    for left in reversed(range(_LEARNING_TRIES)):
+        try:
+            with connection.begin_nested():
+                return set(connection.execute(_LEARN_IDS, bound).scalars())
+        except IntegrityError:  # an import stored one of these ids in this moment: now it is seen
+            if not left:
+                raise
+    raise AssertionError("the last try either returned or raised")

@@ -45,7 +45,9 @@ def why(
         ids = find(connection, identity)
         found = [_explained(one, policy) for one in explain(connection, ids[:MOST])]
     if not found:
-        raise CommandError("no publication has that id: it may be a post id, platform post id or publish id")
+        raise CommandError(
+            f"no publication has the id {identity}: it may be a post id, platform post id or publish id"
+        )
     if as_json:
         console.emit(found[0] if len(found) == 1 else found)
     else:

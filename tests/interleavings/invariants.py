@@ -20,7 +20,7 @@ SELECT format('row %s (%s) is %s, next run %s', p.id, s.sync_status, r.reason, r
    AND (r.reason = 'blocked' OR (r.next_run_at IS NULL AND s.sync_status = 'requires_reconnect')
         OR (r.next_run_at IS NULL AND r.reason NOT IN ('stopped', 'quarantined'))
         OR (r.reason = 'stopped' AND (p.platform_post_id IS NOT NULL OR p.publish_id IS NOT NULL)
-            AND COALESCE(s.outcome, '') NOT IN ('gone', 'window_closed', 'processing'))
+            AND COALESCE(s.outcome, '') NOT IN ('gone', 'window_closed', 'duplicate', 'processing'))
         OR (r.reason = 'stopped' AND s.outcome = 'processing' AND p.platform_post_id IS NOT NULL))
 """,
     "no row of an account that may not be read is polled": f"""

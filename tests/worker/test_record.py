@@ -273,7 +273,10 @@ def test_an_id_is_learned_by_the_row_of_its_workspace_that_alone_may_have_it(hom
 
     ids = home.execute("SELECT platform_post_id FROM publications ORDER BY id")
     assert [found for (found,) in ids] == ["new", "acc_1_2", "acc_1_3", "acc_1_4", "acc_1_5"]
-    assert home.state(clash.publication.id).sync_status == "synced"
+    assert (home.state(clash.publication.id).outcome, home.state(same.publication.id).outcome) == (
+        "duplicate",
+        "synced",
+    )
 
 
 def test_the_same_id_may_be_learned_by_publications_of_two_accounts(home: House) -> None:

@@ -96,7 +96,7 @@ def test_why_of_nothing_is_one_sentence(fleet: Dravo) -> None:
     said = fleet("why", "99999999999999999999")
 
     assert (said.code, said.out) == (1, "")
-    assert said.err.startswith("dravo: no publication has that id")
+    assert said.err.startswith("dravo: no publication has the id 99999999999999999999: ")
 
 
 @pytest.mark.parametrize(
