@@ -12,7 +12,7 @@ from prometheus_client import REGISTRY
 
 from scheduler.doorbell import listen
 from scheduler.fleet_view import LOOK_EVERY, FleetView
-from scheduler.ticks import PARTITIONS_EVERY, RENEW_EVERY, Ticks
+from scheduler.ticks import PARTITIONS_EVERY, PROBE_LOOKS_EVERY, RENEW_EVERY, Ticks
 from scheduler.traces import Traces
 from shared import database, log, metrics, redis_client, refresh_queue, tracing
 from shared.exporter import Heartbeat, exporter
@@ -66,6 +66,7 @@ def _schedule(settings: Settings, ticks: Ticks, view: FleetView | None, heartbea
         "hand_out": (hand_out, timedelta(seconds=settings.tick_seconds)),
         "make_partitions": (ticks.make_partitions, PARTITIONS_EVERY),
         "renew_tokens": (ticks.renew_tokens, RENEW_EVERY),
+        "probe_budgets": (ticks.probe_budgets, PROBE_LOOKS_EVERY),
     }
     if view:
         schedule["look"] = (view.look, LOOK_EVERY)

@@ -10,6 +10,7 @@ import structlog
 from sqlalchemy import Engine
 
 from scheduler.claim import Claims, claim
+from scheduler.probes import probe
 from scheduler.renewals import ending_soon
 from scheduler.traces import Traces
 from shared import database, failpoints, metrics, refresh_queue, spending
@@ -35,6 +36,9 @@ PARTITIONS_EVERY = timedelta(hours=1)
 
 RENEW_EVERY = timedelta(hours=1)
 """How often tokens that end soon are looked for: their margins are days."""
+
+PROBE_LOOKS_EVERY = timedelta(seconds=30)
+"""How often is looked for budgets to ask about; `scheduler.probes` says how often each is."""
 
 _ROUNDS_PER_TICK = 20
 _TOP_UP_SHARE = 10  # a sibling travels along in the last tenth of its interval
@@ -152,6 +156,16 @@ class Ticks:
             with self._engine.begin() as connection:
                 accounts = ending_soon(connection)
             refresh_queue.enqueue_renewals(self._broker, accounts)
+        except redis.RedisError as error:
+            _log.warning("redis_unreachable", detail=type(error).__name__)
+        except database.DATABASE_AWAY as error:
+            _log.warning("database_unreachable", detail=type(error.orig).__name__)
+
+    def probe_budgets(self) -> None:
+        """Let one row ask for each budget whose background work has been waiting for a while."""
+        try:
+            with self._engine.begin() as connection:
+                probe(connection, self._client)
         except redis.RedisError as error:
             _log.warning("redis_unreachable", detail=type(error).__name__)
         except database.DATABASE_AWAY as error:

@@ -8,7 +8,7 @@ while it holds the pause (`hold`). Both lock the pause before any row of ``refre
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from sqlalchemy import Connection, Row, text
@@ -207,6 +207,12 @@ def end(connection: Connection, keys: Iterable[PauseKey]) -> list[PauseKey]:
     return stood
 
 
+def shorten(connection: Connection, key: PauseKey, until: datetime) -> None:
+    """Let a pause end at ``until`` if it would last longer, and make the rows due that it deferred."""
+    if connection.execute(_SHORTEN, {**_bound(key), "until": until, "least": _WORTH_SHORTENING}).rowcount:
+        make_deferred_due(connection, key)
+
+
 def make_deferred_due(connection: Connection, key: PauseKey) -> int:
     """Make the rows due now that a pause may have deferred which has ended or ends earlier; return how many.
 
@@ -235,6 +241,12 @@ def _bound(key: PauseKey) -> dict[str, str]:
     return {"platform": key.platform, "kind": key.kind.value, "subject": key.subject}
 
 
+_WORTH_SHORTENING: Final = timedelta(minutes=1)
+_SHORTEN: Final = text("""
+UPDATE pauses SET paused_until = :until
+ WHERE platform = :platform AND kind = :kind AND subject = :subject
+   AND paused_until > CAST(:until AS timestamptz) + CAST(:least AS interval)
+""")
 _ROWS_AT_ONCE: Final = 10_000
 """Rows of one statement: a statement over all rows of a large platform would outlast its time limit."""
 _HOLD: Final = text("""

@@ -5,7 +5,7 @@
 
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -16,13 +16,16 @@ from shared.limits import Bucket, Limits, bucket
 from shared.pauses import PauseInForce, PauseKey
 from shared.redis_client import RedisClient
 from shared.settings import Settings
-from shared.vocabulary import BucketKind, Lane, PauseKind, Platform
+from shared.vocabulary import BucketKind, Lane, PauseKind, PauseSubject, Platform
 from worker.breaker import Breakers
 from worker.errors import Paused, RefreshError, TryAgain
 from worker.readings import Limit
 
 _LEAST_NAP: Final = timedelta(milliseconds=2)
 _PATIENCE_SHARE: Final = 6  # of the lease
+_NOTED: Final = timedelta(minutes=5)
+"""Background waits that are longer are placed where claims see them: their rows stay due, and one of them
+asks now and then whether the share has fallen."""
 _USED_OF_LATE: Final = 2  # how many times slower than evenly a share may fall
 
 
@@ -51,7 +54,8 @@ class NewPause:
 
     kind: PauseKind
     subject: str
-    until: datetime
+    until: datetime | None
+    """``None``: a pause that stands ends, as the platform has room again."""
     reason: str
 
 
@@ -97,7 +101,7 @@ class FleetBudgets:
 
 
 class JobBudget:
-    """One job's way past the budgets. ``pauses``: those of endpoints and breakers in force at its start."""
+    """One job's way past the budgets. ``pauses``: those that concern its account at its start."""
 
     def __init__(
         self,
@@ -105,7 +109,7 @@ class JobBudget:
         account_id: str,
         platform: Platform,
         lane: Lane,
-        pauses: Mapping[str, PauseInForce],
+        pauses: Sequence[PauseInForce],
         *,
         now: Callable[[], datetime],
         sleep: Callable[[float], None] = time.sleep,
@@ -116,7 +120,10 @@ class JobBudget:
         self._account_id = account_id
         self._platform = platform
         self._lane = lane
-        self._pauses = pauses
+        self._endpoints = {
+            one.subject: one for one in reversed(pauses) if one.kind.subject is PauseSubject.ENDPOINT
+        }
+        self._background = {one.subject for one in pauses if one.kind.background_only}
         self._now = now
         self._sleep = sleep
         self._patience = fleet.patience if fleet else timedelta()
@@ -125,7 +132,7 @@ class JobBudget:
 
     def ask(self, platform: Platform, account_id: str, endpoint: str, cost: int, /) -> None:
         """Return when the call may be made; raise `OverBudget` when that would take too long."""
-        if pause := self._pauses.get(endpoint):
+        if pause := self._endpoints.get(endpoint):
             raise OverBudget(
                 pause.reason,
                 kind=BucketKind.ENDPOINT,
@@ -166,40 +173,54 @@ class JobBudget:
         """Take what one answer said of its limits; what makes no sense is left out."""
         if self._fleet is None:
             return
+        shares: dict[Bucket, tuple[int, timedelta]] = {}
         for limit in limits:
             named = bucket(platform, account_id, limit.kind, limit.endpoint)
             left = limit.resets_at - self._now() if limit.resets_at else None
             if limit.used_percent is not None:
-                self._steer(self._fleet, named, limit.used_percent, left)
+                # One answer may tell several shares of a bucket: the largest one is its limit.
+                shares[named] = max(
+                    shares.get(named, (0, timedelta())), (limit.used_percent, left or timedelta())
+                )
             elif limit.remaining is not None and left is not None:
                 self._fleet.budgets.tell(named, remaining=limit.remaining, limit=limit.limit, left=left)
                 part = limit.remaining / max(limit.limit or limit.remaining, 1)
                 metrics.BUDGET_REMAINING.labels(platform.value, limit.kind.value).set(part)
             elif left is not None:
                 self._fleet.budgets.park(named, left)
+        for named, (percent, told) in shares.items():
+            self._steer(self._fleet, named, percent, told)
 
-    def _steer(self, fleet: FleetBudgets, named: Bucket, percent: int, told: timedelta | None) -> None:
+    def _steer(self, fleet: FleetBudgets, named: Bucket, percent: int, told: timedelta) -> None:
         """Hold background back until the used share should have fallen to where it is steered.
 
-        The window rolls, so the share falls with time, but slower at first if most was used of late. From
-        100 % on the platform refuses everybody, and counts what it refuses.
+        The newest share holds, for the whole fleet: a smaller one shortens the wait or ends it. The window
+        rolls, so the share falls with time, but slower at first if most was used of late. From 100 % on the
+        platform refuses everybody, and counts what it refuses.
         """
         metrics.BUDGET_REMAINING.labels(named.platform.value, named.kind.value).set(
             max(0.0, 1 - percent / 100)
         )
         if percent < fleet.park_percent:
-            told = None  # a block that the share itself denies is not believed
-        if percent <= fleet.steer_percent:
-            return
+            told = timedelta()  # a block that the share itself denies is not believed
         window = fleet.limits.percent_windows.get(named.kind, timedelta(hours=1))
-        falls_in = min(window * (percent - fleet.steer_percent) / percent * _USED_OF_LATE, window)
+        above = max(percent - fleet.steer_percent, 0) / max(percent, 1)
+        falls_in = min(window * above * _USED_OF_LATE, window)
         if percent >= 100 or told:
             fleet.budgets.park(named, told or window * (percent - fleet.park_percent) / percent, refused=True)
         fleet.budgets.defer_background(named, falls_in)
-        if percent >= fleet.park_percent:
-            reason = f"{percent} % of a limit of {named.platform.label} are used: background work waits."
-            until = self._now() + falls_in
-            self.new_pauses.append(NewPause(PauseKind.BACKGROUND, named.subject, until, reason))
+        if falls_in > _NOTED or named.subject in self._background:
+            self._note(named, percent, falls_in)
+
+    def _note(self, named: Bucket, percent: int, falls_in: timedelta) -> None:
+        """Have background's wait placed where claims see it, in place of what an answer before said of it."""
+        reason = f"{percent} % of a limit of {named.platform.label} are used: background work waits."
+        until = self._now() + falls_in if falls_in else None
+        new = NewPause(PauseKind.BACKGROUND, named.subject, until, reason)
+        self.new_pauses = [
+            one for one in self.new_pauses if (one.kind, one.subject) != (new.kind, new.subject)
+        ] + [new]
+        self._background.add(named.subject)
 
     def ended(self, error: RefreshError | None) -> RefreshError | None:
         """Take how the read ended: park what was refused, count for the breaker, clear what was probed.

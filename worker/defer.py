@@ -39,14 +39,20 @@ def place(
         return None
     with engine.begin() as connection:
         ends = {key: _placed(connection, key, placing[key]) for key in sorted(placing)}
-    if refusal is None:
+    if refusal is None or (until := ends[key]) is None:
         return None
     if refusal.operator_alert:
         _log.error("operator_needed", platform=platform, detail=str(refusal))
-    return OverBudget(str(refusal), kind=refusal.kind, endpoint=refusal.endpoint, until=ends[key], pause=key)
+    return OverBudget(str(refusal), kind=refusal.kind, endpoint=refusal.endpoint, until=until, pause=key)
 
 
-def _placed(connection: Connection, key: PauseKey, new: NewPause) -> datetime:
+def _placed(connection: Connection, key: PauseKey, new: NewPause) -> datetime | None:
+    if new.until is None:
+        if pauses.end(connection, [key]):
+            _log.info("pause_ended", platform=key.platform, kind=key.kind.value, subject=key.subject)
+        return None
+    if key.kind.background_only:
+        pauses.shorten(connection, key, new.until)
     ends = pauses.pause(
         connection,
         platform=key.platform,

@@ -38,10 +38,7 @@ class Tools:
 
 def budget_of(tools: Tools, account: Account, lane: Lane, paused: Sequence[PauseInForce]) -> JobBudget:
     """Return the budgets of a job for this account; ``paused``: the pauses in force, the longest first."""
-    endpoints = {pause.subject: pause for pause in reversed(paused) if _of_endpoint(pause)}
-    return JobBudget(
-        tools.budgets, account.account_id, account.platform, lane, endpoints, now=tools.clock.now
-    )
+    return JobBudget(tools.budgets, account.account_id, account.platform, lane, paused, now=tools.clock.now)
 
 
 def pause_of_whole_job(paused: Sequence[PauseInForce], lane: Lane) -> PauseInForce | None:

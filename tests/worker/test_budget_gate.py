@@ -20,7 +20,7 @@ HOUR = timedelta(hours=1)
 def job(
     fleet: FleetBudgets, clock: FakeClock, platform: Platform = Platform.TIKTOK, lane: Lane = Lane.BACKGROUND
 ) -> JobBudget:
-    return JobBudget(fleet, "acc_1", platform, lane, {}, now=clock.now, sleep=clock.passes)
+    return JobBudget(fleet, "acc_1", platform, lane, (), now=clock.now, sleep=clock.passes)
 
 
 def ask(budget: JobBudget, platform: Platform = Platform.TIKTOK, endpoint: str = "video/query") -> None:
@@ -84,7 +84,7 @@ def test_an_account_s_refusal_leaves_its_siblings_alone(fleet: FleetBudgets, clo
     ask(refused)
     refused.ended(Paused("Limit.", kind=BucketKind.ACCOUNT, until=clock.now() + HOUR))
 
-    JobBudget(fleet, "acc_2", Platform.TIKTOK, Lane.BACKGROUND, {}, now=clock.now).ask(
+    JobBudget(fleet, "acc_2", Platform.TIKTOK, Lane.BACKGROUND, (), now=clock.now).ask(
         Platform.TIKTOK, "acc_2", "video/query", 1
     )
     with pytest.raises(OverBudget):
@@ -111,6 +111,7 @@ def test_five_failures_in_a_row_open_the_breaker_and_each_probe_that_fails_doubl
 
     (first,), (second,) = opened, probe.new_pauses
     assert (first.kind, first.subject) == ("breaker", "video/query")
+    assert second.until is not None
     assert second.until - clock.now() == 2 * timedelta(seconds=30)
 
 
@@ -124,7 +125,13 @@ def test_what_is_no_5xx_and_no_time_out_never_opens_a_breaker(fleet: FleetBudget
 
 @pytest.mark.parametrize(
     ("percent", "waiting", "pauses"),
-    [(79, set(), 0), (85, {Lane.BACKGROUND}, 0), (96, {Lane.BACKGROUND}, 1), (100, {*Lane}, 1)],
+    [
+        (79, set(), 0),
+        (81, {Lane.BACKGROUND}, 1),
+        (85, {Lane.BACKGROUND}, 1),
+        (96, {Lane.BACKGROUND}, 1),
+        (100, {*Lane}, 1),
+    ],
 )
 def test_meta_s_percents_steer_background_first(
     fleet: FleetBudgets, clock: FakeClock, percent: int, waiting: set[Lane], pauses: int
@@ -142,6 +149,41 @@ def test_meta_s_percents_steer_background_first(
 
     assert {lane for lane in Lane if waits(lane)} == waiting
     assert [new.kind for new in told.new_pauses] == ["background"] * pauses
+
+
+@pytest.mark.parametrize(("percent", "waits"), [(10, False), (80, False), (85, True)])
+def test_a_smaller_share_ends_or_shortens_background_s_wait_for_the_whole_fleet(
+    fleet: FleetBudgets, clock: FakeClock, percent: int, *, waits: bool
+) -> None:
+    def told(percent: int) -> JobBudget:
+        person = job(fleet, clock, Platform.FACEBOOK, Lane.INTERACTIVE)
+        ask(person, Platform.FACEBOOK, "insights")
+        person.heard(Platform.FACEBOOK, "acc_1", (Limit(BucketKind.ACCOUNT, None, used_percent=percent),))
+        return person
+
+    (long,) = told(99).new_pauses
+    short = told(percent).new_pauses
+
+    assert long.until is not None
+    assert [one.until is not None and one.until < long.until - HOUR for one in short] == [True] * waits
+    background = job(fleet, clock, Platform.FACEBOOK)
+    if waits:
+        with pytest.raises(OverBudget) as caught:
+            ask(background, Platform.FACEBOOK, "insights")
+        assert caught.value.until == short[0].until
+    else:
+        ask(background, Platform.FACEBOOK, "insights")
+
+
+def test_the_largest_share_of_a_bucket_in_one_answer_counts(fleet: FleetBudgets, clock: FakeClock) -> None:
+    told = job(fleet, clock, Platform.FACEBOOK, Lane.INTERACTIVE)
+    ask(told, Platform.FACEBOOK, "insights")
+    shares = [Limit(BucketKind.ACCOUNT, None, used_percent=percent) for percent in (97, 10)]
+
+    told.heard(Platform.FACEBOOK, "acc_1", tuple(shares))
+
+    with pytest.raises(OverBudget):
+        ask(job(fleet, clock, Platform.FACEBOOK), Platform.FACEBOOK, "insights")
 
 
 def test_a_rolling_share_is_steered_to_80_percent(fleet: FleetBudgets, clock: FakeClock) -> None:

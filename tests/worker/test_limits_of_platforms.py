@@ -34,7 +34,7 @@ def drain(
 ) -> RefreshError | None:
     """Read one post once, as a job does; return what ended it early."""
     platform = Platform.X if isinstance(adapter, X) else Platform.TIKTOK
-    budget = JobBudget(fleet, "acc_1", platform, lane, {}, now=clock.now, sleep=clock.passes)
+    budget = JobBudget(fleet, "acc_1", platform, lane, (), now=clock.now, sleep=clock.passes)
     upstream = JobUpstream(
         client,
         platform,
@@ -168,7 +168,7 @@ def test_the_first_job_of_new_accounts_at_x_waits_for_nothing_and_warns_of_nothi
                 access_token=SecretStr(owner.access_token),
             )
             budget = JobBudget(
-                fleet, account.account_id, Platform.X, Lane.BACKGROUND, {}, now=clock.now, sleep=clock.passes
+                fleet, account.account_id, Platform.X, Lane.BACKGROUND, (), now=clock.now, sleep=clock.passes
             )
             upstream = JobUpstream(
                 http,

@@ -35,7 +35,7 @@ HOLDER = account(Platform.LINKEDIN, kind="organization")
 def job(fleet: FleetBudgets, clock: FakeClock, *statuses: int) -> RefreshError | None:
     """Run one job whose calls are answered so; return how it ended, as it stands."""
     budget = JobBudget(
-        fleet, "acc_1", Platform.LINKEDIN, Lane.BACKGROUND, {}, now=clock.now, sleep=clock.passes
+        fleet, "acc_1", Platform.LINKEDIN, Lane.BACKGROUND, (), now=clock.now, sleep=clock.passes
     )
     answers = [reply(STATISTICS if status == 200 else REFUSED, status) for status in statuses]
     sent = upstream(replies(*answers), now=clock.now())
@@ -61,7 +61,7 @@ def test_a_limit_that_the_first_call_after_its_pause_meets_again_is_the_daily_on
 
     assert wait(job(fleet, clock, 429), clock) > timedelta(hours=11)
     with pytest.raises(OverBudget):
-        JobBudget(fleet, "acc_1", Platform.LINKEDIN, Lane.INTERACTIVE, {}, now=clock.now).ask(
+        JobBudget(fleet, "acc_1", Platform.LINKEDIN, Lane.INTERACTIVE, (), now=clock.now).ask(
             Platform.LINKEDIN, "acc_1", "organizationalEntityShareStatistics", 1
         )
 
@@ -80,7 +80,7 @@ def test_a_success_after_a_pause_starts_anew(
 
 
 def test_another_buckets_refusal_does_not_count(fleet: FleetBudgets, clock: FakeClock) -> None:
-    first = JobBudget(fleet, "acc_1", Platform.LINKEDIN, Lane.BACKGROUND, {}, now=clock.now)
+    first = JobBudget(fleet, "acc_1", Platform.LINKEDIN, Lane.BACKGROUND, (), now=clock.now)
     first.ask(Platform.LINKEDIN, "acc_1", "posts", 1)
     first.ended(Paused("App.", kind=BucketKind.APP, until=clock.now() + SHORT))
     clock.passes(90)

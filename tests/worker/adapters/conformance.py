@@ -134,7 +134,7 @@ class Conformance:
         once = Limits({platform: {(whose, None): Rate(1, timedelta(hours=1))}})
         with closing(connect(redis_url)) as client:
             fleet = replace(FleetBudgets.of(Settings(), client), limits=once)
-            job = JobBudget(fleet, "acc_1", platform, Lane.BACKGROUND, {}, now=lambda: datetime.now(UTC))
+            job = JobBudget(fleet, "acc_1", platform, Lane.BACKGROUND, (), now=lambda: datetime.now(UTC))
             job.ask(platform, "acc_1", "any", 1)
 
             outcome = rig.read(publications, gate=job.ask)
@@ -149,7 +149,7 @@ class Conformance:
         platform = rig.subject.platform
         with closing(connect(redis_url)) as client:
             fleet = FleetBudgets.of(Settings(breaker_failures=1), client)
-            job = JobBudget(fleet, "acc_1", platform, Lane.BACKGROUND, {}, now=lambda: datetime.now(UTC))
+            job = JobBudget(fleet, "acc_1", platform, Lane.BACKGROUND, (), now=lambda: datetime.now(UTC))
             job.ask(platform, "acc_1", "any", 1)
             job.heard(platform, "acc_1", (Limit(BucketKind.APP, None, used_percent=97),))
             job.ended(TryAgain("503", breaks=True))

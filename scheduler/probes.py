@@ -1,0 +1,54 @@
+"""While all background work of a budget waits, one row asks now and then whether that is still needed.
+
+Meta tells the used share of a limit only in answers: without any answer a pause would last as long as it
+seemed to need when it began. The row goes through the interactive lane, which such a pause does not hold up;
+its answer shortens, ends or renews the pause for the whole fleet.
+"""
+
+from datetime import timedelta
+from typing import Final
+
+import structlog
+from sqlalchemy import Connection, text
+
+from shared.pauses import NOT_PAUSED
+from shared.redis_client import RedisClient
+from shared.vocabulary import PauseKind
+
+PROBE_EVERY: Final = timedelta(minutes=5)
+"""How often a budget is asked about at most, in the whole fleet."""
+
+_WAITING = text("""
+SELECT platform, subject FROM pauses
+ WHERE kind = :kind AND paused_until > now() AND paused_at <= now() - CAST(:every AS interval)
+ ORDER BY platform, subject
+""")
+_PROMOTE_ONE = text(f"""
+UPDATE refresh_state SET priority = 1
+ WHERE publication_id = (
+       SELECT r.publication_id FROM refresh_state r JOIN accounts a ON a.account_id = r.account_id
+        WHERE a.platform = :platform AND (:subject = '' OR a.account_id = :subject) AND a.state = 'active'
+          AND r.next_run_at <= now() AND r.claimed_at IS NULL AND r.unfinished = 0 AND {NOT_PAUSED}
+        ORDER BY r.priority DESC, r.next_run_at LIMIT 1
+          FOR UPDATE OF r SKIP LOCKED)
+RETURNING account_id
+""")  # noqa: S608 - the condition is a constant of ours
+_log = structlog.get_logger(__name__)
+
+
+def probe(connection: Connection, client: RedisClient) -> int:
+    """Move one due row of each budget that waits to the interactive lane; return how many rows.
+
+    Any number of schedulers may call this: Redis keeps what was asked about of late. Raises
+    `redis.RedisError`.
+    """
+    probed = 0
+    waiting = connection.execute(_WAITING, {"kind": PauseKind.BACKGROUND.value, "every": PROBE_EVERY}).all()
+    for platform, subject in waiting:
+        if not client.set(f"dravo:probe:{platform}:{subject}", 1, nx=True, px=PROBE_EVERY):
+            continue
+        account_id = connection.execute(_PROMOTE_ONE, {"platform": platform, "subject": subject}).scalar()
+        if account_id is not None:
+            probed += 1
+            _log.info("budget_probed", platform=platform, account_id=account_id)
+    return probed
