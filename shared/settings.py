@@ -81,7 +81,8 @@ class Settings(BaseSettings):
     jwt_workspace_claim: str = "workspace_id"
     internal_token: SecretStr | None = None
     ops_token: SecretStr | None = None
-    ops_open: bool = False
+    ops_login_file: str | None = None
+    """A file with a token that opens the operators' page once; the first login deletes it."""
 
     refresh_wait_seconds: Annotated[float, Field(ge=0, le=300)] = 10
     refresh_min_age_seconds: Annotated[float, Field(ge=0, le=86_400)] = 60

@@ -130,13 +130,17 @@ def _body(response: httpx.Response, most: int) -> bytes | None:
         return None
     inflater = zlib.decompressobj(16 + zlib.MAX_WBITS) if "gzip" in encoding else None
     body = bytearray()
+    received = 0
     for piece in response.iter_raw():
+        received += len(piece)
         try:
             body += piece if inflater is None else inflater.decompress(piece, most + 1 - len(body))
         except zlib.error:
             return None
-        if len(body) > most:
+        if max(len(body), received) > most:
             return None
+        if inflater is not None and inflater.eof:
+            break  # what follows the end of the stream is no part of the answer
     return None if inflater and not inflater.eof else bytes(body)
 
 

@@ -1,20 +1,19 @@
-"""Who may enter: a token and a name at the door, then a sealed cookie; under ``dravo up``, who sits here.
+"""Authentication of the operators' page: a token and a name to log in, then a sealed cookie.
 
-Without ``DRAVO_OPS_TOKEN`` there is no page. ``DRAVO_OPS_OPEN`` opens it to this machine alone: the API
-listens on loopback, the connection comes from loopback, no proxy stands between, and the address that was
-asked for is a name of this machine (a foreign name that resolves to it would be a web page reaching in).
+Without ``DRAVO_OPS_TOKEN`` there is no page. ``DRAVO_OPS_LOGIN_FILE`` names a file that holds one more token,
+good for one login, which deletes the file. Where a request comes from proves nothing: behind a plain reverse
+proxy every request comes from loopback.
 """
 
 import base64
 import hmac
 import json
-import re
 import secrets
 import time
 from collections import OrderedDict
 from dataclasses import asdict, dataclass
 from hashlib import sha256
-from ipaddress import ip_address
+from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -31,8 +30,6 @@ SESSION_SECONDS: Final = 12 * 3600
 _TRIES: Final = 8
 _SECONDS_A_TRY: Final = 10.0
 _REMEMBERED: Final = 2_000
-_PORT: Final = re.compile(r":\d+$")
-_OF_PROXIES: Final = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "via")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +40,6 @@ class Session:
     name: str
     csrf: str
     """What a form of this session carries, and a form of another site cannot."""
-    unasked: bool
-    """Let in without a token, because the page is open here."""
 
     @property
     def operator(self) -> str:
@@ -58,26 +53,18 @@ class Door:
     def __init__(self, settings: Settings) -> None:
         token = settings.ops_token.get_secret_value() if settings.ops_token else None
         self._token = sha256(token.encode()).digest() if token else None
-        self._open_here = settings.ops_open and is_loopback(settings.api_host)
+        self._login_file = Path(settings.ops_login_file) if settings.ops_login_file else None
         self._seal = Fernet(_key(token or secrets.token_hex(32)))
         self._tries = Tries()
 
     @property
     def leads_anywhere(self) -> bool:
         """Whether there is a page at all."""
-        return self._token is not None or self._open_here
-
-    def takes_tokens(self) -> bool:
-        """Return whether a login can succeed."""
         return self._token is not None
 
     def session(self, request: Request) -> Session | None:
-        """Return the session of a request: its cookie's, or a new one where the page is open to it."""
-        here = self._open_here and _from_here(request)
-        session = self._opened(request.cookies.get(COOKIE, ""))
-        if session is not None and (here or not session.unasked):
-            return session
-        return self._new("somebody at this machine", unasked=True) if here else None
+        """Return the session of a request's cookie."""
+        return self._opened(request.cookies.get(COOKIE, ""))
 
     def enter(self, request: Request, token: str, name: str) -> Session | float | None:
         """Return a session, ``None`` for a wrong token, or the seconds to wait after too many of those."""
@@ -86,10 +73,24 @@ class Door:
         if wait:
             return wait
         given = sha256(token.encode("utf-8", "replace")).digest()
-        if self._token is None or not hmac.compare_digest(given, self._token):
+        known = self._token is not None and hmac.compare_digest(given, self._token)
+        if not known and not self._use_once(given):
             return None
         self._tries.forget(peer)
-        return self._new(name, unasked=False)
+        return Session(secrets.token_hex(4), name, secrets.token_urlsafe(24))
+
+    def _use_once(self, given: bytes) -> bool:
+        """Return whether this is the token that is good for one login, and make it good for none."""
+        if self._token is None or self._login_file is None:
+            return False
+        try:
+            kept = self._login_file.read_text().strip()
+            if not kept or not hmac.compare_digest(given, sha256(kept.encode()).digest()):
+                return False
+            self._login_file.unlink()
+        except OSError:
+            return False  # it was used, by this process or by another one
+        return True
 
     def remember(self, request: Request, response: Response, session: Session) -> None:
         """Give the session's cookie to whoever asked."""
@@ -108,10 +109,6 @@ class Door:
             return Session(**json.loads(self._seal.decrypt(cookie, ttl=SESSION_SECONDS)))
         except (InvalidToken, TypeError, ValueError):
             return None
-
-    @staticmethod
-    def _new(name: str, *, unasked: bool) -> Session:
-        return Session(secrets.token_hex(4), name, secrets.token_urlsafe(24), unasked)
 
 
 class Tries:
@@ -142,23 +139,6 @@ def same_site(request: Request) -> bool:
         return False
     origin = request.headers.get("origin")
     return origin is None or urlsplit(origin).netloc == request.headers.get("host")
-
-
-def is_loopback(host: str) -> bool:
-    """Return whether a host name or address is this machine's own, reachable from nowhere else."""
-    if host.lower() == "localhost":
-        return True
-    try:
-        return ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
-
-
-def _from_here(request: Request) -> bool:
-    peer = request.client.host if request.client else ""
-    asked_for = _PORT.sub("", request.headers.get("host", ""))
-    proxied = any(name in request.headers for name in _OF_PROXIES)
-    return is_loopback(peer) and is_loopback(asked_for) and not proxied
 
 
 def _key(token: str) -> bytes:

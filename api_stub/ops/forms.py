@@ -66,25 +66,30 @@ async def login(office: Office, request: Request) -> Response:
     """Show the door, or knock on it."""
     goal = _local(request.query_params.get("next", ""))
     if request.method != "POST":
-        return page("login.html", {"goal": goal, "said": None, "name": ""})
+        shown = {"goal": goal, "said": None, "name": "", "token": request.query_params.get("token", "")}
+        return page("login.html", shown)
     if not same_site(request):
-        return page("login.html", {"goal": goal, "said": "Sign in from this page.", "name": ""}, 403)
+        return page(
+            "login.html", {"goal": goal, "said": "Sign in from this page.", "name": "", "token": ""}, 403
+        )
     form = await read_form(request)
     name = " ".join(form.get("name", "").split())[:_LONGEST_NAME]
     goal = _local(form.get("next", ""))
     if not name:
         said = "Please give your name: it is kept with what you do."
-        return page("login.html", {"goal": goal, "said": said, "name": ""}, 400)
+        return page("login.html", {"goal": goal, "said": said, "name": "", "token": ""}, 400)
     entered = office.door.enter(request, form.get("token", ""), name)
     if isinstance(entered, Session):
         answer = away(goal)
         office.door.remember(request, answer, entered)
         return answer
     if entered is None:
-        return page("login.html", {"goal": goal, "said": "This is not the token.", "name": name}, 403)
+        return page(
+            "login.html", {"goal": goal, "said": "This is not the token.", "name": name, "token": ""}, 403
+        )
     answer = page(
         "login.html",
-        {"goal": goal, "said": f"Too many tries: wait {seconds(entered + 1)}.", "name": name},
+        {"goal": goal, "said": f"Too many tries: wait {seconds(entered + 1)}.", "name": name, "token": ""},
         429,
     )
     answer.headers["Retry-After"] = str(int(entered) + 1)

@@ -13,7 +13,7 @@ from starlette.routing import Route
 
 from api_stub.errors import not_found
 from api_stub.ops import forms, pages
-from api_stub.ops.door import COOKIE, Session
+from api_stub.ops.door import Session
 from api_stub.ops.filters import FilterError
 from api_stub.ops.forms import FormError
 from api_stub.ops.office import Office
@@ -56,7 +56,7 @@ def _at_the_door(
     office: Office, view: Callable[[Office, Request], Awaitable[Response]]
 ) -> Callable[[Request], Awaitable[Response]]:
     async def endpoint(request: Request) -> Response:
-        if not office.door.takes_tokens():
+        if not office.door.leads_anywhere:
             raise not_found("There is nothing at this address; see /openapi.json.")
         try:
             return await view(office, request)
@@ -92,7 +92,7 @@ async def _let_in(
 ) -> Response:
     session = office.door.session(request)
     if session is None:
-        if office.door.takes_tokens():
+        if office.door.leads_anywhere:
             return forms.to_login(request)
         raise not_found("There is nothing at this address; see /openapi.json.")
     try:
@@ -101,8 +101,6 @@ async def _let_in(
         answer = await forms.refused(session, error)
     except (DBAPIError, PoolTimeout) as error:
         answer = _unreachable(session, error)
-    if COOKIE not in request.cookies or session.unasked:
-        office.door.remember(request, answer, session)
     return answer
 
 

@@ -33,37 +33,49 @@ class Measured:
 
 
 def measure(
-    url: str, paths: Sequence[str], *, token: str = "", connections: int = 16, seconds: float = 5
+    url: str,
+    paths: Sequence[str],
+    *,
+    token: str = "",
+    cookie: str = "",
+    connections: int = 16,
+    seconds: float = 5,
 ) -> Measured:
     """Ask for these paths in random order for a while. Raises `RuntimeError` for an answer that is no 200."""
-    return uvloop.run(_measure(url, paths, token, connections, seconds))
+    return uvloop.run(_measure(url, paths, (token, cookie), connections, seconds))
 
 
-async def _measure(url: str, paths: Sequence[str], token: str, connections: int, seconds: float) -> Measured:
+async def _measure(
+    url: str, paths: Sequence[str], credentials: tuple[str, str], connections: int, seconds: float
+) -> Measured:
     latencies: list[float] = []
     started = time.perf_counter()
     ends = started + seconds
     await asyncio.gather(
-        *(_ask(url, paths, token, ends, random.Random(n), latencies) for n in range(connections))  # noqa: S311 - no secret
+        *(_ask(url, paths, credentials, ends, random.Random(n), latencies) for n in range(connections))  # noqa: S311 - no secret
     )
     return Measured(len(latencies), time.perf_counter() - started, tuple(sorted(latencies)))
 
 
 async def _ask(
-    url: str, paths: Sequence[str], token: str, ends: float, order: random.Random, latencies: list[float]
+    url: str,
+    paths: Sequence[str],
+    credentials: tuple[str, str],
+    ends: float,
+    order: random.Random,
+    latencies: list[float],
 ) -> None:
     address = urlsplit(url)
     reader, writer = await asyncio.open_connection(address.hostname, address.port, limit=_READ)
-    asked = [
-        f"GET {path} HTTP/1.1\r\nHost: {address.netloc}\r\nAuthorization: Bearer {token}\r\n\r\n".encode()
-        for path in paths
-    ]
+    token, cookie = credentials
+    head = f"Host: {address.netloc}\r\nAuthorization: Bearer {token}\r\nCookie: {cookie}\r\n\r\n"
+    asked = [f"GET {path} HTTP/1.1\r\n{head}".encode() for path in paths]
     while (started := time.perf_counter()) < ends:
         writer.write(order.choice(asked))
-        head = await reader.readuntil(b"\r\n\r\n")
-        length = int(head.lower().partition(b"content-length:")[2].split(b"\r\n", 1)[0])
+        answer = await reader.readuntil(b"\r\n\r\n")
+        length = int(answer.lower().partition(b"content-length:")[2].split(b"\r\n", 1)[0])
         body = await reader.readexactly(length)
-        if not head.startswith(b"HTTP/1.1 200"):
-            raise RuntimeError(f"{head[:40]!r} {body[:200]!r}")
+        if not answer.startswith(b"HTTP/1.1 200"):
+            raise RuntimeError(f"{answer[:40]!r} {body[:200]!r}")
         latencies.append(time.perf_counter() - started)
     writer.close()

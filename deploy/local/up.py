@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
+from secrets import token_urlsafe
 from typing import Any, TypeVar
 
 import httpx
@@ -65,7 +66,10 @@ def _run(stack: ExitStack, settings: Settings, data_dir: Path) -> None:
     _refuse_taken_port(settings)
     environment = {**_DEFAULTS, **os.environ, "DRAVO_DATA_DIR": str(data_dir)}
     environment.setdefault("DRAVO_SECRET_KEYS", private_files.kept(data_dir / "secret-key", new_key))
-    environment.setdefault("DRAVO_OPS_OPEN", "true")  # to this machine alone
+    environment.setdefault("DRAVO_OPS_TOKEN", private_files.kept_password(data_dir / "ops-token"))
+    login = token_urlsafe(24)
+    private_files.write(data_dir / "ops-login", login)
+    environment["DRAVO_OPS_LOGIN_FILE"] = str(data_dir / "ops-login")
     environment.setdefault("DRAVO_INTERNAL_TOKEN", private_files.kept_password(data_dir / "internal-token"))
     if not settings.database_url:
         postgres = _step("PostgreSQL", lambda: stack.enter_context(Postgres(data_dir / "postgres")))
@@ -88,7 +92,7 @@ def _run(stack: ExitStack, settings: Settings, data_dir: Path) -> None:
     api = services.start("api", "api_stub", environment)
     url = f"http://{settings.api_host}:{settings.api_port}"
     _step("API", lambda: _wait_until_ready(api, url))
-    _greet(url, api_key, data_dir, time.monotonic() - began)
+    _greet(url, api_key, login, data_dir, time.monotonic() - began)
     _watch(services, engine, began)
 
 
@@ -176,14 +180,14 @@ def _wait_until_ready(api: Service, url: str) -> None:
     raise LocalServerError(f"the API was not ready within {_READY_WITHIN_SECONDS:.0f} s: {api.last_line()}")
 
 
-def _greet(url: str, api_key: str, data_dir: Path, seconds: float) -> None:
+def _greet(url: str, api_key: str, login: str, data_dir: Path, seconds: float) -> None:
     console.show(
         "",
         f"Dravo is up after {seconds:.1f} s.",
         "",
         f"  API      {url}/v1/analytics/posts",
         f"  Docs     {url}/docs",
-        f"  Page     {url}/ops   (for operators)",
+        f"  Page     {url}/ops/login?token={login}   (for operators; good for one login)",
         f"  API key  {api_key}   (workspace ws_north)",
         "",
         f"  curl -s -H 'Authorization: Bearer {api_key}' '{url}/v1/analytics/posts?limit=3'",

@@ -7,6 +7,7 @@ import socket
 import time
 import traceback
 import tracemalloc
+import zlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -193,6 +194,30 @@ def test_a_bomb_is_never_inflated_beyond_the_bound() -> None:
             tracemalloc.stop()
 
     assert peak < 20 * LARGEST
+
+
+def junk_after_gzip(server: Hostile, connection: socket.socket) -> None:
+    body = gzip.compress(b"[1]")
+    connection.sendall(b"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\nconnection: close\r\n\r\n" + body)
+    while not server.over.is_set():
+        connection.sendall(b"\0" * 65_536)
+
+
+def gzip_without_content(server: Hostile, connection: socket.socket) -> None:
+    packer = zlib.compressobj(wbits=31)
+    connection.sendall(b"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\nconnection: close\r\n\r\n")
+    while not server.over.is_set():
+        connection.sendall(packer.flush(zlib.Z_FULL_FLUSH) + b"\0\0\0\xff\xff" * 10_000)
+
+
+def test_reading_stops_at_the_end_of_the_gzip_stream() -> None:
+    with hostile(junk_after_gzip) as server:
+        assert get(server) == [1]
+
+
+def test_compressed_bytes_are_bounded_too() -> None:
+    with hostile(gzip_without_content) as server, Client(TIGHT) as client:
+        assert client.request("GET", server.url).body is None
 
 
 def test_the_url_is_sent_as_it_stands() -> None:
