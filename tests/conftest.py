@@ -35,12 +35,13 @@ if TYPE_CHECKING:
 _REDIS_DATABASES = 16
 _MOST_PROCESSES = 8
 _FLEETS = {
+    "tests/api_stub/test_robustness.py": 1,
     "tests/contract/test_accounts.py": 1,
     "tests/contract/test_outcomes.py": 1,
     "tests/faults/test_matrix.py": 2,
     "tests/faults/test_shutdown.py": 1,
 }
-"""Modules whose tests share a running fleet, which is slow to start, and how many of it they may start."""
+"""Modules whose tests share running services, which are slow to start, and how often they may start them."""
 _numbers = count()
 
 

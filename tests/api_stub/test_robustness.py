@@ -6,6 +6,7 @@ import json
 import random
 import re
 import socket
+import subprocess
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -30,7 +31,7 @@ from shared.vault import new_key
 from tests.api_stub import support
 from tests.api_stub.support import POSTS, Api, Rows
 from tests.api_stub.test_process import running
-from tests.servers import server_directory
+from tests.servers import Databases, server_directory
 
 TOKEN = "internal-token-of-these-tests"
 
@@ -41,6 +42,7 @@ class Target:
 
     url: str
     key: str
+    process: subprocess.Popen[str]
 
     @property
     def address(self) -> tuple[str, int]:
@@ -53,24 +55,32 @@ class Target:
         return "\r\n".join(lines).encode("latin-1")
 
 
+@pytest.fixture(scope="module")
+def survivor(databases: Databases, migrated_template: str) -> Iterator[Target]:
+    """Run one process for all requests of this module: each test leaves it alive and serving."""
+    with databases.fresh("robustness", migrated_template) as database_url:
+        engine = database.connect(database_url, application="tests")
+        rows = Rows(engine)
+        rows.account()
+        rows.publication(post_id="post_1")
+        key = rows.key()
+        engine.dispose()
+        with running(
+            DRAVO_DATABASE_URL=database_url,
+            DRAVO_REFRESH_WAIT_SECONDS="0",
+            DRAVO_INTERNAL_TOKEN=TOKEN,
+            DRAVO_SECRET_KEYS=new_key(),
+        ) as (process, url):
+            yield Target(url, key, process)
+
+
 @pytest.fixture
-def target(database_url: str) -> Iterator[Target]:
-    """Give a real process."""
-    engine = database.connect(database_url, application="tests")
-    rows = Rows(engine)
-    rows.account()
-    rows.publication(post_id="post_1")
-    key = rows.key()
-    engine.dispose()
-    with running(
-        DRAVO_DATABASE_URL=database_url,
-        DRAVO_REFRESH_WAIT_SECONDS="0",
-        DRAVO_INTERNAL_TOKEN=TOKEN,
-        DRAVO_SECRET_KEYS=new_key(),
-    ) as (process, url):
-        yield Target(url, key)
-        assert process.poll() is None
-        assert httpx.get(f"{url}{POSTS}", headers={"Authorization": f"Bearer {key}"}).status_code == 200
+def target(survivor: Target) -> Iterator[Target]:
+    """Give the process, and look afterwards whether it still runs and serves."""
+    yield survivor
+    assert survivor.process.poll() is None
+    headers = {"Authorization": f"Bearer {survivor.key}"}
+    assert httpx.get(f"{survivor.url}{POSTS}", headers=headers).status_code == 200
 
 
 def answers(target: Target, sent: bytes, number: int = 1) -> list[int]:

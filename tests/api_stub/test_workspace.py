@@ -3,12 +3,15 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
+import psycopg
 import pytest
 
 from api_stub.auth import Caller
+from api_stub.database import conninfo
 from api_stub.instants import UNBOUNDED
 from api_stub.parameters import HistoryQuery
 from api_stub.workspace import Workspace
+from shared.due import DUE_CHANNEL
 from tests.api_stub.support import Api
 
 LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
@@ -79,6 +82,18 @@ def test_a_read_makes_no_row_of_another_workspace_due(api: Api, pair: Pair, *, w
 
     assert api.rows.state(pair.theirs) == before
     assert (api.rows.state(pair.ours).reason == "read") is with_ours
+
+
+def test_a_read_of_another_workspace_s_row_wakes_no_scheduler(
+    api: Api, pair: Pair, database_url: str
+) -> None:
+    with psycopg.connect(conninfo(database_url), autocommit=True) as listener:
+        listener.execute(f"LISTEN {DUE_CHANNEL}")
+        api.run(pair.door.touch([pair.theirs]))
+        assert list(listener.notifies(timeout=0)) == []
+
+        api.run(pair.door.touch([pair.theirs, pair.ours]))
+        assert len(list(listener.notifies(timeout=10, stop_after=1))) == 1
 
 
 @pytest.mark.parametrize("with_ours", [False, True])
