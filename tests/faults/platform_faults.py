@@ -97,11 +97,13 @@ def _publish_of_a_member(stage: Stage, posts: int) -> list[int]:
     }
     rows = []
     for number in range(posts):
-        urn, created_at = f"urn:li:share:7390000000099{number:06}", now - timedelta(days=40, minutes=number)
-        stage.simulators.world.add_posts([Post("linkedin", urn, owner, created_at)], if_absent=True)
+        # New ids each time: the reader remembers what it was served of the round before.
+        one, created_at = int(now.timestamp()) * 100 + number, now - timedelta(days=40, minutes=number)
+        urn = f"urn:li:share:7390{one}"
+        stage.simulators.world.add_posts([Post("linkedin", urn, owner, created_at)])
         rows.append(
             {
-                "post_id": f"post_slow_{number}",
+                "post_id": f"post_slow_{one}",
                 "account_id": _MEMBER,
                 "platform_post_id": urn,
                 "created_at": created_at.isoformat(),
