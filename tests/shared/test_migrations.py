@@ -113,3 +113,41 @@ def test_rows_that_were_there_before_are_counted_by_the_upgrade(empty_database_u
             "SELECT sum(n) FROM publication_counts WHERE grain = 'month' AND account_id = ''"
         ).fetchone()
     assert counted == (ROWS,)
+
+
+def test_rows_that_a_reconnection_had_left_out_are_repaired(empty_database_url: str) -> None:
+    migrate(empty_database_url, "0050")
+    with connect(empty_database_url) as connection:
+        connection.execute(
+            "INSERT INTO accounts (account_id, workspace_id, platform, platform_account_id, state) VALUES"
+            " ('acc_1', 'ws_1', 'x', '1', 'active'), ('acc_2', 'ws_1', 'x', '2', 'disconnected')"
+        )
+        connection.execute(
+            "INSERT INTO publications"
+            " (workspace_id, post_id, account_id, platform, platform_post_id, created_at) VALUES"
+            " ('ws_1', 'left_out', 'acc_1', 'x', '1', now()), ('ws_1', 'no_id', 'acc_1', 'x', NULL, now()),"
+            " ('ws_1', 'gone', 'acc_1', 'x', '3', now()), ('ws_1', 'blocked', 'acc_2', 'x', '4', now())"
+        )
+        connection.execute(
+            "INSERT INTO post_analytics (publication_id, sync_status, error_message) SELECT id,"
+            " CASE post_id WHEN 'gone' THEN 'failed' ELSE 'requires_reconnect' END, 'why' FROM publications"
+        )
+        connection.execute(
+            "INSERT INTO refresh_state (publication_id, account_id, reason) SELECT id, account_id,"
+            " CASE WHEN post_id IN ('gone', 'no_id') THEN 'stopped' ELSE 'blocked' END FROM publications"
+        )
+
+    migrate(empty_database_url)
+
+    with connect(empty_database_url) as connection:
+        rows = connection.execute(
+            "SELECT p.post_id, r.reason, r.next_run_at <= now(), s.sync_status, s.error_message"
+            "  FROM publications p JOIN refresh_state r ON r.publication_id = p.id"
+            "  JOIN post_analytics s ON s.publication_id = p.id ORDER BY p.id"
+        ).fetchall()
+    assert rows == [
+        ("left_out", "reconnected", True, "requires_reconnect", "why"),
+        ("no_id", "stopped", None, "pending", None),
+        ("gone", "stopped", None, "failed", "why"),
+        ("blocked", "blocked", None, "requires_reconnect", "why"),
+    ]
