@@ -17,6 +17,9 @@ from shared.due import ring
 from shared.pauses import PauseKey, end
 from shared.vocabulary import PauseKind
 
+UNREADABLE = "The account must be connected again before its posts can be refreshed."
+"""What a row of an account that may not be read says, when nothing is recorded for the account."""
+
 _LOCK = text("SELECT account_id FROM accounts WHERE account_id = ANY(:ids) ORDER BY account_id FOR UPDATE")
 _HOLD = text("SELECT account_id FROM accounts WHERE account_id = ANY(:ids) ORDER BY account_id FOR KEY SHARE")
 

@@ -108,7 +108,6 @@ UPDATE refresh_state AS r
  WHERE a.account_id = r.account_id AND r.publication_id = ANY(:ids) AND r.reason <> 'quarantined'
 RETURNING r.next_run_at IS NOT NULL AS due
 """
-_UNREADABLE = "The account must be connected again before its posts can be refreshed."
 
 
 class PublicationBook:
@@ -160,7 +159,10 @@ class PublicationBook:
             self._connection.execute(text(_LOCK_STATES), {"ids": came})
         if self._new:
             self._new.sort(key=_order)
-            bound = _arrays(self._new, _COLUMNS) | {"priority": self._priority, "unreadable": _UNREADABLE}
+            bound = _arrays(self._new, _COLUMNS) | {
+                "priority": self._priority,
+                "unreadable": account_state.UNREADABLE,
+            }
             added = self._connection.execute(text(_INSERT), bound).all()
             new_ids = tuple(row.publication_id for row in added)
             due = any(row.due for row in added)

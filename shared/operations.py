@@ -111,14 +111,20 @@ WITH mine AS (
      WHERE next_run_at IS NULL AND reason = 'quarantined'
        AND (CAST(:ids AS bigint[]) IS NULL OR publication_id = ANY(:ids))
      ORDER BY publication_id FOR UPDATE
+), released AS (
+    UPDATE refresh_state AS r
+       SET next_run_at = CASE a.state WHEN 'active' THEN now() END,
+           reason = CASE a.state WHEN 'active' THEN 'manual' ELSE 'blocked' END,
+           attempts = 0, unfinished = 0, claimed_at = NULL, claim_seq = r.claim_seq + 1
+      FROM mine, accounts a
+     WHERE r.publication_id = mine.publication_id AND a.account_id = r.account_id
+    RETURNING r.publication_id, a.state, a.state_reason
+), blocked AS (
+    UPDATE post_analytics AS s
+       SET sync_status = 'requires_reconnect', error_message = COALESCE(released.state_reason, :unreadable)
+      FROM released WHERE s.publication_id = released.publication_id AND released.state <> 'active'
 )
-UPDATE refresh_state AS r
-   SET next_run_at = CASE a.state WHEN 'active' THEN now() END,
-       reason = CASE a.state WHEN 'active' THEN 'manual' ELSE 'blocked' END,
-       attempts = 0, unfinished = 0, claimed_at = NULL, claim_seq = r.claim_seq + 1
-  FROM mine, accounts a
- WHERE r.publication_id = mine.publication_id AND a.account_id = r.account_id
-RETURNING r.publication_id
+SELECT publication_id FROM released
 """)
 
 _ONE = text("""
@@ -176,7 +182,9 @@ def release(connection: Connection, operator: Operator, publication_ids: Sequenc
     """Let quarantined publications (``None``: all of them) be tried again; return which ones were."""
     ids = None if publication_ids is None else sorted(set(publication_ids))
     account_state.hold(connection, connection.execute(_ACCOUNTS_OF_QUARANTINED, {"ids": ids}).scalars().all())
-    released = sorted(connection.execute(_RELEASE, {"ids": ids}).scalars())
+    released = sorted(
+        connection.execute(_RELEASE, {"ids": ids, "unreadable": account_state.UNREADABLE}).scalars()
+    )
     if released:
         told = {"all": "all"} if ids is None else {"publications": released}
         _keep(connection, operator, "release", told, rows=len(released))

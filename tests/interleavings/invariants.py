@@ -5,6 +5,7 @@ from typing import Any, Final
 import psycopg
 
 from scheduler.claim import JOBS_PER_ACCOUNT
+from shared.invariants import STUCK
 from shared.vault import Vault
 from tests.interleavings.explorer import Run
 from tests.interleavings.operations import PLATFORM_JOBS
@@ -14,6 +15,9 @@ _ROWS: Final = """
   JOIN accounts a ON a.account_id = p.account_id JOIN post_analytics s USING (publication_id)
 """
 _QUERIES: Final = {
+    "no row is stuck, says the product's own check": f"""
+SELECT format('row %s: %s', publication_id, breach) FROM ({STUCK}) found
+""",  # noqa: S608 - a constant of ours
     "every row of an active account is due, claimed, or stopped for a recorded reason": f"""
 SELECT format('row %s (%s) is %s, next run %s', p.id, s.sync_status, r.reason, r.next_run_at) {_ROWS}
  WHERE a.state = 'active'

@@ -225,7 +225,11 @@ _LIST: Final = [
     _operation("claim", partial(_claim, Lane.BACKGROUND)),
     _operation("claim_interactive", partial(_claim, Lane.INTERACTIVE), "active"),
     *(
-        _operation(f"refresh_{name}", partial(_refresh, script), "active" if name != "synced" else "")
+        _operation(
+            f"refresh_{name}",
+            partial(_refresh, script),
+            "active disconnected paused spent" if name == "synced" else "active",
+        )
         for name, script in _REFRESHES.items()
     ),
     _operation("refresh_gone", partial(_refresh, _answers(Answer.MISSING)), "active", _GONE),
@@ -239,6 +243,11 @@ _LIST: Final = [
         "publish",
         partial(_event, EventType.PUBLISHED, _publication(LAST + 1, platform_post_id="new")),
         "active disconnected paused",
+    ),
+    _operation(
+        "publish_learned_id",
+        partial(_event, EventType.PUBLISHED, _publication(LAST + 3, platform_post_id="799")),
+        "active",
     ),
     _operation(
         "publish_without_id",

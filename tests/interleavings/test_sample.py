@@ -21,6 +21,10 @@ _SAMPLE = (
     "active: refresh_unchanged + partitions",
     "disconnected: resync + claim",
     "expiring: refresh_renewed + renew",
+    "active: unquarantine + disconnect",
+    "active: publish + disconnect",
+    "disconnected: publish + reconnect_same_tokens",
+    "paused: refresh_synced + resume",
     "paused: pause + resume",
 )
 

@@ -1,0 +1,88 @@
+"""Schedules that once broke an invariant."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.interleavings.schedule import Schedule
+from tests.interleavings.search import Searcher, searcher
+
+SCHEDULES = {
+    "published while its account is reconnected": """
+        world disconnected
+        publish: to COMMIT
+        reconnect_same_tokens: to COMMIT
+        publish: to end
+        reconnect_same_tokens: to end
+    """,
+    "published while its account is disconnected": """
+        world active
+        disconnect: to COMMIT
+        publish: to COMMIT
+        disconnect: to end
+        publish: to end
+    """,
+    "id arrives while its account is reconnected": """
+        world disconnected
+        id_arrives: to COMMIT
+        reconnect_same_tokens: to COMMIT
+        id_arrives: to end
+        reconnect_same_tokens: to end
+    """,
+    "pause ends while a refresh that saw it is under way": """
+        world paused
+        refresh_synced: to UPDATE refresh_state, LOCK refresh_state
+        resume: to end
+        refresh_synced: to end
+    """,
+    "budget is raised after rows were deferred for it": """
+        world spent
+        refresh_synced: to end
+        raise_budget: to end
+    """,
+    "row without id when its account is reconnected": """
+        world active
+        disconnect: to end
+        reconnect_same_tokens: to end
+    """,
+    "id arrives while a refresh gives the row up": """
+        world active
+        refresh_given_up: to UPDATE refresh_state, LOCK refresh_state
+        claimed_id_arrives: to end
+        refresh_given_up: to end
+    """,
+    "two rows learn the same id": """
+        world active
+        refresh_same_id_learned: to end
+        claimed_id_arrives: to end
+    """,
+    "id is learned while another publication is published under it": """
+        world active
+        publish_learned_id: to COMMIT
+        refresh_same_id_learned: to end
+        publish_learned_id: to end
+    """,
+    "row is released from quarantine while its account is disconnected": """
+        world active
+        disconnect: to COMMIT
+        unquarantine: to end
+        disconnect: to end
+    """,
+    "row is released from quarantine after its account was disconnected": """
+        world disconnected
+        unquarantine: to end
+        claim: to end
+    """,
+}
+
+
+@pytest.fixture
+def searched(database_url: str) -> Iterator[Searcher]:
+    with searcher(database_url) as opened:
+        yield opened
+
+
+def test_schedules_that_broke_an_invariant_break_none_now(searched: Searcher) -> None:
+    broken = {name: searched.replay(Schedule.parse(text)) for name, text in SCHEDULES.items()}
+
+    assert {name: found for name, found in broken.items() if found} == {}
