@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 
 from shared import account_state, intake
+from shared.due import DUE_CHANNEL
+from tests.servers import connect
 from tests.stories import House
 
 
@@ -211,3 +213,17 @@ def test_a_reconnection_brings_back_what_was_blocked_and_nothing_else(home: Hous
     assert account(home) == ("active", None, True)
     kept = home.execute("SELECT kind, subject FROM pauses ORDER BY kind")
     assert [tuple(row) for row in kept] == [("account", "acc_2"), ("operator_account", "acc_1")]
+
+
+def test_a_reconnection_wakes_the_scheduler_when_rows_are_due_again(home: House, database_url: str) -> None:
+    home.publications(home.account("acc_1"))
+    with connect(database_url) as listener:
+        listener.execute(f"LISTEN {DUE_CHANNEL}")
+        for change in (require, reconnect, require):
+            change(home)
+        home.execute("UPDATE refresh_state SET reason = 'quarantined'")
+        reconnect(home)
+        listener.execute(f"NOTIFY {DUE_CHANNEL}, 'end'")
+        said = [notice.payload for notice in listener.notifies(timeout=5, stop_after=2)]
+
+    assert said == ["", "end"]

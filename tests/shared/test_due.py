@@ -176,3 +176,16 @@ def test_rows_in_every_state_are_made_due_as_their_state_allows(home: House) -> 
 
         assert (reason, found) == (reason, expected)
         assert count == len(changed)
+
+
+def test_a_lease_that_ends_this_instant_is_over_and_a_row_due_this_instant_is_due(home: House) -> None:
+    account = home.account("acc_1")
+    (expired,) = home.publications(account, 1, **CLAIMED)
+    home.execute("UPDATE publications SET platform_post_id = 'pp'")
+    (due,) = home.publications(account, 1, reason="stale")
+    with home.engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE refresh_state SET next_run_at = now()")
+        assert make_due(connection, "ws_1", [expired, due], Reason.READ) == 0
+        assert make_due(connection, "ws_1", [expired, due], Reason.FORCED) == 2
+
+    assert [home.state(one).reason for one in (expired, due)] == ["forced", "forced"]

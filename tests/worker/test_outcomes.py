@@ -388,6 +388,12 @@ def test_back_off_is_bounded(attempts: int, wait: timedelta) -> None:
     assert outcomes.backoff(attempts, 15 * SECOND) == 1.2 * wait
 
 
+def test_a_failed_row_s_pace_slows_down_six_times_at_most() -> None:
+    paces = [outcomes.backoff(attempts, SECOND) for attempts in (10, 11, 12)]
+
+    assert paces == [1.2 * pace * SECOND for pace in (240 * 32, 240 * 64, 240 * 64)]
+
+
 @pytest.mark.parametrize(
     ("left", "spread"),
     [(10 * SECOND, 1.5), (timedelta(), 0.5), (4 * MINUTE, 24.5), (HOUR, 30.0), (300 * DAY, 30.0)],

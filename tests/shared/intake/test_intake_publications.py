@@ -238,3 +238,83 @@ def test_two_intakes_of_the_same_rows_at_once_store_each_publication_once(engine
 
     assert len(states(engine)) == 250
     assert sum(one.accepted for one in taken) == 250
+
+
+def test_an_id_that_comes_starts_the_row_afresh_unless_it_is_quarantined(engine: Engine) -> None:
+    give_accounts(engine, account(platform="tiktok"), account(account_id="acc_2", platform="tiktok"))
+    names = ("worn", "poison", "without an account's reason", "known")
+    for name in names:
+        owner = "acc_2" if name.startswith("without") else "acc_1"
+        give(
+            engine, publication(post_id=name, account_id=owner, platform_post_id=None, publish_id=f"v {name}")
+        )
+    give(engine, publication(post_id="known", platform_post_id="pp known", publish_id="v known"))
+    stored(
+        engine,
+        "UPDATE refresh_state SET claimed_at = now(), claim_seq = 4, reason = 'claimed', attempts = 3,"
+        " unfinished = 2, missing_since = now(), next_run_at = now() + interval '1 minute' RETURNING 1",
+    )
+    stored(
+        engine,
+        "UPDATE refresh_state SET reason = 'quarantined' WHERE publication_id ="
+        " (SELECT id FROM publications WHERE post_id = 'poison') RETURNING 1",
+    )
+    stored(engine, "UPDATE accounts SET state = 'disconnected' WHERE account_id = 'acc_2' RETURNING 1")
+
+    for name in names:
+        owner = "acc_2" if name.startswith("without") else "acc_1"
+        row = publication(
+            post_id=name, account_id=owner, platform_post_id=f"pp {name}", publish_id=f"v {name}"
+        )
+        give(engine, row | ({"text": "edited"} if name == "known" else {}), priority=1)
+
+    columns = (
+        "claimed_at",
+        "claim_seq",
+        "attempts",
+        "unfinished",
+        "missing_since",
+        "reason",
+        "due",
+        "priority",
+    )
+    found = {row["post_id"]: tuple(row[name] for name in columns) for row in states(engine)}
+    assert found["worn"] == (None, 5, 0, 0, None, "new", True, 1)
+    assert found["without an account's reason"] == (None, 5, 0, 0, None, "blocked", None, 1)
+    assert [found[name][1:4] for name in ("poison", "known")] == [(4, 3, 2), (4, 3, 2)]
+    assert [found[name][5:] for name in ("poison", "known")] == [
+        ("quarantined", False, 0),
+        ("claimed", False, 0),
+    ]
+
+
+def test_rows_of_a_blocked_account_say_what_to_do_even_if_nobody_wrote_a_reason(engine: Engine) -> None:
+    give_accounts(engine, account())
+    stored(engine, "UPDATE accounts SET state = 'disconnected', state_reason = NULL RETURNING 1")
+
+    give(engine, publication())
+
+    (row,) = states(engine)
+    assert row["error_message"] == "The account must be connected again before its posts can be refreshed."
+
+
+def test_a_word_without_ids_means_the_newest_publication_of_its_post(engine: Engine) -> None:
+    give_accounts(engine, account(platform="tiktok"))
+    for number in (1, 2):
+        give(engine, publication(platform_post_id=f"pp_{number}"))
+
+    give(engine, publication(platform_post_id=None, text="older file"))
+
+    assert [row["text"] for row in states(engine)] == [None, "older file"]
+
+
+def test_two_publishing_processes_of_one_post_are_two_publications(engine: Engine) -> None:
+    give_accounts(engine, account(platform="tiktok"))
+    give(engine, publication(platform_post_id=None, publish_id="v1"))
+    give(engine, publication(platform_post_id=None, publish_id="v2"))
+    give(engine, publication(platform_post_id="pp_1"))
+
+    assert [(row["publish_id"], row["platform_post_id"]) for row in states(engine)] == [
+        ("v1", "pp_1"),
+        ("v2", None),
+    ]
