@@ -15,6 +15,7 @@ from shared import account_state
 from shared.account_state import disconnect, reconnect
 from shared.intake import Taken, take_accounts, take_publications
 from shared.vault import Vault
+from shared.vocabulary import Platform
 
 _TRIES: Final = 4
 _CLASHED: Final = frozenset({"40P01", "40001"})  # deadlock_detected, serialization_failure
@@ -77,9 +78,12 @@ class Committed:
 class EventLog:
     """Takes batches of events. Needs a vault only for accounts that come with credentials."""
 
-    def __init__(self, engine: Engine, vault: Vault | None) -> None:
+    def __init__(
+        self, engine: Engine, vault: Vault | None, without_token: frozenset[Platform] = frozenset()
+    ) -> None:
         self._engine = engine
         self._vault = vault
+        self._without_token = without_token
 
     def take(self, events: Sequence[Event]) -> Committed:
         """Commit a batch and return what came of it.
@@ -135,7 +139,9 @@ class EventLog:
         rows = [{**known.get(event.account_id, {}), **event.data} for event in run]
         if self._vault is None:
             return [_refuse(event, "accounts cannot be stored: no DRAVO_SECRET_KEYS") for event in run]
-        refused = _refusals(run, take_accounts(connection, self._vault, rows))
+        refused = _refusals(
+            run, take_accounts(connection, self._vault, rows, without_token=self._without_token)
+        )
         turned_away = {event.index for event in refused}
         for event, row in zip(run, rows, strict=True):
             if event.index not in turned_away:

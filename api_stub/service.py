@@ -37,7 +37,11 @@ class Service:
             pool_size=EVENT_BATCHES,
             idle=settings.idle,
         )
-        self.event_log = EventLog(self._engine, Vault(settings.secret_keys) if settings.secret_keys else None)
+        self.event_log = EventLog(
+            self._engine,
+            Vault(settings.secret_keys) if settings.secret_keys else None,
+            settings.without_token,
+        )
         self.keys = Keys(self.database)
         self._tokens = Tokens(settings) if configured(settings) else None
         self.authenticator = Authenticator(self.keys, self._tokens)

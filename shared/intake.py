@@ -5,7 +5,7 @@ apart into new, changed and unchanged, and written in bulk. A wrong row is refus
 siblings are taken. The same rows again change nothing.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
@@ -16,6 +16,7 @@ from shared.intake_accounts import AccountBook
 from shared.intake_publications import PublicationBook
 from shared.intake_rows import RowError, parse_account, parse_publication
 from shared.vault import Vault
+from shared.vocabulary import Platform
 
 _TRIES = 3
 
@@ -42,13 +43,22 @@ class Taken:
     """``publications.id`` of the publications that were not known before."""
 
 
-def take_accounts(connection: Connection, vault: Vault, rows: Sequence[object]) -> Taken:
+def take_accounts(
+    connection: Connection,
+    vault: Vault,
+    rows: Sequence[object],
+    *,
+    without_token: Collection[Platform] = (),
+) -> Taken:
     """Store accounts from decoded JSON objects.
 
+    ``without_token``: platforms whose accounts may come without an access token (`Settings.without_token`).
     A token that differs from the stored one makes an account active again and its rows due; an empty or
     missing one keeps what is stored, with its expiry. A known account never changes workspace or platform.
     """
-    return _take(connection, rows, parse_account, lambda parsed: AccountBook(connection, vault, parsed))
+    return _take(
+        connection, rows, parse_account, lambda parsed: AccountBook(connection, vault, parsed, without_token)
+    )
 
 
 def take_publications(connection: Connection, rows: Sequence[object], *, priority: int = 0) -> Taken:

@@ -1,6 +1,6 @@
 """Accounts on their way in: what is known of them, what changes, one insert and one update for all."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, datetime
 
@@ -67,7 +67,14 @@ UPDATE accounts AS a
 class AccountBook:
     """The accounts that a chunk of rows touches. Their rows stay locked until the transaction ends."""
 
-    def __init__(self, connection: Connection, vault: Vault, rows: Sequence[AccountRow]) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        vault: Vault,
+        rows: Sequence[AccountRow],
+        without_token: Collection[Platform] = (),
+    ) -> None:
+        self._without_token = without_token
         self._connection = connection
         self._vault = vault
         ids = sorted({row.account_id for row in rows})
@@ -110,7 +117,7 @@ class AccountBook:
             )
 
     def _opened(self, row: AccountRow) -> _Account:
-        if row.access_token is None:
+        if row.access_token is None and row.platform not in self._without_token:
             raise RowError("access_token is required: the account is not known yet")
         return _Account(
             account_id=row.account_id,
@@ -120,7 +127,7 @@ class AccountBook:
             login=row.login or _DEFAULT_LOGIN.get(row.platform),
             kind=row.kind or _DEFAULT_KIND.get(row.platform),
             name=row.name,
-            sealed_access_token=self._vault.seal(row.access_token),
+            sealed_access_token=self._vault.seal(row.access_token) if row.access_token else None,
             sealed_refresh_token=self._vault.seal(row.refresh_token) if row.refresh_token else None,
             token_expires_at=row.token_expires_at,
             refresh_token_expires_at=row.refresh_token_expires_at if row.refresh_token else None,

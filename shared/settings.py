@@ -140,6 +140,11 @@ class Settings(BaseSettings):
     tiktok_client_key: str | None = None
     tiktok_client_secret: SecretStr | None = None
 
+    @property
+    def without_token(self) -> frozenset[Platform]:
+        """Platforms whose accounts may be imported without a token: our key reads their public metrics."""
+        return frozenset({Platform.X}) if self.x_app_bearer else frozenset()
+
     @field_validator("secret_keys", "jwt_algorithms", mode="before")
     @classmethod
     def _split_commas(cls, value: Any) -> Any:

@@ -91,7 +91,7 @@ def state(connection: Connection, account_id: str) -> tuple[AccountState, str | 
 def _opened(row: Any, vault: Vault) -> StoredAccount:
     unopened = None
     try:
-        access_token = vault.open(row.sealed_access_token)
+        access_token = vault.open(row.sealed_access_token) if row.sealed_access_token else SecretStr("")
         refresh_token = vault.open(row.sealed_refresh_token) if row.sealed_refresh_token else None
     except SealError:
         unopened = UNOPENED

@@ -52,7 +52,9 @@ def accounts(file: File, *, dry_run: DryRun = False, as_json: AsJson = False) ->
         _run(
             engine,
             file,
-            lambda connection, rows, _: take_accounts(connection, vault, rows),
+            lambda connection, rows, _: take_accounts(
+                connection, vault, rows, without_token=settings.without_token
+            ),
             dry_run=dry_run,
             as_json=as_json,
         )

@@ -3,10 +3,13 @@
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from pydantic import SecretStr
 from sqlalchemy import Engine
 
 from shared import account_state
+from shared.intake import take_accounts
 from shared.intake_rows import RowError, parse_account
+from shared.settings import Settings
 from tests.shared.intake.rows import (
     TOKEN,
     VAULT,
@@ -18,6 +21,7 @@ from tests.shared.intake.rows import (
     states,
     stored,
 )
+from worker import tokens
 
 
 def test_an_account_is_stored_sealed_and_the_same_row_again_changes_nothing(engine: Engine) -> None:
@@ -50,6 +54,29 @@ def test_an_empty_token_keeps_the_stored_one_with_its_expiry(
     assert found["token_expires_at"].year == 2030
     assert found["name"] == "New name"
     assert found["token_version"] == 1
+
+
+def test_an_account_of_x_may_come_without_a_token_where_our_own_bearer_reads(engine: Engine) -> None:
+    mine = {"platform": "x", "access_token": None}
+    allowed = Settings(x_app_bearer=SecretStr("AAAA-app-bearer-very-secret")).without_token
+    with engine.begin() as connection:
+        taken = take_accounts(
+            connection,
+            VAULT,
+            [account(**mine), account(account_id="acc_2", access_token=None)],
+            without_token=allowed,
+        )
+
+    assert (taken.accepted, messages(taken)) == (
+        1,
+        ["access_token is required: the account is not known yet"],
+    )
+    with engine.connect() as connection:
+        loaded = tokens.load(connection, "acc_1", VAULT)
+    assert loaded is not None
+    assert (loaded.unopened, loaded.account.access_token.get_secret_value()) == (None, "")
+    assert give_accounts(engine, account(**mine)).unchanged == 1
+    assert Settings().without_token == frozenset()
 
 
 def test_a_new_account_needs_a_token(engine: Engine) -> None:
