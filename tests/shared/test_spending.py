@@ -181,3 +181,43 @@ def test_a_shortage_says_which_budget_and_until_when(home: House) -> None:
     with home.engine.connect() as connection:
         assert spending.spent(connection) == spending.Spent(today=8, this_month=8)
         assert not isinstance(hold(home, 2, Caps(10, 10)), Shortage), "the last one fits exactly"
+
+
+def test_what_stands_in_the_way_is_only_held_or_really_spent(home: House) -> None:
+    home.execute(
+        "INSERT INTO post_reads (platform, day, reads, held)"
+        " VALUES ('facebook', CAST(now() AT TIME ZONE 'UTC' AS date), 1000, 1000)"
+    )
+    for caps in (Caps(per_day=10, per_month=10**9), Caps(per_day=10**9, per_month=10)):
+        home.execute("DELETE FROM post_reads WHERE platform = 'x'")
+        assert isinstance(hold(home, 4, caps), Held)
+        with home.engine.begin() as connection:
+            now = connection.exec_driver_sql("SELECT now()").scalar_one()
+            shortage = spending.hold(connection, 10, caps)
+
+        assert isinstance(shortage, Shortage)
+        assert (shortage.until, shortage.spent) == (now + timedelta(seconds=30), False)
+
+
+def test_an_unset_budget_and_a_price_of_nothing_allow_all() -> None:
+    assert Caps.of(Settings()) == Caps(2**62, 3_000_000)
+    assert Caps.of(Settings(x_daily_budget_dollars=1, x_dollars_per_read=0)).per_day == 2**62
+    assert Caps.of(Settings(x_daily_budget_dollars=0.035)).per_day == 7
+
+
+READ_AT = """
+SELECT number
+  FROM (SELECT CAST(now() AT TIME ZONE 'UTC' AS date)::timestamp AT TIME ZONE 'UTC' AS midnight) m,
+       LATERAL (VALUES (1, NULL), (2, midnight - interval '1 microsecond'), (3, midnight), (4, now()))
+               AS pa (number, last_updated_at)
+ WHERE """
+
+
+def test_a_read_costs_again_from_the_next_utc_midnight_on(home: House) -> None:
+    with home.engine.begin() as connection:
+        connection.exec_driver_sql("SET LOCAL TIME ZONE 'Pacific/Kiritimati'")
+        found = connection.exec_driver_sql(READ_AT + spending.UNREAD_TODAY).scalars()
+
+        assert list(found) == [1, 2]
+    midnight = datetime(2026, 11, 23, tzinfo=UTC)
+    assert spending.unread([midnight], midnight + timedelta(hours=1, microseconds=5)) == 0

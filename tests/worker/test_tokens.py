@@ -162,3 +162,12 @@ def test_an_account_that_is_not_active_says_why(home: House) -> None:
 
     with pytest.raises(Reauthorize, match="is not connected"):
         tokens.renew(home.engine, home.tools.vault, before, lambda _: pytest.fail("it was asked"))
+
+
+def test_an_account_s_state_is_told_without_its_tokens(home: House) -> None:
+    home.account("acc_1", state="disconnected", state_reason="Connect it.", sealed_access_token="broken")
+    home.account("acc_2")
+    with home.engine.connect() as connection:
+        assert tokens.state(connection, "acc_1") == (AccountState.DISCONNECTED, "Connect it.")
+        assert tokens.state(connection, "acc_2") == (AccountState.ACTIVE, None)
+        assert tokens.state(connection, "acc_3") is None
