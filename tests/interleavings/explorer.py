@@ -118,15 +118,16 @@ def explore(
     has begun a transaction goes on to its COMMIT, if it can.
     """
     path: list[_Node] = []
-    for _ in range(most):
+    left = most
+    while left:
         run = _execute(stage, reset(), path, transactions_only=transactions_only)
         if run is not None:
+            left -= 1
             yield run
         while path and not _next(path[-1]):
             path.pop()
         if not path:
             return
-    yield from ()
 
 
 def _next(node: _Node) -> bool:
