@@ -14,7 +14,7 @@ from api_stub.errors import quotable
 from shared import account_state
 from shared.account_state import disconnect, reconnect
 from shared.intake import Taken, take_accounts, take_publications
-from shared.vault import Vault
+from shared.vault import Sealer
 from shared.vocabulary import Platform
 
 _TRIES: Final = 4
@@ -76,13 +76,13 @@ class Committed:
 
 
 class EventLog:
-    """Takes batches of events. Needs a vault only for accounts that come with credentials."""
+    """Takes batches of events. Needs a sealer only for accounts that come with credentials."""
 
     def __init__(
-        self, engine: Engine, vault: Vault | None, without_token: frozenset[Platform] = frozenset()
+        self, engine: Engine, sealer: Sealer | None, without_token: frozenset[Platform] = frozenset()
     ) -> None:
         self._engine = engine
-        self._vault = vault
+        self._sealer = sealer
         self._without_token = without_token
 
     def take(self, events: Sequence[Event]) -> Committed:
@@ -137,10 +137,10 @@ class EventLog:
     def _connect(self, connection: Connection, run: Sequence[Event]) -> list[Refused]:
         known = _accounts(connection, run)
         rows = [{**known.get(event.account_id, {}), **event.data} for event in run]
-        if self._vault is None:
-            return [_refuse(event, "accounts cannot be stored: no DRAVO_SECRET_KEYS") for event in run]
+        if self._sealer is None:
+            return [_refuse(event, "accounts cannot be stored: no DRAVO_SEALING_KEY") for event in run]
         refused = _refusals(
-            run, take_accounts(connection, self._vault, rows, without_token=self._without_token)
+            run, take_accounts(connection, self._sealer, rows, without_token=self._without_token)
         )
         turned_away = {event.index for event in refused}
         for event, row in zip(run, rows, strict=True):

@@ -19,7 +19,7 @@ from api_stub.waiting import Listener
 from api_stub.workspace import Workspace
 from shared.database import connect
 from shared.settings import Settings
-from shared.vault import Vault
+from shared.vault import Sealer, SealingKey, Vault
 
 EVENT_BATCHES: Final = 4
 """Batches of events that are committed at the same time."""
@@ -37,11 +37,7 @@ class Service:
             pool_size=EVENT_BATCHES,
             idle=settings.idle,
         )
-        self.event_log = EventLog(
-            self._engine,
-            Vault(settings.secret_keys) if settings.secret_keys else None,
-            settings.without_token,
-        )
+        self.event_log = EventLog(self._engine, _sealer(settings), settings.without_token)
         self.keys = Keys(self.database)
         self._tokens = Tokens(settings) if configured(settings) else None
         self.authenticator = Authenticator(self.keys, self._tokens)
@@ -78,6 +74,13 @@ class Service:
         while True:
             await asyncio.sleep(USE_NOTED_EVERY.total_seconds())
             await self.keys.note_use()
+
+
+def _sealer(settings: Settings) -> Sealer | None:
+    """Return what seals the tokens of events: by choice that which cannot open them."""
+    if settings.sealing_key:
+        return SealingKey(settings.sealing_key)
+    return Vault(settings.secret_keys) if settings.secret_keys else None
 
 
 def service_of(request: Request) -> Service:

@@ -15,7 +15,7 @@ from sqlalchemy.exc import IntegrityError
 from shared.intake_accounts import AccountBook
 from shared.intake_publications import PublicationBook
 from shared.intake_rows import RowError, parse_account, parse_publication
-from shared.vault import Vault
+from shared.vault import Sealer
 from shared.vocabulary import Platform
 
 _TRIES = 3
@@ -45,7 +45,7 @@ class Taken:
 
 def take_accounts(
     connection: Connection,
-    vault: Vault,
+    sealer: Sealer,
     rows: Sequence[object],
     *,
     without_token: Collection[Platform] = (),
@@ -57,7 +57,7 @@ def take_accounts(
     missing one keeps what is stored, with its expiry. A known account never changes workspace or platform.
     """
     return _take(
-        connection, rows, parse_account, lambda parsed: AccountBook(connection, vault, parsed, without_token)
+        connection, rows, parse_account, lambda parsed: AccountBook(connection, sealer, parsed, without_token)
     )
 
 

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, text
 
 from shared.account_state import reconnect
 from shared.intake_rows import AccountRow, RowError
-from shared.vault import SealError, Vault
+from shared.vault import Sealer
 from shared.vocabulary import AccountState, Platform
 
 
@@ -70,13 +70,13 @@ class AccountBook:
     def __init__(
         self,
         connection: Connection,
-        vault: Vault,
+        sealer: Sealer,
         rows: Sequence[AccountRow],
         without_token: Collection[Platform] = (),
     ) -> None:
         self._without_token = without_token
         self._connection = connection
-        self._vault = vault
+        self._sealer = sealer
         ids = sorted({row.account_id for row in rows})
         self._stored = {
             found.account_id: _Account(**{**found._mapping, "scopes": tuple(found.scopes)})
@@ -127,8 +127,8 @@ class AccountBook:
             login=row.login or _DEFAULT_LOGIN.get(row.platform),
             kind=row.kind or _DEFAULT_KIND.get(row.platform),
             name=row.name,
-            sealed_access_token=self._vault.seal(row.access_token) if row.access_token else None,
-            sealed_refresh_token=self._vault.seal(row.refresh_token) if row.refresh_token else None,
+            sealed_access_token=self._sealer.seal(row.access_token) if row.access_token else None,
+            sealed_refresh_token=self._sealer.seal(row.refresh_token) if row.refresh_token else None,
             token_expires_at=row.token_expires_at,
             refresh_token_expires_at=row.refresh_token_expires_at if row.refresh_token else None,
             token_version=1,
@@ -154,15 +154,15 @@ class AccountBook:
     def _with_tokens(self, known: _Account, row: AccountRow) -> _Account:
         account = known
         if row.access_token is not None:
-            same = self._opens_to(known.sealed_access_token, row.access_token)
+            same = self._is_stored(known.sealed_access_token, row.access_token)
             if not same:
-                account = replace(account, sealed_access_token=self._vault.seal(row.access_token))
+                account = replace(account, sealed_access_token=self._sealer.seal(row.access_token))
             if not same or "token_expires_at" in row.given:
                 account = replace(account, token_expires_at=row.token_expires_at)
         if row.refresh_token is not None:
-            same = self._opens_to(known.sealed_refresh_token, row.refresh_token)
+            same = self._is_stored(known.sealed_refresh_token, row.refresh_token)
             if not same:
-                account = replace(account, sealed_refresh_token=self._vault.seal(row.refresh_token))
+                account = replace(account, sealed_refresh_token=self._sealer.seal(row.refresh_token))
             if not same or "refresh_token_expires_at" in row.given:
                 account = replace(account, refresh_token_expires_at=row.refresh_token_expires_at)
         renewed = (account.sealed_access_token, account.sealed_refresh_token) != (
@@ -183,11 +183,9 @@ class AccountBook:
             and row.token_expires_at <= self._now < known.token_expires_at
         )
 
-    def _opens_to(self, sealed: str | None, token: SecretStr) -> bool:
-        try:
-            return sealed is not None and self._vault.open(sealed) == token
-        except SealError:  # sealed with a key that is gone: the row brings what was lost
-            return False
+    def _is_stored(self, sealed: str | None, token: SecretStr) -> bool:
+        # Sealed with a key that is gone, or not to be opened here: the row's token is stored as a new one.
+        return sealed is not None and self._sealer.matches(sealed, token)
 
 
 _DEFAULT_LOGIN = {Platform.INSTAGRAM: "facebook"}

@@ -11,6 +11,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from shared.freshness import Freshness
 from shared.limits import Limits
+from shared.vault import SealError, SealingKey
 from shared.vocabulary import Platform
 
 
@@ -54,6 +55,14 @@ def _redis(url: SecretStr) -> SecretStr:
     return url
 
 
+def _sealing_key(text: str) -> str:
+    try:
+        SealingKey(text)
+    except SealError as error:
+        raise ValueError(str(error)) from None
+    return text
+
+
 Host = Annotated[str, AfterValidator(_host_only)]
 Seconds = Annotated[float, Field(gt=0, le=31_536_000)]
 Percent = Annotated[int, Field(ge=1, le=100)]
@@ -71,6 +80,8 @@ class Settings(BaseSettings):
     redis_url: Annotated[SecretStr, AfterValidator(_redis)] | None = None
     data_dir: str = ".dravo"
     secret_keys: Annotated[tuple[SecretStr, ...], NoDecode] = ()
+    sealing_key: Annotated[str, AfterValidator(_sealing_key)] | None = None
+    """The public half of the first secret key: seals tokens that arrive by events, and opens none."""
 
     jwt_secret: SecretStr | None = None
     jwt_public_key: str | None = None

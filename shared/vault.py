@@ -1,11 +1,22 @@
-"""Secrets: sealed at rest, opened where they are used, and taken out of every text that leaves."""
+"""Secrets: sealed at rest, opened where they are used, and taken out of every text that leaves.
+
+A sealed value has one of two forms. A `Vault` seals with a secret key (Fernet). A `SealingKey`, the public
+half of a secret key, seals by HPKE (RFC 9180): its holder cannot open. A `Vault` opens both.
+"""
 
 import re
+from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Iterable
-from typing import Final
+from functools import cached_property
+from typing import Final, Protocol
 from urllib.parse import quote
 
+from cryptography.exceptions import InvalidTag
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
+from cryptography.hazmat.primitives import hpke
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from pydantic import SecretStr
 
 
@@ -13,28 +24,85 @@ class SealError(Exception):
     """A sealed value cannot be opened, or there is no key to seal with. The message holds no secret."""
 
 
+class Sealer(Protocol):
+    """Seals secrets: a `Vault`, or a `SealingKey`."""
+
+    def seal(self, secret: SecretStr) -> str:
+        """Return the secret as ASCII text that only a holder of the secret keys can open."""
+
+    def matches(self, sealed: str, secret: SecretStr) -> bool:
+        """Tell whether the sealed value is known to hold this secret."""
+
+
+class SealingKey:
+    """The public half of a secret key: seals what only a `Vault` with that secret key can open."""
+
+    def __init__(self, text: str) -> None:
+        """Read a value of ``DRAVO_SEALING_KEY``. Raises `SealError`."""
+        try:
+            self._public = X25519PublicKey.from_public_bytes(_decoded(text, _PUBLIC))
+        except ValueError:
+            raise SealError("is no sealing key: print it with `dravo secrets sealing-key`") from None
+
+    def seal(self, secret: SecretStr) -> str:
+        """Return the secret as ASCII text that the holder of this key cannot open."""
+        return _encoded(_HPKE.encrypt(_bytes(secret), self._public, _PURPOSE), _SEALED)
+
+    def matches(self, sealed: str, secret: SecretStr) -> bool:  # noqa: ARG002 - the signature of `Sealer`
+        """Return false: what is sealed cannot be compared without opening it."""
+        return False
+
+
 class Vault:
     """Seals and opens with ``DRAVO_SECRET_KEYS``: the first key seals, all of them open."""
 
     def __init__(self, keys: Iterable[SecretStr]) -> None:
-        ring = [Fernet(key.get_secret_value()) for key in keys]
+        self._keys = tuple(key.get_secret_value() for key in keys)
+        ring = [Fernet(key) for key in self._keys]
         if not ring:
             raise SealError("DRAVO_SECRET_KEYS is required: make a key with `dravo secrets generate`")
         self._ring = MultiFernet(ring)
         self._first = ring[0]
 
+    @cached_property
+    def _private_keys(self) -> tuple[X25519PrivateKey, ...]:
+        return tuple(_private_half(key) for key in self._keys)
+
+    @property
+    def sealing_key(self) -> str:
+        """The public half of the first key: a value for ``DRAVO_SEALING_KEY``. It is no secret."""
+        return _encoded(self._private_keys[0].public_key().public_bytes_raw(), _PUBLIC)
+
     def seal(self, secret: SecretStr) -> str:
         """Return the secret as ASCII text that only a holder of the keys can open or change."""
-        # surrogatepass: an encoding error would carry the secret in its repr.
-        return self._ring.encrypt(secret.get_secret_value().encode("utf-8", "surrogatepass")).decode("ascii")
+        return self._ring.encrypt(_bytes(secret)).decode("ascii")
 
     def open(self, sealed: str) -> SecretStr:
         """Return the secret again. Raises `SealError` when no key opens it, or when it was tampered with."""
+        return SecretStr(self._plain(sealed).decode("utf-8", "surrogatepass"))
+
+    def matches(self, sealed: str, secret: SecretStr) -> bool:
+        """Tell whether the sealed value holds this secret; false when no key opens it."""
         try:
-            plain = self._ring.decrypt(sealed.encode())
+            return self.open(sealed) == secret
+        except SealError:
+            return False
+
+    def _plain(self, sealed: str) -> bytes:
+        if sealed.startswith(_SEALED):
+            return self._by_private_key(sealed)
+        try:
+            return self._ring.decrypt(sealed.encode())
         except InvalidToken:
             raise SealError(_CLOSED) from None
-        return SecretStr(plain.decode("utf-8", "surrogatepass"))
+
+    def _by_private_key(self, sealed: str) -> bytes:
+        for key in self._private_keys:
+            try:
+                return _HPKE.decrypt(_decoded(sealed, _SEALED), key, _PURPOSE)
+            except (InvalidTag, ValueError):
+                continue
+        raise SealError(_CLOSED)
 
     def is_current(self, sealed: str) -> bool:
         """Tell whether the first key sealed it, so that no other key is needed to open it."""
@@ -46,10 +114,29 @@ class Vault:
 
     def rotate(self, sealed: str) -> str:
         """Return the same secret sealed with the first key. Raises `SealError` as `open` does."""
-        try:
-            return self._ring.rotate(sealed.encode()).decode("ascii")
-        except InvalidToken:
-            raise SealError(_CLOSED) from None
+        return self._ring.encrypt(self._plain(sealed)).decode("ascii")
+
+
+def _private_half(key: str) -> X25519PrivateKey:
+    """Derive the private key from a secret key, so that whoever has the one has the other."""
+    derive = HKDF(algorithm=SHA256(), length=32, salt=None, info=b"dravo sealing key")
+    return X25519PrivateKey.from_private_bytes(derive.derive(urlsafe_b64decode(key)))
+
+
+def _bytes(secret: SecretStr) -> bytes:
+    # surrogatepass: an encoding error would carry the secret in its repr.
+    return secret.get_secret_value().encode("utf-8", "surrogatepass")
+
+
+def _encoded(raw: bytes, prefix: str) -> str:
+    return prefix + urlsafe_b64encode(raw).decode("ascii")
+
+
+def _decoded(text: str, prefix: str) -> bytes:
+    """Return the bytes after the prefix. Raises `ValueError` for any other text."""
+    if not text.startswith(prefix):
+        raise ValueError("another prefix")
+    return urlsafe_b64decode(text.removeprefix(prefix).encode("ascii"))
 
 
 def new_key() -> str:
@@ -77,6 +164,12 @@ def redact(text: str, *known_secrets: str) -> str:
 
 
 REDACTED: Final = "[redacted]"
+# The prefixes differ from each other and from a secret key: one cannot be set in place of another.
+_PUBLIC: Final = "public1."
+_SEALED: Final = "sealed1."
+_PURPOSE: Final = b"dravo token"
+# https://www.rfc-editor.org/rfc/rfc9180
+_HPKE: Final = hpke.Suite(hpke.KEM.X25519, hpke.KDF.HKDF_SHA256, hpke.AEAD.CHACHA20_POLY1305)
 _CLOSED = "a sealed value cannot be opened: none of DRAVO_SECRET_KEYS fits it"
 
 # "name": "value", name=value, name%3Dvalue, name: value, and JSON inside JSON (\"name\": \"value\").
@@ -131,7 +224,8 @@ _SHAPED: Final = [
         rf"{_START}dra_[A-Za-z0-9_-]{{6,}}+",  # our API keys
         rf"{_RUN_START}eyJ[A-Za-z0-9_-]{{4,}}+\.[A-Za-z0-9_-]*+(?:\.[A-Za-z0-9_-]*+)?",  # JWT
         rf"{_START}gAAAAA[A-Za-z0-9_-]{{20,}}+={{0,2}}",  # sealed by a Vault
-        rf"{_RUN_START}[A-Za-z0-9_-]{{43}}=(?![A-Za-z0-9_=-])",  # a Vault's key
+        rf"{_START}sealed1\.[A-Za-z0-9_-]{{20,}}+={{0,2}}",  # sealed by a SealingKey
+        rf"{_RUN_START}(?<!public1\.)[A-Za-z0-9_-]{{43}}=(?![A-Za-z0-9_=-])",  # a Vault's key
     )
 ]
 _LONG_RUN: Final = re.compile(rf"{_RUN_START}[A-Za-z0-9_-]{{56,}}+")

@@ -36,13 +36,29 @@ def generate(*, as_json: AsJson = False) -> None:
         console.show(value)
 
 
+@secrets.command(epilog="Example: export DRAVO_SEALING_KEY=$(dravo secrets sealing-key)")
+def sealing_key(*, as_json: AsJson = False) -> None:
+    """Print the value of DRAVO_SEALING_KEY for the first of DRAVO_SECRET_KEYS.
+
+    It is a public key: the API seals with it the tokens that arrive by events, and cannot open them.
+
+    JSON: ``sealing_key``.
+    """
+    value = Vault(load("secret_keys").secret_keys).sealing_key
+    if as_json:
+        console.emit({"sealing_key": value})
+    else:
+        console.show(value)
+
+
 @secrets.command(epilog="Example: DRAVO_SECRET_KEYS=$NEW,$OLD dravo secrets rotate")
 def rotate(*, as_json: AsJson = False) -> None:
     """Seal every stored token with the first of DRAVO_SECRET_KEYS, so that the other keys can be retired.
 
-    First give all services the new key in front of the old ones and restart them; then rotate; then take the
-    old keys away. A run that was stopped is simply repeated. Exits 1 when a token cannot be opened: keep the
-    old keys, or import the account's token again.
+    First give the new key, in front of the old ones, to whoever has the old ones, and to the API the sealing
+    key of the new one (`dravo secrets sealing-key`); restart them; rotate; take the old keys away. A run that
+    was stopped is simply repeated. Exits 1 when a token cannot be opened: keep the old keys, or import the
+    account's token again.
 
     JSON: ``accounts``, ``resealed``, ``unchanged``, ``unopened`` (counts of accounts), ``unopened_accounts``.
     """

@@ -1,13 +1,14 @@
 """Secrets are sealed, opened, rotated and taken out of texts."""
 
 import time
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from shared.vault import REDACTED, SealError, Vault, new_key, redact
+from shared.vault import REDACTED, SealError, SealingKey, Vault, new_key, redact
 
 OLD, NEW, FOREIGN = (SecretStr(new_key()) for _ in range(3))
 any_text = st.text(st.characters())  # lone surrogates included
@@ -200,3 +201,59 @@ def test_a_hostile_text_takes_no_longer_than_its_length_asks(unit: str) -> None:
     redact(hostile)
 
     assert time.process_time() - started < 5
+
+
+@given(any_text)
+def test_every_secret_key_opens_what_its_sealing_key_sealed(secret: str) -> None:
+    sealed = SealingKey(Vault([OLD]).sealing_key).seal(SecretStr(secret))
+
+    assert Vault([NEW, OLD]).open(sealed).get_secret_value() == secret
+    with pytest.raises(SealError):
+        Vault([NEW]).open(sealed)
+
+
+def test_rotation_seals_with_the_first_secret_key_what_a_sealing_key_sealed() -> None:
+    sealed = SealingKey(Vault([OLD]).sealing_key).seal(SecretStr("one"))
+    both = Vault([NEW, OLD])
+
+    rotated = both.rotate(sealed)
+
+    assert (both.is_current(sealed), both.is_current(rotated)) == (False, True)
+    assert Vault([NEW]).open(rotated).get_secret_value() == "one"
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda sealed: sealed[:-4],
+        lambda sealed: sealed[:60] + ("A" if sealed[60] != "A" else "B") + sealed[61:],
+        lambda sealed: sealed + "\u00e9",
+        lambda sealed: sealed.partition(".")[0] + ".",
+        lambda sealed: sealed.partition(".")[2],
+    ],
+)
+def test_changed_value_of_a_sealing_key_is_refused(damage: Callable[[str], str]) -> None:
+    vault = Vault([NEW])
+    sealed = SealingKey(vault.sealing_key).seal(SecretStr("one"))
+
+    for attempt in (vault.open, vault.rotate):
+        with pytest.raises(SealError):
+            attempt(damage(sealed))
+
+
+@pytest.mark.parametrize("text", ["", OLD.get_secret_value(), "public1.", "public1.AAAA", "public1.\u00e9"])
+def test_other_text_is_no_sealing_key(text: str) -> None:
+    with pytest.raises(SealError, match="secrets sealing-key"):
+        SealingKey(text)
+
+
+def test_sealing_key_is_no_secret_key() -> None:
+    with pytest.raises(ValueError, match="Fernet"):
+        Vault([SecretStr(Vault([NEW]).sealing_key)])
+
+
+def test_value_of_a_sealing_key_is_redacted_and_the_public_key_is_not() -> None:
+    public = Vault([NEW]).sealing_key
+    sealed = SealingKey(public).seal(SecretStr("a"))
+
+    assert redact(f"stored {sealed} with {public}") == f"stored {REDACTED} with {public}"

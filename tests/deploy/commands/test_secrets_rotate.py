@@ -102,3 +102,18 @@ def test_rotation_needs_the_keys(fleet: Dravo, monkeypatch: pytest.MonkeyPatch) 
 
     assert said.code == 1
     assert "DRAVO_SECRET_KEYS" in said.err
+
+
+def test_sealing_key_is_the_public_half_of_the_first_secret_key(
+    dravo: Dravo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys = [new_key(), new_key()]
+    monkeypatch.setenv("DRAVO_SECRET_KEYS", ",".join(keys))
+
+    told, as_json = dravo("secrets", "sealing-key"), dravo("secrets", "sealing-key", "--json")
+
+    assert told.out.strip() == as_json.json["sealing_key"] == Vault([SecretStr(keys[0])]).sealing_key
+    monkeypatch.setenv("DRAVO_SEALING_KEY", keys[0])
+    wrong = dravo("secrets", "sealing-key")
+    assert (wrong.code, keys[0] in wrong.err) == (1, False)
+    assert "DRAVO_SEALING_KEY: is no sealing key" in wrong.err
