@@ -203,6 +203,99 @@ def test_settings_in_manifests_units_and_containers_exist() -> None:
     assert found <= {name.upper() for name in Settings.model_fields}
 
 
+SECRETS = {name for name, field in Settings.model_fields.items() if "SecretStr" in str(field.annotation)}
+STORES = {"database_url", "redis_url"}
+PLATFORM_SECRETS = {name for name in SECRETS if name.endswith(("_app_secret", "_client_secret", "_bearer"))}
+API_SECRETS = {"internal_token", "ops_token", "jwt_secret"}
+OWN_SECRETS = {
+    "migrate": {"database_url"},
+    "scheduler": STORES,
+    "worker": STORES | PLATFORM_SECRETS | {"secret_keys"},
+    "api": STORES | API_SECRETS,
+}
+
+
+def secrets_in(text: str) -> set[str]:
+    names = {name.lower() for name in re.findall(r"\bDRAVO_([A-Z0-9_]+[A-Z0-9])\b", text)}
+    return names & SECRETS
+
+
+def assert_own(service: str, given: set[str]) -> None:
+    """Fail if a service is given another one's secret, or not the ones that it cannot start without."""
+    assert given <= OWN_SECRETS[service], service
+    needed = OWN_SECRETS[service] & (STORES | {"secret_keys"})
+    assert needed <= given, service
+
+
+def test_every_secret_setting_belongs_to_a_service() -> None:
+    assert len(PLATFORM_SECRETS) > 3
+    assert set().union(*OWN_SECRETS.values()) == SECRETS
+
+
+@pytest.mark.parametrize("service", OWN_SECRETS)
+def test_compose_gives_a_service_its_own_secrets_only(service: str) -> None:
+    given = yaml.safe_load((DEPLOY / "docker/compose.yaml").read_text())["services"][service]
+    own_file = {"worker": ["worker.env"], "api": ["api.env"]}.get(service, [])
+
+    assert_own(service, secrets_in(" ".join(given["environment"])))
+    assert [file["path"] for file in given["env_file"]] == ["dravo.env", *own_file]
+    assert ("DRAVO_SEALING_KEY" in given["environment"]) == (service == "api")
+
+
+@pytest.mark.parametrize("service", OWN_SECRETS)
+def test_kubernetes_gives_a_service_its_own_secret_only(service: str) -> None:
+    (workload,) = [
+        document
+        for document in documents(DEPLOY / f"kubernetes/{service}.yaml")
+        if document["kind"] in {"Deployment", "Job"}
+    ]
+    (container,) = workload["spec"]["template"]["spec"]["containers"]
+    assert [source["secretRef"]["name"] for source in container["envFrom"] if "secretRef" in source] == [
+        f"dravo-{service}"
+    ]
+    assert "env" not in container
+    assert not secrets_in((DEPLOY / "kubernetes/config.yaml").read_text().partition("apiVersion")[2])
+
+    told = (DEPLOY / "kubernetes/kustomization.yaml").read_text().replace("\\\n#", "")
+    (line,) = re.findall(rf"create secret generic dravo-{service} (.*)", told)
+    assert_own(service, secrets_in(line))
+    assert ("DRAVO_SEALING_KEY=" in line) == (service == "api")
+
+
+@pytest.mark.parametrize("service", OWN_SECRETS)
+def test_systemd_gives_a_service_its_own_file_only(service: str) -> None:
+    unit = (DEPLOY / f"systemd/dravo-{service}{'@' if service == 'worker' else ''}.service").read_text()
+    assert re.findall(r"^EnvironmentFile=(.*)", unit, re.MULTILINE) == [
+        "-/etc/dravo/dravo.env",
+        f"/etc/dravo/{service}.env",
+    ]
+    assert not secrets_in(unit)
+
+    told = re.sub(r"\n# {10,}", " ", (DEPLOY / "systemd/dravo.target").read_text())
+    (line,) = re.findall(rf"/etc/dravo/{service}\.env (.*)", told)
+    assert_own(service, secrets_in(line))
+    assert ("DRAVO_SEALING_KEY" in line) == (service == "api")
+
+
+@pytest.mark.parametrize("service", ["worker", "api"])
+def test_network_policy_lets_out_who_calls_the_world(service: str) -> None:
+    """The worker reaches platforms, the API its issuer; nothing else leaves but for names and stores."""
+    policies = [d for d in documents(DEPLOY / "kubernetes/network.yaml") if "egress" in d["spec"]]
+    ports = {
+        port["port"]
+        for policy in policies
+        if policy["spec"]["podSelector"]["matchLabels"].get("app.kubernetes.io/name") == f"dravo-{service}"
+        for rule in policy["spec"]["egress"]
+        if any(target.get("ipBlock", {}).get("cidr") == "0.0.0.0/0" for target in rule["to"])
+        for port in rule["ports"]
+    }
+    assert ports == {443}
+    named = {
+        policy["spec"]["podSelector"]["matchLabels"].get("app.kubernetes.io/name") for policy in policies
+    }
+    assert named == {None, "dravo-worker", "dravo-api"}
+
+
 def pins(path: Path) -> dict[str, str]:
     return dict(re.findall(r"^([a-z0-9][a-z0-9_.-]*)==([^\s;]+)", path.read_text(), re.MULTILINE))
 
