@@ -5,6 +5,7 @@ import sys
 import structlog
 
 from api_stub.app import create
+from api_stub.database import ROLE, TAKE_ROLE
 from api_stub.server import bind, serve
 from api_stub.service import Service
 from shared import database, log, tracing
@@ -19,7 +20,7 @@ def main() -> int:
         settings = load("database_url")
         log.configure("api", settings.log_format)
         tracing.configure("api")
-        _check_database(settings)
+        check_database(settings)
         service = Service(settings)
         listening = bind(settings.api_host, settings.api_port)
     except SettingsError as error:
@@ -33,12 +34,20 @@ def main() -> int:
     return 0
 
 
-def _check_database(settings: Settings) -> None:
+def check_database(settings: Settings) -> None:
+    """Raise `SettingsError` when the database does not answer; warn when it gives us no role of our own."""
     engine = database.connect(settings.database, application="dravo-api-start", pool_size=1)
     try:
         database.check_reachable(engine)
+        with engine.begin() as connection:
+            taken = connection.exec_driver_sql(TAKE_ROLE, {"role": ROLE}).one_or_none()
     finally:
         engine.dispose()
+    if taken is None:
+        detail = (
+            "the read API keeps every right of its database user: run `dravo migrate` as one with CREATEROLE"
+        )
+        structlog.get_logger(__name__).warning("api_role_missing", role=ROLE, detail=detail)
 
 
 if __name__ == "__main__":

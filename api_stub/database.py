@@ -23,7 +23,7 @@ _PREPARED: Final = 200
 
 ROLE: Final = "dravo_api"
 """What these connections may do: read what is served, and mark rows due."""
-_TAKE_ROLE: Final = """
+TAKE_ROLE: Final = """
 SELECT set_config('role', rolname, FALSE) FROM pg_roles
  WHERE rolname = %(role)s AND pg_has_role(rolname, 'MEMBER')
    AND has_table_privilege(rolname, to_regclass('served_accounts'), 'SELECT')
@@ -132,7 +132,7 @@ class Database:
 
     async def _configure(self, connection: Connection) -> None:
         connection.prepared_max = _PREPARED
-        await connection.execute(_TAKE_ROLE, {"role": ROLE})
+        await connection.execute(TAKE_ROLE, {"role": ROLE})
 
 
 def _lost(error: psycopg.OperationalError) -> bool:

@@ -23,7 +23,6 @@ from shared.settings import Settings, SettingsError
 LEEWAY: Final = timedelta(seconds=10)
 ALGORITHMS: Final = ("HS256", "RS256", "ES256", "EdDSA")
 _LONGEST: Final = 255
-_STRONG_SECRET: Final = 32
 _log = structlog.get_logger(__name__)
 
 
@@ -98,8 +97,6 @@ def _own_key(settings: Settings) -> tuple[Any, Sequence[str]]:
         raise SettingsError("set only one of DRAVO_JWT_SECRET, DRAVO_JWT_PUBLIC_KEY and DRAVO_JWT_JWKS_URL")
     if settings.jwt_secret is not None:
         secret = settings.jwt_secret.get_secret_value().encode()
-        if len(secret) < _STRONG_SECRET:
-            _log.warning("jwt_secret_short", detail=f"DRAVO_JWT_SECRET has less than {_STRONG_SECRET} bytes")
         return secret, ("HS256",)
     if settings.jwt_public_key is not None:
         return _public_key(settings.jwt_public_key)

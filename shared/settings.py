@@ -63,6 +63,24 @@ def _sealing_key(text: str) -> str:
     return text
 
 
+def _hard_to_guess(token: SecretStr) -> SecretStr:
+    if len(token.get_secret_value()) < SHORTEST_TOKEN:
+        raise ValueError(
+            f"must have at least {SHORTEST_TOKEN} characters: make one with `dravo secrets generate`"
+        )
+    return token
+
+
+def _hmac_key(secret: SecretStr) -> SecretStr:
+    if len(secret.get_secret_value().encode()) < SHORTEST_HMAC_KEY:
+        raise ValueError(f"must have at least {SHORTEST_HMAC_KEY} bytes, as HS256 asks (RFC 7518, 3.2)")
+    return secret
+
+
+SHORTEST_TOKEN = 16
+"""Characters of a bearer token that operators choose."""
+SHORTEST_HMAC_KEY = 32
+Token = Annotated[SecretStr, AfterValidator(_hard_to_guess)]
 Host = Annotated[str, AfterValidator(_host_only)]
 Seconds = Annotated[float, Field(gt=0, le=31_536_000)]
 Percent = Annotated[int, Field(ge=1, le=100)]
@@ -83,15 +101,15 @@ class Settings(BaseSettings):
     sealing_key: Annotated[str, AfterValidator(_sealing_key)] | None = None
     """The public half of the first secret key: seals tokens that arrive by events, and opens none."""
 
-    jwt_secret: SecretStr | None = None
+    jwt_secret: Annotated[SecretStr, AfterValidator(_hmac_key)] | None = None
     jwt_public_key: str | None = None
     jwt_jwks_url: str | None = None
     jwt_algorithms: Annotated[tuple[str, ...], NoDecode] = ()
     jwt_audience: str | None = None
     jwt_issuer: str | None = None
     jwt_workspace_claim: str = "workspace_id"
-    internal_token: SecretStr | None = None
-    ops_token: SecretStr | None = None
+    internal_token: Token | None = None
+    ops_token: Token | None = None
     ops_login_file: str | None = None
     """A file with a token that opens the operators' page once; the first login deletes it."""
 

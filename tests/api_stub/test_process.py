@@ -13,8 +13,12 @@ from threading import Thread
 
 import httpx
 import pytest
+from pydantic import SecretStr
+from structlog.testing import capture_logs
 
+from api_stub.__main__ import check_database
 from shared import database
+from shared.settings import Settings
 from tests.api_stub.support import POSTS, Rows
 from tests.faults.waiting import until
 
@@ -120,3 +124,18 @@ def test_a_port_that_is_taken_is_one_sentence(database_url: str) -> None:
 
     assert ended.returncode == 1
     assert re.fullmatch(rf"dravo api: cannot listen on 127\.0\.0\.1:{port} \(.*\): check .*\n", ended.stderr)
+
+
+def test_start_warns_when_the_role_of_the_api_is_missing(database_url: str) -> None:
+    settings = Settings(database_url=SecretStr(database_url))
+    engine = database.connect(database_url, application="tests")
+    with capture_logs() as with_role:
+        check_database(settings)
+    with engine.begin() as connection:
+        connection.exec_driver_sql("REVOKE SELECT ON served_accounts FROM dravo_api")
+    engine.dispose()
+    with capture_logs() as without_role:
+        check_database(settings)
+
+    assert with_role == []
+    assert [entry["event"] for entry in without_role] == ["api_role_missing"]

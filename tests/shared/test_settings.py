@@ -59,3 +59,19 @@ def test_the_second_look_at_a_missing_post_follows_the_contract(monkeypatch: pyt
     assert load().missing_confirm(Platform.TIKTOK) == timedelta(days=1)
     monkeypatch.setenv("DRAVO_MISSING_CONFIRM_SECONDS", "5")
     assert load().missing_confirm(Platform.TIKTOK) == timedelta(seconds=5)
+
+
+@pytest.mark.parametrize(
+    ("name", "short", "long"),
+    [("INTERNAL_TOKEN", 15, 16), ("OPS_TOKEN", 15, 16), ("JWT_SECRET", 31, 32)],
+)
+def test_short_secret_stops_the_start(
+    monkeypatch: pytest.MonkeyPatch, name: str, short: int, long: int
+) -> None:
+    monkeypatch.setenv(f"DRAVO_{name}", "s" * short)
+    (line,) = mistakes()
+    assert line.startswith(f"DRAVO_{name}: must have at least {long} ")
+    assert "sss" not in line
+
+    monkeypatch.setenv(f"DRAVO_{name}", "s" * long)
+    assert load()

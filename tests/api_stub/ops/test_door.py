@@ -132,7 +132,7 @@ def test_a_session_of_another_token_ends(database_url: str) -> None:
     with page(database_url, ops_token=TOKEN) as door:
         door.sign_in()
         cookies = door.client.cookies
-    with page(database_url, ops_token="a new token") as door:
+    with page(database_url, ops_token="another operators' token") as door:
         door.client.cookies = cookies
         assert door.get().status_code == 303
 
