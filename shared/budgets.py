@@ -167,8 +167,11 @@ class Budgets:
         """Return the fleet's refused calls, by platform and whose limit it was. Raises `redis.RedisError`."""
         counts: dict[tuple[Platform, BucketKind], int] = {}
         for name, count in self._client.hgetall(REFUSALS_KEY).items():
-            platform, kind = name.decode().split(":")
-            counts[Platform(platform), BucketKind(kind)] = int(count)
+            try:
+                platform, kind = name.decode().split(":")
+                counts[Platform(platform), BucketKind(kind)] = int(count)
+            except ValueError:
+                _log.warning("malformed_refusal_count_in_redis", key=REFUSALS_KEY)
         return counts
 
     def remaining(self, wanted: Wanted) -> list[BucketState]:

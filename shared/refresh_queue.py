@@ -9,10 +9,13 @@ from datetime import timedelta
 from typing import Any
 
 import dramatiq
+import structlog
 from dramatiq.brokers.redis import RedisBroker
 
 from shared.redis_client import RedisClient
 from shared.vocabulary import Lane
+
+_log = structlog.get_logger(__name__)
 
 ACTORS = {Lane.INTERACTIVE: "refresh_now", Lane.BACKGROUND: "refresh"}
 """Actor of each lane; its queue has the lane's name. Own queues, because priority holds only between them."""
@@ -137,11 +140,18 @@ def report_gone(client: RedisClient, worker_id: str, threads: int) -> None:
     client.zrem(ALIVE_KEY, f"{worker_id}/{threads}")
 
 
+_LONGEST_COUNT = 6
+"""Digits; whatever is longer is no number of threads."""
+
+
 def workers_alive(client: RedisClient) -> dict[str, int]:
     """Return the threads of each worker that is alive."""
     seconds, _ = client.time()
     alive: dict[str, int] = {}
     for member in client.zrangebyscore(ALIVE_KEY, seconds, "+inf"):
-        worker_id, _, threads = member.decode().rpartition("/")
-        alive[worker_id] = int(threads)
+        worker_id, _, threads = member.decode("utf-8", "replace").rpartition("/")
+        if worker_id and threads.isascii() and threads.isdigit() and len(threads) < _LONGEST_COUNT:
+            alive[worker_id] = int(threads)
+        else:
+            _log.warning("malformed_worker_in_redis", key=ALIVE_KEY)
     return alive

@@ -124,6 +124,22 @@ def test_interactive_jobs_have_their_own_queue(
     assert refresh_queue.depth(client, Lane.INTERACTIVE) == 0
 
 
+def test_malformed_member_in_redis_is_no_worker_and_hides_none(client: RedisClient) -> None:
+    refresh_queue.report_alive(client, "host:1", 8)
+    for member in (
+        b"\xff\xfe",
+        "host:2",
+        "host:3/",
+        "host:4/many",
+        "/4",
+        "host:5/-1",
+        "host:6/" + "9" * 99,
+    ):
+        client.zadd(refresh_queue.ALIVE_KEY, {member: float("inf")})
+
+    assert refresh_queue.workers_alive(client) == {"host:1": 8}
+
+
 def test_a_worker_is_alive_until_it_says_it_is_gone(client: RedisClient) -> None:
     refresh_queue.report_alive(client, "host:1", 8)
     refresh_queue.report_alive(client, "host:2", 4)

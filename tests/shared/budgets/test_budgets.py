@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from deploy.local.valkey import Valkey
-from shared.budgets import FRESH_SHARE, LOOK_AGAIN, OFFLINE_BURST, PROBE_FOR, Budgets, Decision
+from shared.budgets import FRESH_SHARE, LOOK_AGAIN, OFFLINE_BURST, PROBE_FOR, REFUSALS_KEY, Budgets, Decision
 from shared.limits import Rate
 from shared.redis_client import RedisClient, connect
 from shared.vocabulary import BucketKind, Lane, Platform
@@ -157,6 +157,14 @@ def test_what_stands_in_redis_is_told_and_forgotten_in_time(budgets: Budgets, cl
     assert paced.calls_left == pytest.approx(rate.burst * FRESH_SHARE - 1, abs=0.01)
     assert parked.calls_left is None
     assert parked.parked_until == datetime.fromtimestamp(clock.now / 1e6, UTC) + MINUTE
+    assert budgets.refusals() == {(Platform.TIKTOK, BucketKind.ACCOUNT): 1}
+
+
+def test_malformed_refusal_count_in_redis_hides_no_other(client: RedisClient, budgets: Budgets) -> None:
+    budgets.count_refusal(ACCOUNT)
+    for name, count in ((b"\xff", 1), ("tiktok", 1), ("myspace:account", 1), ("x:account", "many")):
+        client.hset(REFUSALS_KEY, name, count)
+
     assert budgets.refusals() == {(Platform.TIKTOK, BucketKind.ACCOUNT): 1}
 
 

@@ -247,3 +247,9 @@ def parse_slip(name: str, meant: str) -> str:
 def test_what_is_no_object_is_refused(row: object) -> None:
     assert refused(parse_account, row) == refused(parse_publication, row)
     assert refused(parse_account, row) == "a row must be a JSON object with named fields"
+
+
+@pytest.mark.parametrize(("letter", "kept"), [("a", 8_192), ("ä", 4_096), ("\N{SNOWMAN}", 2_730)])
+def test_long_text_is_cut_between_two_characters(letter: str, kept: int) -> None:
+    assert parse_publication(publication(text=letter * 200_000)).text == letter * kept
+    assert parse_publication(publication(text=letter * kept)).text == letter * kept
