@@ -5,10 +5,11 @@ import sys
 import structlog
 
 from api_stub.app import create
-from api_stub.database import ROLE, TAKE_ROLE
-from api_stub.server import bind, serve
+from api_stub.http.database import ROLE, TAKE_ROLE
+from api_stub.http.server import bind, serve
 from api_stub.service import Service
-from shared import database, log, tracing
+from shared import database
+from shared.observability import log, tracing
 from shared.process import die_with_parent
 from shared.settings import Settings, SettingsError, load
 

@@ -5,16 +5,16 @@ from collections.abc import AsyncIterator
 
 from starlette.routing import Route, Router
 
-from api_stub.docs import page as docs
-from api_stub.events import take_events
-from api_stub.health import alive, prometheus, ready
-from api_stub.history import list_history
-from api_stub.openapi import document
-from api_stub.ops.office import Office
+from api_stub.docs.openapi import document
+from api_stub.docs.page import page as docs
+from api_stub.events.endpoint import take_events
+from api_stub.http.health import alive, prometheus, ready
+from api_stub.http.middleware import Shell
+from api_stub.ops.context import Office
 from api_stub.ops.routes import routes as ops_routes
-from api_stub.posts import list_posts
+from api_stub.posts.endpoint import list_posts
+from api_stub.posts.history import list_history
 from api_stub.service import Service
-from api_stub.shell import Shell
 
 ROUTES = (
     Route("/v1/analytics/posts", list_posts),

@@ -8,18 +8,18 @@ from typing import Final
 
 from starlette.requests import Request
 
-from api_stub.auth import Authenticator, Caller
-from api_stub.database import Database
-from api_stub.event_log import EventLog
-from api_stub.keys import USE_NOTED_EVERY, Keys
-from api_stub.rates import ForcedRefreshes
-from api_stub.refreshing import Refresher
-from api_stub.tokens import Tokens, configured
-from api_stub.waiting import Listener
-from api_stub.workspace import Workspace
+from api_stub.auth.api_keys import USE_NOTED_EVERY, Keys
+from api_stub.auth.authenticator import Authenticator, Caller
+from api_stub.auth.dashboard_tokens import Tokens, configured
+from api_stub.events.event_log import EventLog
+from api_stub.http.database import Database
+from api_stub.posts.workspace import Workspace
+from api_stub.refresh.refreshing import Refresher
+from api_stub.refresh.throttle import ForcedRefreshes
+from api_stub.refresh.waiting import Listener
+from shared.accounts.vault import Sealer, SealingKey, Vault
 from shared.database import connect
 from shared.settings import Settings
-from shared.vault import Sealer, SealingKey, Vault
 
 EVENT_BATCHES: Final = 4
 """Batches of events that are committed at the same time."""

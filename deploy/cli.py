@@ -26,8 +26,8 @@ from deploy.commands import (
     status,
     why,
 )
+from shared.accounts.vault import SealError, redact
 from shared.settings import SettingsError
-from shared.vault import SealError, redact
 
 app = typer.Typer(
     name="dravo",

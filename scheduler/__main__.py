@@ -10,12 +10,13 @@ from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
 from prometheus_client import REGISTRY
 
-from scheduler.doorbell import listen
-from scheduler.fleet_view import LOOK_EVERY, FleetView
+from scheduler.fleet_metrics import LOOK_EVERY, FleetView
+from scheduler.listener import listen
 from scheduler.ticks import PARTITIONS_EVERY, PROBE_LOOKS_EVERY, RENEW_EVERY, Ticks
-from scheduler.traces import Traces
-from shared import database, log, metrics, redis_client, refresh_queue, tracing
-from shared.exporter import Heartbeat, exporter
+from scheduler.trace_contexts import Traces
+from shared import database, redis_client, refresh_queue
+from shared.observability import log, metrics, tracing
+from shared.observability.exporter import Heartbeat, exporter
 from shared.process import die_with_parent, stop_on_signals, wait_for
 from shared.settings import Settings, SettingsError, load
 

@@ -11,7 +11,7 @@ from typing import Final
 import structlog
 from sqlalchemy import Connection, text
 
-from shared.pauses import NOT_PAUSED
+from shared.quota.pauses import NOT_PAUSED
 from shared.redis_client import RedisClient
 from shared.vocabulary import PauseKind
 

@@ -2,8 +2,8 @@
 
 from sqlalchemy import Connection, text
 
-from shared.pauses import NOT_PAUSED
-from shared.token_life import OLD_ENOUGH, RENEW_AHEAD, RENEWED_AT_REST
+from shared.accounts.token_life import OLD_ENOUGH, RENEW_AHEAD, RENEWED_AT_REST
+from shared.quota.pauses import NOT_PAUSED
 
 MOST_AT_ONCE = 200
 

@@ -12,12 +12,14 @@ from sqlalchemy import Engine
 from scheduler.claim import Claims, claim
 from scheduler.probes import probe
 from scheduler.renewals import ending_soon
-from scheduler.traces import Traces
-from shared import database, failpoints, metrics, refresh_queue, spending
-from shared.claims import release
+from scheduler.trace_contexts import Traces
+from shared import database, refresh_queue
 from shared.freshness import Freshness
+from shared.observability import failpoints, metrics
 from shared.partitions import ensure_partitions
+from shared.quota import spending
 from shared.redis_client import RedisClient
+from shared.refresh_state.release_claim import release
 from shared.settings import Settings
 from shared.vocabulary import Lane, Platform
 

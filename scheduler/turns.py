@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, text
 
-from shared.pauses import BACKGROUND_NOT_PAUSED, NOT_PAUSED
+from shared.quota.pauses import BACKGROUND_NOT_PAUSED, NOT_PAUSED
 from shared.vocabulary import Lane
 
 _ACCOUNT_LOCK = 720_572_100

@@ -9,9 +9,9 @@ from cryptography.fernet import Fernet
 from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from shared.accounts.vault import SealError, SealingKey
 from shared.freshness import Freshness
-from shared.limits import Limits
-from shared.vault import SealError, SealingKey
+from shared.quota.limits import Limits
 from shared.vocabulary import Platform
 
 

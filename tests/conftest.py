@@ -30,12 +30,12 @@ from tests.servers import FASTER, Databases, fast_parent, server_directory
 
 if TYPE_CHECKING:
     from shared.redis_client import RedisClient
-    from tests.stories import House
+    from tests.scenarios import House
 
 _REDIS_DATABASES = 16
 _MOST_PROCESSES = 8
 _FLEETS = {
-    "tests/api_stub/test_robustness.py": 1,
+    "tests/api_stub/http/test_malicious_requests.py": 1,
     "tests/contract/test_accounts.py": 1,
     "tests/contract/test_outcomes.py": 1,
     "tests/faults/test_matrix.py": 2,
@@ -141,8 +141,8 @@ def client(redis_url: str) -> Iterator["RedisClient"]:
 
 @pytest.fixture
 def home(database_url: str) -> Iterator["House"]:
-    """Give a new database with the tools of a worker; `tests.stories.house` takes settings as well."""
-    from tests.stories import house
+    """Give a new database with the tools of a worker; `tests.scenarios.house` takes settings as well."""
+    from tests.scenarios import house
 
     with house(database_url) as opened:
         yield opened

@@ -17,9 +17,9 @@ from sqlalchemy.engine import make_url
 from deploy.simulators.server import Simulators
 from deploy.simulators.world import Account, Post
 from shared import database
-from shared.due import REFRESHED_CHANNEL
-from shared.intake import take_accounts, take_publications
-from shared.vault import Vault, new_key
+from shared.accounts.vault import Vault, new_key
+from shared.ingestion.importer import take_accounts, take_publications
+from shared.refresh_state.make_due import REFRESHED_CHANNEL
 
 PATIENCE = 30.0
 POSTS = 5

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 import pytest
 from pydantic import SecretStr
 
-from shared import reseal
-from shared.vault import SealingKey, Vault, new_key
+from shared.accounts import reseal
+from shared.accounts.vault import SealingKey, Vault, new_key
 from tests.api_stub import support
 from tests.api_stub.support import Api
-from worker import tokens
+from worker.credentials import tokens
 
 EVENTS_TOKEN = "t" * 43
 OLD, NEW = new_key(), new_key()

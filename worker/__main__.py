@@ -18,24 +18,25 @@ import redis
 import structlog
 from sqlalchemy import Engine
 
-from shared import database, log, metrics, redis_client, refresh_queue, tracing
-from shared.claims import release
-from shared.exporter import Heartbeat, exporter
+from shared import database, redis_client, refresh_queue
+from shared.accounts.vault import Vault
+from shared.observability import log, metrics, tracing
+from shared.observability.exporter import Heartbeat, exporter
 from shared.process import die_with_parent, stop_on_signals, wait_for
 from shared.refresh_queue import RefreshJob
+from shared.refresh_state.release_claim import release
 from shared.settings import Settings, SettingsError, load
-from shared.vault import Vault
 from shared.vocabulary import Lane
-from worker import actors
 from worker.adapters import ADAPTERS
-from worker.budget_gate import FleetBudgets
-from worker.client import Bounds, Client
 from worker.clock import DatabaseClock
-from worker.consumer import consuming_broker
-from worker.job import Tools
-from worker.observed import count_outcome
+from worker.context import Tools
+from worker.counters import count_outcome
+from worker.credentials.renewal import renew_ahead
+from worker.http.client import Bounds, Client
+from worker.queue import actors
+from worker.queue.consumer import consuming_broker
+from worker.quota.gate import FleetBudgets
 from worker.refresh import refresh
-from worker.renewal import renew_ahead
 
 GRACE = timedelta(seconds=9)
 """How long SIGTERM waits for jobs in flight; what is still running then is covered by its lease."""

@@ -9,18 +9,21 @@ from collections.abc import Sequence
 import structlog
 from sqlalchemy import Connection
 
-from shared import account_state, failpoints, metrics
+from shared.accounts import states
+from shared.observability import failpoints, metrics
 from shared.outcome_kinds import OutcomeKind
 from shared.vocabulary import AccountState
-from worker import defer, outcomes, paid_reads, tokens
-from worker.budget_gate import OverBudget
+from worker import outcomes
 from worker.claims import extend
+from worker.context import Read, Tools
+from worker.credentials import tokens
+from worker.credentials.tokens import StoredAccount
 from worker.errors import ClaimsLost, Paused, Reauthorize, RefreshError, TryAgain
-from worker.job import Read, Tools
 from worker.outcomes import Outcome, Policy
+from worker.quota import defer, paid_reads
+from worker.quota.gate import OverBudget
 from worker.readings import Account
 from worker.record import record
-from worker.tokens import StoredAccount
 
 _log = structlog.get_logger(__name__)
 
@@ -30,7 +33,7 @@ def finish(read: Read, stored: StoredAccount, policy: Policy, tools: Tools) -> N
     account, error = stored.account, _place_pauses(read, stored, tools)
     with tools.engine.begin() as connection:
         if isinstance(error, Reauthorize):  # accounts before rows, or this could deadlock
-            account_state.lock(connection, [account.account_id])
+            states.lock(connection, [account.account_id])
         if isinstance(error, OverBudget):
             error = defer.deferred(connection, error, tools.clock.now())
         if read.waiting and not isinstance(error, Reauthorize):
@@ -112,7 +115,7 @@ def _reauthorize(
 ) -> tuple[Outcome, ...]:
     """Mark the whole account at once; if it has newer tokens by now, its rows just try again."""
     account = stored.account
-    blocked = account_state.require_reconnect(
+    blocked = states.require_reconnect(
         connection, account.workspace_id, account.account_id, str(error), token_version=stored.token_version
     )
     if blocked is not None:

@@ -1,7 +1,7 @@
 """The lease of a running job: extended between its calls, and only as a consequence of its progress.
 
 No thread extends it in the background, so a worker that is frozen or hangs in one call loses its rows. A call
-is bounded to half a lease (`worker.client.Bounds`), and a third of it may have passed before a call begins.
+is bounded to half a lease (`worker.http.client.Bounds`), and a third of it may have passed before it begins.
 """
 
 from collections.abc import Callable

@@ -8,7 +8,7 @@ from psycopg.types.json import Jsonb
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import IntegrityError
 
-from shared.due import REFRESHED_CHANNEL
+from shared.refresh_state.make_due import REFRESHED_CHANNEL
 from worker.outcomes import Outcome, duplicate
 
 _FENCE = text("""

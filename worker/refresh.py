@@ -10,25 +10,28 @@ from datetime import datetime
 import structlog
 from sqlalchemy import Connection
 
-from shared import failpoints, pauses, spending
 from shared.freshness import Freshness
+from shared.observability import failpoints
+from shared.quota import pauses, spending
+from shared.quota.spending import Shortage
 from shared.refresh_queue import RefreshJob
 from shared.settings import Settings
-from shared.spending import Shortage
 from shared.vocabulary import AccountState, BucketKind, Lane, Platform
-from worker import outcomes, paid_reads, tokens
+from worker import outcomes
 from worker.adapters.contract import Adapter
-from worker.budget_gate import JobBudget, OverBudget
 from worker.claims import start
+from worker.context import Read, Tools, budget_of, pause_of_whole_job
+from worker.credentials import tokens
+from worker.credentials.renewal import renew
+from worker.credentials.tokens import StoredAccount
 from worker.errors import Misconfigured, Reauthorize, RefreshError, TryAgain
 from worker.finish import finish, record_progress
-from worker.job import Read, Tools, budget_of, pause_of_whole_job
+from worker.http.upstream import JobUpstream
 from worker.lease import Lease
-from worker.memory import FleetMemory
 from worker.outcomes import Policy
-from worker.renewal import renew
-from worker.tokens import StoredAccount
-from worker.upstream import JobUpstream
+from worker.quota import paid_reads
+from worker.quota.gate import JobBudget, OverBudget
+from worker.refused_metrics import FleetMemory
 
 _log = structlog.get_logger(__name__)
 

@@ -11,15 +11,15 @@ from sqlalchemy import Connection
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api_stub.bodies import read_body
+from api_stub.http.bodies import read_body
 from api_stub.ops import queries
-from api_stub.ops.door import COOKIE, Session, same_site
+from api_stub.ops.authentication import COOKIE, Session, same_site
+from api_stub.ops.context import Office
 from api_stub.ops.filters import Filter, FilterError
-from api_stub.ops.office import Office
 from api_stub.ops.pages import shown
 from api_stub.ops.rendering import away, page, seconds
-from shared import operations
-from shared.operations import Operator, Scope
+from shared.operations import actions
+from shared.operations.actions import Operator, Scope
 from shared.vocabulary import Platform, Reason
 
 _LARGEST_FORM: Final = 16_384
@@ -108,7 +108,7 @@ async def resync(office: Office, _request: Request, session: Session, form: dict
     operator = _operator(session)
     if publication := form.get("publication"):
         number = _id("publication", publication)
-        asked = await office.do(partial(operations.resync_one, operator=operator, publication_id=number))
+        asked = await office.do(partial(actions.resync_one, operator=operator, publication_id=number))
         said = "asked" if asked else "not-asked"
         return away(f"/ops/publications/{number}?said={said}")
     wanted = Filter.parse(form)
@@ -119,7 +119,7 @@ async def resync(office: Office, _request: Request, session: Session, form: dict
 async def go_on(office: Office, _request: Request, _session: Session, form: dict[str, str]) -> Response:
     """Go on with a re-sync that was stopped half-way."""
     act_id = _id("act_id", form.get("act_id", ""))
-    act = await office.ask(partial(operations.act_of, act_id=act_id))
+    act = await office.ask(partial(actions.act_of, act_id=act_id))
     if act is None or act.act != "resync" or act.ended_at is not None:
         raise FormError(f"No unfinished re-sync has the act_id {act_id}.")
     office.reruns.go_on(act)
@@ -131,13 +131,13 @@ async def release(office: Office, _request: Request, session: Session, form: dic
     operator = _operator(session)
     if publication := form.get("publication"):
         number = _id("publication", publication)
-        await office.do(partial(operations.release, operator=operator, publication_ids=[number]))
+        await office.do(partial(actions.release, operator=operator, publication_ids=[number]))
         return away(f"/ops/publications/{number}?said=released")
     wanted = Filter.parse({**form, "reason": Reason.QUARANTINED})
 
     def all_of(connection: Connection) -> int:
         found, _ = queries.step(connection, wanted, after=0, most=_MOST_RELEASED)
-        return len(operations.release(connection, operator, [number for number, _ in found]))
+        return len(actions.release(connection, operator, [number for number, _ in found]))
 
     await office.do(all_of)
     return away("/ops/acts")
@@ -155,7 +155,7 @@ async def pause(office: Office, _request: Request, session: Session, form: dict[
 
     def place(connection: Connection) -> None:
         until = queries.clock(connection) + length if length else None
-        operations.pause(connection, _operator(session), scope, reason, until)
+        actions.pause(connection, _operator(session), scope, reason, until)
 
     await office.do(place)
     return away(_local(form.get("next", "")))
@@ -163,7 +163,7 @@ async def pause(office: Office, _request: Request, session: Session, form: dict[
 
 async def resume(office: Office, _request: Request, session: Session, form: dict[str, str]) -> Response:
     """Lift an operator's pause."""
-    await office.do(partial(operations.resume, operator=_operator(session), scope=_scope(form)))
+    await office.do(partial(actions.resume, operator=_operator(session), scope=_scope(form)))
     return away(_local(form.get("next", "")))
 
 

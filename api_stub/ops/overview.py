@@ -8,10 +8,10 @@ from typing import Any, Final
 from sqlalchemy import Connection, Row
 
 from api_stub.ops import charts, queries
-from shared import operations
-from shared.operations import Act
+from shared.operations import actions
+from shared.operations.actions import Act
 from shared.outcome_kinds import OutcomeGroup, outcome_kind
-from shared.pauses import PauseInForce
+from shared.quota.pauses import PauseInForce
 from shared.vocabulary import AccountState, Platform, SyncStatus
 
 TOO_OLD_SECONDS: Final = 30.0
@@ -147,7 +147,7 @@ def read(connection: Connection) -> Overview:
         workers=watch.get("workers"),
         redis_error=watch.get("redis_error"),
         pauses=queries.pauses(connection),
-        acts=operations.acts(connection, most=5),
+        acts=actions.acts(connection, most=5),
     )
 
 

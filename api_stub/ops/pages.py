@@ -10,16 +10,16 @@ from sqlalchemy import Connection, Row
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api_stub.errors import quotable
+from api_stub.http.errors import quotable
 from api_stub.ops import charts, overview, queries
-from api_stub.ops.door import Session
+from api_stub.ops.authentication import Session
+from api_stub.ops.bulk_resync import can_go_on
+from api_stub.ops.context import Office
 from api_stub.ops.filters import Filter
-from api_stub.ops.office import Office
 from api_stub.ops.rendering import away, page
-from api_stub.ops.rerun import can_go_on
-from shared import operations, why
 from shared.freshness import Freshness
-from shared.pauses import of_accounts
+from shared.operations import actions, explain
+from shared.quota.pauses import of_accounts
 from shared.vocabulary import AccountState, Platform
 
 View = Callable[[Office, Request, Session], Awaitable[Response]]
@@ -41,7 +41,7 @@ async def first(office: Office, request: Request, session: Session) -> Response:
 async def publications(office: Office, request: Request, session: Session) -> Response:
     """Show the rows of a filter, or the one that was searched for."""
     if name := request.query_params.get("q", "").strip():
-        ids = [] if "\0" in name else await office.ask(partial(why.find, name=name[:500]))
+        ids = [] if "\0" in name else await office.ask(partial(explain.find, name=name[:500]))
         if len(ids) == 1:
             return away(f"/ops/publications/{ids[0]}")
         rows = await office.ask(partial(_named, ids=ids))
@@ -57,8 +57,8 @@ async def publications(office: Office, request: Request, session: Session) -> Re
     return shown(session, "publications.html", found=found, wanted=wanted, below=below, now=now)
 
 
-def _named(connection: Connection, ids: Sequence[int]) -> list[why.Explanation]:
-    return why.explain(connection, ids[: queries.PAGE])
+def _named(connection: Connection, ids: Sequence[int]) -> list[explain.Explanation]:
+    return explain.explain(connection, ids[: queries.PAGE])
 
 
 async def publication(office: Office, request: Request, session: Session) -> Response:
@@ -66,7 +66,7 @@ async def publication(office: Office, request: Request, session: Session) -> Res
     number = _number(request.path_params["publication_id"])
 
     def read(connection: Connection) -> Any:
-        explained = why.explain(connection, [number]) if number is not None else []
+        explained = explain.explain(connection, [number]) if number is not None else []
         if not explained:
             return None
         return explained[0], queries.snapshots(connection, explained[0].row.id), queries.clock(connection)
@@ -144,7 +144,7 @@ async def acts(office: Office, request: Request, session: Session) -> Response:
     before = _number(request.query_params.get("before"))
     found, now = await office.ask(
         lambda connection: (
-            operations.acts(connection, most=queries.PAGE + 1, before=before),
+            actions.acts(connection, most=queries.PAGE + 1, before=before),
             queries.clock(connection),
         )
     )

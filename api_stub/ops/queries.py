@@ -8,7 +8,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, Row, text
 
 from api_stub.ops.filters import Filter
-from shared.pauses import PauseInForce, in_force
+from shared.quota.pauses import PauseInForce, in_force
 
 PAGE: Final = 50
 """Rows of a page."""

@@ -11,7 +11,7 @@ from markupsafe import Markup
 from starlette.responses import Response
 
 from api_stub.ops.overview import group_of
-from shared.pauses import UNTIL_RESUMED
+from shared.quota.pauses import UNTIL_RESUMED
 from shared.vocabulary import Platform, Reason, SyncStatus
 
 _HERE: Final = Path(__file__).parent

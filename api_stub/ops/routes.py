@@ -11,12 +11,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from api_stub.errors import not_found
+from api_stub.http.errors import not_found
 from api_stub.ops import forms, pages
-from api_stub.ops.door import Session
+from api_stub.ops.authentication import Session
+from api_stub.ops.context import Office
 from api_stub.ops.filters import FilterError
 from api_stub.ops.forms import FormError
-from api_stub.ops.office import Office
 from api_stub.ops.pages import shown
 from api_stub.ops.rendering import HEADERS, STATIC
 

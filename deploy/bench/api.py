@@ -14,13 +14,13 @@ from sqlalchemy.engine import make_url
 
 from deploy.bench import api_rows, ops_page
 from deploy.bench.load import measure
+from deploy.bench.report import told
 from deploy.bench.services import api, bare
-from deploy.bench.telling import told
-from deploy.bench.workshop import workshop
+from deploy.bench.work_directory import workshop
 from deploy.console import show
 from deploy.local.postgres import Postgres
 from shared import database
-from shared.keys import create_key
+from shared.accounts.api_keys import create_key
 
 _SERVER: Final = {
     "shared_buffers": "1GB",

@@ -13,10 +13,10 @@ from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from datetime import timedelta
 from functools import partial
 
-from deploy.bench.workshop import workshop
+from deploy.bench.work_directory import workshop
 from deploy.local.valkey import Valkey
-from shared.budgets import Budgets
-from shared.limits import Bucket, Rate
+from shared.quota.budgets import Budgets
+from shared.quota.limits import Bucket, Rate
 from shared.redis_client import connect
 from shared.vocabulary import BucketKind, Lane, Platform
 

@@ -9,7 +9,7 @@ import httpx
 
 from deploy.bench.chromium import chromium, first_paint
 from deploy.bench.load import measure
-from deploy.bench.telling import told
+from deploy.bench.report import told
 from deploy.console import show
 
 _PAGES: Final = {"the operators' page": "/ops", "its list of publications": "/ops/publications"}

@@ -24,7 +24,7 @@ from typing import Any
 import httpx
 import psycopg
 
-from deploy.bench.workshop import workshop
+from deploy.bench.work_directory import workshop
 from deploy.local.server_process import free_port
 
 _PATIENCE = timedelta(minutes=3)

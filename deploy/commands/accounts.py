@@ -7,9 +7,9 @@ from rich.table import Table
 from sqlalchemy import Connection, text
 
 from deploy import console, stores
+from deploy.commands.pauses_in_force import shape, until
 from deploy.console import AsJson, instant
-from deploy.pauses import shape, until
-from shared.pauses import of_accounts
+from shared.quota.pauses import of_accounts
 from shared.vocabulary import AccountState, Platform
 
 _ACCOUNTS = """

@@ -17,9 +17,9 @@ from sqlalchemy.exc import OperationalError
 from deploy import console, row_files, stores
 from deploy.console import AsJson, CommandError, UsageError
 from deploy.row_files import FileError, Line
-from shared.intake import Taken, take_accounts, take_publications
+from shared.accounts.vault import Vault
+from shared.ingestion.importer import Taken, take_accounts, take_publications
 from shared.settings import load
-from shared.vault import Vault
 
 CHUNK = 1_000
 A_HANDFUL = 20

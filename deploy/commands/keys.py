@@ -6,7 +6,7 @@ import typer
 
 from deploy import console, stores
 from deploy.console import AsJson, CommandError, UsageError, instant
-from shared.keys import create_key, list_keys, revoke_key
+from shared.accounts.api_keys import create_key, list_keys, revoke_key
 
 keys = typer.Typer(help="API keys, each bound to one workspace.", no_args_is_help=True)
 

@@ -10,12 +10,12 @@ import typer
 from sqlalchemy import Connection, text
 
 from deploy import console, stores
+from deploy.commands.pauses_in_force import shape
 from deploy.console import AsJson, CommandError, UsageError, instant
-from deploy.pauses import shape
-from deploy.selection import first_instant
-from shared import operations
-from shared.operations import Act, Operator, Scope
-from shared.pauses import UNTIL_RESUMED, in_force
+from deploy.resync.selection import first_instant
+from shared.operations import actions
+from shared.operations.actions import Act, Operator, Scope
+from shared.quota.pauses import UNTIL_RESUMED, in_force
 from shared.vocabulary import Platform
 
 OnPlatform = Annotated[Platform | None, typer.Option("--platform", help="This platform.")]
@@ -74,7 +74,7 @@ def pause(
         now: datetime = connection.execute(text("SELECT now()")).scalar_one()
         ends = _end(until, length, now)
         concerned = _concerned(connection, scope)
-        operations.pause(connection, Operator.at_terminal(), scope, reason.strip(), ends)
+        actions.pause(connection, Operator.at_terminal(), scope, reason.strip(), ends)
     if as_json:
         told = {**scope.key, "paused_until": instant(ends), "reason": reason.strip()}
         console.emit({**told, "accounts": concerned})
@@ -98,7 +98,7 @@ def resume(
     """
     scope = _scope(platform, account, workspace, every=every)
     with stores.transaction() as connection:
-        lifted = operations.resume(connection, Operator.at_terminal(), scope, reason)
+        lifted = actions.resume(connection, Operator.at_terminal(), scope, reason)
         left = [shape(one) for one in in_force(connection)]
     if not lifted:
         raise CommandError(f"no operator has paused {_named(scope.key)}: see `dravo pauses`")
@@ -139,7 +139,7 @@ def acts(
     ``subject``, ``reason``, ``rows``, ``last``.
     """
     with stores.transaction() as connection:
-        found = operations.acts(connection, most=limit)
+        found = actions.acts(connection, most=limit)
     if as_json:
         console.emit([_told(act) for act in found])
     elif found:

@@ -7,9 +7,9 @@ from sqlalchemy import Connection, text
 
 from deploy import console, stores
 from deploy.console import AsJson, CommandError, UsageError, instant
-from shared import operations
-from shared.operations import Operator
-from shared.why import find
+from shared.operations import actions
+from shared.operations.actions import Operator
+from shared.operations.explain import find
 
 quarantine = typer.Typer(help="Publications set aside as poison.", no_args_is_help=True)
 
@@ -67,7 +67,7 @@ def release(
         raise UsageError("name publications, or give --all: one of the two")
     with stores.transaction() as connection:
         ids = None if every else sorted({one for name in identities or () for one in find(connection, name)})
-        released = operations.release(connection, Operator.at_terminal(), ids)
+        released = actions.release(connection, Operator.at_terminal(), ids)
     if identities and not released:
         raise CommandError("none of these is in quarantine: see `dravo quarantine list`")
     if as_json:

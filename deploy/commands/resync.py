@@ -11,14 +11,14 @@ from sqlalchemy import Engine
 
 from deploy import console, stores
 from deploy.console import AsJson, CommandError, UsageError
-from deploy.resync_estimate import Estimate, estimate
-from deploy.resync_run import INTERACTIVE_UP_TO, Pace, Tally, ask, ask_and_wait
-from deploy.selection import Selection, end_instant, first_instant
-from shared import operations
-from shared.operations import Operator
+from deploy.resync.estimate import Estimate, estimate
+from deploy.resync.run import INTERACTIVE_UP_TO, Pace, Tally, ask, ask_and_wait
+from deploy.resync.selection import Selection, end_instant, first_instant
+from shared.operations import actions
+from shared.operations.actions import Operator
+from shared.operations.explain import find
 from shared.settings import load
 from shared.vocabulary import Platform, SyncStatus
-from shared.why import find
 
 _RATE = re.compile(r"(\d{1,9}(?:\.\d{1,6})?)(?:/s)?")
 
@@ -113,14 +113,14 @@ def resync(
 def _kept(engine: Engine, subject: dict[str, Any], tally: Tally) -> Iterator[None]:
     """Keep who asked for what, and how far it came; a run that was stopped is kept as not ended."""
     with engine.begin() as connection:
-        act_id = operations.begin_resync(connection, Operator.at_terminal(), subject)
+        act_id = actions.begin_resync(connection, Operator.at_terminal(), subject)
     ended = False
     try:
         yield
         ended = True
     finally:
         with engine.begin() as connection:
-            operations.note_progress(connection, act_id, rows=tally.seen, last=tally.last, ended=ended)
+            actions.note_progress(connection, act_id, rows=tally.seen, last=tally.last, ended=ended)
 
 
 def _named(engine: Engine, posts: list[str] | None) -> tuple[int, ...] | None:

@@ -4,9 +4,9 @@ import typer
 
 from deploy import console, stores
 from deploy.console import AsJson, CommandError
-from shared import reseal
+from shared.accounts import reseal
+from shared.accounts.vault import Vault, new_key
 from shared.settings import load
-from shared.vault import Vault, new_key
 
 _MOST_NAMED = 20
 

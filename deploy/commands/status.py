@@ -14,11 +14,11 @@ from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import OperationalError
 
 from deploy import console, stores
+from deploy.commands.pauses_in_force import shape, until
 from deploy.console import AsJson, UsageError, duration, instant
-from deploy.pauses import shape, until
-from shared import spending
-from shared.invariants import stuck
-from shared.pauses import in_force
+from shared.quota import spending
+from shared.quota.pauses import in_force
+from shared.refresh_state.invariants import stuck
 from shared.settings import Settings, SettingsError, load
 from shared.vocabulary import AccountState, Lane, SyncStatus
 

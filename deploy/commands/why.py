@@ -8,11 +8,11 @@ from rich.text import Text
 from sqlalchemy import Row
 
 from deploy import console, stores
+from deploy.commands.pauses_in_force import shape, until
 from deploy.console import AsJson, CommandError, instant
-from deploy.pauses import shape, until
 from shared.freshness import Freshness
+from shared.operations.explain import Explanation, explain, find
 from shared.settings import load
-from shared.why import Explanation, explain, find
 
 MOST = 50
 """Publications explained at once; a post rarely has more than one an account."""

@@ -9,8 +9,10 @@ from pathlib import Path
 
 from deploy.local.errors import LocalServerError
 from deploy.local.services import Service, Services
-from deploy.simulators import linkedin_oauth, tiktok_oauth, x_oauth
+from deploy.simulators.linkedin import oauth as linkedin_oauth
 from deploy.simulators.server import HOSTS
+from deploy.simulators.tiktok import oauth as tiktok_oauth
+from deploy.simulators.x import oauth as x_oauth
 
 _PORTS = range(18_100, 30_000, 10)  # below the ports that systems give to outgoing connections
 _SPEED = "120"  # a simulated hour passes in half a minute, so that metrics visibly move

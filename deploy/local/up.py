@@ -27,9 +27,11 @@ from deploy.local.lock import DirectoryLock
 from deploy.local.postgres import Postgres
 from deploy.local.services import Service, Services
 from deploy.local.valkey import Valkey
-from shared import database, intake, keys
+from shared import database
+from shared.accounts import api_keys
+from shared.accounts.vault import Vault, new_key
+from shared.ingestion import importer
 from shared.settings import Settings, load
-from shared.vault import Vault, new_key
 
 Result = TypeVar("Result")
 
@@ -141,8 +143,8 @@ def _demo(engine: Engine, settings: Settings, data_dir: Path, control: str) -> N
             tell(f"/accounts/{platform}/{account}/revoke", {})
     vault = Vault(settings.secret_keys)
     with engine.begin() as connection:
-        taken = [intake.take_accounts(connection, vault, story.account_rows)]
-        taken.append(intake.take_publications(connection, story.publication_rows))
+        taken = [importer.take_accounts(connection, vault, story.account_rows)]
+        taken.append(importer.take_publications(connection, story.publication_rows))
     refused = [refusal.message for part in taken for refusal in part.refused]
     if refused:
         raise LocalServerError(f"the demo was refused: {refused[0]}")
@@ -156,11 +158,11 @@ def _api_key(engine: Engine, data_dir: Path) -> str:
         with engine.connect() as connection:
             if connection.execute(
                 text("SELECT 1 FROM api_keys WHERE key_hash = :hash AND revoked_at IS NULL"),
-                {"hash": keys.hash_key(key)},
+                {"hash": api_keys.hash_key(key)},
             ).one_or_none():
                 return key
     with engine.begin() as connection:
-        _, key = keys.create_key(connection, "ws_north", "dravo up")
+        _, key = api_keys.create_key(connection, "ws_north", "dravo up")
         private_files.write(path, key)
     return key
 

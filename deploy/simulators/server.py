@@ -16,17 +16,17 @@ from typing import Any, Protocol, Self
 
 import httpx
 
-from deploy.simulators.bridge import Connection, Delivery
 from deploy.simulators.control import Control
-from deploy.simulators.facebook import Facebook
-from deploy.simulators.graph_call import platform_of
-from deploy.simulators.instagram import Instagram
+from deploy.simulators.http_server import Connection, Delivery
 from deploy.simulators.ledger import Ledger, note, token_of
-from deploy.simulators.linkedin import LinkedIn
+from deploy.simulators.linkedin.linkedin import LinkedIn
+from deploy.simulators.meta.call import platform_of
+from deploy.simulators.meta.facebook import Facebook
+from deploy.simulators.meta.instagram import Instagram
 from deploy.simulators.misbehaviour import Behaviour, Fault, misbehaviour, spoil
-from deploy.simulators.tiktok import TikTok
+from deploy.simulators.tiktok.tiktok import TikTok
 from deploy.simulators.world import World
-from deploy.simulators.x import X
+from deploy.simulators.x.x import X
 
 
 class Platform(Protocol):

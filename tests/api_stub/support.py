@@ -16,7 +16,7 @@ from sqlalchemy import Engine, text
 from api_stub.app import create
 from api_stub.service import Service
 from shared import database
-from shared.keys import create_key
+from shared.accounts.api_keys import create_key
 from shared.settings import Settings
 
 Result = TypeVar("Result")

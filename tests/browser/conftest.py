@@ -16,7 +16,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, ViewportSize, exp
 from deploy.bench.chromium import chromium
 from shared import database
 from tests.api_stub.support import Rows
-from tests.faults.waiting import until
+from tests.faults.harness.waiting import until
 
 collect_ignore_glob = [] if os.environ.get("BROWSER_TESTS") else ["test_*.py"]
 

@@ -22,10 +22,12 @@ from deploy.cli import run
 from deploy.local.postgres import Postgres
 from deploy.local.server_process import free_port
 from deploy.local.valkey import Valkey
-from deploy.simulators import linkedin_oauth, tiktok_oauth, x_oauth
+from deploy.simulators.linkedin import oauth as linkedin_oauth
 from deploy.simulators.server import Simulators
-from shared.due import REFRESHED_CHANNEL
-from shared.vault import new_key
+from deploy.simulators.tiktok import oauth as tiktok_oauth
+from deploy.simulators.x import oauth as x_oauth
+from shared.accounts.vault import new_key
+from shared.refresh_state.make_due import REFRESHED_CHANNEL
 from tests.servers import FASTER, fast_parent, server_directory
 
 PATIENCE = 60.0

@@ -17,8 +17,8 @@ from typing import Any
 import pytest
 import yaml  # type: ignore[import-untyped]  # PyYAML publishes no types
 
-from shared.vault import new_key
-from tests.shared.test_metrics import get, start
+from shared.accounts.vault import new_key
+from tests.shared.observability.test_metrics import get, start
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"

@@ -17,11 +17,11 @@ import yaml  # type: ignore[import-untyped]  # PyYAML publishes no types
 from packaging.requirements import Requirement
 from prometheus_client import REGISTRY
 
-import api_stub.metrics as _of_the_api  # registers its metrics
+import api_stub.http.metrics as _of_the_api  # registers its metrics
 from deploy.cli import app
-from shared import metrics
+from shared.observability import metrics
 from shared.settings import Settings
-from worker import observed as _of_the_worker  # the same
+from worker import counters as _of_the_worker  # the same
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"

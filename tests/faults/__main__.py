@@ -9,7 +9,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from tests.faults import marathon, report
+from tests.faults import long_run
+from tests.faults.judge import report
 from tests.faults.matrix import Result
 
 
@@ -18,7 +19,7 @@ def main() -> int:
     options = _options()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # servers are to end with us
     console, began = Console(), time.monotonic()
-    faults = marathon.chosen(options.only)
+    faults = long_run.chosen(options.only)
     if not faults:
         console.print(f"No fault has {' or '.join(options.only)} in its name.")
         return 2
@@ -32,7 +33,7 @@ def main() -> int:
         for breach in result.breaches:
             console.print(f"        {breach}", style="red", highlight=False)
 
-    results = marathon.run(faults, timedelta(minutes=options.minutes), options.seed, tell)
+    results = long_run.run(faults, timedelta(minutes=options.minutes), options.seed, tell)
     lasted = timedelta(seconds=time.monotonic() - began)
     report.show(results, console)
     report.write(results, options.report, options.seed, lasted)

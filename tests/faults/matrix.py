@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from random import Random
 
-from tests.faults.evidence import begin, collect, lateness
-from tests.faults.invariants import NOISE, Allowed, bound, judge
-from tests.faults.stage import FRESHNESS, Stage
+from tests.faults.harness.environment import FRESHNESS, Stage
+from tests.faults.judge.invariants import NOISE, Allowed, bound, judge
+from tests.faults.judge.observations import begin, collect, lateness
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,8 @@ from statistics import linear_regression, mean
 import psutil  # type: ignore[import-untyped]  # psutil publishes no types
 from rich.console import Console
 
-from tests.faults.stage import Stage, stage
-from tests.faults.waiting import lasts
+from tests.faults.harness.environment import Stage, stage
+from tests.faults.harness.waiting import lasts
 from tests.servers import fast_parent, server_directory
 
 SAMPLE_SECONDS = 5.0

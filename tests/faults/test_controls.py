@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.freeze_faults import frozen_past_its_lease
-from tests.faults.kill_faults import dies_at
+from tests.faults.faults.freeze import frozen_past_its_lease
+from tests.faults.faults.kill import dies_at
+from tests.faults.faults.redis import down_while_jobs_fail
+from tests.faults.harness.environment import stage
 from tests.faults.matrix import Fault, Result, Scene, play
-from tests.faults.redis_faults import down_while_jobs_fail
-from tests.faults.stage import stage
 from tests.servers import fast_parent, server_directory
 
 SEED = 9
@@ -31,7 +31,7 @@ def calm(_scene: Scene) -> None:
 
 
 def test_without_the_fence_a_stale_worker_overwrites_newer_numbers(directory: Path) -> None:
-    act = frozen_past_its_lease("fetched", "tests.faults.broken_worker", BROKEN="fence")
+    act = frozen_past_its_lease("fetched", "tests.faults.harness.broken_worker", BROKEN="fence")
     with stage(directory, seed=SEED) as set_up:
         result = play(set_up, Fault("frozen", act), SEED)
 
@@ -50,7 +50,7 @@ def test_without_a_lease_a_killed_worker_s_rows_are_lost(directory: Path) -> Non
 def test_retries_left_to_dramatiq_are_lost_with_redis(directory: Path) -> None:
     retrying = {"BROKEN": "retries", **NO_LEASE}
     with stage(
-        directory, seed=SEED, worker_module="tests.faults.broken_worker", environment=retrying
+        directory, seed=SEED, worker_module="tests.faults.harness.broken_worker", environment=retrying
     ) as set_up:
         before = play(set_up, Fault("calm", calm), SEED)
         result = play(set_up, Fault("Redis down", down_while_jobs_fail), SEED)

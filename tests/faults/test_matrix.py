@@ -4,10 +4,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.faults.catalogue import FAULTS
+from tests.faults.faults.catalogue import FAULTS
+from tests.faults.harness.environment import SHORT_TICK
+from tests.faults.harness.environments import Theatre
 from tests.faults.matrix import Fault
-from tests.faults.stage import SHORT_TICK
-from tests.faults.theatre import Theatre
 
 SEED = 5
 # A Sentinel's round has a stage of its own: last, so that the others need only one.

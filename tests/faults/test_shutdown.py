@@ -11,10 +11,10 @@ from pathlib import Path
 import psutil  # type: ignore[import-untyped]  # psutil publishes no types
 import pytest
 
-from tests.faults.evidence import begin, collect, lost_jobs
-from tests.faults.fleet import GRACE_SECONDS, ROOT, Member, frozen
-from tests.faults.stage import LEASE, Stage, stage
-from tests.faults.waiting import until
+from tests.faults.harness.environment import LEASE, Stage, stage
+from tests.faults.harness.fleet import GRACE_SECONDS, ROOT, Member, frozen
+from tests.faults.harness.waiting import until
+from tests.faults.judge.observations import begin, collect, lost_jobs
 from tests.servers import fast_parent, server_directory
 
 PATIENCE = 15.0

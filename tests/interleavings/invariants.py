@@ -5,8 +5,8 @@ from typing import Any, Final
 import psycopg
 
 from scheduler.claim import JOBS_PER_ACCOUNT
-from shared.invariants import STUCK
-from shared.vault import Vault
+from shared.accounts.vault import Vault
+from shared.refresh_state.invariants import STUCK
 from tests.interleavings.explorer import Run
 from tests.interleavings.operations import PLATFORM_JOBS
 

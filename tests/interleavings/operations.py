@@ -10,13 +10,15 @@ from typing import Any, Final
 from pydantic import SecretStr
 from sqlalchemy import Connection, Engine
 
-from api_stub.event_log import Event, EventLog, EventType
+from api_stub.events.event_log import Event, EventLog, EventType
 from scheduler.claim import claim
-from shared import operations, partitions, spending
-from shared.claims import release
-from shared.due import make_due
-from shared.operations import Operator, Scope
+from shared import partitions
+from shared.operations import actions
+from shared.operations.actions import Operator, Scope
+from shared.quota import spending
 from shared.refresh_queue import RefreshJob
+from shared.refresh_state.make_due import make_due
+from shared.refresh_state.release_claim import release
 from shared.vocabulary import BucketKind, Lane, Platform, Reason
 from tests.interleavings.world import (
     ACCOUNT,
@@ -30,13 +32,13 @@ from tests.interleavings.world import (
     WITHOUT_ID,
     WORKSPACE,
 )
-from tests.stories import House, Script, ScriptedAdapter, house, reads
+from tests.scenarios import House, Script, ScriptedAdapter, house, reads
 from worker.clock import DatabaseClock
+from worker.context import Tools
+from worker.credentials.renewal import renew_ahead
 from worker.errors import Misconfigured, Paused, Reauthorize, RefreshError, TryAgain
-from worker.job import Tools
 from worker.readings import Account, Answer, Publication, Reading, Tokens
 from worker.refresh import refresh
-from worker.renewal import renew_ahead
 
 JOB: Final = RefreshJob(ACCOUNT, ((CLAIMED, 5), (CLAIMED_WITHOUT_ID, 5)))
 PLATFORM_JOBS: Final = 4
@@ -178,7 +180,7 @@ def _due(reason: Reason, ids: tuple[int, ...]) -> Callable[[Connection], int]:
 
 
 def _pause(connection: Connection) -> None:
-    operations.pause(connection, _OPERATOR, Scope(account_id=ACCOUNT), "explored")
+    actions.pause(connection, _OPERATOR, Scope(account_id=ACCOUNT), "explored")
 
 
 def _release_claims(connection: Connection) -> int:
@@ -291,7 +293,7 @@ _LIST: Final = [
     ),
     _operation(
         "resync",
-        partial(_in_transaction, lambda connection: operations.resync_one(connection, _OPERATOR, LATER)),
+        partial(_in_transaction, lambda connection: actions.resync_one(connection, _OPERATOR, LATER)),
         "active disconnected paused",
     ),
     _operation("pause", partial(_in_transaction, _pause), "active paused disconnected"),
@@ -299,13 +301,13 @@ _LIST: Final = [
         "resume",
         partial(
             _in_transaction,
-            lambda connection: operations.resume(connection, _OPERATOR, Scope(account_id=ACCOUNT)),
+            lambda connection: actions.resume(connection, _OPERATOR, Scope(account_id=ACCOUNT)),
         ),
         "paused",
     ),
     _operation(
         "unquarantine",
-        partial(_in_transaction, lambda connection: operations.release(connection, _OPERATOR, [QUARANTINED])),
+        partial(_in_transaction, lambda connection: actions.release(connection, _OPERATOR, [QUARANTINED])),
         "active disconnected",
     ),
     _operation("release_claims", partial(_in_transaction, _release_claims), "active disconnected paused"),

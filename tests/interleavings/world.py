@@ -9,7 +9,7 @@ from typing import Final
 import psycopg
 from pydantic import SecretStr
 
-from shared.vault import Vault
+from shared.accounts.vault import Vault
 
 ACCOUNT: Final = "acc"
 WORKSPACE: Final = "ws"

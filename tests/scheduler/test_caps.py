@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 from scheduler.claim import JOBS_PER_ACCOUNT, Claims, claim
 from shared import database
 from shared.vocabulary import Lane, Platform
-from tests.stories import House, house
+from tests.scenarios import House, house
 
 SCHEDULERS = 8
 

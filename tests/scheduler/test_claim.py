@@ -7,9 +7,9 @@ from typing import Any
 from sqlalchemy import text
 
 from scheduler.claim import JOBS_PER_ACCOUNT, Claims, claim
-from shared.claims import release
+from shared.refresh_state.release_claim import release
 from shared.vocabulary import Lane, Platform
-from tests.stories import House
+from tests.scenarios import House
 
 LEASE = timedelta(seconds=60)
 

@@ -10,7 +10,7 @@ import pytest
 from scheduler.claim import claim
 from shared.refresh_queue import RefreshJob
 from shared.vocabulary import Lane, Platform
-from tests.stories import House
+from tests.scenarios import House
 
 LEASE = timedelta(hours=1)
 

@@ -6,7 +6,7 @@ import pytest
 
 from scheduler.claim import SUSPECT_STARTS, claim
 from shared.vocabulary import Lane, Platform
-from tests.stories import House
+from tests.scenarios import House
 
 AGO = datetime.now(UTC) - timedelta(minutes=2)
 

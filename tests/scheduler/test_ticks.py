@@ -10,8 +10,8 @@ from scheduler.ticks import QUEUED_PER_THREAD, Ticks
 from shared import refresh_queue
 from shared.redis_client import RedisClient, connect
 from shared.vocabulary import Lane, Platform
+from tests.scenarios import House
 from tests.servers import server_directory
-from tests.stories import House
 
 
 @pytest.fixture

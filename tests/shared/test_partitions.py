@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from sqlalchemy import text
 
 from shared.partitions import ensure_partitions
-from tests.stories import house
+from tests.scenarios import house
 
 INSERT = """
 INSERT INTO snapshots (publication_id, taken_at, last_seen_at, claim_seq, sync_status, metrics)

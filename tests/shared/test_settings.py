@@ -4,8 +4,8 @@ from datetime import timedelta
 
 import pytest
 
+from shared.accounts.vault import new_key
 from shared.settings import SettingsError, load
-from shared.vault import new_key
 from shared.vocabulary import Platform
 
 

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 from shared.refresh_queue import RefreshJob
 from shared.vocabulary import SyncStatus
-from tests.stories import House
+from tests.scenarios import House
 from worker.claims import StartedRow, extend, start
 from worker.readings import Publication
 

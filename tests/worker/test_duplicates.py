@@ -8,7 +8,7 @@ from sqlalchemy import text
 
 from shared.refresh_queue import RefreshJob
 from shared.vocabulary import Platform
-from tests.stories import House, house
+from tests.scenarios import House, house
 from worker.readings import Account, Answer, Publication, Reading
 from worker.refresh import refresh
 

@@ -8,9 +8,9 @@ from pydantic import SecretStr
 
 from scheduler.claim import claim
 from shared.vocabulary import BucketKind, Lane, Platform
-from tests.stories import House, house, reads
-from worker.budget_gate import OverBudget
+from tests.scenarios import House, house, reads
 from worker.errors import Misconfigured, Paused, Reauthorize, RefreshError, TryAgain
+from worker.quota.gate import OverBudget
 from worker.readings import Account, Answer, Publication, Reading, Tokens
 from worker.refresh import refresh
 

@@ -9,22 +9,22 @@ import pytest
 from pydantic import SecretStr
 from sqlalchemy.exc import OperationalError
 
-from deploy.simulators.linkedin import LinkedIn as SimulatedLinkedIn
+from deploy.simulators.linkedin.linkedin import LinkedIn as SimulatedLinkedIn
 from deploy.simulators.misbehaviour import Behaviour
 from deploy.simulators.world import Account as SimulatedAccount
 from deploy.simulators.world import Post, World
 from scheduler.claim import Claims, claim
-from shared import account_state
+from shared.accounts import states
 from shared.batches import LINKEDIN_MEMBER_CALLS, batch_size
 from shared.refresh_queue import RefreshJob
 from shared.settings import Settings
 from shared.vocabulary import Lane, Platform
-from tests.stories import House, house
-from tests.worker.in_process import InProcess
+from tests.scenarios import House, house
+from tests.worker.http.in_process import InProcess
 from tests.worker.test_refresh import fenced_writes
-from worker.adapters.linkedin import LinkedIn
-from worker.client import Client
+from worker.adapters.linkedin.linkedin import LinkedIn
 from worker.clock import DatabaseClock
+from worker.http.client import Client
 from worker.refresh import refresh
 
 LEASE = timedelta(seconds=60)
@@ -227,7 +227,7 @@ def test_a_job_whose_rows_are_all_gone_stops_calling(home: House, time: Time) ->
         time.passes(25)
         if number == 2:
             with home.engine.begin() as connection:
-                account_state.disconnect(connection, "ws_1", "acc_1")
+                states.disconnect(connection, "ws_1", "acc_1")
 
     member.at_call = disconnected
     member.run(job)

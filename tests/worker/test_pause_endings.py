@@ -8,15 +8,16 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from shared import operations, pauses, spending
-from shared.account_state import reconnect
-from shared.operations import Operator, Scope
-from shared.pauses import PauseKey
+from shared.accounts.states import reconnect
+from shared.operations import actions
+from shared.operations.actions import Operator, Scope
+from shared.quota import pauses, spending
+from shared.quota.pauses import PauseKey
+from shared.quota.spending import Caps
 from shared.refresh_queue import RefreshJob
 from shared.settings import Settings
-from shared.spending import Caps
 from shared.vocabulary import BucketKind, PauseKind, Platform
-from tests.stories import House, house
+from tests.scenarios import House, house
 from tests.worker.test_refresh import claims
 from worker.errors import Paused
 from worker.refresh import refresh
@@ -40,18 +41,18 @@ def at_gap(monkeypatch: pytest.MonkeyPatch) -> dict[str, Callable[[], object]]:
         del publication_ids
         acts.pop(gap, lambda: None)()
 
-    monkeypatch.setattr("shared.failpoints.passes", passes)
+    monkeypatch.setattr("shared.observability.failpoints.passes", passes)
     return acts
 
 
 def pause(home: House, until: datetime | None = None) -> None:
     with home.engine.begin() as connection:
-        operations.pause(connection, ANNA, SCOPE, "maintenance", until)
+        actions.pause(connection, ANNA, SCOPE, "maintenance", until)
 
 
 def resume(home: House) -> None:
     with home.engine.begin() as connection:
-        operations.resume(connection, ANNA, SCOPE)
+        actions.resume(connection, ANNA, SCOPE)
 
 
 def paused_job(home: House) -> tuple[int, RefreshJob]:
@@ -130,7 +131,7 @@ def test_a_job_waits_for_a_resume_under_way_and_leaves_its_rows_due(
 
     def resume_slowly() -> None:
         with home.engine.begin() as connection:
-            operations.resume(connection, ANNA, SCOPE)
+            actions.resume(connection, ANNA, SCOPE)
             ended.set()
             assert commit.wait(10)
 

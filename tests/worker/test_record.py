@@ -4,11 +4,11 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from shared.due import REFRESHED_CHANNEL
 from shared.outcome_kinds import OutcomeKind
+from shared.refresh_state.make_due import REFRESHED_CHANNEL
 from shared.vocabulary import Platform, Reason, SyncStatus
+from tests.scenarios import House
 from tests.servers import connect
-from tests.stories import House
 from worker.claims import StartedRow
 from worker.outcomes import Outcome
 from worker.readings import Publication

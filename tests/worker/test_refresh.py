@@ -8,11 +8,12 @@ from prometheus_client import REGISTRY
 from pydantic import SecretStr
 
 from scheduler.claim import JOBS_PER_ACCOUNT, claim
-from shared import account_state, intake
+from shared.accounts import states
+from shared.ingestion import importer
 from shared.partitions import ensure_partitions
 from shared.refresh_queue import RefreshJob
 from shared.vocabulary import BucketKind, Lane, Platform
-from tests.stories import House, house, reads
+from tests.scenarios import House, house, reads
 from worker.errors import Misconfigured, Paused, Reauthorize, TryAgain
 from worker.outcomes import ATTEMPTS_UNTIL_FAILED
 from worker.readings import Answer, Publication, Reading, Tokens
@@ -390,7 +391,7 @@ def test_a_refusal_of_the_account_does_not_deadlock_with_an_id_that_arrives(home
     )
     with ThreadPoolExecutor(1) as worker, home.engine.connect() as arriving:
         with arriving.begin():
-            account_state.hold(arriving, ["acc_1"])
+            states.hold(arriving, ["acc_1"])
             running = worker.submit(run, home)
             waiting = (
                 "SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
@@ -415,11 +416,11 @@ def test_an_id_that_arrives_during_a_refresh_is_asked_for_whatever_the_refresh_f
 
     def arrives(_account: object, publication: Publication) -> Reading:
         with home.engine.begin() as connection:
-            intake.take_publications(connection, [{**row, "platform_post_id": "7300000000000000001"}])
+            importer.take_publications(connection, [{**row, "platform_post_id": "7300000000000000001"}])
         return Reading(publication.id, Answer.PROCESSING)
 
     with home.engine.begin() as connection:
-        (publication,) = intake.take_publications(connection, [row]).new_ids
+        (publication,) = importer.take_publications(connection, [row]).new_ids
     home.adapter.script = arrives
     run(home)
 

@@ -6,11 +6,11 @@ from typing import Final
 from shared.settings import Settings
 from shared.vocabulary import Platform
 from worker.adapters.contract import Adapter
-from worker.adapters.facebook import Facebook
-from worker.adapters.instagram import Instagram
-from worker.adapters.linkedin import LinkedIn
+from worker.adapters.linkedin.linkedin import LinkedIn
+from worker.adapters.meta.facebook import Facebook
+from worker.adapters.meta.instagram import Instagram
 from worker.adapters.tiktok import TikTok
-from worker.adapters.x import X
+from worker.adapters.x.x import X
 
 ADAPTERS: Final[dict[Platform, Callable[[Settings], Adapter]]] = {
     Platform.INSTAGRAM: Instagram,

@@ -13,10 +13,10 @@ from pydantic import SecretStr
 from sqlalchemy import Connection
 from starlette.routing import Router
 
-from api_stub.ops.keeper import Keeper
-from api_stub.ops.office import Office
+from api_stub.http.middleware import Shell
+from api_stub.ops.context import Office
 from api_stub.ops.routes import routes
-from api_stub.shell import Shell
+from api_stub.ops.summary_writer import Keeper
 from shared import database, redis_client
 from shared.settings import Settings
 from tests.api_stub.support import Rows

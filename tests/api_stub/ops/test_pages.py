@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from api_stub.ops import census, queries
+from api_stub.ops import queries, row_counter
 from api_stub.ops.rendering import number, prose, seconds, share
 from tests.api_stub.ops.conftest import TOKEN, Ops, page
 
@@ -96,7 +96,7 @@ def test_the_figures_are_those_of_the_rows(with_redis: Ops) -> None:
 def test_no_figure_is_told_until_every_row_was_counted(
     ops: Ops, steps: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(census, "SLICE", 2)
+    monkeypatch.setattr(row_counter, "SLICE", 2)
     mixed(ops)
 
     ops.keep(steps=steps)
@@ -107,7 +107,7 @@ def test_no_figure_is_told_until_every_row_was_counted(
 
 
 def test_rows_that_go_leave_the_figures(ops: Ops, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(census, "SLICE", 2)
+    monkeypatch.setattr(row_counter, "SLICE", 2)
     mixed(ops)
     keeper = ops.keep(steps=3)
     ops.rows.execute("DELETE FROM publications WHERE post_id IN ('broken', 'poison')")

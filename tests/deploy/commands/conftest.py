@@ -10,8 +10,8 @@ import pytest
 from sqlalchemy import Engine, text
 
 from deploy.cli import run
+from shared.accounts.vault import new_key
 from shared.database import connect
-from shared.vault import new_key
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection
 
-from shared.intake import Taken, take_publications
+from shared.ingestion.importer import Taken, take_publications
 from tests.deploy.commands.conftest import Dravo, write_lines
 
 ACCOUNT = {

@@ -7,9 +7,9 @@ import pytest
 from sqlalchemy import Engine
 
 from scheduler.claim import claim
-from shared.account_state import reconnect
+from shared.accounts.states import reconnect
 from shared.database import connect
-from shared.pauses import pause
+from shared.quota.pauses import pause
 from shared.vocabulary import Lane, PauseKind, Platform
 from tests.deploy.commands.conftest import Dravo
 

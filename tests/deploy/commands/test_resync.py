@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine
 
-from deploy.resync_run import Pace
+from deploy.resync.run import Pace
 from shared.database import connect
 from tests.deploy.commands.conftest import Dravo
 

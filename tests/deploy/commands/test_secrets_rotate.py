@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from shared import reseal
+from shared.accounts import reseal
+from shared.accounts.vault import Vault, new_key
 from shared.database import connect
-from shared.vault import Vault, new_key
 from tests.deploy.commands.conftest import Dravo
 
 SEALED = (

@@ -7,7 +7,7 @@ import pytest
 
 from deploy.simulators.server import Simulators
 from tests.deploy.simulators.clock import Clock
-from tests.deploy.simulators.scene import NOW, PAGE, POST
+from tests.deploy.simulators.example import NOW, PAGE, POST
 
 
 @pytest.fixture

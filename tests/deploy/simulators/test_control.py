@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from deploy.simulators.server import Simulators
-from tests.deploy.simulators.scene import NOW, URL
+from tests.deploy.simulators.example import NOW, URL
 
 
 def test_the_world_is_arranged_over_http(sims: Simulators, control: httpx.Client) -> None:

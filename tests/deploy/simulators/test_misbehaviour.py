@@ -11,7 +11,7 @@ import pytest
 from deploy.simulators.misbehaviour import Behaviour, Fault, Limit
 from deploy.simulators.server import Simulators
 from deploy.simulators.world import Account
-from tests.deploy.simulators.scene import NOW, URL
+from tests.deploy.simulators.example import NOW, URL
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,8 @@ import httpx
 import psutil  # type: ignore[import-untyped]  # psutil publishes no types
 import pytest
 
-from tests.deploy.simulators.scene import port_of
-from tests.faults.waiting import until
+from tests.deploy.simulators.example import port_of
+from tests.faults.harness.waiting import until
 
 
 @contextmanager

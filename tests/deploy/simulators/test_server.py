@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from deploy.simulators.server import HOSTS, PLATFORMS, Simulators
-from tests.deploy.simulators.scene import port_of
+from tests.deploy.simulators.example import port_of
 
 
 def test_every_host_has_a_port_of_its_own_and_answers(sims: Simulators) -> None:

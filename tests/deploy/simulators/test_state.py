@@ -5,7 +5,7 @@ from pathlib import Path
 
 from deploy.simulators.state import JOURNAL, Journal
 from deploy.simulators.world import World
-from tests.deploy.simulators.scene import NOW, PAGE, POST
+from tests.deploy.simulators.example import NOW, PAGE, POST
 
 
 def test_the_journal_brings_the_world_back(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from deploy.simulators.world import Account, Post, World
-from tests.deploy.simulators.scene import NOW
+from tests.deploy.simulators.example import NOW
 
 
 def test_counters_grow_with_age_and_depend_on_the_seed_alone() -> None:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import httpx
 
-from tests.worker.adapters.rig import Outcome, drain
+from tests.worker.adapters.harness import Outcome, drain
 from tests.worker.adapters.support import NOW, replies, upstream
 from worker.adapters.contract import Adapter
 from worker.readings import Account, Publication

@@ -12,15 +12,15 @@ from hypothesis import strategies as st
 
 from deploy.simulators.server import HOSTS, Simulators
 from shared.settings import Settings
-from tests.worker.adapters.rig import Outcome, Subject, check, drain, worker_account, worker_publications
+from tests.worker.adapters.harness import Outcome, Subject, check, drain, worker_account, worker_publications
 from tests.worker.adapters.support import PlainMemory
-from tests.worker.in_process import InProcess
-from tests.worker.spoiling import opened
+from tests.worker.http.corrupted_responses import opened
+from tests.worker.http.in_process import InProcess
 from worker.adapters import ADAPTERS
-from worker.client import Client
 from worker.errors import Paused, RefreshError
+from worker.http.client import Client
+from worker.http.upstream import JobUpstream
 from worker.readings import Limit, Tokens
-from worker.upstream import JobUpstream
 
 Handler = Callable[[httpx.Request], httpx.Response]
 

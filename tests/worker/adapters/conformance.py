@@ -15,12 +15,12 @@ from typing import Any
 import pytest
 
 from deploy.simulators.server import Simulators
-from shared.limits import Limits, Rate
+from shared.quota.limits import Limits, Rate
 from shared.redis_client import connect
 from shared.settings import Settings
 from shared.vocabulary import BucketKind, Lane
-from tests.worker.adapters.rig import HASTY, LONGEST_PAUSE, Outcome, Rig, Subject, hides_secrets
-from tests.worker.spoiling import (
+from tests.worker.adapters.harness import HASTY, LONGEST_PAUSE, Outcome, Rig, Subject, hides_secrets
+from tests.worker.http.corrupted_responses import (
     EXTRA_METRIC,
     NO_TOKENS,
     NUMBERS_REPLACED,
@@ -29,9 +29,9 @@ from tests.worker.spoiling import (
     quoting,
     with_extra_metric,
 )
-from worker.budget_gate import FleetBudgets, JobBudget, OverBudget
-from worker.client import Bounds, Client
 from worker.errors import Misconfigured, Paused, Reauthorize, RefreshError, TryAgain
+from worker.http.client import Bounds, Client
+from worker.quota.gate import FleetBudgets, JobBudget, OverBudget
 from worker.readings import Answer, Limit
 
 RETRY_AFTER = ("30", "0", "-5", "soon", "", "9" * 400, "Wed, 21 Oct 2015 07:28:00 GMT", "1.5")

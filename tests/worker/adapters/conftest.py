@@ -5,11 +5,11 @@ from collections.abc import Iterator, Mapping
 import pytest
 
 pytest.register_assert_rewrite(
-    "tests.worker.adapters.conformance", "tests.worker.adapters.rig", "tests.worker.adapters.any_answer"
+    "tests.worker.adapters.conformance", "tests.worker.adapters.harness", "tests.worker.adapters.any_answer"
 )
 
-from tests.worker.adapters.rig import HASTY, PATIENT  # noqa: E402 - after the line above, or it has no effect
-from worker.client import Bounds, Client  # noqa: E402 - the same
+from tests.worker.adapters.harness import HASTY, PATIENT  # noqa: E402 - after the line above, or it has no effect
+from worker.http.client import Bounds, Client  # noqa: E402 - the same
 
 
 @pytest.fixture(scope="session")

@@ -10,8 +10,8 @@ import httpx
 from pydantic import SecretStr
 
 from shared.vocabulary import Platform
-from worker import strict_json
 from worker.errors import TryAgain
+from worker.http import strict_json
 from worker.readings import Account, Limit, Publication
 
 NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)

@@ -14,7 +14,7 @@ from tests.worker.adapters.any_answer import (
     spoken,
     well_behaved,
 )
-from tests.worker.adapters.rig import Subject
+from tests.worker.adapters.harness import Subject
 from tests.worker.adapters.subjects import SUBJECTS
 
 every_platform = pytest.mark.parametrize("subject", SUBJECTS, ids=lambda subject: subject.label)

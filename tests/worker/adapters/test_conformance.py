@@ -3,11 +3,11 @@
 import pytest
 
 from shared.batches import BATCH_SIZE
-from shared.limits import Limits
+from shared.quota.limits import Limits
 from shared.settings import Settings
 from shared.vocabulary import Platform
 from tests.worker.adapters.conformance import Conformance
-from tests.worker.adapters.rig import Subject
+from tests.worker.adapters.harness import Subject
 from tests.worker.adapters.subjects import SUBJECTS
 from worker.adapters import ADAPTERS
 

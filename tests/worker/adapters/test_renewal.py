@@ -9,13 +9,15 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
-from deploy.simulators import linkedin_oauth, tiktok_oauth, x_oauth
-from deploy.simulators.linkedin import LinkedIn as SimulatedLinkedIn
+from deploy.simulators.linkedin import oauth as linkedin_oauth
+from deploy.simulators.linkedin.linkedin import LinkedIn as SimulatedLinkedIn
 from deploy.simulators.misbehaviour import Behaviour
-from deploy.simulators.tiktok import TikTok as SimulatedTikTok
+from deploy.simulators.tiktok import oauth as tiktok_oauth
+from deploy.simulators.tiktok.tiktok import TikTok as SimulatedTikTok
 from deploy.simulators.world import Account as SimulatedAccount
 from deploy.simulators.world import World
-from deploy.simulators.x import X as SimulatedX
+from deploy.simulators.x import oauth as x_oauth
+from deploy.simulators.x.x import X as SimulatedX
 from shared.settings import Settings
 from shared.vocabulary import BucketKind, Platform
 from tests.worker.adapters.support import NOW, PlainUpstream, account, replies, reply, upstream

@@ -8,13 +8,13 @@ import pytest
 from pydantic import SecretStr
 
 from deploy.simulators.misbehaviour import Behaviour, Limit, Misbehaviour
-from deploy.simulators.tiktok import TikTok as SimulatedTikTok
+from deploy.simulators.tiktok.tiktok import TikTok as SimulatedTikTok
 from deploy.simulators.world import Account as SimulatedAccount
 from deploy.simulators.world import Post, World
 from shared.settings import Settings
 from shared.vocabulary import BucketKind, Platform
 from tests.worker.adapters.answers import read_from
-from tests.worker.adapters.rig import Outcome, drain
+from tests.worker.adapters.harness import Outcome, drain
 from tests.worker.adapters.support import NOW, account, publication, reply, upstream
 from worker.adapters.tiktok import METRICS, TikTok
 from worker.errors import Misconfigured, Paused, Reauthorize, RefreshError, TryAgain

@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 
 from deploy.simulators.world import Account
-from tests.deploy.simulators.scene import NOW
+from tests.deploy.simulators.example import NOW
 
 TOKEN = "EAApage-token"
 SCOPES = frozenset({"read_insights", "pages_read_engagement"})

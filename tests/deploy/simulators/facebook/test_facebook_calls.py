@@ -11,8 +11,8 @@ from deploy.simulators.misbehaviour import Limit
 from deploy.simulators.server import Simulators
 from deploy.simulators.world import Account, Post
 from tests.deploy.simulators.clock import Clock
+from tests.deploy.simulators.example import NOW
 from tests.deploy.simulators.facebook.scene import METRICS, PAGE, SCOPES, batch, insights, refusal
-from tests.deploy.simulators.scene import NOW
 
 
 def test_many_ids_are_answered_by_id(client: httpx.Client) -> None:

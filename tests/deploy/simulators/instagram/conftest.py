@@ -9,8 +9,8 @@ import pytest
 from deploy.simulators.server import Simulators
 from deploy.simulators.world import Post
 from tests.deploy.simulators.clock import Clock
+from tests.deploy.simulators.example import NOW
 from tests.deploy.simulators.instagram.scene import BUSINESS, COUNTERS, LOGIN
-from tests.deploy.simulators.scene import NOW
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 
 from deploy.simulators.world import Account
-from tests.deploy.simulators.scene import NOW
+from tests.deploy.simulators.example import NOW
 
 KEYS = "views,reach,likes,comments,shares,saved,total_interactions"
 LOGIN = Account(

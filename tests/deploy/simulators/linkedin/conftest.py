@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from deploy.simulators.linkedin import LinkedIn
+from deploy.simulators.linkedin.linkedin import LinkedIn
 from deploy.simulators.misbehaviour import Behaviour
 from deploy.simulators.world import Account, Post, World
 from tests.deploy.simulators.clock import Clock

@@ -5,8 +5,8 @@ from urllib.parse import quote
 
 import httpx
 
-from deploy.simulators.linkedin import LinkedIn
-from deploy.simulators.linkedin_oauth import CLIENT_ID, CLIENT_SECRET
+from deploy.simulators.linkedin.linkedin import LinkedIn
+from deploy.simulators.linkedin.oauth import CLIENT_ID, CLIENT_SECRET
 
 ORG, OTHER, MEMBER = "5550001", "5550002", "abc-1"
 SHARE = "urn:li:share:7390000000000000001"

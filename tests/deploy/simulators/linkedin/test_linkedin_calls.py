@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import httpx
 import pytest
 
-from deploy.simulators.linkedin import LinkedIn
+from deploy.simulators.linkedin.linkedin import LinkedIn
 from deploy.simulators.misbehaviour import Behaviour, Limit, Misbehaviour
 from deploy.simulators.world import World
 from tests.deploy.simulators.clock import Clock

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from deploy.simulators.ledger import noted
-from deploy.simulators.linkedin import LinkedIn
+from deploy.simulators.linkedin.linkedin import LinkedIn
 from deploy.simulators.world import World
 from tests.deploy.simulators.linkedin.scene import (
     AGED,

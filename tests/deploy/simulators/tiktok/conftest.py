@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from deploy.simulators.misbehaviour import Behaviour
-from deploy.simulators.tiktok import TikTok
+from deploy.simulators.tiktok.tiktok import TikTok
 from deploy.simulators.world import Account, Post, World
 from tests.deploy.simulators.clock import Clock
 from tests.deploy.simulators.tiktok.scene import (

@@ -5,8 +5,8 @@ from typing import Any
 
 import httpx
 
-from deploy.simulators.tiktok import TikTok
-from deploy.simulators.tiktok_oauth import CLIENT_KEY, CLIENT_SECRET
+from deploy.simulators.tiktok.oauth import CLIENT_KEY, CLIENT_SECRET
+from deploy.simulators.tiktok.tiktok import TikTok
 
 USER, OTHER = "open-1", "open-2"
 VIDEO = "7560000000000000001"

@@ -5,8 +5,8 @@ from datetime import timedelta
 import pytest
 
 from deploy.simulators.misbehaviour import Behaviour, Limit, Misbehaviour
-from deploy.simulators.tiktok import TikTok
-from deploy.simulators.tiktok_oauth import CLIENT_KEY, CLIENT_SECRET
+from deploy.simulators.tiktok.oauth import CLIENT_KEY, CLIENT_SECRET
+from deploy.simulators.tiktok.tiktok import TikTok
 from deploy.simulators.world import World
 from tests.deploy.simulators.clock import Clock
 from tests.deploy.simulators.tiktok.scene import (

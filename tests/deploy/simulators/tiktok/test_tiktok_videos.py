@@ -7,7 +7,7 @@ import pytest
 
 from deploy.simulators.ledger import noted
 from deploy.simulators.misbehaviour import Behaviour, Misbehaviour
-from deploy.simulators.tiktok import TikTok
+from deploy.simulators.tiktok.tiktok import TikTok
 from deploy.simulators.world import Post, World
 from tests.deploy.simulators.clock import Clock
 from tests.deploy.simulators.tiktok.scene import (

@@ -7,7 +7,7 @@ import pytest
 
 from deploy.simulators.misbehaviour import Behaviour
 from deploy.simulators.world import Account, Post, World
-from deploy.simulators.x import X
+from deploy.simulators.x.x import X
 from tests.deploy.simulators.clock import Clock
 from tests.deploy.simulators.x.scene import DELETED, FOREIGN, OLD, OTHER, POST, USER, Get
 

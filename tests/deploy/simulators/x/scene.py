@@ -5,8 +5,8 @@ from typing import Any
 
 import httpx
 
-from deploy.simulators.x import X
-from deploy.simulators.x_oauth import CLIENT_ID, CLIENT_SECRET
+from deploy.simulators.x.oauth import CLIENT_ID, CLIENT_SECRET
+from deploy.simulators.x.x import X
 
 USER, OTHER = "user-1", "user-2"
 POST = "1990000000000000001"

@@ -7,7 +7,7 @@ import pytest
 
 from deploy.simulators.misbehaviour import Behaviour, Limit, Misbehaviour
 from deploy.simulators.world import World
-from deploy.simulators.x import APP_BEARER, X
+from deploy.simulators.x.x import APP_BEARER, X
 from tests.deploy.simulators.clock import Clock
 from tests.deploy.simulators.x.scene import (
     DELETED,

@@ -6,7 +6,7 @@ import pytest
 from deploy.simulators.ledger import noted
 from deploy.simulators.misbehaviour import Behaviour, Misbehaviour
 from deploy.simulators.world import Post, World
-from deploy.simulators.x import APP_BEARER, X
+from deploy.simulators.x.x import APP_BEARER, X
 from tests.deploy.simulators.clock import Clock
 from tests.deploy.simulators.x.scene import (
     DELETED,

@@ -8,8 +8,8 @@ import pytest
 
 from deploy.simulators.misbehaviour import Behaviour
 from deploy.simulators.world import World
-from deploy.simulators.x import X
-from deploy.simulators.x_oauth import CLIENT_ID
+from deploy.simulators.x.oauth import CLIENT_ID
+from deploy.simulators.x.x import X
 from tests.deploy.simulators.clock import Clock
 from tests.deploy.simulators.x.scene import BASIC, POST, USER, Get, look_up, refresh
 

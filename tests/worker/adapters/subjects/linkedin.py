@@ -4,7 +4,7 @@ from typing import Any
 
 from deploy.simulators.world import Post
 from shared.vocabulary import BucketKind, Platform
-from tests.worker.adapters.rig import Subject
+from tests.worker.adapters.harness import Subject
 from tests.worker.adapters.subjects.parts import DAY, NOW, URLS, account, settings, used_up
 
 ORGANIZATION_COUNTERS = {

@@ -5,7 +5,7 @@ from typing import Any
 
 from deploy.simulators.world import Application, Post
 from shared.vocabulary import BucketKind, Platform
-from tests.worker.adapters.rig import Subject
+from tests.worker.adapters.harness import Subject
 from tests.worker.adapters.subjects.parts import (
     APP_ID,
     APP_SECRET,

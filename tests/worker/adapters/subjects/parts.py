@@ -4,11 +4,13 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from deploy.simulators import linkedin_oauth, tiktok_oauth, x_oauth
+from deploy.simulators.linkedin import oauth as linkedin_oauth
+from deploy.simulators.tiktok import oauth as tiktok_oauth
 from deploy.simulators.world import Account
+from deploy.simulators.x import oauth as x_oauth
 from shared.settings import Settings
 from shared.vocabulary import BucketKind, Platform
-from tests.worker.adapters.rig import Refusal
+from tests.worker.adapters.harness import Refusal
 
 NOW: Final = datetime.now(UTC)
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)

@@ -2,7 +2,7 @@
 
 from deploy.simulators.world import Post
 from shared.vocabulary import BucketKind, Platform
-from tests.worker.adapters.rig import Subject
+from tests.worker.adapters.harness import Subject
 from tests.worker.adapters.subjects.parts import DAY, HOUR, NOW, account, answered, settings, used_up
 
 TIKTOK_METRICS = {"view_count": 15_420, "like_count": 988, "comment_count": 41, "share_count": 63}

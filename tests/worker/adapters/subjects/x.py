@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from deploy.simulators.world import Post
 from shared.vocabulary import BucketKind, Platform
-from tests.worker.adapters.rig import Refusal, Subject
+from tests.worker.adapters.harness import Refusal, Subject
 from tests.worker.adapters.subjects.parts import DAY, HOUR, NOW, account, answered, settings, used_up
 
 X_METRICS = {

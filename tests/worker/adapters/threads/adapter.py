@@ -19,7 +19,7 @@ from pydantic import SecretStr
 
 from shared.settings import Settings
 from shared.vocabulary import BucketKind, WarningCode, warn
-from tests.worker.adapters.threads.words import ThreadsSettings
+from tests.worker.adapters.threads.constants import ThreadsSettings
 from worker.adapters import untrusted
 from worker.adapters.contract import Response, Upstream
 from worker.errors import Misconfigured, Paused, Reauthorize, RefreshError, TryAgain

@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from deploy.simulators.world import Post
 from shared.settings import Settings
 from shared.vocabulary import BucketKind
-from tests.worker.adapters.rig import Subject
+from tests.worker.adapters.harness import Subject
 from tests.worker.adapters.subjects.parts import DAY, NOW, account, used_up
-from tests.worker.adapters.threads.words import THREADS, ThreadsSettings
+from tests.worker.adapters.threads.constants import THREADS, ThreadsSettings
 
 METRICS = {"views": 900, "likes": 41, "replies": 7, "reposts": 3, "quotes": 1, "shares": 2}
 

@@ -18,11 +18,11 @@ from tests.worker.adapters.any_answer import (
     well_behaved,
 )
 from tests.worker.adapters.conformance import Conformance
-from tests.worker.adapters.rig import Subject
+from tests.worker.adapters.harness import Subject
 from tests.worker.adapters.threads import simulator
 from tests.worker.adapters.threads.adapter import Threads
+from tests.worker.adapters.threads.constants import THREADS
 from tests.worker.adapters.threads.subject import SUBJECT
-from tests.worker.adapters.threads.words import THREADS
 from worker.adapters import ADAPTERS
 
 

@@ -1,0 +1,1 @@
+"""Who calls: API keys and dashboard tokens, each bound to one workspace."""

@@ -1,0 +1,244 @@
+"""The shapes of what is sent and answered, for ``/openapi.json``: examples included, nothing left open."""
+
+from typing import Any, Final
+
+from api_stub.events.endpoint import LARGEST_BATCH
+from api_stub.events.event_log import EventType
+from shared.vocabulary import Platform, SyncStatus, WarningCode
+
+Schema = dict[str, Any]
+
+_INSTANT: Final = {"type": "string", "format": "date-time", "description": "UTC, RFC 3339, with Z."}
+_INSTANT_OR_NULL: Final = {**_INSTANT, "type": ["string", "null"]}
+_STRING: Final = {"type": "string"}
+_STRING_OR_NULL: Final = {"type": ["string", "null"]}
+_COUNT: Final = {"type": "integer", "minimum": 0}
+_METRICS: Final = {
+    "type": "object",
+    "description": "What the platform reported. A metric that it did not report is absent; 0: it said 0.",
+    "additionalProperties": {"type": "number"},
+}
+
+
+def _object(properties: Schema, *, optional: tuple[str, ...] = (), **more: Any) -> Schema:
+    required = [name for name in properties if name not in optional]
+    return {"type": "object", "required": required, "properties": properties, **more}
+
+
+ITEM_EXAMPLE: Final[Schema] = {
+    "post_id": "post_2a7f93",
+    "account_id": "acc_8f2c1d",
+    "platform": "instagram",
+    "platform_post_id": "18000000000000000",
+    "platform_post_url": "https://www.instagram.com/p/example/",
+    "text": "Shipping Dravo",
+    "created_at": "2026-06-23T10:15:30Z",
+    "published_at": "2026-06-23T10:16:02Z",
+    "metrics": {"views": 1240, "reach": 980, "likes": 84, "comments": 6, "shares": 12},
+    "warnings": [],
+    "sync_status": "synced",
+    "error_message": None,
+    "last_updated_at": "2026-06-29T09:00:00Z",
+    "stale_after": "2026-06-29T15:00:00Z",
+}
+_STATUS_TEXT: Final = (
+    "Outcome of the last completed sync. synced: every expected metric came. partial: some did not, each"
+    " named by a warning. pending: none has completed yet. failed: error_message says why, the last good"
+    " metrics are served. requires_reconnect: error_message says what the account's owner must do."
+)
+_PLATFORM: Final = {"type": "string", "enum": [platform.value for platform in Platform]}
+_STATUS: Final = {
+    "type": "string",
+    "enum": [status.value for status in SyncStatus],
+    "description": _STATUS_TEXT,
+}
+_WARNING: Final = {
+    "type": "string",
+    "pattern": f"^({'|'.join(code.value for code in WarningCode)}): ",
+    "description": "A stable code, a colon, a sentence.",
+}
+
+_OVERVIEW: Final = _object(
+    {
+        "posts": {**_COUNT, "description": "Distinct post_ids on this page."},
+        "metrics": {
+            **_METRICS,
+            "description": "Counters of this page's rows, added up by key. The ratio"
+            " share_statistics_engagement is averaged, weighted by share_statistics_impression_count.",
+        },
+    }
+)
+_SNAPSHOT: Final = _object(
+    {
+        "interval_start": {**_INSTANT, "description": "Start of the hour or day; absent with interval=raw."},
+        "taken_at": _INSTANT,
+        "last_seen_at": {**_INSTANT, "description": "The newest read that found the same numbers."},
+        "sync_status": _STATUS,
+        "metrics": _METRICS,
+    },
+    optional=("interval_start",),
+)
+_REFUSED_EVENT: Final = _object({"index": _COUNT, "event_id": _STRING_OR_NULL, "message": _STRING})
+_TAKEN: Final = {
+    "accepted": {**_COUNT, "description": "Events that were committed now."},
+    "duplicates": {**_COUNT, "description": "Events that were committed before; they changed nothing."},
+    "errors": {
+        "type": "array",
+        "items": _REFUSED_EVENT,
+        "description": "Events that were refused, by index.",
+    },
+}
+_ERROR: Final = _object(
+    {
+        "code": {**_STRING, "description": "Stable; for programs."},
+        "message": {**_STRING, "description": "A sentence for people."},
+        "parameter": {**_STRING, "description": "The parameter that is wrong, if one is."},
+        "request_id": {**_STRING, "description": "With a 5xx: the logs carry it too."},
+    },
+    optional=("parameter", "request_id"),
+    additionalProperties=False,
+)
+
+SCHEMAS: Final[Schema] = {
+    "Page": _object(
+        {
+            "items": {"type": "array", "items": {"$ref": "#/components/schemas/Item"}},
+            "total": {**_COUNT, "description": "All rows that match, exact."},
+            "page": {"type": "integer", "minimum": 1},
+            "limit": {"type": "integer", "minimum": 1},
+            "overview": _OVERVIEW,
+        },
+        example={
+            "items": [ITEM_EXAMPLE],
+            "total": 1,
+            "page": 1,
+            "limit": 25,
+            "overview": {"posts": 1, "metrics": ITEM_EXAMPLE["metrics"]},
+        },
+    ),
+    "Item": _object(
+        {
+            "post_id": {**_STRING, "description": "The Dravo post; it may have several publications."},
+            "account_id": _STRING,
+            "platform": _PLATFORM,
+            "platform_post_id": {
+                **_STRING_OR_NULL,
+                "description": "The platform's id; TikTok's publish id until the public one is known.",
+            },
+            "platform_post_url": _STRING_OR_NULL,
+            "text": _STRING_OR_NULL,
+            "created_at": _INSTANT,
+            "published_at": _INSTANT_OR_NULL,
+            "metrics": _METRICS,
+            "warnings": {"type": "array", "items": _WARNING},
+            "sync_status": _STATUS,
+            "error_message": {**_STRING_OR_NULL, "description": "Null unless failed or requires_reconnect."},
+            "last_updated_at": {
+                **_INSTANT_OR_NULL,
+                "description": "When the served metrics were read from the platform; null while pending.",
+            },
+            "stale_after": {**_INSTANT_OR_NULL, "description": "After this instant the row is refreshed."},
+        },
+        additionalProperties=False,
+        example=ITEM_EXAMPLE,
+    ),
+    "History": _object(
+        {
+            "post_id": _STRING,
+            "interval": {"type": "string", "enum": ["raw", "hour", "day"]},
+            "publications": {
+                "type": "array",
+                "items": _object(
+                    {
+                        "account_id": _STRING,
+                        "platform": _PLATFORM,
+                        "platform_post_id": _STRING_OR_NULL,
+                        "snapshots": {"type": "array", "items": _SNAPSHOT},
+                    }
+                ),
+            },
+            "truncated": {
+                "type": "boolean",
+                "description": "Older snapshots were left out: narrow the range.",
+            },
+        },
+        example={
+            "post_id": "post_2a7f93",
+            "interval": "day",
+            "publications": [
+                {
+                    "account_id": "acc_8f2c1d",
+                    "platform": "instagram",
+                    "platform_post_id": "18000000000000000",
+                    "snapshots": [
+                        {
+                            "interval_start": "2026-06-29T00:00:00Z",
+                            "taken_at": "2026-06-29T09:00:00Z",
+                            "last_seen_at": "2026-06-29T09:00:00Z",
+                            "sync_status": "synced",
+                            "metrics": {"views": 1240, "likes": 84},
+                        }
+                    ],
+                }
+            ],
+            "truncated": False,
+        },
+    ),
+    "Event": _object(
+        {
+            "event_id": {"type": "string", "minLength": 1, "maxLength": 255},
+            "type": {"type": "string", "enum": [kind.value for kind in EventType]},
+            "data": {
+                "type": "object",
+                "description": "An account or a publication as in the import files. A reconnected or"
+                " disconnected account may tell its account_id alone; a deleted publication its post_id, and"
+                " its account_id where it is deleted from one account only.",
+            },
+        },
+        example={
+            "event_id": "evt_91b2",
+            "type": "publication.published",
+            "data": {
+                "post_id": "post_2a7f93",
+                "account_id": "acc_8f2c1d",
+                "platform_post_id": "18000000000000000",
+                "created_at": "2026-06-23T10:15:30Z",
+            },
+        },
+    ),
+    "Events": {
+        "oneOf": [
+            {"$ref": "#/components/schemas/Event"},
+            {
+                "type": "array",
+                "items": {"$ref": "#/components/schemas/Event"},
+                "maxItems": LARGEST_BATCH,
+            },
+        ]
+    },
+    "EventsTaken": _object(_TAKEN, example={"accepted": 1, "duplicates": 0, "errors": []}),
+    "EventsRefused": _object(
+        {"error": _ERROR, **_TAKEN},
+        example={
+            "error": {"code": "events_refused", "message": "Some events were refused, each named in errors."},
+            "accepted": 1,
+            "duplicates": 0,
+            "errors": [{"index": 1, "event_id": "evt_91b3", "message": "no account has the id acc_1"}],
+        },
+    ),
+    "NotAllTaken": {
+        "anyOf": [{"$ref": "#/components/schemas/EventsRefused"}, {"$ref": "#/components/schemas/Error"}]
+    },
+    "Health": _object({"status": _STRING}, example={"status": "alive"}),
+    "Error": _object(
+        {"error": _ERROR},
+        additionalProperties=False,
+        example={
+            "error": {
+                "code": "invalid_parameter",
+                "message": "limit must be a whole number from 1 to 100",
+                "parameter": "limit",
+            }
+        },
+    ),
+}

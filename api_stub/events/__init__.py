@@ -1,0 +1,1 @@
+"""``POST /internal/events``: what the rest of Dravo reports, checked and committed."""

@@ -1,0 +1,1 @@
+"""What surrounds every request: server, middleware, errors, health, metrics, connections."""

@@ -1,0 +1,1 @@
+"""The read path of ``GET /v1/analytics/posts`` and of the history, from parameters to JSON."""

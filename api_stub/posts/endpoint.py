@@ -1,0 +1,41 @@
+"""``GET /v1/analytics/posts``: a page of analytics rows of the caller's workspace."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from api_stub.http import metrics
+from api_stub.http.errors import json_response
+from api_stub.posts.parameters import PostsQuery, parse_posts
+from api_stub.posts.representation import Page, item, overview
+from api_stub.refresh.refreshing import touch
+from api_stub.service import service_of
+
+
+async def list_posts(request: Request) -> Response:
+    """Answer with a page; stale rows become due, and with ``refresh=true`` are waited for."""
+    service = service_of(request)
+    caller = await service.authenticator.caller(request)
+    query = parse_posts(request.scope["query_string"])
+    if query.refresh:
+        service.forced.spend(caller.subject)
+    workspace = service.workspace(caller)
+    page = await workspace.page(query)
+    if not query.refresh:
+        await touch(workspace, page)
+        return json_response(_body(query, page, {}))
+    with metrics.FORCED_SECONDS.time():
+        refreshed = await service.refresher.force(workspace, page)
+    return json_response(_body(query, Page(refreshed.rows, page.total, page.read_at), refreshed.warnings))
+
+
+def _body(query: PostsQuery, page: Page, warnings: Mapping[int, str]) -> dict[str, Any]:
+    return {
+        "items": [item(row, (warnings[row.id],) if row.id in warnings else ()) for row in page.rows],
+        "total": page.total,
+        "page": query.page,
+        "limit": query.limit,
+        "overview": overview(page.rows),
+    }

@@ -1,0 +1,153 @@
+"""Query parameters: each checked, unknown ones named with the nearest known name."""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Final, TypeVar
+from urllib.parse import parse_qsl
+
+from api_stub.http.errors import LONGEST_QUOTED, ApiError, bad_parameter, quotable
+from api_stub.posts.instants import UNBOUNDED, Range, parse_range
+from shared.vocabulary import Platform
+
+MAX_LIMIT: Final = 100
+MAX_PAGE: Final = 1_000_000_000
+MAX_ID_LENGTH: Final = 512
+_MOST_PARAMETERS: Final = 100
+_BOOLEANS: Final = {"true": True, "1": True, "false": False, "0": False}
+_PLATFORMS: Final = frozenset(platform.value for platform in Platform)
+_INTERVALS: Final = ("raw", "hour", "day")
+_POSTS: Final = ("postId", "accountId", "platform", "fromDate", "toDate", "refresh", "page", "limit")
+_HISTORY: Final = ("fromDate", "toDate", "interval")
+
+Value = TypeVar("Value")
+
+
+@dataclass(frozen=True, slots=True)
+class Filters:
+    """Which rows of the workspace match; ``None`` matches all."""
+
+    post_id: str | None = None
+    """A Dravo post id, or a platform post id."""
+    account_id: str | None = None
+    platform: str | None = None
+    created: Range = UNBOUNDED
+
+
+@dataclass(frozen=True, slots=True)
+class PostsQuery:
+    """The parameters of ``GET /v1/analytics/posts``."""
+
+    filters: Filters
+    refresh: bool
+    page: int
+    limit: int
+
+    @property
+    def offset(self) -> int:
+        """How many matching rows come before this page."""
+        return (self.page - 1) * self.limit
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryQuery:
+    """The parameters of ``GET /v1/analytics/posts/{post_id}/history``."""
+
+    taken: Range
+    interval: str
+
+
+def parse_posts(query_string: bytes) -> PostsQuery:
+    """Return the parameters of a page of analytics rows. Raises `ApiError` (400)."""
+    given = _split(query_string, _POSTS)
+    return PostsQuery(
+        filters=Filters(
+            post_id=_take(given, "postId", parse_id),
+            account_id=_take(given, "accountId", parse_id),
+            platform=_take(given, "platform", _platform),
+            created=parse_range(given.get("fromDate"), given.get("toDate")),
+        ),
+        refresh=_take(given, "refresh", _boolean) or False,
+        page=_take(given, "page", lambda name, value: _whole(name, value, MAX_PAGE)) or 1,
+        limit=_take(given, "limit", lambda name, value: _whole(name, value, MAX_LIMIT)) or 25,
+    )
+
+
+def parse_history(query_string: bytes) -> HistoryQuery:
+    """Return the parameters of a post's history. Raises `ApiError` (400)."""
+    given = _split(query_string, _HISTORY)
+    return HistoryQuery(
+        taken=parse_range(given.get("fromDate"), given.get("toDate")),
+        interval=_take(given, "interval", _interval) or "raw",
+    )
+
+
+def _split(query_string: bytes, known: tuple[str, ...]) -> dict[str, str]:
+    if not query_string:
+        return {}
+    try:
+        pairs = parse_qsl(
+            query_string.decode("ascii"),
+            keep_blank_values=True,
+            errors="strict",
+            max_num_fields=_MOST_PARAMETERS,
+        )
+    except UnicodeError:
+        raise ApiError(400, "invalid_query", "The query string must be percent-encoded UTF-8.") from None
+    except ValueError:
+        raise ApiError(400, "invalid_query", f"At most {_MOST_PARAMETERS} parameters are taken.") from None
+    given: dict[str, str] = {}
+    for name, value in pairs:
+        if name not in known:
+            raise _unknown(name, known)
+        if name in given:
+            raise bad_parameter(name, f"{name} may be given once only")
+        given[name] = value
+    return given
+
+
+def _unknown(name: str, known: tuple[str, ...]) -> ApiError:
+    plain = {one.lower(): one for one in known}
+    asked = name[:LONGEST_QUOTED].replace("_", "").replace("-", "").lower()
+    nearest = plain[get_close_matches(asked, list(plain), n=1, cutoff=0.0)[0]]
+    message = (
+        f"unknown parameter {quotable(name)}; did you mean {nearest}? Known parameters: {', '.join(known)}"
+    )
+    return ApiError(400, "unknown_parameter", message, name[:LONGEST_QUOTED])
+
+
+def _take(given: Mapping[str, str], name: str, parse: Callable[[str, str], Value]) -> Value | None:
+    value = given.get(name)
+    return None if value is None else parse(name, value)
+
+
+def parse_id(name: str, value: str) -> str:
+    """Return an id as it was given. Raises `ApiError` (400) for one that cannot exist."""
+    if not 1 <= len(value) <= MAX_ID_LENGTH or "\0" in value:
+        raise bad_parameter(name, f"{name} must be an id of 1 to {MAX_ID_LENGTH} characters, no NUL")
+    return value
+
+
+def _platform(name: str, value: str) -> str:
+    if value not in _PLATFORMS:
+        raise bad_parameter(name, f"{name} must be one of {', '.join(Platform)}")
+    return value
+
+
+def _interval(name: str, value: str) -> str:
+    if value not in _INTERVALS:
+        raise bad_parameter(name, f"{name} must be one of {', '.join(_INTERVALS)}")
+    return value
+
+
+def _boolean(name: str, value: str) -> bool:
+    if value not in _BOOLEANS:
+        raise bad_parameter(name, f"{name} must be true, false, 1 or 0")
+    return _BOOLEANS[value]
+
+
+def _whole(name: str, value: str, most: int) -> int:
+    if not re.fullmatch(r"[0-9]{1,10}", value) or not 1 <= int(value) <= most:
+        raise bad_parameter(name, f"{name} must be a whole number from 1 to {most}")
+    return int(value)

@@ -1,0 +1,1 @@
+"""Reads that refresh: make rows due, wait for them, limit how often."""

@@ -1,0 +1,1 @@
+"""A manual re-sync from the command line: selection, estimate, run."""

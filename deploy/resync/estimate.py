@@ -1,0 +1,78 @@
+"""What a re-sync would take, before it is asked for: rows, calls to platforms, dollars where they charge."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from math import ceil
+from typing import Any
+
+from sqlalchemy import Connection, Row, text
+
+from deploy.resync.selection import Selection
+from shared.batches import BATCH_SIZE, LINKEDIN_MEMBER_CALLS
+from shared.quota.spending import UNREAD_TODAY, dollars
+from shared.settings import Settings
+from shared.vocabulary import Platform
+
+INSTAGRAM_LOGIN_IDS = 25
+"""Ids per call on the Instagram Login host, which has no batch endpoint."""
+
+ASKABLE = """
+(a.state = 'active' AND r.reason <> 'quarantined' AND coalesce(p.platform_post_id, p.publish_id) IS NOT NULL)
+"""
+"""Condition: the row can be asked for at all. The others need an operator or the account's owner."""
+
+TABLES = """
+  FROM publications p
+  JOIN accounts a ON a.account_id = p.account_id
+  JOIN post_analytics pa ON pa.publication_id = p.id
+  JOIN refresh_state r ON r.publication_id = p.id
+"""
+_COUNTS = f"""
+SELECT a.platform, a.login, a.kind, count(*) AS rows, count(*) FILTER (WHERE {ASKABLE}) AS askable,
+       count(*) FILTER (WHERE {ASKABLE} AND p.platform_post_id IS NULL) AS unresolved,
+       count(*) FILTER (WHERE {ASKABLE} AND {UNREAD_TODAY}) AS unread_today
+{TABLES} WHERE {{where}}
+ GROUP BY p.account_id, a.platform, a.login, a.kind
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """What a selection holds and what reading it once would take."""
+
+    rows: int
+    askable: int
+    calls: int
+    """HTTP calls to platforms, every job of an account filled up."""
+    dollars: float
+
+    @property
+    def unavailable(self) -> int:
+        """Rows that cannot be asked for: account to be reconnected, in quarantine, or id still unknown."""
+        return self.rows - self.askable
+
+
+def estimate(connection: Connection, selection: Selection, settings: Settings) -> Estimate:
+    """Count the selected rows and what one read of them all would take."""
+    found = connection.execute(text(_COUNTS.format(where=selection.where)), selection.parameters)
+    return _sum(found, settings)
+
+
+def _sum(accounts: Iterable[Row[Any]], settings: Settings) -> Estimate:
+    rows = askable = calls = posts = 0
+    for account in accounts:
+        rows += account.rows
+        askable += account.askable
+        calls += _calls(account)
+        if account.platform == Platform.X:
+            posts += account.unread_today
+    return Estimate(rows, askable, calls, dollars(posts, settings))
+
+
+def _calls(account: Row[Any]) -> int:
+    if account.platform == Platform.LINKEDIN and account.kind == "member":
+        return int(account.askable * LINKEDIN_MEMBER_CALLS)
+    size = BATCH_SIZE[Platform(account.platform)]
+    if account.login == "instagram":
+        size = INSTAGRAM_LOGIN_IDS
+    return int(ceil(account.askable / size) + account.unresolved)

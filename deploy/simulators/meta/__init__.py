@@ -1,0 +1,1 @@
+"""Simulated graph.facebook.com and graph.instagram.com."""

@@ -1,0 +1,1 @@
+"""Simulated TikTok: videos, publish status, OAuth."""

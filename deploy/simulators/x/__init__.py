@@ -1,0 +1,1 @@
+"""Simulated X: posts, usage, billing, OAuth."""

@@ -1,0 +1,4 @@
+"""Account states, the life of tokens, sealed secrets and API keys.
+
+Rows of publications belong to `shared.refresh_state`.
+"""

@@ -1,0 +1,99 @@
+"""Re-sealing every stored token with the first key, so that older keys can be retired.
+
+Each batch is a transaction of its own, in order of account ids; what the first key has sealed already stays.
+So a run that was stopped is repeated from the beginning and goes quickly over what is done.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Final
+
+from sqlalchemy import Connection, Engine, text
+
+from shared.accounts.vault import SealError, Vault
+
+BATCH: Final = 500
+
+_TOKENS = """
+SELECT account_id, sealed_access_token, sealed_refresh_token FROM accounts
+ WHERE account_id = ANY(:ids) ORDER BY account_id FOR NO KEY UPDATE
+"""
+# A renewal holds its account while it asks the platform: that account is looked at again at the end.
+_UNLOCKED: Final = text(f"{_TOKENS} SKIP LOCKED")
+_LOCKED: Final = text(_TOKENS)
+_PATIENTLY: Final = text("SET LOCAL lock_timeout = '60s'")
+_IDS: Final = text(
+    "SELECT account_id FROM accounts WHERE account_id > :after ORDER BY account_id LIMIT :most"
+)
+_STORE: Final = text("""
+UPDATE accounts AS a SET sealed_access_token = n.access, sealed_refresh_token = n.refresh
+  FROM unnest(CAST(:ids AS text[]), CAST(:accesses AS text[]), CAST(:refreshes AS text[]))
+       AS n (id, access, refresh)
+ WHERE a.account_id = n.id
+""")
+
+
+@dataclass(slots=True)
+class Resealed:
+    """What a run has done so far."""
+
+    accounts: int = 0
+    """Accounts that were looked at."""
+    resealed: int = 0
+    """Accounts of which a token was sealed anew."""
+    unopened: list[str] = field(default_factory=list)
+    """Accounts of which a token cannot be opened by any key: they stay as they are."""
+
+
+def accounts(connection: Connection) -> int:
+    """Count the accounts that a run goes through."""
+    number: int = connection.execute(text("SELECT count(*) FROM accounts")).scalar_one()
+    return number
+
+
+def reseal(engine: Engine, vault: Vault) -> Iterator[Resealed]:
+    """Re-seal all tokens and yield, after each batch, what has been done so far."""
+    done, after = Resealed(), ""
+    busy: list[str] = []
+    while True:
+        with engine.begin() as connection:
+            ids = list(connection.execute(_IDS, {"after": after, "most": BATCH}).scalars())
+            if not ids:
+                break
+            seen = _reseal_batch(connection, vault, ids, done, wait=False)
+        busy += [one for one in ids if one not in seen]
+        after = ids[-1]
+        yield done
+    for first in range(0, len(busy), BATCH):
+        with engine.begin() as connection:
+            _reseal_batch(connection, vault, busy[first : first + BATCH], done, wait=True)
+        yield done
+
+
+def _reseal_batch(
+    connection: Connection, vault: Vault, ids: list[str], done: Resealed, *, wait: bool
+) -> set[str]:
+    """Re-seal these accounts' tokens and return the accounts that were reached."""
+    if wait:
+        connection.execute(_PATIENTLY)
+    rows = connection.execute(_LOCKED if wait else _UNLOCKED, {"ids": ids}).all()
+    changed = []
+    for row in rows:
+        done.accounts += 1
+        sealed = (row.sealed_access_token, row.sealed_refresh_token)
+        try:
+            anew = tuple(_anew(vault, one) for one in sealed)
+        except SealError:
+            done.unopened.append(row.account_id)
+            continue
+        if anew != sealed:
+            changed.append((row.account_id, *anew))
+    if changed:
+        done.resealed += len(changed)
+        names = ("ids", "accesses", "refreshes")
+        connection.execute(_STORE, dict(zip(names, map(list, zip(*changed, strict=True)), strict=True)))
+    return {row.account_id for row in rows}
+
+
+def _anew(vault: Vault, sealed: str | None) -> str | None:
+    return sealed if sealed is None or vault.is_current(sealed) else vault.rotate(sealed)

@@ -1,0 +1,268 @@
+"""Publications on their way in: which known one a row means, what changes, one insert and one update for all.
+
+A row means the publication of its account with the same ``platform_post_id``; else the one with the same
+``publish_id``; else the one of the same post that still waits for its id; else it is new.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields, replace
+from datetime import datetime
+
+from sqlalchemy import Connection, text
+
+from shared.accounts import states
+from shared.ingestion.rows import PublicationRow, RowError
+from shared.refresh_state.make_due import ring
+from shared.vocabulary import Platform
+
+_INTAKE_LOCK = 720_571_932
+"""First half of the advisory locks that let one intake at a time into a workspace."""
+
+
+@dataclass(slots=True)
+class _Publication:
+    """The columns that intake writes; ``id`` is ``None`` until it is stored."""
+
+    id: int | None
+    workspace_id: str
+    post_id: str
+    account_id: str
+    platform: str
+    platform_post_id: str | None
+    publish_id: str | None
+    platform_post_url: str | None
+    media_type: str | None
+    text: str | None
+    created_at: datetime
+    published_at: datetime | None
+
+    @property
+    def askable(self) -> bool:
+        """Whether its platform can be asked for it."""
+        return (self.platform_post_id or self.publish_id) is not None
+
+
+_ALL = tuple(column.name for column in fields(_Publication))
+_COLUMNS = _ALL[1:]
+_TYPES = {"id": "bigint", "created_at": "timestamptz", "published_at": "timestamptz"}
+
+
+def _unnest(columns: Iterable[str]) -> str:
+    arrays = ", ".join(f"CAST(:{name} AS {_TYPES.get(name, 'text')}[])" for name in columns)
+    return f"unnest({arrays}) AS u ({', '.join(columns)})"
+
+
+_ACCOUNTS = "SELECT account_id, workspace_id, platform FROM accounts WHERE account_id = ANY(:ids)"
+_LOCK_STATES = """
+SELECT publication_id FROM refresh_state WHERE publication_id = ANY(:ids) ORDER BY publication_id FOR UPDATE
+"""
+_LOCK = "SELECT pg_advisory_xact_lock(:key, hashtext(w)) FROM unnest(CAST(:workspaces AS text[])) AS w"
+_BY_POST = f"""
+SELECT {", ".join(_ALL)} FROM publications WHERE post_id = ANY(:posts) ORDER BY id
+"""  # noqa: S608 - nothing but our own column names is put together
+_BY_ID = f"""
+SELECT {", ".join("p." + name for name in _ALL)} FROM publications p
+  JOIN unnest(CAST(:accounts AS text[]), CAST(:platform_post_ids AS text[])) AS u (account_id, id_there)
+    ON p.account_id = u.account_id AND p.platform_post_id = u.id_there
+UNION
+SELECT {", ".join("p." + name for name in _ALL)} FROM publications p
+  JOIN unnest(CAST(:accounts AS text[]), CAST(:publish_ids AS text[])) AS u (account_id, id_there)
+    ON p.account_id = u.account_id AND p.publish_id = u.id_there
+"""  # noqa: S608 - nothing but our own column names is put together
+_INSERT = f"""
+WITH added AS (
+    INSERT INTO publications ({", ".join(_COLUMNS)})
+    SELECT {", ".join("u." + name for name in _COLUMNS)} FROM {_unnest(_COLUMNS)}
+    RETURNING id, account_id, coalesce(platform_post_id, publish_id) IS NOT NULL AS askable
+), analytics AS (
+    INSERT INTO post_analytics (publication_id, sync_status, error_message)
+    SELECT added.id, CASE a.state WHEN 'active' THEN 'pending' ELSE 'requires_reconnect' END,
+           CASE WHEN a.state <> 'active' THEN coalesce(a.state_reason, :unreadable) END
+      FROM added JOIN accounts a USING (account_id)
+)
+INSERT INTO refresh_state (publication_id, account_id, next_run_at, priority, reason)
+SELECT added.id, account_id, CASE WHEN askable AND a.state = 'active' THEN now() END, :priority,
+       CASE WHEN a.state <> 'active' THEN 'blocked' WHEN askable THEN 'new' ELSE 'stopped' END
+  FROM added JOIN accounts a USING (account_id)
+ ORDER BY added.id
+RETURNING publication_id, next_run_at IS NOT NULL AS due
+"""  # noqa: S608 - nothing but our own column names is put together
+_CHANGEABLE = tuple(name for name in _ALL if name not in {"id", "workspace_id", "account_id", "platform"})
+_IDS = frozenset({"platform_post_id", "publish_id"})
+# An id is never unset: one that a worker has learned since these rows were loaded stays.
+_UPDATE = f"""
+UPDATE publications AS p
+   SET {", ".join(f"{n} = COALESCE(u.{n}, p.{n})" if n in _IDS else f"{n} = u.{n}" for n in _CHANGEABLE)}
+  FROM {_unnest(("id", *_CHANGEABLE))}
+ WHERE p.id = u.id
+"""  # noqa: S608 - nothing but our own column names is put together
+# A worker that has the row asks by what was known before: its claim ends, and the row is asked for by its id.
+_ID_CAME = """
+UPDATE refresh_state AS r
+   SET next_run_at = CASE a.state WHEN 'active' THEN now() END,
+       reason = CASE a.state WHEN 'active' THEN 'new' ELSE 'blocked' END,
+       priority = GREATEST(r.priority, :priority), attempts = 0, unfinished = 0, missing_since = NULL,
+       claimed_at = NULL, claim_seq = r.claim_seq + 1
+  FROM accounts a
+ WHERE a.account_id = r.account_id AND r.publication_id = ANY(:ids) AND r.reason <> 'quarantined'
+RETURNING r.next_run_at IS NOT NULL AS due
+"""
+
+
+class PublicationBook:
+    """The publications that a chunk of rows touches, found by each of their names."""
+
+    def __init__(self, connection: Connection, rows: Sequence[PublicationRow], priority: int) -> None:
+        self._connection = connection
+        self._priority = priority
+        ids = sorted({row.account_id for row in rows})
+        states.hold(connection, ids)
+        found = connection.execute(text(_ACCOUNTS), {"ids": ids})
+        self._accounts = {account: (workspace, platform) for account, workspace, platform in found}
+        self._by_platform_post: dict[tuple[str, str], _Publication] = {}
+        self._by_publish: dict[tuple[str, str], _Publication] = {}
+        self._by_post: dict[str, list[_Publication]] = defaultdict(list)
+        self._new: list[_Publication] = []
+        self._stored: dict[int, _Publication] = {}
+        self._known: dict[int, _Publication] = {}
+        self._load(rows)
+
+    def enter(self, row: PublicationRow) -> bool:
+        """Take a publication and return whether it changes anything. Raises `RowError`."""
+        if row.account_id not in self._accounts:
+            raise RowError("account_id is not known: import its account first")
+        workspace, platform = self._accounts[row.account_id]
+        self._check(row, workspace, platform)
+        known = self._find(row)
+        if known is None:
+            self._add(row, workspace, platform)
+            return True
+        changed = False
+        for name in _CHANGEABLE:
+            value = getattr(row, name)
+            keep = value is None and (name in _IDS or name not in row.given)
+            if not keep and value != getattr(known, name):
+                setattr(known, name, value)
+                changed = True
+        if changed:
+            self._index(known)
+        return changed
+
+    def write(self) -> tuple[int, ...]:
+        """Write new and changed publications; return the ids of the new ones and wake the scheduler."""
+        due = False
+        new_ids: tuple[int, ...] = ()
+        changed = [known for key, known in self._known.items() if known != self._stored[key]]
+        came = [known.id for known in changed if self._learned(known)]
+        if came:  # before any publication, as a worker does that learns an id, or the two could deadlock
+            self._connection.execute(text(_LOCK_STATES), {"ids": came})
+        if self._new:
+            self._new.sort(key=_order)
+            bound = _arrays(self._new, _COLUMNS) | {
+                "priority": self._priority,
+                "unreadable": states.UNREADABLE,
+            }
+            added = self._connection.execute(text(_INSERT), bound).all()
+            new_ids = tuple(row.publication_id for row in added)
+            due = any(row.due for row in added)
+        if changed:
+            changed.sort(key=lambda known: known.id or 0)
+            self._connection.execute(text(_UPDATE), _arrays(changed, ("id", *_CHANGEABLE)))
+        if came:
+            bound = {"ids": came, "priority": self._priority}
+            due |= any(row.due for row in self._connection.execute(text(_ID_CAME), bound))
+        if due:
+            ring(self._connection)
+        return new_ids
+
+    def _load(self, rows: Sequence[PublicationRow]) -> None:
+        """Let one intake at a time into each workspace, and find what these rows may mean."""
+        workspaces = sorted({workspace for workspace, _ in self._accounts.values()})
+        self._connection.execute(text(_LOCK), {"key": _INTAKE_LOCK, "workspaces": workspaces})
+        posts = {"posts": sorted({row.post_id for row in rows})}
+        named = {
+            "accounts": [row.account_id for row in rows],
+            "platform_post_ids": [row.platform_post_id for row in rows],
+            "publish_ids": [row.publish_id for row in rows],
+        }
+        for found in (
+            *self._connection.execute(text(_BY_POST), posts),
+            *self._connection.execute(text(_BY_ID), named),
+        ):
+            if found.id not in self._known:
+                known = _Publication(*found)
+                self._known[found.id] = known
+                self._stored[found.id] = replace(known)
+                self._by_post[known.post_id].append(known)
+                self._index(known)
+
+    def _index(self, publication: _Publication) -> None:
+        if publication.platform_post_id is not None:
+            self._by_platform_post[publication.account_id, publication.platform_post_id] = publication
+        if publication.publish_id is not None:
+            self._by_publish[publication.account_id, publication.publish_id] = publication
+
+    def _check(self, row: PublicationRow, workspace: str, platform: str) -> None:
+        if row.workspace_id not in {None, workspace}:
+            raise RowError("workspace_id is not that of the account: a publication belongs to its account's")
+        if row.platform not in {None, platform}:
+            raise RowError("platform is not that of the account")
+        if row.publish_id is not None and platform != Platform.TIKTOK:
+            raise RowError("publish_id is for tiktok publications only")
+        if any(other.workspace_id != workspace for other in self._by_post[row.post_id]):
+            raise RowError("post_id is known in another workspace: a post does not move between workspaces")
+
+    def _find(self, row: PublicationRow) -> _Publication | None:
+        account, by_id, by_publish = row.account_id, None, None
+        if row.platform_post_id is not None:
+            by_id = self._by_platform_post.get((account, row.platform_post_id))
+        if row.publish_id is not None:
+            by_publish = self._by_publish.get((account, row.publish_id))
+        if by_publish is not None and by_publish is not by_id:
+            if by_id is not None:
+                raise RowError("platform_post_id and publish_id belong to two different publications")
+            if row.platform_post_id and by_publish.platform_post_id:
+                raise RowError("publish_id is known under another platform_post_id")
+        return by_id or by_publish or self._waiting(row)
+
+    def _waiting(self, row: PublicationRow) -> _Publication | None:
+        """Return the publication of this post that the row may complete, or be an older word of."""
+        siblings = [one for one in self._by_post[row.post_id] if one.account_id == row.account_id]
+        for one in siblings:
+            clash = row.publish_id and one.publish_id and row.publish_id != one.publish_id
+            if one.platform_post_id is None and not clash:
+                return one
+        return siblings[-1] if siblings and not (row.platform_post_id or row.publish_id) else None
+
+    def _add(self, row: PublicationRow, workspace: str, platform: str) -> None:
+        publication = _Publication(
+            None,
+            workspace,
+            row.post_id,
+            row.account_id,
+            platform,
+            *(getattr(row, name) for name in _COLUMNS[4:]),
+        )
+        self._new.append(publication)
+        self._by_post[row.post_id].append(publication)
+        self._index(publication)
+
+    def _learned(self, known: _Publication) -> bool:
+        before = self._stored[known.id or 0]
+        return (known.askable and not before.askable) or (
+            known.platform_post_id is not None and before.platform_post_id is None
+        )
+
+
+def _order(publication: _Publication) -> tuple[str, str, str, str]:
+    return (
+        publication.account_id,
+        publication.platform_post_id or "",
+        publication.publish_id or "",
+        publication.post_id,
+    )
+
+
+def _arrays(publications: Sequence[_Publication], columns: Iterable[str]) -> dict[str, object]:
+    return {name: [getattr(publication, name) for publication in publications] for name in columns}

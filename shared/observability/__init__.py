@@ -1,0 +1,1 @@
+"""Logs, metrics, traces and failpoints of every service; what they report is decided by their callers."""

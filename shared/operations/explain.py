@@ -1,0 +1,69 @@
+"""One publication explained: everything that is known of its row, what is next, why then, and what to do."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from sqlalchemy import Connection, Row, text
+
+from shared.operations.advice import advice, explain_reason
+from shared.quota.pauses import PauseInForce, of_accounts
+
+_ROW: Final = text("""
+SELECT p.id, p.workspace_id, p.post_id, p.account_id, p.platform, p.platform_post_id, p.publish_id,
+       p.platform_post_url, p.media_type, p.text, p.created_at, p.published_at,
+       pa.sync_status, pa.metrics, pa.warnings, pa.error_message, pa.last_updated_at, pa.stale_after,
+       pa.attempted_at, pa.outcome, pa.outcome_detail,
+       r.next_run_at, r.reason, r.attempts, r.unfinished, r.priority, r.claimed_at, r.missing_since,
+       a.name, a.state, a.state_reason, a.token_expires_at, a.refresh_token_expires_at
+  FROM publications p
+  JOIN accounts a ON a.account_id = p.account_id
+  JOIN post_analytics pa ON pa.publication_id = p.id
+  JOIN refresh_state r ON r.publication_id = p.id
+ WHERE p.id = ANY(:ids)
+ ORDER BY p.id
+""")
+
+# Ids of platforms are indexed within an account, so each account is asked once: a probe is microseconds.
+_FIND: Final = text("""
+SELECT id FROM publications WHERE post_id = :name
+UNION
+SELECT p.id FROM accounts a CROSS JOIN LATERAL (
+    SELECT id FROM publications WHERE account_id = a.account_id AND platform_post_id = :name
+    UNION ALL
+    SELECT id FROM publications WHERE account_id = a.account_id AND publish_id = :name) AS p
+UNION
+SELECT id FROM publications WHERE id = CAST(:number AS bigint)
+ORDER BY id
+""")
+_LARGEST: Final = 2**63 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Why a publication stands as it does."""
+
+    row: Row[Any]
+    pauses: tuple[PauseInForce, ...]
+    """Those that hold up its account, the longest first."""
+    reason_sentence: str
+    """Why it runs next when it does, as half a sentence."""
+    advice: str
+
+
+def find(connection: Connection, name: str) -> list[int]:
+    """Return the publications that a post id, platform post id, publish id or publication id names."""
+    number = int(name) if name.isascii() and name.isdigit() and len(name) < 20 else None
+    number = number if number is None or number <= _LARGEST else None
+    return list(connection.execute(_FIND, {"name": name, "number": number}).scalars())
+
+
+def explain(connection: Connection, publication_ids: Sequence[int]) -> list[Explanation]:
+    """Explain these publications, in order of id; what is not there is left out."""
+    rows = connection.execute(_ROW, {"ids": list(publication_ids)}).all()
+    pauses = of_accounts(connection, [row.account_id for row in rows])
+    return [_explained(row, pauses.get(row.account_id, [])) for row in rows]
+
+
+def _explained(row: Row[Any], pauses: Sequence[PauseInForce]) -> Explanation:
+    return Explanation(row, tuple(pauses), explain_reason(row), advice(row, pauses))

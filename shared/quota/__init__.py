@@ -1,0 +1,4 @@
+"""How much a platform may be asked, by limits, budgets, pauses and money.
+
+The worker asks through `worker.quota`.
+"""

@@ -1,0 +1,269 @@
+"""Pauses: what is not asked until an instant. PostgreSQL holds them, so that losing Redis lifts none.
+
+A pause defers rows: a worker that meets it moves their next run to its end. So a pause that ends early, for
+whatever reason, makes these rows due in the transaction that ends it (`end`), and a worker defers rows only
+while it holds the pause (`hold`). Both lock the pause before any row of ``refresh_state``.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from sqlalchemy import Connection, Row, text
+
+from shared.refresh_state.make_due import ring
+from shared.vocabulary import PauseKind, PauseSubject
+
+EVERY_PLATFORM: Final = "*"
+
+UNTIL_RESUMED: Final = datetime(9999, 1, 1, tzinfo=UTC)
+"""``paused_until`` of a pause without an end. Only `PauseInForce.ends_at` is for people and machines."""
+
+_READ_ENDPOINT = """
+CASE a.platform
+    WHEN 'x' THEN CASE WHEN a.sealed_access_token IS NULL THEN 'tweets:app' ELSE 'tweets' END
+    WHEN 'linkedin' THEN CASE WHEN a.kind = 'member' THEN 'memberCreatorPostAnalytics'
+                              ELSE 'organizationalEntityShareStatistics' END
+    WHEN 'tiktok' THEN 'video/query'
+    ELSE 'insights' END
+"""
+"""The endpoint class without which nothing of an ``accounts a`` can be read, as its adapter names it."""
+
+_NAMED: Final[Mapping[PauseSubject, str]] = {
+    PauseSubject.PLATFORM: "TRUE",
+    PauseSubject.ENDPOINT: f"w.subject IN ('', {_READ_ENDPOINT})",
+    PauseSubject.ACCOUNT: "w.subject IN ('', a.account_id)",
+    PauseSubject.WORKSPACE: "w.subject = a.workspace_id",
+}
+
+
+def _concerned(*, background_only: bool) -> str:
+    """Return the condition that a ``pauses w`` in force holds up an ``accounts a``, for these kinds."""
+    named = []
+    for subject, condition in _NAMED.items():
+        kinds = [
+            f"'{kind.value}'"
+            for kind in PauseKind
+            if kind.subject is subject and kind.background_only is background_only
+        ]
+        if kinds:
+            named.append(f"(w.kind IN ({', '.join(kinds)}) AND {condition})")
+    anywhere = f"w.platform IN (a.platform, '{EVERY_PLATFORM}') AND w.paused_until > now()"
+    return f"{anywhere} AND ({' OR '.join(named)})"
+
+
+_ALL_WORK = _concerned(background_only=False)
+_BACKGROUND_WORK = _concerned(background_only=True)
+
+NOT_PAUSED = f"NOT EXISTS (SELECT 1 FROM pauses w WHERE {_ALL_WORK})"  # noqa: S608 - its parts are constants of ours
+"""Condition on an ``accounts a``: a claim skips what is paused. Other endpoints are judged by the worker."""
+
+BACKGROUND_NOT_PAUSED = f"NOT EXISTS (SELECT 1 FROM pauses w WHERE {_BACKGROUND_WORK})"  # noqa: S608 - as above
+"""The same for pauses that hold for background work alone."""
+
+_KNOWN: Final = [kind.value for kind in PauseKind]
+_COLUMNS: Final = "w.platform, w.kind, w.subject, w.paused_at, w.paused_until, w.reason, w.refusals"
+_IN_FORCE: Final = text(f"""
+SELECT {_COLUMNS} FROM pauses w WHERE w.paused_until > now() AND w.kind = ANY(:known)
+ ORDER BY w.paused_until, w.platform, w.kind, w.subject
+""")  # noqa: S608 - our own column names
+_OF_ACCOUNTS: Final = text(f"""
+SELECT a.account_id, {_COLUMNS}
+  FROM accounts a
+  JOIN pauses w ON ({_ALL_WORK}) OR ({_BACKGROUND_WORK})
+    OR (:every_endpoint AND w.platform = a.platform AND w.paused_until > now()
+        AND w.kind = ANY(:endpoint_kinds))
+ WHERE a.account_id = ANY(:account_ids)
+ ORDER BY w.paused_until DESC, w.kind, w.subject
+""")  # noqa: S608 - our own column names and conditions
+_OF_ENDPOINTS: Final = [kind.value for kind in PauseKind if kind.subject is PauseSubject.ENDPOINT]
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class PauseKey:
+    """What is paused: the primary key of a row of ``pauses``. Locks are taken in this order."""
+
+    platform: str
+    """A platform, or ``*`` for all of them."""
+    kind: PauseKind
+    subject: str
+
+
+@dataclass(frozen=True, slots=True)
+class PauseInForce:
+    """One pause that has not ended yet."""
+
+    platform: str
+    """A platform, or ``*`` for all of them."""
+    kind: PauseKind
+    subject: str
+    paused_at: datetime
+    paused_until: datetime
+    reason: str
+    refusals: int
+
+    @property
+    def key(self) -> PauseKey:
+        """What it pauses."""
+        return PauseKey(self.platform, self.kind, self.subject)
+
+    @property
+    def ends_at(self) -> datetime | None:
+        """When it ends by itself; ``None``: only when an operator resumes it."""
+        return self.paused_until if self.paused_until < UNTIL_RESUMED else None
+
+
+def in_force(connection: Connection) -> list[PauseInForce]:
+    """Return every pause in force, the first to end first."""
+    return [_pause_in_force(row) for row in connection.execute(_IN_FORCE, {"known": _KNOWN})]
+
+
+def of_accounts(
+    connection: Connection, account_ids: Sequence[str], *, every_endpoint: bool = False
+) -> dict[str, list[PauseInForce]]:
+    """Return the pauses that hold up these accounts now, by account, the longest first.
+
+    An account without any is left out. ``every_endpoint``: also those of endpoints of its platform without
+    which the account's posts can be read; a single call may need them.
+    """
+    found: dict[str, list[PauseInForce]] = defaultdict(list)
+    bound = {
+        "account_ids": sorted(set(account_ids)),
+        "every_endpoint": every_endpoint,
+        "endpoint_kinds": _OF_ENDPOINTS,
+    }
+    for row in connection.execute(_OF_ACCOUNTS, bound):
+        found[row.account_id].append(_pause_in_force(row))
+    return dict(found)
+
+
+def _pause_in_force(row: Row[tuple[object, ...]]) -> PauseInForce:
+    values = row._mapping
+    return PauseInForce(
+        platform=values["platform"],
+        kind=PauseKind(values["kind"]),
+        subject=values["subject"],
+        paused_at=values["paused_at"],
+        paused_until=values["paused_until"],
+        reason=values["reason"],
+        refusals=values["refusals"],
+    )
+
+
+def pause(
+    connection: Connection,
+    *,
+    platform: str,
+    kind: PauseKind,
+    subject: str,
+    until: datetime,
+    reason: str,
+) -> datetime:
+    """Place or prolong a pause and return the instant at which it ends."""
+    ends: datetime = connection.execute(
+        text(_PAUSE),
+        {
+            "platform": platform,
+            "kind": kind.value,
+            "subject": subject,
+            "until": until,
+            "reason": reason,
+        },
+    ).scalar_one()
+    return ends
+
+
+_PAUSE = """
+INSERT INTO pauses AS w (platform, kind, subject, paused_until, reason)
+VALUES (:platform, :kind, :subject, :until, :reason)
+ON CONFLICT (platform, kind, subject) DO UPDATE
+   SET paused_until = GREATEST(w.paused_until, excluded.paused_until),
+       reason = excluded.reason,
+       paused_at = CASE WHEN w.paused_until > now() THEN w.paused_at ELSE now() END,
+       refusals = CASE WHEN w.paused_until > now() - interval '10 minutes' THEN w.refusals + 1 ELSE 1 END
+RETURNING paused_until
+"""
+
+
+def hold(connection: Connection, key: PauseKey) -> datetime | None:
+    """Return when a pause ends and keep it from ending earlier until the transaction ends.
+
+    ``None``: it is not in force (any more). Waits for a transaction that ends it.
+    """
+    ends: datetime | None = connection.execute(_HOLD, _bound(key)).scalar_one_or_none()
+    return ends
+
+
+def end(connection: Connection, keys: Iterable[PauseKey]) -> list[PauseKey]:
+    """End these pauses, make the rows due that they deferred, and return the pauses that stood.
+
+    Waits for the workers that are deferring rows because of them.
+    """
+    stood = [key for key in sorted(set(keys)) if connection.execute(_END, _bound(key)).rowcount]
+    for key in stood:
+        make_deferred_due(connection, key)
+    return stood
+
+
+def shorten(connection: Connection, key: PauseKey, until: datetime) -> None:
+    """Let a pause end at ``until`` if it would last longer, and make the rows due that it deferred."""
+    if connection.execute(_SHORTEN, {**_bound(key), "until": until, "least": _WORTH_SHORTENING}).rowcount:
+        make_deferred_due(connection, key)
+
+
+def make_deferred_due(connection: Connection, key: PauseKey) -> int:
+    """Make the rows due now that a pause may have deferred which has ended or ends earlier; return how many.
+
+    Rows that another pause holds up as well become due too: claims skip them until that one ends.
+    """
+    made, last, found = 0, 0, _ROWS_AT_ONCE
+    while found == _ROWS_AT_ONCE:
+        ids = connection.execute(
+            _MAKE_DEFERRED_DUE,
+            {
+                "platform": None if key.platform == EVERY_PLATFORM else key.platform,
+                "account_id": (key.kind.subject is PauseSubject.ACCOUNT and key.subject) or None,
+                "workspace_id": (key.kind.subject is PauseSubject.WORKSPACE and key.subject) or None,
+                "after": last,
+                "most": _ROWS_AT_ONCE,
+            },
+        ).scalars()
+        batch = list(ids)
+        found, made, last = len(batch), made + len(batch), max(batch, default=last)
+    if made:
+        ring(connection)
+    return made
+
+
+def _bound(key: PauseKey) -> dict[str, str]:
+    return {"platform": key.platform, "kind": key.kind.value, "subject": key.subject}
+
+
+_WORTH_SHORTENING: Final = timedelta(minutes=1)
+_SHORTEN: Final = text("""
+UPDATE pauses SET paused_until = :until
+ WHERE platform = :platform AND kind = :kind AND subject = :subject
+   AND paused_until > CAST(:until AS timestamptz) + CAST(:least AS interval)
+""")
+_ROWS_AT_ONCE: Final = 10_000
+"""Rows of one statement: a statement over all rows of a large platform would outlast its time limit."""
+_HOLD: Final = text("""
+SELECT paused_until FROM pauses
+ WHERE platform = :platform AND kind = :kind AND subject = :subject AND paused_until > now() FOR SHARE
+""")
+_END: Final = text("DELETE FROM pauses WHERE platform = :platform AND kind = :kind AND subject = :subject")
+_MAKE_DEFERRED_DUE: Final = text("""
+WITH deferred AS (
+    SELECT s.publication_id FROM refresh_state s JOIN accounts a ON a.account_id = s.account_id
+     WHERE s.reason = 'paused' AND s.next_run_at > now() AND s.publication_id > :after
+       AND (CAST(:platform AS text) IS NULL OR a.platform = :platform)
+       AND (CAST(:account_id AS text) IS NULL OR s.account_id = :account_id)
+       AND (CAST(:workspace_id AS text) IS NULL OR a.workspace_id = :workspace_id)
+     ORDER BY s.publication_id LIMIT :most FOR UPDATE OF s
+)
+UPDATE refresh_state AS r SET next_run_at = now()
+  FROM deferred WHERE r.publication_id = deferred.publication_id
+RETURNING r.publication_id
+""")

@@ -1,0 +1,182 @@
+"""Dashboard tokens: every algorithm with a key of its own kind, and everything hostile refused alike."""
+
+import asyncio
+import base64
+import json
+import time
+from typing import Any
+
+import jwt
+import pytest
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from pydantic import SecretStr
+
+from api_stub.auth.dashboard_tokens import Tokens
+from api_stub.http.errors import ApiError
+from shared.settings import Settings, SettingsError
+from tests.api_stub import support
+from tests.issuer import KEYS
+
+SECRET = "a-secret-of-the-tests-with-enough-bytes"
+RSA_KEY = KEYS["RS256"]
+
+
+def claims(**more: Any) -> dict[str, Any]:
+    return {"workspace_id": "ws_1", "exp": int(time.time()) + 60, **more}
+
+
+def pem(key: Any) -> str:
+    encoded: bytes = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    return encoded.decode()
+
+
+def workspace(settings: Settings, token: str) -> str:
+    return asyncio.run(Tokens(settings).workspace(token))
+
+
+def refused(settings: Settings, token: str) -> bool:
+    with pytest.raises(ApiError) as error:
+        workspace(settings, token)
+    return error.value.status == 401
+
+
+def by_secret(**more: Any) -> Settings:
+    return Settings(jwt_secret=SecretStr(SECRET), **more)
+
+
+def test_a_token_signed_with_the_secret_opens_its_workspace() -> None:
+    assert workspace(by_secret(), jwt.encode(claims(), SECRET)) == "ws_1"
+
+
+@pytest.mark.parametrize("algorithm", KEYS)
+def test_a_token_signed_with_the_private_key_opens_its_workspace(algorithm: str) -> None:
+    settings = Settings(jwt_public_key=pem(KEYS[algorithm]))
+
+    assert workspace(settings, jwt.encode(claims(), KEYS[algorithm], algorithm)) == "ws_1"
+
+
+def test_the_claim_that_names_the_workspace_is_a_setting() -> None:
+    settings = by_secret(jwt_workspace_claim="tenant")
+
+    assert workspace(settings, jwt.encode(claims(tenant="ws_9"), SECRET)) == "ws_9"
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"exp": 1},
+        {"exp": "soon"},
+        {"exp": float("inf")},
+        {"exp": [5]},
+        {"exp": None},
+        {"nbf": int(time.time()) + 3_600},
+        {"workspace_id": None},
+        {"workspace_id": ""},
+        {"workspace_id": 5},
+        {"workspace_id": ["ws_1"]},
+        {"workspace_id": "ws\x00"},
+        {"workspace_id": "\ud800"},
+        {"workspace_id": "w" * 256},
+        {"aud": "others"},
+        {"aud": None},
+        {"iss": "others"},
+        {"iss": None},
+    ],
+)
+def test_wrong_claims_are_refused(changed: dict[str, Any]) -> None:
+    settings = by_secret(jwt_audience="dashboard", jwt_issuer="dravo")
+    right = {**claims(), "aud": "dashboard", "iss": "dravo"}
+    assert workspace(settings, signed({}, right)) == "ws_1"
+
+    assert refused(settings, signed({}, {**right, **changed}))
+
+
+def test_a_token_without_an_end_is_refused() -> None:
+    assert refused(by_secret(), jwt.encode({"workspace_id": "ws_1"}, SECRET))
+
+
+def test_a_clock_may_be_a_little_ahead_or_behind() -> None:
+    now = int(time.time())
+
+    assert workspace(by_secret(), jwt.encode(claims(exp=now - 3, nbf=now + 3), SECRET)) == "ws_1"
+
+
+@pytest.mark.parametrize("changed", [{"exp": -13}, {"nbf": 20}, {"iat": 20}], ids=str)
+def test_a_clock_may_not_be_further_off_than_ten_seconds(changed: dict[str, int]) -> None:
+    (claim, seconds), *_ = changed.items()
+    within = {"exp": -7}.get(claim, 9)
+
+    def token(off: int) -> str:
+        return jwt.encode(claims(**{claim: int(time.time()) + off}), SECRET)
+
+    assert workspace(by_secret(), token(within)) == "ws_1"
+    assert refused(by_secret(), token(seconds))
+
+
+def signed(header: dict[str, Any], body: Any, key: bytes = SECRET.encode()) -> str:
+    head, payload = (
+        base64.urlsafe_b64encode(json.dumps(part).encode()).rstrip(b"=")
+        for part in ({"alg": "HS256", **header}, body)
+    )
+    signature = jwt.get_algorithm_by_name("HS256").sign(head + b"." + payload, key)
+    return b".".join((head, payload, base64.urlsafe_b64encode(signature).rstrip(b"="))).decode()
+
+
+@pytest.mark.parametrize(
+    "token",
+    [
+        base64.urlsafe_b64encode(b'{"alg":"none"}').decode() + ".e30.",
+        jwt.encode(claims(), "another-secret-of-the-tests-long-enough"),
+        signed({"alg": "none"}, claims()),
+        signed({"alg": "hs256"}, claims()),
+        signed({"alg": ["HS256"]}, claims()),
+        signed({"alg": None}, claims()),
+        signed({"crit": ["exp"]}, claims()),
+        signed({}, [claims()]),
+        signed({}, "text"),
+        signed({}, claims()) + "x",
+        signed({}, claims()).rpartition(".")[0] + ".",
+        "a.b.c",
+        "..",
+        "x",
+        "e30." * 2_000,
+        base64.urlsafe_b64encode(b'{"alg":' + b"[" * 3_000).decode() + ".e30.",
+    ],
+    ids=lambda _token: "token",  # they hold the time: every run of the tests must have the same names
+)
+def test_hostile_and_malformed_tokens_are_refused(token: str) -> None:
+    assert refused(by_secret(), token)
+
+
+def test_a_public_key_never_serves_as_an_hmac_secret() -> None:
+    public = pem(RSA_KEY)
+
+    assert refused(Settings(jwt_public_key=public), signed({}, claims(), public.encode()))
+    with pytest.raises(SettingsError, match="HS256"):
+        Tokens(Settings(jwt_public_key=public, jwt_algorithms=("HS256",)))
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"jwt_public_key": "no key"},
+        {"jwt_jwks_url": "file:///etc/passwd", "jwt_audience": "dashboard"},
+        {"jwt_jwks_url": "https://", "jwt_audience": "dashboard"},
+        {"jwt_secret": SecretStr(SECRET), "jwt_jwks_url": "https://a.test", "jwt_audience": "dashboard"},
+        {"jwt_secret": SecretStr(SECRET), "jwt_algorithms": ("none",)},
+    ],
+)
+def test_settings_that_fit_no_algorithm_stop_the_start(settings: dict[str, Any]) -> None:
+    with pytest.raises(SettingsError):
+        Tokens(Settings(**settings))
+
+
+def test_a_dashboard_sees_the_rows_of_its_workspace(database_url: str) -> None:
+    with support.api(database_url, jwt_secret=SECRET) as api:
+        api.rows.publication()
+        answers = [
+            api.get(headers={"Authorization": f"Bearer {jwt.encode(claims(workspace_id=one), SECRET)}"})
+            for one in ("ws_1", "ws_2")
+        ]
+
+        assert [answer.json()["total"] for answer in answers] == [1, 0]

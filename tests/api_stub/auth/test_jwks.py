@@ -1,0 +1,203 @@
+"""Keys of an issuer: served from memory whatever the issuer does, fetched seldom, and withdrawn in time."""
+
+import asyncio
+import base64
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+
+import jwt
+import pytest
+
+from api_stub.auth import jwks
+from api_stub.auth.dashboard_tokens import Tokens
+from api_stub.http.errors import ApiError
+from shared.settings import Settings, SettingsError
+from tests import issuer as issuers
+from tests.api_stub import support
+from tests.api_stub.support import POSTS
+from tests.issuer import AUDIENCE, KEYS, Issuer, published, token
+
+
+@pytest.fixture
+def issuer() -> Iterator[Issuer]:
+    """Run an issuer."""
+    with issuers.issuer() as running:
+        yield running
+
+
+@dataclass
+class Clock:
+    """The process's clock, moved by the test."""
+
+    now: float = 1_000.0
+
+    def pass_(self, duration: timedelta) -> None:
+        """Move it on."""
+        self.now += duration.total_seconds() + 0.001
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """Replace the clock by which keys age."""
+    made = Clock()
+    monkeypatch.setattr("api_stub.auth.jwks.monotonic", lambda: made.now)
+    return made
+
+
+def tokens_of(issuer: Issuer) -> Tokens:
+    return Tokens(Settings(jwt_jwks_url=issuer.url, jwt_audience=AUDIENCE))
+
+
+async def accepted(tokens: Tokens, given: str) -> bool:
+    try:
+        return await tokens.workspace(given) == "ws_1"
+    except ApiError:
+        return False
+
+
+@pytest.mark.parametrize("algorithm", KEYS)
+def test_key_is_found_by_its_id_at_the_issuer(issuer: Issuer, algorithm: str) -> None:
+    issuer.keys = [published(one, f"key of {one}") for one in KEYS]
+
+    assert asyncio.run(accepted(tokens_of(issuer), token(f"key of {algorithm}", algorithm)))
+
+
+def test_jwks_url_without_audience_stops_the_start(issuer: Issuer) -> None:
+    with pytest.raises(SettingsError, match="DRAVO_JWT_AUDIENCE"):
+        Tokens(Settings(jwt_jwks_url=issuer.url))
+
+
+def test_token_for_another_audience_is_refused(issuer: Issuer) -> None:
+    issuer.publish("k")
+
+    assert not asyncio.run(accepted(tokens_of(issuer), token("k", aud="another application")))
+
+
+def test_symmetric_key_of_the_issuer_is_no_key(issuer: Issuer) -> None:
+    secret = b"a-secret-of-the-tests-with-enough-bytes"
+    issuer.keys = [{"kty": "oct", "k": base64.urlsafe_b64encode(secret).decode(), "kid": "k"}]
+    claims = {"workspace_id": "ws_1", "exp": int(time.time()) + 60, "aud": AUDIENCE}
+
+    assert not asyncio.run(accepted(tokens_of(issuer), jwt.encode(claims, secret, headers={"kid": "k"})))
+
+
+def test_unusable_keys_do_not_cost_the_others(issuer: Issuer) -> None:
+    broken = [{"kty": "EC", "crv": "P-256", "kid": "a"}, {"kty": "RSA", "n": 5}, 5, {"kty": ["EC"]}]
+    issuer.keys = [*broken, published("ES256", "k")]  # type: ignore[list-item]  # what no issuer should send
+
+    assert asyncio.run(accepted(tokens_of(issuer), token("k")))
+
+
+def test_issuer_that_is_not_reachable_lets_nobody_in() -> None:
+    tokens = Tokens(Settings(jwt_jwks_url="http://127.0.0.1:1/", jwt_audience=AUDIENCE))
+
+    assert not asyncio.run(accepted(tokens, token("k")))
+
+
+def test_unknown_key_ids_cause_one_fetch_per_interval(issuer: Issuer, clock: Clock) -> None:
+    issuer.publish("old")
+    tokens = tokens_of(issuer)
+
+    async def story() -> None:
+        assert [await accepted(tokens, token("old")) for _ in range(3)] == [True] * 3
+        assert issuer.asked == 1
+        assert not any([await accepted(tokens, token(f"invented {n}")) for n in range(20)])
+        assert issuer.asked == 1
+        clock.pass_(jwks.ASKED_AGAIN_AFTER)
+        assert not any(await asyncio.gather(*(accepted(tokens, token(f"new {n}")) for n in range(20))))
+        assert issuer.asked == 2
+
+    asyncio.run(story())
+
+
+def test_new_key_is_accepted_with_one_fetch(issuer: Issuer, clock: Clock) -> None:
+    issuer.publish("old")
+    tokens = tokens_of(issuer)
+
+    async def story() -> None:
+        assert await accepted(tokens, token("old"))
+        issuer.publish("old", "new")
+        clock.pass_(jwks.ASKED_AGAIN_AFTER)
+        assert await accepted(tokens, token("new"))
+        assert await accepted(tokens, token("old"))
+        assert issuer.asked == 2
+
+    asyncio.run(story())
+
+
+def test_unpublished_key_id_is_refused_without_a_fetch_for_a_while(issuer: Issuer, clock: Clock) -> None:
+    issuer.publish("old")
+    tokens = tokens_of(issuer)
+
+    async def story() -> None:
+        assert not await accepted(tokens, token("late"))
+        issuer.publish("old", "late")
+        clock.pass_(jwks.ASKED_AGAIN_AFTER)
+        assert not await accepted(tokens, token("late"))
+        assert issuer.asked == 1
+        clock.pass_(jwks.UNKNOWN_FOR)
+        assert await accepted(tokens, token("late"))
+        assert issuer.asked == 2
+
+    asyncio.run(story())
+
+
+def test_cached_keys_serve_at_once_while_the_issuer_is_silent(
+    issuer: Issuer, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jwks, "WAIT_SECONDS", 1.0)
+    issuer.publish("k")
+    tokens = tokens_of(issuer)
+
+    async def story() -> None:
+        assert await accepted(tokens, token("k"))
+        issuer.answers.clear()
+        clock.pass_(jwks.FRESH_FOR)
+        invented = [asyncio.create_task(accepted(tokens, token(f"invented {n}"))) for n in range(150)]
+        await asyncio.sleep(0)
+        for _ in range(20):
+            async with asyncio.timeout(0.5):
+                assert await accepted(tokens, token("k"))
+        refused_at_once = [one for one in invented if one.done()]
+        assert len(refused_at_once) == 150 - jwks.MOST_WAITING
+        assert not any(await asyncio.gather(*invented))
+        assert issuer.asked <= 2
+
+    asyncio.run(story())
+
+
+def test_keys_of_a_silent_issuer_are_not_trusted_for_ever(
+    issuer: Issuer, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jwks, "WAIT_SECONDS", 0.05)
+    issuer.publish("k")
+    tokens = tokens_of(issuer)
+
+    async def story() -> None:
+        assert await accepted(tokens, token("k"))
+        issuer.answers.clear()
+        clock.pass_(jwks.SERVED_FOR)
+        assert not await accepted(tokens, token("k"))
+
+    asyncio.run(story())
+
+
+def test_withdrawn_key_is_refused_after_the_next_fetch_in_the_background(
+    database_url: str, issuer: Issuer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jwks, "FRESH_FOR", timedelta(milliseconds=20))
+    monkeypatch.setattr(jwks, "ASKED_AGAIN_AFTER", timedelta(milliseconds=1))
+    issuer.publish("withdrawn", "kept")
+    with support.api(database_url, jwt_jwks_url=issuer.url, jwt_audience=AUDIENCE) as api:
+
+        def status(key_id: str) -> int:
+            return api.get(POSTS, headers={"Authorization": f"Bearer {token(key_id)}"}).status_code
+
+        assert [status("withdrawn"), status("kept")] == [200, 200]
+        issuer.publish("kept")
+        deadline = time.monotonic() + 10
+        while status("withdrawn") == 200:
+            assert time.monotonic() < deadline
+        assert [status("withdrawn"), status("kept")] == [401, 200]

@@ -1,0 +1,296 @@
+"""Events: taken once, committed before the answer, in order, bad ones named and good ones kept."""
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import httpx
+import pytest
+
+from shared.accounts.vault import new_key
+from tests.api_stub import support
+from tests.api_stub.support import CREATED_AT, Api
+
+TOKEN = "internal-token-of-the-tests"
+PUBLISHED = {
+    "post_id": "post_2a7f93",
+    "account_id": "acc_1",
+    "platform_post_id": "18000000000000000",
+    "text": "Shipping Dravo",
+    "created_at": "2026-06-23T10:15:30Z",
+}
+CONNECTED = {
+    "account_id": "acc_new",
+    "workspace_id": "ws_1",
+    "platform": "x",
+    "platform_account_id": "42",
+    "access_token": "token-one",
+}
+
+
+@pytest.fixture
+def api(database_url: str) -> Iterator[Api]:
+    """Give a service that takes events."""
+    with support.api(database_url, internal_token=TOKEN, secret_keys=new_key()) as running:
+        yield running
+
+
+def event(event_id: str, kind: str, data: Any) -> dict[str, Any]:
+    return {"event_id": event_id, "type": kind, "data": data}
+
+
+def send(api: Api, body: Any, token: str = TOKEN) -> httpx.Response:
+    content = body if isinstance(body, bytes) else json.dumps(body).encode()
+    headers = {"Authorization": f"Bearer {token}"}
+    return api.run(api.client.post("/internal/events", headers=headers, content=content))
+
+
+def taken(api: Api, *events: dict[str, Any]) -> dict[str, Any]:
+    answer = send(api, list(events))
+    assert answer.status_code == 200, answer.text
+    body: dict[str, Any] = answer.json()
+    return body
+
+
+def test_a_published_publication_is_served_and_due_at_once(api: Api) -> None:
+    answer = send(api, event("evt_1", "publication.published", PUBLISHED))
+
+    assert (answer.status_code, answer.json()) == (200, {"accepted": 1, "duplicates": 0, "errors": []})
+    item = api.posts()["items"][0]
+    assert (item["post_id"], item["sync_status"], item["metrics"]) == ("post_2a7f93", "pending", {})
+    state = api.rows.execute("SELECT * FROM refresh_state")[0]
+    assert (state.reason, state.priority) == ("new", 1)
+    assert state.next_run_at <= datetime.now(UTC)
+
+
+def test_the_same_event_again_changes_nothing(api: Api) -> None:
+    published = event("evt_1", "publication.published", PUBLISHED)
+    deleted = event("evt_2", "publication.deleted", {"post_id": "post_2a7f93"})
+    taken(api, published, published, deleted)
+
+    assert taken(api, published) == {"accepted": 0, "duplicates": 1, "errors": []}
+    assert api.posts()["total"] == 0
+
+
+def test_bad_events_are_named_and_good_ones_kept(api: Api) -> None:
+    batch = [
+        event("evt_1", "publication.published", PUBLISHED),
+        event("evt_2", "publication.published", {**PUBLISHED, "account_id": "acc_nobody"}),
+        event("evt_3", "publication.invented", PUBLISHED),
+        "no event",
+        {"type": "publication.published", "data": PUBLISHED},
+        event("evt_6", "publication.published", []),
+        event("evt_7", "account.disconnected", {"account_id": ["acc_1"]}),
+        event("evt_8", "publication.deleted", {"post_id": 5}),
+        event("evt_\x00", "publication.deleted", {"post_id": "p"}),
+        event("evt_\ud800", "publication.deleted", {"post_id": "p"}),
+        event("evt_11", "account.connected", {**CONNECTED, "account_id": {}}),
+    ]
+
+    answer = send(api, batch)
+
+    assert answer.status_code == 400
+    assert answer.json()["error"]["code"] == "events_refused"
+    assert (answer.json()["accepted"], answer.json()["duplicates"]) == (1, 0)
+    assert [error["index"] for error in answer.json()["errors"]] == list(range(1, 11))
+    assert answer.json()["errors"][0]["event_id"] == "evt_2"
+    assert "account_id" in answer.json()["errors"][0]["message"]
+    assert api.posts()["total"] == 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "right"),
+    [
+        ("publication.published", PUBLISHED),
+        ("publication.deleted", {"post_id": "p", "account_id": "acc_1", "workspace_id": "ws_1"}),
+        ("account.connected", {**CONNECTED, "name": "n", "scopes": ["s"], "kind": None, "login": None}),
+        ("account.disconnected", {"account_id": "acc_1", "workspace_id": "ws_1"}),
+    ],
+)
+@pytest.mark.parametrize("bad", ["\ud800", "\0", "9999-12-31T23:59:59-12:00", 5.5, ["\udfff"], {"a": {}}])
+def test_no_value_of_any_field_holds_up_its_batch(
+    api: Api, kind: str, right: dict[str, Any], bad: Any
+) -> None:
+    fields = sorted({*right, "text", "media_type", "published_at", "platform_post_url", "token_expires_at"})
+    bad_ones = [event(f"evt_{name}", kind, {**right, name: bad}) for name in fields]
+    good = event("evt_good", "publication.published", {**PUBLISHED, "post_id": "post_good"})
+
+    answer = send(api, [*bad_ones, good])
+
+    assert answer.status_code in {200, 400}, answer.text
+    assert "evt_good" not in [error["event_id"] for error in answer.json()["errors"]]
+    assert api.posts(postId="post_good")["total"] == 1
+    if bad == "\ud800":
+        assert [error["event_id"] for error in answer.json()["errors"]] == [f"evt_{name}" for name in fields]
+
+
+def test_event_that_only_the_database_refuses_is_named_and_its_siblings_are_committed(api: Api) -> None:
+    api.rows.execute("ALTER TABLE publications ADD CONSTRAINT unforeseen CHECK (post_id <> 'post_bad')")
+    posts = ["post_a", "post_bad", "post_b"]
+    batch = [
+        event(
+            f"evt_{post}", "publication.published", {**PUBLISHED, "post_id": post, "platform_post_id": post}
+        )
+        for post in posts
+    ]
+
+    answer = send(api, batch)
+
+    assert answer.status_code == 400
+    assert [error["event_id"] for error in answer.json()["errors"]] == ["evt_post_bad"]
+    assert answer.json()["accepted"] == 2
+    assert {item["post_id"] for item in api.posts()["items"]} == {"post_a", "post_b"}
+    assert send(api, batch).json()["duplicates"] == 2
+
+
+def test_a_refused_event_may_come_again_put_right(api: Api) -> None:
+    wrong = event("evt_1", "publication.published", {**PUBLISHED, "created_at": "yesterday"})
+    assert send(api, wrong).status_code == 400
+
+    assert taken(api, event("evt_1", "publication.published", PUBLISHED))["accepted"] == 1
+
+
+def test_a_deleted_publication_goes_with_its_history(api: Api) -> None:
+    gone = api.rows.publication(post_id="post_gone")
+    kept = api.rows.publication(post_id="post_kept")
+    for publication in (gone, kept):
+        api.rows.insert(
+            "snapshots",
+            {
+                "publication_id": publication,
+                "taken_at": CREATED_AT,
+                "last_seen_at": CREATED_AT,
+                "claim_seq": 1,
+                "sync_status": "synced",
+                "metrics": {"views": 1},
+            },
+        )
+
+    taken(api, event("evt_1", "publication.deleted", {"post_id": "post_gone", "account_id": "acc_1"}))
+
+    assert [item["post_id"] for item in api.posts()["items"]] == ["post_kept"]
+    assert [row.publication_id for row in api.rows.execute("SELECT publication_id FROM snapshots")] == [kept]
+    assert api.get("/v1/analytics/posts/post_gone/history").status_code == 404
+
+
+def test_a_disconnected_account_keeps_its_last_values_and_is_not_polled(api: Api) -> None:
+    row = api.rows.publication(state={"claim_seq": 7})
+
+    taken(api, event("evt_1", "account.disconnected", {"account_id": "acc_1"}))
+
+    item = api.posts()["items"][0]
+    assert (item["sync_status"], item["metrics"]) == ("requires_reconnect", {"views": 1})
+    assert item["error_message"]
+    state = api.rows.state(row)
+    assert (state.next_run_at, state.reason) == (None, "blocked")
+    assert state.claim_seq > 7
+
+
+def test_a_reconnected_account_is_active_and_its_rows_due_the_stalest_first(api: Api) -> None:
+    now = datetime.now(UTC)
+    ages = [timedelta(hours=hours) for hours in (1, 3, 2)]
+    rows = [api.rows.publication(analytics={"last_updated_at": now - age}) for age in ages]
+    taken(
+        api,
+        event("evt_1", "account.connected", {**CONNECTED, "account_id": "acc_1", "platform": "instagram"}),
+    )
+    taken(api, event("evt_2", "account.disconnected", {"account_id": "acc_1"}))
+
+    taken(api, event("evt_3", "account.reconnected", {"account_id": "acc_1", "access_token": "token-two"}))
+
+    assert api.rows.execute("SELECT state FROM accounts WHERE account_id = 'acc_1'")[0].state == "active"
+    states = [api.rows.state(row) for row in rows]
+    assert {state.reason for state in states} == {"reconnected"}
+    assert all(state.next_run_at <= datetime.now(UTC) for state in states)
+    order = sorted(range(3), key=lambda n: states[n].next_run_at)
+    assert order == [1, 2, 0]
+
+
+def test_events_of_one_account_are_taken_in_their_order(api: Api) -> None:
+    api.rows.publication()
+    off = {"account_id": "acc_new"}
+
+    taken(
+        api,
+        event("evt_1", "account.connected", CONNECTED),
+        event("evt_2", "publication.published", {**PUBLISHED, "account_id": "acc_new"}),
+        event("evt_3", "account.disconnected", off),
+        event("evt_4", "account.reconnected", off),
+        event("evt_5", "publication.deleted", {"post_id": "post_2a7f93"}),
+        event("evt_6", "account.disconnected", off),
+    )
+
+    assert (
+        api.rows.execute("SELECT state FROM accounts WHERE account_id = 'acc_new'")[0].state == "disconnected"
+    )
+    assert api.posts(accountId="acc_new")["total"] == 0
+
+
+def test_a_token_in_an_event_is_stored_sealed(api: Api) -> None:
+    taken(api, event("evt_1", "account.connected", CONNECTED))
+
+    assert "token-one" not in repr(api.rows.execute("SELECT * FROM accounts"))
+
+
+def test_five_hundred_events_are_one_batch_and_one_more_is_refused(api: Api) -> None:
+    batch = [
+        event(
+            f"evt_{n}", "publication.published", {**PUBLISHED, "post_id": f"p{n}", "platform_post_id": f"{n}"}
+        )
+        for n in range(501)
+    ]
+
+    assert send(api, batch).json()["error"]["code"] == "too_many_events"
+    assert taken(api, *batch[:500])["accepted"] == 500
+    assert api.posts()["total"] == 500
+
+
+@pytest.mark.parametrize("token", ["wrong", "", "internal-token-of-the-test"])
+def test_only_the_service_token_opens_this_door(api: Api, token: str) -> None:
+    assert send(api, event("evt_1", "publication.deleted", {"post_id": "p"}), token).status_code == 401
+
+
+def test_an_api_key_does_not_open_this_door(api: Api) -> None:
+    assert send(api, [], api.rows.key()).status_code == 401
+
+
+def test_without_a_service_token_nobody_comes_in(database_url: str) -> None:
+    with support.api(database_url) as running:
+        assert send(running, []).status_code == 401
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"{",
+        b"5",
+        b"null",
+        b"\xff",
+        b'{"a": NaN}',
+        b"[" * 100_000,
+        b'"text"',
+        b"[1" + b"0" * 5_000 + b"]",
+    ],
+)
+def test_a_body_that_is_no_event_is_refused(api: Api, body: bytes) -> None:
+    answer = send(api, body)
+
+    assert answer.status_code == 400
+    assert answer.json()["error"]["code"] in {"invalid_body", "events_refused"}
+
+
+def test_a_body_without_end_is_refused(api: Api) -> None:
+    assert send(api, b" " * (16 * 1024 * 1024 + 1)).status_code == 413
+
+
+def test_an_event_is_committed_before_it_is_answered_or_not_at_all(api: Api) -> None:
+    api.rows.execute("ALTER TABLE events_seen RENAME TO elsewhere")
+
+    answer = send(api, event("evt_1", "publication.published", PUBLISHED))
+
+    assert answer.status_code == 503
+    assert answer.headers["Retry-After"]
+    assert answer.json()["error"]["request_id"] == answer.headers["X-Request-ID"]
+    assert api.posts()["total"] == 0

@@ -1,0 +1,265 @@
+"""Hostile requests on a real server: no 5xx, no hang, and errors that stay in their form."""
+
+import asyncio
+import contextlib
+import json
+import random
+import re
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import httpx
+import pytest
+import schemathesis
+import uvicorn
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis.errors import Unsatisfiable
+from schemathesis.specs.openapi.checks import response_schema_conformance, status_code_conformance
+from uvicorn.server import ServerState
+
+from api_stub.http import middleware, server
+from api_stub.http.server import LARGEST_HEAD
+from deploy.local.postgres import Postgres
+from shared import database
+from shared.accounts.vault import new_key
+from shared.database import migrate
+from tests.api_stub import support
+from tests.api_stub.http.test_server import running
+from tests.api_stub.support import POSTS, Api, Rows
+from tests.servers import Databases, server_directory
+
+TOKEN = "internal-token-of-these-tests"
+
+
+@dataclass
+class Target:
+    """A running process and a credential for it."""
+
+    url: str
+    key: str
+    process: subprocess.Popen[str]
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Where its socket is."""
+        return "127.0.0.1", httpx.URL(self.url).port or 0
+
+    def request(self, target: str = POSTS, *headers: str) -> bytes:
+        """Return a valid request as bytes."""
+        lines = [f"GET {target} HTTP/1.1", "Host: a", f"Authorization: Bearer {self.key}", *headers, "", ""]
+        return "\r\n".join(lines).encode("latin-1")
+
+
+@pytest.fixture(scope="module")
+def survivor(databases: Databases, migrated_template: str) -> Iterator[Target]:
+    """Run one process for all requests of this module: each test leaves it alive and serving."""
+    with databases.fresh("robustness", migrated_template) as database_url:
+        engine = database.connect(database_url, application="tests")
+        rows = Rows(engine)
+        rows.account()
+        rows.publication(post_id="post_1")
+        key = rows.key()
+        engine.dispose()
+        with running(
+            DRAVO_DATABASE_URL=database_url,
+            DRAVO_REFRESH_WAIT_SECONDS="0",
+            DRAVO_INTERNAL_TOKEN=TOKEN,
+            DRAVO_SECRET_KEYS=new_key(),
+        ) as (process, url):
+            yield Target(url, key, process)
+
+
+@pytest.fixture
+def target(survivor: Target) -> Iterator[Target]:
+    """Give the process, and look afterwards whether it still runs and serves."""
+    yield survivor
+    assert survivor.process.poll() is None
+    headers = {"Authorization": f"Bearer {survivor.key}"}
+    assert httpx.get(f"{survivor.url}{POSTS}", headers=headers).status_code == 200
+
+
+def answers(target: Target, sent: bytes, number: int = 1) -> list[int]:
+    """Send bytes and return the statuses of the answers, up to ``number``."""
+    with socket.create_connection(target.address, timeout=10) as raw:
+        raw.sendall(sent)
+        received = b""
+        while len(found := re.findall(rb"HTTP/1\.1 (\d{3})", received)) < number:
+            piece = raw.recv(65_536)
+            if not piece:
+                break
+            received += piece
+    return [int(status) for status in found]
+
+
+def test_pipelined_requests_are_answered_in_order(target: Target) -> None:
+    sent = (
+        target.request() + target.request(f"{POSTS}?page=0") + target.request("/nowhere") + target.request()
+    )
+
+    assert answers(target, sent, 4) == [200, 400, 404, 200]
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"\x00\x01\x02\r\n\r\n",
+        b"GET / HTTP/9.9\r\n\r\n",
+        b"FETCH / HTTP/1.1\r\nHost: a\r\n\r\n",
+        b"GET /\xff\xfe HTTP/1.1\r\nHost: a\r\n\r\n",
+        b"GET / HTTP/1.1\r\nContent-Length: x\r\n\r\n",
+        b"GET / HTTP/1.1\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n",
+        b"GET / HTTP/1.1\r\n: v\r\n\r\n",
+        b"GET / HTTP/1.1\r\nA: " + b"b" * (LARGEST_HEAD + 1),
+        b"GET /?" + b"a" * (LARGEST_HEAD + 1),
+    ],
+)
+def test_what_is_no_request_is_refused_with_a_4xx_and_closed(target: Target, sent: bytes) -> None:
+    statuses = answers(target, sent)
+
+    assert all(400 <= status < 500 for status in statuses), statuses
+    assert statuses
+
+
+def test_a_thousand_hostile_requests_cause_no_5xx(target: Target) -> None:
+    chance = random.Random(6)  # noqa: S311 - the same requests at every run
+    pieces = [
+        "%00",
+        "%ff",
+        "%F0%9F%92%A9",
+        "..%2f",
+        "'",
+        '"',
+        "%",
+        "%zz",
+        "+",
+        "&",
+        "=",
+        ";",
+        "\x7f",
+        "é",
+        "{}",
+        "1e9",
+    ]
+    names = ["postId", "accountId", "platform", "fromDate", "toDate", "refresh", "page", "limit", "x"]
+    paths = [POSTS, f"{POSTS}/%s/history", "/internal/events", "/docs", "/%s"]
+    statuses: set[int] = set()
+    for _ in range(1_000):
+        text = "".join(chance.choices(pieces, k=chance.randrange(1, 9)))
+        path = chance.choice(paths).replace("%s", text.replace("?", ""))
+        query = "&".join(f"{chance.choice(names)}={text}" for _ in range(chance.randrange(3)))
+        statuses |= set(answers(target, target.request(f"{path}?{query}", f"X-Request-ID: {text}")))
+    assert statuses <= {200, 400, 401, 404, 405, 429}, statuses
+
+
+def test_a_head_that_never_ends_is_cut_off(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DRAVO_DATABASE_URL", database_url)
+    with running(DRAVO_DATABASE_URL=database_url) as (_, url):
+        with socket.create_connection(("127.0.0.1", httpx.URL(url).port or 0), timeout=15) as raw:
+            raw.sendall(b"GET / HTTP/1.1\r\nHost: ")
+            started = time.monotonic()
+            assert raw.recv(10) == b""
+        assert time.monotonic() - started < 12
+
+
+def test_requests_made_from_the_document_are_answered_as_it_says(target: Target) -> None:
+    document = httpx.get(f"{target.url}/openapi.json").json()
+    schema = schemathesis.openapi.from_dict(document)
+    checks = [schemathesis.checks.not_a_server_error, status_code_conformance, response_schema_conformance]
+    made = 0
+    ends = time.monotonic() + 40
+    for operation in schema.get_all_operations():
+        described: Any = operation
+        credential = TOKEN if described.ok().path == "/internal/events" else target.key
+        headers = {"Authorization": f"Bearer {credential}"}
+        for case in cases(described.ok(), 40):
+            case.validate_response(case.call(base_url=target.url, headers=headers, timeout=10), checks=checks)
+            made += 1
+            assert time.monotonic() < ends, f"only {made} requests were answered in time"
+    assert made >= 100
+
+
+def cases(operation: Any, number: int) -> list[Any]:
+    """Generate requests of one operation, valid and invalid ones."""
+    found: list[Any] = []
+    for mode in (schemathesis.GenerationMode.POSITIVE, schemathesis.GenerationMode.NEGATIVE):
+
+        @settings(
+            max_examples=number // 2,
+            phases=[Phase.generate],
+            database=None,
+            deadline=None,
+            derandomize=True,
+            suppress_health_check=list(HealthCheck),
+        )
+        @given(case=operation.as_strategy(generation_mode=mode))
+        def collect(case: Any) -> None:
+            found.append(case)
+
+        with contextlib.suppress(Unsatisfiable):  # nothing can be wrong about an operation without parameters
+            collect()
+    return found
+
+
+def test_body_that_never_ends_is_cut_off_though_nobody_reads_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "BODY_SECONDS", 0.2)
+
+    async def app(_scope: Any, _receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 404, "headers": [(b"content-length", b"0")]})
+        await send({"type": "http.response.body", "body": b""})
+
+    async def story() -> None:
+        config = uvicorn.Config(app, http=server.Protocol, lifespan="off", log_config=None)
+        config.load()
+
+        def protocol() -> server.Protocol:
+            return server.Protocol(config=config, server_state=ServerState(), app_state={})
+
+        listening = await asyncio.get_running_loop().create_server(protocol, "127.0.0.1", 0)
+        async with listening:
+            port = listening.sockets[0].getsockname()[1]
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\nhalf")
+            async with asyncio.timeout(10):
+                assert (await reader.read()).startswith(b"HTTP/1.1 404")
+            writer.close()
+
+    asyncio.run(story())
+
+
+def test_at_overload_it_sheds_and_recovers(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(middleware, "MOST_IN_FLIGHT", 5)
+
+    async def many() -> list[httpx.Response]:
+        return await asyncio.gather(*(api.client.get(POSTS) for _ in range(30)))
+
+    answered = api.run(many())
+
+    shed = [answer for answer in answered if answer.status_code == 503]
+    assert {answer.status_code for answer in answered} == {200, 503}
+    assert all(answer.headers["Retry-After"] and answer.json()["error"]["request_id"] for answer in shed)
+    assert api.get().status_code == 200
+
+
+def test_a_database_that_goes_away_and_comes_back(tmp_path: Any) -> None:
+    del tmp_path
+    with server_directory() as directory, Postgres(directory / "postgres") as postgres:
+        migrate(postgres.url)
+        with support.api(postgres.url) as api:
+            assert api.get().status_code == 200
+            postgres.stop()
+            gone = api.get()
+            postgres.start()
+            back = api.get()
+            deadline = time.monotonic() + timedelta(seconds=20).total_seconds()
+            while back.status_code != 200 and time.monotonic() < deadline:
+                back = api.get()
+
+            assert gone.status_code == 503
+            assert int(gone.headers["Retry-After"]) >= 1
+            assert json.loads(gone.content)["error"]["code"] in {"database_unavailable", "overloaded"}
+            assert back.status_code == 200

@@ -1,0 +1,113 @@
+"""When a row counts as stale, and when as read moments ago: at exact instants, without a database."""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, cast
+
+import pytest
+
+from api_stub.posts.representation import AnalyticsRow, Page
+from api_stub.posts.workspace import Workspace
+from api_stub.refresh.refreshing import Refresher, touch
+from api_stub.refresh.waiting import Listener
+
+NOW = datetime(2026, 6, 23, 10, 15, 30, tzinfo=UTC)
+MICROSECOND = timedelta(microseconds=1)
+MIN_AGE = timedelta(seconds=60)
+
+
+class RecordingWorkspace:
+    """Stands in for a workspace: keeps which rows were to be refreshed, serves the rows it was given."""
+
+    def __init__(self, rows: Sequence[AnalyticsRow]) -> None:
+        self._rows = {row.id: row for row in rows}
+        self.touched: list[int] = []
+        self.asked: list[int] = []
+
+    async def touch(self, ids: Sequence[int]) -> None:
+        """Keep the ids."""
+        self.touched += ids
+
+    async def ask(self, ids: Sequence[int], since: datetime) -> list[int]:
+        """Keep the ids; nothing is to be waited for."""
+        assert since == NOW
+        self.asked += ids
+        return []
+
+    async def rows(self, ids: Sequence[int]) -> dict[int, AnalyticsRow]:
+        """Return the rows as they were."""
+        return {row_id: self._rows[row_id] for row_id in ids}
+
+
+def row(row_id: int, **changed: Any) -> AnalyticsRow:
+    fresh = AnalyticsRow(
+        id=row_id,
+        post_id=f"post_{row_id}",
+        account_id="acc_1",
+        platform="x",
+        platform_post_id=None,
+        platform_post_url=None,
+        text=None,
+        created_at=NOW,
+        published_at=None,
+        metrics={},
+        warnings=[],
+        sync_status="synced",
+        error_message=None,
+        last_updated_at=NOW - timedelta(hours=1),
+        stale_after=NOW + timedelta(hours=1),
+        attempted_at=None,
+        outcome=None,
+    )
+    return fresh._replace(**changed)
+
+
+@pytest.mark.parametrize(
+    ("changed", "stale"),
+    [
+        ({"stale_after": NOW + MICROSECOND}, False),
+        ({"stale_after": NOW}, True),
+        ({"stale_after": NOW - MICROSECOND}, True),
+        ({"stale_after": None}, False),
+        ({"last_updated_at": None, "stale_after": None, "sync_status": "pending"}, True),
+        ({"last_updated_at": None, "stale_after": None, "sync_status": "failed"}, False),
+        ({"last_updated_at": None, "stale_after": None, "sync_status": "requires_reconnect"}, False),
+    ],
+)
+def test_a_row_is_stale_from_its_instant_on(changed: dict[str, Any], *, stale: bool) -> None:
+    rows = [row(1, **changed), row(2)]
+    workspace = RecordingWorkspace(rows)
+
+    asyncio.run(touch(cast(Workspace, workspace), Page(rows, 2, NOW)))
+
+    assert workspace.touched == ([1] if stale else [])
+
+
+@pytest.mark.parametrize(
+    ("last_updated_at", "asked"),
+    [
+        (NOW - MIN_AGE + MICROSECOND, False),
+        (NOW - MIN_AGE, True),
+        (NOW - MIN_AGE - MICROSECOND, True),
+        (NOW, False),
+        (None, True),
+    ],
+)
+def test_a_row_is_asked_again_from_the_minimal_age_on(
+    last_updated_at: datetime | None, *, asked: bool
+) -> None:
+    rows = [row(1, last_updated_at=last_updated_at), row(2), row(3, last_updated_at=NOW)]
+    workspace = RecordingWorkspace(rows)
+    listener = Listener("postgresql://nobody@127.0.0.1:1/none")
+
+    async def force() -> dict[int, str]:
+        refresher = Refresher(listener, wait_seconds=0, min_age=MIN_AGE)
+        return (await refresher.force(cast(Workspace, workspace), Page(rows, 3, NOW))).warnings
+
+    warnings = asyncio.run(force())
+
+    assert workspace.asked == ([1, 2] if asked else [2])
+    codes = {row_id: warning.partition(":")[0] for row_id, warning in warnings.items()}
+    expected = "refresh_pending" if asked else "refresh_debounced"
+    assert codes == {1: expected, 2: "refresh_pending", 3: "refresh_debounced"}

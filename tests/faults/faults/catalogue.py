@@ -1,0 +1,15 @@
+"""Every fault of the matrix."""
+
+from tests.faults.faults import events, freeze, issuer, kill, operators, platforms, postgres, redis, upgrade
+
+FAULTS = (
+    *kill.FAULTS,
+    *freeze.FAULTS,
+    *upgrade.FAULTS,
+    *redis.FAULTS,
+    *postgres.FAULTS,
+    *platforms.FAULTS,
+    *events.FAULTS,
+    *operators.FAULTS,
+    *issuer.FAULTS,
+)

@@ -1,0 +1,1 @@
+"""What a round runs on: servers, services, clients and simulated accounts."""

@@ -1,0 +1,49 @@
+"""A worker with one of its safeguards taken away, for the controls: ``BROKEN`` names which.
+
+``fence``: outcomes are written whether or not the claim still stands. ``retries``: a failure is not recorded,
+dramatiq is to try the message again, as it would by default.
+"""
+
+import os
+import sys
+from typing import Any
+
+import dramatiq
+from sqlalchemy import text
+
+from shared import refresh_queue
+from worker import claims, finish, record
+from worker.__main__ import main
+from worker.queue import consumer
+
+
+def _without(statement: Any, part: str, instead: str = "") -> Any:
+    assert part in str(statement.text), "the product changed: this control takes nothing away any more"
+    return text(statement.text.replace(part, instead))
+
+
+class _NotRecorded(Exception):  # noqa: N818 - dramatiq is to see it, nobody else
+    """A failure that is left to dramatiq."""
+
+
+def _left_to_dramatiq(*_: object) -> None:
+    raise _NotRecorded
+
+
+def _retrying() -> dict[str, Any]:
+    retries = dramatiq.middleware.Retries(max_retries=100, min_backoff=300, max_backoff=1000)
+    return {**_OPTIONS(), "middleware": [retries]}
+
+
+_OPTIONS = refresh_queue.broker_options
+
+if os.environ["BROKEN"] == "fence":
+    record._FENCE = _without(record._FENCE, " AND o.fence = s.claim_seq AND s.claimed_at IS NOT NULL")
+else:
+    # The same message must be able to start again, and its options to come through.
+    claims._START = _without(claims._START, "claim_seq = r.claim_seq + 1, ")
+    vars(finish)["_judge_the_rest"] = _left_to_dramatiq
+    vars(consumer).update(broker_options=_retrying, _deliverable=lambda *_: True)
+
+if __name__ == "__main__":
+    sys.exit(main())

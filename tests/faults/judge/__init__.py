@@ -1,0 +1,1 @@
+"""What a round is judged by: event log, observations, invariants, report."""

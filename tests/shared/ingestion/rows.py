@@ -1,0 +1,69 @@
+"""Rows to be taken in, and what came of them."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import SecretStr
+from sqlalchemy import Engine, text
+
+from shared.accounts.vault import Vault, new_key
+from shared.ingestion.importer import Taken, take_accounts, take_publications
+
+VAULT = Vault([SecretStr(new_key())])
+TOKEN = "EAAsecrettoken0123456789"
+
+
+def account(**fields: object) -> dict[str, object]:
+    """Return a whole account row, these fields apart."""
+    row: dict[str, object] = {
+        "account_id": "acc_1",
+        "workspace_id": "ws_1",
+        "platform": "instagram",
+        "platform_account_id": "17841400000000000",
+        "access_token": TOKEN,
+    }
+    return row | fields
+
+
+def publication(**fields: object) -> dict[str, object]:
+    """Return a whole publication row of that account, these fields apart."""
+    row: dict[str, object] = {
+        "post_id": "post_1",
+        "account_id": "acc_1",
+        "platform_post_id": "18000000000000000",
+        "created_at": "2026-06-23T10:15:30Z",
+    }
+    return row | fields
+
+
+def give_accounts(engine: Engine, *rows: object) -> Taken:
+    """Take account rows in."""
+    with engine.begin() as connection:
+        return take_accounts(connection, VAULT, rows)
+
+
+def give(engine: Engine, *rows: object, priority: int = 0) -> Taken:
+    """Take publication rows in."""
+    with engine.begin() as connection:
+        return take_publications(connection, rows, priority=priority)
+
+
+def stored(engine: Engine, statement: str) -> list[Mapping[str, Any]]:
+    """Run a statement and return its rows."""
+    with engine.begin() as connection:
+        return [dict(row) for row in connection.execute(text(statement)).mappings()]
+
+
+def states(engine: Engine) -> list[Mapping[str, Any]]:
+    """Return every publication with its state and status, in the order of coming."""
+    return stored(
+        engine,
+        "SELECT p.*, r.*, pa.sync_status, pa.error_message, r.next_run_at <= now() AS due FROM publications p"
+        " JOIN refresh_state r ON r.publication_id = p.id"
+        " JOIN post_analytics pa ON pa.publication_id = p.id ORDER BY p.id",
+    )
+
+
+def messages(taken: Taken) -> list[str]:
+    """Return why rows were refused."""
+    return [refusal.message for refusal in taken.refused]

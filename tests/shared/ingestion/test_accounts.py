@@ -1,0 +1,206 @@
+"""Accounts: what is taken, what is refused and why, and that the same rows again change nothing."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from pydantic import SecretStr
+from sqlalchemy import Engine
+
+from shared.accounts import states as account_state
+from shared.ingestion.importer import take_accounts
+from shared.ingestion.rows import RowError, parse_account
+from shared.settings import Settings
+from tests.shared.ingestion.rows import (
+    TOKEN,
+    VAULT,
+    account,
+    give,
+    give_accounts,
+    messages,
+    publication,
+    states,
+    stored,
+)
+from worker.credentials import tokens
+
+
+def test_an_account_is_stored_sealed_and_the_same_row_again_changes_nothing(engine: Engine) -> None:
+    row = account(scopes=["instagram_basic"], token_expires_at="2026-12-01T00:00:00+02:00", name="Dravo")
+
+    assert (give_accounts(engine, row).accepted, give_accounts(engine, row).unchanged) == (1, 1)
+
+    (found,) = stored(engine, "SELECT * FROM accounts")
+    assert TOKEN not in str(dict(found))
+    assert VAULT.open(found["sealed_access_token"]).get_secret_value() == TOKEN
+    assert found["login"] == "facebook"
+    assert found["kind"] is None
+    assert found["scopes"] == ["instagram_basic"]
+    assert found["token_expires_at"].isoformat() == "2026-11-30T22:00:00+00:00"
+    assert found["token_version"] == 1
+    assert found["token_minted_at"] is None, "only a renewal of ours tells the age of a token"
+
+
+@pytest.mark.parametrize("missing", [{"access_token": ""}, {"access_token": None}])
+def test_an_empty_token_keeps_the_stored_one_with_its_expiry(
+    engine: Engine, missing: dict[str, object]
+) -> None:
+    give_accounts(engine, account(token_expires_at="2030-01-01T00:00:00Z"))
+
+    taken = give_accounts(engine, account(token_expires_at=None, name="New name") | missing)
+
+    assert taken.accepted == 1
+    (found,) = stored(engine, "SELECT * FROM accounts")
+    assert VAULT.open(found["sealed_access_token"]).get_secret_value() == TOKEN
+    assert found["token_expires_at"].year == 2030
+    assert found["name"] == "New name"
+    assert found["token_version"] == 1
+
+
+def test_an_account_of_x_may_come_without_a_token_where_our_own_bearer_reads(engine: Engine) -> None:
+    mine = {"platform": "x", "access_token": None}
+    allowed = Settings(x_app_bearer=SecretStr("AAAA-app-bearer-very-secret")).without_token
+    with engine.begin() as connection:
+        taken = take_accounts(
+            connection,
+            VAULT,
+            [account(**mine), account(account_id="acc_2", access_token=None)],
+            without_token=allowed,
+        )
+
+    assert (taken.accepted, messages(taken)) == (
+        1,
+        ["access_token is required: the account is not known yet"],
+    )
+    with engine.connect() as connection:
+        loaded = tokens.load(connection, "acc_1", VAULT)
+    assert loaded is not None
+    assert (loaded.unopened, loaded.account.access_token.get_secret_value()) == (None, "")
+    assert give_accounts(engine, account(**mine)).unchanged == 1
+    assert Settings().without_token == frozenset()
+
+
+def test_a_new_account_needs_a_token(engine: Engine) -> None:
+    taken = give_accounts(engine, account(access_token=""))
+
+    assert messages(taken) == ["access_token is required: the account is not known yet"]
+    assert stored(engine, "SELECT * FROM accounts") == []
+
+
+def test_a_new_token_brings_an_account_and_its_rows_back(engine: Engine) -> None:
+    give_accounts(engine, account())
+    give(engine, publication())
+    with engine.begin() as connection:
+        account_state.require_reconnect(connection, "ws_1", "acc_1", "Reconnect it.")
+    assert give_accounts(engine, account()).unchanged == 1, "the refused token is no way back"
+    assert states(engine)[0]["reason"] == "blocked"
+
+    give_accounts(engine, account(access_token="EAAanother"))
+
+    (found,) = stored(engine, "SELECT * FROM accounts")
+    assert (found["state"], found["token_version"]) == ("active", 2)
+    assert (states(engine)[0]["reason"], states(engine)[0]["due"]) == ("reconnected", True)
+
+
+def test_an_old_file_does_not_bring_back_a_pair_that_was_renewed_since(engine: Engine) -> None:
+    old = account(refresh_token="r1", token_expires_at="2020-01-01T00:00:00Z")
+    give_accounts(engine, old)
+    give_accounts(engine, account(access_token="renewed", refresh_token="r2", token_expires_at="2199-12-31"))
+
+    assert give_accounts(engine, old).unchanged == 1
+
+    (found,) = stored(engine, "SELECT * FROM accounts")
+    assert VAULT.open(found["sealed_refresh_token"]).get_secret_value() == "r2"
+
+
+def test_a_known_account_moves_neither_workspace_nor_platform(engine: Engine) -> None:
+    give_accounts(engine, account())
+
+    taken = give_accounts(engine, account(workspace_id="ws_2"), account(platform="x"))
+
+    assert messages(taken) == [
+        "workspace_id differs: a known account does not move to another workspace",
+        "platform differs: a known account does not change its platform",
+    ]
+    assert stored(engine, "SELECT workspace_id FROM accounts") == [{"workspace_id": "ws_1"}]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"platform": "myspace"}, "platform must be one of instagram, facebook, x, linkedin, tiktok"),
+        ({"platform": None}, "platform is required"),
+        ({"platform": ["x"]}, "platform must be one of instagram, facebook, x, linkedin, tiktok"),
+        ({"account_id": ""}, "account_id is required"),
+        ({"account_id": "a\x00b"}, "account_id may not hold control characters, nor spaces around it"),
+        ({"account_id": 1.5}, "account_id must be a string: a fraction has lost digits of an id already"),
+        ({"account_id": True}, "account_id must be a string"),
+        ({"account_id": "a" * 256}, "account_id may have at most 255 bytes"),
+        ({"login": "twitter"}, "login must be one of facebook, instagram, or null"),
+        ({"kind": "member"}, "kind is for linkedin accounts only"),
+        ({"platform": "x", "login": "facebook"}, "login is for instagram accounts only"),
+        ({"access_token": 17}, "access_token must be a string or null"),
+        ({"access_token": "a b"}, "access_token holds a character that no token has"),
+        ({"scopes": [1]}, "scopes must be a list of strings"),
+        ({"name": "a\x00"}, "name may not hold the NUL character"),
+        ({"name": "\ud800"}, "name is not valid Unicode text"),
+        (
+            {"token_expires_at": 1790000000},
+            "token_expires_at must be an ISO 8601 instant like 2026-06-23T10:15:30Z",
+        ),
+        (
+            {"token_expires_at": "0001-01-01T00:00:00+14:00"},
+            "token_expires_at must be an ISO 8601 instant like 2026-06-23T10:15:30Z",
+        ),
+        ({"refresh_tokn": "r"}, "refresh_tokn is no field of this row: did you mean refresh_token?"),
+    ],
+)
+def test_a_wrong_account_is_named_by_field_and_its_siblings_are_taken(
+    engine: Engine, wrong: dict[str, object], message: str
+) -> None:
+    taken = give_accounts(engine, account(account_id="acc_0"), account() | wrong, account(account_id="acc_2"))
+
+    assert messages(taken) == [message]
+    assert taken.refused[0].index == 1
+    assert taken.accepted == 2
+
+
+@pytest.mark.parametrize("row", [None, 3, "text", [], {}])
+def test_a_row_that_is_no_object_or_empty_is_refused(engine: Engine, row: object) -> None:
+    assert len(give_accounts(engine, row).refused) == 1
+    assert len(give(engine, row).refused) == 1
+
+
+def test_richer_dumps_are_welcome(engine: Engine) -> None:
+    assert give_accounts(engine, account(id=7, tags={"a": 1}, internal_notes=None)).accepted == 1
+
+
+def test_no_message_repeats_a_value(engine: Engine) -> None:
+    shifted = dict.fromkeys(account(), TOKEN) | {"created_at": TOKEN, "post_id": TOKEN}
+
+    said = str(give_accounts(engine, shifted)) + str(give(engine, shifted))
+
+    assert TOKEN not in said
+
+
+def test_two_intakes_of_a_new_account_at_once_store_it_once(engine: Engine) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        taken = list(pool.map(lambda _: give_accounts(engine, account()), range(4)))
+
+    assert [one.refused for one in taken] == [()] * 4
+    assert sum(one.accepted for one in taken) == 1
+
+
+@pytest.mark.parametrize("name", ["token_expires_at", "refresh_token_expires_at"])
+@pytest.mark.parametrize("value", ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z", "2200-01-01"])
+def test_an_instant_at_the_end_of_the_calendar_is_refused(name: str, value: str) -> None:
+    row = {
+        "account_id": "acc_1",
+        "workspace_id": "ws_1",
+        "platform": "x",
+        "platform_account_id": "1",
+        "access_token": "token",
+        name: value,
+    }
+
+    with pytest.raises(RowError, match=rf"{name} must lie between 1970 and 2199; null says"):
+        parse_account(row)

@@ -1,0 +1,321 @@
+"""Publications: what is taken, what is refused and why, and that the same rows again change nothing."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import psycopg
+import pytest
+from sqlalchemy import Engine
+
+from shared.accounts import states as account_state
+from shared.refresh_state import make_due
+from tests import servers
+from tests.shared.ingestion.rows import account, give, give_accounts, messages, publication, states, stored
+
+
+def test_a_new_publication_is_pending_and_due(engine: Engine) -> None:
+    give_accounts(engine, account())
+
+    taken = give(engine, publication(platform_post_id=18000000000000000001, text="Shipping \U0001f6a2"))
+
+    (row,) = states(engine)
+    assert taken.new_ids == (row["id"],)
+    assert row["platform_post_id"] == "18000000000000000001"
+    assert (row["workspace_id"], row["platform"]) == ("ws_1", "instagram")
+    assert (row["sync_status"], row["reason"], row["due"], row["priority"]) == ("pending", "new", True, 0)
+
+
+def test_events_go_the_fast_lane(engine: Engine) -> None:
+    give_accounts(engine, account())
+
+    give(engine, publication(), priority=1)
+
+    assert states(engine)[0]["priority"] == 1
+
+
+def test_the_scheduler_is_woken_once_a_chunk_and_only_when_something_is_due(
+    engine: Engine, database_url: str
+) -> None:
+    give_accounts(engine, account())
+    with servers.connect(database_url) as listening:
+        listening.execute(f"LISTEN {make_due.DUE_CHANNEL}")
+        rows = [publication(post_id=f"post_{n}", platform_post_id=f"pp_{n}") for n in range(50)]
+        give(engine, *rows)
+        give(engine, *rows)
+
+        assert len(_notifications(listening)) == 1
+
+
+def _notifications(connection: psycopg.Connection) -> list[psycopg.Notify]:
+    connection.execute("NOTIFY dravo_due, 'end of test'")
+    found = []
+    for notification in connection.notifies(timeout=5):
+        if notification.payload == "end of test":
+            break
+        found.append(notification)
+    return found
+
+
+def test_the_same_publications_again_change_nothing_and_a_changed_one_is_not_due_again(
+    engine: Engine,
+) -> None:
+    give_accounts(engine, account())
+    give(engine, publication())
+    stored(
+        engine,
+        "UPDATE refresh_state SET next_run_at = now() + interval '1 hour', reason = 'stale' RETURNING 1",
+    )
+
+    assert give(engine, publication()).unchanged == 1
+    assert give(engine, publication(text="Edited", post_id="post_renamed")).accepted == 1
+
+    (row,) = states(engine)
+    assert (row["text"], row["post_id"]) == ("Edited", "post_renamed")
+    assert (row["due"], row["reason"]) == (False, "stale")
+
+
+def test_an_absent_field_keeps_what_is_stored_and_null_clears_it(engine: Engine) -> None:
+    give_accounts(engine, account())
+    give(engine, publication(text="Kept", media_type="REELS"))
+
+    give(engine, publication(media_type=None))
+
+    assert (states(engine)[0]["text"], states(engine)[0]["media_type"]) == ("Kept", None)
+
+
+def test_the_last_row_of_a_publication_in_a_chunk_wins(engine: Engine) -> None:
+    give_accounts(engine, account())
+
+    taken = give(engine, publication(text="first"), publication(text="last"))
+
+    assert (taken.accepted, len(taken.new_ids)) == (2, 1)
+    assert [row["text"] for row in states(engine)] == ["last"]
+
+
+def test_the_id_that_arrives_later_belongs_to_the_publication_that_waits_for_it(engine: Engine) -> None:
+    give_accounts(engine, account())
+    early = publication(platform_post_id=None)
+    give(engine, early)
+    assert (states(engine)[0]["reason"], states(engine)[0]["next_run_at"]) == ("stopped", None)
+
+    assert give(engine, publication()).accepted == 1
+
+    (row,) = states(engine)
+    assert (row["platform_post_id"], row["reason"], row["due"]) == ("18000000000000000", "new", True)
+    assert give(engine, early).unchanged == 1, "the older file changes nothing"
+
+
+def test_a_tiktok_publication_is_found_by_its_publish_id(engine: Engine) -> None:
+    give_accounts(engine, account(platform="tiktok"))
+    give(engine, publication(platform_post_id=None, publish_id="v_pub_file~v2.1"))
+    (row,) = states(engine)
+    assert (row["sync_status"], row["reason"], row["due"]) == ("pending", "new", True)
+
+    give(engine, publication(post_id="post_other", platform_post_id="7560", publish_id="v_pub_file~v2.1"))
+
+    assert [row["platform_post_id"] for row in states(engine)] == ["7560"]
+
+
+def test_contradicting_ids_are_refused(engine: Engine) -> None:
+    give_accounts(engine, account(platform="tiktok"))
+    give(
+        engine,
+        publication(post_id="post_a", platform_post_id="71", publish_id="v1"),
+        publication(post_id="post_b", platform_post_id="72", publish_id="v2"),
+    )
+
+    taken = give(
+        engine,
+        publication(post_id="post_a", platform_post_id="71", publish_id="v2"),
+        publication(post_id="post_a", platform_post_id="73", publish_id="v1"),
+    )
+
+    assert messages(taken) == [
+        "platform_post_id and publish_id belong to two different publications",
+        "publish_id is known under another platform_post_id",
+    ]
+
+
+def test_a_post_may_have_several_publications_on_one_account(engine: Engine) -> None:
+    give_accounts(engine, account())
+
+    give(engine, publication(), publication(platform_post_id="18000000000000001"))
+
+    assert len(states(engine)) == 2
+
+
+def test_publications_of_an_account_that_may_not_be_read_wait_for_it(engine: Engine) -> None:
+    give_accounts(engine, account())
+    with engine.begin() as connection:
+        account_state.require_reconnect(connection, "ws_1", "acc_1", "Reconnect it.")
+
+    give(engine, publication())
+
+    (row,) = states(engine)
+    assert (row["sync_status"], row["error_message"]) == ("requires_reconnect", "Reconnect it.")
+    assert (row["reason"], row["next_run_at"]) == ("blocked", None)
+
+
+def test_an_id_that_comes_for_a_blocked_row_of_an_account_that_is_back_makes_it_due(engine: Engine) -> None:
+    give_accounts(engine, account())
+    give(engine, publication(platform_post_id=None))
+    with engine.begin() as connection:
+        account_state.require_reconnect(connection, "ws_1", "acc_1", "Reconnect it.")
+        account_state.reconnect(connection, "ws_1", "acc_1")
+
+    give(engine, publication())
+
+    assert (states(engine)[0]["reason"], states(engine)[0]["due"]) == ("new", True)
+
+
+def test_an_id_that_comes_while_a_worker_has_the_row_ends_its_claim(engine: Engine) -> None:
+    give_accounts(engine, account(platform="tiktok"))
+    give(engine, publication(platform_post_id=None, publish_id="v1"))
+    stored(
+        engine,
+        "UPDATE refresh_state SET claimed_at = now(), claim_seq = 1, reason = 'claimed',"
+        " next_run_at = now() + interval '1 minute' RETURNING 1",
+    )
+
+    give(engine, publication(platform_post_id="71", publish_id="v1"))
+
+    (row,) = states(engine)
+    assert (row["reason"], row["due"], row["claim_seq"]) == ("new", True, 2)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"account_id": "acc_?"}, "account_id is not known: import its account first"),
+        (
+            {"workspace_id": "ws_2"},
+            "workspace_id is not that of the account: a publication belongs to its account's",
+        ),
+        ({"platform": "x"}, "platform is not that of the account"),
+        ({"publish_id": "v_pub"}, "publish_id is for tiktok publications only"),
+        ({"post_id": None}, "post_id is required"),
+        ({"created_at": None}, "created_at is required"),
+        ({"created_at": "yesterday"}, "created_at must be an ISO 8601 instant like 2026-06-23T10:15:30Z"),
+        (
+            {"media_type": "GIF"},
+            "media_type must be one of IMAGE, VIDEO, REELS, CAROUSEL_ALBUM, STORY, or null",
+        ),
+        (
+            {"platform_post_url": "javascript:alert(1)"},
+            "platform_post_url must be an http:// or https:// address, or null",
+        ),
+        ({"platform_post_id": "1" * 513}, "platform_post_id may have at most 512 bytes"),
+    ],
+)
+def test_a_wrong_publication_is_named_by_field_and_its_siblings_are_taken(
+    engine: Engine, wrong: dict[str, object], message: str
+) -> None:
+    give_accounts(engine, account())
+
+    taken = give(engine, publication() | wrong, publication(post_id="post_2", platform_post_id="2"))
+
+    assert messages(taken) == [message]
+    assert taken.accepted == 1
+
+
+def test_a_post_does_not_move_to_another_workspace(engine: Engine) -> None:
+    give_accounts(engine, account(), account(account_id="acc_2", workspace_id="ws_2"))
+    give(engine, publication())
+
+    taken = give(engine, publication(account_id="acc_2"))
+
+    assert messages(taken) == [
+        "post_id is known in another workspace: a post does not move between workspaces"
+    ]
+    assert len(states(engine)) == 1
+
+
+def test_two_intakes_of_the_same_rows_at_once_store_each_publication_once(engine: Engine) -> None:
+    give_accounts(engine, account())
+    rows = [publication(post_id=f"post_{n}", platform_post_id=f"pp_{n}") for n in range(200)]
+    waiting = [publication(post_id=f"waiting_{n}", platform_post_id=None) for n in range(50)]
+
+    with ThreadPoolExecutor(4) as pool:
+        taken = list(pool.map(lambda _: give(engine, *rows, *waiting), range(4)))
+
+    assert len(states(engine)) == 250
+    assert sum(one.accepted for one in taken) == 250
+
+
+def test_an_id_that_comes_starts_the_row_afresh_unless_it_is_quarantined(engine: Engine) -> None:
+    give_accounts(engine, account(platform="tiktok"), account(account_id="acc_2", platform="tiktok"))
+    names = ("worn", "poison", "without an account's reason", "known")
+    for name in names:
+        owner = "acc_2" if name.startswith("without") else "acc_1"
+        give(
+            engine, publication(post_id=name, account_id=owner, platform_post_id=None, publish_id=f"v {name}")
+        )
+    give(engine, publication(post_id="known", platform_post_id="pp known", publish_id="v known"))
+    stored(
+        engine,
+        "UPDATE refresh_state SET claimed_at = now(), claim_seq = 4, reason = 'claimed', attempts = 3,"
+        " unfinished = 2, missing_since = now(), next_run_at = now() + interval '1 minute' RETURNING 1",
+    )
+    stored(
+        engine,
+        "UPDATE refresh_state SET reason = 'quarantined' WHERE publication_id ="
+        " (SELECT id FROM publications WHERE post_id = 'poison') RETURNING 1",
+    )
+    stored(engine, "UPDATE accounts SET state = 'disconnected' WHERE account_id = 'acc_2' RETURNING 1")
+
+    for name in names:
+        owner = "acc_2" if name.startswith("without") else "acc_1"
+        row = publication(
+            post_id=name, account_id=owner, platform_post_id=f"pp {name}", publish_id=f"v {name}"
+        )
+        give(engine, row | ({"text": "edited"} if name == "known" else {}), priority=1)
+
+    columns = (
+        "claimed_at",
+        "claim_seq",
+        "attempts",
+        "unfinished",
+        "missing_since",
+        "reason",
+        "due",
+        "priority",
+    )
+    found = {row["post_id"]: tuple(row[name] for name in columns) for row in states(engine)}
+    assert found["worn"] == (None, 5, 0, 0, None, "new", True, 1)
+    assert found["without an account's reason"] == (None, 5, 0, 0, None, "blocked", None, 1)
+    assert [found[name][1:4] for name in ("poison", "known")] == [(4, 3, 2), (4, 3, 2)]
+    assert [found[name][5:] for name in ("poison", "known")] == [
+        ("quarantined", False, 0),
+        ("claimed", False, 0),
+    ]
+
+
+def test_rows_of_a_blocked_account_say_what_to_do_even_if_nobody_wrote_a_reason(engine: Engine) -> None:
+    give_accounts(engine, account())
+    stored(engine, "UPDATE accounts SET state = 'disconnected', state_reason = NULL RETURNING 1")
+
+    give(engine, publication())
+
+    (row,) = states(engine)
+    assert row["error_message"] == "The account must be connected again before its posts can be refreshed."
+
+
+def test_a_word_without_ids_means_the_newest_publication_of_its_post(engine: Engine) -> None:
+    give_accounts(engine, account(platform="tiktok"))
+    for number in (1, 2):
+        give(engine, publication(platform_post_id=f"pp_{number}"))
+
+    give(engine, publication(platform_post_id=None, text="older file"))
+
+    assert [row["text"] for row in states(engine)] == [None, "older file"]
+
+
+def test_two_publishing_processes_of_one_post_are_two_publications(engine: Engine) -> None:
+    give_accounts(engine, account(platform="tiktok"))
+    give(engine, publication(platform_post_id=None, publish_id="v1"))
+    give(engine, publication(platform_post_id=None, publish_id="v2"))
+    give(engine, publication(platform_post_id="pp_1"))
+
+    assert [(row["publish_id"], row["platform_post_id"]) for row in states(engine)] == [
+        ("v1", "pp_1"),
+        ("v2", None),
+    ]

@@ -1,0 +1,222 @@
+"""Pauses: prolonged, never shortened, and longer when the same limit is met right after relief."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+
+from shared.operations import actions
+from shared.operations.actions import Operator, Scope
+from shared.quota.pauses import (
+    BACKGROUND_NOT_PAUSED,
+    NOT_PAUSED,
+    PauseKey,
+    end,
+    hold,
+    in_force,
+    make_deferred_due,
+    of_accounts,
+    pause,
+)
+from shared.vocabulary import PauseKind, Platform
+from tests.scenarios import House
+
+NOW = datetime.now(UTC)
+
+
+def place(home: House, until: datetime) -> datetime:
+    with home.engine.begin() as connection:
+        return pause(
+            connection,
+            platform="linkedin",
+            kind=PauseKind.ACCOUNT,
+            subject="acc_1",
+            until=until,
+            reason="limit",
+        )
+
+
+def test_a_pause_is_prolonged_and_never_shortened(home: House) -> None:
+    place(home, NOW + timedelta(hours=2))
+
+    assert place(home, NOW + timedelta(hours=1)) == NOW + timedelta(hours=2)
+    assert place(home, NOW + timedelta(hours=3)) == NOW + timedelta(hours=3)
+
+
+# Of the accounts of `fleet`: whom a pause holds up.
+EVERYBODY = {"acc_x", "acc_app", "acc_org", "acc_member", "acc_other"}
+HELD_UP = [
+    ("x", PauseKind.APP, "", {"acc_x", "acc_app"}),
+    ("x", PauseKind.APP, "budget", {"acc_x", "acc_app"}),
+    ("linkedin", PauseKind.ACCOUNT, "acc_org", {"acc_org"}),
+    ("x", PauseKind.ACCOUNT, "acc_org", set()),
+    ("linkedin", PauseKind.ENDPOINT, "", {"acc_org", "acc_member"}),
+    ("linkedin", PauseKind.ENDPOINT, "memberCreatorPostAnalytics", {"acc_member"}),
+    ("x", PauseKind.ENDPOINT, "tweets:app", {"acc_app"}),
+    ("x", PauseKind.BREAKER, "tweets", {"acc_x"}),
+    ("linkedin", PauseKind.BREAKER, "ugcPosts", set()),
+    ("x", PauseKind.BACKGROUND, "", {"acc_x", "acc_app"}),
+    ("x", PauseKind.BACKGROUND, "acc_x", {"acc_x"}),
+    ("linkedin", PauseKind.OPERATOR_PLATFORM, "", {"acc_org", "acc_member"}),
+    ("*", PauseKind.OPERATOR_PLATFORM, "", EVERYBODY),
+    ("*", PauseKind.OPERATOR_ACCOUNT, "acc_x", {"acc_x"}),
+    ("linkedin", PauseKind.OPERATOR_ACCOUNT, "acc_x", set()),
+    ("*", PauseKind.OPERATOR_WORKSPACE, "ws_2", {"acc_other"}),
+    ("x", PauseKind.OPERATOR_WORKSPACE, "ws_1", {"acc_x", "acc_app"}),
+]
+
+
+@pytest.fixture
+def fleet(home: House) -> House:
+    home.account("acc_x", Platform.X)
+    home.account("acc_app", Platform.X, sealed_access_token=None)
+    home.account("acc_org", Platform.LINKEDIN, kind="organization")
+    home.account("acc_member", Platform.LINKEDIN, kind="member")
+    home.account("acc_other", Platform.TIKTOK, workspace_id="ws_2")
+    return home
+
+
+@pytest.mark.parametrize(("platform", "kind", "subject", "held_up"), HELD_UP)
+def test_a_pause_holds_up_what_it_names_and_claims_agree(
+    fleet: House, platform: str, kind: PauseKind, subject: str, held_up: set[str]
+) -> None:
+    with fleet.engine.connect() as connection:
+        until = datetime.now(UTC) + timedelta(hours=1)
+        pause(connection, platform=platform, kind=kind, subject=subject, until=until, reason="limit")
+        found = of_accounts(connection, sorted(EVERYBODY))
+        asked = BACKGROUND_NOT_PAUSED if kind.background_only else NOT_PAUSED
+        statement = f"SELECT account_id FROM accounts a WHERE {asked}"  # noqa: S608 - a constant of ours
+        claimable = set(connection.execute(text(statement)).scalars())
+
+    assert set(found) == held_up
+    assert all([one.kind for one in pauses] == [kind] for pauses in found.values())
+    assert claimable == EVERYBODY - held_up
+
+
+def test_every_kind_of_pause_is_judged_here() -> None:
+    assert {kind for _, kind, _, _ in HELD_UP} == set(PauseKind)
+
+
+def test_a_worker_is_told_of_every_endpoint_of_its_platform(fleet: House) -> None:
+    fleet.execute(
+        "INSERT INTO pauses (platform, kind, subject, paused_until, reason) VALUES"
+        " ('linkedin', 'endpoint', 'ugcPosts', now() + interval '1 hour', 'limit'),"
+        " ('x', 'endpoint', 'tweets', now() + interval '1 hour', 'limit')"
+    )
+
+    with fleet.engine.connect() as connection:
+        found = of_accounts(connection, ["acc_org", "acc_other"], every_endpoint=True)
+
+    assert {account: [one.subject for one in pauses] for account, pauses in found.items()} == {
+        "acc_org": ["ugcPosts"]
+    }
+
+
+def test_a_pause_that_has_ended_or_is_of_an_unknown_kind_holds_up_nobody(fleet: House) -> None:
+    fleet.execute(
+        "INSERT INTO pauses (platform, kind, subject, paused_until, reason) VALUES"
+        " ('*', 'operator_platform', '', now(), 'over'),"
+        " ('*', 'of_a_newer_version', '', now() + interval '1 hour', 'unknown')"
+    )
+
+    with fleet.engine.connect() as connection:
+        assert of_accounts(connection, sorted(EVERYBODY), every_endpoint=True) == {}
+        assert in_force(connection) == []
+
+
+def test_a_pause_without_an_end_has_none(fleet: House) -> None:
+    with fleet.engine.begin() as connection:
+        actions.pause(connection, Operator("ada", "command"), Scope(account_id="acc_x"), "a wish")
+        (found,) = of_accounts(connection, ["acc_x"])["acc_x"]
+
+        assert found.ends_at is None
+        assert in_force(connection) == [found]
+
+
+def test_a_pause_counts_refusals_in_a_row_and_keeps_when_it_began(home: House) -> None:
+    soon = datetime.now(UTC) + timedelta(minutes=2)
+    # When the pause that stands ends, seen from now; then what a refusal makes of it.
+    cases = [
+        (timedelta(hours=1), False, 3),
+        (timedelta(), True, 3),
+        (timedelta(minutes=-9, seconds=-55), True, 3),
+        (timedelta(minutes=-10), True, 1),
+    ]
+    for left, begins_anew, refusals in cases:
+        with home.engine.connect() as connection:
+            now = connection.exec_driver_sql("SELECT now()").scalar_one()
+            connection.execute(
+                text(
+                    "INSERT INTO pauses (platform, kind, subject, paused_at, paused_until, reason, refusals)"
+                    " VALUES ('x', 'account', 'acc_1', :began, :until, 'before', 2)"
+                ),
+                {"began": now - timedelta(days=1), "until": now + left},
+            )
+            names: dict[str, Any] = {
+                "platform": "x",
+                "kind": PauseKind.ACCOUNT,
+                "subject": "acc_1",
+                "reason": "again",
+            }
+            ends = pause(connection, **names, until=soon)
+            (row,) = connection.exec_driver_sql("SELECT * FROM pauses").all()
+
+        assert ends == max(soon, now + left)
+        assert (row.paused_until, row.reason, row.refusals) == (ends, "again", refusals)
+        assert row.paused_at == (now if begins_anew else now - timedelta(days=1))
+
+
+def test_rows_that_a_pause_deferred_are_made_due_when_it_ends_and_no_others(home: House) -> None:
+    later = datetime.now(UTC) + timedelta(hours=1)
+    for account, at_platform, workspace in (
+        ("acc_1", Platform.X, "ws_1"),
+        ("acc_2", Platform.X, "ws_2"),
+        ("acc_3", Platform.TIKTOK, "ws_1"),
+    ):
+        home.account(account, at_platform, workspace_id=workspace)
+        for number, (reason, at) in enumerate(
+            (
+                ("paused", later),
+                ("retry", later),
+                ("stale", later),
+                ("paused", datetime(2026, 1, 1, tzinfo=UTC)),
+            )
+        ):
+            home.publications(account, reason=reason, next_run_at=at)
+            home.execute(f"UPDATE publications SET platform_post_id = platform_post_id || '_{number}'")  # noqa: S608 - ours
+    cases = [
+        ("*", PauseKind.OPERATOR_PLATFORM, "", {"acc_1", "acc_2", "acc_3"}),
+        ("x", PauseKind.APP, "budget", {"acc_1", "acc_2"}),
+        ("x", PauseKind.ENDPOINT, "tweets", {"acc_1", "acc_2"}),
+        ("x", PauseKind.ACCOUNT, "acc_1", {"acc_1"}),
+        ("x", PauseKind.BACKGROUND, "", {"acc_1", "acc_2"}),
+        ("*", PauseKind.OPERATOR_ACCOUNT, "acc_3", {"acc_3"}),
+        ("*", PauseKind.OPERATOR_WORKSPACE, "ws_1", {"acc_1", "acc_3"}),
+        ("tiktok", PauseKind.OPERATOR_WORKSPACE, "ws_1", {"acc_3"}),
+        ("tiktok", PauseKind.OPERATOR_WORKSPACE, "ws_2", set()),
+    ]
+    for platform, kind, subject, accounts in cases:
+        with home.engine.connect() as connection:
+            count = make_deferred_due(connection, PauseKey(platform, kind, subject))
+            due = connection.exec_driver_sql(
+                "SELECT account_id, reason FROM refresh_state WHERE next_run_at = now()"
+            ).all()
+
+        assert (kind, {(row.account_id, row.reason) for row in due}) == (
+            kind,
+            {(account, "paused") for account in accounts},
+        )
+        assert count == len(due) == len(accounts)
+
+
+def test_only_pauses_that_stand_are_ended(home: House) -> None:
+    place(home, NOW + timedelta(hours=2))
+    stands, unknown = (PauseKey("linkedin", PauseKind.ACCOUNT, one) for one in ("acc_1", "acc_2"))
+
+    with home.engine.begin() as connection:
+        assert hold(connection, stands) == NOW + timedelta(hours=2)
+        assert hold(connection, unknown) is None
+        assert end(connection, [unknown, stands, stands]) == [stands]
+        assert hold(connection, stands) is None
+        assert end(connection, [stands]) == []

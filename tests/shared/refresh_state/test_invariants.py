@@ -1,0 +1,105 @@
+"""The checking query: what it finds, and what is as it should be."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from shared.operations import actions
+from shared.operations.actions import Operator, Scope
+from shared.refresh_state.invariants import Breach, StuckRow, count_stuck, stuck
+from shared.vocabulary import Platform
+from tests.scenarios import House, house
+
+NOW = timedelta()
+LATER = timedelta(days=300)
+TOO_LATE = timedelta(days=400)
+NO_ID = {"platform_post_id": None}
+PUBLISH_ID = {"platform_post_id": None, "publish_id": "v_pub_1"}
+
+
+@pytest.fixture
+def home(database_url: str) -> Iterator[House]:
+    with house(database_url) as opened:
+        yield opened
+
+
+def found(home: House) -> list[StuckRow]:
+    with home.engine.connect() as connection:
+        return stuck(connection)
+
+
+def row(
+    home: House,
+    account_state: str = "active",
+    *,
+    reason: str = "stopped",
+    next_run: timedelta | None = None,
+    publication: dict[str, Any] | None = None,
+    **analytics: Any,
+) -> int:
+    """Store one row of an account in this state and return its id."""
+    account = home.account("acc_1", Platform.TIKTOK, state=account_state)
+    next_run_at = datetime.now(UTC) + next_run if next_run is not None else None
+    (publication_id,) = home.publications(account, reason=reason, next_run_at=next_run_at)
+    tables = (("publications", "id", publication or {}), ("post_analytics", "publication_id", analytics))
+    for table, key, columns in tables:
+        for name, value in columns.items():
+            statement = f"UPDATE {table} SET {name} = :value WHERE {key} = :id"  # noqa: S608 - our own names
+            home.execute(statement, value=value, id=publication_id)
+    return publication_id
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        {"reason": "stale", "next_run": LATER},
+        {"reason": "new", "next_run": -LATER},
+        {"reason": "claimed", "next_run": timedelta(seconds=30)},
+        {"reason": "quarantined", "sync_status": "failed", "outcome": "quarantined"},
+        {"outcome": "gone", "sync_status": "failed"},
+        {"outcome": "window_closed", "sync_status": "partial"},
+        {"publication": NO_ID},
+        {"publication": PUBLISH_ID, "outcome": "processing"},
+        {"account_state": "disconnected", "reason": "blocked", "sync_status": "requires_reconnect"},
+        {"account_state": "requires_reconnect", "reason": "quarantined"},
+    ],
+)
+def test_a_row_that_is_due_claimed_or_stopped_for_a_recorded_reason_is_not_stuck(
+    home: House, state: dict[str, Any]
+) -> None:
+    row(home, **state)
+
+    assert found(home) == []
+
+
+@pytest.mark.parametrize(
+    ("breach", "state"),
+    [
+        (Breach.NEVER_DUE, {"reason": "blocked", "sync_status": "requires_reconnect"}),
+        (Breach.NEVER_DUE, {"reason": "stale"}),
+        (Breach.NEVER_DUE, {"reason": "claimed"}),
+        (Breach.NEVER_DUE, {}),
+        (Breach.NEVER_DUE, {"outcome": "synced", "sync_status": "synced"}),
+        (Breach.NEVER_DUE, {"outcome": "processing"}),
+        (Breach.NEVER_DUE, {"publication": PUBLISH_ID}),
+        (Breach.NEVER_DUE, {"publication": NO_ID, "sync_status": "requires_reconnect"}),
+        (Breach.FAR_FUTURE, {"reason": "paused", "next_run": TOO_LATE}),
+        (Breach.NOT_ACTIVE, {"account_state": "disconnected", "reason": "new", "next_run": NOW}),
+        (Breach.NOT_ACTIVE, {"account_state": "requires_reconnect", "reason": "claimed", "next_run": NOW}),
+    ],
+)
+def test_any_other_row_is_stuck(home: House, breach: Breach, state: dict[str, Any]) -> None:
+    publication_id = row(home, **state)
+
+    assert found(home) == [StuckRow(publication_id, "acc_1", "tiktok", breach)]
+    with home.engine.connect() as connection:
+        assert count_stuck(connection) == {("tiktok", breach): 1}
+
+
+def test_a_row_that_an_open_ended_pause_defers_is_not_stuck(home: House) -> None:
+    row(home, reason="paused", next_run=TOO_LATE)
+    with home.engine.begin() as connection:
+        actions.pause(connection, Operator("ada", "command"), Scope(account_id="acc_1"), "a wish")
+        assert stuck(connection) == []

@@ -1,0 +1,136 @@
+"""Statements over several rows lock them in one order, so that two of them never wait for each other."""
+
+import threading
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import Connection, text
+
+from shared.accounts import states
+from shared.operations import actions
+from shared.operations.actions import Operator
+from shared.outcome_kinds import OutcomeKind
+from shared.quota import pauses
+from shared.quota.pauses import PauseKey
+from shared.refresh_queue import RefreshJob
+from shared.refresh_state.make_due import make_due
+from shared.refresh_state.release_claim import release
+from shared.vocabulary import PauseKind, Reason, SyncStatus
+from tests.scenarios import House
+from worker.claims import StartedRow, extend, start
+from worker.outcomes import Outcome
+from worker.readings import Publication
+from worker.record import record
+
+NOW = datetime(2026, 1, 15, 12, tzinfo=UTC)
+SECONDS = timedelta(seconds=60)
+SHUFFLED = (
+    # Without an index the rows come as they lie in the table: the lowest id last.
+    "SET LOCAL enable_indexscan = off",
+    "SET LOCAL enable_indexonlyscan = off",
+    "SET LOCAL enable_bitmapscan = off",
+    "SET LOCAL enable_mergejoin = off",
+    "SET LOCAL lock_timeout = '5s'",
+)
+PUT = """
+UPDATE refresh_state SET reason = :reason, next_run_at = CAST(:at AS timestamptz), claim_seq = 4,
+       claimed_at = CAST(:claimed AS timestamptz)
+ WHERE publication_id = ANY(:ids)
+"""
+WAITS = "SELECT wait_event_type = 'Lock' FROM pg_stat_activity WHERE pid = :pid"
+LOCKABLE = "SELECT publication_id FROM refresh_state WHERE publication_id = ANY(:ids) FOR UPDATE SKIP LOCKED"
+
+
+def started(one: int) -> StartedRow:
+    publication = Publication(one, None, None, None, NOW)
+    return StartedRow(publication, 4, 1, 1, None, SyncStatus.PENDING, {}, (), None, None)
+
+
+def outcome(one: int) -> Outcome:
+    return Outcome(started(one), OutcomeKind.RETRY, Reason.RETRY, NOW, attempts=1)
+
+
+ADA = Operator("ada", "command")
+STATEMENTS: dict[str, tuple[str, Callable[[Connection, list[int]], object]]] = {
+    "make_due": (
+        "stale",
+        lambda connection, ids: make_due(connection, "ws_1", ids, Reason.MANUAL),
+    ),
+    "start": (
+        "claimed",
+        lambda connection, ids: start(
+            connection, RefreshJob("acc_1", tuple((one, 4) for one in ids)), SECONDS
+        ),
+    ),
+    "extend": (
+        "claimed",
+        lambda connection, ids: extend(connection, [started(one) for one in ids], [], SECONDS),
+    ),
+    "record": (
+        "claimed",
+        lambda connection, ids: record(connection, "ws_1", [outcome(one) for one in ids]),
+    ),
+    "release of claims": (
+        "claimed",
+        lambda connection, ids: release(connection, [RefreshJob("acc_1", tuple((one, 4) for one in ids))]),
+    ),
+    "require_reconnect": (
+        "claimed",
+        lambda connection, _: states.require_reconnect(connection, "ws_1", "acc_1", "Reconnect."),
+    ),
+    "reconnect": (
+        "blocked",
+        lambda connection, _: states.reconnect(connection, "ws_1", "acc_1"),
+    ),
+    "end of a pause": (
+        "paused",
+        lambda connection, _: pauses.make_deferred_due(connection, PauseKey("*", PauseKind.ACCOUNT, "acc_1")),
+    ),
+    "release from quarantine": (
+        "quarantined",
+        lambda connection, ids: actions.release(connection, ADA, ids),
+    ),
+}
+
+
+def test_every_statement_over_several_rows_locks_the_lowest_id_first(home: House) -> None:
+    account = home.account("acc_1")
+    later = datetime.now(UTC) + timedelta(hours=1)
+    ids = home.publications(account, 3, next_run_at=later, claim_seq=4, claimed_at=NOW)
+    first, *others = ids
+    for name, (reason, act) in STATEMENTS.items():
+        states = "requires_reconnect" if name == "reconnect" else "active"
+        home.execute("UPDATE accounts SET state = :state", state=states)
+        values = {
+            "reason": reason,
+            "at": None if reason in {"blocked", "quarantined"} else later,
+            "claimed": NOW if reason == "claimed" else None,
+        }
+        for some in (others, [first]):  # what is written last lies last in the table
+            home.execute(PUT, **values, ids=some)
+
+        assert (name, rows_locked_while_waiting_for(home, first, ids, act)) == (name, [])
+
+
+def rows_locked_while_waiting_for(
+    home: House, first: int, ids: list[int], act: Callable[[Connection, list[int]], object]
+) -> list[int]:
+    """Run a statement while another transaction has the first row; return what it locked before it waits."""
+    with home.engine.connect() as holder, home.engine.connect() as acting, home.engine.connect() as watching:
+        holder.execute(
+            text("SELECT 1 FROM refresh_state WHERE publication_id = :id FOR UPDATE"), {"id": first}
+        )
+        for setting in SHUFFLED:
+            acting.exec_driver_sql(setting)
+        pid = acting.exec_driver_sql("SELECT pg_backend_pid()").scalar_one()
+        thread = threading.Thread(target=act, args=(acting, list(reversed(ids))))
+        thread.start()
+        while thread.is_alive() and not watching.execute(text(WAITS), {"pid": pid}).scalar_one():
+            watching.rollback()  # the next look sees the present
+        assert thread.is_alive(), "it never asked for the row"
+        lockable = set(watching.execute(text(LOCKABLE), {"ids": ids}).scalars())
+        holder.rollback()
+        watching.rollback()
+        thread.join()
+        acting.rollback()
+    return [one for one in ids if one not in lockable and one != first]

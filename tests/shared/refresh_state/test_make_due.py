@@ -1,0 +1,191 @@
+"""Rows made due: deduplicated, bound to a workspace, never at the cost of the work in flight."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import psycopg
+import pytest
+from sqlalchemy.engine import make_url
+
+from shared.refresh_state.make_due import DUE_CHANNEL, make_due
+from shared.vocabulary import Reason
+from tests.scenarios import House
+
+LATER = datetime.now(UTC) + timedelta(hours=5)
+
+
+def asked(home: House, ids: list[int], reason: Reason, workspace: str = "ws_1") -> int:
+    with home.engine.begin() as connection:
+        return make_due(connection, workspace, ids, reason)
+
+
+def test_a_row_is_made_due_once_however_many_ask(home: House) -> None:
+    ids = home.publications(home.account("acc_1"), 2, next_run_at=LATER, reason="stale")
+
+    assert [asked(home, ids, Reason.READ) for _ in range(3)] == [2, 0, 0]
+    assert home.state(ids[0]).reason == "read"
+    assert home.state(ids[0]).wait <= timedelta()
+
+
+def test_people_s_requests_take_the_interactive_lane(home: House) -> None:
+    ids = home.publications(home.account("acc_1"), 1, next_run_at=LATER, reason="stale")
+
+    asked(home, ids, Reason.READ)
+    assert home.state(ids[0]).priority == 0
+    assert asked(home, ids, Reason.FORCED) == 1
+    assert home.state(ids[0]).priority == 1
+
+
+def test_another_workspace_s_rows_are_out_of_reach(home: House) -> None:
+    ids = home.publications(home.account("acc_1"), 1, next_run_at=LATER, reason="stale")
+
+    assert asked(home, ids, Reason.MANUAL, workspace="ws_2") == 0
+    assert home.state(ids[0]).reason == "stale"
+
+
+def test_a_row_in_flight_stays_with_its_worker(home: House) -> None:
+    ids = home.publications(
+        home.account("acc_1"), 1, next_run_at=LATER, claimed_at=datetime.now(UTC), reason="claimed"
+    )
+
+    asked(home, ids, Reason.FORCED)
+
+    row = home.state(ids[0])
+    assert (row.next_run_at, row.reason, row.priority) == (LATER, "claimed", 1)
+
+
+@pytest.mark.parametrize(
+    ("reason", "made_due"), [(Reason.READ, 0), (Reason.MANUAL, 1), (Reason.FORCED, 1)], ids=str
+)
+def test_what_is_no_longer_polled_is_asked_for_by_people_only(
+    home: House, reason: Reason, made_due: int
+) -> None:
+    ids = home.publications(home.account("acc_1"), 1, next_run_at=None, reason="stopped")
+
+    assert asked(home, ids, reason) == made_due
+
+
+@pytest.mark.parametrize("kept", ["blocked", "quarantined"])
+def test_blocked_and_quarantined_rows_stay(home: House, kept: str) -> None:
+    ids = home.publications(home.account("acc_1"), 1, next_run_at=None, reason=kept)
+
+    assert asked(home, ids, Reason.MANUAL) == 0
+
+
+def test_the_doorbell_rings_at_commit_and_only_then(home: House, database_url: str) -> None:
+    ids = home.publications(home.account("acc_1"), 1, next_run_at=LATER, reason="stale")
+    url = make_url(database_url).set(drivername="postgresql").render_as_string(hide_password=False)
+    with psycopg.connect(url, autocommit=True) as listener:
+        listener.execute(f"LISTEN {DUE_CHANNEL}")
+        with home.engine.connect() as connection:
+            make_due(connection, "ws_1", ids, Reason.MANUAL)
+            assert list(listener.notifies(timeout=0)) == []
+            connection.commit()
+        assert [notice.channel for notice in listener.notifies(timeout=5, stop_after=1)] == [DUE_CHANNEL]
+
+
+PAST = datetime.now(UTC) - timedelta(hours=1)
+CLAIMED = {"claimed_at": PAST, "reason": "claimed"}
+ROWS: dict[str, dict[str, Any]] = {
+    "later": {"next_run_at": LATER, "reason": "stale"},
+    "due": {"next_run_at": PAST, "reason": "stale"},
+    "due for people": {"next_run_at": PAST, "reason": "manual", "priority": 1},
+    "in flight": {"next_run_at": LATER, **CLAIMED},
+    "in flight for people": {"next_run_at": LATER, **CLAIMED, "priority": 1},
+    "lease expired": {"next_run_at": PAST, **CLAIMED},
+    "retrying": {"next_run_at": LATER, "reason": "retry"},
+    "retrying for people": {"next_run_at": LATER, "reason": "retry", "priority": 1},
+    "stopped": {"next_run_at": None, "reason": "stopped"},
+    "blocked": {"next_run_at": None, "reason": "blocked"},
+    "quarantined": {"next_run_at": None, "reason": "quarantined"},
+    "of a dead account": {"next_run_at": LATER, "reason": "stale"},
+    "nobody asked for": {"next_run_at": LATER, "reason": "stale"},
+}
+READ = ("now", "read", 0)
+FORCED, MANUAL = ("now", "forced", 1), ("now", "manual", 0)
+EFFECTS: list[tuple[Reason, bool | None, dict[str, tuple[str, str, int]]]] = [
+    (
+        Reason.READ,
+        None,
+        {"later": READ, "retrying": READ, "retrying for people": ("now", "read", 1)},
+    ),
+    (
+        Reason.FORCED,
+        None,
+        {
+            "later": FORCED,
+            "due": FORCED,
+            "in flight": ("kept", "claimed", 1),
+            "lease expired": FORCED,
+            "retrying": FORCED,
+            "retrying for people": FORCED,
+            "stopped": FORCED,
+        },
+    ),
+    (
+        Reason.MANUAL,
+        False,
+        {
+            "later": MANUAL,
+            "retrying": MANUAL,
+            "retrying for people": ("now", "manual", 1),
+            "stopped": MANUAL,
+        },
+    ),
+    (
+        Reason.READ,
+        True,
+        {
+            "later": ("now", "read", 1),
+            "due": ("now", "read", 1),
+            "in flight": ("kept", "claimed", 1),
+            "lease expired": ("now", "read", 1),
+            "retrying": ("now", "read", 1),
+            "retrying for people": ("now", "read", 1),
+        },
+    ),
+]
+
+
+def test_rows_in_every_state_are_made_due_as_their_state_allows(home: House) -> None:
+    home.account("acc_1")
+    home.account("acc_dead", state="requires_reconnect")
+    ids = {}
+    for name, state in ROWS.items():
+        account = "acc_dead" if name == "of a dead account" else "acc_1"
+        (ids[name],) = home.publications(account, **state)
+        home.execute("UPDATE publications SET platform_post_id = 'pp_' || id")
+    asked_for = [one for name, one in ids.items() if name != "nobody asked for"]
+    for reason, interactive, changed in EFFECTS:
+        with home.engine.connect() as connection:
+            now = connection.exec_driver_sql("SELECT now()").scalar_one()
+            count = make_due(connection, "ws_1", [*asked_for, *asked_for], reason, interactive=interactive)
+            states = {
+                row.publication_id: row
+                for row in connection.exec_driver_sql("SELECT * FROM refresh_state").all()
+            }
+            connection.rollback()
+        expected = {
+            name: ("kept", state["reason"], state.get("priority", 0)) for name, state in ROWS.items()
+        } | changed
+        found = {}
+        for name, one in ids.items():
+            row = states[one]
+            kept = "kept" if row.next_run_at == ROWS[name]["next_run_at"] else "other"
+            found[name] = ("now" if row.next_run_at == now else kept, row.reason, row.priority)
+
+        assert (reason, found) == (reason, expected)
+        assert count == len(changed)
+
+
+def test_a_lease_that_ends_this_instant_is_over_and_a_row_due_this_instant_is_due(home: House) -> None:
+    account = home.account("acc_1")
+    (expired,) = home.publications(account, 1, **CLAIMED)
+    home.execute("UPDATE publications SET platform_post_id = 'pp'")
+    (due,) = home.publications(account, 1, reason="stale")
+    with home.engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE refresh_state SET next_run_at = now()")
+        assert make_due(connection, "ws_1", [expired, due], Reason.READ) == 0
+        assert make_due(connection, "ws_1", [expired, due], Reason.FORCED) == 2
+
+    assert [home.state(one).reason for one in (expired, due)] == ["forced", "forced"]

@@ -1,0 +1,139 @@
+"""What refusals of LinkedIn mean: its codes, its daily limits, and tokens that are too young."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import httpx
+import pytest
+from pydantic import SecretStr
+
+from shared.settings import Settings
+from shared.vocabulary import BucketKind, Platform
+from tests.worker.adapters.answers import read_from
+from tests.worker.adapters.support import NOW, account, publication, reply
+from worker.adapters.linkedin.linkedin import LinkedIn
+from worker.errors import Misconfigured, Paused, Reauthorize, RefreshError, TryAgain
+
+REVOKED = {"status": 401, "serviceErrorCode": 65601, "code": "REVOKED_ACCESS_TOKEN", "message": ""}
+EXPIRED = {"status": 401, "serviceErrorCode": 65602, "code": "EXPIRED_ACCESS_TOKEN", "message": ""}
+REFRESH = SecretStr("refresh-very-secret")
+
+
+def refused(answer: httpx.Response, **account_changes: Any) -> RefreshError | None:
+    """Return what ends a read of one post, of a platform that answers this."""
+    by = account(Platform.LINKEDIN, **{"kind": "organization", **account_changes})
+    outcome = read_from(LinkedIn(Settings()), by, [publication(1, "urn:li:share:1")], answer)
+    assert outcome.readings == ()
+    return outcome.error
+
+
+@pytest.mark.parametrize("kind", ["organization", "member"])
+@pytest.mark.parametrize(
+    ("status", "body", "expected"),
+    [
+        (401, {"serviceErrorCode": 65600}, Reauthorize),
+        (401, EXPIRED, Reauthorize),
+        (401, REVOKED, Reauthorize),
+        (401, "", Reauthorize),
+        (401, {"serviceErrorCode": 401, "message": "Empty oauth2_access_token"}, Misconfigured),
+        (426, {"code": "NONEXISTENT_VERSION"}, Misconfigured),
+        (405, "", Misconfigured),
+        (302, "", Misconfigured),
+        (429, {"serviceErrorCode": 101}, Paused),
+        (429, "<html>", Paused),
+        (500, "", TryAgain),
+        (503, "<html>", TryAgain),
+        (200, "<html>", TryAgain),
+        (200, "", TryAgain),
+    ],
+)
+def test_a_refusal_is_told_by_its_codes(
+    kind: str, status: int, body: object, expected: type[RefreshError]
+) -> None:
+    error = refused(reply(body, status), kind=kind)
+
+    assert type(error) is expected
+    assert not isinstance(error, TryAgain) or error.breaks == (status >= 500)
+
+
+def test_a_wrong_path_is_ours() -> None:
+    assert isinstance(refused(reply({"status": 404}, 404)), Misconfigured)
+
+
+def test_a_version_that_is_gone_names_its_setting() -> None:
+    assert "DRAVO_LINKEDIN_VERSION" in str(refused(reply({}, 426)))
+
+
+# Tokens
+
+
+@pytest.mark.parametrize(
+    ("body", "held", "renewable"),
+    [(EXPIRED, REFRESH, True), (EXPIRED, None, False), (REVOKED, REFRESH, False), ("", REFRESH, True)],
+)
+def test_only_a_token_that_can_be_renewed_is_worth_it(
+    body: object,
+    held: SecretStr | None,
+    renewable: bool,  # noqa: FBT001 - a parameter of the table above
+) -> None:
+    error = refused(reply(body, 401), refresh_token=held)
+
+    assert isinstance(error, Reauthorize)
+    assert (error.renewable, error.missing_scope) == (renewable, None)
+
+
+@pytest.mark.parametrize(
+    ("age", "expected"),
+    [
+        (timedelta(0), Paused),
+        (timedelta(seconds=59), Paused),
+        (timedelta(seconds=60), Reauthorize),
+        (None, Reauthorize),
+    ],
+)
+def test_a_token_renewed_just_now_is_tried_again_once_before_it_counts_as_revoked(
+    age: timedelta | None, expected: type[RefreshError]
+) -> None:
+    error = refused(reply(REVOKED, 401), token_minted_at=None if age is None else NOW - age)
+
+    assert type(error) is expected
+    if isinstance(error, Paused):
+        assert (error.kind, error.until) == (BucketKind.ACCOUNT, NOW + timedelta(seconds=8))
+        assert isinstance(error.refused_again, Reauthorize)
+        assert not error.refused_again.renewable
+
+
+def test_an_empty_token_is_the_owners_matter() -> None:
+    unseen = reply({"serviceErrorCode": 401}, 401)
+
+    assert isinstance(refused(unseen, access_token=SecretStr("")), Reauthorize)
+
+
+# Limits
+
+
+@pytest.mark.parametrize(
+    ("message", "kind"),
+    [
+        ("Resource level throttle APPLICATION DAY limit for calls is reached.", BucketKind.ENDPOINT),
+        ("Resource level throttle MEMBER DAY limit for calls is reached.", BucketKind.ACCOUNT),
+        ("", BucketKind.ACCOUNT),
+    ],
+)
+def test_a_limit_pauses_whom_it_names_and_then_until_midnight(message: str, kind: BucketKind) -> None:
+    error = refused(reply({"serviceErrorCode": 101, "message": message}, 429))
+
+    assert isinstance(error, Paused)
+    assert (error.kind, error.endpoint) == (kind, "organizationalEntityShareStatistics")
+    assert error.until == NOW + timedelta(seconds=90)
+    midnight = datetime(2026, 11, 24, tzinfo=UTC)
+    assert error.escalates_until is not None
+    assert midnight <= error.escalates_until <= midnight + timedelta(minutes=10)
+
+
+@pytest.mark.parametrize("wait", [timedelta(seconds=2), timedelta(hours=20)])
+def test_a_wait_that_is_asked_for_holds_each_time(wait: timedelta) -> None:
+    error = refused(reply("", 429, {"retry-after": f"{wait.total_seconds():.0f}"}))
+
+    assert isinstance(error, Paused)
+    assert (error.until, error.escalates_until) == (NOW + wait, None)

@@ -1,0 +1,34 @@
+"""A conversation with a Graph host, and its errors by hand."""
+
+from typing import Any
+
+from pydantic import SecretStr
+
+from shared.vocabulary import Platform
+from tests.worker.adapters.support import account
+from worker.adapters.meta.graph import Graph
+
+OWN = "1000"
+TOKEN = "EAAtesttoken123"
+
+
+def graph(way: Any, **changes: Any) -> Graph:
+    """Return a conversation over ``way``, with ``changes``."""
+    values: dict[str, Any] = {
+        "upstream": way,
+        "account": account(Platform.FACEBOOK, platform_account_id=OWN, access_token=SecretStr(TOKEN)),
+        "platform": "Facebook",
+        "host": "https://graph.facebook.com",
+        "version": "v25.0",
+        "product": "pages",
+        "scopes": ("read_insights",),
+        "facebook_login": True,
+        "app_secret": None,
+        "near_limit_percent": 80,
+    }
+    return Graph(**(values | changes))
+
+
+def error(code: int | None, message: str = "", **more: Any) -> dict[str, Any]:
+    """Return Meta's error envelope."""
+    return {"error": {"code": code, "message": message, "type": "OAuthException", **more}}

@@ -1,0 +1,148 @@
+"""Facebook Pages: what a read costs, and which metrics come."""
+
+import json
+from datetime import timedelta
+
+import httpx
+import pytest
+
+from shared.settings import Settings
+from shared.vocabulary import Platform
+from tests.worker.adapters.meta.facebook_harness import GONE, NUMBERS, Stage, batch, item, items
+from tests.worker.adapters.support import account, publication, reply, upstream
+from worker.adapters.meta.facebook import Facebook
+from worker.readings import Answer, Reading
+
+
+@pytest.fixture
+def stage() -> Stage:
+    return Stage()
+
+
+# Calls and metrics
+
+
+def test_a_hundred_posts_take_two_requests(stage: Stage) -> None:
+    posts = stage.publish(100)
+
+    results = [stage.read(posts[:50]), stage.read(posts[50:])]
+
+    assert [requests for _, requests in results] == [1, 1]
+    for readings, _ in results:
+        assert all(one.metrics == NUMBERS and not one.missing for one in readings.values())
+        assert all(one.warnings == (GONE,) for one in readings.values())
+
+
+def test_the_removed_metric_is_probed_beside_the_others_and_then_left_alone(stage: Stage) -> None:
+    posts = stage.publish(3)
+
+    first, requests = stage.read(posts)
+    again, _ = stage.read(posts)
+
+    assert requests == 1
+    assert first == again
+    assert first[posts[0].id] == Reading(posts[0].id, Answer.READ, NUMBERS, (), (GONE,))
+    assert stage.simulators.ledger.calls("facebook") == 3 + 1 + 3
+
+
+def test_the_removed_metric_is_served_should_it_come_back() -> None:
+    asked: list[str] = []
+
+    def platform(request: httpx.Request) -> httpx.Response:
+        answers = []
+        for url in items(request):
+            metrics = url.rpartition("metric=")[2]
+            asked.append(metrics)
+            numbers = {"post_clicks": 1, "post_reactions_by_type_total": {}, "post_engaged_users": 8}
+            rows = [{"name": name, "values": [{"value": numbers[name]}]} for name in metrics.split(",")]
+            answers.append({"code": 200, "body": json.dumps({"data": rows})})
+        return reply(answers)
+
+    way = upstream(platform)
+    posts = [publication(1, "1000_1"), publication(2, "1000_2")]
+
+    readings = list(Facebook(Settings()).fetch(way, account(Platform.FACEBOOK), posts))
+
+    assert [one.metrics["post_engaged_users"] for one in readings] == [8, 8]
+    assert [one.warnings for one in readings] == [(), ()]
+    assert all(metrics == "post_engaged_users" or "engaged" not in metrics for metrics in asked)
+
+
+@pytest.mark.parametrize("metric", list(NUMBERS))
+def test_a_retired_metric_costs_itself_alone_and_two_requests_once(stage: Stage, metric: str) -> None:
+    posts = stage.publish(50)
+    stage.simulators.behave("facebook", retired_metrics=[metric])
+
+    readings, first = stage.read(posts)
+    _, second = stage.read(posts)
+
+    assert (first, second) == (1 + 2, 1)
+    for one in readings.values():
+        assert one.metrics == {name: number for name, number in NUMBERS.items() if name != metric}
+        assert one.missing == ()
+        assert f"metric_unavailable: {metric} is no longer offered by Facebook" in one.warnings
+
+
+def test_a_retired_metric_is_asked_for_again_when_its_memory_expires(stage: Stage) -> None:
+    posts = stage.publish(50)
+    stage.simulators.behave("facebook", retired_metrics=["post_clicks"])
+    stage.read(posts)
+    stage.simulators.behave("facebook")
+    stage.at += timedelta(hours=25)
+
+    stage.read(posts)
+    readings, requests = stage.read(posts)
+
+    assert stage.memory.until == {}
+    assert readings[posts[0].id].metrics == NUMBERS
+    assert requests == 1
+
+
+@pytest.mark.parametrize("alone", [True, False])
+def test_a_post_that_is_refused_one_metric_is_partial_and_teaches_nothing(stage: Stage, alone: bool) -> None:  # noqa: FBT001 - a pytest parameter
+    (odd,) = stage.publish(refused_metrics=frozenset({"post_clicks"}))
+    posts = [] if alone else stage.publish(5)
+
+    readings, _ = stage.read([odd, *posts])
+
+    assert readings[odd.id].metrics == {"post_reactions_by_type_total": 39}
+    assert readings[odd.id].missing == ("post_clicks",)
+    assert all(readings[post.id].metrics == NUMBERS for post in posts)
+    assert [key[2] for key in stage.memory.until] == ["post_engaged_users"]
+
+
+def test_with_every_metric_retired_nothing_is_asked_for(stage: Stage) -> None:
+    posts = stage.publish(2)
+    stage.simulators.behave("facebook", retired_metrics=list(NUMBERS))
+
+    readings, _ = stage.read(posts)
+    _, again = stage.read(posts)
+
+    assert {one.answer for one in readings.values()} == {Answer.UNAVAILABLE}
+    assert again == 0
+
+
+@pytest.mark.parametrize(
+    ("value", "total"),
+    [
+        ({}, 0),
+        ({"like": 3, "care": 2}, 5),
+        ({"like": 3, "love": None}, None),
+        ({"like": True}, None),
+        ({"like": -1}, None),
+        ({"like": 2**63 - 1, "love": 1}, None),
+        (7, None),
+        (None, None),
+    ],
+)
+def test_reactions_are_summed_or_not_there(value: object, total: int | None) -> None:
+    rows = [
+        {"name": "post_clicks", "values": [{"value": 1}]},
+        {"name": "post_reactions_by_type_total", "values": [{"value": value}]},
+    ]
+    way = upstream(lambda request: batch(*(item({"data": rows}) for _ in items(request))))
+
+    (reading,) = Facebook(Settings()).fetch(way, account(Platform.FACEBOOK), [publication(1, "1000_1")])
+
+    assert reading.metrics.get("post_reactions_by_type_total") == total
+    assert reading.missing == (("post_reactions_by_type_total",) if total is None else ())

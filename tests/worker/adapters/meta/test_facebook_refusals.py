@@ -1,0 +1,228 @@
+"""Facebook Pages: bad items, missing permissions, dead tokens, limits, the proof."""
+
+from datetime import timedelta
+from typing import Any
+
+import httpx
+import pytest
+
+from deploy.simulators.world import Account as SimulatedAccount
+from deploy.simulators.world import Application
+from shared.settings import Settings
+from shared.vocabulary import Platform
+from tests.worker.adapters.meta.facebook_harness import (
+    NOW,
+    NUMBERS,
+    PAGE,
+    SCOPES,
+    Stage,
+    batch,
+    error,
+    item,
+    items,
+)
+from tests.worker.adapters.support import account, publication, replies, reply, upstream
+from worker.adapters.meta.facebook import Facebook
+from worker.errors import Misconfigured, Paused, Reauthorize
+from worker.readings import Answer, Reading
+
+
+@pytest.fixture
+def stage() -> Stage:
+    return Stage()
+
+
+# Items
+
+
+@pytest.mark.parametrize(
+    ("flaw", "answer"),
+    [
+        ({"deleted": True}, Answer.MISSING),
+        ({"private": True}, Answer.MISSING),
+        ({"owner": "2000", "platform_post_id": "2000_1"}, Answer.MISSING),
+        ({"no_data": True}, Answer.UNAVAILABLE),
+        ({"created_at": NOW - timedelta(days=800)}, Answer.WINDOW_CLOSED),
+    ],
+)
+def test_a_bad_item_costs_its_siblings_nothing(stage: Stage, flaw: dict[str, Any], answer: Answer) -> None:
+    stage.simulators.world.add_accounts([SimulatedAccount("facebook", "2000", "other", kind="page")])
+    posts, (bad,) = stage.publish(10), stage.publish(**flaw)
+
+    readings, requests = stage.read([*posts[:5], bad, *posts[5:]])
+
+    assert readings[bad.id].answer is answer
+    assert readings[bad.id].detail
+    assert all(readings[post.id].metrics == NUMBERS for post in posts)
+    assert requests == 1
+
+
+def test_a_metric_left_out_of_the_answer_is_missing_never_zero(stage: Stage) -> None:
+    (post,) = stage.publish(absent_metrics=frozenset({"post_clicks"}))
+
+    readings, _ = stage.read([post])
+
+    assert readings[post.id].metrics == {"post_reactions_by_type_total": 39}
+    assert readings[post.id].missing == ("post_clicks",)
+    assert "metric_unavailable: post_clicks did not come with the answer" in readings[post.id].warnings
+
+
+def test_a_post_that_alone_is_denied_is_missing_and_no_scope_is() -> None:
+    good = item({"data": [{"name": "post_clicks", "values": [{"value": 1}]}]})
+    denied = item(error(10, "(#10) requires the 'pages_read_engagement' permission"), 403)
+    way = upstream(replies(batch(good, denied, good)))
+    posts = [publication(1, "1000_1"), publication(2, "2000_1")]
+
+    readings = list(Facebook(Settings()).fetch(way, account(Platform.FACEBOOK), posts))
+
+    assert {one.publication_id: one.answer for one in readings} == {1: Answer.READ, 2: Answer.MISSING}
+
+
+def test_bare_ids_are_asked_for_again_in_the_pages_form(stage: Stage) -> None:
+    posts = stage.publish(3)
+    bare = [publication(number, f"77700{number}") for number in (11, 12)]
+    for one in bare:
+        stage.publish(platform_post_id=one.platform_post_id, media_type="VIDEO")
+
+    readings, requests = stage.read([*posts, *bare])
+
+    assert all(one.metrics == NUMBERS for one in readings.values())
+    assert requests == 2
+
+
+def test_a_bare_id_whose_page_form_is_unknown_has_no_insights_but_exists() -> None:
+    wrong = item(error(100, "Tried accessing nonexisting field (insights) on node type (Video)"), 400)
+    missing = item(error(100, "Unsupported get request. Object with ID", error_subcode=33), 400)
+    good = item({"data": [{"name": "post_clicks", "values": [{"value": 1}]}]})
+    nothing = item({"data": []})
+    way = upstream(replies(batch(good, wrong, nothing), batch(missing, nothing)))
+    posts = [publication(1, "1000_1"), publication(2, "999")]
+
+    readings = list(Facebook(Settings()).fetch(way, account(Platform.FACEBOOK), posts))
+
+    assert {one.publication_id: one.answer for one in readings} == {1: Answer.READ, 2: Answer.UNAVAILABLE}
+
+
+def test_items_that_the_batch_did_not_finish_are_unreadable_alone(stage: Stage) -> None:
+    posts = stage.publish(3)
+    stage.simulators.behave("facebook", timed_out_items=[0, 2])
+
+    readings, _ = stage.read(posts)
+
+    answers = [readings[post.id].answer for post in posts]
+    assert answers == [Answer.UNREADABLE, Answer.READ, Answer.UNREADABLE]
+
+
+# The token or the posts?
+
+
+@pytest.mark.parametrize("count", [1, 20])
+def test_posts_are_missing_if_all_are_and_the_page_reads_fine(stage: Stage, count: int) -> None:
+    readings, requests = stage.read(stage.publish(count, deleted=True))
+
+    assert {one.answer for one in readings.values()} == {Answer.MISSING}
+    assert requests == 2
+
+
+@pytest.mark.parametrize("count", [1, 20])
+def test_missing_posts_of_a_missing_page_are_the_tokens_matter(stage: Stage, count: int) -> None:
+    posts = stage.publish(count, deleted=True)
+    connected = stage.connected(platform_account_id="3000")
+
+    with pytest.raises(Reauthorize) as caught:
+        list(stage.adapter.fetch(stage.upstream(), connected, posts))
+
+    assert caught.value.missing_scope == "account role"
+
+
+@pytest.mark.parametrize("count", [1, 20])
+@pytest.mark.parametrize("named", [True, False], ids=["named", "empty data"])
+def test_missing_read_insights_is_told_from_posts_without_numbers(
+    stage: Stage,
+    count: int,
+    named: bool,  # noqa: FBT001 - a pytest parameter
+) -> None:
+    posts = stage.publish(count)
+    stage.simulators.world.change_account("facebook", PAGE, scopes=SCOPES - {"read_insights"})
+    stage.simulators.behave("facebook", missing_scopes_named=named)
+
+    readings, error = stage.refused(posts)
+
+    assert readings == []
+    assert isinstance(error, Reauthorize)
+    assert error.missing_scope == "read_insights"
+    assert stage.simulators.ledger.requests("facebook") <= 2
+
+
+@pytest.mark.parametrize("count", [1, 20])
+def test_a_page_without_numbers_keeps_its_authorization(stage: Stage, count: int) -> None:
+    readings, requests = stage.read(stage.publish(count, no_data=True))
+
+    assert {one.answer for one in readings.values()} == {Answer.UNAVAILABLE}
+    assert requests == 2
+
+
+def test_scopes_told_at_the_connection_decide_where_the_platform_does_not_tell() -> None:
+    empty, unknown = item({"data": []}), error(100, "Tried accessing nonexisting field (permissions)")
+
+    def platform(request: httpx.Request) -> httpx.Response:
+        if request.method == "GET":
+            return reply(unknown, 400)
+        return batch(*(empty for _ in items(request)))
+
+    adapter, posts = Facebook(Settings()), [publication(1, "1000_1")]
+    (reading,) = adapter.fetch(upstream(platform), account(Platform.FACEBOOK), posts)
+    without = account(Platform.FACEBOOK, scopes=frozenset({"pages_read_engagement"}))
+    with pytest.raises(Reauthorize):
+        list(adapter.fetch(upstream(platform), without, posts))
+
+    assert reading.answer is Answer.UNAVAILABLE
+
+
+@pytest.mark.parametrize("subcode", ["459", "460", "492"])
+def test_a_revoked_token_is_met_once(stage: Stage, subcode: str) -> None:
+    posts = stage.publish(50)
+    stage.simulators.world.revoke("facebook", PAGE, subcode)
+
+    readings, error = stage.refused(posts)
+
+    assert readings == []
+    assert isinstance(error, Reauthorize)
+    assert not error.renewable
+    assert stage.simulators.ledger.requests("facebook") == 1
+
+
+def test_what_ends_a_batch_in_the_middle_keeps_the_numbers_that_came() -> None:
+    good = item({"data": [{"name": "post_clicks", "values": [{"value": 1}]}]})
+    limited = item(error(80001, "There have been too many calls to this Page account."), 400)
+    way = upstream(replies(batch(good, limited, limited, limited)), now=NOW)
+    posts = [publication(number, f"1000_{number}") for number in (1, 2, 3)]
+    readings: list[Reading] = []
+
+    with pytest.raises(Paused) as caught:
+        readings.extend(Facebook(Settings()).fetch(way, account(Platform.FACEBOOK), posts))
+
+    assert [one.publication_id for one in readings] == [1]
+    assert caught.value.until > NOW
+
+
+@pytest.mark.parametrize("secret", ["0123456789abcdef0123456789abcdef", None, "another"])
+def test_a_proof_is_sent_when_our_secret_is_known(secret: str | None) -> None:
+    stage = Stage(meta_app_secret=secret)
+    right = "0123456789abcdef0123456789abcdef"
+    application = Application("meta", "1", right, proof_required=True)
+    stage.simulators.world.applications["meta"] = application
+    posts = stage.publish(2)
+
+    if secret == right:
+        assert all(one.metrics == NUMBERS for one in stage.read(posts)[0].values())
+    else:
+        assert isinstance(stage.refused(posts)[1], Misconfigured)
+
+
+def test_nothing_renews_a_page_token(stage: Stage) -> None:
+    with pytest.raises(Reauthorize) as caught:
+        stage.adapter.renew(stage.upstream(), stage.connected())
+
+    assert not caught.value.renewable
+    assert stage.simulators.ledger.requests() == 0

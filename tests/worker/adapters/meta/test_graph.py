@@ -1,0 +1,186 @@
+"""What both of Meta's adapters share: what ends a read, batches, the proof, values."""
+
+import json
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+
+from tests.worker.adapters.meta.graph_harness import TOKEN, error, graph
+from tests.worker.adapters.support import NOW, reply, upstream
+from worker.adapters.meta.errors import Meaning, Refusal
+from worker.adapters.meta.graph import proof
+from worker.adapters.meta.readings import rows
+from worker.errors import Misconfigured, Paused, Reauthorize, RefreshError, TryAgain
+
+GONE = (
+    "Unsupported get request. Object with ID '1' does not exist, cannot be loaded due to missing permissions"
+)
+
+
+@pytest.mark.parametrize(
+    ("refused", "raised", "words"),
+    [
+        (error(190, "Session has expired", error_subcode=463), Reauthorize, "expired"),
+        (error(190, "x", error_subcode=460), Reauthorize, "password"),
+        (error(190, "x", error_subcode=458), Reauthorize, "removed the app"),
+        (error(190, "Cannot parse access token"), Reauthorize, "kind of login"),
+        (error(9009), Reauthorize, "restricted"),
+        (error(100, "requires an appsecret_proof argument"), Misconfigured, "secret"),
+        (error(2, "try later"), TryAgain, "passing"),
+        (error(368), Paused, "blocked"),
+    ],
+)
+def test_what_concerns_an_account_is_raised_without_the_platforms_words(
+    refused: dict[str, Any], raised: type[RefreshError], words: str
+) -> None:
+    refused["error"]["message"] += f" access_token={TOKEN} fbtrace"
+    way = upstream(lambda _: reply(refused, 400), now=NOW)
+
+    with pytest.raises(raised) as caught:
+        graph(way).get("1", {"fields": "id"}, endpoint="insights")
+
+    assert words in str(caught.value)
+    assert TOKEN not in f"{caught.value!r}{vars(caught.value)}"
+    assert not isinstance(caught.value, Reauthorize) or not caught.value.renewable
+
+
+def test_a_block_is_long_and_calls_the_operators() -> None:
+    way = upstream(lambda _: reply(error(368), 400), now=NOW)
+
+    with pytest.raises(Paused) as caught:
+        graph(way).get("1", {}, endpoint="insights")
+
+    assert caught.value.operator_alert
+    assert caught.value.until >= NOW + timedelta(hours=12)
+
+
+# Batches
+
+
+def test_a_batch_is_taken_apart_in_order() -> None:
+    bodies = [
+        {"code": 200, "body": '{"data": []}'},
+        {"code": 400, "body": json.dumps(error(100, GONE))},
+        None,
+    ]
+    way = upstream(lambda _: reply(bodies))
+
+    answers, ending = graph(way).batch(["1/insights", "2/insights", "3/insights"], endpoint="insights")
+
+    assert ending is None
+    assert answers[0] == {"data": []}
+    assert isinstance(answers[1], Refusal)
+    assert answers[1].meaning is Meaning.MISSING
+    assert answers[2] is None
+    assert way.sent[0].cost == 3
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        {"code": 200},
+        {"code": 200, "body": None},
+        {"code": 200, "body": "[]"},
+        {"code": 200, "body": '{"data": NaN}'},
+        {"code": "200", "body": "{}"},
+        {"body": "{}"},
+        "text",
+        [],
+        7,
+    ],
+)
+def test_an_item_that_cannot_be_read_is_no_answer_and_its_sibling_is_one(item: object) -> None:
+    way = upstream(lambda _: reply([item, {"code": 200, "body": "{}"}]))
+
+    (first, second), ending = graph(way).batch(["1", "2"], endpoint="insights")
+
+    assert first is None or (isinstance(first, Refusal) and first.meaning is Meaning.TRANSIENT)
+    assert second == {}
+    assert ending is None
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "raised"),
+    [
+        (200, [], TryAgain),
+        (200, [None], TryAgain),
+        (200, {"data": []}, TryAgain),
+        (200, "<html>", TryAgain),
+        (500, "", TryAgain),
+        (400, error(190), Reauthorize),
+        (403, error(10), Reauthorize),
+        (400, error(100, "param batch must be an array."), Misconfigured),
+        (400, {"error": {"message": "Maximum batch size is 50", "type": "GraphBatchException"}}, TryAgain),
+        (404, {}, TryAgain),
+    ],
+)
+def test_a_batch_that_is_refused_whole(status: int, body: object, raised: type[RefreshError]) -> None:
+    way = upstream(lambda _: reply(body, status), now=NOW)
+
+    with pytest.raises(raised) as caught:
+        graph(way).batch(["1", "2"], endpoint="insights")
+
+    assert not isinstance(caught.value, TryAgain) or caught.value.breaks is (status >= 500)
+
+
+def test_a_trouble_with_all_items_is_the_platforms_and_with_one_the_items() -> None:
+    trouble = {"code": 500, "body": json.dumps(error(2))}
+    good = {"code": 200, "body": "{}"}
+
+    with pytest.raises(TryAgain) as caught:
+        graph(upstream(lambda _: reply([trouble, trouble]))).batch(["1", "2"], endpoint="insights")
+    answers, ending = graph(upstream(lambda _: reply([trouble, good]))).batch(["1", "2"], endpoint="insights")
+
+    assert caught.value.breaks
+    assert isinstance(answers[0], Refusal)
+    assert ending is None
+
+
+# Tokens
+
+
+def test_the_proof_is_the_vendors() -> None:
+    secret = SecretStr("0123456789abcdef0123456789abcdef")
+    told = "9c1152c99cda7c8617c2b4b8a5a37aa21e1a2ff7cdba69f3f41155434f946f85"
+
+    assert proof(secret, SecretStr(TOKEN)) == told
+
+
+@pytest.mark.parametrize("facebook_login", [True, False])
+def test_the_proof_goes_to_graph_facebook_com_alone_and_the_token_into_no_url(
+    facebook_login: bool,  # noqa: FBT001 - a pytest parameter
+) -> None:
+    way = upstream(lambda request: reply([None] if request.method == "POST" else {}))
+    talk = graph(way, facebook_login=facebook_login, app_secret=SecretStr("secret"))
+
+    talk.get("1", {"fields": "id"}, endpoint="insights")
+    talk.batch(["1"], endpoint="insights")
+
+    for call in way.sent:
+        assert ("appsecret_proof=" in call.url) is facebook_login
+        assert TOKEN not in call.url
+        assert TOKEN in str(call.headers if call.method == "GET" else call.form)
+
+
+# Values
+
+
+@pytest.mark.parametrize(
+    ("edge", "read"),
+    [
+        ({"data": []}, {}),
+        ({"data": [{"name": "a", "values": [{"value": 5}]}]}, {"a": 5}),
+        ({"data": [{"name": "a", "total_value": {"value": 5}}]}, {"a": 5}),
+        ({"data": [{"name": "a", "values": []}]}, {"a": None}),
+        ({"data": [{"name": "a", "period": "day", "values": [{"value": 5}]}]}, {}),
+        ({"data": [{"name": "a", "values": [{"value": 5}]}, {"name": "a", "values": [{"value": 6}]}]}, {}),
+        ({"data": [{"name": 7}, "text", None]}, {}),
+        ({"data": {}}, None),
+        ({}, None),
+        (None, None),
+    ],
+)
+def test_an_insights_edge_is_read_by_name(edge: object, read: object) -> None:
+    assert rows(edge) == read

@@ -1,0 +1,187 @@
+"""Instagram with both logins: what a read costs, and which metrics come."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
+
+import httpx
+import pytest
+
+from shared.settings import Settings
+from shared.vocabulary import Platform
+from tests.worker.adapters.meta.instagram_harness import FEED_COUNTS, Stage
+from tests.worker.adapters.support import account, publication, reply, upstream
+from worker.adapters.meta.instagram import Instagram
+from worker.adapters.meta.instagram_metrics import METRICS, STORY_METRICS
+from worker.readings import Answer, Publication, Reading
+
+
+@pytest.fixture(params=["facebook", "instagram"])
+def stage(request: pytest.FixtureRequest) -> Stage:
+    return Stage(request.param)
+
+
+@pytest.fixture
+def by_ids() -> Stage:
+    return Stage("instagram")
+
+
+@pytest.fixture
+def by_batch() -> Stage:
+    return Stage("facebook")
+
+
+def jobs(publications: list[Publication]) -> Iterator[list[Publication]]:
+    for at in range(0, len(publications), 50):
+        yield publications[at : at + 50]
+
+
+# Calls
+
+
+def test_a_hundred_posts_take_two_batches(by_batch: Stage) -> None:
+    posts = by_batch.publish("IMAGE", 60) + by_batch.publish("REELS", 30) + by_batch.publish("STORY", 10)
+
+    assert sum(by_batch.read(job)[1] for job in jobs(posts)) == 2
+
+
+@pytest.mark.parametrize(
+    "kinds",
+    [{"IMAGE": 100}, {"IMAGE": 40, "REELS": 40, "STORY": 20}, {None: 100}],
+    ids=["one set of metrics", "two sets", "kinds unknown"],
+)
+def test_a_hundred_posts_take_four_lists_of_ids(by_ids: Stage, kinds: dict[str | None, int]) -> None:
+    made = [post for kind, count in kinds.items() for post in by_ids.publish(kind, count)]
+    posts = made[::2] + made[1::2]
+
+    counts = []
+    for job in jobs(posts):
+        readings, requests = by_ids.read(job)
+        assert {one.answer for one in readings.values()} == {Answer.READ}
+        counts.append(requests)
+
+    assert sum(counts) == 4
+
+
+def test_each_id_counts_as_a_call(stage: Stage) -> None:
+    posts, way = stage.publish("IMAGE", 30), stage.upstream()
+
+    list(stage.adapter.fetch(way, stage.connected(), posts))
+
+    assert way.cost == 30 == stage.simulators.ledger.calls("instagram")
+
+
+# Metrics
+
+
+@pytest.mark.parametrize("kind", ["IMAGE", "VIDEO", "CAROUSEL_ALBUM", "REELS"])
+def test_feed_posts_and_reels_have_all_seven(stage: Stage, kind: str) -> None:
+    (post,) = stage.publish(kind)
+
+    readings, _ = stage.read([post])
+
+    assert readings[post.id] == Reading(post.id, Answer.READ, FEED_COUNTS)
+
+
+@pytest.mark.parametrize("told", ["STORY", None, "IMAGE"], ids=["known", "unknown", "told wrongly"])
+def test_a_story_is_complete_with_four(stage: Stage, told: str | None) -> None:
+    (story,) = stage.publish("STORY")
+    posts = stage.publish("IMAGE", 5)
+
+    readings, _ = stage.read([*posts, replace(story, media_type=told)])
+
+    assert tuple(readings[story.id].metrics) == STORY_METRICS
+    assert readings[story.id].missing == ()
+    assert readings[story.id].warnings == tuple(
+        f"metric_unavailable: {name} is never offered for stories" for name in ("likes", "comments", "saved")
+    )
+    assert all(readings[post.id].metrics == FEED_COUNTS for post in posts)
+    assert stage.memory.until == {}
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_a_retired_metric_costs_itself_alone_and_a_few_calls_once(stage: Stage, metric: str) -> None:
+    posts = stage.publish("IMAGE", 15) + stage.publish("REELS", 10) + stage.publish("STORY", 5)
+    _, usual = stage.read(posts)
+    stage.simulators.behave("instagram", retired_metrics=[metric])
+
+    readings, first = stage.read(posts)
+    _, second = stage.read(posts)
+
+    assert first - usual <= 5
+    assert second == usual
+    for post in posts:
+        offered = STORY_METRICS if post.media_type == "STORY" else METRICS
+        assert set(readings[post.id].metrics) == set(offered) - {metric}
+        assert readings[post.id].missing == ()
+        assert any(metric in warning for warning in readings[post.id].warnings)
+
+
+def test_a_retired_metric_is_asked_for_again_when_its_memory_expires(stage: Stage) -> None:
+    posts = stage.publish("IMAGE", 5)
+    stage.simulators.behave("instagram", retired_metrics=["saved"])
+    stage.read(posts)
+    stage.simulators.behave("instagram")
+    assert "saved" not in stage.read(posts)[0][posts[0].id].metrics
+
+    stage.at += timedelta(hours=25)
+    stage.read(posts)
+
+    assert stage.memory.until == {}
+    assert stage.read(posts)[0][posts[0].id].metrics == FEED_COUNTS
+
+
+def test_a_post_that_is_refused_one_metric_is_partial_and_teaches_nothing(stage: Stage) -> None:
+    (odd,), posts = stage.publish("IMAGE", refused_metrics=frozenset({"views"})), stage.publish("IMAGE", 9)
+
+    readings, _ = stage.read([odd, *posts])
+
+    assert readings[odd.id].missing == ("views",)
+    assert readings[odd.id].warnings == ("metric_unavailable: views is refused for this post",)
+    assert all(readings[post.id].metrics == FEED_COUNTS for post in posts)
+    assert stage.memory.until == {}
+
+
+def test_a_metric_that_no_reel_has_is_left_out_of_reels_alone(stage: Stage) -> None:
+    reels, posts = stage.publish("REELS", 6, refused_metrics=frozenset({"views"})), stage.publish("IMAGE", 6)
+
+    readings, _ = stage.read([*reels, *posts])
+    again, _ = stage.read([*reels, *posts])
+
+    assert [key[1:] for key in stage.memory.until] == [("REELS", "views")]
+    for reel in reels:
+        assert again[reel.id].missing == readings[reel.id].missing == ()
+        assert set(again[reel.id].metrics) == set(METRICS) - {"views"}
+    assert all(again[post.id].metrics == FEED_COUNTS for post in posts)
+
+
+def test_an_error_that_names_no_metric_is_found_by_halving() -> None:
+    refusal = {"error": {"message": "(#100) The value must be a valid insights metric", "code": 100}}
+
+    def platform(request: httpx.Request) -> httpx.Response:
+        fields = request.url.params.get("fields") or request.url.params["metric"]
+        if "saved" in fields:
+            return reply(refusal, 400)
+        rows = [{"name": name, "values": [{"value": 5}]} for name in METRICS if name in fields]
+        return reply(
+            {one: {"insights": {"data": rows}} for one in request.url.params.get("ids", "").split(",")}
+        )
+
+    way = upstream(platform)
+    connected = account(Platform.INSTAGRAM, login="instagram")
+    posts = [publication(number, str(number), media_type="IMAGE") for number in (1, 2, 3)]
+
+    readings = list(Instagram(Settings()).fetch(way, connected, posts))
+
+    assert all(set(one.metrics) == set(METRICS) - {"saved"} and not one.missing for one in readings)
+    assert len(way.sent) == 1 + 3 + 1
+
+
+def test_a_metric_left_out_of_the_answer_is_missing_never_zero(stage: Stage) -> None:
+    (post,) = stage.publish("IMAGE", absent_metrics=frozenset({"shares"}))
+
+    readings, _ = stage.read([post])
+
+    assert "shares" not in readings[post.id].metrics
+    assert readings[post.id].missing == ("shares",)
+    assert readings[post.id].warnings == ("metric_unavailable: shares did not come with the answer",)

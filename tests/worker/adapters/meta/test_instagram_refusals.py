@@ -1,0 +1,301 @@
+"""Instagram with both logins: bad items, dead tokens, limits, renewal."""
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import httpx
+import pytest
+
+from deploy.simulators.world import Account as SimulatedAccount
+from shared.settings import Settings
+from shared.vocabulary import Platform
+from tests.worker.adapters.meta.instagram_harness import FEED_COUNTS, INSIGHTS, NOW, OWNER, SCOPES, Stage
+from tests.worker.adapters.support import account, publication, replies, reply, upstream
+from worker.adapters.meta.instagram import EXTRA, Instagram
+from worker.adapters.meta.instagram_metrics import METRICS
+from worker.errors import Paused, Reauthorize, TryAgain
+from worker.readings import Answer
+
+
+@pytest.fixture(params=["facebook", "instagram"])
+def stage(request: pytest.FixtureRequest) -> Stage:
+    return Stage(request.param)
+
+
+@pytest.fixture
+def by_ids() -> Stage:
+    return Stage("instagram")
+
+
+@pytest.fixture
+def by_batch() -> Stage:
+    return Stage("facebook")
+
+
+# Items
+
+
+@pytest.mark.parametrize(
+    ("kind", "flaw", "answer"),
+    [
+        ("IMAGE", {"deleted": True}, Answer.MISSING),
+        ("IMAGE", {"private": True}, Answer.MISSING),
+        ("IMAGE", {"owner": "17841499999999999"}, Answer.MISSING),
+        ("IMAGE", {"pre_business": True}, Answer.UNAVAILABLE),
+        ("IMAGE", {"no_data": True}, Answer.UNAVAILABLE),
+        ("IMAGE", {"created_at": NOW - timedelta(days=800)}, Answer.WINDOW_CLOSED),
+        ("STORY", {"few_viewers": True}, Answer.UNAVAILABLE),
+        ("STORY", {"created_at": NOW - timedelta(hours=25)}, Answer.WINDOW_CLOSED),
+        ("STORY", {"created_at": NOW - timedelta(hours=25), "deleted": True}, Answer.WINDOW_CLOSED),
+        ("STORY", {"created_at": NOW - timedelta(hours=25), "few_viewers": True}, Answer.WINDOW_CLOSED),
+    ],
+)
+def test_a_bad_item_costs_its_siblings_nothing(
+    stage: Stage, kind: str, flaw: dict[str, Any], answer: Answer
+) -> None:
+    posts = stage.publish("IMAGE", 20)
+    other = SimulatedAccount("instagram", "17841499999999999", "other", login=stage.login)
+    stage.simulators.world.add_accounts([other])
+    (bad,) = stage.publish(kind, **flaw)
+
+    readings, requests = stage.read([*posts[:10], bad, *posts[10:]])
+
+    assert readings[bad.id].answer is answer
+    assert readings[bad.id].metrics == {}
+    assert readings[bad.id].detail
+    assert all(readings[post.id].metrics == FEED_COUNTS for post in posts)
+    assert requests <= 2 + 2 * 5
+
+
+def test_each_deleted_post_that_is_named_costs_one_more_request(by_ids: Stage) -> None:
+    posts, gone = by_ids.publish("IMAGE", 20), by_ids.publish("IMAGE", 4, deleted=True)
+
+    _, requests = by_ids.read(posts + gone)
+
+    assert requests == 1 + 4 + 1
+
+
+def test_many_bad_items_are_found_in_a_few_bounded_jobs(by_ids: Stage) -> None:
+    left = by_ids.publish("IMAGE", 10) + by_ids.publish("IMAGE", 40, pre_business=True)
+
+    for _ in range(3):
+        readings, requests = by_ids.read(left)
+        assert requests <= 2 + EXTRA
+        left = [post for post in left if readings[post.id].answer is Answer.UNREADABLE]
+
+    assert left == []
+
+
+def test_posts_that_never_get_insights_are_found_once(by_ids: Stage) -> None:
+    posts, older = by_ids.publish("IMAGE", 20), by_ids.publish("IMAGE", 2, pre_business=True)
+    by_ids.read(posts + older)
+
+    readings, requests = by_ids.read(posts + older)
+
+    assert requests == 1
+    assert {readings[post.id].answer for post in older} == {Answer.UNAVAILABLE}
+
+
+def test_too_much_data_at_once_is_asked_for_in_halves() -> None:
+    def platform(request: httpx.Request) -> httpx.Response:
+        ids = request.url.params["ids"].split(",")
+        if len(ids) > 6:
+            message = "Please reduce the amount of data you're asking for, then retry your request"
+            return reply({"error": {"code": 1, "message": message}}, 500)
+        data = [{"name": name, "values": [{"value": 1}]} for name in METRICS]
+        return reply({one: {"id": one, "insights": {"data": data}} for one in ids})
+
+    way = upstream(platform)
+    posts = [publication(number, str(number), media_type="IMAGE") for number in range(1, 21)]
+
+    readings = list(Instagram(Settings()).fetch(way, account(Platform.INSTAGRAM, login="instagram"), posts))
+
+    assert {one.answer for one in readings} == {Answer.READ}
+    assert len(way.sent) == 1 + 2 + 4
+
+
+def test_an_item_that_the_batch_did_not_finish_is_unreadable_alone(by_batch: Stage) -> None:
+    posts = by_batch.publish("IMAGE", 3)
+    by_batch.simulators.behave("instagram", timed_out_items=[1])
+
+    readings, _ = by_batch.read(posts)
+
+    assert [readings[post.id].answer for post in posts] == [Answer.READ, Answer.UNREADABLE, Answer.READ]
+
+
+def test_an_id_that_is_none_is_not_asked_for(stage: Stage) -> None:
+    readings, requests = stage.read([publication(1, "1,2/../me"), publication(2, None)])
+
+    assert readings[1].answer is Answer.MISSING
+    assert readings[2].answer is Answer.PROCESSING
+    assert requests == 0
+
+
+# The token or the posts?
+
+
+@pytest.mark.parametrize("count", [1, 30])
+def test_posts_are_missing_if_all_are_and_the_account_reads_fine(stage: Stage, count: int) -> None:
+    posts = stage.publish("IMAGE", count, deleted=True)
+
+    readings, requests = stage.read(posts)
+
+    assert {one.answer for one in readings.values()} == {Answer.MISSING}
+    assert requests <= 2 + 1 + (0 if stage.login == "facebook" else count)
+
+
+@pytest.mark.parametrize("count", [1, 30])
+@pytest.mark.parametrize("login", ["facebook", "instagram"])
+def test_missing_posts_of_a_missing_account_are_the_tokens_matter(login: str, count: int) -> None:
+    stage = Stage(login)
+    stage.adapter = Instagram(Settings())
+    posts = stage.publish("IMAGE", count, deleted=True)
+    connected = replace(stage.connected(), platform_account_id="17841411111111111")
+    way = stage.upstream()
+
+    with pytest.raises(Reauthorize) as caught:
+        list(stage.adapter.fetch(way, connected, posts))
+
+    assert caught.value.missing_scope == "account role"
+    assert not caught.value.renewable
+    assert len(way.sent) <= 3
+
+
+@pytest.mark.parametrize("count", [1, 30])
+def test_a_missing_scope_is_named(stage: Stage, count: int) -> None:
+    posts, scope = stage.publish("IMAGE", count), INSIGHTS[stage.login]
+    stage.simulators.world.change_account("instagram", OWNER, scopes=SCOPES[stage.login] - {scope})
+
+    readings, error = stage.refused(posts)
+
+    assert readings == []
+    assert isinstance(error, Reauthorize)
+    assert error.missing_scope == scope
+    assert scope in str(error)
+    assert stage.simulators.ledger.requests("instagram") <= 5
+
+
+@pytest.mark.parametrize("denied", [1, 17])
+def test_a_post_that_alone_is_denied_is_missing_and_no_scope_is(denied: int) -> None:
+    refused = {"error": {"code": 10, "message": "Application does not have permission for this action"}}
+
+    def platform(request: httpx.Request) -> httpx.Response:
+        ids = request.url.params["ids"].split(",")
+        if str(denied) in ids:
+            return reply(refused, 403)
+        data = [{"name": name, "values": [{"value": 1}]} for name in METRICS]
+        return reply({one: {"id": one, "insights": {"data": data}} for one in ids})
+
+    way, connected = upstream(platform), account(Platform.INSTAGRAM, login="instagram")
+    posts = [publication(number, str(number), media_type="IMAGE") for number in range(1, 26)]
+
+    readings = list(Instagram(Settings()).fetch(way, connected, posts))
+
+    assert [one.publication_id for one in readings if one.answer is Answer.MISSING] == [denied]
+    assert sum(one.answer is Answer.READ for one in readings) == 24
+    assert len(way.sent) <= 1 + 2 + 2 * 5
+
+
+@pytest.mark.parametrize("count", [2, 30])
+def test_an_account_that_is_professional_no_more_must_act(stage: Stage, count: int) -> None:
+    posts = stage.publish("IMAGE", count)
+    stage.simulators.world.change_account("instagram", OWNER, personal=True)
+
+    readings, error = stage.refused(posts)
+
+    assert readings == []
+    assert isinstance(error, Reauthorize)
+    assert error.missing_scope
+
+
+@pytest.mark.parametrize("subcode", ["458", "460", "492"])
+def test_a_revoked_token_is_met_once(stage: Stage, subcode: str) -> None:
+    posts = stage.publish("IMAGE", 50)
+    stage.simulators.world.revoke("instagram", OWNER, subcode)
+
+    readings, error = stage.refused(posts)
+
+    assert readings == []
+    assert isinstance(error, Reauthorize)
+    assert not error.renewable
+    assert stage.simulators.ledger.requests("instagram") == 1
+
+
+@pytest.mark.parametrize("wrong", ["facebook", "instagram"])
+def test_a_token_of_the_other_login_is_not_called_expired(wrong: str) -> None:
+    stage = Stage("instagram" if wrong == "facebook" else "facebook")
+    posts = stage.publish("IMAGE", 2)
+    connected = stage.connected(login=wrong)
+
+    with pytest.raises(Reauthorize) as caught:
+        list(stage.adapter.fetch(stage.upstream(), connected, posts))
+
+    assert "another kind of login" in str(caught.value)
+    assert "expired" not in str(caught.value)
+
+
+def test_a_limit_in_the_middle_keeps_the_numbers_that_came(by_ids: Stage) -> None:
+    posts = by_ids.publish("IMAGE", 50)
+    by_ids.simulators.behave("instagram", limits={"account": {"calls": 25, "seconds": 3600}})
+
+    readings, error = by_ids.refused(posts)
+
+    assert len(readings) == 25
+    assert isinstance(error, Paused)
+    assert error.until > NOW
+
+
+# Renewal
+
+
+def test_a_renewal_brings_a_token_of_sixty_days(by_ids: Stage) -> None:
+    way = by_ids.upstream()
+
+    tokens = by_ids.adapter.renew(way, by_ids.connected())
+
+    known = by_ids.simulators.world.account("instagram", OWNER)
+    assert known is not None
+    assert tokens.access_token.get_secret_value() == known.access_token
+    assert tokens.expires_at == NOW + timedelta(days=60)
+    assert "v25.0" not in way.sent[0].url
+
+
+def test_a_young_token_is_not_renewed_yet(by_ids: Stage) -> None:
+    young = by_ids.connected(token_minted_at=NOW - timedelta(hours=5))
+
+    with pytest.raises(TryAgain) as caught:
+        by_ids.adapter.renew(by_ids.upstream(), young)
+
+    assert caught.value.after == timedelta(hours=19)
+    assert by_ids.simulators.ledger.requests() == 0
+
+
+def test_the_documented_form_of_renewal_is_used_where_the_header_does_not_do() -> None:
+    missing = {"error": {"code": 104, "message": "An access token is required to request this resource."}}
+    new = {"access_token": "IGAAnew", "token_type": "bearer", "expires_in": 5_184_000}
+    way = upstream(replies(reply(missing, 400), reply(new)), now=NOW)
+
+    tokens = Instagram(Settings()).renew(way, account(Platform.INSTAGRAM, login="instagram"))
+
+    assert tokens.access_token.get_secret_value() == "IGAAnew"
+    assert "access_token=" not in way.sent[0].url
+
+
+@pytest.mark.parametrize("body", [{}, {"access_token": 5}, {"access_token": ""}, {"error": {"code": 100}}])
+def test_an_answer_without_a_token_renews_nothing(body: object) -> None:
+    way = upstream(lambda _: reply(body), now=NOW)
+
+    with pytest.raises(TryAgain) as caught:
+        Instagram(Settings()).renew(way, account(Platform.INSTAGRAM, login="instagram"))
+
+    assert caught.value.after == timedelta(days=1)
+
+
+def test_an_expired_token_and_one_of_facebook_login_are_not_renewed(by_ids: Stage, by_batch: Stage) -> None:
+    by_ids.simulators.world.change_account("instagram", OWNER, access_token_expires_at=NOW - timedelta(1))
+
+    for stage in (by_ids, by_batch):
+        with pytest.raises(Reauthorize) as caught:
+            stage.adapter.renew(stage.upstream(), stage.connected())
+        assert not caught.value.renewable

@@ -1,0 +1,247 @@
+"""The X adapter against the simulated platform, and against answers that no simulator should give."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+
+from deploy.simulators.misbehaviour import Limit, Misbehaviour
+from deploy.simulators.x.x import APP_BEARER
+from shared.settings import Settings
+from shared.vocabulary import BucketKind, Platform
+from tests.worker.adapters.support import NOW, account, publication, reply
+from tests.worker.adapters.x.harness import (
+    COUNTERS,
+    OWNER,
+    PRIVATE,
+    PROBLEM,
+    SETTINGS,
+    YOUNG,
+    Rig,
+    post,
+    read,
+)
+from worker.adapters.x.x import X
+from worker.errors import Misconfigured, Paused, Reauthorize
+from worker.readings import Answer
+
+
+@pytest.fixture
+def rig() -> Rig:
+    return Rig()
+
+
+# Numbers and calls
+
+
+def test_a_hundred_old_posts_cost_one_call(rig: Rig) -> None:
+    readings = rig.read(rig.publish(100))
+
+    assert rig.upstream.cost == 1
+    assert len(readings) == 100
+    assert all(one.metrics == COUNTERS and one.missing == () for one in readings.values())
+
+
+def test_a_foreign_post_is_read_without_its_private_metrics(rig: Rig) -> None:
+    foreign = rig.publish(1, YOUNG, owner="1")
+
+    assert rig.read(foreign)[1].metrics == COUNTERS
+    assert rig.upstream.cost == 1
+
+
+def test_the_apps_bearer_reads_public_metrics_where_an_account_has_no_token(rig: Rig) -> None:
+    keyless = account(Platform.X, platform_account_id=OWNER, access_token=SecretStr(""))
+    adapter = X(Settings(x_app_bearer=SecretStr(APP_BEARER)))
+
+    readings = rig.read(rig.publish(2, YOUNG), adapter=adapter, by=keyless)
+
+    assert [one.metrics for one in readings.values()] == [COUNTERS, COUNTERS]
+    assert rig.upstream.cost == 1
+    assert {limit.endpoint for limit in rig.upstream.limits} == {"tweets:app"}
+
+
+def test_without_any_token_the_owner_is_asked(rig: Rig) -> None:
+    keyless = account(Platform.X, access_token=SecretStr(""))
+
+    with pytest.raises(Reauthorize):
+        rig.read(rig.publish(1), by=keyless)
+    assert rig.upstream.cost == 0
+
+
+# Single posts
+
+
+def test_each_kind_of_missing_post_has_its_answer_and_costs_its_siblings_nothing(rig: Rig) -> None:
+    good, deleted = rig.publish(1), rig.publish(1, deleted=True)
+    protected, broken = rig.publish(1, owner="1", protected=True), rig.publish(1)
+    never, malformed, unknown = publication(90, "1"), publication(91, "12x4"), publication(92, None)
+    rig.behaviour.become(Misbehaviour(unhydrated_posts=frozenset({broken[0].platform_post_id or ""})))
+
+    readings = rig.read([*good, *deleted, *protected, *broken, never, malformed, unknown])
+
+    assert {number: one.answer for number, one in readings.items()} == {
+        good[0].id: Answer.READ,
+        deleted[0].id: Answer.MISSING,
+        protected[0].id: Answer.MISSING,
+        broken[0].id: Answer.UNREADABLE,
+        90: Answer.MISSING,
+        91: Answer.MISSING,
+        92: Answer.PROCESSING,
+    }
+    assert readings[good[0].id].metrics == COUNTERS
+    assert rig.upstream.cost == 1
+
+
+@pytest.mark.parametrize("renamed", [False, True])
+def test_an_edited_post_is_read_by_its_first_id(rig: Rig, *, renamed: bool) -> None:
+    first, last = rig.publish(1, YOUNG), rig.publish(1, YOUNG)
+    rig.world.change_post("x", first[0].platform_post_id or "", replaced_by=last[0].platform_post_id)
+    rig.behaviour.become(Misbehaviour(renamed_answer=renamed))
+
+    reading = rig.read(first)[first[0].id]
+
+    assert reading.metrics.items() >= (COUNTERS | PRIVATE).items()
+
+
+def test_an_id_in_neither_list_is_never_missing() -> None:
+    readings = read(reply({"data": [post(1)]}), count=2).readings
+
+    assert [one.answer for one in readings] == [Answer.READ, Answer.UNREADABLE]
+
+
+def test_an_answer_without_data_is_taken_apart_all_the_same() -> None:
+    error = {"value": "1", "type": "https://any.host/2/problems/resource-not-found"}
+
+    readings = read(reply({"errors": [error]})).readings
+
+    assert readings[0].answer is Answer.MISSING
+
+
+@pytest.mark.parametrize("kind", [{}, {"type": None}, {"type": "about:blank"}])
+@pytest.mark.parametrize(
+    ("title", "answer"),
+    [
+        ("Not Found Error", Answer.MISSING),
+        ("Authorization Error", Answer.MISSING),
+        ("Field Authorization Error", Answer.UNAVAILABLE),
+        ("Something New", Answer.UNREADABLE),
+    ],
+)
+def test_an_error_without_a_type_is_told_by_its_title(
+    kind: dict[str, Any], title: str, answer: Answer
+) -> None:
+    readings = read(reply({"errors": [{"resource_id": "1", "title": title, **kind}]})).readings
+
+    assert [one.answer for one in readings] == [answer]
+
+
+def test_an_id_that_no_post_can_have_is_answered_without_a_call(rig: Rig) -> None:
+    good = rig.publish(1)
+    largest = publication(90, str(2**63 - 1))
+    beyond = [publication(91, str(2**63)), publication(92, "9" * 19), publication(93, "007")]
+
+    readings = rig.read([*good, largest, *beyond])
+
+    assert readings[good[0].id].metrics == COUNTERS
+    assert {number: readings[number].answer for number in (90, 91, 92, 93)} == dict.fromkeys(
+        (90, 91, 92, 93), Answer.MISSING
+    )
+    assert [call.url.partition("ids=")[2].partition("&")[0] for call in rig.upstream.sent] == [
+        f"{good[0].platform_post_id},{2**63 - 1}"
+    ]
+
+
+def test_a_post_whose_metrics_are_refused_is_unavailable() -> None:
+    error = {"resource_id": "1", "type": PROBLEM + "not-authorized-for-field"}
+
+    readings = read(reply({"errors": [error]})).readings
+
+    assert readings[0].answer is Answer.UNAVAILABLE
+
+
+@pytest.mark.parametrize("value", [None, True, -1, 2**63, "7", 7.0, [7], {}])
+def test_what_is_no_counter_is_missing_and_named(value: object) -> None:
+    readings = read(reply({"data": [post(1, public_metrics=COUNTERS | {"like_count": value})]})).readings
+
+    assert "like_count" not in readings[0].metrics
+    assert readings[0].missing == ("like_count",)
+    assert readings[0].warnings == ("metric_unavailable: like_count was not reported by X",)
+
+
+def test_a_metric_that_is_new_passes_through() -> None:
+    readings = read(reply({"data": [post(1, public_metrics=COUNTERS | {"echo_count": 2**53 + 1})]})).readings
+
+    assert readings[0].metrics["echo_count"] == 2**53 + 1
+
+
+# The renamed parameter
+
+
+def test_the_parameter_is_renamed_once_and_stays_renamed(rig: Rig) -> None:
+    rig.behaviour.become(Misbehaviour(renamed_parameter=True, renamed_answer=True))
+    adapter, published = X(SETTINGS), rig.publish(2)
+
+    readings = rig.read(published, adapter=adapter)
+    rig.read(published, adapter=adapter)
+
+    assert readings[1].metrics == COUNTERS
+    assert [("post.fields" in call.url) for call in rig.upstream.sent] == [False, True, True]
+
+
+def test_any_other_400_is_ours_and_not_repeated() -> None:
+    error = read(reply({"title": "Invalid Request", "type": PROBLEM + "invalid-request"}, 400)).error
+
+    assert isinstance(error, Misconfigured)
+
+
+# Refusals
+
+
+def test_a_missing_scope_is_named(rig: Rig) -> None:
+    rig.world.change_account("x", OWNER, scopes=frozenset({"tweet.read"}))
+
+    with pytest.raises(Reauthorize) as refused:
+        rig.read(rig.publish(1))
+
+    assert refused.value.missing_scope == "users.read"
+
+
+# Limits
+
+
+def test_limits_are_told_as_data(rig: Rig) -> None:
+    rig.read(rig.publish(1))
+
+    (seen,) = rig.upstream.limits
+    assert (seen.kind, seen.endpoint, seen.limit, seen.remaining) == (
+        BucketKind.ACCOUNT,
+        "tweets",
+        5000,
+        4999,
+    )
+    assert seen.resets_at == NOW + timedelta(minutes=15)
+
+
+def test_the_end_of_our_money_stops_everything_and_calls_an_operator(rig: Rig) -> None:
+    published = rig.publish(1)
+    for behaviour, until in (
+        (Misbehaviour(credits_depleted=True), NOW + timedelta(hours=1)),
+        (Misbehaviour(limits={"post_reads_per_month": Limit(0, 1)}), datetime(2026, 12, 1, tzinfo=UTC)),
+    ):
+        rig.behaviour.become(behaviour)
+        with pytest.raises(Paused) as stopped:
+            rig.read(published)
+        error = stopped.value
+        assert (error.kind, error.operator_alert, error.until) == (BucketKind.APP, True, until)
+
+
+@pytest.mark.parametrize("problem", ["credits", "credits-depleted", "usage-capped"])
+def test_a_money_problem_beside_numbers_keeps_the_numbers_and_stops_the_rest(problem: str) -> None:
+    stopped = {"resource_id": "2", "type": PROBLEM + problem}
+
+    outcome = read(reply({"data": [post(1)], "errors": [stopped]}), count=3)
+
+    assert [one.answer for one in outcome.readings] == [Answer.READ]
+    assert isinstance(outcome.error, Paused)
+    assert (outcome.error.kind, outcome.error.operator_alert) == (BucketKind.APP, True)

@@ -1,0 +1,83 @@
+"""A renewed pair reaches the database, whatever happens to the connection on which it was asked for."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from pydantic import SecretStr
+from sqlalchemy import Connection, event
+
+from shared.vocabulary import Platform
+from tests.scenarios import House
+from worker.credentials import tokens
+from worker.credentials.tokens import StoredAccount
+from worker.errors import TryAgain
+from worker.readings import Account, Tokens
+
+
+def stored(home: House) -> StoredAccount:
+    with home.engine.connect() as connection:
+        found = tokens.load(connection, "acc_1", home.tools.vault)
+    assert found is not None
+    return found
+
+
+def connected(home: House) -> StoredAccount:
+    seal = home.tools.vault.seal
+    home.account(
+        "acc_1",
+        Platform.X,
+        sealed_refresh_token=seal(SecretStr("single-use")),
+        token_expires_at=datetime.now(UTC) + timedelta(minutes=1),
+    )
+    return stored(home)
+
+
+END_TRANSACTIONS_UNDER_WAY = """
+SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+ WHERE datname = current_database() AND pid <> pg_backend_pid() AND state = 'idle in transaction'
+"""
+NEW_PAIR = Tokens(SecretStr("new"), None, refresh_token=SecretStr("next"))
+
+
+def test_a_pair_outlives_the_connection_on_which_it_was_asked_for(home: House) -> None:
+    before = connected(home)
+
+    def ask(_: Account) -> Tokens:
+        home.execute(END_TRANSACTIONS_UNDER_WAY)
+        return NEW_PAIR
+
+    after = tokens.renew(home.engine, home.tools.vault, before, ask)
+
+    assert after == stored(home)
+    assert after.token_version == before.token_version + 1
+    assert after.account.access_token.get_secret_value() == "new"
+    assert after.account.refresh_token == SecretStr("next")
+
+
+def test_a_pair_of_the_owner_s_own_making_is_not_overwritten(home: House) -> None:
+    before = connected(home)
+
+    def ask(_: Account) -> Tokens:
+        home.execute(END_TRANSACTIONS_UNDER_WAY)
+        home.execute(
+            "UPDATE accounts SET sealed_access_token = :token, token_version = token_version + 1",
+            token=home.tools.vault.seal(SecretStr("the owner's")),
+        )
+        return NEW_PAIR
+
+    after = tokens.renew(home.engine, home.tools.vault, before, ask)
+
+    assert after.account.access_token.get_secret_value() == "the owner's"
+
+
+def test_waiting_too_long_for_another_worker_s_renewal_is_a_passing_trouble(home: House) -> None:
+    before = connected(home)
+
+    def hurry(connection: Connection) -> None:
+        connection.exec_driver_sql("SET LOCAL lock_timeout = '50ms'")
+
+    with home.engine.begin() as other:
+        other.exec_driver_sql("SELECT FROM accounts FOR NO KEY UPDATE")
+        event.listen(home.engine, "begin", hurry)
+        with pytest.raises(TryAgain, match="still being renewed"):
+            tokens.renew(home.engine, home.tools.vault, before, lambda _: pytest.fail("it was asked"))

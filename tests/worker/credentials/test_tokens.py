@@ -1,0 +1,173 @@
+"""When tokens are renewed before their use, and what a renewal replaces and keeps."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+
+from shared.vocabulary import AccountState, Platform
+from tests.scenarios import House
+from worker.credentials import tokens
+from worker.credentials.tokens import StoredAccount
+from worker.errors import Reauthorize
+from worker.readings import Account, Tokens
+
+NOW = datetime(2026, 11, 26, 12, tzinfo=UTC)
+SECOND, MINUTE, HOUR, DAY = (timedelta(**{unit: 1}) for unit in ("seconds", "minutes", "hours", "days"))
+PAIR = SecretStr("pair")
+
+
+def account(platform: Platform, **fields: Any) -> Account:
+    known: dict[str, Any] = {
+        "account_id": "acc_1",
+        "workspace_id": "ws_1",
+        "platform": platform,
+        "platform_account_id": "1",
+        "login": None,
+        "kind": None,
+        "scopes": frozenset(),
+        "access_token": SecretStr("token"),
+        "refresh_token": None,
+        "token_expires_at": None,
+        "refresh_token_expires_at": None,
+        "token_minted_at": None,
+    }
+    return Account(**{**known, **fields})
+
+
+INSTAGRAM = {"login": "instagram"}
+PAIRED = {"refresh_token": PAIR}
+
+
+@pytest.mark.parametrize(
+    ("platform", "fields", "left", "soon"),
+    [
+        (Platform.X, PAIRED, 3 * MINUTE + SECOND, False),
+        (Platform.X, PAIRED, 3 * MINUTE, True),
+        (Platform.X, PAIRED, -DAY, True),
+        (Platform.X, PAIRED, None, False),
+        (Platform.X, {}, MINUTE, False),
+        (Platform.TIKTOK, PAIRED, 3 * MINUTE + SECOND, False),
+        (Platform.TIKTOK, PAIRED, 3 * MINUTE, True),
+        (Platform.LINKEDIN, PAIRED, 7 * DAY + SECOND, False),
+        (Platform.LINKEDIN, PAIRED, 7 * DAY, True),
+        (Platform.LINKEDIN, {}, DAY, False),
+        (Platform.FACEBOOK, PAIRED, MINUTE, False),
+        (Platform.INSTAGRAM, INSTAGRAM, 15 * DAY + SECOND, False),
+        (Platform.INSTAGRAM, INSTAGRAM, 15 * DAY, True),
+        (Platform.INSTAGRAM, INSTAGRAM, SECOND, True),
+        (Platform.INSTAGRAM, INSTAGRAM, timedelta(), False),
+        (Platform.INSTAGRAM, {**INSTAGRAM, "token_minted_at": NOW - DAY + SECOND}, DAY, False),
+        (Platform.INSTAGRAM, {**INSTAGRAM, "token_minted_at": NOW - DAY}, DAY, True),
+        (Platform.INSTAGRAM, {"login": "facebook", **PAIRED}, DAY, False),
+    ],
+)
+def test_a_token_is_renewed_ahead_of_its_end_where_that_helps(
+    platform: Platform, fields: dict[str, Any], left: timedelta | None, *, soon: bool
+) -> None:
+    expires_at = NOW + left if left is not None else None
+
+    assert tokens.ends_soon(account(platform, token_expires_at=expires_at, **fields), NOW) is soon
+
+
+def connected(home: House, **columns: Any) -> StoredAccount:
+    home.account(
+        "acc_1",
+        Platform.LINKEDIN,
+        **{
+            "sealed_refresh_token": home.tools.vault.seal(PAIR),
+            "token_expires_at": NOW,
+            "refresh_token_expires_at": NOW + DAY,
+            "scopes": ["r_member", "r_organization"],
+            "token_minted_at": NOW - DAY,
+            "kind": "member",
+            **columns,
+        },
+    )
+    return stored(home)
+
+
+def stored(home: House) -> StoredAccount:
+    with home.engine.connect() as connection:
+        found = tokens.load(connection, "acc_1", home.tools.vault)
+    assert found is not None
+    return found
+
+
+def test_an_account_is_opened_whole(home: House) -> None:
+    found = connected(home, login="l", token_version=7, state="disconnected", state_reason="Connect it.")
+
+    assert found == StoredAccount(
+        account(
+            Platform.LINKEDIN,
+            platform_account_id="pa_acc_1",
+            login="l",
+            kind="member",
+            scopes=frozenset({"r_member", "r_organization"}),
+            access_token=SecretStr("token-of-acc_1"),
+            refresh_token=PAIR,
+            token_expires_at=NOW,
+            refresh_token_expires_at=NOW + DAY,
+            token_minted_at=NOW - DAY,
+        ),
+        7,
+        AccountState.DISCONNECTED,
+        "Connect it.",
+    )
+    with home.engine.connect() as connection:
+        assert tokens.load(connection, "acc_2", home.tools.vault) is None
+
+
+def test_a_renewal_replaces_what_it_brings_and_keeps_the_rest(home: House) -> None:
+    before = connected(home)
+    home.account("acc_2", Platform.LINKEDIN)
+    other = home.execute("SELECT * FROM accounts WHERE account_id = 'acc_2'")
+
+    poor = tokens.renew(home.engine, home.tools.vault, before, lambda _: Tokens(SecretStr("new"), None))
+
+    assert poor == stored(home)
+    assert poor.token_version == before.token_version + 1
+    assert poor.account.access_token == SecretStr("new")
+    assert poor.account.refresh_token == PAIR, "no new pair: the stored one is the only one"
+    assert poor.account.token_expires_at is None
+    assert poor.account.refresh_token_expires_at == NOW + DAY
+    assert poor.account.scopes == {"r_member", "r_organization"}
+    assert poor.account.token_minted_at is not None
+    assert poor.account.token_minted_at > NOW - DAY
+
+    brought = Tokens(SecretStr("newer"), NOW + HOUR, SecretStr("next"), NOW + 2 * DAY, frozenset())
+    rich = tokens.renew(home.engine, home.tools.vault, poor, lambda _: brought)
+
+    assert rich.account.access_token == SecretStr("newer")
+    assert rich.account.refresh_token == SecretStr("next")
+    assert rich.account.token_expires_at == NOW + HOUR
+    assert rich.account.refresh_token_expires_at == NOW + 2 * DAY
+    assert rich.account.scopes == frozenset()
+    assert home.execute("SELECT * FROM accounts WHERE account_id = 'acc_2'") == other
+
+
+def test_a_newer_pair_is_used_and_nobody_asked(home: House) -> None:
+    before = connected(home)
+    home.execute("UPDATE accounts SET token_version = token_version + 1")
+
+    after = tokens.renew(home.engine, home.tools.vault, before, lambda _: pytest.fail("it was asked"))
+
+    assert after == stored(home)
+
+
+def test_an_account_that_is_not_active_says_why(home: House) -> None:
+    before = connected(home)
+    home.execute("UPDATE accounts SET state = 'disconnected'")
+
+    with pytest.raises(Reauthorize, match="is not connected"):
+        tokens.renew(home.engine, home.tools.vault, before, lambda _: pytest.fail("it was asked"))
+
+
+def test_an_account_s_state_is_told_without_its_tokens(home: House) -> None:
+    home.account("acc_1", state="disconnected", state_reason="Connect it.", sealed_access_token="broken")
+    home.account("acc_2")
+    with home.engine.connect() as connection:
+        assert tokens.state(connection, "acc_1") == (AccountState.DISCONNECTED, "Connect it.")
+        assert tokens.state(connection, "acc_2") == (AccountState.ACTIVE, None)
+        assert tokens.state(connection, "acc_3") is None

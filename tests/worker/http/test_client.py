@@ -1,0 +1,330 @@
+"""Whatever a platform sends, a call ends within its bounds, as an answer or as TryAgain; nothing leaks."""
+
+import gzip
+import inspect
+import logging
+import socket
+import time
+import traceback
+import tracemalloc
+import zlib
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.worker.http.malicious_server import Hostile, answers, hangs, hostile, resets, says
+from worker.errors import TryAgain
+from worker.http.client import Bounds, Client
+
+SECRET = "EAAvery-secret-token"
+LARGEST = 65_536
+TIGHT = Bounds(
+    connect=timedelta(seconds=0.2),
+    read=timedelta(seconds=0.2),
+    whole=timedelta(seconds=0.4),
+    body_bytes=LARGEST,
+)
+ROOMY = replace(TIGHT, read=timedelta(seconds=5), whole=timedelta(seconds=5))
+SLACK_SECONDS = 2
+"""How much longer than its bound a call may seem on a busy machine; far less than the servers would go on."""
+
+Act = Callable[[Hostile, socket.socket], None]
+
+
+def get(server: Hostile, path: str = "/") -> object:
+    """Return the answer's JSON, of a call that must end in time."""
+    with Client(TIGHT) as client:
+        return client.request("GET", server.url + path).json()
+
+
+def slow_headers(server: Hostile, connection: socket.socket) -> None:
+    server.trickle(connection, b"HTTP/1.1 200 OK\r\n" + b"x-more: 1\r\n" * 500)
+
+
+def slow_body(server: Hostile, connection: socket.socket) -> None:
+    connection.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: 5000\r\n\r\n")
+    server.trickle(connection, b"1" * 5000)
+
+
+def slow_refusal(server: Hostile, connection: socket.socket) -> None:
+    connection.sendall(b"HTTP/1.1 429 Too Many Requests\r\ncontent-length: 5000\r\n\r\n")
+    server.trickle(connection, b"1" * 5000)
+
+
+def endless(server: Hostile, connection: socket.socket) -> None:
+    connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+    while not server.over.is_set():
+        connection.sendall(b"1" * 65_536)
+
+
+def endless_headers(server: Hostile, connection: socket.socket) -> None:
+    connection.sendall(b"HTTP/1.1 200 OK\r\n")
+    while not server.over.is_set():
+        connection.sendall(b"x-more: 1\r\n" * 6000)
+
+
+TIMES_OUT: dict[str, Act] = {"hangs": hangs, "slow headers": slow_headers, "slow body": slow_body}
+BREAKS_OFF: dict[str, Act] = {
+    "reset": resets,
+    "closed": says(b""),
+    "half a status line": says(b"HTTP/1.1 2"),
+    "no HTTP": says(b"220 smtp.example ESMTP\r\n"),
+    "garbage": says(b"\x00\xff" * 500),
+    "headers without end": endless_headers,
+    "body broken off": says(b'HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{"a":'),
+    "chunk broken off": says(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\n{}"),
+    "no chunks": says(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nzzz\r\n{}\r\n"),
+    "two lengths": says(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\ncontent-length: 3\r\n\r\n{} "),
+}
+BOMB = gzip.compress(b"[" + b" " * 50_000_000 + b"]")
+UNREADABLE: dict[str, Act] = {
+    "endless": endless,
+    "larger than the bound": answers(b'"' + b"1" * LARGEST + b'"'),
+    "gzip bomb": answers(BOMB, "content-encoding: gzip"),
+    "gzip broken off": answers(gzip.compress(b"[1]")[:-4], "content-encoding: gzip"),
+    "no gzip": answers(b"[1]", "content-encoding: gzip"),
+    "encoding not asked for": answers(b"[1]", "content-encoding: br"),
+    "empty": answers(b""),
+    "HTML": answers(b"<!DOCTYPE html><html></html>", "content-type: application/json"),
+}
+
+
+@pytest.mark.parametrize("act", TIMES_OUT.values(), ids=TIMES_OUT)
+def test_a_platform_that_takes_too_long_is_left_in_time(act: Act) -> None:
+    started = time.monotonic()
+    with hostile(act) as server, pytest.raises(TryAgain) as trouble:
+        get(server)
+
+    assert trouble.value.breaks
+    assert time.monotonic() - started < TIGHT.whole.total_seconds() + SLACK_SECONDS
+
+
+@pytest.mark.parametrize("act", BREAKS_OFF.values(), ids=BREAKS_OFF)
+def test_a_platform_that_breaks_off_is_tried_again(act: Act) -> None:
+    with hostile(act) as server, pytest.raises(TryAgain) as trouble:
+        get(server)
+
+    assert not trouble.value.breaks
+
+
+@pytest.mark.parametrize("act", UNREADABLE.values(), ids=UNREADABLE)
+def test_an_unreadable_body_is_an_answer_without_json(act: Act) -> None:
+    with hostile(act) as server, pytest.raises(ValueError, match=r"too large|not JSON|empty"):
+        get(server)
+
+
+@pytest.mark.parametrize(
+    "act",
+    [
+        slow_refusal,
+        says(b"HTTP/1.1 429 Too Many Requests\r\ncontent-length: 99\r\n\r\n{"),
+        answers(b"1" * 2 * LARGEST, status="429 Too Many Requests"),
+    ],
+)
+def test_a_refusal_is_heard_though_its_body_is_lost(act: Act) -> None:
+    with hostile(act) as server, Client(TIGHT) as client:
+        reply = client.request("GET", server.url)
+
+        assert reply.status == 429
+        with pytest.raises(ValueError, match="could not be read"):
+            reply.json()
+
+
+def test_a_good_answer_is_read_whatever_its_content_type() -> None:
+    packed = gzip.compress(b'{"id": 9007199254740993}')
+    plain = answers(b'{"id": 9007199254740993}', "content-type: text/javascript")
+
+    for act in (plain, answers(packed, "content-encoding: GZIP")):
+        with hostile(act) as server:
+            assert get(server) == {"id": 9007199254740993}
+
+
+def test_a_body_of_just_the_bound_is_read() -> None:
+    body = b'"' + b"1" * (LARGEST - 2) + b'"'
+
+    for act in (answers(body), answers(gzip.compress(body), "content-encoding: gzip")):
+        with hostile(act) as server:
+            assert get(server) == "1" * (LARGEST - 2)
+
+
+def test_redirects_are_not_followed() -> None:
+    with hostile(answers(b"{}")) as elsewhere:
+        act = answers(b"{}", f"location: {elsewhere.url}/", status="302 Found")
+        with hostile(act) as server, Client(TIGHT) as client:
+            assert client.request("GET", server.url).status == 302
+
+        assert elsewhere.requests == []
+
+
+def test_cookies_are_not_kept_for_the_next_account() -> None:
+    with hostile(answers(b"{}", "set-cookie: session=1")) as server, Client(TIGHT) as client:
+        client.request("GET", server.url)
+        client.request("GET", server.url)
+
+        assert len(server.requests) == 2
+        assert b"cookie" not in server.requests[1].lower()
+
+
+def test_the_environment_adds_no_proxy_and_no_credentials(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    netrc = tmp_path / "netrc"
+    netrc.write_text("default login someone password else\n")
+    monkeypatch.setenv("NETRC", str(netrc))
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
+
+    with hostile(answers(b"{}")) as server:
+        assert get(server) == {}
+
+        assert b"authorization" not in server.requests[0].lower()
+
+
+def test_a_bomb_is_never_inflated_beyond_the_bound() -> None:
+    with hostile(answers(BOMB, "content-encoding: gzip")) as server, Client(TIGHT) as client:
+        tracemalloc.start()
+        try:
+            assert client.request("GET", server.url).body is None
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+
+    assert peak < 20 * LARGEST
+
+
+def junk_after_gzip(server: Hostile, connection: socket.socket) -> None:
+    body = gzip.compress(b"[1]")
+    connection.sendall(b"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\nconnection: close\r\n\r\n" + body)
+    while not server.over.is_set():
+        connection.sendall(b"\0" * 65_536)
+
+
+def gzip_without_content(server: Hostile, connection: socket.socket) -> None:
+    packer = zlib.compressobj(wbits=31)
+    connection.sendall(b"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\nconnection: close\r\n\r\n")
+    while not server.over.is_set():
+        connection.sendall(packer.flush(zlib.Z_FULL_FLUSH) + b"\0\0\0\xff\xff" * 10_000)
+
+
+def test_reading_stops_at_the_end_of_the_gzip_stream() -> None:
+    with hostile(junk_after_gzip) as server:
+        assert get(server) == [1]
+
+
+def test_compressed_bytes_are_bounded_too() -> None:
+    with hostile(gzip_without_content) as server, Client(TIGHT) as client:
+        assert client.request("GET", server.url).body is None
+
+
+def test_the_url_is_sent_as_it_stands() -> None:
+    path = "/rest/s?q=entity&shares=List(urn%3Ali%3Ashare%3A1,urn%3Ali%3Ashare%3A2)&entity=(ugc:urn%3Ali)&e="
+
+    with hostile(answers(b"{}")) as server:
+        get(server, path)
+
+        assert server.requests[0].startswith(f"GET {path} HTTP/1.1\r\n".encode())
+
+
+@pytest.mark.parametrize(
+    "act", [hangs, answers(b"{}"), lambda s, c: s.trickle(c, b"\x16\x03\x03\x40\x00" * 999)]
+)
+def test_a_server_that_speaks_no_tls_is_left_in_time(act: Act) -> None:
+    started = time.monotonic()
+    with hostile(act) as server, Client(TIGHT) as client, pytest.raises(TryAgain):
+        client.request("GET", f"https://127.0.0.1:{server.port}/")
+
+    assert time.monotonic() - started < TIGHT.whole.total_seconds() + SLACK_SECONDS
+
+
+def test_nobody_at_home() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+
+    with Client(TIGHT) as client, pytest.raises(TryAgain, match="ConnectError"):
+        client.request("GET", f"http://127.0.0.1:{port}/")
+
+
+def test_a_call_waits_for_a_place_in_the_pool_only_so_long() -> None:
+    with hostile(hangs) as server, Client(ROOMY, connections=1) as client, ThreadPoolExecutor() as threads:
+        threads.submit(client.request, "GET", server.url)
+        assert server.reached.wait(5)
+
+        started = time.monotonic()
+        with pytest.raises(TryAgain, match="free in time") as trouble:
+            client.request("GET", server.url)
+        waited = time.monotonic() - started
+        server.over.set()
+
+    assert not trouble.value.breaks
+    assert waited < ROOMY.connect.total_seconds() + SLACK_SECONDS
+
+
+# Errors
+
+
+def every_error() -> list[type[Exception]]:
+    return [kind for _, kind in inspect.getmembers(httpx, inspect.isclass) if issubclass(kind, Exception)]
+
+
+@pytest.mark.parametrize("kind", every_error(), ids=lambda kind: kind.__name__)
+def test_every_error_of_httpx_is_translated(kind: type[Exception]) -> None:
+    url = f"https://api.example/?access_token={SECRET}"
+
+    def fail(request: httpx.Request) -> httpx.Response:
+        error = kind.__new__(kind, f"failed: {url}")
+        error.request = request  # type: ignore[attr-defined]
+        raise error
+
+    with Client(transport=httpx.MockTransport(fail)) as client, pytest.raises(TryAgain) as trouble:
+        client.request("GET", url, headers={"authorization": f"Bearer {SECRET}"})
+
+    timed_out = issubclass(kind, httpx.TimeoutException) and kind is not httpx.PoolTimeout
+    assert trouble.value.breaks == timed_out
+    assert kind.__name__ in str(trouble.value)
+    assert_chain_ends(trouble.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "token"),
+    [
+        ("http://127.0.0.1:1/", f"{SECRET}\n"),
+        ("http://127.0.0.1:1/", f"{SECRET}\N{SNOWMAN}"),
+        (f"http://127.0.0.1:99999/?access_token={SECRET}", SECRET),
+        (f"http://[::1/?access_token={SECRET}", SECRET),
+        (f"http://127.0.0.1:1/?access_token={SECRET}\n", SECRET),
+        (f"gopher://127.0.0.1/?access_token={SECRET}", SECRET),
+        (f"//?access_token={SECRET}", SECRET),
+    ],
+)
+def test_a_request_that_cannot_be_formed_leaks_nothing(url: str, token: str) -> None:
+    with Client(TIGHT) as client, pytest.raises(TryAgain) as trouble:
+        client.request("GET", url, headers={"authorization": f"Bearer {token}"})
+
+    assert_chain_ends(trouble.value)
+
+
+def assert_chain_ends(error: BaseException) -> None:
+    assert error.__cause__ is None
+    assert error.__context__ is None
+    assert SECRET not in repr(error) + "".join(traceback.format_exception(error))
+
+
+def test_no_log_at_any_level_holds_the_url(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+
+    with hostile(answers(b"{}", f"x-echo: {SECRET}")) as server:
+        get(server, f"/?access_token={SECRET}")
+
+    assert SECRET not in caplog.text
+    assert "access_token" not in caplog.text
+
+
+def test_an_answer_shows_no_content_in_its_repr() -> None:
+    body = f'{{"access_token": "{SECRET}"}}'.encode()
+
+    with hostile(answers(body, f"x-echo: {SECRET}")) as server, Client(TIGHT) as client:
+        assert SECRET not in repr(client.request("GET", server.url))

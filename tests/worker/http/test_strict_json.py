@@ -1,0 +1,86 @@
+"""One reading for one text; everything else is refused without being quoted."""
+
+import json
+import traceback
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from worker.http.strict_json import MAX_DEPTH, MAX_DIGITS, parse
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+)
+
+
+@given(json_values)
+def test_what_is_json_is_read_exactly(value: Any) -> None:
+    assert parse(json.dumps(value).encode()) == value
+
+
+@given(st.binary())
+def test_any_bytes_are_read_or_refused(content: bytes) -> None:
+    try:
+        parse(content)
+    except ValueError:
+        return
+
+
+def test_integers_stay_exact() -> None:
+    assert parse(b"[9007199254740993, 7077642457847991554]") == [9007199254740993, 7077642457847991554]
+
+
+def test_a_byte_order_mark_is_no_trouble() -> None:
+    assert parse(b"\xef\xbb\xbf{}") == {}
+
+
+REFUSED = {
+    "empty": b"",
+    "blank": b"  ",
+    "HTML": b"<html>",
+    "truncated": b'{"secret": "s3cr3t',
+    "two values": b"{} {}",
+    "single quotes": b"{'secret': 1}",
+    "NaN": b'{"secret": NaN}',
+    "infinity": b"[Infinity]",
+    "minus infinity": b"[-Infinity]",
+    "overflow": b"[1e999]",
+    "minus overflow": b"[-1e999]",
+    "a long integer": b"1" * (MAX_DIGITS + 1),
+    "a very long integer": b"1" * 1_000_000,
+    "a long fraction": b"0." + b"1" * MAX_DIGITS,
+    "a duplicate": b'{"secret": 1, "secret": 2}',
+    "an inner duplicate": b'[{"a": {"b": 1, "b": 1}}]',
+    "an escaped duplicate": b'{"a": 1, "\\u0061": 2}',
+    "deep": b"[" * (MAX_DEPTH + 1) + b"]" * (MAX_DEPTH + 1),
+    "very deep": b"[" * 2_000_000,
+    "very deep objects": b'{"a":' * 500_000,
+    "UTF-16": '{"secret": 1}'.encode("utf-16"),
+    "Latin-1": '{"secret": "é"}'.encode("latin-1"),
+    "a control character": b'"\x00"',
+    "a leading zero": b"[01]",
+    "a plus": b"[+1]",
+}
+
+
+@pytest.mark.parametrize("content", REFUSED.values(), ids=REFUSED)
+def test_what_is_not_is_refused_and_not_quoted(content: bytes) -> None:
+    with pytest.raises(ValueError, match="the text ") as refusal:
+        parse(content)
+
+    assert type(refusal.value) is ValueError
+    assert refusal.value.__context__ is None
+    assert "secret" not in str(refusal.value)
+    assert "s3cr3t" not in "".join(traceback.format_exception(refusal.value))
+
+
+def test_the_deepest_that_is_allowed_is_read() -> None:
+    value = parse(b"[" * MAX_DEPTH + b"]" * MAX_DEPTH)
+
+    for _ in range(MAX_DEPTH - 1):
+        assert isinstance(value, list)
+        value = value[0]
+    assert value == []

@@ -1,0 +1,159 @@
+"""A job's calls are asked of the budgets before, observed after, and their limits handed on."""
+
+from datetime import UTC, datetime, timedelta
+
+import httpx
+import pytest
+from prometheus_client import REGISTRY
+
+from shared.vocabulary import BucketKind, Platform
+from tests.worker.http.in_process import InProcess
+from worker.errors import Paused, TryAgain
+from worker.http.client import Client
+from worker.http.upstream import Call, JobUpstream
+from worker.readings import Limit
+
+NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
+LIMIT = Limit(kind=BucketKind.APP, endpoint=None, remaining=3)
+SECRET = "EAAvery-secret-token"
+
+
+class Memory:
+    """Remembers nothing."""
+
+    def refused(self, version: str, object_type: str) -> frozenset[str]:  # noqa: ARG002 - the contract's
+        """Refuse nothing."""
+        return frozenset()
+
+    def remember(self, version: str, object_type: str, metric: str) -> None:
+        """Do nothing."""
+
+    def forget(self, version: str, object_type: str, metric: str) -> None:
+        """Do nothing."""
+
+
+class Recorder:
+    """A gate, a sink and an observer that write down what they are told."""
+
+    def __init__(self, *, closed: bool = False) -> None:
+        self.closed = closed
+        self.asked: list[tuple[Platform, str, str, int]] = []
+        self.told: list[tuple[Platform, str, tuple[Limit, ...]]] = []
+        self.calls: list[Call] = []
+        self.sent = 0
+
+    def gate(self, platform: Platform, account_id: str, endpoint: str, cost: int) -> None:
+        """Open, unless closed."""
+        self.asked.append((platform, account_id, endpoint, cost))
+        if self.closed:
+            raise Paused("The budget is used up.", kind=BucketKind.APP, until=NOW + timedelta(minutes=1))
+
+    def sink(self, platform: Platform, account_id: str, limits: tuple[Limit, ...]) -> None:
+        """Write down."""
+        self.told.append((platform, account_id, limits))
+
+    def answer(self, request: httpx.Request) -> httpx.Response:
+        """Refuse, with what was asked."""
+        self.sent += 1
+        if request.url.path == "/hang":
+            raise httpx.ReadTimeout("too slow", request=request)
+        return httpx.Response(429, json={"path": request.url.path, "body": request.content.decode()})
+
+    def upstream(self) -> JobUpstream:
+        """Return an upstream that all of this is plugged into."""
+        client = Client(now=lambda: NOW, transport=InProcess(self.answer))
+        return JobUpstream(
+            client, Platform.X, "acc_1", Memory(), gate=self.gate, sink=self.sink, observe=self.calls.append
+        )
+
+
+def test_a_call_is_asked_for_sent_and_observed() -> None:
+    recorder = Recorder()
+
+    reply = recorder.upstream().send(
+        "POST",
+        f"https://api.x.example/2/t?token={SECRET}",
+        endpoint="tweets",
+        cost=7,
+        headers={"authorization": f"Bearer {SECRET}"},
+        form={"a": "1"},
+    )
+
+    assert reply.status == 429
+    assert reply.json() == {"path": "/2/t", "body": "a=1"}
+    assert reply.received_at == NOW
+    assert recorder.asked == [(Platform.X, "acc_1", "tweets", 7)]
+    [call] = recorder.calls
+    assert (call.platform, call.account_id, call.endpoint, call.cost, call.status) == (
+        Platform.X,
+        "acc_1",
+        "tweets",
+        7,
+        429,
+    )
+    assert call.took >= timedelta(0)
+    assert SECRET not in repr(call)
+
+
+def test_a_closed_gate_sends_nothing() -> None:
+    recorder = Recorder(closed=True)
+
+    with pytest.raises(Paused):
+        recorder.upstream().send("GET", "https://api.x.example/2/t", endpoint="tweets")
+
+    assert recorder.sent == 0
+    assert recorder.calls == []
+
+
+def test_a_call_without_an_answer_is_observed_too() -> None:
+    recorder = Recorder()
+
+    with pytest.raises(TryAgain):
+        recorder.upstream().send("GET", "https://api.x.example/hang", endpoint="tweets")
+
+    assert [call.status for call in recorder.calls] == [None]
+
+
+def test_limits_are_kept_and_handed_on() -> None:
+    recorder = Recorder()
+    upstream = recorder.upstream()
+
+    upstream.saw()
+    upstream.saw(LIMIT, LIMIT)
+
+    assert upstream.limits == [LIMIT, LIMIT]
+    assert recorder.told == [(Platform.X, "acc_1", (LIMIT, LIMIT))]
+
+
+def test_without_gate_and_sink_everything_is_let_through(capfd: pytest.CaptureFixture[str]) -> None:
+    client = Client(now=lambda: NOW, transport=InProcess(Recorder().answer))
+    upstream = JobUpstream(client, Platform.X, "acc_1", Memory())
+
+    upstream.saw(LIMIT)
+    reply = upstream.send("GET", f"https://api.x.example/?token={SECRET}", endpoint="tweets")
+
+    assert reply.status == 429
+    assert upstream.now() == NOW
+    assert SECRET not in "".join(capfd.readouterr())
+
+
+def counted(name: str, **labels: str) -> float:
+    return REGISTRY.get_sample_value(name, {"platform": "x", "endpoint": "tweets", **labels}) or 0.0
+
+
+def test_calls_are_counted_by_answer_with_what_they_cost_and_how_long_they_took() -> None:
+    client = Client(now=lambda: NOW, transport=InProcess(Recorder().answer))
+    upstream = JobUpstream(client, Platform.X, "acc_1", Memory())
+    names: list[tuple[str, dict[str, str]]] = [
+        ("dravo_upstream_cost_total", {}),
+        ("dravo_upstream_call_seconds_count", {}),
+    ]
+    names += [("dravo_upstream_calls_total", {"status": status}) for status in ("4xx", "none")]
+    before = [counted(name, **labels) for name, labels in names]
+
+    upstream.send("GET", "https://api.x.example/", endpoint="tweets", cost=7)
+    with pytest.raises(TryAgain):
+        upstream.send("GET", "https://api.x.example/hang", endpoint="tweets")
+
+    after = [counted(name, **labels) for name, labels in names]
+    assert [now - then for now, then in zip(after, before, strict=True)] == [8, 2, 1, 1]

@@ -1,0 +1,160 @@
+"""Background work that waits for a used share to fall: one row asks now and then, good news ends the wait."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from scheduler.claim import claim
+from scheduler.probes import PROBE_EVERY, probe
+from shared.redis_client import RedisClient
+from shared.refresh_queue import RefreshJob
+from shared.settings import Settings
+from shared.vocabulary import BucketKind, Lane, Platform
+from tests.scenarios import House, ScriptedAdapter, house
+from worker.adapters.contract import Upstream
+from worker.context import Tools
+from worker.quota.gate import FleetBudgets
+from worker.readings import Account, Limit, Publication, Reading
+from worker.refresh import refresh
+
+
+@pytest.fixture
+def home(database_url: str) -> Iterator[House]:
+    with house(database_url) as opened:
+        yield opened
+
+
+class TellingAdapter(ScriptedAdapter):
+    """A scripted adapter whose platform tells the used share of the account's limit."""
+
+    percent = 97
+
+    def fetch(
+        self, upstream: Upstream, account: Account, publications: Sequence[Publication]
+    ) -> Iterator[Reading]:
+        """Tell the share, then answer by script."""
+        upstream.saw(Limit(BucketKind.ACCOUNT, None, used_percent=self.percent))
+        return super().fetch(upstream, account, publications)
+
+
+@pytest.fixture
+def adapter() -> TellingAdapter:
+    return TellingAdapter()
+
+
+@pytest.fixture
+def tools(home: House, client: RedisClient, adapter: TellingAdapter) -> Tools:
+    budgets = FleetBudgets.of(Settings(), client)
+    return replace(home.tools, budgets=budgets, adapters=dict.fromkeys(Platform, adapter))
+
+
+def jobs(home: House, lane: Lane) -> tuple[RefreshJob, ...]:
+    with home.engine.begin() as connection:
+        return claim(
+            connection,
+            lane,
+            jobs=100,
+            platform_jobs=100,
+            lease=timedelta(seconds=60),
+            top_up=dict.fromkeys(Platform, timedelta()),
+        ).jobs
+
+
+def paused(home: House, account_id: str, since: timedelta = PROBE_EVERY) -> None:
+    home.execute(
+        "INSERT INTO pauses (platform, kind, subject, paused_at, paused_until, reason)"
+        " VALUES ('facebook', 'background', :account_id, now() - :since, now() + interval '5 hours', '97 %')",
+        account_id=account_id,
+        since=since,
+    )
+
+
+def probed(home: House, client: RedisClient) -> int:
+    with home.engine.begin() as connection:
+        return probe(connection, client)
+
+
+def left(home: House) -> list[timedelta]:
+    return [row[0] for row in home.execute("SELECT paused_until - now() FROM pauses")]
+
+
+def test_a_large_share_pauses_background_and_keeps_its_rows_due(
+    home: House, tools: Tools, adapter: TellingAdapter
+) -> None:
+    home.publications(home.account("acc_1", Platform.FACEBOOK), 60)
+    adapter.percent = 85
+
+    refresh(jobs(home, Lane.BACKGROUND)[0], tools)
+
+    (wait,) = left(home)
+    assert timedelta(hours=2) < wait < timedelta(hours=3)
+    assert jobs(home, Lane.BACKGROUND) == ()
+    assert home.execute("SELECT count(*) FROM refresh_state WHERE next_run_at <= now()") == [(10,)]
+
+
+def test_one_row_of_each_waiting_budget_asks_once_in_five_minutes(home: House, client: RedisClient) -> None:
+    for account_id in ("acc_1", "acc_2", "acc_3"):
+        home.publications(home.account(account_id, Platform.FACEBOOK), 5)
+    paused(home, "acc_1")
+    paused(home, "acc_2", since=PROBE_EVERY - timedelta(seconds=5))
+
+    assert [probed(home, client), probed(home, client)] == [1, 0]
+
+    (job,) = jobs(home, Lane.INTERACTIVE)
+    assert (job.account_id, len(job.claims)) == ("acc_1", 1)
+    assert client.pttl("dravo:probe:facebook:acc_1") == pytest.approx(
+        PROBE_EVERY.total_seconds() * 1000, rel=0.1
+    )
+
+
+def test_the_whole_application_s_share_is_asked_about_with_one_row(home: House, client: RedisClient) -> None:
+    for account_id in ("acc_1", "acc_2"):
+        home.publications(home.account(account_id, Platform.FACEBOOK), 5)
+    home.account("acc_x", Platform.X)
+    paused(home, "")
+
+    assert probed(home, client) == 1
+    assert home.execute("SELECT count(*) FROM refresh_state WHERE priority > 0") == [(1,)]
+
+
+def test_what_an_operator_paused_is_not_asked_about(home: House, client: RedisClient) -> None:
+    home.publications(home.account("acc_1", Platform.FACEBOOK), 5)
+    paused(home, "acc_1")
+    home.execute(
+        "INSERT INTO pauses (platform, kind, subject, paused_until, reason)"
+        " VALUES ('facebook', 'operator_platform', '', now() + interval '1 hour', '')"
+    )
+
+    assert probed(home, client) == 0
+
+
+@pytest.mark.parametrize(("percent", "ends"), [(10, True), (85, False)])
+def test_the_answer_to_the_row_that_asks_ends_or_shortens_the_pause(
+    home: House, client: RedisClient, tools: Tools, adapter: TellingAdapter, percent: int, *, ends: bool
+) -> None:
+    home.publications(home.account("acc_1", Platform.FACEBOOK), 5)
+    deferred = home.publications(home.account("acc_2", Platform.FACEBOOK), 1)[0]
+    home.execute("UPDATE publications SET account_id = 'acc_1' WHERE id = :id", id=deferred)
+    home.execute(
+        "UPDATE refresh_state SET account_id = 'acc_1', reason = 'paused',"
+        " next_run_at = now() + interval '5 hours' WHERE publication_id = :id",
+        id=deferred,
+    )
+    paused(home, "acc_1")
+    adapter.percent = percent
+    assert probed(home, client) == 1
+
+    for job in jobs(home, Lane.INTERACTIVE):
+        refresh(job, tools)
+
+    assert len(adapter.asked) == 1
+    assert home.state(deferred).wait <= timedelta(0), "what the pause deferred is due"
+    if ends:
+        assert left(home) == []
+        assert sum(len(job.claims) for job in jobs(home, Lane.BACKGROUND)) == 5
+    else:
+        (wait,) = left(home)
+        assert wait < timedelta(hours=3)
+        assert jobs(home, Lane.BACKGROUND) == ()

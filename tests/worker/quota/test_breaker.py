@@ -1,0 +1,78 @@
+"""The breaker's count: failures in a row, fleet-wide, opening for longer each time."""
+
+from datetime import timedelta
+
+from deploy.local.valkey import Valkey
+from shared.redis_client import RedisClient, connect
+from shared.vocabulary import Platform
+from tests.servers import server_directory
+from worker.quota.breaker import Breakers
+
+OPEN_FOR = timedelta(seconds=30)
+LONGEST = timedelta(minutes=4)
+
+
+def breakers(client: RedisClient) -> Breakers:
+    return Breakers(client, failures=3, open_for=OPEN_FOR, longest=LONGEST)
+
+
+def fail(fleet: Breakers, times: int = 1, endpoint: str = "tweets") -> list[timedelta | None]:
+    return [fleet.failed(Platform.X, endpoint) for _ in range(times)]
+
+
+def end_of_pause(client: RedisClient) -> None:
+    """Let the pause that an open breaker placed be over."""
+    assert client.delete("dravo:breaker:x:tweets:open") == 1
+
+
+def test_failures_of_all_processes_add_up_until_it_opens_once(client: RedisClient) -> None:
+    one, other = breakers(client), breakers(client)
+
+    assert fail(one, 2) == [None, None]
+    assert fail(other) == [OPEN_FOR]
+    assert fail(one, 4) == [None] * 4, "calls that were under way open nothing"
+
+
+def test_an_answer_in_between_starts_the_count_anew(client: RedisClient) -> None:
+    fleet = breakers(client)
+    fail(fleet, 2)
+    fleet.succeeded(Platform.X, "tweets")
+
+    assert fail(fleet, 2) == [None, None]
+
+
+def test_each_failed_probe_doubles_the_pause_up_to_a_bound(client: RedisClient) -> None:
+    fleet = breakers(client)
+    fail(fleet, 3)
+    pauses = []
+    for _ in range(8):
+        end_of_pause(client)
+        pauses += fail(fleet)
+
+    assert pauses[:3] == [2 * OPEN_FOR, 4 * OPEN_FOR, 8 * OPEN_FOR]
+    assert pauses[-1] == LONGEST
+
+
+def test_an_answered_probe_closes_it(client: RedisClient) -> None:
+    fleet = breakers(client)
+    fail(fleet, 3)
+    end_of_pause(client)
+    fleet.succeeded(Platform.X, "tweets")
+
+    assert fail(fleet, 3) == [None, None, OPEN_FOR]
+
+
+def test_endpoints_fail_apart(client: RedisClient) -> None:
+    fleet = breakers(client)
+    fail(fleet, 2)
+
+    assert fail(fleet, 2, endpoint="oauth2/token") == [None, None]
+
+
+def test_without_redis_nothing_opens_and_nothing_breaks() -> None:
+    with server_directory() as directory:
+        with Valkey(directory / "valkey") as server:
+            gone = connect(server.url)
+        assert fail(breakers(gone), 5) == [None] * 5
+        breakers(gone).succeeded(Platform.X, "tweets")
+        gone.close()

@@ -1,0 +1,229 @@
+"""A job's way past the budgets: waits a little, gives its rows back otherwise, and lets the fleet know."""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+from statistics import mean
+
+import pytest
+
+from shared.quota.limits import Limits
+from shared.redis_client import RedisClient
+from shared.vocabulary import BucketKind, Lane, Platform
+from tests.worker.quota.fake_clock import NOW, FakeClock
+from worker.errors import Paused, TryAgain
+from worker.quota.gate import FleetBudgets, JobBudget, OverBudget
+from worker.readings import Limit
+
+HOUR = timedelta(hours=1)
+
+
+def job(
+    fleet: FleetBudgets, clock: FakeClock, platform: Platform = Platform.TIKTOK, lane: Lane = Lane.BACKGROUND
+) -> JobBudget:
+    return JobBudget(fleet, "acc_1", platform, lane, (), now=clock.now, sleep=clock.passes)
+
+
+def ask(budget: JobBudget, platform: Platform = Platform.TIKTOK, endpoint: str = "video/query") -> None:
+    budget.ask(platform, "acc_1", endpoint, 1)
+
+
+def test_a_short_wait_is_waited_and_a_long_one_gives_the_rows_back(
+    fleet: FleetBudgets, clock: FakeClock
+) -> None:
+    slow = replace(
+        fleet, limits=Limits.parse("tiktok:endpoint:video/query=30/1m"), patience=timedelta(seconds=4)
+    )
+    begun = clock.now()
+    patient = job(slow, clock)
+    ask(patient)
+    ask(patient)
+    waited = clock.now() - begun
+
+    with pytest.raises(OverBudget, match="video/query at TikTok is used up") as caught:
+        ask(patient)
+
+    assert timedelta(seconds=2) < waited < timedelta(seconds=4)
+    assert clock.now() - begun < timedelta(seconds=6), "no job waits for ever"
+    assert clock.now() < caught.value.until < clock.now() + timedelta(seconds=5)
+
+
+def test_a_refusal_stops_everybody_at_once_and_one_call_goes_first_afterwards(
+    fleet: FleetBudgets, clock: FakeClock
+) -> None:
+    first, others = job(fleet, clock), [job(fleet, clock) for _ in range(3)]
+    ask(first)
+    first.ended(Paused("Limit.", kind=BucketKind.ENDPOINT, endpoint="video/query", until=clock.now() + HOUR))
+
+    for other in others:
+        with pytest.raises(OverBudget, match="was reached"):
+            ask(other)
+    clock.passes(3600)
+    probe = job(fleet, clock)
+    ask(probe)
+    with pytest.raises(OverBudget):
+        ask(others[0])
+    probe.ended(None)
+
+    ask(others[0])
+    assert fleet.budgets.refusals() == {(Platform.TIKTOK, BucketKind.ENDPOINT): 1}
+
+
+def test_the_probe_s_own_job_goes_on(fleet: FleetBudgets, clock: FakeClock) -> None:
+    refused = job(fleet, clock)
+    ask(refused)
+    refused.ended(Paused("Limit.", kind=BucketKind.APP, until=clock.now() + HOUR))
+    clock.passes(3600)
+    probe = job(fleet, clock)
+
+    ask(probe)
+    ask(probe)
+
+
+def test_an_account_s_refusal_leaves_its_siblings_alone(fleet: FleetBudgets, clock: FakeClock) -> None:
+    refused = job(fleet, clock)
+    ask(refused)
+    refused.ended(Paused("Limit.", kind=BucketKind.ACCOUNT, until=clock.now() + HOUR))
+
+    JobBudget(fleet, "acc_2", Platform.TIKTOK, Lane.BACKGROUND, (), now=clock.now).ask(
+        Platform.TIKTOK, "acc_2", "video/query", 1
+    )
+    with pytest.raises(OverBudget):
+        ask(job(fleet, clock))
+
+
+def test_five_failures_in_a_row_open_the_breaker_and_each_probe_that_fails_doubles_it(
+    fleet: FleetBudgets, client: RedisClient, clock: FakeClock
+) -> None:
+    down = TryAgain("503", breaks=True)
+    opened = []
+    for _ in range(5):
+        failing = job(fleet, clock)
+        ask(failing)
+        failing.ended(down)
+        opened += failing.new_pauses
+    with pytest.raises(OverBudget):
+        ask(job(fleet, clock))
+    clock.passes(30)
+    client.delete("dravo:breaker:tiktok:video/query:open")  # as its end, on the server's own clock
+    probe = job(fleet, clock)
+    ask(probe)
+    probe.ended(down)
+
+    (first,), (second,) = opened, probe.new_pauses
+    assert (first.kind, first.subject) == ("breaker", "video/query")
+    assert second.until is not None
+    assert second.until - clock.now() == 2 * timedelta(seconds=30)
+
+
+def test_what_is_no_5xx_and_no_time_out_never_opens_a_breaker(fleet: FleetBudgets, clock: FakeClock) -> None:
+    for error in (TryAgain("unreadable"), None, TryAgain("503", breaks=True)) * 10:
+        one = job(fleet, clock)
+        ask(one)
+        one.ended(error)
+        assert one.new_pauses == []
+
+
+@pytest.mark.parametrize(
+    ("percent", "waiting", "pauses"),
+    [
+        (79, set(), 0),
+        (81, {Lane.BACKGROUND}, 1),
+        (85, {Lane.BACKGROUND}, 1),
+        (96, {Lane.BACKGROUND}, 1),
+        (100, {*Lane}, 1),
+    ],
+)
+def test_meta_s_percents_steer_background_first(
+    fleet: FleetBudgets, clock: FakeClock, percent: int, waiting: set[Lane], pauses: int
+) -> None:
+    told = job(fleet, clock, Platform.FACEBOOK)
+    ask(told, Platform.FACEBOOK, "insights")
+    told.heard(Platform.FACEBOOK, "acc_1", (Limit(BucketKind.ACCOUNT, None, used_percent=percent),))
+
+    def waits(lane: Lane) -> bool:
+        try:
+            ask(job(fleet, clock, Platform.FACEBOOK, lane), Platform.FACEBOOK, "insights")
+        except OverBudget:
+            return True
+        return False
+
+    assert {lane for lane in Lane if waits(lane)} == waiting
+    assert [new.kind for new in told.new_pauses] == ["background"] * pauses
+
+
+@pytest.mark.parametrize(("percent", "waits"), [(10, False), (80, False), (85, True)])
+def test_a_smaller_share_ends_or_shortens_background_s_wait_for_the_whole_fleet(
+    fleet: FleetBudgets, clock: FakeClock, percent: int, *, waits: bool
+) -> None:
+    def told(percent: int) -> JobBudget:
+        person = job(fleet, clock, Platform.FACEBOOK, Lane.INTERACTIVE)
+        ask(person, Platform.FACEBOOK, "insights")
+        person.heard(Platform.FACEBOOK, "acc_1", (Limit(BucketKind.ACCOUNT, None, used_percent=percent),))
+        return person
+
+    (long,) = told(99).new_pauses
+    short = told(percent).new_pauses
+
+    assert long.until is not None
+    assert [one.until is not None and one.until < long.until - HOUR for one in short] == [True] * waits
+    background = job(fleet, clock, Platform.FACEBOOK)
+    if waits:
+        with pytest.raises(OverBudget) as caught:
+            ask(background, Platform.FACEBOOK, "insights")
+        assert caught.value.until == short[0].until
+    else:
+        ask(background, Platform.FACEBOOK, "insights")
+
+
+def test_the_largest_share_of_a_bucket_in_one_answer_counts(fleet: FleetBudgets, clock: FakeClock) -> None:
+    told = job(fleet, clock, Platform.FACEBOOK, Lane.INTERACTIVE)
+    ask(told, Platform.FACEBOOK, "insights")
+    shares = [Limit(BucketKind.ACCOUNT, None, used_percent=percent) for percent in (97, 10)]
+
+    told.heard(Platform.FACEBOOK, "acc_1", tuple(shares))
+
+    with pytest.raises(OverBudget):
+        ask(job(fleet, clock, Platform.FACEBOOK), Platform.FACEBOOK, "insights")
+
+
+def test_a_rolling_share_is_steered_to_80_percent(fleet: FleetBudgets, clock: FakeClock) -> None:
+    """An hourly limit of 200 calls, more work than it bears: the share settles at 80 % and stays there."""
+    calls: list[datetime] = []
+    shares = []
+    while clock.now() < NOW + 6 * HOUR:
+        try:
+            ask(one := job(fleet, clock, Platform.FACEBOOK), Platform.FACEBOOK, "insights")
+        except OverBudget as wait:
+            clock.at = wait.until
+            continue
+        calls = [*[at for at in calls if at > clock.now() - HOUR], clock.now()]
+        shares.append(100 * len(calls) // 200)
+        one.heard(Platform.FACEBOOK, "acc_1", (Limit(BucketKind.APP, None, used_percent=shares[-1]),))
+        clock.passes(5)
+
+    assert max(shares) < 90, "the worst case: all of it was used at the start of the hour"
+    assert mean(shares[300:]) >= 70
+
+
+@pytest.mark.parametrize(
+    "lie",
+    [
+        Limit(BucketKind.ACCOUNT, None, used_percent=5, resets_at=NOW + timedelta(hours=16)),
+        Limit(BucketKind.ACCOUNT, None, used_percent=0),
+        Limit(BucketKind.ACCOUNT, None, remaining=0, limit=10),
+        Limit(BucketKind.ACCOUNT, None, remaining=0, limit=10, resets_at=NOW - HOUR),
+        Limit(BucketKind.ACCOUNT, None, remaining=0, limit=10, resets_at=NOW + timedelta(days=9)),
+        Limit(BucketKind.ACCOUNT, None, remaining=99, limit=10, resets_at=NOW + HOUR),
+        Limit(BucketKind.ACCOUNT, None, resets_at=NOW - HOUR),
+        Limit(BucketKind.ACCOUNT, None),
+    ],
+)
+def test_limits_that_make_no_sense_stop_nobody(fleet: FleetBudgets, clock: FakeClock, lie: Limit) -> None:
+    told = job(fleet, clock, Platform.FACEBOOK)
+    ask(told, Platform.FACEBOOK, "insights")
+    told.heard(Platform.FACEBOOK, "acc_1", (lie,))
+
+    ask(job(fleet, clock, Platform.FACEBOOK), Platform.FACEBOOK, "insights")
+
+
+# The whole story

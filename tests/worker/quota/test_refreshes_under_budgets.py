@@ -1,0 +1,154 @@
+"""Refreshes under budgets: what is parked, open or unpaid is not claimed, and costs no attempt."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from datetime import timedelta
+
+import httpx
+
+from scheduler.claim import claim
+from shared.redis_client import RedisClient
+from shared.refresh_queue import RefreshJob
+from shared.settings import Settings
+from shared.vocabulary import Lane, Platform
+from tests.scenarios import House, ScriptedAdapter, reads
+from tests.worker.http.in_process import InProcess
+from worker.adapters.contract import Upstream
+from worker.context import Tools
+from worker.errors import TryAgain
+from worker.http.client import Client
+from worker.quota.gate import FleetBudgets
+from worker.readings import Account, Publication, Reading
+from worker.refresh import refresh
+
+
+class CallingAdapter(ScriptedAdapter):
+    """A scripted adapter that makes its call before it answers."""
+
+    def fetch(
+        self, upstream: Upstream, account: Account, publications: Sequence[Publication]
+    ) -> Iterator[Reading]:
+        """Call, then answer by script."""
+        upstream.send("GET", "https://platform.test/", endpoint="video/query")
+        return super().fetch(upstream, account, publications)
+
+
+def budgeted(home: House, client: RedisClient) -> Tools:
+    """Return the home's tools with real budgets, and breakers that open at the second failure."""
+    platform = InProcess(lambda _: httpx.Response(200))
+    adapter = CallingAdapter(script=home.adapter.script)
+    return replace(
+        home.tools,
+        budgets=FleetBudgets.of(Settings(breaker_failures=2), client),
+        client=Client(transport=platform, now=home.tools.clock.now),
+        adapters=dict.fromkeys(Platform, adapter),
+    )
+
+
+def jobs(home: House) -> tuple[RefreshJob, ...]:
+    with home.engine.begin() as connection:
+        return claim(
+            connection,
+            Lane.BACKGROUND,
+            jobs=100,
+            platform_jobs=100,
+            lease=timedelta(seconds=60),
+            top_up=dict.fromkeys(Platform, timedelta()),
+        ).jobs
+
+
+def due(home: House) -> None:
+    home.execute("UPDATE refresh_state SET next_run_at = now() - interval '1 s', claimed_at = NULL")
+
+
+def test_an_open_breaker_stops_claims_and_costs_no_attempt(home: House, client: RedisClient) -> None:
+    for number in range(4):
+        home.publications(home.account(f"acc_{number}", Platform.TIKTOK))
+    home.adapter.script = lambda *_: TryAgain("503", breaks=True)
+    tools = budgeted(home, client)
+
+    for one in jobs(home):
+        refresh(one, tools)
+    outcomes = home.execute("SELECT outcome FROM post_analytics ORDER BY publication_id")
+    due(home)
+
+    assert [row.outcome for row in outcomes] == ["retry", "retry", "paused", "paused"]
+    assert jobs(home) == ()
+    (pause,) = home.execute("SELECT kind, subject, reason FROM pauses")
+    assert pause == (
+        "breaker",
+        "video/query",
+        "TikTok only fails at video/query: it is left alone for a while.",
+    )
+
+
+def test_a_parked_endpoint_that_reads_do_not_need_stops_no_claim(home: House) -> None:
+    home.publications(home.account("acc_1", Platform.TIKTOK))
+    home.execute(
+        "INSERT INTO pauses (platform, kind, subject, paused_until, reason)"
+        " VALUES ('tiktok', 'breaker', 'oauth/token', now() + interval '1 hour', '')"
+    )
+
+    assert len(jobs(home)) == 1
+
+
+def test_background_s_pause_lets_people_s_rows_through(home: House) -> None:
+    account = home.account("acc_1", Platform.FACEBOOK)
+    home.publications(account)
+    home.execute(
+        "INSERT INTO pauses (platform, kind, subject, paused_until, reason)"
+        " VALUES ('facebook', 'background', 'acc_1', now() + interval '1 hour', '96 %')"
+    )
+    assert jobs(home) == ()
+
+    home.execute("UPDATE refresh_state SET priority = 1")
+    with home.engine.begin() as connection:
+        (one,) = claim(
+            connection,
+            Lane.INTERACTIVE,
+            jobs=1,
+            platform_jobs=1,
+            lease=timedelta(seconds=60),
+            top_up=dict.fromkeys(Platform, timedelta()),
+        ).jobs
+    refresh(one, home.tools)
+
+    assert len(home.adapter.asked) == 1
+
+
+def test_x_reads_are_counted_once_a_utc_day_and_stop_at_the_budget(home: House, client: RedisClient) -> None:
+    home.publications(home.account("acc_1", Platform.X), 3)
+    home.publications(home.account("acc_2", Platform.X), 3)
+    home.adapter.script = reads(impression_count=1)
+    tools = budgeted(home, client)
+    tools = replace(tools, settings=Settings(x_daily_budget_dollars=0.02))  # four reads
+
+    for one in jobs(home):
+        refresh(one, tools)
+    spent = home.execute("SELECT reads, held FROM post_reads")
+    statuses = home.execute("SELECT outcome, count(*) FROM post_analytics GROUP BY 1 ORDER BY 1")
+    (pause,) = home.execute("SELECT kind, subject, paused_until FROM pauses")
+
+    assert spent == [(3, 0)]
+    assert statuses == [("paused", 3), ("synced", 3)]
+    assert pause.kind == "app"
+    assert (pause.paused_until.hour, pause.paused_until.minute) == (0, 0)
+    due(home)
+    assert jobs(home) == (), "claims skip what is not affordable"
+    home.execute("DELETE FROM pauses")
+    for one in jobs(home):
+        refresh(one, tools)
+    assert home.execute("SELECT reads, held FROM post_reads") == [(3, 0)], "the second read of a day is free"
+
+
+def test_a_failed_read_costs_nothing(home: House, client: RedisClient) -> None:
+    home.publications(home.account("acc_1", Platform.X), 3)
+    home.adapter.script = lambda *_: TryAgain("Down.")
+
+    for one in jobs(home):
+        refresh(one, budgeted(home, client))
+
+    assert home.execute("SELECT reads, held FROM post_reads") == [(0, 0)]
+
+
+# A fleet against a platform

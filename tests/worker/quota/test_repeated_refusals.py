@@ -1,0 +1,198 @@
+"""A refusal means more when the first call after its pause meets it again, and no more after a success."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
+
+import httpx
+import pytest
+
+from deploy.simulators.server import Simulators
+from deploy.simulators.world import Account as SimulatedAccount
+from scheduler.claim import JOBS_PER_ACCOUNT, claim
+from shared.quota.budgets import Budgets
+from shared.redis_client import RedisClient
+from shared.refresh_queue import RefreshJob
+from shared.settings import Settings
+from shared.vocabulary import BucketKind, Lane, Platform
+from tests.scenarios import House, house
+from tests.worker.adapters.support import account, publication, replies, reply, upstream
+from tests.worker.http.in_process import InProcess
+from tests.worker.quota.fake_clock import FakeClock
+from worker.adapters.linkedin.linkedin import LinkedIn
+from worker.context import Tools
+from worker.errors import Paused, RefreshError
+from worker.http.client import Client
+from worker.quota.gate import FleetBudgets, JobBudget, OverBudget
+from worker.refresh import refresh
+
+REFUSED = {"serviceErrorCode": 101, "message": "Resource level throttle MEMBER DAY limit is reached."}
+STATISTICS = {"elements": [{"share": "urn:li:share:1", "totalShareStatistics": {"likeCount": 1}}]}
+SHORT = timedelta(seconds=90)
+HOLDER = account(Platform.LINKEDIN, kind="organization")
+
+
+def job(fleet: FleetBudgets, clock: FakeClock, *statuses: int) -> RefreshError | None:
+    """Run one job whose calls are answered so; return how it ended, as it stands."""
+    budget = JobBudget(
+        fleet, "acc_1", Platform.LINKEDIN, Lane.BACKGROUND, (), now=clock.now, sleep=clock.passes
+    )
+    answers = [reply(STATISTICS if status == 200 else REFUSED, status) for status in statuses]
+    sent = upstream(replies(*answers), now=clock.now())
+    try:
+        for _ in statuses:
+            budget.ask(Platform.LINKEDIN, "acc_1", "organizationalEntityShareStatistics", 1)
+            list(LinkedIn(Settings()).fetch(sent, HOLDER, [publication(1, "urn:li:share:1")]))
+    except RefreshError as error:
+        return budget.ended(error)
+    return budget.ended(None)
+
+
+def wait(ended: RefreshError | None, clock: FakeClock) -> timedelta:
+    assert isinstance(ended, Paused)
+    return ended.until - clock.now()
+
+
+def test_a_limit_that_the_first_call_after_its_pause_meets_again_is_the_daily_one(
+    fleet: FleetBudgets, clock: FakeClock
+) -> None:
+    assert wait(job(fleet, clock, 429), clock) == SHORT
+    clock.passes(90)
+
+    assert wait(job(fleet, clock, 429), clock) > timedelta(hours=11)
+    with pytest.raises(OverBudget):
+        JobBudget(fleet, "acc_1", Platform.LINKEDIN, Lane.INTERACTIVE, (), now=clock.now).ask(
+            Platform.LINKEDIN, "acc_1", "organizationalEntityShareStatistics", 1
+        )
+
+
+@pytest.mark.parametrize("successes", [[(200,), (429,)], [(200, 429)]], ids=["another job", "the same job"])
+def test_a_success_after_a_pause_starts_anew(
+    fleet: FleetBudgets, clock: FakeClock, successes: list[tuple[int, ...]]
+) -> None:
+    assert wait(job(fleet, clock, 429), clock) == SHORT
+    clock.passes(90)
+
+    *before, last = [job(fleet, clock, *statuses) for statuses in successes]
+
+    assert all(ended is None for ended in before)
+    assert wait(last, clock) == SHORT
+
+
+def test_another_buckets_refusal_does_not_count(fleet: FleetBudgets, clock: FakeClock) -> None:
+    first = JobBudget(fleet, "acc_1", Platform.LINKEDIN, Lane.BACKGROUND, (), now=clock.now)
+    first.ask(Platform.LINKEDIN, "acc_1", "posts", 1)
+    first.ended(Paused("App.", kind=BucketKind.APP, until=clock.now() + SHORT))
+    clock.passes(90)
+
+    assert wait(job(fleet, clock, 429), clock) == SHORT
+
+
+# Tokens
+
+
+@pytest.fixture
+def home(database_url: str) -> Iterator[House]:
+    with house(database_url) as opened:
+        yield opened
+
+
+class Fleet:
+    """Workers whose LinkedIn is simulated, with 1,000 due posts of an account whose token is revoked."""
+
+    def __init__(self, home: House, client: RedisClient, **columns: object) -> None:
+        self.home = home
+        self.clock = FakeClock()
+        self.simulators = Simulators(now=home.tools.clock.now)
+        known = SimulatedAccount("linkedin", "5550001", "token-of-acc_1", revoked=True)
+        self.simulators.world.add_accounts([known])
+        home.publications(
+            home.account("acc_1", Platform.LINKEDIN, platform_account_id="5550001", **columns), 1000
+        )
+        home.execute("UPDATE publications SET platform_post_id = 'urn:li:share:' || id")
+        made = FleetBudgets.of(Settings(), client)
+        http = Client(transport=InProcess(self._answer), now=home.tools.clock.now)
+        self.tools: Tools = replace(
+            home.tools,
+            budgets=replace(made, budgets=Budgets(client, now=self.clock.micros)),
+            client=http,
+            adapters={Platform.LINKEDIN: LinkedIn(Settings())},
+        )
+
+    def _answer(self, request: httpx.Request) -> httpx.Response:
+        return self.simulators.serve("linkedin", request).response
+
+    def run(self) -> None:
+        """Claim as many jobs as may be in flight at once, then run them."""
+        for one in [job for _ in range(2 * JOBS_PER_ACCOUNT) for job in self._claim()]:
+            refresh(one, self.tools)
+
+    def _claim(self) -> tuple[RefreshJob, ...]:
+        with self.home.engine.begin() as connection:
+            return claim(
+                connection,
+                Lane.BACKGROUND,
+                jobs=100,
+                platform_jobs=100,
+                lease=timedelta(seconds=60),
+                top_up=dict.fromkeys(Platform, timedelta()),
+            ).jobs
+
+    @property
+    def refused(self) -> int:
+        """Calls that the platform refused."""
+        return len(self.simulators.ledger.entries())
+
+    def statuses(self) -> list[tuple[str, int]]:
+        """Return how many rows have each status."""
+        rows = self.home.execute("SELECT sync_status, count(*) FROM post_analytics GROUP BY 1")
+        return [(row[0], row[1]) for row in rows]
+
+
+def test_a_revoked_imported_token_with_a_thousand_due_rows_is_met_by_the_jobs_in_flight_alone(
+    home: House, client: RedisClient
+) -> None:
+    fleet = Fleet(home, client)
+
+    fleet.run()
+    fleet.run()
+
+    assert 1 <= fleet.refused <= JOBS_PER_ACCOUNT
+    assert fleet.statuses() == [("requires_reconnect", 1000)]
+
+
+def test_a_renewed_token_that_is_refused_is_tried_once_more_by_the_fleet(
+    home: House, client: RedisClient
+) -> None:
+    fleet = Fleet(home, client, token_minted_at=home.execute("SELECT now()")[0][0])
+
+    fleet.run()
+    before = (fleet.refused, fleet.statuses())
+    fleet.run()
+    rested = fleet.refused
+    fleet.clock.passes(9)
+    home.execute("UPDATE pauses SET paused_until = now() - interval '1 second'")
+    home.execute("UPDATE refresh_state SET next_run_at = now() WHERE reason = 'paused'")
+    fleet.run()
+
+    assert before == (1, [("pending", 1000)])
+    assert rested == 1, "nobody asks while the account rests"
+    assert fleet.refused <= 1 + JOBS_PER_ACCOUNT
+    assert fleet.statuses() == [("requires_reconnect", 1000)]
+
+
+def test_a_renewed_token_that_is_accepted_after_a_moment_reads_on(home: House, client: RedisClient) -> None:
+    fleet = Fleet(home, client, token_minted_at=home.execute("SELECT now()")[0][0])
+    fleet.run()
+
+    scopes = frozenset({"rw_organization_admin", "r_organization_social"})
+    fleet.simulators.world.change_account("linkedin", "5550001", revoked=False, scopes=scopes)
+    fleet.clock.passes(9)
+    home.execute("UPDATE pauses SET paused_until = now() - interval '1 second'")
+    home.execute("UPDATE refresh_state SET next_run_at = now() WHERE reason = 'paused'")
+    fleet.run()
+
+    assert home.execute("SELECT state FROM accounts") == [("active",)]
+    assert home.execute(
+        "SELECT count(*) FROM post_analytics WHERE outcome IN ('requires_reconnect', 'retry')"
+    ) == [(0,)]

@@ -1,0 +1,1 @@
+"""LinkedIn: statistics of organizations' and members' posts, and its Rest.li protocol."""

@@ -1,0 +1,1 @@
+"""Facebook and Instagram, and what both share of the Graph API."""

@@ -1,0 +1,219 @@
+"""The errors of Meta's Graph API: the envelope, and one table that says what each error means.
+
+Errors are told apart by ``error.code``, ``error_subcode`` and a few fixed texts, never by the HTTP status
+alone and never by ``error.type``: `OAuthException` is used for nearly everything, throttles arrive as 400 or
+403, refused tokens as 400 or 401, and a 2xx may carry an error too.
+
+Meta localises messages (Japanese and Portuguese were recorded at graph.instagram.com), so an English text
+decides only where Meta sends no code of its own; each such place says so. Identifiers inside a message
+(metrics, permissions, fields) are the same in every language.
+
+https://developers.facebook.com/docs/graph-api/guides/error-handling
+https://developers.facebook.com/docs/graph-api/overview/rate-limiting
+"""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum, auto
+from typing import Any
+
+from worker.adapters.meta import metrics
+
+
+class Meaning(Enum):
+    """What an error means for us: first what concerns an account or our application, then one object."""
+
+    LIMITED = auto()
+    DEAD_TOKEN = auto()
+    MISCONFIGURED = auto()
+    BLOCKED = auto()
+    RESTRICTED = auto()
+    DENIED = auto()
+    """A permission lacks: for the account as a rule, for one object when its siblings read fine."""
+    TRANSIENT = auto()
+    PRE_BUSINESS = auto()
+    FEW_VIEWERS = auto()
+    UNSUPPORTED_METRIC = auto()
+    MISSING = auto()
+    """Deleted, not permitted or never there: Meta does not tell which."""
+    WRONG_NODE = auto()
+    TOO_LARGE = auto()
+    OTHER = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """One error of the Graph API."""
+
+    status: int
+    code: int | None = None
+    subcode: int | None = None
+    transient: bool = False
+    text: str = field(default="", repr=False)
+    """The message, lower case and cut. It may echo ids, URLs and tokens: it is searched, never shown."""
+    meaning: Meaning = Meaning.OTHER
+
+
+Body = dict[str, Any]
+Answered = Body | Refusal | None
+"""An object's answer; ``None`` when the platform did not get to it or it cannot be read."""
+WHOLE = frozenset(
+    {Meaning.LIMITED, Meaning.DEAD_TOKEN, Meaning.MISCONFIGURED, Meaning.BLOCKED, Meaning.RESTRICTED}
+)
+"""What ends a read at once, wherever it turns up."""
+
+APP_LIMITS = frozenset({4, 341})
+PLATFORM_LIMITS = APP_LIMITS | {17, 32}
+LIMITS = PLATFORM_LIMITS | {613} | frozenset(range(80_000, 80_015))
+POSTED_BEFORE_BUSINESS = 2_108_006
+DEAD_TOKENS: Mapping[int, str] = {
+    458: "its owner removed the app",
+    459: "its owner must first log in to facebook.com and pass a security check",
+    460: "the password was changed or the session was ended",
+    463: "it has expired",
+    464: "its owner's Facebook profile is not confirmed",
+    467: "the session was ended",
+    492: "its owner no longer has a role on the Page",
+}
+"""Why a token is dead, by subcode; none of them comes back to life by a renewal."""
+SCOPES = (
+    "instagram_business_manage_insights",
+    "instagram_business_basic",
+    "instagram_manage_insights",
+    "instagram_basic",
+    "read_insights",
+    "pages_read_engagement",
+    "pages_show_list",
+)
+"""Permissions that we ask for: the only words of a message that are ever repeated to people."""
+
+MAX_TEXT = 4_000
+INDEXED = re.compile(r"metric\[(\d{1,3})\]")
+"""Instagram, a name that the endpoint does not know. All the valid names follow: only the index tells."""
+_LIST = r"([\w, ]{1,200})"
+NAMED = re.compile(
+    rf"does not support the {_LIST} metrics? for this media product type"
+    rf"|the {_LIST} metrics? (?:is|are) no longer supported"
+    rf"|the metrics? {_LIST} (?:is|are) not supported"
+)
+"""Instagram, a known name that these media do not have; perhaps not all such names at once. English only: in
+another language the one metric in the message is taken; of several, the right one is found by asking."""
+UNNAMED = "must be a valid insights metric"
+"""Facebook; which one must be found by asking for fewer. English only: no code or name tells."""
+METRIC = re.compile(rf"\b({'|'.join((*metrics.INSTAGRAM, *metrics.FACEBOOK, metrics.FACEBOOK_REMOVED))})\b")
+OUR_APP = ("api access blocked", "api access deactivated", "error validating application", "valid app id")
+"""Meta refuses the application itself. English only: the codes (200, 190) are those of a missing permission
+and a dead token."""
+NO_PROOF = ("appsecret_proof", "app secret proof")
+"""Our call lacks its proof or has a wrong one. The second form is English only."""
+ON_BEHALF = "cannot call api for app"
+"""Meta does not say why: a permission withdrawn, an application that is not live, a role lost. English only;
+in another language the scopes are asked for as after any other refusal."""
+
+TABLE: Sequence[tuple[Meaning, Callable[[Refusal], bool]]] = (
+    (
+        Meaning.LIMITED,
+        lambda e: (e.code in LIMITS or e.status == 429) and e.subcode != POSTED_BEFORE_BUSINESS,
+    ),
+    (Meaning.MISCONFIGURED, lambda e: any(words in e.text for words in OUR_APP)),
+    (Meaning.DEAD_TOKEN, lambda e: e.code in {190, 102} or e.subcode in DEAD_TOKENS),
+    (Meaning.MISCONFIGURED, lambda e: e.code in {100, 1} and any(words in e.text for words in NO_PROOF)),
+    # An address that the application does not allow, a method or version that is gone, no such application;
+    # beyond the vendor's tables: no token seen in the request, a path or version that does not exist.
+    (Meaning.MISCONFIGURED, lambda e: e.code in {5, 11, 12, 101, 104, 2500}),
+    # "Application does not have the capability": English only, for code 3 is also a permission's.
+    (Meaning.MISCONFIGURED, lambda e: e.code == 3 and "capability" in e.text),
+    (Meaning.PRE_BUSINESS, lambda e: e.subcode == POSTED_BEFORE_BUSINESS),
+    # In another language it is DENIED, until `may_be_few_viewers` and the kind of the media tell.
+    (Meaning.FEW_VIEWERS, lambda e: e.code == 10 and "not enough viewers" in e.text),
+    (Meaning.UNSUPPORTED_METRIC, lambda e: e.code == 3001 or (e.code == 100 and _names_metric(e.text))),
+    (Meaning.TOO_LARGE, lambda e: e.code == 1 and "reduce the amount of data" in e.text),
+    (Meaning.TRANSIENT, lambda e: e.transient),
+    (Meaning.DENIED, lambda e: e.code == 100 and named_scope(e) is not None),
+    (
+        Meaning.MISSING,
+        lambda e: (
+            (e.code == 100 and e.subcode == 33)
+            or e.code in {33, 803}
+            or (e.code == 100 and ("does not exist" in e.text or "unsupported get request" in e.text))
+            or e.status == 404
+        ),
+    ),
+    (Meaning.WRONG_NODE, lambda e: e.code == 100 and "(insights)" in e.text),
+    (Meaning.DENIED, lambda e: e.code in {10, 3} or (e.code is not None and 200 <= e.code <= 299)),
+    (Meaning.BLOCKED, lambda e: e.code == 368),
+    (Meaning.TRANSIENT, lambda e: e.code in {1, 2, -1} or e.status >= 500),
+    (Meaning.RESTRICTED, lambda e: e.code == 9009 or e.subcode == 2_207_050),
+    (
+        Meaning.UNSUPPORTED_METRIC,
+        lambda e: e.code == 100 and e.subcode is None and METRIC.search(e.text) is not None,
+    ),
+    (Meaning.OTHER, lambda _: True),
+)
+"""The first row that holds decides. The order matters: code 4 may come with ``is_transient``, code 10 has two
+meanings, and a transient flag outweighs what looks like a missing object or permission."""
+
+
+def refusal(status: int, body: object) -> Refusal | None:
+    """Return the error in an answer, or ``None`` for a good one; ``body`` is ``None`` when it is no JSON."""
+    error = body.get("error") if isinstance(body, dict) else None
+    if error is None and body is not None and 200 <= status <= 299:
+        return None
+    if (body is None and status != 429) or 300 <= status <= 399:
+        return Refusal(status, meaning=Meaning.TRANSIENT)
+    told = error if isinstance(error, dict) else {}
+    message = told.get("message")
+    found = Refusal(
+        status,
+        _integer(told.get("code")),
+        _integer(told.get("error_subcode")),
+        told.get("is_transient") is True,
+        message[:MAX_TEXT].lower() if isinstance(message, str) else "",
+    )
+    meaning = next(meaning for meaning, holds in TABLE if holds(found))
+    return Refusal(status, found.code, found.subcode, found.transient, found.text, meaning)
+
+
+def named_metrics(found: Refusal, asked: Sequence[str]) -> frozenset[str]:
+    """Return which of the metrics ``asked`` an unsupported-metric error names; none when it names nothing."""
+    if indexed := INDEXED.search(found.text):
+        return frozenset(asked[int(indexed[1]) : int(indexed[1]) + 1])
+    if named := NAMED.search(found.text):
+        listed = next(group for group in named.groups() if group)
+        return frozenset(asked) & {name.strip() for name in listed.split(",")}
+    mentioned = set(METRIC.findall(found.text))
+    return frozenset(asked) & mentioned if len(mentioned) == 1 else frozenset()
+
+
+def unknown_to_all(found: Refusal) -> bool:
+    """Tell whether the error says that nobody has the metric: the endpoint does not know its name."""
+    return INDEXED.search(found.text) is not None
+
+
+def concerns_these_media(found: Refusal) -> bool:
+    """Tell whether the error says that these media do not have the metric, not that nobody has it."""
+    return not unknown_to_all(found) and METRIC.search(found.text) is not None
+
+
+def named_scope(found: Refusal) -> str | None:
+    """Return the permission that a message names, if it is one that we ask for."""
+    return next((scope for scope in SCOPES if scope in found.text), None)
+
+
+def on_behalf(found: Refusal) -> bool:
+    """Tell whether Meta refuses to let our application act for the owner, and does not say why."""
+    return ON_BEHALF in found.text
+
+
+def may_be_few_viewers(found: Refusal) -> bool:
+    """Tell whether a refusal may mean that too few people saw a story, in a language that we do not read."""
+    return found.code == 10 and named_scope(found) is None and "permission" not in found.text
+
+
+def _names_metric(text: str) -> bool:
+    return UNNAMED in text or INDEXED.search(text) is not None or NAMED.search(text) is not None
+
+
+def _integer(value: object) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) else None

@@ -1,0 +1,1 @@
+"""X: the metrics of posts, and what its refusals mean."""

@@ -1,0 +1,1 @@
+"""Tokens: opened for one job, renewed once for the fleet; sealing is `shared.accounts.vault`."""

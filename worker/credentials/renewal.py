@@ -1,0 +1,89 @@
+"""The renewal of one account's tokens: during a refresh, or ahead of their end with nothing read."""
+
+import structlog
+
+from shared.accounts.states import require_reconnect
+from shared.quota import pauses
+from shared.vocabulary import AccountState, Lane
+from worker.context import Tools, budget_of, pause_of_whole_job
+from worker.credentials import tokens
+from worker.credentials.tokens import StoredAccount
+from worker.errors import Reauthorize, RefreshError
+from worker.http.upstream import JobUpstream
+from worker.quota import defer
+from worker.quota.gate import JobBudget
+from worker.refused_metrics import FleetMemory
+
+_LOCK_WAIT_SHARE = 4  # of the lease: together with the call, bounded to half of it, it ends within the lease
+_log = structlog.get_logger(__name__)
+
+
+def renew(stored: StoredAccount, budget: JobBudget, tools: Tools) -> StoredAccount:
+    """Return the account with newer tokens; raises what `tokens.renew` and the budgets raise.
+
+    The budgets are asked and told outside the transaction that holds the account: nobody who waits for the
+    account waits for Redis.
+    """
+    account = stored.account
+    adapter = tools.adapters[account.platform]
+    memory = FleetMemory(tools.engine, account.platform)
+    upstream = JobUpstream(tools.client, account.platform, account.account_id, memory)
+    if adapter.renewal_endpoint is not None:
+        budget.ask(account.platform, account.account_id, adapter.renewal_endpoint, 1)
+    try:
+        return tokens.renew(
+            tools.engine,
+            tools.vault,
+            stored,
+            lambda current: adapter.renew(upstream, current),
+            lock_wait=tools.settings.lease / _LOCK_WAIT_SHARE,
+        )
+    finally:
+        budget.heard(account.platform, account.account_id, tuple(upstream.limits))
+
+
+def renew_ahead(account_id: str, tools: Tools) -> None:
+    """Renew the tokens of an account if they end soon; a second message for the same pair does nothing.
+
+    A dead refresh token marks the account, and a refusal parks its bucket, exactly as in a refresh; other
+    trouble waits for the next tick.
+    """
+    with tools.engine.begin() as connection:
+        stored = tokens.load(connection, account_id, tools.vault)
+        paused = pauses.of_accounts(connection, [account_id], every_endpoint=True).get(account_id, [])
+    if stored is None or stored.state is not AccountState.ACTIVE:
+        return
+    account = stored.account
+    if stored.unopened:
+        _log.error(
+            "operator_needed", platform=account.platform.value, account_id=account_id, detail=stored.unopened
+        )
+        return
+    if not tokens.ends_soon(account, tools.clock.now()) or pause_of_whole_job(paused, Lane.BACKGROUND):
+        return
+    budget = budget_of(tools, account, Lane.BACKGROUND, paused)
+    try:
+        renew(stored, budget, tools)
+    except RefreshError as raised:
+        error = budget.set_aside(raised)
+        if isinstance(error, Reauthorize):
+            _require_reconnect(stored, error, tools)
+        else:
+            _log.warning("early_renewal_failed", account_id=account_id, detail=str(error))
+    else:
+        budget.ended(None)
+        _log.info("tokens_renewed", account_id=account_id, platform=account.platform.value)
+    defer.place(tools.engine, account, None, budget.new_pauses)
+
+
+def _require_reconnect(stored: StoredAccount, error: Reauthorize, tools: Tools) -> None:
+    account = stored.account
+    with tools.engine.begin() as connection:
+        require_reconnect(
+            connection,
+            account.workspace_id,
+            account.account_id,
+            str(error),
+            token_version=stored.token_version,
+        )
+    _log.warning("requires_reconnect", account_id=account.account_id, detail=str(error))

@@ -1,0 +1,171 @@
+"""The only way to the platforms: bounded in time and size, and the one place where httpx's errors end."""
+
+import logging
+import zlib
+from collections.abc import Callable, Mapping
+from contextlib import closing
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+from typing import Final, Self
+
+import httpx
+
+from worker.errors import TryAgain
+from worker.http import strict_json
+from worker.http.deadline import Deadline, DeadlineTransport
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What one call may take at most."""
+
+    connect: timedelta = timedelta(seconds=5)
+    """Also the wait for a place in the pool."""
+    read: timedelta = timedelta(seconds=15)
+    """Silence between two pieces of an answer; the same holds for sending."""
+    whole: timedelta = timedelta(seconds=30)
+    """From the first byte sent to the last one read. Must stay well below the lease."""
+    body_bytes: int = 4 * 1024 * 1024
+    """After decompression."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A platform's answer as `worker.adapters.contract.Response` wants it; its repr shows no content."""
+
+    status: int
+    headers: httpx.Headers = field(repr=False)
+    received_at: datetime
+    body: bytes | None = field(repr=False)
+    """``None``: larger than the bound, or it could not be read to its end."""
+
+    def json(self) -> object:
+        """Return the body as strict JSON; raises `ValueError` (see `worker.http.strict_json.parse`)."""
+        if self.body is None:
+            raise ValueError("the body is too large, or could not be read to its end")
+        return strict_json.parse(self.body)
+
+
+class Client:
+    """One per process: a connection pool that the threads share. No cookies, no redirects, no environment.
+
+    ``transport`` replaces the network, for simulated platforms without sockets; time limits end with it.
+    """
+
+    def __init__(
+        self,
+        bounds: Bounds = Bounds(),
+        *,
+        connections: int = 16,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
+        self.now = now
+        self._bounds = bounds
+        self._deadline = Deadline()
+        silence, patience = bounds.read.total_seconds(), bounds.connect.total_seconds()
+        self._http = httpx.Client(
+            transport=transport or DeadlineTransport(self._deadline, connections),
+            timeout=httpx.Timeout(silence, connect=patience, pool=patience),
+            # One account's cookies must never travel with another's token.
+            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
+            # The one encoding that `_body` inflates within its bound.
+            headers={"accept-encoding": "gzip", "user-agent": "dravo-analytics-sync"},
+            follow_redirects=False,
+            trust_env=False,
+        )
+        for name in ("httpx", "httpcore"):
+            # They log every URL, query included, at INFO and headers at DEBUG.
+            logging.getLogger(name).setLevel(logging.WARNING)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._http.close()
+
+    def request(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        json: object | None = None,
+        form: Mapping[str, str] | None = None,
+    ) -> Reply:
+        """Send one request and return its answer, whatever its status. Raises `worker.errors.TryAgain`."""
+        try:
+            with self._deadline.within(self._bounds.whole):
+                request = self._http.build_request(method, url, headers=headers, json=json, data=form)
+                with closing(self._http.send(request, stream=True)) as response:
+                    return self._read(response)
+        except TRANSLATED as error:
+            trouble = translate(error)
+        # Raised out here, and not `from error`: httpx's errors hold the request with its URL and headers,
+        # h11's quote an illegal header value and UnicodeError its whole text. Nothing that prints a chain
+        # of exceptions may reach a token, so the chain ends here; the sentence names the class.
+        raise trouble
+
+    def _read(self, response: httpx.Response) -> Reply:
+        received_at = self.now()
+        try:
+            body = _body(response, self._bounds.body_bytes)
+        except httpx.HTTPError:
+            # An error answer says enough by its status alone: a 429 must park even with its body torn.
+            if response.is_success:
+                raise
+            body = None
+        return Reply(response.status_code, response.headers, received_at, body)
+
+
+def _body(response: httpx.Response, most: int) -> bytes | None:
+    """Return the decoded body, or ``None`` when it is larger than ``most`` or badly encoded."""
+    encoding = response.headers.get("content-encoding", "identity").strip().lower()
+    if encoding not in {"identity", "gzip", "x-gzip", ""}:
+        return None
+    inflater = zlib.decompressobj(16 + zlib.MAX_WBITS) if "gzip" in encoding else None
+    body = bytearray()
+    received = 0
+    for piece in response.iter_raw():
+        received += len(piece)
+        try:
+            body += piece if inflater is None else inflater.decompress(piece, most + 1 - len(body))
+        except zlib.error:
+            return None
+        if max(len(body), received) > most:
+            return None
+        if inflater is not None and inflater.eof:
+            break  # what follows the end of the stream is no part of the answer
+    return None if inflater and not inflater.eof else bytes(body)
+
+
+_TROUBLES: Final[dict[type[Exception], tuple[str, bool]]] = {
+    httpx.PoolTimeout: ("No connection to the platform was free in time", False),
+    httpx.TimeoutException: ("The platform did not answer in time", True),
+    httpx.NetworkError: ("The connection to the platform failed", False),
+    httpx.ProxyError: ("The connection to the platform failed", False),
+    httpx.RemoteProtocolError: ("The platform broke off or did not speak HTTP", False),
+    httpx.DecodingError: ("The platform's answer could not be decoded", False),
+    httpx.TooManyRedirects: ("The platform redirected the call", False),
+    # What is left are requests that cannot be made as they were formed: a URL or header with a character
+    # that has no place there, most likely in a stored id or token.
+    httpx.HTTPError: ("The call to the platform could not be made", False),
+    httpx.InvalidURL: ("The call to the platform could not be made", False),
+    httpx.CookieConflict: ("The call to the platform could not be made", False),
+    httpx.StreamError: ("The call to the platform could not be made", False),
+    UnicodeError: ("The call to the platform could not be made", False),
+}
+"""Per error: what to say, and whether it counts for the circuit breaker. The nearest class holds."""
+
+TRANSLATED: Final = tuple(_TROUBLES)
+
+
+def translate(error: Exception) -> TryAgain:
+    """Return the refresh error for one of ``TRANSLATED``, with nothing of it but its class's name."""
+    sentence, breaks = next(_TROUBLES[kind] for kind in type(error).__mro__ if kind in _TROUBLES)
+    return TryAgain(f"{sentence} ({type(error).__name__}).", breaks=breaks)

@@ -1,0 +1,122 @@
+"""What an adapter gets for one job: the shared client, asked of the budgets before and observed after."""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Protocol
+
+import structlog
+
+from shared.observability import metrics, tracing
+from shared.vocabulary import Platform
+from worker.adapters.contract import MetricMemory
+from worker.http.client import Client, Reply
+from worker.readings import Limit
+
+
+class Gate(Protocol):
+    """The budgets, asked before every call."""
+
+    def __call__(self, platform: Platform, account_id: str, endpoint: str, cost: int, /) -> None:
+        """Return when the call may be made; raise `worker.errors.Paused` when a budget says wait."""
+
+
+class Sink(Protocol):
+    """The budgets again, fed with what a platform said of its limits."""
+
+    def __call__(self, platform: Platform, account_id: str, limits: tuple[Limit, ...]) -> None:
+        """Take the limits of one answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call as metrics and logs may show it."""
+
+    platform: Platform
+    account_id: str
+    endpoint: str
+    cost: int
+    status: int | None
+    """``None``: no answer came."""
+    took: timedelta
+
+
+_log = structlog.get_logger(__name__)
+
+
+def note_call(call: Call) -> None:
+    """Count one call, and log it at debug: for following one job."""
+    platform, endpoint = call.platform.value, call.endpoint
+    metrics.UPSTREAM_CALLS.labels(platform, endpoint, metrics.status_class(call.status)).inc()
+    metrics.UPSTREAM_COST.labels(platform, endpoint).inc(call.cost)
+    metrics.UPSTREAM_SECONDS.labels(platform, endpoint).observe(call.took.total_seconds())
+    _log.debug(
+        "upstream_call",
+        platform=platform,
+        account_id=call.account_id,
+        endpoint=endpoint,
+        cost=call.cost,
+        status=call.status,
+        seconds=round(call.took.total_seconds(), 3),
+    )
+
+
+class JobUpstream:
+    """One job's `worker.adapters.contract.Upstream`: the shared client, for one account."""
+
+    def __init__(
+        self,
+        client: Client,
+        platform: Platform,
+        account_id: str,
+        memory: MetricMemory,
+        *,
+        gate: Gate | None = None,
+        sink: Sink | None = None,
+        observe: Callable[[Call], None] = note_call,
+    ) -> None:
+        self.memory = memory
+        self.limits: list[Limit] = []
+        """Everything that the platform said of its limits during this job."""
+        self._client = client
+        self._platform = platform
+        self._account_id = account_id
+        self._gate = gate
+        self._sink = sink
+        self._observe = observe
+
+    def now(self) -> datetime:
+        """Return the current instant, UTC."""
+        return self._client.now()
+
+    def send(
+        self,
+        method: str,
+        url: str,
+        *,
+        endpoint: str,
+        cost: int = 1,
+        headers: Mapping[str, str] | None = None,
+        json: object | None = None,
+        form: Mapping[str, str] | None = None,
+    ) -> Reply:
+        """Ask the gate, send, observe; see `worker.adapters.contract.Upstream.send`."""
+        if self._gate is not None:
+            self._gate(self._platform, self._account_id, endpoint, cost)
+        status = None
+        started = time.monotonic()
+        try:
+            with tracing.span("call", platform=self._platform.value, endpoint=endpoint, cost=cost) as told:
+                reply = self._client.request(method, url, headers=headers, json=json, form=form)
+                told["status"] = status = reply.status
+        finally:
+            took = timedelta(seconds=time.monotonic() - started)
+            self._observe(Call(self._platform, self._account_id, endpoint, cost, status, took))
+        return reply
+
+    def saw(self, *limits: Limit) -> None:
+        """Keep the limits, and hand them on."""
+        self.limits += limits
+        if self._sink is not None and limits:
+            self._sink(self._platform, self._account_id, limits)

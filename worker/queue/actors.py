@@ -1,0 +1,53 @@
+"""The shims between the queue and the story: message in, `refresh()` called, nothing else."""
+
+from collections.abc import Callable
+from typing import Any
+
+import dramatiq
+import structlog
+
+from shared.observability import tracing
+from shared.refresh_queue import ACTORS, RENEW_ACTOR, RefreshJob
+from shared.vocabulary import Lane
+
+_PRIORITY = {Lane.INTERACTIVE: 0, Lane.BACKGROUND: 10}
+_log = structlog.get_logger(__name__)
+
+
+def register(
+    broker: dramatiq.Broker, run: Callable[[RefreshJob], None], renew: Callable[[str], None]
+) -> None:
+    """Declare the actors of both lanes on ``broker``; each hands its job to ``run``; one renews tokens.
+
+    A message that is no refresh job is logged and dropped: the row it may have meant is due again when its
+    lease ends. Whatever ``run`` raises is logged by dramatiq and not retried, for the same reason.
+    """
+
+    def take(account_id: Any = None, claims: Any = None, traceparent: Any = None, **unknown: Any) -> None:
+        try:
+            job = RefreshJob.parse(account_id, claims)
+        except ValueError as error:
+            _log.warning("message_dropped", detail=str(error), unknown=sorted(unknown))
+            return
+        parent = traceparent if isinstance(traceparent, str) else None
+        with tracing.span("refresh", parent=parent, account_id=job.account_id, rows=len(job.claims)):
+            run(job)
+
+    def take_renewal(account_id: Any = None, **unknown: Any) -> None:
+        if not isinstance(account_id, str):
+            _log.warning("message_dropped", detail="a renewal names an account", unknown=sorted(unknown))
+            return
+        renew(account_id)
+
+    for lane in Lane:
+        declare = dramatiq.actor(
+            actor_name=ACTORS[lane], queue_name=lane.value, priority=_PRIORITY[lane], broker=broker
+        )
+        declare(take)
+    declare = dramatiq.actor(
+        actor_name=RENEW_ACTOR,
+        queue_name=Lane.BACKGROUND.value,
+        priority=_PRIORITY[Lane.BACKGROUND],
+        broker=broker,
+    )
+    declare(take_renewal)

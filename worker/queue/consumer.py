@@ -1,0 +1,74 @@
+"""A broker whose consumers survive any message.
+
+dramatiq's consumer loses what it fetched together with a message that it cannot decode, until the process
+ends, and some options of a message end the thread that runs it. Here only messages of our own making get
+through; anything else is taken out of Redis, alone.
+"""
+
+from typing import Any
+
+import dramatiq
+import structlog
+from dramatiq.brokers.redis import RedisBroker
+from dramatiq.errors import DecodeError
+
+from shared.observability import failpoints
+from shared.redis_client import RedisClient
+from shared.refresh_queue import NAMESPACE, broker_options
+from shared.vocabulary import Lane
+
+_log = structlog.get_logger(__name__)
+_OUR_OPTIONS = {"redis_message_id"}
+_MOST_SCANNED = 10_000
+
+
+class _SturdyBroker(RedisBroker):
+    def do_fetch(self, queue_name: str, count: int) -> list[bytes | None]:
+        fetched = self._dispatch("fetch")(queue_name, count)  # type: ignore[no-untyped-call] # RedisBroker is untyped
+        return [data for data in fetched if data is None or self._kept(queue_name, data)]
+
+    def do_ack(self, queue_name: str, message_id: str | bytes) -> None:
+        self._dispatch("ack")(queue_name, message_id)  # type: ignore[no-untyped-call] # the same
+        failpoints.passes("acknowledged")
+
+    def _kept(self, queue_name: str, data: bytes) -> bool:
+        try:
+            message: dramatiq.Message[None] = dramatiq.Message.decode(data)
+        except DecodeError:
+            deliverable = False
+        else:
+            deliverable = _deliverable(message, queue_name)
+        if not deliverable:
+            _log.warning("message_dropped", queue=queue_name, detail="not a message of ours")
+            self._drop(queue_name, data)
+        return deliverable
+
+    def _drop(self, queue_name: str, data: bytes) -> None:
+        """Acknowledge by content: a message that cannot be read does not tell its id."""
+        for number, (key, value) in enumerate(self.client.hscan_iter(f"{NAMESPACE}:{queue_name}.msgs")):
+            if value == data:
+                self.do_ack(queue_name, key)
+            if number >= _MOST_SCANNED:
+                return
+
+
+def _deliverable(message: dramatiq.Message[Any], queue_name: str) -> bool:
+    return (
+        message.queue_name == queue_name
+        and isinstance(message.actor_name, str)
+        and isinstance(message.message_id, str)
+        and type(message.message_timestamp) is int
+        and message.args == ()
+        and isinstance(message.kwargs, dict)
+        and isinstance(message.options, dict)
+        and message.options.keys() <= _OUR_OPTIONS
+        and isinstance(message.options.get("redis_message_id"), str)
+    )
+
+
+def consuming_broker(client: RedisClient) -> RedisBroker:
+    """Return a broker for one `dramatiq.Worker`, its queues declared."""
+    made = _SturdyBroker(client=client, **broker_options())  # type: ignore[no-untyped-call] # the same
+    for lane in Lane:
+        made.declare_queue(lane.value)
+    return made
