@@ -108,7 +108,7 @@ def test_spans_reach_the_collector_that_the_environment_names() -> None:
             """Say nothing."""
 
     code = (
-        "from shared import tracing\n"
+        "from shared.observability import tracing\n"
         "tracing.configure('worker')\n"
         "with tracing.span('refresh', account_id='acc_1'): pass\n"
     )
