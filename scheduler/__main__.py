@@ -20,6 +20,9 @@ from shared.observability.exporter import Heartbeat, exporter
 from shared.process import die_with_parent, stop_on_signals, wait_for
 from shared.settings import Settings, SettingsError, load
 
+ROLE = "dravo_scheduler"
+"""What its sessions may do in the database: see what is due, claim it, make partitions."""
+
 _THREADS = 3
 """One for handing out whatever the slower ticks do; each uses one database connection at a time."""
 
@@ -37,11 +40,16 @@ def main() -> int:
         log.configure("scheduler", settings.log_format)
         tracing.configure("scheduler")
         engine = database.connect(
-            settings.database, application="dravo-scheduler", pool_size=_THREADS, idle=settings.idle
+            settings.database,
+            application="dravo-scheduler",
+            pool_size=_THREADS,
+            idle=settings.idle,
+            role=ROLE,
         )
         metrics.watch_pool("scheduler", engine)
         try:
             database.check_reachable(engine)
+            database.warn_without_role(engine, ROLE)
             client = redis_client.connect(settings.redis)
             redis_client.check_reachable(client)
             ticks = Ticks(settings, engine, client, refresh_queue.broker(client))

@@ -2,9 +2,10 @@
 
 from datetime import timedelta
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, LiteralString
 
-from sqlalchemy import Engine, create_engine
+import structlog
+from sqlalchemy import Engine, create_engine, event, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import InternalError, OperationalError
 
@@ -14,6 +15,15 @@ CONNECT_TIMEOUT_SECONDS = 5
 
 DATABASE_AWAY: Final = (OperationalError, InternalError)
 """What a lost connection raises; the second when the server ended a transaction that slept in it."""
+
+_TAKE_ROLE: Final[LiteralString] = """
+SELECT set_config('role', rolname, FALSE) FROM pg_roles
+ WHERE rolname = %(role)s AND pg_has_role(rolname, 'MEMBER')
+   AND has_table_privilege(rolname, to_regclass('refresh_state'), 'UPDATE')
+"""
+# Roles belong to the whole cluster: one is taken only where a migration has told what it may do.
+
+_log = structlog.get_logger(__name__)
 
 # https://www.postgresql.org/docs/18/libpq-connect.html#LIBPQ-KEEPALIVES
 _VANISHED_HOST = {
@@ -32,8 +42,12 @@ def connect(
     pool_size: int = 5,
     statement_seconds: float = 30,
     idle: timedelta = timedelta(minutes=1),
+    role: str | None = None,
 ) -> Engine:
-    """Return an engine whose sessions are in UTC and bounded in time.
+    """Return an engine whose sessions are in UTC, bounded in time, and in the role of their service.
+
+    ``role``: sessions may do what this role may. Where the database has no such role for us, they keep the
+    rights of the user who logs in; `warn_without_role` says so.
 
     ``idle``: how long a transaction may do nothing. One that sleeps ruins a queue table faster than volume
     does, and its locks keep rows from everybody else.
@@ -42,7 +56,7 @@ def connect(
         f"-c timezone=UTC -c statement_timeout={int(statement_seconds * 1000)}"
         f" -c idle_in_transaction_session_timeout={idle // timedelta(milliseconds=1)} -c lock_timeout=20000"
     )
-    return create_engine(
+    engine = create_engine(
         url,
         pool_size=pool_size,
         max_overflow=0,
@@ -56,6 +70,27 @@ def connect(
             **_VANISHED_HOST,
         },
     )
+    if role is not None:
+
+        @event.listens_for(engine, "connect")
+        def take_role(connection: Any, _: object) -> None:
+            connection.execute(_TAKE_ROLE, {"role": role})
+            connection.commit()
+
+    return engine
+
+
+def warn_without_role(engine: Engine, role: str) -> None:
+    """Log a warning when sessions of this engine work with other rights than the role's."""
+    with engine.connect() as connection:
+        current = connection.execute(text("SELECT current_user")).scalar_one()
+    if current != role:
+        _log.warning(
+            "database_role_missing",
+            role=role,
+            detail="this service keeps every right of its database user: run `dravo migrate` as a user with"
+            " CREATEROLE",
+        )
 
 
 def check_reachable(engine: Engine) -> None:

@@ -68,8 +68,10 @@ class House:
     """A migrated database with a vault, a scripted adapter, and the tools of a worker."""
 
     engine: Engine
+    """Has every right; the tools' own engine has the worker's role, and ``scheduler`` the scheduler's."""
     tools: Tools
     adapter: ScriptedAdapter
+    scheduler: Engine
 
     def account(self, account_id: str, platform: Platform = Platform.INSTAGRAM, **columns: Any) -> str:
         """Store an account and return its id."""
@@ -135,7 +137,10 @@ def _no_platform(request: httpx.Request) -> httpx.Response:
 @contextmanager
 def house(database_url: str, **settings: Any) -> Iterator[House]:
     """Open a house on a migrated database; ``settings`` are fields of `Settings`."""
-    engine = database.connect(database_url, application="tests")
+    engine, worker, scheduler = (
+        database.connect(database_url, application="tests", role=role)
+        for role in (None, "dravo_worker", "dravo_scheduler")
+    )
     key = SecretStr(new_key())
     adapter = ScriptedAdapter()
     clock = DatabaseClock()
@@ -143,12 +148,13 @@ def house(database_url: str, **settings: Any) -> Iterator[House]:
         with Client(now=clock.now, transport=InProcess(_no_platform)) as client:
             tools = Tools(
                 settings=Settings(**settings),
-                engine=engine,
+                engine=worker,
                 vault=Vault([key]),
                 client=client,
                 clock=clock,
                 adapters=dict.fromkeys(Platform, adapter),
             )
-            yield House(engine, tools, adapter)
+            yield House(engine, tools, adapter, scheduler)
     finally:
-        engine.dispose()
+        for each in (engine, worker, scheduler):
+            each.dispose()

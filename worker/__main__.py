@@ -38,6 +38,9 @@ from worker.queue.consumer import consuming_broker
 from worker.quota.gate import FleetBudgets
 from worker.refresh import refresh
 
+ROLE = "dravo_worker"
+"""What its sessions may do in the database: open tokens, record readings, pause."""
+
 GRACE = timedelta(seconds=9)
 """How long SIGTERM waits for jobs in flight; what is still running then is covered by its lease."""
 
@@ -69,12 +72,13 @@ def main() -> int:
 def _tools(settings: Settings) -> Iterator[Tools]:
     threads = settings.worker_threads
     engine: Engine = database.connect(
-        settings.database, application="dravo-worker", pool_size=threads + 2, idle=settings.idle
+        settings.database, application="dravo-worker", pool_size=threads + 2, idle=settings.idle, role=ROLE
     )
     metrics.watch_pool("worker", engine)
     clock = DatabaseClock()
     try:
         database.check_reachable(engine)
+        database.warn_without_role(engine, ROLE)
         with Client(_bounds(settings), connections=threads * 2, now=clock.now) as client:
             yield Tools(
                 settings=settings,

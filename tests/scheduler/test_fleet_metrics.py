@@ -27,7 +27,7 @@ class Scraped:
     """A fleet view behind a registry: looked once, read as Prometheus reads."""
 
     def __init__(self, house: House, client: RedisClient) -> None:
-        self.view = FleetView(house.engine, client)
+        self.view = FleetView(house.scheduler, client)
         self.registry = CollectorRegistry(auto_describe=True)
         self.registry.register(self.view)
         self.view.look()
@@ -187,7 +187,7 @@ def test_one_look_that_fails_costs_only_its_own_facts(home: House, client: Redis
 
 
 def test_registering_asks_no_store(home: House, client: RedisClient) -> None:
-    view = FleetView(home.engine, client)
+    view = FleetView(home.scheduler, client)
     home.engine.dispose()
     assert {family.name for family in view.describe()} == {fact.name for fact in FACTS}
     assert all(not family.samples for family in view.collect())

@@ -16,7 +16,7 @@ from tests.servers import server_directory
 
 @pytest.fixture
 def ticks(home: House, client: RedisClient) -> Ticks:
-    return Ticks(home.tools.settings, home.engine, client, refresh_queue.broker(client))
+    return Ticks(home.tools.settings, home.scheduler, client, refresh_queue.broker(client))
 
 
 def claimed(home: House) -> int:
@@ -72,7 +72,7 @@ def test_an_unreachable_redis_claims_nothing_and_raises_nothing(home: House) -> 
     with server_directory() as directory:
         with Valkey(directory / "valkey") as server:
             gone = connect(server.url)
-        ticks = Ticks(home.tools.settings, home.engine, gone, refresh_queue.broker(gone))
+        ticks = Ticks(home.tools.settings, home.scheduler, gone, refresh_queue.broker(gone))
 
         assert ticks.hand_out() == 0
         gone.close()
@@ -90,7 +90,7 @@ class _DeafBroker(dramatiq.Broker):
 def test_claims_that_cannot_be_enqueued_are_given_back(home: House, client: RedisClient) -> None:
     home.publications(home.account("acc_1"), 5)
     refresh_queue.report_alive(client, "host:1", 8)
-    deaf = Ticks(home.tools.settings, home.engine, client, _DeafBroker())
+    deaf = Ticks(home.tools.settings, home.scheduler, client, _DeafBroker())
 
     assert deaf.hand_out() == 0
     assert claimed(home) == 0

@@ -2,7 +2,7 @@
 
 from alembic import op
 
-from shared.partitions import ensure_partitions
+from shared.partitions import FUNCTION, ensure_partitions
 
 revision = "0001"
 down_revision = None
@@ -155,4 +155,5 @@ def upgrade() -> None:
     for statement in SCHEMA.split(";\n"):
         if statement.strip():
             op.execute(statement)
+    op.execute(FUNCTION)
     ensure_partitions(op.get_bind())

@@ -76,7 +76,7 @@ def test_one_trace_leads_from_the_request_to_the_call(
             home.engine.begin() as connection,
         ):
             make_due.make_due(connection, "ws_1", publications, Reason.FORCED)
-        ticks = Ticks(home.tools.settings, home.engine, client, refresh_queue.broker(client))
+        ticks = Ticks(home.tools.settings, home.scheduler, client, refresh_queue.broker(client))
         ticks.traces.remember([ring.payload for ring in listener.notifies(timeout=5, stop_after=1)])
         refresh_queue.report_alive(client, "host:1", 8)
         ticks.hand_out()
