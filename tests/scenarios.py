@@ -17,7 +17,7 @@ from shared.vocabulary import Platform
 from tests.worker.http.in_process import InProcess
 from worker.adapters.contract import Upstream
 from worker.clock import DatabaseClock
-from worker.context import Tools
+from worker.context import WorkerContext
 from worker.errors import RefreshError
 from worker.http.client import Client
 from worker.readings import Account, Answer, Publication, Reading, Tokens
@@ -69,7 +69,7 @@ class House:
 
     engine: Engine
     """Has every right; the tools' own engine has the worker's role, and ``scheduler`` the scheduler's."""
-    tools: Tools
+    tools: WorkerContext
     adapter: ScriptedAdapter
     scheduler: Engine
 
@@ -146,7 +146,7 @@ def house(database_url: str, **settings: Any) -> Iterator[House]:
     clock = DatabaseClock()
     try:
         with Client(now=clock.now, transport=InProcess(_no_platform)) as client:
-            tools = Tools(
+            tools = WorkerContext(
                 settings=Settings(**settings),
                 engine=worker,
                 vault=Vault([key]),

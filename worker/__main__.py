@@ -29,7 +29,7 @@ from shared.settings import Settings, SettingsError, load
 from shared.vocabulary import Lane
 from worker.adapters import ADAPTERS
 from worker.clock import DatabaseClock
-from worker.context import Tools
+from worker.context import WorkerContext
 from worker.counters import count_outcome
 from worker.credentials.renewal import renew_ahead
 from worker.http.client import Bounds, Client
@@ -56,12 +56,12 @@ def main() -> int:
         settings = load("database_url", "redis_url", "secret_keys")
         log.configure("worker", settings.log_format)
         tracing.configure("worker")
-        with _tools(settings) as tools:
+        with _worker_context(settings) as context:
             client = redis_client.connect(settings.redis)
             redis_client.check_reachable(client)
             heartbeat = Heartbeat(timedelta(seconds=_ALIVE_EVERY_SECONDS))
             with exporter("worker", settings, heartbeat):
-                _serve(settings, tools, client, heartbeat)
+                _serve(settings, context, client, heartbeat)
     except SettingsError as error:
         sys.stderr.write(f"{error}\n")
         return 1
@@ -69,7 +69,7 @@ def main() -> int:
 
 
 @contextmanager
-def _tools(settings: Settings) -> Iterator[Tools]:
+def _worker_context(settings: Settings) -> Iterator[WorkerContext]:
     threads = settings.worker_threads
     engine: Engine = database.connect(
         settings.database, application="dravo-worker", pool_size=threads + 2, idle=settings.idle, role=ROLE
@@ -80,7 +80,7 @@ def _tools(settings: Settings) -> Iterator[Tools]:
         database.check_reachable(engine)
         database.warn_without_role(engine, ROLE)
         with Client(_bounds(settings), connections=threads * 2, now=clock.now) as client:
-            yield Tools(
+            yield WorkerContext(
                 settings=settings,
                 engine=engine,
                 vault=Vault(settings.secret_keys),
@@ -102,12 +102,14 @@ def _bounds(settings: Settings) -> Bounds:
     )
 
 
-def _serve(settings: Settings, tools: Tools, client: redis_client.RedisClient, heartbeat: Heartbeat) -> None:
+def _serve(
+    settings: Settings, context: WorkerContext, client: redis_client.RedisClient, heartbeat: Heartbeat
+) -> None:
     threads = settings.worker_threads
     reserved = refresh_queue.reserved_threads(threads, settings.interactive_share)
-    workers = [_worker(settings, tools, {lane.value for lane in Lane}, threads - reserved)]
+    workers = [_worker(settings, context, {lane.value for lane in Lane}, threads - reserved)]
     if reserved:
-        workers.append(_worker(settings, tools, {Lane.INTERACTIVE.value}, reserved))
+        workers.append(_worker(settings, context, {Lane.INTERACTIVE.value}, reserved))
     stopping = stop_on_signals()
     for worker in workers:
         worker.start()
@@ -129,22 +131,22 @@ def _serve(settings: Settings, tools: Tools, client: redis_client.RedisClient, h
     # Beside the main thread: a Redis that hangs must not keep SIGTERM from being heard.
     threading.Thread(target=report, name="report_alive", daemon=True).start()
     wait_for(stopping)
-    _stop(workers, tools)
+    _stop(workers, context)
     _log.info("worker_stopped", worker_id=worker_id)
 
 
-def _worker(settings: Settings, tools: Tools, queues: set[str], threads: int) -> dramatiq.Worker:
+def _worker(settings: Settings, context: WorkerContext, queues: set[str], threads: int) -> dramatiq.Worker:
     """Return a `dramatiq.Worker` on a broker of its own: two of them in one process must share nothing."""
     broker = consuming_broker(redis_client.connect(settings.redis))
     actors.register(
-        broker, lambda job: refresh(job, tools), lambda account_id: renew_ahead(account_id, tools)
+        broker, lambda job: refresh(job, context), lambda account_id: renew_ahead(account_id, context)
     )
     return dramatiq.Worker(
         broker, queues=queues, worker_threads=threads, worker_timeout=_IDLE_POLL_MILLISECONDS
     )
 
 
-def _stop(workers: list[dramatiq.Worker], tools: Tools) -> None:
+def _stop(workers: list[dramatiq.Worker], context: WorkerContext) -> None:
     # A job that starts between this look and the stop has spent its claims: releasing those does nothing.
     unstarted = [_job(item.message) for worker in workers for item in list(worker.work_queue.queue)]
     stops = [
@@ -153,15 +155,15 @@ def _stop(workers: list[dramatiq.Worker], tools: Tools) -> None:
     ]
     for stop in stops:
         stop.start()
-    _give_back(tools, [job for job in unstarted if job])
+    _give_back(context, [job for job in unstarted if job])
     deadline = time.monotonic() + GRACE.total_seconds()
     for stop in stops:
         stop.join(max(0.0, deadline - time.monotonic()))
 
 
-def _give_back(tools: Tools, unstarted: list[RefreshJob]) -> None:
+def _give_back(context: WorkerContext, unstarted: list[RefreshJob]) -> None:
     try:
-        with tools.engine.begin() as connection:
+        with context.engine.begin() as connection:
             released = release(connection, unstarted)
     except database.DATABASE_AWAY:
         _log.warning(

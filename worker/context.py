@@ -1,4 +1,4 @@
-"""What a refresh works with: the tools of its process, and the read under way."""
+"""What a refresh works with: the context of its process, and the fetch under way."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -22,7 +22,7 @@ from worker.readings import Account
 
 
 @dataclass(frozen=True, slots=True)
-class Tools:
+class WorkerContext:
     """What a worker process holds for all of its jobs."""
 
     settings: Settings
@@ -36,9 +36,13 @@ class Tools:
     """``None``: no limit but the platforms' own pauses; for tests of everything else."""
 
 
-def budget_of(tools: Tools, account: Account, lane: Lane, paused: Sequence[PauseInForce]) -> JobBudget:
+def budget_of(
+    context: WorkerContext, account: Account, lane: Lane, paused: Sequence[PauseInForce]
+) -> JobBudget:
     """Return the budgets of a job for this account; ``paused``: the pauses in force, the longest first."""
-    return JobBudget(tools.budgets, account.account_id, account.platform, lane, paused, now=tools.clock.now)
+    return JobBudget(
+        context.budgets, account.account_id, account.platform, lane, paused, now=context.clock.now
+    )
 
 
 def pause_of_whole_job(paused: Sequence[PauseInForce], lane: Lane) -> PauseInForce | None:

@@ -19,7 +19,7 @@ for _platform in Platform:
 
 
 def count_outcome(platform: Platform, outcome: Outcome) -> None:
-    """Count one recorded outcome: a hook for `worker.context.Tools`."""
+    """Count one recorded outcome: a hook for `worker.context.WorkerContext`."""
     metrics.REFRESHES.labels(platform.value, outcome.outcome.value, outcome.reason.value).inc()
     if outcome.outcome.answered:
         metrics.UPSTREAM_IDS.labels(platform.value).inc()

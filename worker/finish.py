@@ -15,7 +15,7 @@ from shared.outcome_kinds import OutcomeKind
 from shared.vocabulary import AccountState
 from worker import outcomes
 from worker.claims import extend
-from worker.context import Read, Tools
+from worker.context import Read, WorkerContext
 from worker.credentials import tokens
 from worker.credentials.tokens import StoredAccount
 from worker.errors import ClaimsLost, Paused, Reauthorize, RefreshError, TryAgain
@@ -28,39 +28,39 @@ from worker.record import record
 _log = structlog.get_logger(__name__)
 
 
-def finish(read: Read, stored: StoredAccount, policy: Policy, tools: Tools) -> None:
+def finish(read: Read, stored: StoredAccount, policy: Policy, context: WorkerContext) -> None:
     """Record every outcome of a read that has ended, and tell of those that passed the fence."""
-    account, error = stored.account, _place_pauses(read, stored, tools)
-    with tools.engine.begin() as connection:
+    account, error = stored.account, _place_pauses(read, stored, context)
+    with context.engine.begin() as connection:
         if isinstance(error, Reauthorize):  # accounts before rows, or this could deadlock
             states.lock(connection, [account.account_id])
         if isinstance(error, OverBudget):
-            error = defer.deferred(connection, error, tools.clock.now())
+            error = defer.deferred(connection, error, context.clock.now())
         if read.waiting and not isinstance(error, Reauthorize):
             _judge_the_rest(
-                read, error or TryAgain("The adapter gave no reading for this post."), policy, tools
+                read, error or TryAgain("The adapter gave no reading for this post."), policy, context
             )
         kept = record(connection, account.workspace_id, read.judged)
         if isinstance(error, Reauthorize):
-            kept = (*kept, *_reauthorize(connection, read, stored, error, policy, tools))
+            kept = (*kept, *_reauthorize(connection, read, stored, error, policy, context))
         if read.held:
-            paid_reads.settle(connection, read.held, (*read.kept, *kept), tools.clock.now())
+            paid_reads.settle(connection, read.held, (*read.kept, *kept), context.clock.now())
         failpoints.passes("recorded")
     failpoints.passes("committed")
-    _tell_observers(account, kept, len(read.judged) - len(kept), tools)
+    _tell_observers(account, kept, len(read.judged) - len(kept), context)
 
 
-def record_progress(read: Read, account: Account, tools: Tools) -> None:
+def record_progress(read: Read, account: Account, context: WorkerContext) -> None:
     """Record what has been read so far and extend the lease of what waits, in one transaction.
 
     Rows whose claim no longer stands are dropped. Raises `worker.errors.ClaimsLost` when none is left.
     """
-    with tools.engine.begin() as connection:
+    with context.engine.begin() as connection:
         judged = [outcome.row for outcome in read.judged]
-        held = extend(connection, read.waiting.values(), judged, tools.settings.lease)
+        held = extend(connection, read.waiting.values(), judged, context.settings.lease)
         kept = record(connection, account.workspace_id, read.judged)
     lost = [publication_id for publication_id in read.waiting if publication_id not in held]
-    _tell_observers(account, kept, len(read.judged) - len(kept) + len(lost), tools)
+    _tell_observers(account, kept, len(read.judged) - len(kept) + len(lost), context)
     read.kept += kept
     read.judged.clear()
     for publication_id in lost:
@@ -69,9 +69,9 @@ def record_progress(read: Read, account: Account, tools: Tools) -> None:
         raise ClaimsLost("Other workers have the rows of this job by now.")
 
 
-def _tell_observers(account: Account, kept: Sequence[Outcome], fenced: int, tools: Tools) -> None:
+def _tell_observers(account: Account, kept: Sequence[Outcome], fenced: int, context: WorkerContext) -> None:
     for outcome in kept:
-        tools.observe(account.platform, outcome)
+        context.observe(account.platform, outcome)
         _log.log(
             logging.DEBUG if outcome.outcome is OutcomeKind.SYNCED else logging.INFO,
             "refreshed",
@@ -86,19 +86,19 @@ def _tell_observers(account: Account, kept: Sequence[Outcome], fenced: int, tool
         _log.info("fenced", account_id=account.account_id, rows=fenced)
 
 
-def _judge_the_rest(read: Read, error: RefreshError, policy: Policy, tools: Tools) -> None:
-    now = tools.clock.now()
+def _judge_the_rest(read: Read, error: RefreshError, policy: Policy, context: WorkerContext) -> None:
+    now = context.clock.now()
     read.judge(lambda row: outcomes.judge_error(row, error, policy, now))
 
 
-def _place_pauses(read: Read, stored: StoredAccount, tools: Tools) -> RefreshError | None:
+def _place_pauses(read: Read, stored: StoredAccount, context: WorkerContext) -> RefreshError | None:
     """Place what the job found to be paused, and return how it ended: a refusal as the pause that stands now.
 
     A transaction of its own, before the outcomes: it must not wait for rows, and Redis is told only after it.
     """
     error = read.ended_by
     refusal = error if isinstance(error, Paused) and not isinstance(error, OverBudget) else None
-    placed = defer.place(tools.engine, stored.account, refusal, read.budget.new_pauses)
+    placed = defer.place(context.engine, stored.account, refusal, read.budget.new_pauses)
     if refusal is None or placed is None:
         return error
     read.budget.prolonged(placed)
@@ -111,7 +111,7 @@ def _reauthorize(
     stored: StoredAccount,
     error: Reauthorize,
     policy: Policy,
-    tools: Tools,
+    context: WorkerContext,
 ) -> tuple[Outcome, ...]:
     """Mark the whole account at once; if it has newer tokens by now, its rows just try again."""
     account = stored.account
@@ -126,5 +126,5 @@ def _reauthorize(
     if current is not None and current[0] is not AccountState.ACTIVE:
         read.block(current[1])
     else:
-        _judge_the_rest(read, TryAgain("The account was reconnected meanwhile."), policy, tools)
+        _judge_the_rest(read, TryAgain("The account was reconnected meanwhile."), policy, context)
     return record(connection, account.workspace_id, read.judged[recorded:])

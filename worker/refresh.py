@@ -20,7 +20,7 @@ from shared.vocabulary import AccountState, BucketKind, Lane, Platform
 from worker import outcomes
 from worker.adapters.contract import Adapter
 from worker.claims import start
-from worker.context import Read, Tools, budget_of, pause_of_whole_job
+from worker.context import Read, WorkerContext, budget_of, pause_of_whole_job
 from worker.credentials import tokens
 from worker.credentials.renewal import renew
 from worker.credentials.tokens import StoredAccount
@@ -36,27 +36,27 @@ from worker.refused_metrics import FleetMemory
 _log = structlog.get_logger(__name__)
 
 
-def refresh(job: RefreshJob, tools: Tools) -> None:
+def refresh(job: RefreshJob, context: WorkerContext) -> None:
     """Refresh the publications of one job and record every outcome."""
     failpoints.passes("taken")
-    began = tools.clock.monotonic()
-    with tools.engine.begin() as connection:
-        started = start(connection, job, tools.settings.lease)
+    began = context.clock.monotonic()
+    with context.engine.begin() as connection:
+        started = start(connection, job, context.settings.lease)
     if started is None:
         _log.debug("nothing_to_refresh", account_id=job.account_id)
         return
-    tools.clock.set(started.at)
+    context.clock.set(started.at)
     # After the start is committed: what goes wrong from here on is recorded, and not undone with the start.
-    with tools.engine.begin() as connection:
-        stored = tokens.load(connection, job.account_id, tools.vault)
+    with context.engine.begin() as connection:
+        stored = tokens.load(connection, job.account_id, context.vault)
         paused = _pauses(connection, stored) if stored else []
     if stored is None:
         _log.warning("account_gone", account_id=job.account_id)
         return
-    policy = _policy(tools.settings, stored.account.platform)
+    policy = _policy(context.settings, stored.account.platform)
     lane = Lane.INTERACTIVE if any(row.priority for row in started.rows) else Lane.BACKGROUND
     pause = pause_of_whole_job(paused, lane)
-    budget = budget_of(tools, stored.account, lane, paused)
+    budget = budget_of(context, stored.account, lane, paused)
     read = Read({row.publication.id: row for row in started.rows}, budget)
     _set_suspects_aside(read, policy)
     failpoints.passes("started", read.waiting)
@@ -68,17 +68,17 @@ def refresh(job: RefreshJob, tools: Tools) -> None:
         read.ended_by = OverBudget(
             pause.reason, kind=BucketKind.APP, until=pause.paused_until, pause=pause.key
         )
-    elif read.waiting and _can_pay(read, stored.account.platform, tools):
+    elif read.waiting and _can_pay(read, stored.account.platform, context):
         account = stored.account
         lease = Lease(
-            tools.settings.lease,
-            lambda: record_progress(read, account, tools),
-            tools.clock.monotonic,
+            context.settings.lease,
+            lambda: record_progress(read, account, context),
+            context.clock.monotonic,
             began,
         )
-        stored = _read(read, stored, policy, lease, tools)
+        stored = _read(read, stored, policy, lease, context)
     failpoints.passes("fetched")
-    finish(read, stored, policy, tools)
+    finish(read, stored, policy, context)
 
 
 def _unopened(stored: StoredAccount) -> Misconfigured:
@@ -91,10 +91,10 @@ def _unopened(stored: StoredAccount) -> Misconfigured:
     return Misconfigured(str(stored.unopened), warning="the stored authorization cannot be opened")
 
 
-def _can_pay(read: Read, platform: Platform, tools: Tools) -> bool:
+def _can_pay(read: Read, platform: Platform, context: WorkerContext) -> bool:
     """Set aside what the job's reads may cost; without the means the rows are deferred."""
-    now = tools.clock.now()
-    held = paid_reads.hold(tools.engine, tools.settings, platform, read.waiting.values(), now)
+    now = context.clock.now()
+    held = paid_reads.hold(context.engine, context.settings, platform, read.waiting.values(), now)
     if isinstance(held, Shortage):
         read.ended_by = OverBudget(
             held.sentence,
@@ -127,10 +127,12 @@ def _set_suspects_aside(read: Read, policy: Policy) -> None:
             read.judged.append(outcomes.quarantined(read.waiting.pop(row.publication.id)))
 
 
-def _read(read: Read, stored: StoredAccount, policy: Policy, lease: Lease, tools: Tools) -> StoredAccount:
+def _read(
+    read: Read, stored: StoredAccount, policy: Policy, lease: Lease, context: WorkerContext
+) -> StoredAccount:
     """Fetch what waits, renewing the tokens at most once; return the account as it was used last."""
     platform, budget = stored.account.platform, read.budget
-    adapter = tools.adapters[platform]
+    adapter = context.adapters[platform]
 
     def gate(platform: Platform, account_id: str, endpoint: str, cost: int, /) -> None:
         lease.keep()
@@ -138,29 +140,29 @@ def _read(read: Read, stored: StoredAccount, policy: Policy, lease: Lease, tools
         lease.keep()  # the budgets may have made the job wait
 
     upstream = JobUpstream(
-        tools.client,
+        context.client,
         platform,
         stored.account.account_id,
-        FleetMemory(tools.engine, platform),
+        FleetMemory(context.engine, platform),
         gate=gate,
         sink=budget.heard,
     )
 
     def renewed() -> StoredAccount:
         lease.keep()
-        return renew(stored, budget, tools)
+        return renew(stored, budget, context)
 
     try:
         may_renew = True
-        if tokens.ends_soon(stored.account, tools.clock.now()):
-            stored, may_renew = _renewed_early(stored, budget, renewed, tools.clock.now()), False
+        if tokens.ends_soon(stored.account, context.clock.now()):
+            stored, may_renew = _renewed_early(stored, budget, renewed, context.clock.now()), False
         try:
-            _fetch(read, adapter, upstream, stored, policy, tools)
+            _fetch(read, adapter, upstream, stored, policy, context)
         except Reauthorize as refusal:
             if not (refusal.renewable and may_renew):
                 raise
             stored = renewed()
-            _fetch(read, adapter, upstream, stored, policy, tools)
+            _fetch(read, adapter, upstream, stored, policy, context)
     except RefreshError as error:
         read.ended_by = error
     except Exception:  # noqa: BLE001 - a bug of one adapter must not keep its rows from being recorded
@@ -186,10 +188,15 @@ def _renewed_early(
 
 
 def _fetch(
-    read: Read, adapter: Adapter, upstream: JobUpstream, stored: StoredAccount, policy: Policy, tools: Tools
+    read: Read,
+    adapter: Adapter,
+    upstream: JobUpstream,
+    stored: StoredAccount,
+    policy: Policy,
+    context: WorkerContext,
 ) -> None:
     publications = [row.publication for row in read.waiting.values()]
     for reading in adapter.fetch(upstream, stored.account, publications):
         row = read.waiting.pop(reading.publication_id, None)
         if row is not None:
-            read.judged.append(outcomes.judge(row, reading, policy, tools.clock.now()))
+            read.judged.append(outcomes.judge(row, reading, policy, context.clock.now()))

@@ -34,7 +34,7 @@ from tests.interleavings.world import (
 )
 from tests.scenarios import House, Script, ScriptedAdapter, house, reads
 from worker.clock import DatabaseClock
-from worker.context import Tools
+from worker.context import WorkerContext
 from worker.credentials.renewal import renew_ahead
 from worker.errors import Misconfigured, Paused, Reauthorize, RefreshError, TryAgain
 from worker.readings import Account, Answer, Publication, Reading, Tokens
@@ -52,7 +52,9 @@ class Environment:
 
     home: House
 
-    def tools(self, engine: Engine, script: Script, renewal: Tokens | RefreshError | None = None) -> Tools:
+    def tools(
+        self, engine: Engine, script: Script, renewal: Tokens | RefreshError | None = None
+    ) -> WorkerContext:
         """Return the tools of a worker of its own on a session's connection."""
         adapter = ScriptedAdapter(script, renewal=renewal)
         return replace(

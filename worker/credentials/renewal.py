@@ -5,7 +5,7 @@ import structlog
 from shared.accounts.states import require_reconnect
 from shared.quota import pauses
 from shared.vocabulary import AccountState, Lane
-from worker.context import Tools, budget_of, pause_of_whole_job
+from worker.context import WorkerContext, budget_of, pause_of_whole_job
 from worker.credentials import tokens
 from worker.credentials.tokens import StoredAccount
 from worker.errors import Reauthorize, RefreshError
@@ -18,38 +18,38 @@ _LOCK_WAIT_SHARE = 4  # of the lease: together with the call, bounded to half of
 _log = structlog.get_logger(__name__)
 
 
-def renew(stored: StoredAccount, budget: JobBudget, tools: Tools) -> StoredAccount:
+def renew(stored: StoredAccount, budget: JobBudget, context: WorkerContext) -> StoredAccount:
     """Return the account with newer tokens; raises what `tokens.renew` and the budgets raise.
 
     The budgets are asked and told outside the transaction that holds the account: nobody who waits for the
     account waits for Redis.
     """
     account = stored.account
-    adapter = tools.adapters[account.platform]
-    memory = FleetMemory(tools.engine, account.platform)
-    upstream = JobUpstream(tools.client, account.platform, account.account_id, memory)
+    adapter = context.adapters[account.platform]
+    memory = FleetMemory(context.engine, account.platform)
+    upstream = JobUpstream(context.client, account.platform, account.account_id, memory)
     if adapter.renewal_endpoint is not None:
         budget.ask(account.platform, account.account_id, adapter.renewal_endpoint, 1)
     try:
         return tokens.renew(
-            tools.engine,
-            tools.vault,
+            context.engine,
+            context.vault,
             stored,
             lambda current: adapter.renew(upstream, current),
-            lock_wait=tools.settings.lease / _LOCK_WAIT_SHARE,
+            lock_wait=context.settings.lease / _LOCK_WAIT_SHARE,
         )
     finally:
         budget.heard(account.platform, account.account_id, tuple(upstream.limits))
 
 
-def renew_ahead(account_id: str, tools: Tools) -> None:
+def renew_ahead(account_id: str, context: WorkerContext) -> None:
     """Renew the tokens of an account if they end soon; a second message for the same pair does nothing.
 
     A dead refresh token marks the account, and a refusal parks its bucket, exactly as in a refresh; other
     trouble waits for the next tick.
     """
-    with tools.engine.begin() as connection:
-        stored = tokens.load(connection, account_id, tools.vault)
+    with context.engine.begin() as connection:
+        stored = tokens.load(connection, account_id, context.vault)
         paused = pauses.of_accounts(connection, [account_id], every_endpoint=True).get(account_id, [])
     if stored is None or stored.state is not AccountState.ACTIVE:
         return
@@ -59,26 +59,26 @@ def renew_ahead(account_id: str, tools: Tools) -> None:
             "operator_needed", platform=account.platform.value, account_id=account_id, detail=stored.unopened
         )
         return
-    if not tokens.ends_soon(account, tools.clock.now()) or pause_of_whole_job(paused, Lane.BACKGROUND):
+    if not tokens.ends_soon(account, context.clock.now()) or pause_of_whole_job(paused, Lane.BACKGROUND):
         return
-    budget = budget_of(tools, account, Lane.BACKGROUND, paused)
+    budget = budget_of(context, account, Lane.BACKGROUND, paused)
     try:
-        renew(stored, budget, tools)
+        renew(stored, budget, context)
     except RefreshError as raised:
         error = budget.set_aside(raised)
         if isinstance(error, Reauthorize):
-            _require_reconnect(stored, error, tools)
+            _require_reconnect(stored, error, context)
         else:
             _log.warning("early_renewal_failed", account_id=account_id, detail=str(error))
     else:
         budget.ended(None)
         _log.info("tokens_renewed", account_id=account_id, platform=account.platform.value)
-    defer.place(tools.engine, account, None, budget.new_pauses)
+    defer.place(context.engine, account, None, budget.new_pauses)
 
 
-def _require_reconnect(stored: StoredAccount, error: Reauthorize, tools: Tools) -> None:
+def _require_reconnect(stored: StoredAccount, error: Reauthorize, context: WorkerContext) -> None:
     account = stored.account
-    with tools.engine.begin() as connection:
+    with context.engine.begin() as connection:
         require_reconnect(
             connection,
             account.workspace_id,

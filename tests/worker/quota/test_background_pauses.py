@@ -14,7 +14,7 @@ from shared.settings import Settings
 from shared.vocabulary import BucketKind, Lane, Platform
 from tests.scenarios import House, ScriptedAdapter, house
 from worker.adapters.contract import Upstream
-from worker.context import Tools
+from worker.context import WorkerContext
 from worker.quota.gate import FleetBudgets
 from worker.readings import Account, Limit, Publication, Reading
 from worker.refresh import refresh
@@ -45,7 +45,7 @@ def adapter() -> TellingAdapter:
 
 
 @pytest.fixture
-def tools(home: House, client: RedisClient, adapter: TellingAdapter) -> Tools:
+def tools(home: House, client: RedisClient, adapter: TellingAdapter) -> WorkerContext:
     budgets = FleetBudgets.of(Settings(), client)
     return replace(home.tools, budgets=budgets, adapters=dict.fromkeys(Platform, adapter))
 
@@ -81,7 +81,7 @@ def left(home: House) -> list[timedelta]:
 
 
 def test_a_large_share_pauses_background_and_keeps_its_rows_due(
-    home: House, tools: Tools, adapter: TellingAdapter
+    home: House, tools: WorkerContext, adapter: TellingAdapter
 ) -> None:
     home.publications(home.account("acc_1", Platform.FACEBOOK), 60)
     adapter.percent = 85
@@ -132,7 +132,13 @@ def test_what_an_operator_paused_is_not_asked_about(home: House, client: RedisCl
 
 @pytest.mark.parametrize(("percent", "ends"), [(10, True), (85, False)])
 def test_the_answer_to_the_row_that_asks_ends_or_shortens_the_pause(
-    home: House, client: RedisClient, tools: Tools, adapter: TellingAdapter, percent: int, *, ends: bool
+    home: House,
+    client: RedisClient,
+    tools: WorkerContext,
+    adapter: TellingAdapter,
+    percent: int,
+    *,
+    ends: bool,
 ) -> None:
     home.publications(home.account("acc_1", Platform.FACEBOOK), 5)
     deferred = home.publications(home.account("acc_2", Platform.FACEBOOK), 1)[0]

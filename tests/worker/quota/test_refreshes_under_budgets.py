@@ -14,7 +14,7 @@ from shared.vocabulary import Lane, Platform
 from tests.scenarios import House, ScriptedAdapter, reads
 from tests.worker.http.in_process import InProcess
 from worker.adapters.contract import Upstream
-from worker.context import Tools
+from worker.context import WorkerContext
 from worker.errors import TryAgain
 from worker.http.client import Client
 from worker.quota.gate import FleetBudgets
@@ -33,7 +33,7 @@ class CallingAdapter(ScriptedAdapter):
         return super().fetch(upstream, account, publications)
 
 
-def budgeted(home: House, client: RedisClient) -> Tools:
+def budgeted(home: House, client: RedisClient) -> WorkerContext:
     """Return the home's tools with real budgets, and breakers that open at the second failure."""
     platform = InProcess(lambda _: httpx.Response(200))
     adapter = CallingAdapter(script=home.adapter.script)

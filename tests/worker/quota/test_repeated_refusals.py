@@ -20,7 +20,7 @@ from tests.worker.adapters.support import account, publication, replies, reply, 
 from tests.worker.http.in_process import InProcess
 from tests.worker.quota.fake_clock import FakeClock
 from worker.adapters.linkedin.linkedin import LinkedIn
-from worker.context import Tools
+from worker.context import WorkerContext
 from worker.errors import Paused, RefreshError
 from worker.http.client import Client
 from worker.quota.gate import FleetBudgets, JobBudget, OverBudget
@@ -112,7 +112,7 @@ class Fleet:
         home.execute("UPDATE publications SET platform_post_id = 'urn:li:share:' || id")
         made = FleetBudgets.of(Settings(), client)
         http = Client(transport=InProcess(self._answer), now=home.tools.clock.now)
-        self.tools: Tools = replace(
+        self.tools: WorkerContext = replace(
             home.tools,
             budgets=replace(made, budgets=Budgets(client, now=self.clock.micros)),
             client=http,
