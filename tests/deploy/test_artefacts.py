@@ -242,6 +242,29 @@ def test_compose_gives_a_service_its_own_secrets_only(service: str) -> None:
     assert ("DRAVO_SEALING_KEY" in given["environment"]) == (service == "api")
 
 
+def test_compose_lets_scheduler_and_worker_log_in_as_their_own_role() -> None:
+    services = yaml.safe_load((DEPLOY / "docker/compose.yaml").read_text())["services"]
+    logins = {
+        name: re.findall(r"//(\w+):\$\{(\w+):", given["environment"]["DRAVO_DATABASE_URL"])[0]
+        for name, given in services.items()
+        if name in OWN_SECRETS
+    }
+    assert logins == {
+        "migrate": ("dravo", "POSTGRES_PASSWORD"),
+        "api": ("dravo", "POSTGRES_PASSWORD"),
+        "scheduler": ("dravo_scheduler", "SCHEDULER_PASSWORD"),
+        "worker": ("dravo_worker", "WORKER_PASSWORD"),
+    }
+    operator = services["operator"]
+    assert operator["profiles"], "it is no service: nothing starts it but a command"
+    assert "//dravo:" in operator["environment"]["DRAVO_DATABASE_URL"]
+    assert {"secret_keys", *STORES} <= secrets_in(" ".join(operator["environment"]))
+    (script,) = [one for one in services["postgres"]["volumes"] if "roles.sql" in one]
+    assert (DEPLOY / "docker" / script.partition(":")[0]).resolve() == DEPLOY / "roles.sql"
+    asked = set(re.findall(r"^\\getenv \w+ (\w+)", (DEPLOY / "roles.sql").read_text(), re.MULTILINE))
+    assert asked == {"SCHEDULER_PASSWORD", "WORKER_PASSWORD"} <= services["postgres"]["environment"].keys()
+
+
 @pytest.mark.parametrize("service", OWN_SECRETS)
 def test_kubernetes_gives_a_service_its_own_secret_only(service: str) -> None:
     (workload,) = [

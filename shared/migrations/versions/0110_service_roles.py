@@ -38,7 +38,11 @@ BEGIN
             NULL; -- another database of the cluster was migrated in the same moment
         END;
     END IF;
-    GRANT {role} TO CURRENT_USER;
+    BEGIN
+        GRANT {role} TO CURRENT_USER;
+    EXCEPTION WHEN insufficient_privilege THEN
+        NULL; -- somebody else made the role: the service may still log in as it
+    END;
     EXECUTE format('GRANT USAGE ON SCHEMA %I TO {role}', current_schema());
     {grants}
 EXCEPTION WHEN insufficient_privilege THEN
