@@ -9,31 +9,21 @@ from pathlib import Path
 
 from deploy.local.errors import LocalServerError
 from deploy.local.services import Service, Services
-from deploy.simulators.linkedin import oauth as linkedin_oauth
+from deploy.simulators.environment import CREDENTIALS, URL_SETTINGS
 from deploy.simulators.server import HOSTS
-from deploy.simulators.tiktok import oauth as tiktok_oauth
-from deploy.simulators.x import oauth as x_oauth
 
 _PORTS = range(18_100, 30_000, 10)  # below the ports that systems give to outgoing connections
 _SPEED = "120"  # a simulated hour passes in half a minute, so that metrics visibly move
 
-_SIMULATED = {
-    # host variable: (name of the simulated host, variable that shows that real credentials are there)
-    "DRAVO_META_GRAPH_URL": ("meta_graph", "DRAVO_META_APP_ID"),
-    "DRAVO_INSTAGRAM_GRAPH_URL": ("instagram_graph", "DRAVO_META_APP_ID"),
-    "DRAVO_X_API_URL": ("x", "DRAVO_X_CLIENT_ID"),
-    "DRAVO_LINKEDIN_API_URL": ("linkedin", "DRAVO_LINKEDIN_CLIENT_ID"),
-    "DRAVO_LINKEDIN_OAUTH_URL": ("linkedin_oauth", "DRAVO_LINKEDIN_CLIENT_ID"),
-    "DRAVO_TIKTOK_API_URL": ("tiktok", "DRAVO_TIKTOK_CLIENT_KEY"),
+_REAL_CREDENTIALS = {
+    "meta_graph": "DRAVO_META_APP_ID",
+    "instagram_graph": "DRAVO_META_APP_ID",
+    "x": "DRAVO_X_CLIENT_ID",
+    "linkedin": "DRAVO_LINKEDIN_CLIENT_ID",
+    "linkedin_oauth": "DRAVO_LINKEDIN_CLIENT_ID",
+    "tiktok": "DRAVO_TIKTOK_CLIENT_KEY",
 }
-_STAND_IN_CREDENTIALS = {
-    "DRAVO_X_CLIENT_ID": x_oauth.CLIENT_ID,
-    "DRAVO_X_CLIENT_SECRET": x_oauth.CLIENT_SECRET,
-    "DRAVO_LINKEDIN_CLIENT_ID": linkedin_oauth.CLIENT_ID,
-    "DRAVO_LINKEDIN_CLIENT_SECRET": linkedin_oauth.CLIENT_SECRET,
-    "DRAVO_TIKTOK_CLIENT_KEY": tiktok_oauth.CLIENT_KEY,
-    "DRAVO_TIKTOK_CLIENT_SECRET": tiktok_oauth.CLIENT_SECRET,
-}
+"""The setting that shows, by host, that the real platform is to be used."""
 
 
 def start(services: Services, data_dir: Path, environment: dict[str, str]) -> str:
@@ -49,10 +39,10 @@ def start(services: Services, data_dir: Path, environment: dict[str, str]) -> st
     arguments = ("--state", str(state), "--seed", "7", "--speed", _SPEED, "--port-base", str(first))
     service = services.prepared("simulators", "deploy.simulators", bare, *arguments)
     urls = _announced(service)
-    for variable, (host, credentials) in _SIMULATED.items():
-        if variable not in environment and not environment.get(credentials):
+    for variable, host in URL_SETTINGS.items():
+        if variable not in environment and not environment.get(_REAL_CREDENTIALS[host]):
             environment[variable] = urls[host]
-    for variable, value in _STAND_IN_CREDENTIALS.items():
+    for variable, value in CREDENTIALS.items():
         environment.setdefault(variable, value)
     return urls["control"]
 

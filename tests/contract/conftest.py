@@ -22,10 +22,8 @@ from deploy.cli import run
 from deploy.local.postgres import Postgres
 from deploy.local.server_process import free_port
 from deploy.local.valkey import Valkey
-from deploy.simulators.linkedin import oauth as linkedin_oauth
+from deploy.simulators.environment import environment as simulated_platforms
 from deploy.simulators.server import Simulators
-from deploy.simulators.tiktok import oauth as tiktok_oauth
-from deploy.simulators.x import oauth as x_oauth
 from shared.accounts.vault import new_key
 from shared.refresh_state.make_due import REFRESHED_CHANNEL
 from tests.servers import FASTER, fast_parent, server_directory
@@ -124,7 +122,6 @@ def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
 
 
 def _environment(database: str, redis: str, simulators: Simulators, port: int) -> dict[str, str]:
-    urls = simulators.urls
     outside = {name: value for name, value in os.environ.items() if not name.startswith("DRAVO_")}
     return {
         **outside,
@@ -137,18 +134,7 @@ def _environment(database: str, redis: str, simulators: Simulators, port: int) -
         "DRAVO_RETRY_SECONDS": "0.05",
         "DRAVO_BREAKER_SECONDS": "0.5",
         "DRAVO_REFRESH_MIN_AGE_SECONDS": "0",
-        "DRAVO_META_GRAPH_URL": urls["meta_graph"],
-        "DRAVO_INSTAGRAM_GRAPH_URL": urls["instagram_graph"],
-        "DRAVO_X_API_URL": urls["x"],
-        "DRAVO_LINKEDIN_API_URL": urls["linkedin"],
-        "DRAVO_LINKEDIN_OAUTH_URL": urls["linkedin_oauth"],
-        "DRAVO_TIKTOK_API_URL": urls["tiktok"],
-        "DRAVO_X_CLIENT_ID": x_oauth.CLIENT_ID,
-        "DRAVO_X_CLIENT_SECRET": x_oauth.CLIENT_SECRET,
-        "DRAVO_LINKEDIN_CLIENT_ID": linkedin_oauth.CLIENT_ID,
-        "DRAVO_LINKEDIN_CLIENT_SECRET": linkedin_oauth.CLIENT_SECRET,
-        "DRAVO_TIKTOK_CLIENT_KEY": tiktok_oauth.CLIENT_KEY,
-        "DRAVO_TIKTOK_CLIENT_SECRET": tiktok_oauth.CLIENT_SECRET,
+        **simulated_platforms(simulators.urls),
     }
 
 

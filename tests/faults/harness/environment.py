@@ -18,11 +18,9 @@ from redis.retry import Retry
 from deploy.local.postgres import Postgres
 from deploy.local.server_process import free_port
 from deploy.local.valkey import Valkey
-from deploy.simulators.linkedin import oauth as linkedin_oauth
+from deploy.simulators.environment import environment as simulated_platforms
 from deploy.simulators.server import Simulators
-from deploy.simulators.tiktok import oauth as tiktok_oauth
 from deploy.simulators.world import Account, Post
-from deploy.simulators.x import oauth as x_oauth
 from shared import database
 from shared.accounts import api_keys
 from shared.accounts.vault import Vault, new_key
@@ -248,16 +246,5 @@ def _settings(
         "DRAVO_REFRESH_MIN_AGE_SECONDS": "0",
         "DRAVO_MISSING_CONFIRM_SECONDS": "2",
         "DRAVO_WORKER_THREADS": str(THREADS),
-        "DRAVO_META_GRAPH_URL": simulators.urls["meta_graph"],
-        "DRAVO_INSTAGRAM_GRAPH_URL": simulators.urls["instagram_graph"],
-        "DRAVO_X_API_URL": simulators.urls["x"],
-        "DRAVO_LINKEDIN_API_URL": simulators.urls["linkedin"],
-        "DRAVO_LINKEDIN_OAUTH_URL": simulators.urls["linkedin_oauth"],
-        "DRAVO_TIKTOK_API_URL": simulators.urls["tiktok"],
-        "DRAVO_X_CLIENT_ID": x_oauth.CLIENT_ID,
-        "DRAVO_X_CLIENT_SECRET": x_oauth.CLIENT_SECRET,
-        "DRAVO_LINKEDIN_CLIENT_ID": linkedin_oauth.CLIENT_ID,
-        "DRAVO_LINKEDIN_CLIENT_SECRET": linkedin_oauth.CLIENT_SECRET,
-        "DRAVO_TIKTOK_CLIENT_KEY": tiktok_oauth.CLIENT_KEY,
-        "DRAVO_TIKTOK_CLIENT_SECRET": tiktok_oauth.CLIENT_SECRET,
+        **simulated_platforms(simulators.urls),
     }

@@ -2,10 +2,11 @@
 
 from typing import Any
 
+from deploy.simulators.server import HOSTS
 from deploy.simulators.world import Post
 from shared.vocabulary import BucketKind, Platform
 from tests.worker.adapters.harness import Subject
-from tests.worker.adapters.subjects.parts import DAY, NOW, URLS, account, settings, used_up
+from tests.worker.adapters.subjects.parts import DAY, NOW, account, settings, used_up
 
 ORGANIZATION_COUNTERS = {
     "impressionCount": 1190,
@@ -45,7 +46,7 @@ def linkedin(kind: str, owner: str, **others: Any) -> Subject:
         "refusals": LINKEDIN_LIMITS,
         "renewable": True,
         "renews": True,
-        "misconfigured": {"sunset_versions": [settings(dict.fromkeys(URLS, "http://x")).linkedin_version]},
+        "misconfigured": {"sunset_versions": [settings(dict.fromkeys(HOSTS, "http://x")).linkedin_version]},
     }
     return Subject(**(values | others))
 

@@ -4,10 +4,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from deploy.simulators.linkedin import oauth as linkedin_oauth
-from deploy.simulators.tiktok import oauth as tiktok_oauth
+from deploy.simulators.environment import environment
 from deploy.simulators.world import Account
-from deploy.simulators.x import oauth as x_oauth
 from shared.settings import Settings
 from shared.vocabulary import BucketKind, Platform
 from tests.worker.adapters.harness import Refusal
@@ -15,30 +13,13 @@ from tests.worker.adapters.harness import Refusal
 NOW: Final = datetime.now(UTC)
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 APP_ID, APP_SECRET = "1234567890", "meta-app-secret-0123456789abcdef"
-URLS: Final = {
-    "meta_graph": "meta_graph_url",
-    "instagram_graph": "instagram_graph_url",
-    "x": "x_api_url",
-    "linkedin": "linkedin_api_url",
-    "linkedin_oauth": "linkedin_oauth_url",
-    "tiktok": "tiktok_api_url",
-}
 
 
 def settings(urls: Mapping[str, str], **others: Any) -> Settings:
     """Return settings for simulated platforms at these URLs, with our applications' credentials."""
-    values: dict[str, Any] = {
-        "meta_app_id": APP_ID,
-        "meta_app_secret": APP_SECRET,
-        "x_client_id": x_oauth.CLIENT_ID,
-        "x_client_secret": x_oauth.CLIENT_SECRET,
-        "linkedin_client_id": linkedin_oauth.CLIENT_ID,
-        "linkedin_client_secret": linkedin_oauth.CLIENT_SECRET,
-        "tiktok_client_key": tiktok_oauth.CLIENT_KEY,
-        "tiktok_client_secret": tiktok_oauth.CLIENT_SECRET,
-    }
-    hosts = {setting: urls[host] for host, setting in URLS.items()}
-    return Settings(**(values | hosts | others))
+    meta: dict[str, Any] = {"meta_app_id": APP_ID, "meta_app_secret": APP_SECRET}
+    simulated = {name.removeprefix("DRAVO_").lower(): value for name, value in environment(urls).items()}
+    return Settings(**(meta | simulated | others))
 
 
 def account(platform: Platform, platform_account_id: str, token: str, **others: Any) -> Account:
