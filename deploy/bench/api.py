@@ -16,7 +16,7 @@ from deploy.bench import api_rows, ops_page
 from deploy.bench.load import measure
 from deploy.bench.report import told
 from deploy.bench.services import api, bare
-from deploy.bench.work_directory import workshop
+from deploy.bench.work_directory import work_directory
 from deploy.console import show
 from deploy.local.postgres import Postgres
 from shared import database
@@ -53,7 +53,7 @@ def main() -> None:
     parser.add_argument("--connections", type=int, default=8)
     parser.add_argument("--json", action="store_true", dest="as_json")
     arguments = parser.parse_args()
-    with workshop() as directory, Postgres(directory / "postgres", _SERVER) as server:
+    with work_directory() as directory, Postgres(directory / "postgres", _SERVER) as server:
         results = [
             result
             for rows in arguments.rows

@@ -13,7 +13,7 @@ from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from datetime import timedelta
 from functools import partial
 
-from deploy.bench.work_directory import workshop
+from deploy.bench.work_directory import work_directory
 from deploy.local.valkey import Valkey
 from shared.quota.budgets import Budgets
 from shared.quota.limits import Bucket, Rate
@@ -58,7 +58,7 @@ def main() -> int:
     options = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     options.add_argument("--seconds", type=float, default=5)
     seconds = options.parse_args().seconds
-    with workshop() as directory, Valkey(directory / "valkey") as server:
+    with work_directory() as directory, Valkey(directory / "valkey") as server:
         rates = {
             "two processes": measure(ProcessPoolExecutor, server.url, seconds),
             "two threads": measure(ThreadPoolExecutor, server.url, seconds),

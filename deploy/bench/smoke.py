@@ -8,23 +8,20 @@ publications refreshed a second, end to end, with the simulated platforms at zer
 import argparse
 import json
 import os
-import shlex
-import signal
 import statistics
-import subprocess
 import sys
 import time
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import httpx
 import psycopg
 
-from deploy.bench.work_directory import workshop
+from deploy.bench.local_stack import LocalStack, local_stack
+from deploy.bench.work_directory import work_directory
 from deploy.local.server_process import free_port
 
 _PATIENCE = timedelta(minutes=3)
@@ -35,16 +32,13 @@ _LONG_AGO = (datetime.now(UTC) - timedelta(days=60)).isoformat()  # too old for 
 
 
 class Bench:
-    """A running ``dravo up`` and the ways into it."""
+    """A running ``dravo up``, reached over HTTP, the simulators' control and the database."""
 
-    def __init__(self, directory: Path, port: int) -> None:
-        self.directory = directory
-        self.api = f"http://127.0.0.1:{port}"
-        lines = (line.partition("=") for line in (directory / "env").read_text().splitlines())
-        settings = {name: shlex.split(value)[0] if value else "" for name, _, value in lines}
-        self.secret = settings["DRAVO_INTERNAL_TOKEN"]
-        self.control = settings["SIMULATORS_CONTROL"]
-        url = settings["DRAVO_DATABASE_URL"].replace("postgresql+psycopg://", "postgresql://")
+    def __init__(self, stack: LocalStack) -> None:
+        self.api = stack.url
+        self.secret = stack.settings["DRAVO_INTERNAL_TOKEN"]
+        self.control = stack.settings["SIMULATORS_CONTROL"]
+        url = stack.settings["DRAVO_DATABASE_URL"].replace("postgresql+psycopg://", "postgresql://")
         self.database = psycopg.connect(url, autocommit=True)
 
     def events(self, events: list[dict[str, Any]]) -> None:
@@ -77,25 +71,10 @@ class Bench:
 
 @contextmanager
 def running(port: int) -> Iterator[tuple[Bench, datetime]]:
-    """Run ``dravo up`` until the block ends; yield its doors and the instant of its start."""
-    with workshop() as directory:
-        data = directory / "data"
-        environment = {**os.environ, "DRAVO_API_PORT": str(port), "DRAVO_FRESHNESS": "fixed:1h"}
-        started_at = datetime.now(UTC)
-        process = subprocess.Popen(  # noqa: S603 - our own command
-            [str(Path(sys.executable).with_name("dravo")), "up", "--data-dir", str(data)],
-            env=environment,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        try:
-            for line in process.stdout or ():
-                if line.startswith("Ctrl-C stops"):
-                    break
-            yield Bench(data, port), started_at
-        finally:
-            process.send_signal(signal.SIGINT)
-            process.wait(30)
+    """Run ``dravo up`` until the block ends; yield the running system and the instant of its start."""
+    started_at = datetime.now(UTC)
+    with work_directory() as directory, local_stack(directory / "data", port, freshness="1h") as stack:
+        yield Bench(stack), started_at
 
 
 def until(condition: Any, what: str) -> None:

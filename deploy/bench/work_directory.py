@@ -10,7 +10,7 @@ from pathlib import Path
 
 
 @contextmanager
-def workshop() -> Iterator[Path]:
+def work_directory() -> Iterator[Path]:
     """Lend a directory. SIGTERM ends the run through here, and with it everything that was started."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     roomy = "/var/tmp" if os.geteuid() == 0 else None  # noqa: S108 - it is made for us alone
