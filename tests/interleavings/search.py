@@ -57,7 +57,7 @@ class Searcher:
         self._environment = environment
         self._stage = stage
         self._connection = connection
-        self._vault = environment.home.tools.vault
+        self._vault = environment.harness.tools.vault
         self._reset = Reset(connection, self._vault)
 
     def search(self, combination: Combination, *, most: int) -> Found:

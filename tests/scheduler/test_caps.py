@@ -1,26 +1,18 @@
 """The caps of jobs in flight, with several schedulers at once; told from outside, through `claim` alone."""
 
 from collections import Counter
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from threading import Barrier
 
-import pytest
 from sqlalchemy import Connection
 
 from scheduler.claim import JOBS_PER_ACCOUNT, Claims, claim
 from shared import database
 from shared.vocabulary import Lane, Platform
-from tests.scenarios import House, house
+from tests.harness import Harness
 
 SCHEDULERS = 8
-
-
-@pytest.fixture
-def home(database_url: str) -> Iterator[House]:
-    with house(database_url) as opened:
-        yield opened
 
 
 def claims_of(connection: Connection, *, jobs: int, platform_jobs: int) -> Claims:
@@ -55,10 +47,10 @@ def in_flight_after_rounds(database_url: str, *, rounds: int, jobs: int, platfor
         engine.dispose()
 
 
-def test_eight_schedulers_at_once_keep_the_cap_of_an_account(home: House, database_url: str) -> None:
+def test_eight_schedulers_at_once_keep_the_cap_of_an_account(harness: Harness, database_url: str) -> None:
     for number in range(3):
-        home.publications(
-            home.account(f"acc_{number}", Platform.TIKTOK, workspace_id=f"ws_{number}"), 20 * SCHEDULERS
+        harness.publications(
+            harness.account(f"acc_{number}", Platform.TIKTOK, workspace_id=f"ws_{number}"), 20 * SCHEDULERS
         )
 
     taken = in_flight_after_rounds(database_url, rounds=8, jobs=10, platform_jobs=100)
@@ -66,20 +58,22 @@ def test_eight_schedulers_at_once_keep_the_cap_of_an_account(home: House, databa
     assert taken == dict.fromkeys(("acc_0", "acc_1", "acc_2"), JOBS_PER_ACCOUNT)
 
 
-def test_eight_schedulers_at_once_keep_the_cap_of_a_platform(home: House, database_url: str) -> None:
+def test_eight_schedulers_at_once_keep_the_cap_of_a_platform(harness: Harness, database_url: str) -> None:
     for number in range(SCHEDULERS):
-        home.publications(home.account(f"acc_{number}", Platform.TIKTOK, workspace_id=f"ws_{number}"), 40)
+        harness.publications(
+            harness.account(f"acc_{number}", Platform.TIKTOK, workspace_id=f"ws_{number}"), 40
+        )
 
     taken = in_flight_after_rounds(database_url, rounds=6, jobs=3, platform_jobs=6)
 
     assert taken.total() == 6
 
 
-def test_claim_passes_over_accounts_that_another_claim_has_and_waits_for_nobody(home: House) -> None:
+def test_claim_passes_over_accounts_that_another_claim_has_and_waits_for_nobody(harness: Harness) -> None:
     for number in range(10):
-        home.publications(home.account(f"acc_{number}", Platform.TIKTOK, workspace_id=f"ws_{number}"))
+        harness.publications(harness.account(f"acc_{number}", Platform.TIKTOK, workspace_id=f"ws_{number}"))
 
-    with home.engine.begin() as one, home.engine.begin() as other:
+    with harness.engine.begin() as one, harness.engine.begin() as other:
         first = {job.account_id for job in claims_of(one, jobs=5, platform_jobs=100).jobs}
         second = {job.account_id for job in claims_of(other, jobs=5, platform_jobs=100).jobs}
 
@@ -87,15 +81,15 @@ def test_claim_passes_over_accounts_that_another_claim_has_and_waits_for_nobody(
     assert not first & second
 
 
-def test_room_that_another_claim_has_reserved_is_free_again_when_it_is_given_up(home: House) -> None:
+def test_room_that_another_claim_has_reserved_is_free_again_when_it_is_given_up(harness: Harness) -> None:
     for number in range(10):
-        home.publications(home.account(f"acc_{number}", Platform.TIKTOK, workspace_id=f"ws_{number}"))
+        harness.publications(harness.account(f"acc_{number}", Platform.TIKTOK, workspace_id=f"ws_{number}"))
 
-    with home.engine.connect() as one, home.engine.connect() as other:
+    with harness.engine.connect() as one, harness.engine.connect() as other:
         assert len(claims_of(one, jobs=4, platform_jobs=6).jobs) == 4
         with other.begin():
             assert len(claims_of(other, jobs=10, platform_jobs=6).jobs) == 2
         one.rollback()
 
-    with home.engine.begin() as third:
+    with harness.engine.begin() as third:
         assert len(claims_of(third, jobs=10, platform_jobs=6).jobs) == 4

@@ -9,15 +9,20 @@ from sqlalchemy import text
 from scheduler.claim import JOBS_PER_ACCOUNT, Claims, claim
 from shared.refresh_state.release_claim import release
 from shared.vocabulary import Lane, Platform
-from tests.scenarios import House
+from tests.harness import Harness
 
 LEASE = timedelta(seconds=60)
 
 
 def claimed(
-    home: House, lane: Lane = Lane.BACKGROUND, *, jobs: int = 100, platform_jobs: int = 100, ahead: float = 0
+    harness: Harness,
+    lane: Lane = Lane.BACKGROUND,
+    *,
+    jobs: int = 100,
+    platform_jobs: int = 100,
+    ahead: float = 0,
 ) -> Claims:
-    with home.engine.begin() as connection:
+    with harness.engine.begin() as connection:
         return claim(
             connection,
             lane,
@@ -28,148 +33,148 @@ def claimed(
         )
 
 
-def test_due_rows_of_one_account_travel_together_up_to_the_batch_size(home: House) -> None:
-    home.publications(home.account("acc_tt", Platform.TIKTOK), 25)
+def test_due_rows_of_one_account_travel_together_up_to_the_batch_size(harness: Harness) -> None:
+    harness.publications(harness.account("acc_tt", Platform.TIKTOK), 25)
 
-    claims = claimed(home)
+    claims = claimed(harness)
 
     assert [len(job.claims) for job in claims.jobs] == [20]
-    assert [len(job.claims) for job in claimed(home).jobs] == [5]
+    assert [len(job.claims) for job in claimed(harness).jobs] == [5]
 
 
-def test_what_is_not_due_or_not_usable_stays(home: House) -> None:
+def test_what_is_not_due_or_not_usable_stays(harness: Harness) -> None:
     later = datetime.now(UTC) + timedelta(hours=1)
-    home.publications(home.account("acc_later"), next_run_at=later)
-    home.publications(home.account("acc_stopped"), next_run_at=None, reason="stopped")
-    home.publications(home.account("acc_dead", state="requires_reconnect"))
-    home.publications(home.account("acc_paused"))
-    home.execute(
+    harness.publications(harness.account("acc_later"), next_run_at=later)
+    harness.publications(harness.account("acc_stopped"), next_run_at=None, reason="stopped")
+    harness.publications(harness.account("acc_dead", state="requires_reconnect"))
+    harness.publications(harness.account("acc_paused"))
+    harness.execute(
         "INSERT INTO pauses (platform, kind, subject, paused_until, reason)"
         " VALUES ('instagram', 'account', 'acc_paused', now() + interval '1 hour', 'limit')"
     )
 
-    assert claimed(home).jobs == ()
+    assert claimed(harness).jobs == ()
 
 
-def test_a_crowded_account_hides_nobody(home: House) -> None:
-    home.publications(home.account("acc_crowd"), 300, next_run_at=datetime.now(UTC) - timedelta(days=3))
-    small = home.publications(home.account("acc_small", workspace_id="ws_2"), 1)
+def test_a_crowded_account_hides_nobody(harness: Harness) -> None:
+    harness.publications(harness.account("acc_crowd"), 300, next_run_at=datetime.now(UTC) - timedelta(days=3))
+    small = harness.publications(harness.account("acc_small", workspace_id="ws_2"), 1)
 
-    claims = claimed(home, jobs=2)
+    claims = claimed(harness, jobs=2)
 
     assert {job.account_id for job in claims.jobs} == {"acc_crowd", "acc_small"}
     assert [(small[0], 1)] in [list(job.claims) for job in claims.jobs]
 
 
-def test_workspaces_take_turns(home: House) -> None:
+def test_workspaces_take_turns(harness: Harness) -> None:
     for number in range(5):
-        home.publications(
-            home.account(f"acc_a{number}"), next_run_at=datetime.now(UTC) - timedelta(days=number + 2)
+        harness.publications(
+            harness.account(f"acc_a{number}"), next_run_at=datetime.now(UTC) - timedelta(days=number + 2)
         )
-    home.publications(home.account("acc_b", workspace_id="ws_2"))
+    harness.publications(harness.account("acc_b", workspace_id="ws_2"))
 
-    assert "acc_b" in {job.account_id for job in claimed(home, jobs=2).jobs}
+    assert "acc_b" in {job.account_id for job in claimed(harness, jobs=2).jobs}
 
 
-def test_caps_per_account_and_per_platform_hold_inside_the_query(home: House) -> None:
-    home.publications(home.account("acc_1", Platform.TIKTOK), 20 * (JOBS_PER_ACCOUNT + 2))
-    rounds = [len(claimed(home).jobs) for _ in range(JOBS_PER_ACCOUNT + 2)]
+def test_caps_per_account_and_per_platform_hold_inside_the_query(harness: Harness) -> None:
+    harness.publications(harness.account("acc_1", Platform.TIKTOK), 20 * (JOBS_PER_ACCOUNT + 2))
+    rounds = [len(claimed(harness).jobs) for _ in range(JOBS_PER_ACCOUNT + 2)]
     for number in range(6):
-        home.publications(home.account(f"acc_fb{number}", Platform.FACEBOOK))
+        harness.publications(harness.account(f"acc_fb{number}", Platform.FACEBOOK))
 
     assert rounds == [1] * JOBS_PER_ACCOUNT + [0, 0]
-    assert len(claimed(home, platform_jobs=4).jobs) == 4
+    assert len(claimed(harness, platform_jobs=4).jobs) == 4
 
 
-def test_an_expired_lease_is_claimed_again_and_the_old_claim_is_void(home: House) -> None:
-    publication = home.publications(home.account("acc_1"))[0]
-    first = claimed(home).jobs[0]
-    home.execute("UPDATE refresh_state SET next_run_at = now() - interval '1 second'")
+def test_an_expired_lease_is_claimed_again_and_the_old_claim_is_void(harness: Harness) -> None:
+    publication = harness.publications(harness.account("acc_1"))[0]
+    first = claimed(harness).jobs[0]
+    harness.execute("UPDATE refresh_state SET next_run_at = now() - interval '1 second'")
 
-    second = claimed(home)
+    second = claimed(harness)
 
     assert second.expired_leases == 1
     assert second.jobs[0].claims == ((publication, first.claims[0][1] + 1),)
 
 
-def test_nearly_due_siblings_fill_free_places_only_where_that_costs_nothing(home: House) -> None:
+def test_nearly_due_siblings_fill_free_places_only_where_that_costs_nothing(harness: Harness) -> None:
     soon = datetime.now(UTC) + timedelta(minutes=5)
     for platform in (Platform.X, Platform.FACEBOOK):
-        account = home.account(f"acc_{platform.value}", platform)
-        home.publications(account, 1)
-        home.execute("UPDATE publications SET platform_post_id = platform_post_id || 'due'")
-        home.publications(account, 3, next_run_at=soon, reason="stale")
-        home.execute("UPDATE publications SET platform_post_id = platform_post_id || 'x'")
+        account = harness.account(f"acc_{platform.value}", platform)
+        harness.publications(account, 1)
+        harness.execute("UPDATE publications SET platform_post_id = platform_post_id || 'due'")
+        harness.publications(account, 3, next_run_at=soon, reason="stale")
+        harness.execute("UPDATE publications SET platform_post_id = platform_post_id || 'x'")
 
-    sizes = {job.account_id: len(job.claims) for job in claimed(home, ahead=600).jobs}
+    sizes = {job.account_id: len(job.claims) for job in claimed(harness, ahead=600).jobs}
 
     assert sizes == {"acc_x": 4, "acc_facebook": 1}
 
 
-def test_a_retry_or_a_pause_is_never_pulled_forward(home: House) -> None:
-    account = home.account("acc_x", Platform.X)
-    home.publications(account, 1)
-    home.execute("UPDATE publications SET platform_post_id = 'due'")
-    home.publications(account, 2, next_run_at=datetime.now(UTC) + timedelta(minutes=5), reason="retry")
+def test_a_retry_or_a_pause_is_never_pulled_forward(harness: Harness) -> None:
+    account = harness.account("acc_x", Platform.X)
+    harness.publications(account, 1)
+    harness.execute("UPDATE publications SET platform_post_id = 'due'")
+    harness.publications(account, 2, next_run_at=datetime.now(UTC) + timedelta(minutes=5), reason="retry")
 
-    assert [len(job.claims) for job in claimed(home, ahead=600).jobs] == [1]
+    assert [len(job.claims) for job in claimed(harness, ahead=600).jobs] == [1]
 
 
-def test_the_interactive_lane_takes_only_what_people_wait_for(home: House) -> None:
-    account = home.account("acc_1")
-    home.publications(account, 3)
-    home.execute(
+def test_the_interactive_lane_takes_only_what_people_wait_for(harness: Harness) -> None:
+    account = harness.account("acc_1")
+    harness.publications(account, 3)
+    harness.execute(
         "UPDATE refresh_state SET priority = 1 WHERE publication_id = (SELECT min(id) FROM publications)"
     )
 
-    assert [len(job.claims) for job in claimed(home, Lane.INTERACTIVE).jobs] == [1]
+    assert [len(job.claims) for job in claimed(harness, Lane.INTERACTIVE).jobs] == [1]
 
 
-def test_several_schedulers_at_once_never_hand_out_a_claim_twice(home: House) -> None:
+def test_several_schedulers_at_once_never_hand_out_a_claim_twice(harness: Harness) -> None:
     for number in range(20):
-        home.publications(home.account(f"acc_{number}", Platform.TIKTOK), 40)
+        harness.publications(harness.account(f"acc_{number}", Platform.TIKTOK), 40)
 
     with ThreadPoolExecutor(5) as schedulers:
-        rounds = list(schedulers.map(lambda _: claimed(home, jobs=5), range(20)))
+        rounds = list(schedulers.map(lambda _: claimed(harness, jobs=5), range(20)))
 
     taken = [claim for claims in rounds for job in claims.jobs for claim in job.claims]
     assert len(taken) == len(set(taken)) == len({publication for publication, _ in taken})
     assert len(taken) > 400
 
 
-def test_a_released_claim_is_due_at_once_and_void(home: House) -> None:
-    home.publications(home.account("acc_1"), 2)
-    jobs = claimed(home).jobs
+def test_a_released_claim_is_due_at_once_and_void(harness: Harness) -> None:
+    harness.publications(harness.account("acc_1"), 2)
+    jobs = claimed(harness).jobs
 
-    with home.engine.begin() as connection:
+    with harness.engine.begin() as connection:
         assert release(connection, jobs) == 2
         assert release(connection, jobs) == 0
 
-    assert len(claimed(home).jobs[0].claims) == 2
+    assert len(claimed(harness).jobs[0].claims) == 2
 
 
-def test_a_claim_writes_the_lease_and_a_new_number_and_nothing_else(home: House) -> None:
-    account = home.account("acc_1")
-    (one,) = home.publications(account, claim_seq=4, attempts=2, unfinished=1, priority=1)
-    (later,) = home.publications(
-        home.account("acc_2"), claim_seq=4, next_run_at=datetime.now(UTC) + timedelta(hours=1)
+def test_a_claim_writes_the_lease_and_a_new_number_and_nothing_else(harness: Harness) -> None:
+    account = harness.account("acc_1")
+    (one,) = harness.publications(account, claim_seq=4, attempts=2, unfinished=1, priority=1)
+    (later,) = harness.publications(
+        harness.account("acc_2"), claim_seq=4, next_run_at=datetime.now(UTC) + timedelta(hours=1)
     )
 
-    claims = claimed(home)
+    claims = claimed(harness)
 
-    row, kept = home.state(one), home.state(later)
+    row, kept = harness.state(one), harness.state(later)
     assert (claims.rows, claims.expired_leases, claims.jobs[0].claims) == (1, 0, ((one, 5),))
     assert row.next_run_at == row.claimed_at + LEASE
     assert (row.claim_seq, row.reason, row.attempts, row.unfinished, row.priority) == (5, "claimed", 2, 1, 1)
     assert (kept.claim_seq, kept.claimed_at, kept.reason) == (4, None, "new")
 
 
-def in_flight(home: House, account: str, jobs: int, *, left: timedelta = LEASE) -> list[int]:
+def in_flight(harness: Harness, account: str, jobs: int, *, left: timedelta = LEASE) -> list[int]:
     """Store rows of so many jobs under way, each claimed at an instant of its own."""
-    ids = home.publications(account, jobs, reason="claimed", next_run_at=datetime.now(UTC) + left)
-    home.execute("UPDATE publications SET platform_post_id = 'pp_' || id")
+    ids = harness.publications(account, jobs, reason="claimed", next_run_at=datetime.now(UTC) + left)
+    harness.execute("UPDATE publications SET platform_post_id = 'pp_' || id")
     for number, one in enumerate(ids):
-        home.execute(
+        harness.execute(
             "UPDATE refresh_state SET claimed_at = :at WHERE publication_id = :id",
             at=datetime.now(UTC) - timedelta(seconds=number + 1),
             id=one,
@@ -177,29 +182,29 @@ def in_flight(home: House, account: str, jobs: int, *, left: timedelta = LEASE) 
     return ids
 
 
-def test_jobs_whose_lease_ended_are_not_in_flight_for_any_cap(home: House) -> None:
-    lost = in_flight(home, home.account("acc_1", Platform.TIKTOK), JOBS_PER_ACCOUNT + 1, left=-LEASE)
-    home.publications(home.account("acc_2", Platform.TIKTOK))
+def test_jobs_whose_lease_ended_are_not_in_flight_for_any_cap(harness: Harness) -> None:
+    lost = in_flight(harness, harness.account("acc_1", Platform.TIKTOK), JOBS_PER_ACCOUNT + 1, left=-LEASE)
+    harness.publications(harness.account("acc_2", Platform.TIKTOK))
 
-    claims = claimed(home, platform_jobs=2)
+    claims = claimed(harness, platform_jobs=2)
 
     assert sorted(job.account_id for job in claims.jobs) == ["acc_1", "acc_2"]
     assert (claims.rows, claims.expired_leases) == (len(lost) + 1, len(lost))
 
 
-def test_jobs_in_flight_count_for_the_caps_of_their_account_and_platform(home: House) -> None:
-    full = home.account("acc_full", Platform.TIKTOK)
-    in_flight(home, full, JOBS_PER_ACCOUNT)
-    room = home.account("acc_room", Platform.TIKTOK)
-    in_flight(home, room, JOBS_PER_ACCOUNT - 1)
-    for account in (full, room, *(home.account(f"acc_{n}", Platform.TIKTOK) for n in range(3))):
-        home.publications(account)
-        home.execute("UPDATE publications SET platform_post_id = 'pp_' || id")
-    home.publications(home.account("acc_x", Platform.X))
+def test_jobs_in_flight_count_for_the_caps_of_their_account_and_platform(harness: Harness) -> None:
+    full = harness.account("acc_full", Platform.TIKTOK)
+    in_flight(harness, full, JOBS_PER_ACCOUNT)
+    room = harness.account("acc_room", Platform.TIKTOK)
+    in_flight(harness, room, JOBS_PER_ACCOUNT - 1)
+    for account in (full, room, *(harness.account(f"acc_{n}", Platform.TIKTOK) for n in range(3))):
+        harness.publications(account)
+        harness.execute("UPDATE publications SET platform_post_id = 'pp_' || id")
+    harness.publications(harness.account("acc_x", Platform.X))
     under_way = 2 * JOBS_PER_ACCOUNT - 1
 
     def taken(platform_jobs: int) -> set[str]:
-        with home.engine.connect() as connection:
+        with harness.engine.connect() as connection:
             jobs = claim(
                 connection,
                 Lane.BACKGROUND,
@@ -216,9 +221,9 @@ def test_jobs_in_flight_count_for_the_caps_of_their_account_and_platform(home: H
     assert taken(100) == {"acc_room", "acc_0", "acc_1", "acc_2", "acc_x"}
 
 
-def test_a_row_that_somebody_has_locked_is_left_out_without_waiting(home: House) -> None:
-    locked, free = home.publications(home.account("acc_1"), 2)
-    with home.engine.connect() as other, home.engine.connect() as connection:
+def test_a_row_that_somebody_has_locked_is_left_out_without_waiting(harness: Harness) -> None:
+    locked, free = harness.publications(harness.account("acc_1"), 2)
+    with harness.engine.connect() as other, harness.engine.connect() as connection:
         other.execute(
             text("SELECT 1 FROM refresh_state WHERE publication_id = :id FOR UPDATE"), {"id": locked}
         )
@@ -235,40 +240,42 @@ def test_a_row_that_somebody_has_locked_is_left_out_without_waiting(home: House)
     assert [one for one, _ in job.claims] == [free]
 
 
-def test_the_oldest_rows_of_an_account_and_the_oldest_accounts_of_a_workspace_go_first(home: House) -> None:
+def test_the_oldest_rows_of_an_account_and_the_oldest_accounts_of_a_workspace_go_first(
+    harness: Harness,
+) -> None:
     now = datetime.now(UTC)
-    ids = home.publications(home.account("acc_young", Platform.TIKTOK), 22)
+    ids = harness.publications(harness.account("acc_young", Platform.TIKTOK), 22)
     for age, one in enumerate(ids):
-        home.execute(
+        harness.execute(
             "UPDATE refresh_state SET next_run_at = :at WHERE publication_id = :id",
             at=now - timedelta(minutes=age),
             id=one,
         )
-    home.publications(home.account("acc_old", Platform.TIKTOK), next_run_at=now - timedelta(days=1))
-    home.publications(home.account("acc_older", Platform.TIKTOK), next_run_at=now - timedelta(days=2))
+    harness.publications(harness.account("acc_old", Platform.TIKTOK), next_run_at=now - timedelta(days=1))
+    harness.publications(harness.account("acc_older", Platform.TIKTOK), next_run_at=now - timedelta(days=2))
 
-    order = [claimed(home, jobs=1).jobs[0] for _ in range(3)]
+    order = [claimed(harness, jobs=1).jobs[0] for _ in range(3)]
 
     assert [job.account_id for job in order] == ["acc_older", "acc_old", "acc_young"]
     assert [one for one, _ in order[2].claims] == ids[2:], "the twenty that wait longest"
 
 
-def test_an_account_that_never_had_a_turn_goes_before_one_that_had(home: House) -> None:
+def test_an_account_that_never_had_a_turn_goes_before_one_that_had(harness: Harness) -> None:
     now = datetime.now(UTC)
-    home.publications(home.account("acc_served"), next_run_at=now - timedelta(days=2))
-    home.publications(home.account("acc_never"), next_run_at=now - timedelta(days=1))
-    home.execute("INSERT INTO turns (scope, subject, served) VALUES ('account', 'acc_served', 1)")
+    harness.publications(harness.account("acc_served"), next_run_at=now - timedelta(days=2))
+    harness.publications(harness.account("acc_never"), next_run_at=now - timedelta(days=1))
+    harness.execute("INSERT INTO turns (scope, subject, served) VALUES ('account', 'acc_served', 1)")
 
-    assert [job.account_id for job in claimed(home, jobs=1).jobs] == ["acc_never"]
+    assert [job.account_id for job in claimed(harness, jobs=1).jobs] == ["acc_never"]
 
 
-def test_platforms_at_work_share_the_fleet_those_with_jobs_in_flight_alone_included(home: House) -> None:
+def test_platforms_at_work_share_the_fleet_those_with_jobs_in_flight_alone_included(harness: Harness) -> None:
     for number in range(6):
-        home.publications(home.account(f"acc_x{number}", Platform.X))
+        harness.publications(harness.account(f"acc_x{number}", Platform.X))
     for number in range(2):
-        in_flight(home, home.account(f"acc_tt{number}", Platform.TIKTOK), 1)
+        in_flight(harness, harness.account(f"acc_tt{number}", Platform.TIKTOK), 1)
 
-    with home.engine.connect() as connection:
+    with harness.engine.connect() as connection:
         jobs = claim(
             connection,
             Lane.BACKGROUND,
@@ -282,9 +289,9 @@ def test_platforms_at_work_share_the_fleet_those_with_jobs_in_flight_alone_inclu
     assert len(jobs) == 3, "five for two platforms, rounded up"
 
 
-def test_only_a_stale_sibling_inside_the_margin_travels_along_with_background_work(home: House) -> None:
+def test_only_a_stale_sibling_inside_the_margin_travels_along_with_background_work(harness: Harness) -> None:
     soon, late = (datetime.now(UTC) + timedelta(seconds=seconds) for seconds in (500, 700))
-    account = home.account("acc_x", Platform.X)
+    account = harness.account("acc_x", Platform.X)
     rows: dict[str, dict[str, Any]] = {
         "due": {},
         "stale soon": {"next_run_at": soon, "reason": "stale"},
@@ -296,11 +303,11 @@ def test_only_a_stale_sibling_inside_the_margin_travels_along_with_background_wo
     }
     ids = {}
     for name, state in rows.items():
-        (ids[name],) = home.publications(account, **state)
-        home.execute("UPDATE publications SET platform_post_id = 'pp_' || id")
+        (ids[name],) = harness.publications(account, **state)
+        harness.execute("UPDATE publications SET platform_post_id = 'pp_' || id")
 
-    interactive = claimed(home, Lane.INTERACTIVE, ahead=600).jobs
-    background = claimed(home, ahead=600).jobs
+    interactive = claimed(harness, Lane.INTERACTIVE, ahead=600).jobs
+    background = claimed(harness, ahead=600).jobs
 
     assert [one for job in interactive for one, _ in job.claims] == [ids["for people"]]
     assert {one for job in background for one, _ in job.claims} == {

@@ -10,15 +10,15 @@ import pytest
 from scheduler.claim import claim
 from shared.refresh_queue import RefreshJob
 from shared.vocabulary import Lane, Platform
-from tests.scenarios import House
+from tests.harness import Harness
 
 LEASE = timedelta(hours=1)
 
 
 def claimed(
-    home: House, jobs: int, *, platform_jobs: int = 100, shared_jobs: int | None = None
+    harness: Harness, jobs: int, *, platform_jobs: int = 100, shared_jobs: int | None = None
 ) -> tuple[RefreshJob, ...]:
-    with home.engine.begin() as connection:
+    with harness.engine.begin() as connection:
         return claim(
             connection,
             Lane.BACKGROUND,
@@ -30,8 +30,8 @@ def claimed(
         ).jobs
 
 
-def finish(home: House, job: RefreshJob, *, due_again: bool) -> None:
-    home.execute(
+def finish(harness: Harness, job: RefreshJob, *, due_again: bool) -> None:
+    harness.execute(
         "UPDATE refresh_state SET claimed_at = NULL, next_run_at = now() + CAST(:after AS interval)"
         " WHERE publication_id = ANY(:ids)",
         ids=[publication_id for publication_id, _ in job.claims],
@@ -39,50 +39,50 @@ def finish(home: House, job: RefreshJob, *, due_again: bool) -> None:
     )
 
 
-def turns(home: House, number: int) -> list[str]:
+def turns(harness: Harness, number: int) -> list[str]:
     """Hand out one job at a time, each finished before the next; return whose it was."""
     taken = []
     for _ in range(number):
-        (job,) = claimed(home, jobs=1)
+        (job,) = claimed(harness, jobs=1)
         taken.append(job.account_id)
-        finish(home, job, due_again=True)
+        finish(harness, job, due_again=True)
     return taken
 
 
-def test_turns_are_remembered_from_claim_to_claim(home: House) -> None:
+def test_turns_are_remembered_from_claim_to_claim(harness: Harness) -> None:
     for number, days in enumerate((9, 5, 1)):
-        account = home.account(f"acc_{number}", workspace_id=f"ws_{number}")
-        home.publications(account, 3, next_run_at=datetime.now(UTC) - timedelta(days=days))
+        account = harness.account(f"acc_{number}", workspace_id=f"ws_{number}")
+        harness.publications(account, 3, next_run_at=datetime.now(UTC) - timedelta(days=days))
 
-    assert Counter(turns(home, 12)) == {"acc_0": 4, "acc_1": 4, "acc_2": 4}
+    assert Counter(turns(harness, 12)) == {"acc_0": 4, "acc_1": 4, "acc_2": 4}
 
 
-def test_a_workspace_of_weight_two_gets_twice_the_jobs(home: House) -> None:
+def test_a_workspace_of_weight_two_gets_twice_the_jobs(harness: Harness) -> None:
     for name in ("light", "heavy"):
-        home.publications(home.account(f"acc_{name}", workspace_id=f"ws_{name}"))
-    home.execute("INSERT INTO turns (scope, subject, weight) VALUES ('workspace', 'ws_heavy', 2)")
+        harness.publications(harness.account(f"acc_{name}", workspace_id=f"ws_{name}"))
+    harness.execute("INSERT INTO turns (scope, subject, weight) VALUES ('workspace', 'ws_heavy', 2)")
 
-    assert Counter(turns(home, 30))["acc_heavy"] == pytest.approx(20, abs=1)
+    assert Counter(turns(harness, 30))["acc_heavy"] == pytest.approx(20, abs=1)
 
 
-def test_accounts_of_a_workspace_take_turns_and_many_of_them_are_one_workspace(home: House) -> None:
+def test_accounts_of_a_workspace_take_turns_and_many_of_them_are_one_workspace(harness: Harness) -> None:
     for number in range(3):
-        home.publications(home.account(f"acc_many{number}", workspace_id="ws_many"))
-    home.publications(home.account("acc_one", workspace_id="ws_one"))
+        harness.publications(harness.account(f"acc_many{number}", workspace_id="ws_many"))
+    harness.publications(harness.account("acc_one", workspace_id="ws_one"))
 
-    assert Counter(turns(home, 12)) == {"acc_one": 6, "acc_many0": 2, "acc_many1": 2, "acc_many2": 2}
+    assert Counter(turns(harness, 12)) == {"acc_one": 6, "acc_many0": 2, "acc_many1": 2, "acc_many2": 2}
 
 
-def test_who_comes_back_from_a_rest_is_next_and_has_no_older_credit(home: House) -> None:
-    home.publications(home.account("acc_busy", workspace_id="ws_busy"))
-    turns(home, 10)
-    home.publications(home.account("acc_back", workspace_id="ws_back"))
-    home.execute(
+def test_who_comes_back_from_a_rest_is_next_and_has_no_older_credit(harness: Harness) -> None:
+    harness.publications(harness.account("acc_busy", workspace_id="ws_busy"))
+    turns(harness, 10)
+    harness.publications(harness.account("acc_back", workspace_id="ws_back"))
+    harness.execute(
         "INSERT INTO turns (scope, subject, served, served_at)"
         " VALUES ('workspace', 'ws_back', -5000, now() - interval '1 hour')"
     )
 
-    taken = turns(home, 8)
+    taken = turns(harness, 8)
     assert taken[0] == "acc_back"
     assert Counter(taken)["acc_busy"] in {3, 4}
 
@@ -91,7 +91,7 @@ def test_who_comes_back_from_a_rest_is_next_and_has_no_older_credit(home: House)
 class Fleet:
     """Threads that take jobs in the order of the queue, in ticks of one job's usual length."""
 
-    home: House
+    harness: Harness
     threads: int = 8
     now: int = 0
     queue: deque[RefreshJob] = field(default_factory=deque)
@@ -103,7 +103,7 @@ class Fleet:
         room = 2 * self.threads - len(self.queue)
         if room > 0:
             shared = int(self.threads * self.share)
-            self.queue += claimed(self.home, room, platform_jobs=3 * self.threads, shared_jobs=shared)
+            self.queue += claimed(self.harness, room, platform_jobs=3 * self.threads, shared_jobs=shared)
         while self.queue and len(self.running) < self.threads:
             job = self.queue.popleft()
             self.running.append((self.now + takes.get(job.account_id, 1), job))
@@ -113,53 +113,56 @@ class Fleet:
         return ended
 
 
-def staleness(home: House, interval: int, ticks: int) -> list[int]:
+def staleness(harness: Harness, interval: int, ticks: int) -> list[int]:
     """Serve tenant B, whose rows are due after ``interval`` ticks; return the age of each at its read."""
     rows = [
-        row.publication_id for row in home.execute("SELECT * FROM refresh_state WHERE account_id = 'acc_b'")
+        row.publication_id
+        for row in harness.execute("SELECT * FROM refresh_state WHERE account_id = 'acc_b'")
     ]
     read_at = {row: -(interval * place // len(rows)) for place, row in enumerate(rows)}
-    fleet, ages = Fleet(home), []
-    home.execute(
+    fleet, ages = Fleet(harness), []
+    harness.execute(
         "UPDATE refresh_state SET claimed_at = NULL, next_run_at = now() + interval '1 day'"
         " WHERE account_id = 'acc_b'"
     )
     for now in range(ticks):
         due = [row for row, at in read_at.items() if now - at == interval]
-        home.execute("UPDATE refresh_state SET next_run_at = now() WHERE publication_id = ANY(:ids)", ids=due)
+        harness.execute(
+            "UPDATE refresh_state SET next_run_at = now() WHERE publication_id = ANY(:ids)", ids=due
+        )
         for job in fleet.tick({}):
-            finish(home, job, due_again=job.account_id != "acc_b")
+            finish(harness, job, due_again=job.account_id != "acc_b")
             if job.account_id == "acc_b":
                 ages += [fleet.now - read_at[row] for row, _ in job.claims]
                 read_at |= {row: fleet.now for row, _ in job.claims}
     return ages
 
 
-def test_a_tenant_with_a_huge_backlog_does_not_make_a_small_one_stale(home: House) -> None:
-    home.publications(home.account("acc_b", Platform.TIKTOK, workspace_id="ws_b"), 50)
-    alone = staleness(home, interval=50, ticks=150)
+def test_a_tenant_with_a_huge_backlog_does_not_make_a_small_one_stale(harness: Harness) -> None:
+    harness.publications(harness.account("acc_b", Platform.TIKTOK, workspace_id="ws_b"), 50)
+    alone = staleness(harness, interval=50, ticks=150)
     for number in range(20):
-        account = home.account(f"acc_a{number}", Platform.TIKTOK, workspace_id="ws_a")
-        home.publications(account, 100, next_run_at=datetime.now(UTC) - timedelta(days=30))
+        account = harness.account(f"acc_a{number}", Platform.TIKTOK, workspace_id="ws_a")
+        harness.publications(account, 100, next_run_at=datetime.now(UTC) - timedelta(days=30))
 
-    crowded = staleness(home, interval=50, ticks=150)
+    crowded = staleness(harness, interval=50, ticks=150)
 
     assert len(crowded) >= 0.9 * len(alone) > 0
     assert quantiles(crowded, n=20)[-1] <= 1.2 * quantiles(alone, n=20)[-1]
 
 
-def test_one_platform_that_hangs_leaves_the_others_nine_tenths_of_their_throughput(home: House) -> None:
+def test_one_platform_that_hangs_leaves_the_others_nine_tenths_of_their_throughput(harness: Harness) -> None:
     for platform in Platform:
         for number in range(6):
-            home.publications(home.account(f"acc_{platform.value}{number}", platform), 2)
+            harness.publications(harness.account(f"acc_{platform.value}{number}", platform), 2)
 
     def others_served(takes: dict[str, int]) -> int:
-        fleet, served = Fleet(home), 0
+        fleet, served = Fleet(harness), 0
         for _ in range(60):
             for job in fleet.tick(takes):
-                finish(home, job, due_again=True)
+                finish(harness, job, due_again=True)
                 served += not job.account_id.startswith("acc_tiktok")
-        home.execute("UPDATE refresh_state SET claimed_at = NULL, next_run_at = now() - interval '1 s'")
+        harness.execute("UPDATE refresh_state SET claimed_at = NULL, next_run_at = now() - interval '1 s'")
         return served
 
     before = others_served({})
@@ -168,8 +171,8 @@ def test_one_platform_that_hangs_leaves_the_others_nine_tenths_of_their_throughp
     assert during >= 0.9 * before > 0
 
 
-def test_a_platform_that_is_alone_gets_all_there_is(home: House) -> None:
+def test_a_platform_that_is_alone_gets_all_there_is(harness: Harness) -> None:
     for number in range(10):
-        home.publications(home.account(f"acc_{number}", Platform.X))
+        harness.publications(harness.account(f"acc_{number}", Platform.X))
 
-    assert len(claimed(home, jobs=20, platform_jobs=8, shared_jobs=2)) == 8
+    assert len(claimed(harness, jobs=20, platform_jobs=8, shared_jobs=2)) == 8

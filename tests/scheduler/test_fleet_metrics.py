@@ -20,14 +20,14 @@ from shared.observability.metrics import FACTS, FRESH
 from shared.quota import pauses
 from shared.redis_client import RedisClient
 from shared.vocabulary import Lane, PauseKind, Platform
-from tests.scenarios import House
+from tests.harness import Harness
 
 
 class Scraped:
     """A fleet view behind a registry: looked once, read as Prometheus reads."""
 
-    def __init__(self, house: House, client: RedisClient) -> None:
-        self.view = FleetView(house.scheduler, client)
+    def __init__(self, open_harness: Harness, client: RedisClient) -> None:
+        self.view = FleetView(open_harness.scheduler, client)
         self.registry = CollectorRegistry(auto_describe=True)
         self.registry.register(self.view)
         self.view.look()
@@ -64,15 +64,17 @@ def explained(connection: Connection) -> Iterator[list[str]]:
     yield plans
 
 
-def test_the_oldest_overdue_row_is_told_by_platform(home: House, client: RedisClient) -> None:
-    home.account("acc_1", Platform.X)
-    home.publications("acc_1", 3, next_run_at=datetime.now(UTC) - timedelta(minutes=10))
-    home.publications(home.account("acc_2", Platform.X), next_run_at=datetime.now(UTC) - timedelta(hours=1))
-    home.publications(
-        home.account("acc_3", Platform.TIKTOK), next_run_at=datetime.now(UTC) + timedelta(hours=1)
+def test_the_oldest_overdue_row_is_told_by_platform(harness: Harness, client: RedisClient) -> None:
+    harness.account("acc_1", Platform.X)
+    harness.publications("acc_1", 3, next_run_at=datetime.now(UTC) - timedelta(minutes=10))
+    harness.publications(
+        harness.account("acc_2", Platform.X), next_run_at=datetime.now(UTC) - timedelta(hours=1)
     )
-    home.account("acc_4", Platform.FACEBOOK, state="disconnected")
-    told = Scraped(home, client)
+    harness.publications(
+        harness.account("acc_3", Platform.TIKTOK), next_run_at=datetime.now(UTC) + timedelta(hours=1)
+    )
+    harness.account("acc_4", Platform.FACEBOOK, state="disconnected")
+    told = Scraped(harness, client)
     assert told("oldest_overdue_seconds", platform="x", paused="false") == pytest.approx(3600, abs=60)
     assert told("oldest_overdue_seconds", platform="tiktok", paused="false") == 0
     assert told("oldest_overdue_seconds", platform="facebook", paused="false") is None
@@ -81,15 +83,19 @@ def test_the_oldest_overdue_row_is_told_by_platform(home: House, client: RedisCl
     assert told("accounts", platform="x", state="requires_reconnect") == 0
 
 
-def test_rows_behind_a_pause_are_told_apart(home: House, client: RedisClient) -> None:
-    home.publications(home.account("acc_1", Platform.X), next_run_at=datetime.now(UTC) - timedelta(hours=2))
-    home.publications(home.account("acc_2", Platform.X), next_run_at=datetime.now(UTC) - timedelta(hours=1))
+def test_rows_behind_a_pause_are_told_apart(harness: Harness, client: RedisClient) -> None:
+    harness.publications(
+        harness.account("acc_1", Platform.X), next_run_at=datetime.now(UTC) - timedelta(hours=2)
+    )
+    harness.publications(
+        harness.account("acc_2", Platform.X), next_run_at=datetime.now(UTC) - timedelta(hours=1)
+    )
     until = datetime.now(UTC) + timedelta(minutes=15)
-    with home.engine.begin() as connection:
+    with harness.engine.begin() as connection:
         pauses.pause(
             connection, platform="x", kind=PauseKind.ACCOUNT, subject="acc_1", until=until, reason="a limit"
         )
-    told = Scraped(home, client)
+    told = Scraped(harness, client)
     assert told("oldest_overdue_seconds", platform="x", paused="true") == pytest.approx(7200, abs=60)
     assert told("oldest_overdue_seconds", platform="x", paused="false") == pytest.approx(3600, abs=60)
     assert told("pauses", platform="x", kind="account") == 1
@@ -98,49 +104,51 @@ def test_rows_behind_a_pause_are_told_apart(home: House, client: RedisClient) ->
     )
 
 
-def test_shares_and_percentiles_speak_of_polled_rows(home: House, client: RedisClient) -> None:
-    account = home.account("acc_1", Platform.X)
-    home.publications(account, 6, reason="stale", next_run_at=datetime.now(UTC) + timedelta(hours=1))
-    home.publications(
-        home.account("acc_2", Platform.X),
+def test_shares_and_percentiles_speak_of_polled_rows(harness: Harness, client: RedisClient) -> None:
+    account = harness.account("acc_1", Platform.X)
+    harness.publications(account, 6, reason="stale", next_run_at=datetime.now(UTC) + timedelta(hours=1))
+    harness.publications(
+        harness.account("acc_2", Platform.X),
         3,
         reason="retry",
         next_run_at=datetime.now(UTC) + timedelta(hours=1),
     )
-    home.publications(
-        home.account("acc_3", Platform.X), reason="stale", next_run_at=datetime.now(UTC) - timedelta(hours=1)
+    harness.publications(
+        harness.account("acc_3", Platform.X),
+        reason="stale",
+        next_run_at=datetime.now(UTC) - timedelta(hours=1),
     )
-    home.publications(home.account("acc_4", Platform.X), 5, reason="stopped", next_run_at=None)
-    told = Scraped(home, client)
+    harness.publications(harness.account("acc_4", Platform.X), 5, reason="stopped", next_run_at=None)
+    told = Scraped(harness, client)
     assert told("fresh_ratio", platform="x") == pytest.approx(0.6)
     assert told("overdue_p50_seconds", platform="x") == 0
     assert told("overdue_p99_seconds", platform="x") == pytest.approx(3600, abs=60)
 
 
-def test_a_large_table_is_sampled(home: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    home.account("acc_1", Platform.X)
-    home.execute(
+def test_a_large_table_is_sampled(harness: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
+    harness.account("acc_1", Platform.X)
+    harness.execute(
         "INSERT INTO publications (workspace_id, post_id, account_id, platform, platform_post_id, created_at)"
         " SELECT 'ws_1', 'post_' || n, 'acc_1', 'x', n, now() FROM generate_series(1, 20000) n"
     )
-    home.execute(
+    harness.execute(
         "INSERT INTO refresh_state (publication_id, account_id, reason, next_run_at)"
         " SELECT id, account_id, 'stale', now() + interval '1 hour' FROM publications"
     )
-    pages = home.execute("SELECT pg_relation_size('refresh_state') / current_setting('block_size')::int")[0][
+    pages = harness.execute("SELECT pg_relation_size('refresh_state') / current_setting('block_size')::int")[
         0
-    ]
+    ][0]
     monkeypatch.setattr(gauges, "SAMPLED_PAGES", pages // 5)
-    with home.engine.begin() as connection, explained(connection) as plans:
+    with harness.engine.begin() as connection, explained(connection) as plans:
         values = {(fact, labels): value for fact, labels, value in gauges.sample(connection)}
     assert values[FRESH, ("x",)] == 1
     (sampled,) = re.findall(r"Sample Scan on refresh_state.* rows=(\d+)", "\n".join(plans))
     assert 1_000 < int(sampled) < 10_000
 
 
-def test_claims_queues_and_workers_are_counted(home: House, client: RedisClient) -> None:
-    account = home.account("acc_1", Platform.X)
-    home.publications(
+def test_claims_queues_and_workers_are_counted(harness: Harness, client: RedisClient) -> None:
+    account = harness.account("acc_1", Platform.X)
+    harness.publications(
         account,
         2,
         claimed_at=datetime.now(UTC),
@@ -150,7 +158,7 @@ def test_claims_queues_and_workers_are_counted(home: House, client: RedisClient)
     client.rpush(f"{refresh_queue.NAMESPACE}:{Lane.BACKGROUND.value}", "a", "b", "c")
     refresh_queue.report_alive(client, "host:1", 8)
     refresh_queue.report_alive(client, "host:2", 4)
-    told = Scraped(home, client)
+    told = Scraped(harness, client)
     assert told("claimed_publications", platform="x") == 2
     assert told("queue_depth", lane="background") == 3
     assert told("queue_depth", lane="interactive") == 0
@@ -159,11 +167,11 @@ def test_claims_queues_and_workers_are_counted(home: House, client: RedisClient)
 
 
 def test_a_store_that_does_not_answer_is_told_and_never_shown_as_zero(
-    home: House, client: RedisClient, monkeypatch: pytest.MonkeyPatch
+    harness: Harness, client: RedisClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     refresh_queue.report_alive(client, "host:1", 8)
     away: list[bool] = []
-    told = Scraped(home, Leaving(client, away))
+    told = Scraped(harness, Leaving(client, away))
     assert (told("workers_alive"), told("fleet_read_up", read="queue")) == (1, 1)
 
     away.append(True)
@@ -176,33 +184,33 @@ def test_a_store_that_does_not_answer_is_told_and_never_shown_as_zero(
     assert told("fleet_read_up", read="queue") == 0
 
 
-def test_one_look_that_fails_costs_only_its_own_facts(home: House, client: RedisClient) -> None:
-    home.publications(home.account("acc_1", Platform.X))
-    home.execute("ALTER TABLE pauses RENAME TO elsewhere")
-    home.execute("CREATE VIEW pauses AS SELECT * FROM elsewhere WHERE 1 / (SELECT 0) = 1")
-    told = Scraped(home, client)
+def test_one_look_that_fails_costs_only_its_own_facts(harness: Harness, client: RedisClient) -> None:
+    harness.publications(harness.account("acc_1", Platform.X))
+    harness.execute("ALTER TABLE pauses RENAME TO elsewhere")
+    harness.execute("CREATE VIEW pauses AS SELECT * FROM elsewhere WHERE 1 / (SELECT 0) = 1")
+    told = Scraped(harness, client)
     assert told("fleet_read_up", read="paused") == 0
     assert told("fleet_read_up", read="sample") == 1
     assert told("fresh_ratio", platform="x") == 0
 
 
-def test_registering_asks_no_store(home: House, client: RedisClient) -> None:
-    view = FleetView(home.scheduler, client)
-    home.engine.dispose()
+def test_registering_asks_no_store(harness: Harness, client: RedisClient) -> None:
+    view = FleetView(harness.scheduler, client)
+    harness.engine.dispose()
     assert {family.name for family in view.describe()} == {fact.name for fact in FACTS}
     assert all(not family.samples for family in view.collect())
 
 
 def test_stuck_rows_are_told_by_platform_and_asked_for_rarely(
-    home: House, client: RedisClient, monkeypatch: pytest.MonkeyPatch
+    harness: Harness, client: RedisClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    home.publications(home.account("acc_1", Platform.X), 2, reason="blocked", next_run_at=None)
-    told = Scraped(home, client)
+    harness.publications(harness.account("acc_1", Platform.X), 2, reason="blocked", next_run_at=None)
+    told = Scraped(harness, client)
     assert told("stuck_publications", platform="x", breach="never_due") == 2
     assert told("stuck_publications", platform="x", breach="not_active") == 0
     assert told("stuck_publications", platform="tiktok", breach="never_due") == 0
 
-    home.execute("UPDATE refresh_state SET next_run_at = now()")
+    harness.execute("UPDATE refresh_state SET next_run_at = now()")
     now = time.monotonic()
     for seconds, expected in ((295, 2), (301, 0)):
         monkeypatch.setattr(time, "monotonic", lambda seconds=seconds: now + seconds)

@@ -6,13 +6,13 @@ import pytest
 
 from scheduler.claim import SUSPECT_STARTS, claim
 from shared.vocabulary import Lane, Platform
-from tests.scenarios import House
+from tests.harness import Harness
 
 AGO = datetime.now(UTC) - timedelta(minutes=2)
 
 
-def claimed_jobs(home: House) -> list[list[int]]:
-    with home.engine.begin() as connection:
+def claimed_jobs(harness: Harness) -> list[list[int]]:
+    with harness.engine.begin() as connection:
         claims = claim(
             connection,
             Lane.BACKGROUND,
@@ -24,85 +24,87 @@ def claimed_jobs(home: House) -> list[list[int]]:
     return [[publication_id for publication_id, _ in job.claims] for job in claims.jobs]
 
 
-def claimed(home: House) -> list[int]:
-    return sorted(publication_id for job in claimed_jobs(home) for publication_id in job)
+def claimed(harness: Harness) -> list[int]:
+    return sorted(publication_id for job in claimed_jobs(harness) for publication_id in job)
 
 
-def suspects(home: House, account_id: str, number: int, starts: int = SUSPECT_STARTS) -> list[int]:
+def suspects(harness: Harness, account_id: str, number: int, starts: int = SUSPECT_STARTS) -> list[int]:
     """Store rows whose lease ended, after so many starts that never finished."""
-    return home.publications(account_id, number, claimed_at=AGO, unfinished=starts, reason="claimed")
+    return harness.publications(account_id, number, claimed_at=AGO, unfinished=starts, reason="claimed")
 
 
-def test_one_suspect_at_a_time_in_the_whole_fleet(home: House) -> None:
-    ids = suspects(home, home.account("acc_1"), 2) + suspects(home, home.account("acc_2", Platform.X), 2)
+def test_one_suspect_at_a_time_in_the_whole_fleet(harness: Harness) -> None:
+    ids = suspects(harness, harness.account("acc_1"), 2) + suspects(
+        harness, harness.account("acc_2", Platform.X), 2
+    )
 
-    first = claimed(home)
+    first = claimed(harness)
     assert len(first) == 1
-    assert claimed(home) == []
+    assert claimed(harness) == []
 
-    home.execute(
+    harness.execute(
         "UPDATE refresh_state SET claimed_at = NULL, unfinished = 0 WHERE publication_id = :id", id=first[0]
     )
-    second = claimed(home)
+    second = claimed(harness)
     assert len(second) == 1
     assert {*first, *second} <= set(ids)
 
 
-def test_a_suspect_whose_lease_ended_makes_room_for_the_next(home: House) -> None:
-    suspects(home, home.account("acc_1"), 3)
-    first = claimed(home)
-    home.execute(
+def test_a_suspect_whose_lease_ended_makes_room_for_the_next(harness: Harness) -> None:
+    suspects(harness, harness.account("acc_1"), 3)
+    first = claimed(harness)
+    harness.execute(
         "UPDATE refresh_state SET next_run_at = now() - interval '1 s' WHERE publication_id = :id",
         id=first[0],
     )
 
-    second = claimed(home)
+    second = claimed(harness)
 
     assert len(second) == 1
     assert second != first
 
 
-def test_suspects_keep_nobody_else_waiting(home: House) -> None:
-    aside = suspects(home, home.account("acc_1"), 2)
-    others = home.publications(home.account("acc_2"), 3)
+def test_suspects_keep_nobody_else_waiting(harness: Harness) -> None:
+    aside = suspects(harness, harness.account("acc_1"), 2)
+    others = harness.publications(harness.account("acc_2"), 3)
 
-    assert set(others) < set(claimed(home)) <= {*others, *aside}
+    assert set(others) < set(claimed(harness)) <= {*others, *aside}
 
 
 @pytest.mark.parametrize(
     ("number", "groups"), [(1, [1]), (2, [2]), (4, [2, 2]), (5, [3, 2]), (20, [5, 5, 5, 5]), (100, [10] * 10)]
 )
 def test_a_batch_that_lost_its_worker_is_tried_at_once_in_small_groups(
-    home: House, number: int, groups: list[int]
+    harness: Harness, number: int, groups: list[int]
 ) -> None:
-    ids = suspects(home, home.account("acc_1", Platform.X), number, starts=1)
+    ids = suspects(harness, harness.account("acc_1", Platform.X), number, starts=1)
 
-    jobs = claimed_jobs(home)
+    jobs = claimed_jobs(harness)
 
     assert [len(job) for job in jobs] == groups
     assert [publication_id for job in jobs for publication_id in job] == ids
 
 
-def test_neither_the_others_nor_a_suspect_travel_with_rows_that_lost_a_worker(home: House) -> None:
-    ids = suspects(home, home.account("acc_1", Platform.X), 10, starts=0)
+def test_neither_the_others_nor_a_suspect_travel_with_rows_that_lost_a_worker(harness: Harness) -> None:
+    ids = suspects(harness, harness.account("acc_1", Platform.X), 10, starts=0)
     suspect, lost, others = ids[0], ids[1:5], ids[5:]
     for starts, rows in ((SUSPECT_STARTS, [suspect]), (1, lost)):
-        home.execute(
+        harness.execute(
             "UPDATE refresh_state SET unfinished = :starts WHERE publication_id = ANY(:rows)",
             starts=starts,
             rows=rows,
         )
 
-    assert sorted(claimed_jobs(home)) == [[suspect], lost[:2], lost[2:], others]
+    assert sorted(claimed_jobs(harness)) == [[suspect], lost[:2], lost[2:], others]
 
 
-def test_a_suspect_that_may_not_be_read_holds_up_no_other(home: House) -> None:
-    suspects(home, home.account("acc_dead", state="requires_reconnect"), 1)
-    suspects(home, home.account("acc_paused"), 1)
-    home.execute(
+def test_a_suspect_that_may_not_be_read_holds_up_no_other(harness: Harness) -> None:
+    suspects(harness, harness.account("acc_dead", state="requires_reconnect"), 1)
+    suspects(harness, harness.account("acc_paused"), 1)
+    harness.execute(
         "INSERT INTO pauses (platform, kind, subject, paused_until, reason)"
         " VALUES ('instagram', 'account', 'acc_paused', now() + interval '1 hour', 'limit')"
     )
-    (waiting,) = suspects(home, home.account("acc_3"), 1)
+    (waiting,) = suspects(harness, harness.account("acc_3"), 1)
 
-    assert claimed(home) == [waiting]
+    assert claimed(harness) == [waiting]

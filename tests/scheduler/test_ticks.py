@@ -10,73 +10,75 @@ from scheduler.ticks import QUEUED_PER_THREAD, Ticks
 from shared import refresh_queue
 from shared.redis_client import RedisClient, connect
 from shared.vocabulary import Lane, Platform
-from tests.scenarios import House
+from tests.harness import Harness
 from tests.servers import server_directory
 
 
 @pytest.fixture
-def ticks(home: House, client: RedisClient) -> Ticks:
-    return Ticks(home.tools.settings, home.scheduler, client, refresh_queue.broker(client))
+def ticks(harness: Harness, client: RedisClient) -> Ticks:
+    return Ticks(harness.tools.settings, harness.scheduler, client, refresh_queue.broker(client))
 
 
-def claimed(home: House) -> int:
-    count: int = home.execute("SELECT count(*) FROM refresh_state WHERE claimed_at IS NOT NULL")[0][0]
+def claimed(harness: Harness) -> int:
+    count: int = harness.execute("SELECT count(*) FROM refresh_state WHERE claimed_at IS NOT NULL")[0][0]
     return count
 
 
-def test_without_a_worker_nothing_is_claimed(home: House, ticks: Ticks) -> None:
-    home.publications(home.account("acc_1"), 5)
+def test_without_a_worker_nothing_is_claimed(harness: Harness, ticks: Ticks) -> None:
+    harness.publications(harness.account("acc_1"), 5)
 
     assert ticks.hand_out() == 0
-    assert claimed(home) == 0
+    assert claimed(harness) == 0
 
 
-def test_redis_stays_as_shallow_as_the_fleet_is_wide(home: House, ticks: Ticks, client: RedisClient) -> None:
+def test_redis_stays_as_shallow_as_the_fleet_is_wide(
+    harness: Harness, ticks: Ticks, client: RedisClient
+) -> None:
     for number in range(20):
-        home.publications(home.account(f"acc_{number}", list(Platform)[number % 5]), 3)
+        harness.publications(harness.account(f"acc_{number}", list(Platform)[number % 5]), 3)
     refresh_queue.report_alive(client, "host:1", 2)
 
     ticks.hand_out()
     ticks.hand_out()
 
     assert refresh_queue.depth(client, Lane.BACKGROUND) <= 2 * QUEUED_PER_THREAD
-    assert 0 < claimed(home) <= 3 * 2 * QUEUED_PER_THREAD
+    assert 0 < claimed(harness) <= 3 * 2 * QUEUED_PER_THREAD
 
 
-def test_people_s_work_goes_through_its_own_lane(home: House, ticks: Ticks, client: RedisClient) -> None:
-    home.publications(home.account("acc_1"), 1, priority=1)
+def test_people_s_work_goes_through_its_own_lane(harness: Harness, ticks: Ticks, client: RedisClient) -> None:
+    harness.publications(harness.account("acc_1"), 1, priority=1)
     refresh_queue.report_alive(client, "host:1", 8)
 
     assert ticks.hand_out() == 1
     assert refresh_queue.depth(client, Lane.INTERACTIVE) == 1
 
 
-def test_claims_and_expired_leases_are_counted(home: House, ticks: Ticks, client: RedisClient) -> None:
+def test_claims_and_expired_leases_are_counted(harness: Harness, ticks: Ticks, client: RedisClient) -> None:
     def counted() -> list[float]:
         names = ("dravo_claims_total", "dravo_expired_leases_total")
         return [REGISTRY.get_sample_value(name, {"lane": "background"}) or 0.0 for name in names]
 
-    home.publications(home.account("acc_1"), 3)
+    harness.publications(harness.account("acc_1"), 3)
     refresh_queue.report_alive(client, "host:1", 8)
     before = counted()
     ticks.hand_out()
-    home.execute("UPDATE refresh_state SET next_run_at = now() - interval '1 second' RETURNING 1")
+    harness.execute("UPDATE refresh_state SET next_run_at = now() - interval '1 second' RETURNING 1")
 
     ticks.hand_out()
 
     assert [now - then for now, then in zip(counted(), before, strict=True)] == [6, 3]
 
 
-def test_an_unreachable_redis_claims_nothing_and_raises_nothing(home: House) -> None:
-    home.publications(home.account("acc_1"), 5)
+def test_an_unreachable_redis_claims_nothing_and_raises_nothing(harness: Harness) -> None:
+    harness.publications(harness.account("acc_1"), 5)
     with server_directory() as directory:
         with Valkey(directory / "valkey") as server:
             gone = connect(server.url)
-        ticks = Ticks(home.tools.settings, home.scheduler, gone, refresh_queue.broker(gone))
+        ticks = Ticks(harness.tools.settings, harness.scheduler, gone, refresh_queue.broker(gone))
 
         assert ticks.hand_out() == 0
         gone.close()
-    assert claimed(home) == 0
+    assert claimed(harness) == 0
 
 
 class _DeafBroker(dramatiq.Broker):
@@ -87,21 +89,23 @@ class _DeafBroker(dramatiq.Broker):
         raise redis.ResponseError(f"OOM command not allowed ({message.queue_name}, {delay})")
 
 
-def test_claims_that_cannot_be_enqueued_are_given_back(home: House, client: RedisClient) -> None:
-    home.publications(home.account("acc_1"), 5)
+def test_claims_that_cannot_be_enqueued_are_given_back(harness: Harness, client: RedisClient) -> None:
+    harness.publications(harness.account("acc_1"), 5)
     refresh_queue.report_alive(client, "host:1", 8)
-    deaf = Ticks(home.tools.settings, home.scheduler, client, _DeafBroker())
+    deaf = Ticks(harness.tools.settings, harness.scheduler, client, _DeafBroker())
 
     assert deaf.hand_out() == 0
-    assert claimed(home) == 0
-    assert home.execute("SELECT count(*) FROM refresh_state WHERE next_run_at < now() + interval '2 s'") == [
-        (5,)
-    ]
+    assert claimed(harness) == 0
+    assert harness.execute(
+        "SELECT count(*) FROM refresh_state WHERE next_run_at < now() + interval '2 s'"
+    ) == [(5,)]
 
 
-def test_partitions_are_made_once(home: House, ticks: Ticks) -> None:
+def test_partitions_are_made_once(harness: Harness, ticks: Ticks) -> None:
     def partitions() -> list[object]:
-        return home.execute("SELECT relid::text FROM pg_partition_tree('snapshots') WHERE isleaf ORDER BY 1")
+        return harness.execute(
+            "SELECT relid::text FROM pg_partition_tree('snapshots') WHERE isleaf ORDER BY 1"
+        )
 
     ticks.make_partitions()
     before = partitions()

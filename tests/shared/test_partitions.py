@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from sqlalchemy import text
 
 from shared.partitions import ensure_partitions
-from tests.scenarios import house
+from tests.harness import open_harness
 
 INSERT = """
 INSERT INTO snapshots (publication_id, taken_at, last_seen_at, claim_seq, sync_status, metrics)
@@ -21,7 +21,7 @@ def month(offset: int) -> datetime:
 
 
 def test_this_month_and_the_next_two_are_made_once_and_take_their_rows_along(database_url: str) -> None:
-    with house(database_url) as home, home.engine.begin() as connection:
+    with open_harness(database_url) as harness, harness.engine.begin() as connection:
         connection.execute(text("SET LOCAL TIME ZONE 'Pacific/Kiritimati'"))  # 14 hours ahead of UTC
         for offset in range(3):
             connection.execute(text(f"DROP TABLE snapshots_{month(offset):%Y_%m}"))
@@ -50,9 +50,9 @@ def test_this_month_and_the_next_two_are_made_once_and_take_their_rows_along(dat
 
 
 def test_two_schedulers_at_once_make_each_partition_once(database_url: str) -> None:
-    with house(database_url) as home:
-        home.execute(f"DROP TABLE snapshots_{month(1):%Y_%m}")
-        with home.engine.connect() as first, home.engine.connect() as second:
+    with open_harness(database_url) as harness:
+        harness.execute(f"DROP TABLE snapshots_{month(1):%Y_%m}")
+        with harness.engine.connect() as first, harness.engine.connect() as second:
             assert ensure_partitions(first) == [f"snapshots_{month(1):%Y_%m}"]
             held = second.execute(
                 text("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'")

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 from shared.refresh_queue import RefreshJob
 from shared.vocabulary import SyncStatus
-from tests.scenarios import House
+from tests.harness import Harness
 from worker.claims import StartedRow, extend, start
 from worker.readings import Publication
 
@@ -12,18 +12,18 @@ NOW = datetime(2026, 11, 26, 12, tzinfo=UTC)
 LEASE = timedelta(seconds=60)
 
 
-def test_a_start_spends_the_claims_that_stand_and_tells_all_that_is_known(home: House) -> None:
-    account = home.account("acc_1")
+def test_a_start_spends_the_claims_that_stand_and_tells_all_that_is_known(harness: Harness) -> None:
+    account = harness.account("acc_1")
     claimed = {"claim_seq": 4, "claimed_at": NOW, "reason": "claimed"}
-    ids = home.publications(account, 5, **claimed, attempts=2, unfinished=1, missing_since=NOW, priority=1)
+    ids = harness.publications(account, 5, **claimed, attempts=2, unfinished=1, missing_since=NOW, priority=1)
     full, worn, overtaken, released, plain = ids
-    (foreign,) = home.publications(home.account("acc_2"), 1, **claimed)
-    home.execute(
+    (foreign,) = harness.publications(harness.account("acc_2"), 1, **claimed)
+    harness.execute(
         "UPDATE publications SET published_at = :at, publish_id = 'v1', media_type = 'REELS' WHERE id = :id",
         at=NOW,
         id=full,
     )
-    home.execute(
+    harness.execute(
         "UPDATE post_analytics SET sync_status = 'partial', metrics = '{\"views\": 7}',"
         " warnings = '{\"a: b\"}', last_updated_at = :at,"
         " snapshot_at = CAST(:at AS timestamptz) - interval '1 day'"
@@ -36,10 +36,10 @@ def test_a_start_spends_the_claims_that_stand_and_tells_all_that_is_known(home: 
         (overtaken, "claim_seq = 5"),
         (released, "claimed_at = NULL"),
     ):
-        home.execute(f"UPDATE refresh_state SET {change} WHERE publication_id = {one}")  # noqa: S608 - ours
+        harness.execute(f"UPDATE refresh_state SET {change} WHERE publication_id = {one}")  # noqa: S608 - ours
     job = RefreshJob("acc_1", tuple((one, 4) for one in reversed([*ids, foreign])))
 
-    with home.engine.begin() as connection:
+    with harness.engine.begin() as connection:
         started = start(connection, job, LEASE)
 
     assert started is not None
@@ -58,9 +58,9 @@ def test_a_start_spends_the_claims_that_stand_and_tells_all_that_is_known(home: 
         priority=1,
     )
     assert (started.rows[1].attempts, started.rows[1].unfinished) == (30_000, 30_000)
-    created = home.execute("SELECT created_at FROM publications WHERE id = :id", id=plain)[0].created_at
+    created = harness.execute("SELECT created_at FROM publications WHERE id = :id", id=plain)[0].created_at
     assert started.rows[2].publication == Publication(plain, "acc_1_5", None, None, created)
-    states = home.execute(
+    states = harness.execute(
         "SELECT claim_seq, attempts, unfinished, next_run_at - :now AS lease FROM refresh_state"
         " ORDER BY publication_id",
         now=started.at,
@@ -75,32 +75,32 @@ def test_a_start_spends_the_claims_that_stand_and_tells_all_that_is_known(home: 
     ]
 
 
-def test_a_job_none_of_whose_claims_stand_starts_nothing(home: House) -> None:
-    ids = home.publications(home.account("acc_1"), 1, claim_seq=4, claimed_at=NOW, reason="claimed")
+def test_a_job_none_of_whose_claims_stand_starts_nothing(harness: Harness) -> None:
+    ids = harness.publications(harness.account("acc_1"), 1, claim_seq=4, claimed_at=NOW, reason="claimed")
     job = RefreshJob("acc_1", ((ids[0], 4),))
 
-    with home.engine.begin() as connection:
+    with harness.engine.begin() as connection:
         assert start(connection, job, LEASE) is not None
         assert start(connection, job, LEASE) is None, "the same message delivered twice starts once"
         assert start(connection, RefreshJob("acc_2", ((ids[0], 5),)), LEASE) is None
 
 
-def test_a_lease_is_extended_behind_the_claim_and_only_for_what_waits(home: House) -> None:
-    ids = home.publications(home.account("acc_1"), 5, claim_seq=4, claimed_at=NOW, reason="claimed")
+def test_a_lease_is_extended_behind_the_claim_and_only_for_what_waits(harness: Harness) -> None:
+    ids = harness.publications(harness.account("acc_1"), 5, claim_seq=4, claimed_at=NOW, reason="claimed")
     waits, read, overtaken, released, other = ids
-    with home.engine.begin() as connection:
+    with harness.engine.begin() as connection:
         started = start(connection, RefreshJob("acc_1", tuple((one, 4) for one in ids)), LEASE)
     assert started is not None
     rows = {row.publication.id: row for row in started.rows}
-    home.execute("UPDATE refresh_state SET next_run_at = :soon", soon=NOW)
-    home.execute(f"UPDATE refresh_state SET claim_seq = 6 WHERE publication_id = {overtaken}")  # noqa: S608 - ours
-    home.execute(f"UPDATE refresh_state SET claimed_at = NULL WHERE publication_id = {released}")  # noqa: S608 - ours
+    harness.execute("UPDATE refresh_state SET next_run_at = :soon", soon=NOW)
+    harness.execute(f"UPDATE refresh_state SET claim_seq = 6 WHERE publication_id = {overtaken}")  # noqa: S608 - ours
+    harness.execute(f"UPDATE refresh_state SET claimed_at = NULL WHERE publication_id = {released}")  # noqa: S608 - ours
 
-    with home.engine.begin() as connection:
+    with harness.engine.begin() as connection:
         at = connection.exec_driver_sql("SELECT now()").scalar_one()
         held = extend(connection, [rows[overtaken], rows[waits], rows[released]], [rows[read]], LEASE)
 
     assert held == {waits, read}
-    states = home.execute("SELECT publication_id, next_run_at FROM refresh_state ORDER BY 1")
+    states = harness.execute("SELECT publication_id, next_run_at FROM refresh_state ORDER BY 1")
     assert dict(tuple(row) for row in states) == dict.fromkeys(ids, NOW) | {waits: at + LEASE}
     assert other not in held

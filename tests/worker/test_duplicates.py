@@ -1,6 +1,5 @@
 """Publish ids that lead to one video: one publication keeps its id, and nobody else loses anything."""
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -8,7 +7,7 @@ from sqlalchemy import text
 
 from shared.refresh_queue import RefreshJob
 from shared.vocabulary import Platform
-from tests.scenarios import House, house
+from tests.harness import Harness
 from worker.readings import Account, Answer, Publication, Reading
 from worker.refresh import refresh
 
@@ -16,21 +15,15 @@ VIDEO = "7300000000000000001"
 
 
 @pytest.fixture
-def home(database_url: str) -> Iterator[House]:
-    with house(database_url) as opened:
-        yield opened
-
-
-@pytest.fixture
-def ids(home: House) -> list[int]:
+def ids(harness: Harness) -> list[int]:
     """Store three videos: two that wait for their ids, which are the same, and one that has its own."""
-    found = home.publications(home.account("acc_1", Platform.TIKTOK), 3)
-    home.execute(
+    found = harness.publications(harness.account("acc_1", Platform.TIKTOK), 3)
+    harness.execute(
         "UPDATE publications SET platform_post_id = NULL, publish_id = 'v_pub_' || id WHERE id = ANY(:ids)",
         ids=found[:2],
     )
-    home.execute("UPDATE refresh_state SET claimed_at = now(), next_run_at = now() + interval '1 minute'")
-    home.adapter.script = _resolve
+    harness.execute("UPDATE refresh_state SET claimed_at = now(), next_run_at = now() + interval '1 minute'")
+    harness.adapter.script = _resolve
     return found
 
 
@@ -39,16 +32,18 @@ def _resolve(_account: Account, publication: Publication) -> Reading:
     return Reading(publication.id, Answer.READ, {"view_count": 7}, platform_post_id=learned)
 
 
-def run(home: House, ids: list[int]) -> None:
-    refresh(RefreshJob("acc_1", tuple((one, 0) for one in ids)), home.tools)
+def run(harness: Harness, ids: list[int]) -> None:
+    refresh(RefreshJob("acc_1", tuple((one, 0) for one in ids)), harness.tools)
 
 
-def outcomes(home: House, ids: list[int]) -> list[tuple[str, str, dict[str, int]]]:
-    return [(row.outcome, row.reason, row.metrics) for row in map(home.state, ids)]
+def outcomes(harness: Harness, ids: list[int]) -> list[tuple[str, str, dict[str, int]]]:
+    return [(row.outcome, row.reason, row.metrics) for row in map(harness.state, ids)]
 
 
-def id_of(home: House, publication_id: int) -> str | None:
-    ((found,),) = home.execute("SELECT platform_post_id FROM publications WHERE id = :id", id=publication_id)
+def id_of(harness: Harness, publication_id: int) -> str | None:
+    ((found,),) = harness.execute(
+        "SELECT platform_post_id FROM publications WHERE id = :id", id=publication_id
+    )
     return found if found is None else str(found)
 
 
@@ -57,30 +52,32 @@ DUPLICATE: tuple[str, str, dict[str, int]] = ("duplicate", "stopped", {})
 
 
 def test_of_two_publish_ids_of_one_video_the_elder_publication_keeps_the_id(
-    home: House, ids: list[int]
+    harness: Harness, ids: list[int]
 ) -> None:
-    run(home, ids)
+    run(harness, ids)
 
-    assert outcomes(home, ids) == [READ, DUPLICATE, READ]
-    assert [id_of(home, one) for one in ids[:2]] == [VIDEO, None]
-    other = home.state(ids[1])
+    assert outcomes(harness, ids) == [READ, DUPLICATE, READ]
+    assert [id_of(harness, one) for one in ids[:2]] == [VIDEO, None]
+    other = harness.state(ids[1])
     assert (other.sync_status, other.next_run_at, other.claimed_at) == ("failed", None, None)
     assert VIDEO in other.error_message
-    assert len(home.execute("SELECT FROM snapshots")) == 2
+    assert len(harness.execute("SELECT FROM snapshots")) == 2
 
 
-def test_a_publication_that_has_the_id_already_keeps_it(home: House, ids: list[int]) -> None:
-    home.execute("UPDATE publications SET platform_post_id = :video WHERE id = :id", video=VIDEO, id=ids[2])
+def test_a_publication_that_has_the_id_already_keeps_it(harness: Harness, ids: list[int]) -> None:
+    harness.execute(
+        "UPDATE publications SET platform_post_id = :video WHERE id = :id", video=VIDEO, id=ids[2]
+    )
 
-    run(home, ids)
+    run(harness, ids)
 
-    assert outcomes(home, ids) == [DUPLICATE, DUPLICATE, READ]
+    assert outcomes(harness, ids) == [DUPLICATE, DUPLICATE, READ]
 
 
 def test_an_import_that_stores_the_id_in_this_moment_keeps_it_and_siblings_keep_their_numbers(
-    home: House, ids: list[int]
+    harness: Harness, ids: list[int]
 ) -> None:
-    with ThreadPoolExecutor(1) as worker, home.engine.connect() as importing:
+    with ThreadPoolExecutor(1) as worker, harness.engine.connect() as importing:
         with importing.begin():
             importing.execute(
                 text(
@@ -90,22 +87,22 @@ def test_an_import_that_stores_the_id_in_this_moment_keeps_it_and_siblings_keep_
                 ),
                 {"video": VIDEO},
             )
-            running = worker.submit(run, home, ids)
-            while not home.execute(
+            running = worker.submit(run, harness, ids)
+            while not harness.execute(
                 "SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
             ):
                 assert not running.done()
         running.result(timeout=20)
 
-    assert outcomes(home, ids) == [DUPLICATE, DUPLICATE, READ]
+    assert outcomes(harness, ids) == [DUPLICATE, DUPLICATE, READ]
 
 
-def test_the_other_publication_gets_the_id_once_the_first_is_gone(home: House, ids: list[int]) -> None:
-    run(home, ids)
-    home.execute("DELETE FROM publications WHERE id = :id", id=ids[0])
-    home.execute("UPDATE refresh_state SET claimed_at = now(), next_run_at = now() + interval '1 minute'")
+def test_the_other_publication_gets_the_id_once_the_first_is_gone(harness: Harness, ids: list[int]) -> None:
+    run(harness, ids)
+    harness.execute("DELETE FROM publications WHERE id = :id", id=ids[0])
+    harness.execute("UPDATE refresh_state SET claimed_at = now(), next_run_at = now() + interval '1 minute'")
 
-    refresh(RefreshJob("acc_1", ((ids[1], home.state(ids[1]).claim_seq),)), home.tools)
+    refresh(RefreshJob("acc_1", ((ids[1], harness.state(ids[1]).claim_seq),)), harness.tools)
 
-    assert outcomes(home, ids[1:2]) == [READ]
-    assert id_of(home, ids[1]) == VIDEO
+    assert outcomes(harness, ids[1:2]) == [READ]
+    assert id_of(harness, ids[1]) == VIDEO

@@ -8,7 +8,7 @@ from pydantic import SecretStr
 
 from scheduler.claim import claim
 from shared.vocabulary import BucketKind, Lane, Platform
-from tests.scenarios import House, house, reads
+from tests.harness import Harness, open_harness, reads
 from worker.errors import Misconfigured, Paused, Reauthorize, RefreshError, TryAgain
 from worker.quota.gate import OverBudget
 from worker.readings import Account, Answer, Publication, Reading, Tokens
@@ -21,9 +21,9 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
-def run(home: House, lane: Lane = Lane.BACKGROUND) -> None:
+def run(harness: Harness, lane: Lane = Lane.BACKGROUND) -> None:
     """Refresh what is due, once."""
-    with home.engine.begin() as connection:
+    with harness.engine.begin() as connection:
         jobs = claim(
             connection,
             lane,
@@ -33,51 +33,51 @@ def run(home: House, lane: Lane = Lane.BACKGROUND) -> None:
             top_up=dict.fromkeys(Platform, timedelta()),
         ).jobs
     for job in jobs:
-        refresh(job, home.tools)
+        refresh(job, harness.tools)
 
 
-def outcomes(home: House, ids: list[int]) -> list[str]:
-    return [home.state(one).outcome for one in ids]
+def outcomes(harness: Harness, ids: list[int]) -> list[str]:
+    return [harness.state(one).outcome for one in ids]
 
 
-def ends_after(home: House, number: int, error: RefreshError) -> None:
+def ends_after(harness: Harness, number: int, error: RefreshError) -> None:
     """Script the platform: so many readings, then an error."""
 
     def script(_: Account, publication: Publication) -> Reading | RefreshError:
-        read = len([one for _, asked in home.adapter.asked for one in asked if one < publication.id])
+        read = len([one for _, asked in harness.adapter.asked for one in asked if one < publication.id])
         return Reading(publication.id, Answer.READ, {"views": 1}) if read < number else error
 
-    home.adapter.script = script
+    harness.adapter.script = script
 
 
-def paired(home: House, account_id: str, left: timedelta, **columns: Any) -> list[int]:
-    account = home.account(
+def paired(harness: Harness, account_id: str, left: timedelta, **columns: Any) -> list[int]:
+    account = harness.account(
         account_id,
         Platform.X,
-        sealed_refresh_token=home.tools.vault.seal(SecretStr("pair")),
+        sealed_refresh_token=harness.tools.vault.seal(SecretStr("pair")),
         token_expires_at=now() + left,
         **columns,
     )
-    return home.publications(account)
+    return harness.publications(account)
 
 
-def test_a_token_near_its_end_is_renewed_before_it_is_used(home: House) -> None:
+def test_a_token_near_its_end_is_renewed_before_it_is_used(harness: Harness) -> None:
     seen: list[str] = []
 
     def script(account: Account, publication: Publication) -> Reading:
         seen.append(f"{account.account_id} {account.access_token.get_secret_value()}")
         return Reading(publication.id, Answer.READ, {"views": 1})
 
-    home.adapter.script = script
-    home.adapter.renewal = Tokens(SecretStr("new"), now() + HOUR)
-    (near,) = paired(home, "acc_near", MINUTE)
-    (far,) = paired(home, "acc_far", HOUR)
+    harness.adapter.script = script
+    harness.adapter.renewal = Tokens(SecretStr("new"), now() + HOUR)
+    (near,) = paired(harness, "acc_near", MINUTE)
+    (far,) = paired(harness, "acc_far", HOUR)
 
-    run(home)
+    run(harness)
 
     assert sorted(seen) == ["acc_far token-of-acc_far", "acc_near new"]
-    assert home.adapter.renewals == ["acc_near"]
-    assert outcomes(home, [near, far]) == ["synced", "synced"]
+    assert harness.adapter.renewals == ["acc_near"]
+    assert outcomes(harness, [near, far]) == ["synced", "synced"]
 
 
 @pytest.mark.parametrize(
@@ -94,91 +94,95 @@ def test_a_token_near_its_end_is_renewed_before_it_is_used(home: House) -> None:
     ids=lambda one: type(one).__name__ if isinstance(one, RefreshError) else "",
 )
 def test_a_token_that_could_not_be_renewed_is_used_only_while_it_lives(
-    home: House, trouble: RefreshError, near: str, over: str
+    harness: Harness, trouble: RefreshError, near: str, over: str
 ) -> None:
-    home.adapter.renewal = trouble
-    (living,) = paired(home, "acc_living", MINUTE)
-    (dead,) = paired(home, "acc_dead", -MINUTE)
+    harness.adapter.renewal = trouble
+    (living,) = paired(harness, "acc_living", MINUTE)
+    (dead,) = paired(harness, "acc_dead", -MINUTE)
 
-    run(home)
+    run(harness)
 
-    assert outcomes(home, [living, dead]) == [near, over]
-    assert [account for account, _ in home.adapter.asked] == ["acc_living"] * (near == "synced")
-
-
-def test_tokens_are_renewed_once_a_job(home: House) -> None:
-    home.adapter.renewal = Tokens(SecretStr("new"), now() + HOUR)
-    home.adapter.script = lambda *_: Reauthorize("Refused.", renewable=True)
-    (early,) = paired(home, "acc_early", MINUTE)
-    (late,) = paired(home, "acc_late", HOUR)
-
-    run(home)
-
-    assert sorted(home.adapter.renewals) == ["acc_early", "acc_late"]
-    assert sorted(account for account, _ in home.adapter.asked) == ["acc_early", "acc_late", "acc_late"]
-    assert outcomes(home, [early, late]) == ["requires_reconnect"] * 2
+    assert outcomes(harness, [living, dead]) == [near, over]
+    assert [account for account, _ in harness.adapter.asked] == ["acc_living"] * (near == "synced")
 
 
-def test_a_refusal_that_no_renewal_mends_is_not_answered_with_one(home: House) -> None:
-    home.adapter.script = lambda *_: Reauthorize("A scope is missing.", missing_scope="x")
-    (one,) = paired(home, "acc_1", HOUR)
+def test_tokens_are_renewed_once_a_job(harness: Harness) -> None:
+    harness.adapter.renewal = Tokens(SecretStr("new"), now() + HOUR)
+    harness.adapter.script = lambda *_: Reauthorize("Refused.", renewable=True)
+    (early,) = paired(harness, "acc_early", MINUTE)
+    (late,) = paired(harness, "acc_late", HOUR)
 
-    run(home)
+    run(harness)
 
-    assert home.adapter.renewals == []
-    assert outcomes(home, [one]) == ["requires_reconnect"]
+    assert sorted(harness.adapter.renewals) == ["acc_early", "acc_late"]
+    assert sorted(account for account, _ in harness.adapter.asked) == ["acc_early", "acc_late", "acc_late"]
+    assert outcomes(harness, [early, late]) == ["requires_reconnect"] * 2
 
 
-def test_what_was_read_before_a_refusal_keeps_its_numbers_and_the_account_is_blocked(home: House) -> None:
-    ids = home.publications(home.account("acc_1"), 3)
-    (other,) = home.publications(home.account("acc_2"))
-    home.adapter.script = lambda _account, publication: (
+def test_a_refusal_that_no_renewal_mends_is_not_answered_with_one(harness: Harness) -> None:
+    harness.adapter.script = lambda *_: Reauthorize("A scope is missing.", missing_scope="x")
+    (one,) = paired(harness, "acc_1", HOUR)
+
+    run(harness)
+
+    assert harness.adapter.renewals == []
+    assert outcomes(harness, [one]) == ["requires_reconnect"]
+
+
+def test_what_was_read_before_a_refusal_keeps_its_numbers_and_the_account_is_blocked(
+    harness: Harness,
+) -> None:
+    ids = harness.publications(harness.account("acc_1"), 3)
+    (other,) = harness.publications(harness.account("acc_2"))
+    harness.adapter.script = lambda _account, publication: (
         Reading(publication.id, Answer.READ, {"views": 1})
         if publication.id in {ids[0], other}
         else Reauthorize("Reconnect.")
     )
 
-    run(home)
+    run(harness)
 
-    assert home.state(ids[0]).metrics == {"views": 1}
-    assert {home.state(one).sync_status for one in ids} == {"requires_reconnect"}
-    assert home.state(other).sync_status == "synced"
-    assert home.execute("SELECT state FROM accounts ORDER BY account_id") == [
+    assert harness.state(ids[0]).metrics == {"views": 1}
+    assert {harness.state(one).sync_status for one in ids} == {"requires_reconnect"}
+    assert harness.state(other).sync_status == "synced"
+    assert harness.execute("SELECT state FROM accounts ORDER BY account_id") == [
         ("requires_reconnect",),
         ("active",),
     ]
 
 
 @pytest.mark.parametrize("state", ["disconnected", "requires_reconnect"])
-def test_a_refusal_of_an_account_that_is_not_active_by_now_blocks_its_rows(home: House, state: str) -> None:
-    ids = home.publications(home.account("acc_1"), 2)
+def test_a_refusal_of_an_account_that_is_not_active_by_now_blocks_its_rows(
+    harness: Harness, state: str
+) -> None:
+    ids = harness.publications(harness.account("acc_1"), 2)
 
     def script(_: Account, publication: Publication) -> Reading | RefreshError:
         if publication.id == ids[0]:
             return Reading(publication.id, Answer.READ, {"views": 1})
-        home.execute("UPDATE accounts SET state = :state, state_reason = 'Gone.'", state=state)
+        harness.execute("UPDATE accounts SET state = :state, state_reason = 'Gone.'", state=state)
         return Reauthorize("Reconnect.")
 
-    home.adapter.script = script
-    run(home)
+    harness.adapter.script = script
+    run(harness)
 
-    assert outcomes(home, ids) == ["synced", "requires_reconnect"]
-    assert (home.state(ids[1]).error_message, home.state(ids[1]).next_run_at) == ("Gone.", None)
+    assert outcomes(harness, ids) == ["synced", "requires_reconnect"]
+    assert (harness.state(ids[1]).error_message, harness.state(ids[1]).next_run_at) == ("Gone.", None)
 
 
-def test_rows_of_an_account_that_is_not_active_are_blocked_without_a_call(home: House) -> None:
-    (one,) = home.publications(home.account("acc_1"))
-    with home.engine.begin() as connection:
+def test_rows_of_an_account_that_is_not_active_are_blocked_without_a_call(harness: Harness) -> None:
+    (one,) = harness.publications(harness.account("acc_1"))
+    with harness.engine.begin() as connection:
         (job,) = claim(
             connection, Lane.BACKGROUND, jobs=1, platform_jobs=1, lease=MINUTE,
             top_up=dict.fromkeys(Platform, timedelta()),
         ).jobs  # fmt: skip
-    home.execute("UPDATE accounts SET state = 'disconnected'")
+    harness.execute("UPDATE accounts SET state = 'disconnected'")
 
-    refresh(job, home.tools)
+    refresh(job, harness.tools)
 
-    assert home.adapter.asked == []
-    assert home.state(one).error_message == "The account is not connected."
+    assert harness.adapter.asked == []
+    assert harness.state(one).error_message == "The account is not connected."
 
 
 RELIEF = now() + timedelta(minutes=10)
@@ -200,21 +204,21 @@ RELIEF = now() + timedelta(minutes=10)
     ],
 )
 def test_a_refused_bucket_alone_is_paused_and_what_was_read_is_kept(
-    home: House, error: RefreshError, pauses: list[tuple[Any, ...]]
+    harness: Harness, error: RefreshError, pauses: list[tuple[Any, ...]]
 ) -> None:
-    ids = home.publications(home.account("acc_1"), 3)
-    ends_after(home, 1, error)
+    ids = harness.publications(harness.account("acc_1"), 3)
+    ends_after(harness, 1, error)
 
-    run(home)
+    run(harness)
 
     name = {TryAgain: "retry", Misconfigured: "misconfigured"}.get(type(error), "paused")
-    assert outcomes(home, ids) == ["synced", name, name]
-    found = home.execute("SELECT kind, subject, paused_until, reason FROM pauses")
+    assert outcomes(harness, ids) == ["synced", name, name]
+    found = harness.execute("SELECT kind, subject, paused_until, reason FROM pauses")
     assert [tuple(row) for row in found] == pauses
     if name == "paused":
-        waits = [home.state(one).next_run_at for one in ids[1:]]
+        waits = [harness.state(one).next_run_at for one in ids[1:]]
         assert all(RELIEF <= wait <= RELIEF + timedelta(seconds=30) for wait in waits)
-        assert {home.state(one).attempts for one in ids} == {0}
+        assert {harness.state(one).attempts for one in ids} == {0}
 
 
 @pytest.mark.parametrize(
@@ -234,20 +238,20 @@ def test_a_refused_bucket_alone_is_paused_and_what_was_read_is_kept(
     ],
 )
 def test_a_pause_placed_after_the_claim_ends_the_jobs_that_it_holds_for(
-    home: House, kind: str, subject: str, lane: Lane, *, asked: bool
+    harness: Harness, kind: str, subject: str, lane: Lane, *, asked: bool
 ) -> None:
-    ids = home.publications(home.account("acc_1"), 2, priority=0)
-    home.execute(
+    ids = harness.publications(harness.account("acc_1"), 2, priority=0)
+    harness.execute(
         "UPDATE refresh_state SET priority = :priority WHERE publication_id = :id",
         priority=int(lane is Lane.INTERACTIVE),
         id=ids[0],
     )
-    with home.engine.begin() as connection:
+    with harness.engine.begin() as connection:
         (job,) = claim(
             connection, Lane.BACKGROUND, jobs=1, platform_jobs=1, lease=MINUTE,
             top_up=dict.fromkeys(Platform, timedelta()),
         ).jobs  # fmt: skip
-    home.execute(
+    harness.execute(
         "INSERT INTO pauses (platform, kind, subject, paused_until, reason)"
         " VALUES ('instagram', :kind, :subject, :until, 'Paused.')",
         kind=kind,
@@ -255,40 +259,40 @@ def test_a_pause_placed_after_the_claim_ends_the_jobs_that_it_holds_for(
         until=RELIEF,
     )
 
-    refresh(job, home.tools)
+    refresh(job, harness.tools)
 
-    assert bool(home.adapter.asked) is asked
-    assert outcomes(home, ids) == (["synced"] * 2 if asked else ["paused"] * 2)
+    assert bool(harness.adapter.asked) is asked
+    assert outcomes(harness, ids) == (["synced"] * 2 if asked else ["paused"] * 2)
     if not asked:
-        row = home.state(ids[1])
+        row = harness.state(ids[1])
         assert (row.outcome_detail, row.attempts) == ("Paused.", 0)
         assert RELIEF <= row.next_run_at <= RELIEF + timedelta(seconds=30)
 
 
-def test_a_reading_of_a_publication_that_was_not_asked_for_is_left_out(home: House) -> None:
-    ids = home.publications(home.account("acc_1"), 2)
-    home.adapter.script = lambda _account, publication: Reading(
+def test_a_reading_of_a_publication_that_was_not_asked_for_is_left_out(harness: Harness) -> None:
+    ids = harness.publications(harness.account("acc_1"), 2)
+    harness.adapter.script = lambda _account, publication: Reading(
         ids[0] if publication.id == ids[1] else 10**9, Answer.READ, {"views": 1}
     )
 
-    run(home)
+    run(harness)
 
-    assert outcomes(home, ids) == ["synced", "retry"]
-    assert home.state(ids[1]).outcome_detail == "The adapter gave no reading for this post."
+    assert outcomes(harness, ids) == ["synced", "retry"]
+    assert harness.state(ids[1]).outcome_detail == "The adapter gave no reading for this post."
 
 
 def test_a_row_is_set_aside_at_one_start_more_than_allowed_and_its_siblings_are_read(
     database_url: str,
 ) -> None:
-    with house(database_url, quarantine_starts=3) as home:
-        poison, last, good = home.publications(home.account("acc_1"), 3)
-        home.adapter.script = reads(views=1)
+    with open_harness(database_url, quarantine_starts=3) as harness:
+        poison, last, good = harness.publications(harness.account("acc_1"), 3)
+        harness.adapter.script = reads(views=1)
         for one, starts in ((poison, 3), (last, 2)):
-            home.execute(
+            harness.execute(
                 "UPDATE refresh_state SET unfinished = :starts WHERE publication_id = :id",
                 starts=starts,
                 id=one,
             )
-        run(home)
+        run(harness)
 
-        assert outcomes(home, [poison, last, good]) == ["quarantined", "synced", "synced"]
+        assert outcomes(harness, [poison, last, good]) == ["quarantined", "synced", "synced"]

@@ -19,7 +19,7 @@ from shared.batches import LINKEDIN_MEMBER_CALLS, batch_size
 from shared.refresh_queue import RefreshJob
 from shared.settings import Settings
 from shared.vocabulary import Lane, Platform
-from tests.scenarios import House, house
+from tests.harness import Harness, open_harness
 from tests.worker.http.in_process import InProcess
 from tests.worker.test_refresh import fenced_writes
 from worker.adapters.linkedin.linkedin import LinkedIn
@@ -36,13 +36,13 @@ class Time:
 
     def __init__(self) -> None:
         self.seconds = 0.0
-        self.home: House | None = None
+        self.harness: Harness | None = None
 
     def passes(self, seconds: float) -> None:
         """Let time pass: every lease is so much nearer to its end."""
         self.seconds += seconds
-        assert self.home is not None
-        self.home.execute(
+        assert self.harness is not None
+        self.harness.execute(
             "UPDATE refresh_state SET next_run_at = next_run_at - make_interval(secs => :s),"
             " claimed_at = claimed_at - make_interval(secs => :s) WHERE claimed_at IS NOT NULL",
             s=seconds,
@@ -52,8 +52,8 @@ class Time:
 class Member:
     """A LinkedIn member whose posts the real adapter reads from a simulated LinkedIn, six calls a post."""
 
-    def __init__(self, home: House, time: Time, posts: int) -> None:
-        self.home, self.time = home, time
+    def __init__(self, harness: Harness, time: Time, posts: int) -> None:
+        self.harness, self.time = harness, time
         self.calls = 0
         self.at_call: Callable[[int], None] = lambda _number: None
         self.taken_over: list[Claims] = []
@@ -70,14 +70,14 @@ class Member:
                 )
             ]
         )
-        seal = home.tools.vault.seal
-        account = home.account(
+        seal = harness.tools.vault.seal
+        account = harness.account(
             "acc_1", Platform.LINKEDIN, kind="member", sealed_access_token=seal(SecretStr(TOKEN))
         )
-        self.ids = home.publications(account, posts)
+        self.ids = harness.publications(account, posts)
         for number, publication_id in enumerate(self.ids):
             urn = f"urn:li:share:{7_390_000_000_000_000_000 + number}"
-            home.execute(
+            harness.execute(
                 "UPDATE publications SET platform_post_id = :urn WHERE id = :id", urn=urn, id=publication_id
             )
             self.world.add_posts(
@@ -101,13 +101,13 @@ class Member:
             self.at_call(self.calls)
             return self._platform.handle(request)
 
-        with Client(transport=InProcess(answer), now=self.home.tools.clock.now) as client:
+        with Client(transport=InProcess(answer), now=self.harness.tools.clock.now) as client:
             adapter = LinkedIn(Settings(linkedin_api_url="http://linkedin.test"))
-            refresh(job, replace(self.home.tools, client=client, adapters={Platform.LINKEDIN: adapter}))
+            refresh(job, replace(self.harness.tools, client=client, adapters={Platform.LINKEDIN: adapter}))
 
     def whole(self) -> RefreshJob:
         """Claim every row as one job, as large as a platform's batch may be."""
-        rows = self.home.execute(
+        rows = self.harness.execute(
             "UPDATE refresh_state SET claim_seq = claim_seq + 1, claimed_at = now(), reason = 'claimed',"
             " next_run_at = now() + make_interval(secs => :s) RETURNING publication_id, claim_seq",
             s=LEASE.total_seconds(),
@@ -115,8 +115,8 @@ class Member:
         return RefreshJob("acc_1", tuple(sorted((one, seq) for one, seq in rows)))
 
 
-def claimed(home: House) -> Claims:
-    with home.engine.begin() as connection:
+def claimed(harness: Harness) -> Claims:
+    with harness.engine.begin() as connection:
         return claim(
             connection,
             Lane.BACKGROUND,
@@ -133,15 +133,15 @@ def time() -> Time:
 
 
 @pytest.fixture
-def home(database_url: str, time: Time) -> Iterator[House]:
-    with house(database_url) as opened:
-        time.home = opened
+def harness(database_url: str, time: Time) -> Iterator[Harness]:
+    with open_harness(database_url) as opened:
+        time.harness = opened
         yield replace(opened, tools=replace(opened.tools, clock=DatabaseClock(lambda: time.seconds)))
 
 
 @pytest.mark.parametrize("seconds", [0.1, 1, 5, 20])
-def test_a_slow_platform_costs_no_reading_and_no_lease(home: House, time: Time, seconds: float) -> None:
-    member = Member(home, time, 20)
+def test_a_slow_platform_costs_no_reading_and_no_lease(harness: Harness, time: Time, seconds: float) -> None:
+    member = Member(harness, time, 20)
     job = member.whole()
     fenced = fenced_writes(Platform.LINKEDIN)
     expired = []
@@ -149,28 +149,28 @@ def test_a_slow_platform_costs_no_reading_and_no_lease(home: House, time: Time, 
     def slow(number: int) -> None:
         time.passes(seconds)
         if number % 5 == 0:  # another scheduler looks for work
-            expired.append(claimed(home).rows)
+            expired.append(claimed(harness).rows)
 
     member.at_call = slow
     member.run(job)
 
     assert member.calls == 20 * LINKEDIN_MEMBER_CALLS
     assert set(expired) == {0}, "nobody else gets a row of a worker that makes progress"
-    assert home.execute("SELECT sync_status, count(*) FROM post_analytics GROUP BY 1") == [("synced", 20)]
-    assert home.execute("SELECT count(*) FROM refresh_state WHERE claimed_at IS NOT NULL") == [(0,)]
-    assert home.execute("SELECT max(unfinished), max(attempts) FROM refresh_state") == [(0, 0)]
+    assert harness.execute("SELECT sync_status, count(*) FROM post_analytics GROUP BY 1") == [("synced", 20)]
+    assert harness.execute("SELECT count(*) FROM refresh_state WHERE claimed_at IS NOT NULL") == [(0,)]
+    assert harness.execute("SELECT max(unfinished), max(attempts) FROM refresh_state") == [(0, 0)]
     assert fenced_writes(Platform.LINKEDIN) == fenced
 
 
-def test_what_has_been_read_is_recorded_before_the_job_ends(home: House, time: Time) -> None:
-    member = Member(home, time, 3)
+def test_what_has_been_read_is_recorded_before_the_job_ends(harness: Harness, time: Time) -> None:
+    member = Member(harness, time, 3)
     job = member.whole()
     synced = "SELECT count(*) FROM post_analytics WHERE sync_status = 'synced'"
     seen: list[int] = []
 
     def slow(_number: int) -> None:
         time.passes(20)
-        seen.append(home.execute(synced)[0][0])
+        seen.append(harness.execute(synced)[0][0])
         if member.calls == 2 * LINKEDIN_MEMBER_CALLS + 3:
             raise KeyboardInterrupt  # as if the process were killed
 
@@ -179,19 +179,19 @@ def test_what_has_been_read_is_recorded_before_the_job_ends(home: House, time: T
         member.run(job)
 
     assert seen[-1] == 2, "the rows that were read survive the worker"
-    assert home.execute("SELECT sync_status FROM post_analytics ORDER BY publication_id") == [
+    assert harness.execute("SELECT sync_status FROM post_analytics ORDER BY publication_id") == [
         ("synced",),
         ("synced",),
         ("pending",),
     ]
 
 
-def test_a_fast_job_extends_nothing(home: House, time: Time) -> None:
-    member = Member(home, time, 3)
+def test_a_fast_job_extends_nothing(harness: Harness, time: Time) -> None:
+    member = Member(harness, time, 3)
     job = member.whole()
     ends = "SELECT DISTINCT next_run_at FROM refresh_state"
     seen = []
-    member.at_call = lambda _number: seen.append(home.execute(ends)[0][0])
+    member.at_call = lambda _number: seen.append(harness.execute(ends)[0][0])
 
     member.run(job)
 
@@ -199,67 +199,67 @@ def test_a_fast_job_extends_nothing(home: House, time: Time) -> None:
 
 
 def test_rows_that_another_worker_has_by_now_are_dropped_and_the_others_go_on(
-    home: House, time: Time
+    harness: Harness, time: Time
 ) -> None:
-    member = Member(home, time, 3)
+    member = Member(harness, time, 3)
     job = member.whole()
     taken = member.ids[2]
 
     def overtaken(number: int) -> None:
         time.passes(5)
         if number == 3:
-            home.execute(
+            harness.execute(
                 "UPDATE refresh_state SET claim_seq = claim_seq + 1 WHERE publication_id = :id", id=taken
             )
 
     member.at_call = overtaken
     member.run(job)
 
-    assert [home.state(one).sync_status for one in member.ids] == ["synced", "synced", "pending"]
-    assert home.state(taken).claimed_at is not None
+    assert [harness.state(one).sync_status for one in member.ids] == ["synced", "synced", "pending"]
+    assert harness.state(taken).claimed_at is not None
 
 
-def test_a_job_whose_rows_are_all_gone_stops_calling(home: House, time: Time) -> None:
-    member = Member(home, time, 3)
+def test_a_job_whose_rows_are_all_gone_stops_calling(harness: Harness, time: Time) -> None:
+    member = Member(harness, time, 3)
     job = member.whole()
 
     def disconnected(number: int) -> None:
         time.passes(25)
         if number == 2:
-            with home.engine.begin() as connection:
+            with harness.engine.begin() as connection:
                 states.disconnect(connection, "ws_1", "acc_1")
 
     member.at_call = disconnected
     member.run(job)
 
     assert member.calls == 2
-    assert {home.state(one).sync_status for one in member.ids} == {"requires_reconnect"}
+    assert {harness.state(one).sync_status for one in member.ids} == {"requires_reconnect"}
 
 
-def test_a_frozen_worker_loses_its_lease_and_writes_nothing(home: House, time: Time) -> None:
-    member = Member(home, time, 2)
+def test_a_frozen_worker_loses_its_lease_and_writes_nothing(harness: Harness, time: Time) -> None:
+    member = Member(harness, time, 2)
     job = member.whole()
     again: list[Claims] = []
 
     def frozen(number: int) -> None:
         if number == 2:
             time.passes(61)
-            again.append(claimed(home))
+            again.append(claimed(harness))
 
     member.at_call = frozen
     member.run(job)
 
     assert [claims.expired_leases for claims in again] == [2]
     assert member.calls == 2
-    assert {home.state(one).sync_status for one in member.ids} == {"pending"}
+    assert {harness.state(one).sync_status for one in member.ids} == {"pending"}
 
 
-def test_a_database_that_is_away_for_a_moment_does_not_end_the_job(home: House, time: Time) -> None:
-    member = Member(home, time, 2)
+def test_a_database_that_is_away_for_a_moment_does_not_end_the_job(harness: Harness, time: Time) -> None:
+    member = Member(harness, time, 2)
     job = member.whole()
     member.at_call = lambda _number: time.passes(7)
     away = iter([True])
-    begin = home.engine.begin
+    begin = harness.engine.begin
 
     def begin_or_fail(*arguments: object, **options: object) -> object:
         if member.calls == 3 and next(away, False):
@@ -267,16 +267,16 @@ def test_a_database_that_is_away_for_a_moment_does_not_end_the_job(home: House, 
         return begin(*arguments, **options)
 
     # Of a copy: the tests' own statements go through the same engine.
-    engine = type("Engine", (), {"begin": staticmethod(begin_or_fail), "connect": home.engine.connect})()
-    member.home = replace(home, tools=replace(home.tools, engine=engine))
+    engine = type("Engine", (), {"begin": staticmethod(begin_or_fail), "connect": harness.engine.connect})()
+    member.harness = replace(harness, tools=replace(harness.tools, engine=engine))
     member.run(job)
 
-    assert {home.state(one).sync_status for one in member.ids} == {"synced"}
+    assert {harness.state(one).sync_status for one in member.ids} == {"synced"}
 
 
-def test_jobs_are_sized_by_calls(home: House, time: Time) -> None:
-    Member(home, time, 12)
+def test_jobs_are_sized_by_calls(harness: Harness, time: Time) -> None:
+    Member(harness, time, 12)
 
-    assert {len(job.claims) for job in claimed(home).jobs} == {batch_size(Platform.LINKEDIN, "member")}
+    assert {len(job.claims) for job in claimed(harness).jobs} == {batch_size(Platform.LINKEDIN, "member")}
     assert batch_size(Platform.LINKEDIN, "member") * LINKEDIN_MEMBER_CALLS <= 30
     assert batch_size(Platform.LINKEDIN, "organization") == 20

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
@@ -17,19 +17,13 @@ from shared.quota.spending import Caps
 from shared.refresh_queue import RefreshJob
 from shared.settings import Settings
 from shared.vocabulary import BucketKind, PauseKind, Platform
-from tests.scenarios import House, house
+from tests.harness import Harness
 from tests.worker.test_refresh import claims
 from worker.errors import Paused
 from worker.refresh import refresh
 
 ANNA = Operator("anna", "command")
 SCOPE = Scope(platform=Platform.INSTAGRAM)
-
-
-@pytest.fixture
-def home(database_url: str) -> Iterator[House]:
-    with house(database_url) as opened:
-        yield opened
 
 
 @pytest.fixture
@@ -45,92 +39,92 @@ def at_gap(monkeypatch: pytest.MonkeyPatch) -> dict[str, Callable[[], object]]:
     return acts
 
 
-def pause(home: House, until: datetime | None = None) -> None:
-    with home.engine.begin() as connection:
+def pause(harness: Harness, until: datetime | None = None) -> None:
+    with harness.engine.begin() as connection:
         actions.pause(connection, ANNA, SCOPE, "maintenance", until)
 
 
-def resume(home: House) -> None:
-    with home.engine.begin() as connection:
+def resume(harness: Harness) -> None:
+    with harness.engine.begin() as connection:
         actions.resume(connection, ANNA, SCOPE)
 
 
-def paused_job(home: House) -> tuple[int, RefreshJob]:
+def paused_job(harness: Harness) -> tuple[int, RefreshJob]:
     """Claim a row, then pause its platform without an end: the worker meets the pause."""
-    publication = home.publications(home.account("acc_1"))[0]
-    (job,) = claims(home)
-    pause(home)
+    publication = harness.publications(harness.account("acc_1"))[0]
+    (job,) = claims(harness)
+    pause(harness)
     return publication, job
 
 
-def await_lock(home: House) -> None:
+def await_lock(harness: Harness) -> None:
     waiting = (
         "SELECT count(*) FROM pg_stat_activity"
         " WHERE wait_event_type = 'Lock' AND datname = current_database()"
     )
     deadline = time.monotonic() + 10
-    while home.execute(waiting) == [(0,)]:
+    while harness.execute(waiting) == [(0,)]:
         assert time.monotonic() < deadline, "nobody waits for a lock"
 
 
-def test_a_pause_without_an_end_defers_rows_for_an_hour_at_most(home: House) -> None:
-    publication, job = paused_job(home)
+def test_a_pause_without_an_end_defers_rows_for_an_hour_at_most(harness: Harness) -> None:
+    publication, job = paused_job(harness)
 
-    refresh(job, home.tools)
+    refresh(job, harness.tools)
 
-    row = home.state(publication)
+    row = harness.state(publication)
     assert (row.reason, row.attempts) == ("paused", 0)
     assert timedelta(minutes=59) < row.wait < timedelta(minutes=61)
-    assert home.adapter.asked == []
+    assert harness.adapter.asked == []
 
 
-def test_resume_makes_due_what_was_deferred(home: House) -> None:
-    publication, job = paused_job(home)
-    refresh(job, home.tools)
+def test_resume_makes_due_what_was_deferred(harness: Harness) -> None:
+    publication, job = paused_job(harness)
+    refresh(job, harness.tools)
 
-    resume(home)
+    resume(harness)
 
-    assert home.state(publication).wait <= timedelta()
-    assert home.execute("SELECT * FROM pauses") == []
+    assert harness.state(publication).wait <= timedelta()
+    assert harness.execute("SELECT * FROM pauses") == []
 
 
 def test_a_job_that_finishes_after_resume_leaves_its_rows_due(
-    home: House, at_gap: dict[str, Callable[[], object]]
+    harness: Harness, at_gap: dict[str, Callable[[], object]]
 ) -> None:
-    publication, job = paused_job(home)
-    at_gap["fetched"] = lambda: resume(home)
+    publication, job = paused_job(harness)
+    at_gap["fetched"] = lambda: resume(harness)
 
-    refresh(job, home.tools)
+    refresh(job, harness.tools)
 
-    assert home.state(publication).wait < timedelta(seconds=1)
+    assert harness.state(publication).wait < timedelta(seconds=1)
 
 
 def test_resume_waits_for_a_job_that_is_deferring_rows_and_makes_them_due(
-    home: House, at_gap: dict[str, Callable[[], object]]
+    harness: Harness, at_gap: dict[str, Callable[[], object]]
 ) -> None:
-    publication, job = paused_job(home)
+    publication, job = paused_job(harness)
     resumed: list[Future[None]] = []
     with ThreadPoolExecutor(1) as other:
 
         def begin_resume() -> None:
-            resumed.append(other.submit(resume, home))
-            await_lock(home)
+            resumed.append(other.submit(resume, harness))
+            await_lock(harness)
 
         at_gap["recorded"] = begin_resume
-        refresh(job, home.tools)
+        refresh(job, harness.tools)
         resumed[0].result(10)
 
-    assert home.state(publication).wait <= timedelta()
+    assert harness.state(publication).wait <= timedelta()
 
 
 def test_a_job_waits_for_a_resume_under_way_and_leaves_its_rows_due(
-    home: House, at_gap: dict[str, Callable[[], object]]
+    harness: Harness, at_gap: dict[str, Callable[[], object]]
 ) -> None:
-    publication, job = paused_job(home)
+    publication, job = paused_job(harness)
     commit, ended = threading.Event(), threading.Event()
 
     def resume_slowly() -> None:
-        with home.engine.begin() as connection:
+        with harness.engine.begin() as connection:
             actions.resume(connection, ANNA, SCOPE)
             ended.set()
             assert commit.wait(10)
@@ -142,60 +136,60 @@ def test_a_job_waits_for_a_resume_under_way_and_leaves_its_rows_due(
             assert ended.wait(10)
 
         at_gap["fetched"] = begin_resume
-        finished = others.submit(refresh, job, home.tools)
+        finished = others.submit(refresh, job, harness.tools)
         assert ended.wait(10)
-        await_lock(home)
+        await_lock(harness)
         commit.set()
         finished.result(10)
 
-    assert home.state(publication).wait < timedelta(seconds=1)
+    assert harness.state(publication).wait < timedelta(seconds=1)
 
 
 def test_a_pause_that_was_shortened_meanwhile_defers_until_its_new_end(
-    home: House, at_gap: dict[str, Callable[[], object]]
+    harness: Harness, at_gap: dict[str, Callable[[], object]]
 ) -> None:
-    publication = home.publications(home.account("acc_1"))[0]
-    (job,) = claims(home)
-    pause(home, datetime.now(UTC) + timedelta(minutes=50))
-    at_gap["fetched"] = lambda: pause(home, datetime.now(UTC) + timedelta(minutes=5))
+    publication = harness.publications(harness.account("acc_1"))[0]
+    (job,) = claims(harness)
+    pause(harness, datetime.now(UTC) + timedelta(minutes=50))
+    at_gap["fetched"] = lambda: pause(harness, datetime.now(UTC) + timedelta(minutes=5))
 
-    refresh(job, home.tools)
+    refresh(job, harness.tools)
 
-    assert timedelta(minutes=4) < home.state(publication).wait < timedelta(minutes=6)
+    assert timedelta(minutes=4) < harness.state(publication).wait < timedelta(minutes=6)
 
 
-def test_a_raised_budget_makes_due_what_waited_for_the_next_month(home: House) -> None:
-    publication = home.publications(home.account("acc_1", Platform.X))[0]
-    home.execute("INSERT INTO post_reads (platform, day, reads) VALUES ('x', current_date, 100)")
+def test_a_raised_budget_makes_due_what_waited_for_the_next_month(harness: Harness) -> None:
+    publication = harness.publications(harness.account("acc_1", Platform.X))[0]
+    harness.execute("INSERT INTO post_reads (platform, day, reads) VALUES ('x', current_date, 100)")
     poor = Settings(x_monthly_budget_dollars=0.5)
-    (job,) = claims(home)
-    object.__setattr__(home.tools, "settings", poor)
-    refresh(job, home.tools)
-    assert home.state(publication).reason == "paused"
+    (job,) = claims(harness)
+    object.__setattr__(harness.tools, "settings", poor)
+    refresh(job, harness.tools)
+    assert harness.state(publication).reason == "paused"
 
-    with home.engine.begin() as connection:
+    with harness.engine.begin() as connection:
         assert not spending.lift_outgrown_pause(connection, Caps.of(poor))
-    assert home.state(publication).wait > timedelta(seconds=1)
-    with home.engine.begin() as connection:
+    assert harness.state(publication).wait > timedelta(seconds=1)
+    with harness.engine.begin() as connection:
         assert spending.lift_outgrown_pause(connection, Caps.of(Settings(x_monthly_budget_dollars=5)))
 
-    assert home.state(publication).wait <= timedelta()
+    assert harness.state(publication).wait <= timedelta()
 
 
-def test_a_reconnect_ends_the_account_s_pause_and_makes_its_rows_due(home: House) -> None:
-    publication = home.publications(home.account("acc_1"))[0]
-    other = home.publications(home.account("acc_2"))[0]
+def test_a_reconnect_ends_the_account_s_pause_and_makes_its_rows_due(harness: Harness) -> None:
+    publication = harness.publications(harness.account("acc_1"))[0]
+    other = harness.publications(harness.account("acc_2"))[0]
     relief = datetime.now(UTC) + timedelta(minutes=30)
-    home.adapter.script = lambda *_: Paused("Limit reached.", kind=BucketKind.ACCOUNT, until=relief)
-    for job in claims(home):
-        refresh(job, home.tools)
+    harness.adapter.script = lambda *_: Paused("Limit reached.", kind=BucketKind.ACCOUNT, until=relief)
+    for job in claims(harness):
+        refresh(job, harness.tools)
 
-    with home.engine.begin() as connection:
+    with harness.engine.begin() as connection:
         reconnect(connection, "ws_1", "acc_1")
 
-    assert home.state(publication).wait <= timedelta()
-    assert home.state(other).wait > timedelta(minutes=29)
-    assert home.execute("SELECT subject FROM pauses") == [("acc_2",)]
+    assert harness.state(publication).wait <= timedelta()
+    assert harness.state(other).wait > timedelta(minutes=29)
+    assert harness.execute("SELECT subject FROM pauses") == [("acc_2",)]
 
 
 @pytest.mark.parametrize(
@@ -210,7 +204,7 @@ def test_a_reconnect_ends_the_account_s_pause_and_makes_its_rows_due(home: House
     ],
 )
 def test_the_end_of_a_pause_concerns_what_it_held_up(
-    home: House, monkeypatch: pytest.MonkeyPatch, kind: PauseKind, subject: str, concerned: set[str]
+    harness: Harness, monkeypatch: pytest.MonkeyPatch, kind: PauseKind, subject: str, concerned: set[str]
 ) -> None:
     monkeypatch.setattr(pauses, "_ROWS_AT_ONCE", 2)
     later = datetime.now(UTC) + timedelta(days=20)
@@ -219,18 +213,20 @@ def test_the_end_of_a_pause_concerns_what_it_held_up(
         ("acc_2", Platform.INSTAGRAM, "ws_2"),
         ("acc_x", Platform.X, "ws_1"),
     ):
-        home.account(account, platform, workspace_id=workspace)
-        home.publications(account, 3, next_run_at=later, reason="paused")
-    home.publications("acc_1", 0)
-    kept = home.publications(home.account("acc_retry"), next_run_at=later, reason="retry")
+        harness.account(account, platform, workspace_id=workspace)
+        harness.publications(account, 3, next_run_at=later, reason="paused")
+    harness.publications("acc_1", 0)
+    kept = harness.publications(harness.account("acc_retry"), next_run_at=later, reason="retry")
     key = PauseKey("instagram", kind, subject)
 
-    with home.engine.begin() as connection:
+    with harness.engine.begin() as connection:
         assert pauses.end(connection, [key]) == [], "nothing was paused, so nothing is made due"
         until = datetime.now(UTC) + timedelta(days=30)
         pauses.pause(connection, platform="instagram", kind=kind, subject=subject, until=until, reason="")
         assert pauses.end(connection, [key]) == [key]
 
-    due = home.execute("SELECT account_id, count(*) FROM refresh_state WHERE next_run_at <= now() GROUP BY 1")
+    due = harness.execute(
+        "SELECT account_id, count(*) FROM refresh_state WHERE next_run_at <= now() GROUP BY 1"
+    )
     assert {(row.account_id, row.count) for row in due} == {(account, 3) for account in concerned}
-    assert home.state(kept[0]).reason == "retry"
+    assert harness.state(kept[0]).reason == "retry"

@@ -7,7 +7,7 @@ from typing import Any
 from shared.outcome_kinds import OutcomeKind
 from shared.refresh_state.make_due import REFRESHED_CHANNEL
 from shared.vocabulary import Platform, Reason, SyncStatus
-from tests.scenarios import House
+from tests.harness import Harness
 from tests.servers import connect
 from worker.claims import StartedRow
 from worker.outcomes import Outcome
@@ -40,11 +40,11 @@ STATE = {
 }
 
 
-def started(home: House, number: int, **state: Any) -> list[StartedRow]:
+def started(harness: Harness, number: int, **state: Any) -> list[StartedRow]:
     """Store so many failed rows of one account that a worker has started, and return them."""
-    ids = home.publications(home.account("acc_1"), number, **{**STATE, **state})
+    ids = harness.publications(harness.account("acc_1"), number, **{**STATE, **state})
     columns = ", ".join(f"{name} = :{name}" for name in BEFORE if name != "metrics")
-    home.execute(
+    harness.execute(
         f"UPDATE post_analytics SET metrics = '{{\"views\": 7}}', {columns}",  # noqa: S608 - names of this file
         **{name: value for name, value in BEFORE.items() if name != "metrics"},
     )
@@ -65,18 +65,18 @@ def started(home: House, number: int, **state: Any) -> list[StartedRow]:
     ]
 
 
-def recorded(home: House, *outcomes: Outcome, workspace: str = "ws_1") -> tuple[Outcome, ...]:
-    with home.engine.begin() as connection:
+def recorded(harness: Harness, *outcomes: Outcome, workspace: str = "ws_1") -> tuple[Outcome, ...]:
+    with harness.engine.begin() as connection:
         return record(connection, workspace, outcomes)
 
 
-def analytics(home: House, row: StartedRow) -> dict[str, Any]:
-    found = home.state(row.publication.id)._mapping
+def analytics(harness: Harness, row: StartedRow) -> dict[str, Any]:
+    found = harness.state(row.publication.id)._mapping
     return {name: found[name] for name in BEFORE}
 
 
-def state(home: House, row: StartedRow) -> tuple[Any, ...]:
-    found = home.state(row.publication.id)
+def state(harness: Harness, row: StartedRow) -> tuple[Any, ...]:
+    found = harness.state(row.publication.id)
     return (
         found.next_run_at,
         found.reason,
@@ -118,8 +118,8 @@ def synced(row: StartedRow, **changed: Any) -> Outcome:
     return replace(outcome, **changed)
 
 
-def test_an_outcome_writes_what_it_says_and_keeps_what_it_does_not(home: House) -> None:
-    held, full, gone, overtaken, retry = rows = started(home, 5, priority=1)
+def test_an_outcome_writes_what_it_says_and_keeps_what_it_does_not(harness: Harness) -> None:
+    held, full, gone, overtaken, retry = rows = started(harness, 5, priority=1)
     outcomes = (
         Outcome(retry, OutcomeKind.RETRY, Reason.RETRY, NOW + HOUR, attempts=-1),
         synced(replace(overtaken, fence=3)),
@@ -137,22 +137,22 @@ def test_an_outcome_writes_what_it_says_and_keeps_what_it_does_not(home: House) 
         paused(held),
     )
 
-    kept = recorded(home, *outcomes)
+    kept = recorded(harness, *outcomes)
 
     assert [one.row.publication.id for one in kept] == [
         one.publication.id for one in rows if one is not overtaken
     ]
-    now = home.state(held.publication.id).attempted_at
+    now = harness.state(held.publication.id).attempted_at
     assert now > NOW - timedelta(days=3650)
-    assert analytics(home, held) == BEFORE | {
+    assert analytics(harness, held) == BEFORE | {
         "warnings": ["new: warning"],
         "attempted_at": now,
         "outcome": "paused",
         "outcome_detail": "Limit.",
         "version": 4,
     }, "a failed row keeps its error over a pause"
-    assert state(home, held) == (NOW + HOUR, "paused", 4, NOW - 2 * DAY, None, 0, 1, 4)
-    assert analytics(home, full) == {
+    assert state(harness, held) == (NOW + HOUR, "paused", 4, NOW - 2 * DAY, None, 0, 1, 4)
+    assert analytics(harness, full) == {
         "sync_status": "synced",
         "error_message": None,
         "metrics": {"views": 8},
@@ -165,8 +165,8 @@ def test_an_outcome_writes_what_it_says_and_keeps_what_it_does_not(home: House) 
         "outcome_detail": None,
         "version": 4,
     }
-    assert state(home, full) == (NOW + 6 * HOUR, "stale", 0, None, None, 0, 0, 4)
-    assert analytics(home, gone) == BEFORE | {
+    assert state(harness, full) == (NOW + 6 * HOUR, "stale", 0, None, None, 0, 0, 4)
+    assert analytics(harness, gone) == BEFORE | {
         "error_message": "It is gone.",
         "warnings": [],
         "stale_after": None,
@@ -175,29 +175,29 @@ def test_an_outcome_writes_what_it_says_and_keeps_what_it_does_not(home: House) 
         "outcome_detail": None,
         "version": 4,
     }
-    assert state(home, gone) == (None, "stopped", 0, None, None, 0, 0, 4)
-    assert state(home, retry) == (NOW + HOUR, "retry", 0, None, None, 0, 1, 4)
-    assert analytics(home, overtaken) == BEFORE
-    assert state(home, overtaken) == (NOW + HOUR, "claimed", 5, NOW - DAY, NOW, 2, 1, 4)
-    assert snapshots(home) == [(full.publication.id, NOW, NOW, 1, 4, "synced", {"views": 8})]
+    assert state(harness, gone) == (None, "stopped", 0, None, None, 0, 0, 4)
+    assert state(harness, retry) == (NOW + HOUR, "retry", 0, None, None, 0, 1, 4)
+    assert analytics(harness, overtaken) == BEFORE
+    assert state(harness, overtaken) == (NOW + HOUR, "claimed", 5, NOW - DAY, NOW, 2, 1, 4)
+    assert snapshots(harness) == [(full.publication.id, NOW, NOW, 1, 4, "synced", {"views": 8})]
 
 
-def snapshots(home: House) -> list[tuple[Any, ...]]:
-    rows = home.execute(
+def snapshots(harness: Harness) -> list[tuple[Any, ...]]:
+    rows = harness.execute(
         "SELECT publication_id, taken_at, last_seen_at, reads, claim_seq, sync_status, metrics FROM snapshots"
         " ORDER BY publication_id, taken_at"
     )
     return [tuple(row) for row in rows]
 
 
-def test_nothing_to_record_writes_nothing(home: House) -> None:
-    (row,) = started(home, 1)
+def test_nothing_to_record_writes_nothing(harness: Harness) -> None:
+    (row,) = started(harness, 1)
 
-    assert recorded(home) == ()
-    assert recorded(home, synced(replace(row, fence=5))) == ()
-    home.execute("UPDATE refresh_state SET claimed_at = NULL")
-    assert recorded(home, synced(row)) == (), "the claim is closed"
-    assert analytics(home, row) == BEFORE
+    assert recorded(harness) == ()
+    assert recorded(harness, synced(replace(row, fence=5))) == ()
+    harness.execute("UPDATE refresh_state SET claimed_at = NULL")
+    assert recorded(harness, synced(row)) == (), "the claim is closed"
+    assert analytics(harness, row) == BEFORE
 
 
 NOVEMBER = datetime(2026, 11, 1, tzinfo=UTC)
@@ -214,17 +214,17 @@ SNAPSHOT_CASES: list[tuple[datetime | None, datetime, dict[str, Any], bool]] = [
 """The newest snapshot, the instant of the reading, what it changes, and whether it extends the snapshot."""
 
 
-def test_an_unchanged_reading_extends_the_newest_snapshot_of_its_month(home: House) -> None:
-    rows = started(home, len(SNAPSHOT_CASES))
+def test_an_unchanged_reading_extends_the_newest_snapshot_of_its_month(harness: Harness) -> None:
+    rows = started(harness, len(SNAPSHOT_CASES))
     outcomes, expected = [], []
     for row, (before, read_at, changed, extended) in zip(rows, SNAPSHOT_CASES, strict=True):
         one = row.publication.id
-        home.execute(
+        harness.execute(
             "UPDATE post_analytics SET snapshot_at = :at WHERE publication_id = :id", at=before, id=one
         )
         older, newest = (before or NOW) - 3 * DAY, before or NOW - DAY
         for at, reads in ((older, 3), (newest, 2)):
-            home.execute(
+            harness.execute(
                 "INSERT INTO snapshots (publication_id, taken_at, last_seen_at, reads, claim_seq,"
                 " sync_status, metrics) VALUES (:id, :at, :at, :reads, 1, 'synced', '{\"views\": 7}')",
                 id=one,
@@ -240,65 +240,65 @@ def test_an_unchanged_reading_extends_the_newest_snapshot_of_its_month(home: Hou
             else [(one, newest, newest, 2), (one, read_at, read_at, 1)]
         )
 
-    recorded(home, *outcomes)
+    recorded(harness, *outcomes)
 
-    assert [found[:4] for found in snapshots(home)] == expected
-    assert [home.state(row.publication.id).snapshot_at for row in rows] == [
+    assert [found[:4] for found in snapshots(harness)] == expected
+    assert [harness.state(row.publication.id).snapshot_at for row in rows] == [
         before if extended else read_at for before, read_at, _, extended in SNAPSHOT_CASES
     ]
 
 
-def test_an_attempt_without_numbers_leaves_no_snapshot(home: House) -> None:
-    (row,) = started(home, 1)
+def test_an_attempt_without_numbers_leaves_no_snapshot(harness: Harness) -> None:
+    (row,) = started(harness, 1)
 
     recorded(
-        home,
+        harness,
         synced(row, completed=False, outcome=OutcomeKind.UNAVAILABLE, metrics=None, last_updated_at=None),
     )
 
-    assert snapshots(home) == []
-    assert home.state(row.publication.id).snapshot_at == NOW - DAY
+    assert snapshots(harness) == []
+    assert harness.state(row.publication.id).snapshot_at == NOW - DAY
 
 
-def test_an_id_is_learned_by_the_row_of_its_workspace_that_alone_may_have_it(home: House) -> None:
-    learner, clash, same, foreign, untold = started(home, 5)
-    recorded(home, synced(foreign, platform_post_id="from elsewhere"), workspace="ws_2")
+def test_an_id_is_learned_by_the_row_of_its_workspace_that_alone_may_have_it(harness: Harness) -> None:
+    learner, clash, same, foreign, untold = started(harness, 5)
+    recorded(harness, synced(foreign, platform_post_id="from elsewhere"), workspace="ws_2")
     recorded(
-        home,
+        harness,
         synced(learner, platform_post_id="new"),
         synced(clash, platform_post_id="acc_1_3"),
         synced(same, platform_post_id="acc_1_3"),
         synced(untold),
     )
 
-    ids = home.execute("SELECT platform_post_id FROM publications ORDER BY id")
+    ids = harness.execute("SELECT platform_post_id FROM publications ORDER BY id")
     assert [found for (found,) in ids] == ["new", "acc_1_2", "acc_1_3", "acc_1_4", "acc_1_5"]
-    assert (home.state(clash.publication.id).outcome, home.state(same.publication.id).outcome) == (
+    assert (harness.state(clash.publication.id).outcome, harness.state(same.publication.id).outcome) == (
         "duplicate",
         "synced",
     )
 
 
-def test_the_same_id_may_be_learned_by_publications_of_two_accounts(home: House) -> None:
-    (row,) = started(home, 1)
-    home.publications(home.account("acc_2", Platform.X))
-    home.execute("UPDATE publications SET platform_post_id = 'shared' WHERE account_id = 'acc_2'")
+def test_the_same_id_may_be_learned_by_publications_of_two_accounts(harness: Harness) -> None:
+    (row,) = started(harness, 1)
+    harness.publications(harness.account("acc_2", Platform.X))
+    harness.execute("UPDATE publications SET platform_post_id = 'shared' WHERE account_id = 'acc_2'")
 
-    recorded(home, synced(row, platform_post_id="shared"))
+    recorded(harness, synced(row, platform_post_id="shared"))
 
-    assert home.execute("SELECT count(*) FROM publications WHERE platform_post_id = 'shared'") == [(2,)]
+    assert harness.execute("SELECT count(*) FROM publications WHERE platform_post_id = 'shared'") == [(2,)]
 
 
-def test_only_rows_that_somebody_waits_for_are_announced(home: House, database_url: str) -> None:
-    first, second, third = started(home, 3)
-    home.execute(
+def test_only_rows_that_somebody_waits_for_are_announced(harness: Harness, database_url: str) -> None:
+    first, second, third = started(harness, 3)
+    harness.execute(
         "UPDATE refresh_state SET priority = 1 WHERE publication_id = ANY(:ids)",
         ids=[first.publication.id, third.publication.id],
     )
     with connect(database_url) as listener:
         listener.execute(f"LISTEN {REFRESHED_CHANNEL}")
-        recorded(home, synced(third), synced(second), synced(first))
-        recorded(home, synced(second))
+        recorded(harness, synced(third), synced(second), synced(first))
+        recorded(harness, synced(second))
         listener.execute(f"NOTIFY {REFRESHED_CHANNEL}, 'end'")
         said = [notice.payload for notice in listener.notifies(timeout=5, stop_after=2)]
 

@@ -13,20 +13,20 @@ from shared.ingestion import importer
 from shared.partitions import ensure_partitions
 from shared.refresh_queue import RefreshJob
 from shared.vocabulary import BucketKind, Lane, Platform
-from tests.scenarios import House, house, reads
+from tests.harness import Harness, open_harness, reads
 from worker.errors import Misconfigured, Paused, Reauthorize, TryAgain
 from worker.outcomes import ATTEMPTS_UNTIL_FAILED
 from worker.readings import Answer, Publication, Reading, Tokens
 from worker.refresh import refresh
 
 
-def claims(home: House) -> tuple[RefreshJob, ...]:
-    home.execute("UPDATE refresh_state SET next_run_at = now() WHERE next_run_at IS NOT NULL")
-    return claims_of_due(home)
+def claims(harness: Harness) -> tuple[RefreshJob, ...]:
+    harness.execute("UPDATE refresh_state SET next_run_at = now() WHERE next_run_at IS NOT NULL")
+    return claims_of_due(harness)
 
 
-def claims_of_due(home: House) -> tuple[RefreshJob, ...]:
-    with home.engine.begin() as connection:
+def claims_of_due(harness: Harness) -> tuple[RefreshJob, ...]:
+    with harness.engine.begin() as connection:
         return claim(
             connection,
             Lane.BACKGROUND,
@@ -37,91 +37,93 @@ def claims_of_due(home: House) -> tuple[RefreshJob, ...]:
         ).jobs
 
 
-def run(home: House, times: int = 1) -> None:
+def run(harness: Harness, times: int = 1) -> None:
     for _ in range(times):
-        for job in claims(home):
-            refresh(job, home.tools)
+        for job in claims(harness):
+            refresh(job, harness.tools)
 
 
-def snapshots(home: House) -> list[tuple[dict[str, int], int]]:
-    return [(row.metrics, row.reads) for row in home.execute("SELECT * FROM snapshots ORDER BY taken_at")]
+def snapshots(harness: Harness) -> list[tuple[dict[str, int], int]]:
+    return [(row.metrics, row.reads) for row in harness.execute("SELECT * FROM snapshots ORDER BY taken_at")]
 
 
-def test_a_reading_is_served_and_kept_and_due_again_after_the_policy_s_interval(home: House) -> None:
-    publication = home.publications(home.account("acc_1"))[0]
-    home.adapter.script = reads(views=7, likes=2)
+def test_a_reading_is_served_and_kept_and_due_again_after_the_policy_s_interval(harness: Harness) -> None:
+    publication = harness.publications(harness.account("acc_1"))[0]
+    harness.adapter.script = reads(views=7, likes=2)
 
-    run(home)
+    run(harness)
 
-    row = home.state(publication)
+    row = harness.state(publication)
     assert (row.sync_status, row.metrics, row.warnings) == ("synced", {"views": 7, "likes": 2}, [])
     assert (row.attempts, row.unfinished, row.claimed_at, row.reason) == (0, 0, None, "stale")
     assert row.stale_after - row.last_updated_at == timedelta(hours=6)
     assert row.next_run_at == row.stale_after
-    assert snapshots(home) == [({"views": 7, "likes": 2}, 1)]
+    assert snapshots(harness) == [({"views": 7, "likes": 2}, 1)]
 
 
-def test_unchanged_reads_are_one_snapshot_and_changed_ones_another(home: House) -> None:
-    home.publications(home.account("acc_1"))
-    run(home, times=3)
-    home.adapter.script = reads(views=2)
-    run(home)
+def test_unchanged_reads_are_one_snapshot_and_changed_ones_another(harness: Harness) -> None:
+    harness.publications(harness.account("acc_1"))
+    run(harness, times=3)
+    harness.adapter.script = reads(views=2)
+    run(harness)
 
-    assert snapshots(home) == [({"views": 1}, 3), ({"views": 2}, 1)]
+    assert snapshots(harness) == [({"views": 1}, 3), ({"views": 2}, 1)]
 
 
-def test_one_bad_item_never_costs_its_siblings_their_numbers(home: House) -> None:
-    ids = home.publications(home.account("acc_1"), 3)
-    home.adapter.script = lambda _account, publication: (
+def test_one_bad_item_never_costs_its_siblings_their_numbers(harness: Harness) -> None:
+    ids = harness.publications(harness.account("acc_1"), 3)
+    harness.adapter.script = lambda _account, publication: (
         Reading(publication.id, Answer.MISSING)
         if publication.id == ids[1]
         else Reading(publication.id, Answer.READ, {"views": 5})
     )
 
-    run(home)
+    run(harness)
 
-    assert [home.state(one).sync_status for one in ids] == ["synced", "pending", "synced"]
-    assert home.state(ids[1]).warnings[0].startswith("post_missing: ")
+    assert [harness.state(one).sync_status for one in ids] == ["synced", "pending", "synced"]
+    assert harness.state(ids[1]).warnings[0].startswith("post_missing: ")
 
 
-def test_an_error_half_way_holds_only_for_what_was_not_read(home: House) -> None:
-    ids = home.publications(home.account("acc_1"), 2)
-    home.adapter.script = lambda _account, publication: (
+def test_an_error_half_way_holds_only_for_what_was_not_read(harness: Harness) -> None:
+    ids = harness.publications(harness.account("acc_1"), 2)
+    harness.adapter.script = lambda _account, publication: (
         Reading(publication.id, Answer.READ, {"views": 5}) if publication.id == ids[0] else TryAgain("Down.")
     )
 
-    run(home)
+    run(harness)
 
-    assert [(home.state(one).sync_status, home.state(one).reason) for one in ids] == [
+    assert [(harness.state(one).sync_status, harness.state(one).reason) for one in ids] == [
         ("synced", "stale"),
         ("pending", "retry"),
     ]
 
 
-def test_a_limit_is_no_failure_and_costs_no_attempt_and_parks_its_bucket(home: House) -> None:
-    publication = home.publications(home.account("acc_1"))[0]
-    run(home)
+def test_a_limit_is_no_failure_and_costs_no_attempt_and_parks_its_bucket(harness: Harness) -> None:
+    publication = harness.publications(harness.account("acc_1"))[0]
+    run(harness)
     relief = datetime.now(UTC) + timedelta(minutes=10)
-    home.adapter.script = lambda *_: Paused("Limit reached.", kind=BucketKind.ACCOUNT, until=relief)
+    harness.adapter.script = lambda *_: Paused("Limit reached.", kind=BucketKind.ACCOUNT, until=relief)
 
-    run(home)
-    row = home.state(publication)
-    run(home)
+    run(harness)
+    row = harness.state(publication)
+    run(harness)
 
     assert (row.sync_status, row.metrics, row.attempts, row.reason) == ("synced", {"views": 1}, 0, "paused")
     assert timedelta(minutes=9) < row.wait < timedelta(minutes=11)
-    assert [asked[0] for asked in home.adapter.asked] == ["acc_1", "acc_1"], "a parked account is not asked"
+    assert [asked[0] for asked in harness.adapter.asked] == ["acc_1", "acc_1"], (
+        "a parked account is not asked"
+    )
 
 
-def test_the_last_good_metrics_survive_failures_and_the_row_fails_at_the_fifth(home: House) -> None:
-    publication = home.publications(home.account("acc_1"))[0]
-    run(home)
-    home.adapter.script = lambda *_: TryAgain("The platform answered 503.")
+def test_the_last_good_metrics_survive_failures_and_the_row_fails_at_the_fifth(harness: Harness) -> None:
+    publication = harness.publications(harness.account("acc_1"))[0]
+    run(harness)
+    harness.adapter.script = lambda *_: TryAgain("The platform answered 503.")
 
-    run(home, times=ATTEMPTS_UNTIL_FAILED - 1)
-    before = home.state(publication)
-    run(home)
-    after = home.state(publication)
+    run(harness, times=ATTEMPTS_UNTIL_FAILED - 1)
+    before = harness.state(publication)
+    run(harness)
+    after = harness.state(publication)
 
     assert (before.sync_status, before.error_message, before.attempts) == ("synced", None, 4)
     assert (after.sync_status, after.metrics, after.attempts) == ("failed", {"views": 1}, 5)
@@ -129,168 +131,172 @@ def test_the_last_good_metrics_survive_failures_and_the_row_fails_at_the_fifth(h
     assert after.wait > 10 * before.wait, "it goes on being tried, at a slower pace"
 
 
-def test_a_success_after_failures_clears_them(home: House) -> None:
-    publication = home.publications(home.account("acc_1"))[0]
-    home.adapter.script = lambda *_: TryAgain("Down.")
-    run(home, times=6)
-    home.adapter.script = reads(views=3)
-    run(home)
+def test_a_success_after_failures_clears_them(harness: Harness) -> None:
+    publication = harness.publications(harness.account("acc_1"))[0]
+    harness.adapter.script = lambda *_: TryAgain("Down.")
+    run(harness, times=6)
+    harness.adapter.script = reads(views=3)
+    run(harness)
 
-    row = home.state(publication)
+    row = harness.state(publication)
     assert (row.sync_status, row.error_message, row.attempts) == ("synced", None, 0)
 
 
-def test_our_own_misconfiguration_blames_nobody_and_uses_no_attempt(home: House) -> None:
-    publication = home.publications(home.account("acc_1"))[0]
-    home.adapter.script = lambda *_: Misconfigured("The API version was refused.")
+def test_our_own_misconfiguration_blames_nobody_and_uses_no_attempt(harness: Harness) -> None:
+    publication = harness.publications(harness.account("acc_1"))[0]
+    harness.adapter.script = lambda *_: Misconfigured("The API version was refused.")
 
-    run(home, times=7)
+    run(harness, times=7)
 
-    row = home.state(publication)
+    row = harness.state(publication)
     assert (row.sync_status, row.attempts) == ("pending", 0)
     assert [warning.split(":")[0] for warning in row.warnings] == ["platform_unavailable"]
 
 
 def test_a_missing_post_is_confirmed_by_a_second_look_and_then_not_polled(database_url: str) -> None:
-    with house(database_url, missing_confirm_seconds=0) as home:
-        publication = home.publications(home.account("acc_1"))[0]
-        run(home)
-        home.adapter.script = lambda _account, one: Reading(one.id, Answer.MISSING)
+    with open_harness(database_url, missing_confirm_seconds=0) as harness:
+        publication = harness.publications(harness.account("acc_1"))[0]
+        run(harness)
+        harness.adapter.script = lambda _account, one: Reading(one.id, Answer.MISSING)
 
-        run(home)
-        first = home.state(publication)
-        run(home)
-        second = home.state(publication)
+        run(harness)
+        first = harness.state(publication)
+        run(harness)
+        second = harness.state(publication)
 
     assert (first.sync_status, first.reason) == ("synced", "unconfirmed")
     assert (second.sync_status, second.reason, second.next_run_at) == ("failed", "stopped", None)
     assert (second.metrics, second.stale_after) == ({"views": 1}, None)
 
 
-def test_a_post_that_was_missing_and_comes_back_starts_afresh(home: House) -> None:
-    publication = home.publications(home.account("acc_1"))[0]
-    home.adapter.script = lambda _account, one: Reading(one.id, Answer.MISSING)
-    run(home)
-    home.adapter.script = reads(views=3)
-    run(home)
+def test_a_post_that_was_missing_and_comes_back_starts_afresh(harness: Harness) -> None:
+    publication = harness.publications(harness.account("acc_1"))[0]
+    harness.adapter.script = lambda _account, one: Reading(one.id, Answer.MISSING)
+    run(harness)
+    harness.adapter.script = reads(views=3)
+    run(harness)
 
-    row = home.state(publication)
+    row = harness.state(publication)
     assert (row.sync_status, row.warnings, row.missing_since) == ("synced", [], None)
 
 
-def test_silence_means_zero_only_where_nothing_was_ever_counted(home: House) -> None:
-    quiet, loud = home.publications(home.account("acc_1"), 2)
-    home.adapter.script = lambda _account, one: Reading(one.id, Answer.READ, {"likes": int(one.id == loud)})
-    run(home)
-    home.adapter.script = lambda _account, one: Reading(one.id, Answer.OMITTED, {"likes": 0})
-    run(home)
+def test_silence_means_zero_only_where_nothing_was_ever_counted(harness: Harness) -> None:
+    quiet, loud = harness.publications(harness.account("acc_1"), 2)
+    harness.adapter.script = lambda _account, one: Reading(
+        one.id, Answer.READ, {"likes": int(one.id == loud)}
+    )
+    run(harness)
+    harness.adapter.script = lambda _account, one: Reading(one.id, Answer.OMITTED, {"likes": 0})
+    run(harness)
 
-    assert (home.state(quiet).metrics, home.state(quiet).warnings) == ({"likes": 0}, [])
-    assert home.state(loud).metrics == {"likes": 1}
-    assert home.state(loud).warnings[0].startswith("no_activity_reported: ")
+    assert (harness.state(quiet).metrics, harness.state(quiet).warnings) == ({"likes": 0}, [])
+    assert harness.state(loud).metrics == {"likes": 1}
+    assert harness.state(loud).warnings[0].startswith("no_activity_reported: ")
 
 
-def test_a_counter_that_fell_is_served_with_a_warning(home: House) -> None:
-    publication = home.publications(home.account("acc_1"))[0]
-    home.adapter.script = reads(views=9, likes=4)
-    run(home)
-    home.adapter.script = reads(views=3, likes=4)
-    run(home)
+def test_a_counter_that_fell_is_served_with_a_warning(harness: Harness) -> None:
+    publication = harness.publications(harness.account("acc_1"))[0]
+    harness.adapter.script = reads(views=9, likes=4)
+    run(harness)
+    harness.adapter.script = reads(views=3, likes=4)
+    run(harness)
 
-    row = home.state(publication)
+    row = harness.state(publication)
     assert row.metrics == {"views": 3, "likes": 4}
     assert row.warnings == ["counter_decreased: views fell since the last read"]
 
 
-def test_no_numbers_keep_the_last_ones_as_partial(home: House) -> None:
-    publication = home.publications(home.account("acc_1"))[0]
-    run(home)
-    read_at = home.state(publication).last_updated_at
-    home.adapter.script = lambda _account, one: Reading(one.id, Answer.UNAVAILABLE, detail="too few viewers")
-    run(home)
+def test_no_numbers_keep_the_last_ones_as_partial(harness: Harness) -> None:
+    publication = harness.publications(harness.account("acc_1"))[0]
+    run(harness)
+    read_at = harness.state(publication).last_updated_at
+    harness.adapter.script = lambda _account, one: Reading(
+        one.id, Answer.UNAVAILABLE, detail="too few viewers"
+    )
+    run(harness)
 
-    row = home.state(publication)
+    row = harness.state(publication)
     assert (row.sync_status, row.metrics, row.last_updated_at) == ("partial", {"views": 1}, read_at)
     assert row.warnings == ["insights_unavailable: too few viewers"]
 
 
-def test_one_refusal_marks_the_whole_account_and_it_is_not_asked_again(home: House) -> None:
-    ids = home.publications(home.account("acc_1"), 3)
-    home.adapter.script = lambda *_: Reauthorize("Reconnect the account.")
+def test_one_refusal_marks_the_whole_account_and_it_is_not_asked_again(harness: Harness) -> None:
+    ids = harness.publications(harness.account("acc_1"), 3)
+    harness.adapter.script = lambda *_: Reauthorize("Reconnect the account.")
 
-    run(home, times=3)
+    run(harness, times=3)
 
-    assert len(home.adapter.asked) == 1
-    assert {home.state(one).sync_status for one in ids} == {"requires_reconnect"}
-    assert {home.state(one).error_message for one in ids} == {"Reconnect the account."}
-    assert home.execute("SELECT state FROM accounts") == [("requires_reconnect",)]
+    assert len(harness.adapter.asked) == 1
+    assert {harness.state(one).sync_status for one in ids} == {"requires_reconnect"}
+    assert {harness.state(one).error_message for one in ids} == {"Reconnect the account."}
+    assert harness.execute("SELECT state FROM accounts") == [("requires_reconnect",)]
 
 
-def test_a_refusal_of_tokens_that_were_replaced_meanwhile_blames_nobody(home: House) -> None:
-    ids = home.publications(home.account("acc_1"), 3)
+def test_a_refusal_of_tokens_that_were_replaced_meanwhile_blames_nobody(harness: Harness) -> None:
+    ids = harness.publications(harness.account("acc_1"), 3)
     fenced = fenced_writes()
 
     def replaced(*_: object) -> Reauthorize:
-        home.execute("UPDATE accounts SET token_version = token_version + 1")
+        harness.execute("UPDATE accounts SET token_version = token_version + 1")
         return Reauthorize("Reconnect the account.")
 
-    home.adapter.script = replaced
-    run(home)
+    harness.adapter.script = replaced
+    run(harness)
 
-    assert {home.state(one).outcome for one in ids} == {"retry"}
-    assert home.execute("SELECT state FROM accounts") == [("active",)]
+    assert {harness.state(one).outcome for one in ids} == {"retry"}
+    assert harness.execute("SELECT state FROM accounts") == [("active",)]
     assert fenced_writes() == fenced
 
 
-def test_a_renewable_refusal_renews_once_stores_the_pair_and_reads_on(home: House) -> None:
-    account = home.account(
-        "acc_1", Platform.X, sealed_refresh_token=home.tools.vault.seal(SecretStr("old-pair"))
+def test_a_renewable_refusal_renews_once_stores_the_pair_and_reads_on(harness: Harness) -> None:
+    account = harness.account(
+        "acc_1", Platform.X, sealed_refresh_token=harness.tools.vault.seal(SecretStr("old-pair"))
     )
-    publication = home.publications(account)[0]
-    home.adapter.renewal = Tokens(SecretStr("new"), None, refresh_token=SecretStr("new-pair"))
-    home.adapter.script = lambda owner, one: (
+    publication = harness.publications(account)[0]
+    harness.adapter.renewal = Tokens(SecretStr("new"), None, refresh_token=SecretStr("new-pair"))
+    harness.adapter.script = lambda owner, one: (
         Reading(one.id, Answer.READ, {"views": 1})
         if owner.access_token.get_secret_value() == "new"
         else Reauthorize("Expired.", renewable=True)
     )
 
-    run(home)
+    run(harness)
 
-    assert home.state(publication).sync_status == "synced"
-    assert home.adapter.renewals == ["acc_1"]
-    stored = home.execute("SELECT * FROM accounts")[0]
-    assert home.tools.vault.open(stored.sealed_refresh_token).get_secret_value() == "new-pair"
+    assert harness.state(publication).sync_status == "synced"
+    assert harness.adapter.renewals == ["acc_1"]
+    stored = harness.execute("SELECT * FROM accounts")[0]
+    assert harness.tools.vault.open(stored.sealed_refresh_token).get_secret_value() == "new-pair"
     assert stored.token_version == 2
 
 
-def test_a_message_delivered_three_times_runs_once(home: House) -> None:
-    home.publications(home.account("acc_1"))
-    job = claims(home)[0]
+def test_a_message_delivered_three_times_runs_once(harness: Harness) -> None:
+    harness.publications(harness.account("acc_1"))
+    job = claims(harness)[0]
 
     for _ in range(3):
-        refresh(job, home.tools)
+        refresh(job, harness.tools)
 
-    assert len(home.adapter.asked) == 1
+    assert len(harness.adapter.asked) == 1
 
 
-def test_a_stale_worker_never_overwrites_newer_data(home: House) -> None:
-    publication = home.publications(home.account("acc_1"))[0]
-    slow = claims(home)[0]
+def test_a_stale_worker_never_overwrites_newer_data(harness: Harness) -> None:
+    publication = harness.publications(harness.account("acc_1"))[0]
+    slow = claims(harness)[0]
     fenced = fenced_writes()
 
     def overtaken(_account: object, one: object) -> Reading:
         del one
-        if len(home.adapter.asked) == 1:  # its lease ends meanwhile, another worker finishes
-            for job in claims(home):
-                refresh(job, home.tools)
+        if len(harness.adapter.asked) == 1:  # its lease ends meanwhile, another worker finishes
+            for job in claims(harness):
+                refresh(job, harness.tools)
             return Reading(publication, Answer.READ, {"views": 1})
         return Reading(publication, Answer.READ, {"views": 100})
 
-    home.adapter.script = overtaken
-    refresh(slow, home.tools)
+    harness.adapter.script = overtaken
+    refresh(slow, harness.tools)
 
-    assert home.state(publication).metrics == {"views": 100}
-    assert snapshots(home) == [({"views": 100}, 1)]
+    assert harness.state(publication).metrics == {"views": 100}
+    assert snapshots(harness) == [({"views": 100}, 1)]
     assert fenced_writes() == fenced + 1
 
 
@@ -300,8 +306,8 @@ def fenced_writes(platform: Platform = Platform.INSTAGRAM) -> float:
 
 
 def test_a_refresh_that_never_finishes_is_set_aside_alone(database_url: str) -> None:
-    with house(database_url, quarantine_starts=3) as home:
-        poison, good = home.publications(home.account("acc_1"), 2)
+    with open_harness(database_url, quarantine_starts=3) as harness:
+        poison, good = harness.publications(harness.account("acc_1"), 2)
 
         def deadly(_account: object, one: object) -> Reading:
             number = one.id  # type: ignore[attr-defined] # the script's second argument is a Publication
@@ -309,104 +315,106 @@ def test_a_refresh_that_never_finishes_is_set_aside_alone(database_url: str) -> 
                 raise KeyboardInterrupt  # as if the process were killed: nothing is recorded
             return Reading(number, Answer.READ, {"views": 1})
 
-        home.adapter.script = deadly
+        harness.adapter.script = deadly
         for _ in range(5):
-            for job in claims(home):
+            for job in claims(harness):
                 try:
-                    refresh(job, home.tools)
+                    refresh(job, harness.tools)
                 except KeyboardInterrupt:
                     continue
 
-        assert (home.state(good).sync_status, home.state(good).unfinished) == ("synced", 0)
-        row = home.state(poison)
+        assert (harness.state(good).sync_status, harness.state(good).unfinished) == ("synced", 0)
+        row = harness.state(poison)
         assert (row.reason, row.next_run_at, row.sync_status) == ("quarantined", None, "failed")
 
 
-def test_a_bug_of_an_adapter_is_recorded_like_any_other_trouble(home: House) -> None:
-    publication = home.publications(home.account("acc_1"))[0]
+def test_a_bug_of_an_adapter_is_recorded_like_any_other_trouble(harness: Harness) -> None:
+    publication = harness.publications(harness.account("acc_1"))[0]
 
     def buggy(*_: object) -> Reading:
         raise ZeroDivisionError
 
-    home.adapter.script = buggy
-    run(home)
+    harness.adapter.script = buggy
+    run(harness)
 
-    assert (home.state(publication).reason, home.state(publication).unfinished) == ("retry", 0)
+    assert (harness.state(publication).reason, harness.state(publication).unfinished) == ("retry", 0)
 
 
-def test_a_learned_public_id_is_stored(home: House) -> None:
-    publication = home.publications(home.account("acc_1"))[0]
-    home.adapter.script = lambda _account, one: Reading(
+def test_a_learned_public_id_is_stored(harness: Harness) -> None:
+    publication = harness.publications(harness.account("acc_1"))[0]
+    harness.adapter.script = lambda _account, one: Reading(
         one.id, Answer.READ, {"views": 1}, platform_post_id="7560000000000000001"
     )
-    run(home)
+    run(harness)
 
-    assert home.execute("SELECT platform_post_id FROM publications") == [("7560000000000000001",)]
-    assert home.state(publication).sync_status == "synced"
+    assert harness.execute("SELECT platform_post_id FROM publications") == [("7560000000000000001",)]
+    assert harness.state(publication).sync_status == "synced"
 
 
-def test_a_month_without_its_partition_loses_no_snapshot(home: House) -> None:
-    for row in home.execute(
+def test_a_month_without_its_partition_loses_no_snapshot(harness: Harness) -> None:
+    for row in harness.execute(
         "SELECT relid::regclass::text AS name FROM pg_partition_tree('snapshots') WHERE isleaf"
     ):
         if row.name != "snapshots_default":
-            home.execute(f"DROP TABLE {row.name}")
-    home.publications(home.account("acc_1"))
-    run(home)
-    with home.engine.begin() as connection:
+            harness.execute(f"DROP TABLE {row.name}")
+    harness.publications(harness.account("acc_1"))
+    run(harness)
+    with harness.engine.begin() as connection:
         assert len(ensure_partitions(connection)) == 3
         assert ensure_partitions(connection) == []
 
-    assert snapshots(home) == [({"views": 1}, 1)]
-    assert home.execute("SELECT count(*) FROM snapshots_default") == [(0,)]
+    assert snapshots(harness) == [({"views": 1}, 1)]
+    assert harness.execute("SELECT count(*) FROM snapshots_default") == [(0,)]
 
 
-def test_a_dead_token_with_a_thousand_due_rows_is_met_by_the_jobs_in_flight_alone(home: House) -> None:
-    home.publications(home.account("acc_1"), 1_000)
-    home.adapter.script = lambda *_: Reauthorize("Reconnect the account.")
-    in_flight = [job for _ in range(10) for job in claims_of_due(home)]
+def test_a_dead_token_with_a_thousand_due_rows_is_met_by_the_jobs_in_flight_alone(harness: Harness) -> None:
+    harness.publications(harness.account("acc_1"), 1_000)
+    harness.adapter.script = lambda *_: Reauthorize("Reconnect the account.")
+    in_flight = [job for _ in range(10) for job in claims_of_due(harness)]
     together = threading.Barrier(len(in_flight))
 
     def run_one(job: RefreshJob) -> None:
         together.wait(10)
-        refresh(job, home.tools)
+        refresh(job, harness.tools)
 
     with ThreadPoolExecutor(len(in_flight)) as workers:
         list(workers.map(run_one, in_flight))
 
     assert len(in_flight) == JOBS_PER_ACCOUNT
-    assert 1 <= len(home.adapter.asked) <= JOBS_PER_ACCOUNT
-    assert claims_of_due(home) == ()
-    assert home.execute("SELECT sync_status, count(*) FROM post_analytics GROUP BY 1") == [
+    assert 1 <= len(harness.adapter.asked) <= JOBS_PER_ACCOUNT
+    assert claims_of_due(harness) == ()
+    assert harness.execute("SELECT sync_status, count(*) FROM post_analytics GROUP BY 1") == [
         ("requires_reconnect", 1_000)
     ]
 
 
-def test_a_refusal_of_the_account_does_not_deadlock_with_an_id_that_arrives(home: House) -> None:
-    read, refused = home.publications(home.account("acc_1"), 2)
-    home.adapter.script = lambda _account, publication: (
+def test_a_refusal_of_the_account_does_not_deadlock_with_an_id_that_arrives(harness: Harness) -> None:
+    read, refused = harness.publications(harness.account("acc_1"), 2)
+    harness.adapter.script = lambda _account, publication: (
         Reading(publication.id, Answer.READ, {"views": 1})
         if publication.id == read
         else Reauthorize("Reconnect the account.")
     )
-    with ThreadPoolExecutor(1) as worker, home.engine.connect() as arriving:
+    with ThreadPoolExecutor(1) as worker, harness.engine.connect() as arriving:
         with arriving.begin():
             states.hold(arriving, ["acc_1"])
-            running = worker.submit(run, home)
+            running = worker.submit(run, harness)
             waiting = (
                 "SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
             )
-            while not home.execute(waiting):
+            while not harness.execute(waiting):
                 assert not running.done()
             arriving.exec_driver_sql("SELECT FROM refresh_state ORDER BY publication_id FOR UPDATE")
         running.result(timeout=20)
 
-    assert (home.state(read).metrics, home.state(read).reason) == ({"views": 1}, "blocked")
-    assert home.state(refused).reason == "blocked"
+    assert (harness.state(read).metrics, harness.state(read).reason) == ({"views": 1}, "blocked")
+    assert harness.state(refused).reason == "blocked"
 
 
-def test_an_id_that_arrives_during_a_refresh_is_asked_for_whatever_the_refresh_found(home: House) -> None:
-    home.account("acc_1", Platform.TIKTOK)
+def test_an_id_that_arrives_during_a_refresh_is_asked_for_whatever_the_refresh_found(
+    harness: Harness,
+) -> None:
+    harness.account("acc_1", Platform.TIKTOK)
     row = {
         "post_id": "post_1",
         "account_id": "acc_1",
@@ -415,17 +423,17 @@ def test_an_id_that_arrives_during_a_refresh_is_asked_for_whatever_the_refresh_f
     }
 
     def arrives(_account: object, publication: Publication) -> Reading:
-        with home.engine.begin() as connection:
+        with harness.engine.begin() as connection:
             importer.take_publications(connection, [{**row, "platform_post_id": "7300000000000000001"}])
         return Reading(publication.id, Answer.PROCESSING)
 
-    with home.engine.begin() as connection:
+    with harness.engine.begin() as connection:
         (publication,) = importer.take_publications(connection, [row]).new_ids
-    home.adapter.script = arrives
-    run(home)
+    harness.adapter.script = arrives
+    run(harness)
 
-    state = home.state(publication)
+    state = harness.state(publication)
     assert (state.reason, state.wait <= timedelta(), state.claimed_at) == ("new", True, None)
-    home.adapter.script = reads(views=3)
-    run(home)
-    assert home.state(publication).metrics == {"views": 3}
+    harness.adapter.script = reads(views=3)
+    run(harness)
+    assert harness.state(publication).metrics == {"views": 3}

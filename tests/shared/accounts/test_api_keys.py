@@ -6,11 +6,11 @@ from hashlib import sha256
 import pytest
 
 from shared.accounts import api_keys
-from tests.scenarios import house
+from tests.harness import open_harness
 
 
 def test_a_key_is_stored_as_its_hash_listed_newest_first_and_revoked_once(database_url: str) -> None:
-    with house(database_url) as home, home.engine.begin() as connection:
+    with open_harness(database_url) as harness, harness.engine.begin() as connection:
         made = [api_keys.create_key(connection, workspace, name) for workspace, name in
                 (("ws_1", "first"), ("ws_2", None), ("ws_1", ""))]  # fmt: skip
         connection.exec_driver_sql("UPDATE api_keys SET created_at = now() - interval '1 day'"
@@ -51,7 +51,7 @@ def test_a_key_is_stored_as_its_hash_listed_newest_first_and_revoked_once(databa
 def test_a_key_without_a_workspace_or_with_a_nul_is_refused(
     database_url: str, workspace: str, name: str | None
 ) -> None:
-    with house(database_url) as home, home.engine.begin() as connection:
+    with open_harness(database_url) as harness, harness.engine.begin() as connection:
         with pytest.raises(ValueError, match="belongs to a workspace"):
             api_keys.create_key(connection, workspace, name)
         assert api_keys.list_keys(connection) == []

@@ -26,7 +26,7 @@ from shared.redis_client import connect
 from shared.refresh_queue import RefreshJob
 from shared.refresh_state import make_due
 from shared.vocabulary import Lane, Platform, Reason
-from tests.scenarios import House, house
+from tests.harness import Harness, open_harness
 from tests.worker.http.in_process import InProcess
 from tests.worker.http.test_upstream import Memory
 from worker.http.client import Client
@@ -67,16 +67,16 @@ def test_one_trace_leads_from_the_request_to_the_call(
         taken.set()
 
     plain = make_url(database_url).set(drivername="postgresql").render_as_string(hide_password=False)
-    with house(database_url) as home, psycopg.connect(plain, autocommit=True) as listener:
+    with open_harness(database_url) as harness, psycopg.connect(plain, autocommit=True) as listener:
         listener.execute(f"LISTEN {make_due.DUE_CHANNEL}")
-        publications = home.publications(home.account("acc_1"), 2)
-        home.execute("UPDATE refresh_state SET next_run_at = now() + interval '1 hour' RETURNING 1")
+        publications = harness.publications(harness.account("acc_1"), 2)
+        harness.execute("UPDATE refresh_state SET next_run_at = now() + interval '1 hour' RETURNING 1")
         with (
             tracing.span("request", parent=CALLER),
-            home.engine.begin() as connection,
+            harness.engine.begin() as connection,
         ):
             make_due.make_due(connection, "ws_1", publications, Reason.FORCED)
-        ticks = Ticks(home.tools.settings, home.scheduler, client, refresh_queue.broker(client))
+        ticks = Ticks(harness.tools.settings, harness.scheduler, client, refresh_queue.broker(client))
         ticks.traces.remember([ring.payload for ring in listener.notifies(timeout=5, stop_after=1)])
         refresh_queue.report_alive(client, "host:1", 8)
         ticks.hand_out()
@@ -138,29 +138,29 @@ def test_a_context_belongs_to_the_claim_that_it_was_for_and_to_no_later_one(
     del spans
     plain = make_url(database_url).set(drivername="postgresql").render_as_string(hide_password=False)
     first, second = Traces(), Traces()
-    with house(database_url) as home, psycopg.connect(plain, autocommit=True) as listener:
+    with open_harness(database_url) as harness, psycopg.connect(plain, autocommit=True) as listener:
         listener.execute(f"LISTEN {make_due.DUE_CHANNEL}")
-        idle, in_hand = home.publications(home.account("acc_1"), 2)
+        idle, in_hand = harness.publications(harness.account("acc_1"), 2)
         later = (
             "UPDATE refresh_state SET next_run_at = now() + interval '1 hour', claimed_at = {} RETURNING 1"
         )
-        home.execute(later.format("CASE publication_id WHEN :id THEN now() END"), id=in_hand)
-        with tracing.span("request", parent=CALLER), home.engine.begin() as connection:
+        harness.execute(later.format("CASE publication_id WHEN :id THEN now() END"), id=in_hand)
+        with tracing.span("request", parent=CALLER), harness.engine.begin() as connection:
             make_due.make_due(connection, "ws_1", [idle, in_hand], Reason.FORCED)
         payloads = [one.payload for one in listener.notifies(timeout=5, stop_after=1)]
         for scheduler in (first, second):
             scheduler.remember(payloads)
 
-        claims = claim_all(home)
+        claims = claim_all(harness)
         assert [first.of(job) is not None for job in claims] == [True]
-        home.execute("UPDATE refresh_state SET next_run_at = now() - interval '1 s', claimed_at = NULL")
-        (again,) = claim_all(home)
+        harness.execute("UPDATE refresh_state SET next_run_at = now() - interval '1 s', claimed_at = NULL")
+        (again,) = claim_all(harness)
 
     assert second.of(again) is None
 
 
-def claim_all(home: House) -> tuple[RefreshJob, ...]:
-    with home.engine.begin() as connection:
+def claim_all(harness: Harness) -> tuple[RefreshJob, ...]:
+    with harness.engine.begin() as connection:
         return claim(
             connection,
             Lane.INTERACTIVE,

@@ -9,7 +9,7 @@ from shared.operations import actions
 from shared.operations.actions import Operator, Scope
 from shared.quota.pauses import UNTIL_RESUMED
 from shared.vocabulary import Platform
-from tests.scenarios import House
+from tests.harness import Harness
 from tests.servers import connect
 
 ADA = Operator("ada", "command")
@@ -18,104 +18,104 @@ LATER = datetime.now(UTC) + timedelta(hours=3)
 MINUTE = timedelta(minutes=1)
 
 
-def log(home: House) -> list[tuple[Any, ...]]:
-    with home.engine.connect() as connection:
+def log(harness: Harness) -> list[tuple[Any, ...]]:
+    with harness.engine.connect() as connection:
         acts = actions.acts(connection)
     return [(one.act, one.subject, one.reason, one.rows, one.ended_at is not None) for one in reversed(acts)]
 
 
-def held(home: House, account: str, *, until: datetime | None, **state: Any) -> int:
+def held(harness: Harness, account: str, *, until: datetime | None, **state: Any) -> int:
     """Store a row that a pause until then has put off."""
-    home.execute("UPDATE publications SET platform_post_id = 'pp_' || id")
-    (one,) = home.publications(account, next_run_at=until, **{"reason": "paused", **state})
+    harness.execute("UPDATE publications SET platform_post_id = 'pp_' || id")
+    (one,) = harness.publications(account, next_run_at=until, **{"reason": "paused", **state})
     return one
 
 
-def is_due(home: House, one: int) -> bool:
-    return home.state(one).next_run_at is not None and home.state(one).wait <= timedelta()
+def is_due(harness: Harness, one: int) -> bool:
+    return harness.state(one).next_run_at is not None and harness.state(one).wait <= timedelta()
 
 
-def pauses(home: House) -> list[tuple[Any, ...]]:
-    rows = home.execute(
+def pauses(harness: Harness) -> list[tuple[Any, ...]]:
+    rows = harness.execute(
         "SELECT platform, kind, subject, paused_until, reason, refusals FROM pauses"
         " ORDER BY kind, platform, subject"
     )
     return [tuple(row) for row in rows]
 
 
-def test_a_pause_is_replaced_and_its_rows_do_not_wait_for_the_old_end(home: House) -> None:
-    account = home.account("acc_1")
-    with home.engine.begin() as connection:
+def test_a_pause_is_replaced_and_its_rows_do_not_wait_for_the_old_end(harness: Harness) -> None:
+    account = harness.account("acc_1")
+    with harness.engine.begin() as connection:
         actions.pause(connection, ADA, Scope(account_id="acc_3"), "another", LATER)
         actions.pause(connection, ADA, Scope(account_id=account), "first", LATER)
-    home.execute("UPDATE pauses SET refusals = 5, paused_at = :at", at=NOW)
-    home.account("acc_2")
-    ids = [held(home, account, until=LATER), held(home, "acc_2", until=LATER)]
+    harness.execute("UPDATE pauses SET refusals = 5, paused_at = :at", at=NOW)
+    harness.account("acc_2")
+    ids = [held(harness, account, until=LATER), held(harness, "acc_2", until=LATER)]
 
     for reason, until in (("same end", LATER), ("longer", LATER + MINUTE)):
-        with home.engine.begin() as connection:
+        with harness.engine.begin() as connection:
             actions.pause(connection, ADA, Scope(account_id=account), reason, until)
-        assert [is_due(home, one) for one in ids] == [False, False]
-    with home.engine.begin() as connection:
+        assert [is_due(harness, one) for one in ids] == [False, False]
+    with harness.engine.begin() as connection:
         actions.pause(connection, ADA, Scope(account_id=account), "shorter", LATER - MINUTE)
 
-    assert [is_due(home, one) for one in ids] == [True, False]
-    assert pauses(home)[0] == ("*", "operator_account", "acc_1", LATER - MINUTE, "shorter", 1)
-    assert home.execute("SELECT paused_at > :at FROM pauses WHERE subject = 'acc_1'", at=NOW) == [(True,)]
+    assert [is_due(harness, one) for one in ids] == [True, False]
+    assert pauses(harness)[0] == ("*", "operator_account", "acc_1", LATER - MINUTE, "shorter", 1)
+    assert harness.execute("SELECT paused_at > :at FROM pauses WHERE subject = 'acc_1'", at=NOW) == [(True,)]
     ends = (LATER - MINUTE).isoformat().replace("+00:00", "Z")
-    assert log(home)[-1] == ("pause", {"account": "acc_1", "until": ends}, "shorter", None, True)
+    assert log(harness)[-1] == ("pause", {"account": "acc_1", "until": ends}, "shorter", None, True)
 
 
-def test_a_pause_without_an_end_ends_at_no_date(home: House) -> None:
-    with home.engine.begin() as connection:
+def test_a_pause_without_an_end_ends_at_no_date(harness: Harness) -> None:
+    with harness.engine.begin() as connection:
         actions.pause(connection, ADA, Scope(platform=Platform.X, workspace_id="ws_1"), "a wish")
 
-    assert pauses(home) == [("x", "operator_workspace", "ws_1", UNTIL_RESUMED, "a wish", 1)]
-    assert log(home) == [("pause", {"platform": "x", "workspace": "ws_1"}, "a wish", None, True)]
+    assert pauses(harness) == [("x", "operator_workspace", "ws_1", UNTIL_RESUMED, "a wish", 1)]
+    assert log(harness) == [("pause", {"platform": "x", "workspace": "ws_1"}, "a wish", None, True)]
 
 
 def test_a_resume_lifts_its_own_pause_makes_its_rows_due_and_wakes_the_scheduler(
-    home: House, database_url: str
+    harness: Harness, database_url: str
 ) -> None:
-    account = home.account("acc_1")
-    with home.engine.begin() as connection:
+    account = harness.account("acc_1")
+    with harness.engine.begin() as connection:
         for scope, end in (
             (Scope(account_id=account), LATER),
             (Scope(platform=Platform.X), LATER + 5 * MINUTE),
             (Scope(workspace_id="ws_1"), None),
         ):
             actions.pause(connection, ADA, scope, "a wish", end)
-    home.execute(
+    harness.execute(
         "INSERT INTO pauses (platform, kind, subject, paused_until, reason)"
         " VALUES ('*', 'account', 'acc_1', :until, 'a limit')",
         until=LATER,
     )
-    home.account("acc_2", Platform.X, workspace_id="ws_2")
-    mine = held(home, account, until=LATER + MINUTE / 2)
-    other = held(home, "acc_2", until=LATER + 5 * MINUTE)
-    retrying = held(home, account, until=LATER, reason="retry")
+    harness.account("acc_2", Platform.X, workspace_id="ws_2")
+    mine = held(harness, account, until=LATER + MINUTE / 2)
+    other = held(harness, "acc_2", until=LATER + 5 * MINUTE)
+    retrying = held(harness, account, until=LATER, reason="retry")
 
     with connect(database_url) as listener:
         listener.execute("LISTEN dravo_due")
-        with home.engine.begin() as connection:
+        with harness.engine.begin() as connection:
             assert actions.resume(connection, ADA, Scope(account_id="acc_9")) == 0
             assert actions.resume(connection, ADA, Scope(account_id=account), "over") == 1
         assert len(list(listener.notifies(timeout=5, stop_after=1))) == 1
 
-    assert [is_due(home, one) for one in (mine, other, retrying)] == [True, False, False]
-    assert [kind for _, kind, *_ in pauses(home)] == ["account", "operator_platform", "operator_workspace"]
-    assert log(home)[3:] == [("resume", {"account": "acc_1"}, "over", None, True)]
+    assert [is_due(harness, one) for one in (mine, other, retrying)] == [True, False, False]
+    assert [kind for _, kind, *_ in pauses(harness)] == ["account", "operator_platform", "operator_workspace"]
+    assert log(harness)[3:] == [("resume", {"account": "acc_1"}, "over", None, True)]
 
-    with home.engine.begin() as connection:
+    with harness.engine.begin() as connection:
         assert actions.resume(connection, ADA, Scope()) == 2
-    assert [is_due(home, one) for one in (mine, other, retrying)] == [True, True, False]
-    assert [kind for _, kind, *_ in pauses(home)] == ["account"], "a platform's own pause stands"
-    assert log(home)[4:] == [("resume", {"all": "all"}, None, None, True)]
+    assert [is_due(harness, one) for one in (mine, other, retrying)] == [True, True, False]
+    assert [kind for _, kind, *_ in pauses(harness)] == ["account"], "a platform's own pause stands"
+    assert log(harness)[4:] == [("resume", {"all": "all"}, None, None, True)]
 
 
-def test_a_release_lets_quarantined_rows_be_tried_again_and_no_other(home: House) -> None:
-    home.account("acc_1")
-    home.account("acc_dead", state="requires_reconnect")
+def test_a_release_lets_quarantined_rows_be_tried_again_and_no_other(harness: Harness) -> None:
+    harness.account("acc_1")
+    harness.account("acc_dead", state="requires_reconnect")
     poisoned: dict[str, Any] = {
         "until": None,
         "reason": "quarantined",
@@ -124,19 +124,19 @@ def test_a_release_lets_quarantined_rows_be_tried_again_and_no_other(home: House
         "claim_seq": 4,
         "claimed_at": NOW,
     }
-    first, second, third = (held(home, "acc_1", **poisoned) for _ in range(3))
-    dead = held(home, "acc_dead", **poisoned)
-    stopped = held(home, "acc_1", until=None, reason="stopped")
-    in_flight = held(home, "acc_1", until=LATER, reason="quarantined")
+    first, second, third = (held(harness, "acc_1", **poisoned) for _ in range(3))
+    dead = held(harness, "acc_dead", **poisoned)
+    stopped = held(harness, "acc_1", until=None, reason="stopped")
+    in_flight = held(harness, "acc_1", until=LATER, reason="quarantined")
 
-    with home.engine.begin() as connection:
+    with harness.engine.begin() as connection:
         now = connection.exec_driver_sql("SELECT now()").scalar_one()
         assert actions.release(connection, ADA, [second, first, first, stopped, in_flight]) == [
             first,
             second,
         ]
         assert actions.release(connection, ADA, []) == []
-    states = {one: home.state(one) for one in (first, third, stopped, in_flight)}
+    states = {one: harness.state(one) for one in (first, third, stopped, in_flight)}
     row = states[first]
     assert (row.next_run_at, row.reason, row.attempts, row.unfinished, row.claimed_at, row.claim_seq) == (
         now,
@@ -152,41 +152,41 @@ def test_a_release_lets_quarantined_rows_be_tried_again_and_no_other(home: House
         "quarantined",
     ]
 
-    with home.engine.begin() as connection:
+    with harness.engine.begin() as connection:
         assert actions.release(connection, ADA, None) == [third, dead]
-    assert (home.state(dead).next_run_at, home.state(dead).reason) == (None, "blocked")
-    assert log(home) == [
+    assert (harness.state(dead).next_run_at, harness.state(dead).reason) == (None, "blocked")
+    assert log(harness) == [
         ("release", {"publications": [first, second]}, None, 2, True),
         ("release", {"all": "all"}, None, 2, True),
     ]
 
 
-def test_one_publication_is_re_synced_if_it_can_be_asked_for(home: House) -> None:
-    home.account("acc_1")
-    home.account("acc_dead", state="disconnected")
-    known = held(home, "acc_1", until=LATER, reason="stale")
-    stopped = held(home, "acc_1", until=None, reason="stopped")
-    blocked = held(home, "acc_1", until=None, reason="blocked")
-    poison = held(home, "acc_1", until=None, reason="quarantined")
-    dead = held(home, "acc_dead", until=LATER, reason="stale")
-    publishing = held(home, "acc_1", until=LATER, reason="processing")
-    home.execute(
+def test_one_publication_is_re_synced_if_it_can_be_asked_for(harness: Harness) -> None:
+    harness.account("acc_1")
+    harness.account("acc_dead", state="disconnected")
+    known = held(harness, "acc_1", until=LATER, reason="stale")
+    stopped = held(harness, "acc_1", until=None, reason="stopped")
+    blocked = held(harness, "acc_1", until=None, reason="blocked")
+    poison = held(harness, "acc_1", until=None, reason="quarantined")
+    dead = held(harness, "acc_dead", until=LATER, reason="stale")
+    publishing = held(harness, "acc_1", until=LATER, reason="processing")
+    harness.execute(
         "UPDATE publications SET publish_id = 'v1', platform_post_id = NULL WHERE id = :id", id=publishing
     )
-    unknown = held(home, "acc_1", until=None, reason="stopped")
-    home.execute("UPDATE publications SET platform_post_id = NULL WHERE id = :id", id=unknown)
-    home.execute(
+    unknown = held(harness, "acc_1", until=None, reason="stopped")
+    harness.execute("UPDATE publications SET platform_post_id = NULL WHERE id = :id", id=unknown)
+    harness.execute(
         "UPDATE publications SET publish_id = 'v1', platform_post_id = NULL WHERE id = :id", id=publishing
     )
 
-    with home.engine.begin() as connection:
+    with harness.engine.begin() as connection:
         asked = [
             actions.resync_one(connection, ADA, one)
             for one in (known, stopped, publishing, blocked, poison, dead, unknown, 10**9)
         ]
 
     assert asked == [True, True, True, False, False, False, False, False]
-    assert [is_due(home, one) for one in (known, stopped, publishing, blocked, poison, dead)] == [
+    assert [is_due(harness, one) for one in (known, stopped, publishing, blocked, poison, dead)] == [
         True,
         True,
         True,
@@ -194,8 +194,8 @@ def test_one_publication_is_re_synced_if_it_can_be_asked_for(home: House) -> Non
         False,
         False,
     ]
-    assert home.state(known).priority == 1
-    assert log(home) == [
+    assert harness.state(known).priority == 1
+    assert log(harness) == [
         ("resync", {"publications": [one]}, None, rows, True)
         for one, rows in (
             (known, 1),
@@ -209,8 +209,8 @@ def test_one_publication_is_re_synced_if_it_can_be_asked_for(home: House) -> Non
     ]
 
 
-def test_the_log_keeps_who_did_what_how_far_and_in_which_order(home: House) -> None:
-    with home.engine.begin() as connection:
+def test_the_log_keeps_who_did_what_how_far_and_in_which_order(harness: Harness) -> None:
+    with harness.engine.begin() as connection:
         first = actions.begin_resync(connection, ADA, {"platform": "x"}, "asked by support")
         second = actions.begin_resync(connection, Operator("bob", "page"), {"all": "all"})
         begun = actions.act_of(connection, first)

@@ -20,13 +20,13 @@ from shared.quota.pauses import (
     pause,
 )
 from shared.vocabulary import PauseKind, Platform
-from tests.scenarios import House
+from tests.harness import Harness
 
 NOW = datetime.now(UTC)
 
 
-def place(home: House, until: datetime) -> datetime:
-    with home.engine.begin() as connection:
+def place(harness: Harness, until: datetime) -> datetime:
+    with harness.engine.begin() as connection:
         return pause(
             connection,
             platform="linkedin",
@@ -37,11 +37,11 @@ def place(home: House, until: datetime) -> datetime:
         )
 
 
-def test_a_pause_is_prolonged_and_never_shortened(home: House) -> None:
-    place(home, NOW + timedelta(hours=2))
+def test_a_pause_is_prolonged_and_never_shortened(harness: Harness) -> None:
+    place(harness, NOW + timedelta(hours=2))
 
-    assert place(home, NOW + timedelta(hours=1)) == NOW + timedelta(hours=2)
-    assert place(home, NOW + timedelta(hours=3)) == NOW + timedelta(hours=3)
+    assert place(harness, NOW + timedelta(hours=1)) == NOW + timedelta(hours=2)
+    assert place(harness, NOW + timedelta(hours=3)) == NOW + timedelta(hours=3)
 
 
 # Of the accounts of `fleet`: whom a pause holds up.
@@ -68,18 +68,18 @@ HELD_UP = [
 
 
 @pytest.fixture
-def fleet(home: House) -> House:
-    home.account("acc_x", Platform.X)
-    home.account("acc_app", Platform.X, sealed_access_token=None)
-    home.account("acc_org", Platform.LINKEDIN, kind="organization")
-    home.account("acc_member", Platform.LINKEDIN, kind="member")
-    home.account("acc_other", Platform.TIKTOK, workspace_id="ws_2")
-    return home
+def fleet(harness: Harness) -> Harness:
+    harness.account("acc_x", Platform.X)
+    harness.account("acc_app", Platform.X, sealed_access_token=None)
+    harness.account("acc_org", Platform.LINKEDIN, kind="organization")
+    harness.account("acc_member", Platform.LINKEDIN, kind="member")
+    harness.account("acc_other", Platform.TIKTOK, workspace_id="ws_2")
+    return harness
 
 
 @pytest.mark.parametrize(("platform", "kind", "subject", "held_up"), HELD_UP)
 def test_a_pause_holds_up_what_it_names_and_claims_agree(
-    fleet: House, platform: str, kind: PauseKind, subject: str, held_up: set[str]
+    fleet: Harness, platform: str, kind: PauseKind, subject: str, held_up: set[str]
 ) -> None:
     with fleet.engine.connect() as connection:
         until = datetime.now(UTC) + timedelta(hours=1)
@@ -98,7 +98,7 @@ def test_every_kind_of_pause_is_judged_here() -> None:
     assert {kind for _, kind, _, _ in HELD_UP} == set(PauseKind)
 
 
-def test_a_worker_is_told_of_every_endpoint_of_its_platform(fleet: House) -> None:
+def test_a_worker_is_told_of_every_endpoint_of_its_platform(fleet: Harness) -> None:
     fleet.execute(
         "INSERT INTO pauses (platform, kind, subject, paused_until, reason) VALUES"
         " ('linkedin', 'endpoint', 'ugcPosts', now() + interval '1 hour', 'limit'),"
@@ -113,7 +113,7 @@ def test_a_worker_is_told_of_every_endpoint_of_its_platform(fleet: House) -> Non
     }
 
 
-def test_a_pause_that_has_ended_or_is_of_an_unknown_kind_holds_up_nobody(fleet: House) -> None:
+def test_a_pause_that_has_ended_or_is_of_an_unknown_kind_holds_up_nobody(fleet: Harness) -> None:
     fleet.execute(
         "INSERT INTO pauses (platform, kind, subject, paused_until, reason) VALUES"
         " ('*', 'operator_platform', '', now(), 'over'),"
@@ -125,7 +125,7 @@ def test_a_pause_that_has_ended_or_is_of_an_unknown_kind_holds_up_nobody(fleet: 
         assert in_force(connection) == []
 
 
-def test_a_pause_without_an_end_has_none(fleet: House) -> None:
+def test_a_pause_without_an_end_has_none(fleet: Harness) -> None:
     with fleet.engine.begin() as connection:
         actions.pause(connection, Operator("ada", "command"), Scope(account_id="acc_x"), "a wish")
         (found,) = of_accounts(connection, ["acc_x"])["acc_x"]
@@ -134,7 +134,7 @@ def test_a_pause_without_an_end_has_none(fleet: House) -> None:
         assert in_force(connection) == [found]
 
 
-def test_a_pause_counts_refusals_in_a_row_and_keeps_when_it_began(home: House) -> None:
+def test_a_pause_counts_refusals_in_a_row_and_keeps_when_it_began(harness: Harness) -> None:
     soon = datetime.now(UTC) + timedelta(minutes=2)
     # When the pause that stands ends, seen from now; then what a refusal makes of it.
     cases = [
@@ -144,7 +144,7 @@ def test_a_pause_counts_refusals_in_a_row_and_keeps_when_it_began(home: House) -
         (timedelta(minutes=-10), True, 1),
     ]
     for left, begins_anew, refusals in cases:
-        with home.engine.connect() as connection:
+        with harness.engine.connect() as connection:
             now = connection.exec_driver_sql("SELECT now()").scalar_one()
             connection.execute(
                 text(
@@ -167,14 +167,14 @@ def test_a_pause_counts_refusals_in_a_row_and_keeps_when_it_began(home: House) -
         assert row.paused_at == (now if begins_anew else now - timedelta(days=1))
 
 
-def test_rows_that_a_pause_deferred_are_made_due_when_it_ends_and_no_others(home: House) -> None:
+def test_rows_that_a_pause_deferred_are_made_due_when_it_ends_and_no_others(harness: Harness) -> None:
     later = datetime.now(UTC) + timedelta(hours=1)
     for account, at_platform, workspace in (
         ("acc_1", Platform.X, "ws_1"),
         ("acc_2", Platform.X, "ws_2"),
         ("acc_3", Platform.TIKTOK, "ws_1"),
     ):
-        home.account(account, at_platform, workspace_id=workspace)
+        harness.account(account, at_platform, workspace_id=workspace)
         for number, (reason, at) in enumerate(
             (
                 ("paused", later),
@@ -183,8 +183,8 @@ def test_rows_that_a_pause_deferred_are_made_due_when_it_ends_and_no_others(home
                 ("paused", datetime(2026, 1, 1, tzinfo=UTC)),
             )
         ):
-            home.publications(account, reason=reason, next_run_at=at)
-            home.execute(f"UPDATE publications SET platform_post_id = platform_post_id || '_{number}'")  # noqa: S608 - ours
+            harness.publications(account, reason=reason, next_run_at=at)
+            harness.execute(f"UPDATE publications SET platform_post_id = platform_post_id || '_{number}'")  # noqa: S608 - ours
     cases = [
         ("*", PauseKind.OPERATOR_PLATFORM, "", {"acc_1", "acc_2", "acc_3"}),
         ("x", PauseKind.APP, "budget", {"acc_1", "acc_2"}),
@@ -197,7 +197,7 @@ def test_rows_that_a_pause_deferred_are_made_due_when_it_ends_and_no_others(home
         ("tiktok", PauseKind.OPERATOR_WORKSPACE, "ws_2", set()),
     ]
     for platform, kind, subject, accounts in cases:
-        with home.engine.connect() as connection:
+        with harness.engine.connect() as connection:
             count = make_deferred_due(connection, PauseKey(platform, kind, subject))
             due = connection.exec_driver_sql(
                 "SELECT account_id, reason FROM refresh_state WHERE next_run_at = now()"
@@ -210,11 +210,11 @@ def test_rows_that_a_pause_deferred_are_made_due_when_it_ends_and_no_others(home
         assert count == len(due) == len(accounts)
 
 
-def test_only_pauses_that_stand_are_ended(home: House) -> None:
-    place(home, NOW + timedelta(hours=2))
+def test_only_pauses_that_stand_are_ended(harness: Harness) -> None:
+    place(harness, NOW + timedelta(hours=2))
     stands, unknown = (PauseKey("linkedin", PauseKind.ACCOUNT, one) for one in ("acc_1", "acc_2"))
 
-    with home.engine.begin() as connection:
+    with harness.engine.begin() as connection:
         assert hold(connection, stands) == NOW + timedelta(hours=2)
         assert hold(connection, unknown) is None
         assert end(connection, [unknown, stands, stands]) == [stands]

@@ -1,6 +1,5 @@
 """The checking query: what it finds, and what is as it should be."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -10,7 +9,7 @@ from shared.operations import actions
 from shared.operations.actions import Operator, Scope
 from shared.refresh_state.invariants import Breach, StuckRow, count_stuck, stuck
 from shared.vocabulary import Platform
-from tests.scenarios import House, house
+from tests.harness import Harness
 
 NOW = timedelta()
 LATER = timedelta(days=300)
@@ -19,19 +18,13 @@ NO_ID = {"platform_post_id": None}
 PUBLISH_ID = {"platform_post_id": None, "publish_id": "v_pub_1"}
 
 
-@pytest.fixture
-def home(database_url: str) -> Iterator[House]:
-    with house(database_url) as opened:
-        yield opened
-
-
-def found(home: House) -> list[StuckRow]:
-    with home.engine.connect() as connection:
+def found(harness: Harness) -> list[StuckRow]:
+    with harness.engine.connect() as connection:
         return stuck(connection)
 
 
 def row(
-    home: House,
+    harness: Harness,
     account_state: str = "active",
     *,
     reason: str = "stopped",
@@ -40,14 +33,14 @@ def row(
     **analytics: Any,
 ) -> int:
     """Store one row of an account in this state and return its id."""
-    account = home.account("acc_1", Platform.TIKTOK, state=account_state)
+    account = harness.account("acc_1", Platform.TIKTOK, state=account_state)
     next_run_at = datetime.now(UTC) + next_run if next_run is not None else None
-    (publication_id,) = home.publications(account, reason=reason, next_run_at=next_run_at)
+    (publication_id,) = harness.publications(account, reason=reason, next_run_at=next_run_at)
     tables = (("publications", "id", publication or {}), ("post_analytics", "publication_id", analytics))
     for table, key, columns in tables:
         for name, value in columns.items():
             statement = f"UPDATE {table} SET {name} = :value WHERE {key} = :id"  # noqa: S608 - our own names
-            home.execute(statement, value=value, id=publication_id)
+            harness.execute(statement, value=value, id=publication_id)
     return publication_id
 
 
@@ -67,11 +60,11 @@ def row(
     ],
 )
 def test_a_row_that_is_due_claimed_or_stopped_for_a_recorded_reason_is_not_stuck(
-    home: House, state: dict[str, Any]
+    harness: Harness, state: dict[str, Any]
 ) -> None:
-    row(home, **state)
+    row(harness, **state)
 
-    assert found(home) == []
+    assert found(harness) == []
 
 
 @pytest.mark.parametrize(
@@ -90,16 +83,16 @@ def test_a_row_that_is_due_claimed_or_stopped_for_a_recorded_reason_is_not_stuck
         (Breach.NOT_ACTIVE, {"account_state": "requires_reconnect", "reason": "claimed", "next_run": NOW}),
     ],
 )
-def test_any_other_row_is_stuck(home: House, breach: Breach, state: dict[str, Any]) -> None:
-    publication_id = row(home, **state)
+def test_any_other_row_is_stuck(harness: Harness, breach: Breach, state: dict[str, Any]) -> None:
+    publication_id = row(harness, **state)
 
-    assert found(home) == [StuckRow(publication_id, "acc_1", "tiktok", breach)]
-    with home.engine.connect() as connection:
+    assert found(harness) == [StuckRow(publication_id, "acc_1", "tiktok", breach)]
+    with harness.engine.connect() as connection:
         assert count_stuck(connection) == {("tiktok", breach): 1}
 
 
-def test_a_row_that_an_open_ended_pause_defers_is_not_stuck(home: House) -> None:
-    row(home, reason="paused", next_run=TOO_LATE)
-    with home.engine.begin() as connection:
+def test_a_row_that_an_open_ended_pause_defers_is_not_stuck(harness: Harness) -> None:
+    row(harness, reason="paused", next_run=TOO_LATE)
+    with harness.engine.begin() as connection:
         actions.pause(connection, Operator("ada", "command"), Scope(account_id="acc_1"), "a wish")
         assert stuck(connection) == []

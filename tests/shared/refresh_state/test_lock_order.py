@@ -16,7 +16,7 @@ from shared.refresh_queue import RefreshJob
 from shared.refresh_state.make_due import make_due
 from shared.refresh_state.release_claim import release
 from shared.vocabulary import PauseKind, Reason, SyncStatus
-from tests.scenarios import House
+from tests.harness import Harness
 from worker.claims import StartedRow, extend, start
 from worker.outcomes import Outcome
 from worker.readings import Publication
@@ -93,30 +93,34 @@ STATEMENTS: dict[str, tuple[str, Callable[[Connection, list[int]], object]]] = {
 }
 
 
-def test_every_statement_over_several_rows_locks_the_lowest_id_first(home: House) -> None:
-    account = home.account("acc_1")
+def test_every_statement_over_several_rows_locks_the_lowest_id_first(harness: Harness) -> None:
+    account = harness.account("acc_1")
     later = datetime.now(UTC) + timedelta(hours=1)
-    ids = home.publications(account, 3, next_run_at=later, claim_seq=4, claimed_at=NOW)
+    ids = harness.publications(account, 3, next_run_at=later, claim_seq=4, claimed_at=NOW)
     first, *others = ids
     for name, (reason, act) in STATEMENTS.items():
         states = "requires_reconnect" if name == "reconnect" else "active"
-        home.execute("UPDATE accounts SET state = :state", state=states)
+        harness.execute("UPDATE accounts SET state = :state", state=states)
         values = {
             "reason": reason,
             "at": None if reason in {"blocked", "quarantined"} else later,
             "claimed": NOW if reason == "claimed" else None,
         }
         for some in (others, [first]):  # what is written last lies last in the table
-            home.execute(PUT, **values, ids=some)
+            harness.execute(PUT, **values, ids=some)
 
-        assert (name, rows_locked_while_waiting_for(home, first, ids, act)) == (name, [])
+        assert (name, rows_locked_while_waiting_for(harness, first, ids, act)) == (name, [])
 
 
 def rows_locked_while_waiting_for(
-    home: House, first: int, ids: list[int], act: Callable[[Connection, list[int]], object]
+    harness: Harness, first: int, ids: list[int], act: Callable[[Connection, list[int]], object]
 ) -> list[int]:
     """Run a statement while another transaction has the first row; return what it locked before it waits."""
-    with home.engine.connect() as holder, home.engine.connect() as acting, home.engine.connect() as watching:
+    with (
+        harness.engine.connect() as holder,
+        harness.engine.connect() as acting,
+        harness.engine.connect() as watching,
+    ):
         holder.execute(
             text("SELECT 1 FROM refresh_state WHERE publication_id = :id FOR UPDATE"), {"id": first}
         )

@@ -9,48 +9,48 @@ from sqlalchemy.engine import make_url
 
 from shared.refresh_state.make_due import DUE_CHANNEL, make_due
 from shared.vocabulary import Reason
-from tests.scenarios import House
+from tests.harness import Harness
 
 LATER = datetime.now(UTC) + timedelta(hours=5)
 
 
-def asked(home: House, ids: list[int], reason: Reason, workspace: str = "ws_1") -> int:
-    with home.engine.begin() as connection:
+def asked(harness: Harness, ids: list[int], reason: Reason, workspace: str = "ws_1") -> int:
+    with harness.engine.begin() as connection:
         return make_due(connection, workspace, ids, reason)
 
 
-def test_a_row_is_made_due_once_however_many_ask(home: House) -> None:
-    ids = home.publications(home.account("acc_1"), 2, next_run_at=LATER, reason="stale")
+def test_a_row_is_made_due_once_however_many_ask(harness: Harness) -> None:
+    ids = harness.publications(harness.account("acc_1"), 2, next_run_at=LATER, reason="stale")
 
-    assert [asked(home, ids, Reason.READ) for _ in range(3)] == [2, 0, 0]
-    assert home.state(ids[0]).reason == "read"
-    assert home.state(ids[0]).wait <= timedelta()
-
-
-def test_people_s_requests_take_the_interactive_lane(home: House) -> None:
-    ids = home.publications(home.account("acc_1"), 1, next_run_at=LATER, reason="stale")
-
-    asked(home, ids, Reason.READ)
-    assert home.state(ids[0]).priority == 0
-    assert asked(home, ids, Reason.FORCED) == 1
-    assert home.state(ids[0]).priority == 1
+    assert [asked(harness, ids, Reason.READ) for _ in range(3)] == [2, 0, 0]
+    assert harness.state(ids[0]).reason == "read"
+    assert harness.state(ids[0]).wait <= timedelta()
 
 
-def test_another_workspace_s_rows_are_out_of_reach(home: House) -> None:
-    ids = home.publications(home.account("acc_1"), 1, next_run_at=LATER, reason="stale")
+def test_people_s_requests_take_the_interactive_lane(harness: Harness) -> None:
+    ids = harness.publications(harness.account("acc_1"), 1, next_run_at=LATER, reason="stale")
 
-    assert asked(home, ids, Reason.MANUAL, workspace="ws_2") == 0
-    assert home.state(ids[0]).reason == "stale"
+    asked(harness, ids, Reason.READ)
+    assert harness.state(ids[0]).priority == 0
+    assert asked(harness, ids, Reason.FORCED) == 1
+    assert harness.state(ids[0]).priority == 1
 
 
-def test_a_row_in_flight_stays_with_its_worker(home: House) -> None:
-    ids = home.publications(
-        home.account("acc_1"), 1, next_run_at=LATER, claimed_at=datetime.now(UTC), reason="claimed"
+def test_another_workspace_s_rows_are_out_of_reach(harness: Harness) -> None:
+    ids = harness.publications(harness.account("acc_1"), 1, next_run_at=LATER, reason="stale")
+
+    assert asked(harness, ids, Reason.MANUAL, workspace="ws_2") == 0
+    assert harness.state(ids[0]).reason == "stale"
+
+
+def test_a_row_in_flight_stays_with_its_worker(harness: Harness) -> None:
+    ids = harness.publications(
+        harness.account("acc_1"), 1, next_run_at=LATER, claimed_at=datetime.now(UTC), reason="claimed"
     )
 
-    asked(home, ids, Reason.FORCED)
+    asked(harness, ids, Reason.FORCED)
 
-    row = home.state(ids[0])
+    row = harness.state(ids[0])
     assert (row.next_run_at, row.reason, row.priority) == (LATER, "claimed", 1)
 
 
@@ -58,26 +58,26 @@ def test_a_row_in_flight_stays_with_its_worker(home: House) -> None:
     ("reason", "made_due"), [(Reason.READ, 0), (Reason.MANUAL, 1), (Reason.FORCED, 1)], ids=str
 )
 def test_what_is_no_longer_polled_is_asked_for_by_people_only(
-    home: House, reason: Reason, made_due: int
+    harness: Harness, reason: Reason, made_due: int
 ) -> None:
-    ids = home.publications(home.account("acc_1"), 1, next_run_at=None, reason="stopped")
+    ids = harness.publications(harness.account("acc_1"), 1, next_run_at=None, reason="stopped")
 
-    assert asked(home, ids, reason) == made_due
+    assert asked(harness, ids, reason) == made_due
 
 
 @pytest.mark.parametrize("kept", ["blocked", "quarantined"])
-def test_blocked_and_quarantined_rows_stay(home: House, kept: str) -> None:
-    ids = home.publications(home.account("acc_1"), 1, next_run_at=None, reason=kept)
+def test_blocked_and_quarantined_rows_stay(harness: Harness, kept: str) -> None:
+    ids = harness.publications(harness.account("acc_1"), 1, next_run_at=None, reason=kept)
 
-    assert asked(home, ids, Reason.MANUAL) == 0
+    assert asked(harness, ids, Reason.MANUAL) == 0
 
 
-def test_the_doorbell_rings_at_commit_and_only_then(home: House, database_url: str) -> None:
-    ids = home.publications(home.account("acc_1"), 1, next_run_at=LATER, reason="stale")
+def test_the_doorbell_rings_at_commit_and_only_then(harness: Harness, database_url: str) -> None:
+    ids = harness.publications(harness.account("acc_1"), 1, next_run_at=LATER, reason="stale")
     url = make_url(database_url).set(drivername="postgresql").render_as_string(hide_password=False)
     with psycopg.connect(url, autocommit=True) as listener:
         listener.execute(f"LISTEN {DUE_CHANNEL}")
-        with home.engine.connect() as connection:
+        with harness.engine.connect() as connection:
             make_due(connection, "ws_1", ids, Reason.MANUAL)
             assert list(listener.notifies(timeout=0)) == []
             connection.commit()
@@ -147,17 +147,17 @@ EFFECTS: list[tuple[Reason, bool | None, dict[str, tuple[str, str, int]]]] = [
 ]
 
 
-def test_rows_in_every_state_are_made_due_as_their_state_allows(home: House) -> None:
-    home.account("acc_1")
-    home.account("acc_dead", state="requires_reconnect")
+def test_rows_in_every_state_are_made_due_as_their_state_allows(harness: Harness) -> None:
+    harness.account("acc_1")
+    harness.account("acc_dead", state="requires_reconnect")
     ids = {}
     for name, state in ROWS.items():
         account = "acc_dead" if name == "of a dead account" else "acc_1"
-        (ids[name],) = home.publications(account, **state)
-        home.execute("UPDATE publications SET platform_post_id = 'pp_' || id")
+        (ids[name],) = harness.publications(account, **state)
+        harness.execute("UPDATE publications SET platform_post_id = 'pp_' || id")
     asked_for = [one for name, one in ids.items() if name != "nobody asked for"]
     for reason, interactive, changed in EFFECTS:
-        with home.engine.connect() as connection:
+        with harness.engine.connect() as connection:
             now = connection.exec_driver_sql("SELECT now()").scalar_one()
             count = make_due(connection, "ws_1", [*asked_for, *asked_for], reason, interactive=interactive)
             states = {
@@ -178,14 +178,14 @@ def test_rows_in_every_state_are_made_due_as_their_state_allows(home: House) -> 
         assert count == len(changed)
 
 
-def test_a_lease_that_ends_this_instant_is_over_and_a_row_due_this_instant_is_due(home: House) -> None:
-    account = home.account("acc_1")
-    (expired,) = home.publications(account, 1, **CLAIMED)
-    home.execute("UPDATE publications SET platform_post_id = 'pp'")
-    (due,) = home.publications(account, 1, reason="stale")
-    with home.engine.begin() as connection:
+def test_a_lease_that_ends_this_instant_is_over_and_a_row_due_this_instant_is_due(harness: Harness) -> None:
+    account = harness.account("acc_1")
+    (expired,) = harness.publications(account, 1, **CLAIMED)
+    harness.execute("UPDATE publications SET platform_post_id = 'pp'")
+    (due,) = harness.publications(account, 1, reason="stale")
+    with harness.engine.begin() as connection:
         connection.exec_driver_sql("UPDATE refresh_state SET next_run_at = now()")
         assert make_due(connection, "ws_1", [expired, due], Reason.READ) == 0
         assert make_due(connection, "ws_1", [expired, due], Reason.FORCED) == 2
 
-    assert [home.state(one).reason for one in (expired, due)] == ["forced", "forced"]
+    assert [harness.state(one).reason for one in (expired, due)] == ["forced", "forced"]

@@ -4,36 +4,36 @@ from datetime import UTC, datetime, timedelta
 
 from shared.refresh_queue import RefreshJob
 from shared.refresh_state.release_claim import release
-from tests.scenarios import house
+from tests.harness import open_harness
 
 NOW = datetime(2026, 11, 26, 12, tzinfo=UTC)
 
 
 def test_claims_that_stand_are_given_back_and_no_other(database_url: str) -> None:
-    with house(database_url) as home:
-        account = home.account("acc_1")
+    with open_harness(database_url) as harness:
+        account = harness.account("acc_1")
         claimed = {"claim_seq": 4, "claimed_at": NOW, "next_run_at": NOW, "reason": "claimed"}
-        ids = home.publications(account, 4, **claimed, attempts=2, unfinished=1, priority=1)
+        ids = harness.publications(account, 4, **claimed, attempts=2, unfinished=1, priority=1)
         stands, started, finished, other = ids
-        home.execute("UPDATE refresh_state SET claim_seq = 5 WHERE publication_id = :id", id=started)
-        home.execute("UPDATE refresh_state SET claimed_at = NULL WHERE publication_id = :id", id=finished)
+        harness.execute("UPDATE refresh_state SET claim_seq = 5 WHERE publication_id = :id", id=started)
+        harness.execute("UPDATE refresh_state SET claimed_at = NULL WHERE publication_id = :id", id=finished)
         jobs = [RefreshJob(account, ((started, 4), (finished, 4))), RefreshJob(account, ((stands, 4),))]
 
-        with home.engine.begin() as connection:
+        with harness.engine.begin() as connection:
             now = connection.exec_driver_sql("SELECT now()").scalar_one()
             assert release(connection, jobs, after=timedelta(seconds=3)) == 1
             assert release(connection, jobs, after=timedelta(seconds=3)) == 0
 
         columns = "next_run_at, claimed_at, claim_seq, reason, attempts, unfinished, priority"
-        states = home.execute(f"SELECT {columns} FROM refresh_state ORDER BY publication_id")  # noqa: S608 - ours
+        states = harness.execute(f"SELECT {columns} FROM refresh_state ORDER BY publication_id")  # noqa: S608 - ours
         assert [tuple(row) for row in states] == [
             (now + timedelta(seconds=3), None, 5, "stale", 2, 1, 1),
             (NOW, NOW, 5, "claimed", 2, 1, 1),
             (NOW, None, 4, "claimed", 2, 1, 1),
             (NOW, NOW, 4, "claimed", 2, 1, 1),
         ]
-        home.execute("UPDATE refresh_state SET claimed_at = now() WHERE publication_id = :id", id=other)
-        with home.engine.begin() as connection:
+        harness.execute("UPDATE refresh_state SET claimed_at = now() WHERE publication_id = :id", id=other)
+        with harness.engine.begin() as connection:
             now = connection.exec_driver_sql("SELECT now()").scalar_one()
             assert release(connection, [RefreshJob(account, ((other, 4),))]) == 1
-        assert home.state(other).next_run_at == now
+        assert harness.state(other).next_run_at == now

@@ -12,7 +12,7 @@ from shared.quota.budgets import Budgets
 from shared.redis_client import RedisClient
 from shared.settings import Settings
 from shared.vocabulary import BucketKind, Platform
-from tests.scenarios import House, house
+from tests.harness import Harness, open_harness
 from tests.worker.test_refresh import claims, run
 from worker.credentials.renewal import renew_ahead
 from worker.errors import Paused
@@ -24,19 +24,19 @@ NEW_PAIR = Tokens(SecretStr("new"), None, refresh_token=SecretStr("next"))
 
 
 @pytest.fixture
-def home(database_url: str, client: RedisClient) -> Iterator[House]:
-    with house(database_url) as opened:
+def harness(database_url: str, client: RedisClient) -> Iterator[Harness]:
+    with open_harness(database_url) as opened:
         budgets = FleetBudgets.of(Settings(), client)
         opened = replace(opened, tools=replace(opened.tools, budgets=budgets))
         opened.adapter.renewal = NEW_PAIR
         yield opened
 
 
-def account(home: House, platform: Platform, expires_in: timedelta) -> str:
-    return home.account(
+def account(harness: Harness, platform: Platform, expires_in: timedelta) -> str:
+    return harness.account(
         "acc_1",
         platform,
-        sealed_refresh_token=home.tools.vault.seal(SecretStr("pair")),
+        sealed_refresh_token=harness.tools.vault.seal(SecretStr("pair")),
         token_expires_at=datetime.now(UTC) + expires_in,
     )
 
@@ -51,56 +51,56 @@ def refusal() -> Paused:
     )
 
 
-def test_a_refused_renewal_defers_the_rows_and_costs_no_attempt(home: House) -> None:
-    publication = home.publications(account(home, Platform.X, timedelta(seconds=-1)))[0]
-    home.adapter.renewal = refusal()
+def test_a_refused_renewal_defers_the_rows_and_costs_no_attempt(harness: Harness) -> None:
+    publication = harness.publications(account(harness, Platform.X, timedelta(seconds=-1)))[0]
+    harness.adapter.renewal = refusal()
 
-    run(home)
-    row = home.state(publication)
-    run(home)
+    run(harness)
+    row = harness.state(publication)
+    run(harness)
 
     assert (row.reason, row.attempts, row.sync_status) == ("paused", 0, "pending")
     assert timedelta(minutes=4) < row.wait < timedelta(minutes=6)
-    assert home.execute("SELECT kind, subject FROM pauses") == [("endpoint", "oauth/token")]
-    assert home.adapter.renewals == ["acc_1"], "a parked endpoint is not asked again"
-    assert home.adapter.asked == []
+    assert harness.execute("SELECT kind, subject FROM pauses") == [("endpoint", "oauth/token")]
+    assert harness.adapter.renewals == ["acc_1"], "a parked endpoint is not asked again"
+    assert harness.adapter.asked == []
 
 
-def test_a_refused_early_renewal_parks_its_bucket_and_reads_on_with_the_old_token(home: House) -> None:
-    publication = home.publications(account(home, Platform.X, timedelta(minutes=1)))[0]
-    home.adapter.renewal = refusal()
+def test_a_refused_early_renewal_parks_its_bucket_and_reads_on_with_the_old_token(harness: Harness) -> None:
+    publication = harness.publications(account(harness, Platform.X, timedelta(minutes=1)))[0]
+    harness.adapter.renewal = refusal()
 
-    run(home, times=2)
+    run(harness, times=2)
 
-    assert home.state(publication).sync_status == "synced"
-    assert home.execute("SELECT kind, subject FROM pauses") == [("endpoint", "oauth/token")]
-    assert home.adapter.renewals == ["acc_1"]
+    assert harness.state(publication).sync_status == "synced"
+    assert harness.execute("SELECT kind, subject FROM pauses") == [("endpoint", "oauth/token")]
+    assert harness.adapter.renewals == ["acc_1"]
 
 
-def test_a_refused_renewal_ahead_parks_its_bucket_for_the_whole_fleet(home: House) -> None:
-    account(home, Platform.LINKEDIN, timedelta(days=1))
-    home.adapter.renewal = refusal()
+def test_a_refused_renewal_ahead_parks_its_bucket_for_the_whole_fleet(harness: Harness) -> None:
+    account(harness, Platform.LINKEDIN, timedelta(days=1))
+    harness.adapter.renewal = refusal()
 
     for _ in range(3):
-        renew_ahead("acc_1", home.tools)
+        renew_ahead("acc_1", harness.tools)
 
-    assert home.adapter.renewals == ["acc_1"]
-    assert home.execute("SELECT kind, subject FROM pauses") == [("endpoint", "oauth/token")]
+    assert harness.adapter.renewals == ["acc_1"]
+    assert harness.execute("SELECT kind, subject FROM pauses") == [("endpoint", "oauth/token")]
 
 
-def test_a_renewal_ahead_waits_while_its_platform_is_paused(home: House) -> None:
-    account(home, Platform.LINKEDIN, timedelta(days=1))
-    home.execute(
+def test_a_renewal_ahead_waits_while_its_platform_is_paused(harness: Harness) -> None:
+    account(harness, Platform.LINKEDIN, timedelta(days=1))
+    harness.execute(
         "INSERT INTO pauses (platform, kind, subject, paused_until, reason)"
         " VALUES ('linkedin', 'operator_platform', '', now() + interval '1 hour', 'maintenance')"
     )
 
-    renew_ahead("acc_1", home.tools)
+    renew_ahead("acc_1", harness.tools)
 
-    assert home.adapter.renewals == []
+    assert harness.adapter.renewals == []
 
 
-def test_no_transaction_waits_for_redis(home: House, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_transaction_waits_for_redis(harness: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever a job tells or asks the budgets, it has no connection to the database in use meanwhile."""
     in_use: list[tuple[str, int]] = []
 
@@ -108,24 +108,24 @@ def test_no_transaction_waits_for_redis(home: House, monkeypatch: pytest.MonkeyP
         real = getattr(Budgets, name)
 
         def call(self: Budgets, *arguments: Any, **options: Any) -> Any:
-            in_use.append((name, home.engine.pool.checkedout()))  # type: ignore[attr-defined] # of QueuePool
+            in_use.append((name, harness.engine.pool.checkedout()))  # type: ignore[attr-defined] # of QueuePool
             return real(self, *arguments, **options)
 
         monkeypatch.setattr(Budgets, name, call)
 
     for name in ("take", "park", "passed", "count_refusal", "tell"):
         watched(name)
-    home.publications(account(home, Platform.X, timedelta(seconds=-1)), 2)
+    harness.publications(account(harness, Platform.X, timedelta(seconds=-1)), 2)
     limit = Paused(
         "Limit.",
         kind=BucketKind.ACCOUNT,
         until=datetime.now(UTC) + timedelta(seconds=9),
         escalates_until=datetime.now(UTC) + timedelta(hours=9),
     )
-    home.adapter.script = lambda *_: limit
+    harness.adapter.script = lambda *_: limit
 
-    for job in claims(home):
-        refresh(job, home.tools)
+    for job in claims(harness):
+        refresh(job, harness.tools)
 
     names: Sequence[str] = [name for name, _ in in_use]
     assert {"take", "park"} <= set(names)

@@ -7,29 +7,29 @@ from pydantic import SecretStr
 from sqlalchemy import Connection, event
 
 from shared.vocabulary import Platform
-from tests.scenarios import House
+from tests.harness import Harness
 from worker.credentials import tokens
 from worker.credentials.tokens import StoredAccount
 from worker.errors import TryAgain
 from worker.readings import Account, Tokens
 
 
-def stored(home: House) -> StoredAccount:
-    with home.engine.connect() as connection:
-        found = tokens.load(connection, "acc_1", home.tools.vault)
+def stored(harness: Harness) -> StoredAccount:
+    with harness.engine.connect() as connection:
+        found = tokens.load(connection, "acc_1", harness.tools.vault)
     assert found is not None
     return found
 
 
-def connected(home: House) -> StoredAccount:
-    seal = home.tools.vault.seal
-    home.account(
+def connected(harness: Harness) -> StoredAccount:
+    seal = harness.tools.vault.seal
+    harness.account(
         "acc_1",
         Platform.X,
         sealed_refresh_token=seal(SecretStr("single-use")),
         token_expires_at=datetime.now(UTC) + timedelta(minutes=1),
     )
-    return stored(home)
+    return stored(harness)
 
 
 END_TRANSACTIONS_UNDER_WAY = """
@@ -39,45 +39,45 @@ SELECT pg_terminate_backend(pid) FROM pg_stat_activity
 NEW_PAIR = Tokens(SecretStr("new"), None, refresh_token=SecretStr("next"))
 
 
-def test_a_pair_outlives_the_connection_on_which_it_was_asked_for(home: House) -> None:
-    before = connected(home)
+def test_a_pair_outlives_the_connection_on_which_it_was_asked_for(harness: Harness) -> None:
+    before = connected(harness)
 
     def ask(_: Account) -> Tokens:
-        home.execute(END_TRANSACTIONS_UNDER_WAY)
+        harness.execute(END_TRANSACTIONS_UNDER_WAY)
         return NEW_PAIR
 
-    after = tokens.renew(home.engine, home.tools.vault, before, ask)
+    after = tokens.renew(harness.engine, harness.tools.vault, before, ask)
 
-    assert after == stored(home)
+    assert after == stored(harness)
     assert after.token_version == before.token_version + 1
     assert after.account.access_token.get_secret_value() == "new"
     assert after.account.refresh_token == SecretStr("next")
 
 
-def test_a_pair_of_the_owner_s_own_making_is_not_overwritten(home: House) -> None:
-    before = connected(home)
+def test_a_pair_of_the_owner_s_own_making_is_not_overwritten(harness: Harness) -> None:
+    before = connected(harness)
 
     def ask(_: Account) -> Tokens:
-        home.execute(END_TRANSACTIONS_UNDER_WAY)
-        home.execute(
+        harness.execute(END_TRANSACTIONS_UNDER_WAY)
+        harness.execute(
             "UPDATE accounts SET sealed_access_token = :token, token_version = token_version + 1",
-            token=home.tools.vault.seal(SecretStr("the owner's")),
+            token=harness.tools.vault.seal(SecretStr("the owner's")),
         )
         return NEW_PAIR
 
-    after = tokens.renew(home.engine, home.tools.vault, before, ask)
+    after = tokens.renew(harness.engine, harness.tools.vault, before, ask)
 
     assert after.account.access_token.get_secret_value() == "the owner's"
 
 
-def test_waiting_too_long_for_another_worker_s_renewal_is_a_passing_trouble(home: House) -> None:
-    before = connected(home)
+def test_waiting_too_long_for_another_worker_s_renewal_is_a_passing_trouble(harness: Harness) -> None:
+    before = connected(harness)
 
     def hurry(connection: Connection) -> None:
         connection.exec_driver_sql("SET LOCAL lock_timeout = '50ms'")
 
-    with home.engine.begin() as other:
+    with harness.engine.begin() as other:
         other.exec_driver_sql("SELECT FROM accounts FOR NO KEY UPDATE")
-        event.listen(home.engine, "begin", hurry)
+        event.listen(harness.engine, "begin", hurry)
         with pytest.raises(TryAgain, match="still being renewed"):
-            tokens.renew(home.engine, home.tools.vault, before, lambda _: pytest.fail("it was asked"))
+            tokens.renew(harness.engine, harness.tools.vault, before, lambda _: pytest.fail("it was asked"))

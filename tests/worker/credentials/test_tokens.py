@@ -7,7 +7,7 @@ import pytest
 from pydantic import SecretStr
 
 from shared.vocabulary import AccountState, Platform
-from tests.scenarios import House
+from tests.harness import Harness
 from worker.credentials import tokens
 from worker.credentials.tokens import StoredAccount
 from worker.errors import Reauthorize
@@ -71,12 +71,12 @@ def test_a_token_is_renewed_ahead_of_its_end_where_that_helps(
     assert tokens.ends_soon(account(platform, token_expires_at=expires_at, **fields), NOW) is soon
 
 
-def connected(home: House, **columns: Any) -> StoredAccount:
-    home.account(
+def connected(harness: Harness, **columns: Any) -> StoredAccount:
+    harness.account(
         "acc_1",
         Platform.LINKEDIN,
         **{
-            "sealed_refresh_token": home.tools.vault.seal(PAIR),
+            "sealed_refresh_token": harness.tools.vault.seal(PAIR),
             "token_expires_at": NOW,
             "refresh_token_expires_at": NOW + DAY,
             "scopes": ["r_member", "r_organization"],
@@ -85,18 +85,18 @@ def connected(home: House, **columns: Any) -> StoredAccount:
             **columns,
         },
     )
-    return stored(home)
+    return stored(harness)
 
 
-def stored(home: House) -> StoredAccount:
-    with home.engine.connect() as connection:
-        found = tokens.load(connection, "acc_1", home.tools.vault)
+def stored(harness: Harness) -> StoredAccount:
+    with harness.engine.connect() as connection:
+        found = tokens.load(connection, "acc_1", harness.tools.vault)
     assert found is not None
     return found
 
 
-def test_an_account_is_opened_whole(home: House) -> None:
-    found = connected(home, login="l", token_version=7, state="disconnected", state_reason="Connect it.")
+def test_an_account_is_opened_whole(harness: Harness) -> None:
+    found = connected(harness, login="l", token_version=7, state="disconnected", state_reason="Connect it.")
 
     assert found == StoredAccount(
         account(
@@ -115,18 +115,18 @@ def test_an_account_is_opened_whole(home: House) -> None:
         AccountState.DISCONNECTED,
         "Connect it.",
     )
-    with home.engine.connect() as connection:
-        assert tokens.load(connection, "acc_2", home.tools.vault) is None
+    with harness.engine.connect() as connection:
+        assert tokens.load(connection, "acc_2", harness.tools.vault) is None
 
 
-def test_a_renewal_replaces_what_it_brings_and_keeps_the_rest(home: House) -> None:
-    before = connected(home)
-    home.account("acc_2", Platform.LINKEDIN)
-    other = home.execute("SELECT * FROM accounts WHERE account_id = 'acc_2'")
+def test_a_renewal_replaces_what_it_brings_and_keeps_the_rest(harness: Harness) -> None:
+    before = connected(harness)
+    harness.account("acc_2", Platform.LINKEDIN)
+    other = harness.execute("SELECT * FROM accounts WHERE account_id = 'acc_2'")
 
-    poor = tokens.renew(home.engine, home.tools.vault, before, lambda _: Tokens(SecretStr("new"), None))
+    poor = tokens.renew(harness.engine, harness.tools.vault, before, lambda _: Tokens(SecretStr("new"), None))
 
-    assert poor == stored(home)
+    assert poor == stored(harness)
     assert poor.token_version == before.token_version + 1
     assert poor.account.access_token == SecretStr("new")
     assert poor.account.refresh_token == PAIR, "no new pair: the stored one is the only one"
@@ -137,37 +137,37 @@ def test_a_renewal_replaces_what_it_brings_and_keeps_the_rest(home: House) -> No
     assert poor.account.token_minted_at > NOW - DAY
 
     brought = Tokens(SecretStr("newer"), NOW + HOUR, SecretStr("next"), NOW + 2 * DAY, frozenset())
-    rich = tokens.renew(home.engine, home.tools.vault, poor, lambda _: brought)
+    rich = tokens.renew(harness.engine, harness.tools.vault, poor, lambda _: brought)
 
     assert rich.account.access_token == SecretStr("newer")
     assert rich.account.refresh_token == SecretStr("next")
     assert rich.account.token_expires_at == NOW + HOUR
     assert rich.account.refresh_token_expires_at == NOW + 2 * DAY
     assert rich.account.scopes == frozenset()
-    assert home.execute("SELECT * FROM accounts WHERE account_id = 'acc_2'") == other
+    assert harness.execute("SELECT * FROM accounts WHERE account_id = 'acc_2'") == other
 
 
-def test_a_newer_pair_is_used_and_nobody_asked(home: House) -> None:
-    before = connected(home)
-    home.execute("UPDATE accounts SET token_version = token_version + 1")
+def test_a_newer_pair_is_used_and_nobody_asked(harness: Harness) -> None:
+    before = connected(harness)
+    harness.execute("UPDATE accounts SET token_version = token_version + 1")
 
-    after = tokens.renew(home.engine, home.tools.vault, before, lambda _: pytest.fail("it was asked"))
+    after = tokens.renew(harness.engine, harness.tools.vault, before, lambda _: pytest.fail("it was asked"))
 
-    assert after == stored(home)
+    assert after == stored(harness)
 
 
-def test_an_account_that_is_not_active_says_why(home: House) -> None:
-    before = connected(home)
-    home.execute("UPDATE accounts SET state = 'disconnected'")
+def test_an_account_that_is_not_active_says_why(harness: Harness) -> None:
+    before = connected(harness)
+    harness.execute("UPDATE accounts SET state = 'disconnected'")
 
     with pytest.raises(Reauthorize, match="is not connected"):
-        tokens.renew(home.engine, home.tools.vault, before, lambda _: pytest.fail("it was asked"))
+        tokens.renew(harness.engine, harness.tools.vault, before, lambda _: pytest.fail("it was asked"))
 
 
-def test_an_account_s_state_is_told_without_its_tokens(home: House) -> None:
-    home.account("acc_1", state="disconnected", state_reason="Connect it.", sealed_access_token="broken")
-    home.account("acc_2")
-    with home.engine.connect() as connection:
+def test_an_account_s_state_is_told_without_its_tokens(harness: Harness) -> None:
+    harness.account("acc_1", state="disconnected", state_reason="Connect it.", sealed_access_token="broken")
+    harness.account("acc_2")
+    with harness.engine.connect() as connection:
         assert tokens.state(connection, "acc_1") == (AccountState.DISCONNECTED, "Connect it.")
         assert tokens.state(connection, "acc_2") == (AccountState.ACTIVE, None)
         assert tokens.state(connection, "acc_3") is None

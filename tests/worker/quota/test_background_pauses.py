@@ -12,18 +12,12 @@ from shared.redis_client import RedisClient
 from shared.refresh_queue import RefreshJob
 from shared.settings import Settings
 from shared.vocabulary import BucketKind, Lane, Platform
-from tests.scenarios import House, ScriptedAdapter, house
+from tests.harness import Harness, ScriptedAdapter
 from worker.adapters.contract import Upstream
 from worker.context import WorkerContext
 from worker.quota.gate import FleetBudgets
 from worker.readings import Account, Limit, Publication, Reading
 from worker.refresh import refresh
-
-
-@pytest.fixture
-def home(database_url: str) -> Iterator[House]:
-    with house(database_url) as opened:
-        yield opened
 
 
 class TellingAdapter(ScriptedAdapter):
@@ -45,13 +39,13 @@ def adapter() -> TellingAdapter:
 
 
 @pytest.fixture
-def tools(home: House, client: RedisClient, adapter: TellingAdapter) -> WorkerContext:
+def tools(harness: Harness, client: RedisClient, adapter: TellingAdapter) -> WorkerContext:
     budgets = FleetBudgets.of(Settings(), client)
-    return replace(home.tools, budgets=budgets, adapters=dict.fromkeys(Platform, adapter))
+    return replace(harness.tools, budgets=budgets, adapters=dict.fromkeys(Platform, adapter))
 
 
-def jobs(home: House, lane: Lane) -> tuple[RefreshJob, ...]:
-    with home.engine.begin() as connection:
+def jobs(harness: Harness, lane: Lane) -> tuple[RefreshJob, ...]:
+    with harness.engine.begin() as connection:
         return claim(
             connection,
             lane,
@@ -62,8 +56,8 @@ def jobs(home: House, lane: Lane) -> tuple[RefreshJob, ...]:
         ).jobs
 
 
-def paused(home: House, account_id: str, since: timedelta = PROBE_EVERY) -> None:
-    home.execute(
+def paused(harness: Harness, account_id: str, since: timedelta = PROBE_EVERY) -> None:
+    harness.execute(
         "INSERT INTO pauses (platform, kind, subject, paused_at, paused_until, reason)"
         " VALUES ('facebook', 'background', :account_id, now() - :since, now() + interval '5 hours', '97 %')",
         account_id=account_id,
@@ -71,68 +65,72 @@ def paused(home: House, account_id: str, since: timedelta = PROBE_EVERY) -> None
     )
 
 
-def probed(home: House, client: RedisClient) -> int:
-    with home.engine.begin() as connection:
+def probed(harness: Harness, client: RedisClient) -> int:
+    with harness.engine.begin() as connection:
         return probe(connection, client)
 
 
-def left(home: House) -> list[timedelta]:
-    return [row[0] for row in home.execute("SELECT paused_until - now() FROM pauses")]
+def left(harness: Harness) -> list[timedelta]:
+    return [row[0] for row in harness.execute("SELECT paused_until - now() FROM pauses")]
 
 
 def test_a_large_share_pauses_background_and_keeps_its_rows_due(
-    home: House, tools: WorkerContext, adapter: TellingAdapter
+    harness: Harness, tools: WorkerContext, adapter: TellingAdapter
 ) -> None:
-    home.publications(home.account("acc_1", Platform.FACEBOOK), 60)
+    harness.publications(harness.account("acc_1", Platform.FACEBOOK), 60)
     adapter.percent = 85
 
-    refresh(jobs(home, Lane.BACKGROUND)[0], tools)
+    refresh(jobs(harness, Lane.BACKGROUND)[0], tools)
 
-    (wait,) = left(home)
+    (wait,) = left(harness)
     assert timedelta(hours=2) < wait < timedelta(hours=3)
-    assert jobs(home, Lane.BACKGROUND) == ()
-    assert home.execute("SELECT count(*) FROM refresh_state WHERE next_run_at <= now()") == [(10,)]
+    assert jobs(harness, Lane.BACKGROUND) == ()
+    assert harness.execute("SELECT count(*) FROM refresh_state WHERE next_run_at <= now()") == [(10,)]
 
 
-def test_one_row_of_each_waiting_budget_asks_once_in_five_minutes(home: House, client: RedisClient) -> None:
+def test_one_row_of_each_waiting_budget_asks_once_in_five_minutes(
+    harness: Harness, client: RedisClient
+) -> None:
     for account_id in ("acc_1", "acc_2", "acc_3"):
-        home.publications(home.account(account_id, Platform.FACEBOOK), 5)
-    paused(home, "acc_1")
-    paused(home, "acc_2", since=PROBE_EVERY - timedelta(seconds=5))
+        harness.publications(harness.account(account_id, Platform.FACEBOOK), 5)
+    paused(harness, "acc_1")
+    paused(harness, "acc_2", since=PROBE_EVERY - timedelta(seconds=5))
 
-    assert [probed(home, client), probed(home, client)] == [1, 0]
+    assert [probed(harness, client), probed(harness, client)] == [1, 0]
 
-    (job,) = jobs(home, Lane.INTERACTIVE)
+    (job,) = jobs(harness, Lane.INTERACTIVE)
     assert (job.account_id, len(job.claims)) == ("acc_1", 1)
     assert client.pttl("dravo:probe:facebook:acc_1") == pytest.approx(
         PROBE_EVERY.total_seconds() * 1000, rel=0.1
     )
 
 
-def test_the_whole_application_s_share_is_asked_about_with_one_row(home: House, client: RedisClient) -> None:
+def test_the_whole_application_s_share_is_asked_about_with_one_row(
+    harness: Harness, client: RedisClient
+) -> None:
     for account_id in ("acc_1", "acc_2"):
-        home.publications(home.account(account_id, Platform.FACEBOOK), 5)
-    home.account("acc_x", Platform.X)
-    paused(home, "")
+        harness.publications(harness.account(account_id, Platform.FACEBOOK), 5)
+    harness.account("acc_x", Platform.X)
+    paused(harness, "")
 
-    assert probed(home, client) == 1
-    assert home.execute("SELECT count(*) FROM refresh_state WHERE priority > 0") == [(1,)]
+    assert probed(harness, client) == 1
+    assert harness.execute("SELECT count(*) FROM refresh_state WHERE priority > 0") == [(1,)]
 
 
-def test_what_an_operator_paused_is_not_asked_about(home: House, client: RedisClient) -> None:
-    home.publications(home.account("acc_1", Platform.FACEBOOK), 5)
-    paused(home, "acc_1")
-    home.execute(
+def test_what_an_operator_paused_is_not_asked_about(harness: Harness, client: RedisClient) -> None:
+    harness.publications(harness.account("acc_1", Platform.FACEBOOK), 5)
+    paused(harness, "acc_1")
+    harness.execute(
         "INSERT INTO pauses (platform, kind, subject, paused_until, reason)"
         " VALUES ('facebook', 'operator_platform', '', now() + interval '1 hour', '')"
     )
 
-    assert probed(home, client) == 0
+    assert probed(harness, client) == 0
 
 
 @pytest.mark.parametrize(("percent", "ends"), [(10, True), (85, False)])
 def test_the_answer_to_the_row_that_asks_ends_or_shortens_the_pause(
-    home: House,
+    harness: Harness,
     client: RedisClient,
     tools: WorkerContext,
     adapter: TellingAdapter,
@@ -140,27 +138,27 @@ def test_the_answer_to_the_row_that_asks_ends_or_shortens_the_pause(
     *,
     ends: bool,
 ) -> None:
-    home.publications(home.account("acc_1", Platform.FACEBOOK), 5)
-    deferred = home.publications(home.account("acc_2", Platform.FACEBOOK), 1)[0]
-    home.execute("UPDATE publications SET account_id = 'acc_1' WHERE id = :id", id=deferred)
-    home.execute(
+    harness.publications(harness.account("acc_1", Platform.FACEBOOK), 5)
+    deferred = harness.publications(harness.account("acc_2", Platform.FACEBOOK), 1)[0]
+    harness.execute("UPDATE publications SET account_id = 'acc_1' WHERE id = :id", id=deferred)
+    harness.execute(
         "UPDATE refresh_state SET account_id = 'acc_1', reason = 'paused',"
         " next_run_at = now() + interval '5 hours' WHERE publication_id = :id",
         id=deferred,
     )
-    paused(home, "acc_1")
+    paused(harness, "acc_1")
     adapter.percent = percent
-    assert probed(home, client) == 1
+    assert probed(harness, client) == 1
 
-    for job in jobs(home, Lane.INTERACTIVE):
+    for job in jobs(harness, Lane.INTERACTIVE):
         refresh(job, tools)
 
     assert len(adapter.asked) == 1
-    assert home.state(deferred).wait <= timedelta(0), "what the pause deferred is due"
+    assert harness.state(deferred).wait <= timedelta(0), "what the pause deferred is due"
     if ends:
-        assert left(home) == []
-        assert sum(len(job.claims) for job in jobs(home, Lane.BACKGROUND)) == 5
+        assert left(harness) == []
+        assert sum(len(job.claims) for job in jobs(harness, Lane.BACKGROUND)) == 5
     else:
-        (wait,) = left(home)
+        (wait,) = left(harness)
         assert wait < timedelta(hours=3)
-        assert jobs(home, Lane.BACKGROUND) == ()
+        assert jobs(harness, Lane.BACKGROUND) == ()

@@ -11,7 +11,7 @@ from shared.redis_client import RedisClient
 from shared.refresh_queue import RefreshJob
 from shared.settings import Settings
 from shared.vocabulary import Lane, Platform
-from tests.scenarios import House, ScriptedAdapter, reads
+from tests.harness import Harness, ScriptedAdapter, reads
 from tests.worker.http.in_process import InProcess
 from worker.adapters.contract import Upstream
 from worker.context import WorkerContext
@@ -33,20 +33,20 @@ class CallingAdapter(ScriptedAdapter):
         return super().fetch(upstream, account, publications)
 
 
-def budgeted(home: House, client: RedisClient) -> WorkerContext:
+def budgeted(harness: Harness, client: RedisClient) -> WorkerContext:
     """Return the home's tools with real budgets, and breakers that open at the second failure."""
     platform = InProcess(lambda _: httpx.Response(200))
-    adapter = CallingAdapter(script=home.adapter.script)
+    adapter = CallingAdapter(script=harness.adapter.script)
     return replace(
-        home.tools,
+        harness.tools,
         budgets=FleetBudgets.of(Settings(breaker_failures=2), client),
-        client=Client(transport=platform, now=home.tools.clock.now),
+        client=Client(transport=platform, now=harness.tools.clock.now),
         adapters=dict.fromkeys(Platform, adapter),
     )
 
 
-def jobs(home: House) -> tuple[RefreshJob, ...]:
-    with home.engine.begin() as connection:
+def jobs(harness: Harness) -> tuple[RefreshJob, ...]:
+    with harness.engine.begin() as connection:
         return claim(
             connection,
             Lane.BACKGROUND,
@@ -57,24 +57,24 @@ def jobs(home: House) -> tuple[RefreshJob, ...]:
         ).jobs
 
 
-def due(home: House) -> None:
-    home.execute("UPDATE refresh_state SET next_run_at = now() - interval '1 s', claimed_at = NULL")
+def due(harness: Harness) -> None:
+    harness.execute("UPDATE refresh_state SET next_run_at = now() - interval '1 s', claimed_at = NULL")
 
 
-def test_an_open_breaker_stops_claims_and_costs_no_attempt(home: House, client: RedisClient) -> None:
+def test_an_open_breaker_stops_claims_and_costs_no_attempt(harness: Harness, client: RedisClient) -> None:
     for number in range(4):
-        home.publications(home.account(f"acc_{number}", Platform.TIKTOK))
-    home.adapter.script = lambda *_: TryAgain("503", breaks=True)
-    tools = budgeted(home, client)
+        harness.publications(harness.account(f"acc_{number}", Platform.TIKTOK))
+    harness.adapter.script = lambda *_: TryAgain("503", breaks=True)
+    tools = budgeted(harness, client)
 
-    for one in jobs(home):
+    for one in jobs(harness):
         refresh(one, tools)
-    outcomes = home.execute("SELECT outcome FROM post_analytics ORDER BY publication_id")
-    due(home)
+    outcomes = harness.execute("SELECT outcome FROM post_analytics ORDER BY publication_id")
+    due(harness)
 
     assert [row.outcome for row in outcomes] == ["retry", "retry", "paused", "paused"]
-    assert jobs(home) == ()
-    (pause,) = home.execute("SELECT kind, subject, reason FROM pauses")
+    assert jobs(harness) == ()
+    (pause,) = harness.execute("SELECT kind, subject, reason FROM pauses")
     assert pause == (
         "breaker",
         "video/query",
@@ -82,27 +82,27 @@ def test_an_open_breaker_stops_claims_and_costs_no_attempt(home: House, client: 
     )
 
 
-def test_a_parked_endpoint_that_reads_do_not_need_stops_no_claim(home: House) -> None:
-    home.publications(home.account("acc_1", Platform.TIKTOK))
-    home.execute(
+def test_a_parked_endpoint_that_reads_do_not_need_stops_no_claim(harness: Harness) -> None:
+    harness.publications(harness.account("acc_1", Platform.TIKTOK))
+    harness.execute(
         "INSERT INTO pauses (platform, kind, subject, paused_until, reason)"
         " VALUES ('tiktok', 'breaker', 'oauth/token', now() + interval '1 hour', '')"
     )
 
-    assert len(jobs(home)) == 1
+    assert len(jobs(harness)) == 1
 
 
-def test_background_s_pause_lets_people_s_rows_through(home: House) -> None:
-    account = home.account("acc_1", Platform.FACEBOOK)
-    home.publications(account)
-    home.execute(
+def test_background_s_pause_lets_people_s_rows_through(harness: Harness) -> None:
+    account = harness.account("acc_1", Platform.FACEBOOK)
+    harness.publications(account)
+    harness.execute(
         "INSERT INTO pauses (platform, kind, subject, paused_until, reason)"
         " VALUES ('facebook', 'background', 'acc_1', now() + interval '1 hour', '96 %')"
     )
-    assert jobs(home) == ()
+    assert jobs(harness) == ()
 
-    home.execute("UPDATE refresh_state SET priority = 1")
-    with home.engine.begin() as connection:
+    harness.execute("UPDATE refresh_state SET priority = 1")
+    with harness.engine.begin() as connection:
         (one,) = claim(
             connection,
             Lane.INTERACTIVE,
@@ -111,44 +111,48 @@ def test_background_s_pause_lets_people_s_rows_through(home: House) -> None:
             lease=timedelta(seconds=60),
             top_up=dict.fromkeys(Platform, timedelta()),
         ).jobs
-    refresh(one, home.tools)
+    refresh(one, harness.tools)
 
-    assert len(home.adapter.asked) == 1
+    assert len(harness.adapter.asked) == 1
 
 
-def test_x_reads_are_counted_once_a_utc_day_and_stop_at_the_budget(home: House, client: RedisClient) -> None:
-    home.publications(home.account("acc_1", Platform.X), 3)
-    home.publications(home.account("acc_2", Platform.X), 3)
-    home.adapter.script = reads(impression_count=1)
-    tools = budgeted(home, client)
+def test_x_reads_are_counted_once_a_utc_day_and_stop_at_the_budget(
+    harness: Harness, client: RedisClient
+) -> None:
+    harness.publications(harness.account("acc_1", Platform.X), 3)
+    harness.publications(harness.account("acc_2", Platform.X), 3)
+    harness.adapter.script = reads(impression_count=1)
+    tools = budgeted(harness, client)
     tools = replace(tools, settings=Settings(x_daily_budget_dollars=0.02))  # four reads
 
-    for one in jobs(home):
+    for one in jobs(harness):
         refresh(one, tools)
-    spent = home.execute("SELECT reads, held FROM post_reads")
-    statuses = home.execute("SELECT outcome, count(*) FROM post_analytics GROUP BY 1 ORDER BY 1")
-    (pause,) = home.execute("SELECT kind, subject, paused_until FROM pauses")
+    spent = harness.execute("SELECT reads, held FROM post_reads")
+    statuses = harness.execute("SELECT outcome, count(*) FROM post_analytics GROUP BY 1 ORDER BY 1")
+    (pause,) = harness.execute("SELECT kind, subject, paused_until FROM pauses")
 
     assert spent == [(3, 0)]
     assert statuses == [("paused", 3), ("synced", 3)]
     assert pause.kind == "app"
     assert (pause.paused_until.hour, pause.paused_until.minute) == (0, 0)
-    due(home)
-    assert jobs(home) == (), "claims skip what is not affordable"
-    home.execute("DELETE FROM pauses")
-    for one in jobs(home):
+    due(harness)
+    assert jobs(harness) == (), "claims skip what is not affordable"
+    harness.execute("DELETE FROM pauses")
+    for one in jobs(harness):
         refresh(one, tools)
-    assert home.execute("SELECT reads, held FROM post_reads") == [(3, 0)], "the second read of a day is free"
+    assert harness.execute("SELECT reads, held FROM post_reads") == [(3, 0)], (
+        "the second read of a day is free"
+    )
 
 
-def test_a_failed_read_costs_nothing(home: House, client: RedisClient) -> None:
-    home.publications(home.account("acc_1", Platform.X), 3)
-    home.adapter.script = lambda *_: TryAgain("Down.")
+def test_a_failed_read_costs_nothing(harness: Harness, client: RedisClient) -> None:
+    harness.publications(harness.account("acc_1", Platform.X), 3)
+    harness.adapter.script = lambda *_: TryAgain("Down.")
 
-    for one in jobs(home):
-        refresh(one, budgeted(home, client))
+    for one in jobs(harness):
+        refresh(one, budgeted(harness, client))
 
-    assert home.execute("SELECT reads, held FROM post_reads") == [(0, 0)]
+    assert harness.execute("SELECT reads, held FROM post_reads") == [(0, 0)]
 
 
 # A fleet against a platform

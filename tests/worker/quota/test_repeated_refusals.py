@@ -1,6 +1,5 @@
 """A refusal means more when the first call after its pause meets it again, and no more after a success."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 
@@ -15,7 +14,7 @@ from shared.redis_client import RedisClient
 from shared.refresh_queue import RefreshJob
 from shared.settings import Settings
 from shared.vocabulary import BucketKind, Lane, Platform
-from tests.scenarios import House, house
+from tests.harness import Harness
 from tests.worker.adapters.support import account, publication, replies, reply, upstream
 from tests.worker.http.in_process import InProcess
 from tests.worker.quota.fake_clock import FakeClock
@@ -91,29 +90,23 @@ def test_another_buckets_refusal_does_not_count(fleet: FleetBudgets, clock: Fake
 # Tokens
 
 
-@pytest.fixture
-def home(database_url: str) -> Iterator[House]:
-    with house(database_url) as opened:
-        yield opened
-
-
 class Fleet:
     """Workers whose LinkedIn is simulated, with 1,000 due posts of an account whose token is revoked."""
 
-    def __init__(self, home: House, client: RedisClient, **columns: object) -> None:
-        self.home = home
+    def __init__(self, harness: Harness, client: RedisClient, **columns: object) -> None:
+        self.harness = harness
         self.clock = FakeClock()
-        self.simulators = Simulators(now=home.tools.clock.now)
+        self.simulators = Simulators(now=harness.tools.clock.now)
         known = SimulatedAccount("linkedin", "5550001", "token-of-acc_1", revoked=True)
         self.simulators.world.add_accounts([known])
-        home.publications(
-            home.account("acc_1", Platform.LINKEDIN, platform_account_id="5550001", **columns), 1000
+        harness.publications(
+            harness.account("acc_1", Platform.LINKEDIN, platform_account_id="5550001", **columns), 1000
         )
-        home.execute("UPDATE publications SET platform_post_id = 'urn:li:share:' || id")
+        harness.execute("UPDATE publications SET platform_post_id = 'urn:li:share:' || id")
         made = FleetBudgets.of(Settings(), client)
-        http = Client(transport=InProcess(self._answer), now=home.tools.clock.now)
+        http = Client(transport=InProcess(self._answer), now=harness.tools.clock.now)
         self.tools: WorkerContext = replace(
-            home.tools,
+            harness.tools,
             budgets=replace(made, budgets=Budgets(client, now=self.clock.micros)),
             client=http,
             adapters={Platform.LINKEDIN: LinkedIn(Settings())},
@@ -128,7 +121,7 @@ class Fleet:
             refresh(one, self.tools)
 
     def _claim(self) -> tuple[RefreshJob, ...]:
-        with self.home.engine.begin() as connection:
+        with self.harness.engine.begin() as connection:
             return claim(
                 connection,
                 Lane.BACKGROUND,
@@ -145,14 +138,14 @@ class Fleet:
 
     def statuses(self) -> list[tuple[str, int]]:
         """Return how many rows have each status."""
-        rows = self.home.execute("SELECT sync_status, count(*) FROM post_analytics GROUP BY 1")
+        rows = self.harness.execute("SELECT sync_status, count(*) FROM post_analytics GROUP BY 1")
         return [(row[0], row[1]) for row in rows]
 
 
 def test_a_revoked_imported_token_with_a_thousand_due_rows_is_met_by_the_jobs_in_flight_alone(
-    home: House, client: RedisClient
+    harness: Harness, client: RedisClient
 ) -> None:
-    fleet = Fleet(home, client)
+    fleet = Fleet(harness, client)
 
     fleet.run()
     fleet.run()
@@ -162,17 +155,17 @@ def test_a_revoked_imported_token_with_a_thousand_due_rows_is_met_by_the_jobs_in
 
 
 def test_a_renewed_token_that_is_refused_is_tried_once_more_by_the_fleet(
-    home: House, client: RedisClient
+    harness: Harness, client: RedisClient
 ) -> None:
-    fleet = Fleet(home, client, token_minted_at=home.execute("SELECT now()")[0][0])
+    fleet = Fleet(harness, client, token_minted_at=harness.execute("SELECT now()")[0][0])
 
     fleet.run()
     before = (fleet.refused, fleet.statuses())
     fleet.run()
     rested = fleet.refused
     fleet.clock.passes(9)
-    home.execute("UPDATE pauses SET paused_until = now() - interval '1 second'")
-    home.execute("UPDATE refresh_state SET next_run_at = now() WHERE reason = 'paused'")
+    harness.execute("UPDATE pauses SET paused_until = now() - interval '1 second'")
+    harness.execute("UPDATE refresh_state SET next_run_at = now() WHERE reason = 'paused'")
     fleet.run()
 
     assert before == (1, [("pending", 1000)])
@@ -181,18 +174,20 @@ def test_a_renewed_token_that_is_refused_is_tried_once_more_by_the_fleet(
     assert fleet.statuses() == [("requires_reconnect", 1000)]
 
 
-def test_a_renewed_token_that_is_accepted_after_a_moment_reads_on(home: House, client: RedisClient) -> None:
-    fleet = Fleet(home, client, token_minted_at=home.execute("SELECT now()")[0][0])
+def test_a_renewed_token_that_is_accepted_after_a_moment_reads_on(
+    harness: Harness, client: RedisClient
+) -> None:
+    fleet = Fleet(harness, client, token_minted_at=harness.execute("SELECT now()")[0][0])
     fleet.run()
 
     scopes = frozenset({"rw_organization_admin", "r_organization_social"})
     fleet.simulators.world.change_account("linkedin", "5550001", revoked=False, scopes=scopes)
     fleet.clock.passes(9)
-    home.execute("UPDATE pauses SET paused_until = now() - interval '1 second'")
-    home.execute("UPDATE refresh_state SET next_run_at = now() WHERE reason = 'paused'")
+    harness.execute("UPDATE pauses SET paused_until = now() - interval '1 second'")
+    harness.execute("UPDATE refresh_state SET next_run_at = now() WHERE reason = 'paused'")
     fleet.run()
 
-    assert home.execute("SELECT state FROM accounts") == [("active",)]
-    assert home.execute(
+    assert harness.execute("SELECT state FROM accounts") == [("active",)]
+    assert harness.execute(
         "SELECT count(*) FROM post_analytics WHERE outcome IN ('requires_reconnect', 'retry')"
     ) == [(0,)]

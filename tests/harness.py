@@ -1,4 +1,4 @@
-"""What the tests of scheduler and worker are told with: rows in a real database, a scripted adapter."""
+"""A harness for tests of scheduler and worker: rows in a real database, an adapter that follows a script."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -32,7 +32,7 @@ def reads(**metrics: int) -> Script:
 
 @dataclass
 class ScriptedAdapter:
-    """An adapter that answers by script and keeps a ledger of what it was asked."""
+    """An adapter that answers by a script and records every request."""
 
     script: Script = field(default_factory=lambda: reads(views=1))
     batch_size: int = 50
@@ -44,7 +44,7 @@ class ScriptedAdapter:
     def fetch(
         self, upstream: Upstream, account: Account, publications: Sequence[Publication]
     ) -> Iterator[Reading]:
-        """Answer one by one; an error ends the read as a real adapter's would."""
+        """Answer publication by publication; an error ends the fetch, as it does in a real adapter."""
         del upstream
         self.asked.append((account.account_id, tuple(publication.id for publication in publications)))
         for publication in publications:
@@ -54,7 +54,7 @@ class ScriptedAdapter:
             yield answer
 
     def renew(self, upstream: Upstream, account: Account) -> Tokens:
-        """Answer with the scripted renewal."""
+        """Return the scripted tokens, or raise the scripted error."""
         del upstream
         self.renewals.append(account.account_id)
         if isinstance(self.renewal, RefreshError):
@@ -64,8 +64,8 @@ class ScriptedAdapter:
 
 
 @dataclass
-class House:
-    """A migrated database with a vault, a scripted adapter, and the tools of a worker."""
+class Harness:
+    """A migrated database, a worker's context, and the scripted adapter that it uses for every platform."""
 
     engine: Engine
     """Has every right; the tools' own engine has the worker's role, and ``scheduler`` the scheduler's."""
@@ -130,13 +130,13 @@ def _insert(table: str, row: dict[str, Any]) -> str:
 
 
 def _no_platform(request: httpx.Request) -> httpx.Response:
-    """Refuse to travel: the scripted adapter answers. A real transport would read every CA certificate."""
+    """Fail: only the scripted adapter answers. A real transport would also load every CA certificate."""
     raise AssertionError(f"a scripted adapter called {request.url.host}")
 
 
 @contextmanager
-def house(database_url: str, **settings: Any) -> Iterator[House]:
-    """Open a house on a migrated database; ``settings`` are fields of `Settings`."""
+def open_harness(database_url: str, **settings: Any) -> Iterator[Harness]:
+    """Open a harness on a migrated database; ``settings`` are fields of `Settings`."""
     engine, worker, scheduler = (
         database.connect(database_url, application="tests", role=role)
         for role in (None, "dravo_worker", "dravo_scheduler")
@@ -154,7 +154,7 @@ def house(database_url: str, **settings: Any) -> Iterator[House]:
                 clock=clock,
                 adapters=dict.fromkeys(Platform, adapter),
             )
-            yield House(engine, tools, adapter, scheduler)
+            yield Harness(engine, tools, adapter, scheduler)
     finally:
         for each in (engine, worker, scheduler):
             each.dispose()
