@@ -1,6 +1,7 @@
-"""The front door tells the truth: every setting, command, target and file that it should name is there."""
+"""Settings, commands, paths, links and make targets that the documents name exist."""
 
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -10,28 +11,57 @@ from deploy.cli import app
 from shared.settings import Settings
 
 ROOT = Path(__file__).parents[2]
-README = (ROOT / "README.md").read_text()
+README_LINES = 120
+FOLDERS = "shared|scheduler|worker|api_stub|deploy|tests|.github|.ci"
+DOCUMENTS = sorted(
+    ROOT / name for name in subprocess.check_output(["git", "ls-files", "*.md"], cwd=ROOT, text=True).split()
+)
+OPERATIONS = (ROOT / "deploy/README.md").read_text()
+
+
+def commands(group: object, prefix: str = "dravo") -> set[str]:
+    """Return every command below a group with its full name."""
+    names = set()
+    for name, command in getattr(group, "commands", {}).items():
+        full = f"{prefix} {name}"
+        names |= commands(command, full) if hasattr(command, "commands") else {full}
+    return names
+
+
+def test_readme_fits_on_two_screens() -> None:
+    assert len((ROOT / "README.md").read_text().splitlines()) <= README_LINES
 
 
 @pytest.mark.parametrize("name", sorted(Settings.model_fields))
-def test_every_setting_is_explained(name: str) -> None:
-    assert f"`{name.upper()}`" in README
+def test_every_setting_has_a_row_in_the_settings_table(name: str) -> None:
+    rows = re.findall(rf"^\|[^|]*`{name.upper()}`[^|]*\|.+$", OPERATIONS, re.MULTILINE)
+
+    assert len(rows) == 1
 
 
 def test_every_command_is_named() -> None:
-    commands = set(getattr(get_command(app), "commands", {}))
-
-    assert {command for command in commands if f"dravo {command}" not in README} == set()
+    assert {command for command in commands(get_command(app)) if command not in OPERATIONS} == set()
 
 
-def test_every_path_in_the_readme_exists() -> None:
-    named = set(re.findall(r"`((?:shared|scheduler|worker|api_stub|deploy|tests)/[\w./-]*)`", README))
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_path_in_a_document_exists(document: Path) -> None:
+    named = set(re.findall(rf"`((?:{FOLDERS})/[\w./-]*)`", document.read_text()))
 
-    assert {path for path in named if "<" not in path and not (ROOT / path).exists()} == set()
+    assert {path for path in named if not (ROOT / path).exists()} == set()
 
 
-def test_every_make_target_in_the_readme_exists() -> None:
-    targets = set(re.findall(r"(?:`|\$ )make ([a-z][a-z-]+)", README))
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_relative_link_in_a_document_leads_to_a_file(document: Path) -> None:
+    text = document.read_text()
+    targets = {*re.findall(r"\]\(([^)\s]+)\)", text), *re.findall(r'(?:src|srcset)="([^"]+)"', text)}
+    relative = {target.partition("#")[0] for target in targets if "://" not in target} - {""}
+
+    assert {target for target in relative if not (document.parent / target).exists()} == set()
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_make_target_in_a_document_exists(document: Path) -> None:
+    targets = set(re.findall(r"(?:`|\$ )make ([a-z]+(?:-[a-z]+)*)(?=[`\s])", document.read_text()))
     makefile = (ROOT / "Makefile").read_text()
 
     assert {target for target in targets if f"\n{target}:" not in makefile} == set()

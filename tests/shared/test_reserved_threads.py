@@ -1,4 +1,4 @@
-"""The share of a worker's threads that is kept for people: one function for worker, scheduler and README."""
+"""Threads that are reserved for the interactive lane: one function for worker, scheduler and documents."""
 
 from pathlib import Path
 
@@ -25,12 +25,12 @@ def test_part_of_the_threads_is_reserved_and_never_all(threads: int, share: floa
     assert reserved_threads(threads, share) == reserved
 
 
-def test_readme_tells_what_is_shipped() -> None:
+def test_deploy_readme_names_the_shipped_number() -> None:
     settings = Settings()
     assert (
         settings.worker_threads,
         reserved_threads(settings.worker_threads, settings.interactive_share),
     ) == (8, 1)
-    assert "`DRAVO_INTERACTIVE_SHARE` of the threads (one of the 8)" in Path("README.md").read_text(
+    assert "`DRAVO_INTERACTIVE_SHARE` of the threads (one of the 8)" in Path("deploy/README.md").read_text(
         encoding="utf-8"
     )

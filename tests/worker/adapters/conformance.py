@@ -2,7 +2,7 @@
 """What every adapter must do, whichever platform it reads: one suite, run over loopback HTTP.
 
 A platform takes part with one `Subject`. A new adapter is done when a subclass of `Conformance` whose
-fixture ``subject`` gives its `Subject` passes; see "Add a platform" in the README.
+fixture ``subject`` gives its `Subject` passes; see worker/adapters/README.md.
 """
 
 import logging

@@ -1,4 +1,4 @@
-"""Threads: lifetime insights of posts. The sixth platform, added in the test tree by the README's page alone.
+"""Threads: lifetime insights of posts. A sixth platform, added by following worker/adapters/README.md alone.
 
 Endpoint   ``GET /v1.0/{threads-media-id}/insights?metric=…``, a call a post, for the token's own posts
 Scopes     ``threads_basic``, ``threads_manage_insights``

@@ -1,4 +1,4 @@
-"""A sixth platform, added by the README's page "Add a platform" alone, passes what the five pass."""
+"""A sixth platform, added by following worker/adapters/README.md alone, passes what the five pass."""
 
 from collections.abc import Iterator
 
