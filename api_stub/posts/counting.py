@@ -15,7 +15,6 @@ from typing import Any, Final
 from api_stub.posts.instants import Range
 
 _FIRST: Final = datetime.min.replace(tzinfo=UTC)
-_LAST: Final = datetime.max.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +23,8 @@ class Pieces:
 
     buckets: tuple[tuple[str, date, date], ...]
     """Grain, first bucket, first bucket behind."""
-    edges: tuple[tuple[datetime, datetime], ...]
+    edges: tuple[tuple[datetime, datetime | None], ...]
+    """``None`` is the end of time: the last microsecond that Python knows has no instant after it."""
 
     def parameters(self) -> dict[str, Any]:
         """Return the bind parameters of a statement over these pieces."""
@@ -39,24 +39,26 @@ class Pieces:
 
 def take_apart(span: Range, *, days: bool) -> Pieces:
     """Return the pieces of a range; without ``days`` whatever is not a whole month is an edge."""
-    start, end = span.start or _FIRST, span.end or _LAST
-    first, behind = _month_from(start), (date.max if span.end is None else _month(end))
+    start, end = span.start or _FIRST, span.end
+    first, behind = _month_from(start), (date.max if end is None else _month(end))
     if first >= behind:
         return _in_days(start, end, days=days)
     before = _in_days(start, _midnight(first), days=days)
-    after = Pieces((), ()) if span.end is None else _in_days(_midnight(behind), end, days=days)
+    after = Pieces((), ()) if end is None else _in_days(_midnight(behind), end, days=days)
     return Pieces((*before.buckets, ("month", first, behind), *after.buckets), (*before.edges, *after.edges))
 
 
-def _in_days(start: datetime, end: datetime, *, days: bool) -> Pieces:
-    if start >= end:
+def _in_days(start: datetime, end: datetime | None, *, days: bool) -> Pieces:
+    if end is not None and start >= end:
         return Pieces((), ())
     first = _day_from(start)
-    behind = end.date()
+    behind = date.max if end is None else end.date()
     if not days or first >= behind:
         return Pieces((), ((start, end),))
     edges = ((start, _midnight(first)), (_midnight(behind), end))
-    return Pieces((("day", first, behind),), tuple(edge for edge in edges if edge[0] < edge[1]))
+    return Pieces(
+        (("day", first, behind),), tuple(edge for edge in edges if edge[1] is None or edge[0] < edge[1])
+    )
 
 
 def _month(instant: datetime) -> date:

@@ -37,7 +37,8 @@ SELECT (SELECT COALESCE(sum(b.n), 0)
           FROM unnest(%(edge_starts)s::timestamptz[], %(edge_ends)s::timestamptz[]) AS u (starts, ends)
          CROSS JOIN LATERAL (
                SELECT count(*) AS n FROM publications p
-                WHERE {matching} AND p.created_at >= u.starts AND p.created_at < u.ends) e) AS total
+                WHERE {matching}
+                  AND p.created_at >= u.starts AND p.created_at < COALESCE(u.ends, 'infinity')) e) AS total
 """
 
 _BEGINNING: Final = """
@@ -54,11 +55,11 @@ WITH segments AS (
               AND c.bucket >= u.starts AND c.bucket < u.ends {of_platform}
             GROUP BY c.bucket) b
     UNION ALL
-    SELECT 'edge', u.starts, u.ends, e.n
+    SELECT 'edge', u.starts, COALESCE(u.ends, 'infinity'), e.n
       FROM unnest(%(edge_starts)s::timestamptz[], %(edge_ends)s::timestamptz[]) AS u (starts, ends)
      CROSS JOIN LATERAL (
            SELECT count(*) AS n FROM publications p
-            WHERE {matching} AND p.created_at >= u.starts AND p.created_at < u.ends) e
+            WHERE {matching} AND p.created_at >= u.starts AND p.created_at < COALESCE(u.ends, 'infinity')) e
 ), placed AS (
     SELECT *, sum(n) OVER (ORDER BY starts DESC) AS upto FROM segments WHERE n > 0
 ), piece AS (
@@ -211,7 +212,7 @@ _SNAPSHOTS: Final = """
 SELECT s.publication_id, {interval} AS interval_start, s.taken_at, s.last_seen_at, s.sync_status, s.metrics
   FROM {own} JOIN snapshots s ON s.publication_id = p.id
  WHERE p.workspace_id = %(workspace)s
-   AND s.last_seen_at >= %(start)s AND s.taken_at < %(end)s
+   AND s.last_seen_at >= %(start)s AND s.taken_at < COALESCE(%(end)s::timestamptz, 'infinity')
    AND s.taken_at >= %(start)s - interval '31 days'  -- none spans two months: older partitions stay unread
 """
 

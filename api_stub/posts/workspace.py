@@ -9,7 +9,6 @@ from typing import Any, Final, LiteralString, NamedTuple
 from api_stub.http.database import Connection, Database
 from api_stub.posts import statements
 from api_stub.posts.counting import take_apart
-from api_stub.posts.instants import Range
 from api_stub.posts.parameters import Filters, HistoryQuery, PostsQuery
 from api_stub.posts.representation import AnalyticsRow, Page
 from shared.observability import failpoints
@@ -20,7 +19,7 @@ DEEP: Final = 1_000
 """Rows that are skipped one by one; a page that begins deeper is looked up by counts first."""
 MOST_POINTS: Final = 10_000
 """Snapshots that one answer about history may hold."""
-_ALWAYS: Final = Range(datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC))
+_FIRST: Final = datetime.min.replace(tzinfo=UTC)
 
 # The shared statement is written for SQLAlchemy (:name); psycopg spells a parameter %(name)s.
 _MAKE_DUE: Final = re.sub(r"(?<!:):([a-z_]+)", r"%(\1)s", MAKE_DUE)
@@ -91,7 +90,7 @@ class Workspace:
             statements.beginning(_shape(filters, filters.created.end)), {**bound, "offset": offset}
         )
         if not found:
-            return 0, datetime.min.replace(tzinfo=UTC)  # behind the last row
+            return 0, _FIRST  # behind the last row
         end, before = found[0]
         return offset - before, end
 
@@ -108,7 +107,7 @@ class Workspace:
     async def history(self, ids: Sequence[int], query: HistoryQuery) -> list[Point]:
         """Return snapshots of these publications, the newest first: `MOST_POINTS`, and one more if any."""
         statement = statements.RAW_HISTORY if query.interval == "raw" else statements.HISTORY_BY_INTERVAL
-        bounds = {"start": query.taken.start or _ALWAYS.start, "end": query.taken.end or _ALWAYS.end}
+        bounds = {"start": query.taken.start or _FIRST, "end": query.taken.end}
         found = await self._fetch(
             statement, {"ids": list(ids), "grain": query.interval, "limit": MOST_POINTS + 1, **bounds}
         )

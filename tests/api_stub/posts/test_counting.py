@@ -15,9 +15,13 @@ from api_stub.posts.counting import take_apart
 from api_stub.posts.instants import Range
 from tests.api_stub.support import Api
 
-INSTANTS = st.integers(0, 120 * 86_400 * 4).map(
+USUAL = st.integers(0, 120 * 86_400 * 4).map(
     lambda quarters: datetime(2023, 12, 1, tzinfo=UTC) + timedelta(seconds=quarters / 4)
 )
+LAST = st.integers(0, 60 * 86_400 * 4).map(
+    lambda quarters: datetime.max.replace(tzinfo=UTC) - timedelta(seconds=quarters / 4)
+)
+INSTANTS = USUAL | LAST
 BOUNDS = st.one_of(
     st.none(), INSTANTS, INSTANTS.map(lambda i: i.replace(hour=0, minute=0, second=0, microsecond=0))
 )
@@ -35,7 +39,7 @@ def test_the_pieces_of_a_range_hold_each_instant_of_it_once(
         held = sum(
             first <= (day.replace(day=1) if grain == "month" else day) < behind
             for grain, first, behind in pieces.buckets
-        ) + sum(first <= instant < behind for first, behind in pieces.edges)
+        ) + sum(first <= instant and (behind is None or instant < behind) for first, behind in pieces.edges)
         assert held == (within and (start is None or end is None or start < end))
     assert days or all(grain == "month" for grain, _, _ in pieces.buckets)
 
@@ -170,9 +174,22 @@ def test_deep_page_at_the_end_of_time_is_served(api: Api, monkeypatch: pytest.Mo
     instants = [datetime(9999, 12, day, 23, tzinfo=UTC) for day in (1, 30, 31, 31)]
     for instant in [datetime(1, 1, 1, tzinfo=UTC), *instants]:
         api.rows.publication(created_at=instant)
+    last = "post_of_the_last_microsecond"
+    api.rows.publication(created_at=datetime.max.replace(tzinfo=UTC), post_id=last)
 
-    for filters in ({}, {"accountId": "acc_1"}, {"platform": "instagram"}, {"fromDate": "9999-12-02"}):
-        everything = [item["post_id"] for item in api.posts(limit=100, **filters)["items"]]
+    for filters in (
+        {},
+        {"accountId": "acc_1"},
+        {"platform": "instagram"},
+        {"fromDate": "9999-12-02"},
+        {"fromDate": "9999-12-31T05:00:00Z"},
+        {"fromDate": "9999-12-31T23:59:59.999999Z"},
+        {"accountId": "acc_1", "fromDate": "9999-12-31T05:00:00Z"},
+    ):
+        page = api.posts(limit=100, **filters)
+        everything = [item["post_id"] for item in page["items"]]
+        assert last in everything
+        assert page["total"] == len(everything)
         singly = [
             item["post_id"]
             for page in range(1, len(everything) + 2)
