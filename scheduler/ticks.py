@@ -98,7 +98,9 @@ class Ticks:
         """At the start: a larger budget, set since X was paused for a spent one, holds at once."""
         if not self._started:
             with self._engine.begin() as connection:
-                lifted = spending.lift_outgrown_pause(connection, spending.Caps.of(self._settings))
+                lifted = spending.lift_pause_after_budget_increase(
+                    connection, spending.Caps.of(self._settings)
+                )
             self._started = True
             if lifted:
                 _log.info("budget_raised", platform=Platform.X.value)

@@ -7,7 +7,7 @@ from sqlalchemy import Engine
 
 from shared.accounts.vault import Vault
 from shared.quota.pauses import PauseInForce
-from shared.quota.spending import Held
+from shared.quota.spending import Reservation
 from shared.settings import Settings
 from shared.vocabulary import Lane, PauseSubject, Platform
 from worker import outcomes
@@ -70,7 +70,7 @@ class Read:
     kept: list[Outcome] = field(default_factory=list)
     """Outcomes that were recorded while the job was under way."""
     ended_by: RefreshError | None = None
-    held: Held | None = None
+    reservation: Reservation | None = None
     """Reads that cost money, set aside for this job."""
 
     def judge(self, verdict: Callable[[StartedRow], Outcome]) -> None:

@@ -43,8 +43,8 @@ def finish(read: Read, stored: StoredAccount, policy: Policy, context: WorkerCon
         kept = record(connection, account.workspace_id, read.judged)
         if isinstance(error, Reauthorize):
             kept = (*kept, *_reauthorize(connection, read, stored, error, policy, context))
-        if read.held:
-            paid_reads.settle(connection, read.held, (*read.kept, *kept), context.clock.now())
+        if read.reservation:
+            paid_reads.settle(connection, read.reservation, (*read.kept, *kept), context.clock.now())
         failpoints.passes("recorded")
     failpoints.passes("committed")
     _tell_observers(account, kept, len(read.judged) - len(kept), context)
@@ -57,9 +57,9 @@ def record_progress(read: Read, account: Account, context: WorkerContext) -> Non
     """
     with context.engine.begin() as connection:
         judged = [outcome.row for outcome in read.judged]
-        held = extend(connection, read.waiting.values(), judged, context.settings.lease)
+        extended = extend(connection, read.waiting.values(), judged, context.settings.lease)
         kept = record(connection, account.workspace_id, read.judged)
-    lost = [publication_id for publication_id in read.waiting if publication_id not in held]
+    lost = [publication_id for publication_id in read.waiting if publication_id not in extended]
     _tell_observers(account, kept, len(read.judged) - len(kept) + len(lost), context)
     read.kept += kept
     read.judged.clear()

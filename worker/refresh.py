@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 from shared.freshness import Freshness
 from shared.observability import failpoints
 from shared.quota import pauses, spending
-from shared.quota.spending import Shortage
+from shared.quota.spending import BudgetExhausted
 from shared.refresh_queue import RefreshJob
 from shared.settings import Settings
 from shared.vocabulary import AccountState, BucketKind, Lane, Platform
@@ -92,18 +92,18 @@ def _unopened(stored: StoredAccount) -> Misconfigured:
 
 
 def _can_pay(read: Read, platform: Platform, context: WorkerContext) -> bool:
-    """Set aside what the job's reads may cost; without the means the rows are deferred."""
+    """Reserve what the job's reads may cost; when the budget is exhausted the rows are deferred."""
     now = context.clock.now()
-    held = paid_reads.hold(context.engine, context.settings, platform, read.waiting.values(), now)
-    if isinstance(held, Shortage):
+    reservation = paid_reads.reserve(context.engine, context.settings, platform, read.waiting.values(), now)
+    if isinstance(reservation, BudgetExhausted):
         read.ended_by = OverBudget(
-            held.sentence,
+            reservation.sentence,
             kind=BucketKind.APP,
-            until=held.until,
-            pause=spending.PAUSE if held.spent else None,
+            until=reservation.until,
+            pause=spending.PAUSE if reservation.spent else None,
         )
         return False
-    read.held = held
+    read.reservation = reservation
     return True
 
 

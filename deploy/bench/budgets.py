@@ -40,7 +40,7 @@ def decide(url: str, seconds: float, first: int) -> float:
     began = time.perf_counter()
     while (took := time.perf_counter() - began) < seconds:
         for pair in wanted[:100]:
-            budgets.take(pair, 1, Lane.BACKGROUND)
+            budgets.reserve(pair, 1, Lane.BACKGROUND)
         wanted = wanted[100:] + wanted[:100]
         made += 100
     client.close()

@@ -121,12 +121,12 @@ def _from_database(connection: Connection) -> dict[str, Any]:
 
 
 def _spending(connection: Connection, settings: Settings) -> dict[str, Any]:
-    spent = spending.spent(connection)
+    billed = spending.billed_reads(connection)
     return {
-        "reads_today": spent.today,
-        "reads_this_month": spent.this_month,
-        "dollars_today": spending.dollars(spent.today, settings),
-        "dollars_this_month": spending.dollars(spent.this_month, settings),
+        "reads_today": billed.today,
+        "reads_this_month": billed.this_month,
+        "dollars_today": spending.dollars(billed.today, settings),
+        "dollars_this_month": spending.dollars(billed.this_month, settings),
     }
 
 

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Row, text
 
 from deploy.resync.selection import Selection
 from shared.batches import BATCH_SIZE, LINKEDIN_MEMBER_CALLS
-from shared.quota.spending import UNREAD_TODAY, dollars
+from shared.quota.spending import BILLABLE_TODAY, dollars
 from shared.settings import Settings
 from shared.vocabulary import Platform
 
@@ -30,7 +30,7 @@ TABLES = """
 _COUNTS = f"""
 SELECT a.platform, a.login, a.kind, count(*) AS rows, count(*) FILTER (WHERE {ASKABLE}) AS askable,
        count(*) FILTER (WHERE {ASKABLE} AND p.platform_post_id IS NULL) AS unresolved,
-       count(*) FILTER (WHERE {ASKABLE} AND {UNREAD_TODAY}) AS unread_today
+       count(*) FILTER (WHERE {ASKABLE} AND {BILLABLE_TODAY}) AS unread_today
 {TABLES} WHERE {{where}}
  GROUP BY p.account_id, a.platform, a.login, a.kind
 """

@@ -46,11 +46,11 @@ _VALUES = ", ".join(
 _LOAD = f"""
 SELECT {", ".join(_COLUMNS)} FROM accounts
  WHERE account_id = ANY(:ids) ORDER BY account_id FOR NO KEY UPDATE
-"""  # noqa: S608 - nothing but our own column names is put together
+"""
 _INSERT = f"""
 INSERT INTO accounts ({", ".join(_COLUMNS)})
 SELECT {_VALUES} FROM unnest({_UNNEST}) AS u ({", ".join(_COLUMNS)})
-"""  # noqa: S608 - nothing but our own column names is put together
+"""
 _UPDATE = f"""
 UPDATE accounts AS a
    SET platform_account_id = u.platform_account_id, login = u.login, kind = u.kind, name = u.name,
@@ -61,7 +61,7 @@ UPDATE accounts AS a
        token_version = u.token_version, scopes = string_to_array(u.scopes, ' ')
   FROM unnest({_UNNEST}) AS u ({", ".join(_COLUMNS)})
  WHERE a.account_id = u.account_id
-"""  # noqa: S608 - nothing but our own column names is put together
+"""
 
 
 class AccountBook:

@@ -60,7 +60,7 @@ SELECT publication_id FROM refresh_state WHERE publication_id = ANY(:ids) ORDER 
 _LOCK = "SELECT pg_advisory_xact_lock(:key, hashtext(w)) FROM unnest(CAST(:workspaces AS text[])) AS w"
 _BY_POST = f"""
 SELECT {", ".join(_ALL)} FROM publications WHERE post_id = ANY(:posts) ORDER BY id
-"""  # noqa: S608 - nothing but our own column names is put together
+"""
 _BY_ID = f"""
 SELECT {", ".join("p." + name for name in _ALL)} FROM publications p
   JOIN unnest(CAST(:accounts AS text[]), CAST(:platform_post_ids AS text[])) AS u (account_id, id_there)
@@ -69,7 +69,7 @@ UNION
 SELECT {", ".join("p." + name for name in _ALL)} FROM publications p
   JOIN unnest(CAST(:accounts AS text[]), CAST(:publish_ids AS text[])) AS u (account_id, id_there)
     ON p.account_id = u.account_id AND p.publish_id = u.id_there
-"""  # noqa: S608 - nothing but our own column names is put together
+"""
 _INSERT = f"""
 WITH added AS (
     INSERT INTO publications ({", ".join(_COLUMNS)})
@@ -87,7 +87,7 @@ SELECT added.id, account_id, CASE WHEN askable AND a.state = 'active' THEN now()
   FROM added JOIN accounts a USING (account_id)
  ORDER BY added.id
 RETURNING publication_id, next_run_at IS NOT NULL AS due
-"""  # noqa: S608 - nothing but our own column names is put together
+"""
 _CHANGEABLE = tuple(name for name in _ALL if name not in {"id", "workspace_id", "account_id", "platform"})
 _IDS = frozenset({"platform_post_id", "publish_id"})
 # An id is never unset: one that a worker has learned since these rows were loaded stays.
@@ -96,7 +96,7 @@ UPDATE publications AS p
    SET {", ".join(f"{n} = COALESCE(u.{n}, p.{n})" if n in _IDS else f"{n} = u.{n}" for n in _CHANGEABLE)}
   FROM {_unnest(("id", *_CHANGEABLE))}
  WHERE p.id = u.id
-"""  # noqa: S608 - nothing but our own column names is put together
+"""
 # A worker that has the row asks by what was known before: its claim ends, and the row is asked for by its id.
 _ID_CAME = """
 UPDATE refresh_state AS r

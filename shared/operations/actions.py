@@ -224,7 +224,7 @@ def acts(connection: Connection, *, most: int = 50, before: int | None = None) -
     """Return the acts, the newest first; ``before``: only those with a lower id."""
     rows = connection.execute(
         text(
-            f"SELECT {_COLUMNS} FROM operator_acts"  # noqa: S608 - our own column names
+            f"SELECT {_COLUMNS} FROM operator_acts"
             " WHERE CAST(:before AS bigint) IS NULL OR act_id < :before ORDER BY act_id DESC LIMIT :most"
         ),
         {"most": most, "before": before},
@@ -235,7 +235,7 @@ def acts(connection: Connection, *, most: int = 50, before: int | None = None) -
 def act_of(connection: Connection, act_id: int) -> Act | None:
     """Return one act."""
     row = connection.execute(
-        text(f"SELECT {_COLUMNS} FROM operator_acts WHERE act_id = :act_id"),  # noqa: S608 - our own column names
+        text(f"SELECT {_COLUMNS} FROM operator_acts WHERE act_id = :act_id"),
         {"act_id": act_id},
     ).one_or_none()
     return Act(*row) if row else None

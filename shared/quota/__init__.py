@@ -1,4 +1,4 @@
-"""How much a platform may be asked, by limits, budgets, pauses and money.
+"""Limits of calls: published rates, fleet-wide budgets in Redis, pauses in PostgreSQL and money spent at X.
 
-The worker asks through `worker.quota`.
+How a worker obeys them during a job belongs to `worker.quota`.
 """

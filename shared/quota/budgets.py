@@ -1,9 +1,10 @@
-"""Fleet-wide budgets in Redis: one decision for all the limits of a call, and what platforms say of them.
+"""Fleet-wide call budgets in Redis: one decision for all buckets of a call.
 
-`take` asks before a call, in one round trip and on the server's clock, and answers "yes" or "wait this long";
-the scripts beside this file decide. A refusal parks a bucket for everybody at once, and when that has passed
-one call goes first and alone. Nothing here is the truth: pauses are in PostgreSQL too, and a Redis that was
-lost begins with a small burst. While Redis is unreachable each process has a small allowance of its own.
+`Budgets.reserve` decides before a call, in one round trip and on the server's clock, whether the call may be
+made or how long to wait; the Lua scripts beside this file hold the algorithm. A platform's refusal pauses a
+bucket for the whole fleet at once. When that pause ends, one call goes alone as a probe. Redis is not the
+source of truth: pauses are also stored in PostgreSQL, and a bucket whose state was lost starts with a small
+burst. While Redis is unreachable, each process has a small allowance of its own.
 """
 
 import threading
@@ -24,64 +25,65 @@ from shared.redis_client import RedisClient
 from shared.vocabulary import BucketKind, Lane, Platform
 
 PROBE_FOR: Final = timedelta(seconds=40)
-"""How long the first call after a refusal may take until another one goes: longer than a call's bound."""
-LOOK_AGAIN: Final = timedelta(seconds=5)
-"""When to ask again while that call is under way: it is back much sooner as a rule."""
+"""How long a probe may take until another call may probe: longer than a call's time limit."""
+PROBE_WAIT: Final = timedelta(seconds=5)
+"""How long other calls wait before they ask again while a probe is under way; most probes return sooner."""
 FRESH_SHARE: Final = 0.2
-"""Part of its burst that a bucket which nobody remembers starts with: Redis may have been lost."""
+"""Part of its burst that a bucket without a stored state starts with: Redis may have lost the state."""
 GUARD_SHARE: Final = 0.02
-"""Part of a told limit that is left alone: calls that others have under way are not counted in it yet."""
-LONGEST_TOLD: Final = timedelta(hours=25)
-"""What a platform tells of its limits holds no longer than this, whatever it says."""
+"""Part of a reported limit that stays unused: the report does not count other workers' calls under way."""
+LONGEST_REPORTED: Final = timedelta(hours=25)
+"""The longest time for which numbers that a platform reports about its limits apply."""
 OFFLINE_FOR: Final = 5.0
-"""Seconds without a further try after Redis did not answer: its time-out must not be paid by every call."""
+"""Seconds without another attempt after Redis did not answer: not every call must wait for a time-out."""
 OFFLINE_BURST: Final = 3
 REFUSALS_KEY: Final = "dravo:refusals"
 
 _NUMBERS: Final = Struct("<10d")
-"""A bucket as the scripts pack it; reserve.lua names the numbers."""
-_NOTHING: Final = (0.0,) * 10
-_PROBED: Final = 2
-_LOOK_AGAIN_MICROS: Final = LOOK_AGAIN // timedelta(microseconds=1)
+"""A bucket's state as the scripts pack it; reserve.lua names the numbers."""
+_UNKNOWN: Final = (0.0,) * 10
+_PROBE_UNDER_WAY: Final = 2
+_PROBE_WAIT_MICROS: Final = PROBE_WAIT // timedelta(microseconds=1)
 _PROBE_MICROS: Final = PROBE_FOR // timedelta(microseconds=1)
 
-Wanted = Sequence[tuple[Bucket, Rate | None]]
+BucketRates = Sequence[tuple[Bucket, Rate | None]]
+"""The buckets that a call is counted in, each with its rate where one is known."""
 _log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """Whether a call may be made, and what stands in its way."""
+    """Whether a call may be made, and otherwise which bucket delays it."""
 
     wait: timedelta
-    """Zero: it was taken from every bucket. Else nothing was taken from any."""
+    """Zero: the call is reserved in every bucket. Otherwise it is reserved in none."""
     bucket: Bucket | None = None
-    """The one that waits longest."""
-    parked: bool = False
-    """It is parked, not merely used up for a moment."""
+    """The bucket with the longest wait."""
+    paused: bool = False
+    """Whether that bucket is paused, not merely used up for the moment."""
     probes: tuple[Bucket, ...] = ()
-    """Buckets that were parked by a refusal: this call goes first, and `Budgets.passed` tells that it did."""
+    """Buckets that a refusal had paused: this call is their probe, see `Budgets.probe_succeeded`."""
     left: tuple[Bucket, float] | None = None
-    """The tightest paced bucket, and the part of its burst that is left."""
+    """The paced bucket with the smallest part of its burst left, and that part."""
 
 
 @dataclass(frozen=True, slots=True)
 class BucketState:
-    """One bucket as an operator sees it."""
+    """The state of one bucket, for operators."""
 
     bucket: Bucket
     calls_left: float | None
-    """Calls that could be made at once now; ``None``: no number is known for it."""
-    parked_until: datetime | None
-    background_parked_until: datetime | None
+    """Calls that could be made at once now; ``None``: the bucket has no known rate."""
+    paused_until: datetime | None
+    background_paused_until: datetime | None
 
 
 class Budgets:
-    """The fleet's budgets, as one process reaches them. Thread-safe.
+    """Client of the fleet's budgets for one process. Thread-safe.
 
-    ``interactive_share`` is the part of every rate that background work never takes.
-    ``offline_calls_per_minute`` are this process's calls to one platform while Redis does not answer.
-    ``now`` replaces the server's clock (microseconds): for simulations that do not wait.
+    ``interactive_share`` is the part of every rate that background work never uses.
+    ``offline_calls_per_minute`` limits this process's calls to one platform while Redis does not answer.
+    ``now`` replaces the server's clock (microseconds), for simulations that do not wait.
     """
 
     def __init__(
@@ -95,69 +97,69 @@ class Budgets:
         self._client = client
         self._background_share = 1 - interactive_share
         self._now = now
-        self._take = client.register_script(_lua("reserve.lua"))
-        self._told = client.register_script(_lua("update.lua"))
+        self._reserve = client.register_script(_lua("reserve.lua"))
+        self._update = client.register_script(_lua("update.lua"))
         self._offline = _Offline(offline_calls_per_minute)
 
-    def take(self, wanted: Wanted, cost: int, lane: Lane) -> Decision:
-        """Take ``cost`` calls from every bucket, or from none and tell how long to wait."""
+    def reserve(self, buckets: BucketRates, cost: int, lane: Lane) -> Decision:
+        """Reserve ``cost`` calls in every bucket, or in none and return how long to wait."""
         if self._offline.is_on:
-            return self._offline.take(wanted[0][0])
-        keys = [bucket.key for bucket, _ in wanted]
+            return self._offline.reserve(buckets[0][0])
+        keys = [bucket.key for bucket, _ in buckets]
         arguments: list[object] = [self._clock(), cost, int(lane is Lane.BACKGROUND), _PROBE_MICROS]
-        for _, rate in wanted:
+        for _, rate in buckets:
             arguments += _pace(rate, self._background_share)
         try:
-            answer = self._take(keys=keys, args=arguments)
+            answer = self._reserve(keys=keys, args=arguments)
         except redis.RedisError as error:
             self._offline.begin(error)
-            return self._offline.take(wanted[0][0])
-        wait, place, is_parked, probes, left, tightest = answer
+            return self._offline.reserve(buckets[0][0])
+        wait, place, is_paused, probes, left, tightest = answer
         return Decision(
-            timedelta(microseconds=min(wait, _LOOK_AGAIN_MICROS) if is_parked == _PROBED else wait),
-            wanted[place - 1][0] if wait else None,
-            bool(is_parked),
-            tuple(bucket for bit, (bucket, _) in enumerate(wanted) if probes >> bit & 1) if probes else (),
-            (wanted[tightest - 1][0], left / 1000) if left >= 0 else None,
+            timedelta(microseconds=min(wait, _PROBE_WAIT_MICROS) if is_paused == _PROBE_UNDER_WAY else wait),
+            buckets[place - 1][0] if wait else None,
+            bool(is_paused),
+            tuple(bucket for bit, (bucket, _) in enumerate(buckets) if probes >> bit & 1) if probes else (),
+            (buckets[tightest - 1][0], left / 1000) if left >= 0 else None,
         )
 
-    def park(self, bucket: Bucket, left: timedelta, *, refused: bool = False) -> None:
-        """Give nothing from a bucket for so long. ``refused``: whoever comes first afterwards goes alone."""
-        left = min(left, LONGEST_TOLD) if not refused else left
+    def pause(self, bucket: Bucket, left: timedelta, *, refused: bool = False) -> None:
+        """Pause a bucket for ``left``. ``refused``: the first call after that goes alone, as a probe."""
+        left = min(left, LONGEST_REPORTED) if not refused else left
         if left > timedelta():
-            self._tell(bucket, "park", _micros(left), int(refused))
+            self._send(bucket, "pause", _micros(left), int(refused))
 
     def defer_background(self, bucket: Bucket, left: timedelta) -> None:
-        """Give nothing from a bucket to background work for so long; the newest word holds, zero ends it."""
-        self._tell(bucket, "background", _micros(max(timedelta(), min(left, LONGEST_TOLD))))
+        """Pause a bucket for background calls for ``left``; the newest value applies, and zero ends it."""
+        self._send(bucket, "background", _micros(max(timedelta(), min(left, LONGEST_REPORTED))))
 
-    def tell(self, bucket: Bucket, *, remaining: int, limit: int | None, left: timedelta) -> None:
-        """Take the platform's word: so many calls are left, and the window ends after ``left``.
+    def update(self, bucket: Bucket, *, remaining: int, limit: int | None, left: timedelta) -> None:
+        """Adopt the platform's own numbers: ``remaining`` calls in a window that ends after ``left``.
 
-        What remains is spread over the first half of the time, so that the end of the window is never rushed
-        and nothing is lost when the platform's clock is a little behind.
+        The remaining calls are spread over the first half of that time, so that none is left for a rush at
+        the end of the window and none is lost when the platform's clock is slightly behind.
         """
-        if not timedelta() < left <= LONGEST_TOLD:
+        if not timedelta() < left <= LONGEST_REPORTED:
             return
         limit = max(limit or remaining, 1)
         usable = remaining - int(limit * GUARD_SHARE)
         if usable <= 0:
-            self.park(bucket, left)
+            self.pause(bucket, left)
             return
         spread = _micros(left) / 2
         for_background = usable - (1 - self._background_share) * limit
         background_waits = _micros(left) if for_background <= 0 else 0
         burst = max(1, int(limit * BURST_SHARE))
         bg_every = spread / (for_background if for_background > 0 else 1)
-        self._tell(bucket, "pace", _micros(left), spread / usable, bg_every, burst, background_waits)
+        self._send(bucket, "pace", _micros(left), spread / usable, bg_every, burst, background_waits)
 
-    def passed(self, buckets: Sequence[Bucket]) -> None:
-        """Tell that the call which went first after a refusal was not refused: the others may follow."""
+    def probe_succeeded(self, buckets: Sequence[Bucket]) -> None:
+        """Report that the probe of these buckets was not refused, so that other calls may follow."""
         for bucket in buckets:
-            self._tell(bucket, "passed")
+            self._send(bucket, "probe_succeeded")
 
     def count_refusal(self, bucket: Bucket) -> None:
-        """Count a call that a platform refused."""
+        """Count a call that a platform refused for its limit."""
         try:
             self._client.hincrby(REFUSALS_KEY, f"{bucket.platform.value}:{bucket.kind.value}", 1)
         except redis.RedisError as error:
@@ -174,20 +176,20 @@ class Budgets:
                 _log.warning("malformed_refusal_count_in_redis", key=REFUSALS_KEY)
         return counts
 
-    def remaining(self, wanted: Wanted) -> list[BucketState]:
-        """Return how these buckets stand, without taking anything. Raises `redis.RedisError`."""
+    def remaining(self, buckets: BucketRates) -> list[BucketState]:
+        """Return the state of these buckets without reserving anything. Raises `redis.RedisError`."""
         now = self._now() if self._now else _server_now(self._client)
-        found = self._client.mget([bucket.key for bucket, _ in wanted])
+        stored = self._client.mget([bucket.key for bucket, _ in buckets])
         return [
-            _state(bucket, rate, _NUMBERS.unpack(packed) if packed else _NOTHING, now)
-            for (bucket, rate), packed in zip(wanted, found, strict=True)
+            _state(bucket, rate, _NUMBERS.unpack(packed) if packed else _UNKNOWN, now)
+            for (bucket, rate), packed in zip(buckets, stored, strict=True)
         ]
 
-    def _tell(self, bucket: Bucket, *words: object) -> None:
+    def _send(self, bucket: Bucket, *arguments: object) -> None:
         if self._offline.is_on:
             return
         try:
-            self._told(keys=[bucket.key], args=[self._clock(), *words])
+            self._update(keys=[bucket.key], args=[self._clock(), *arguments])
         except redis.RedisError as error:
             self._offline.begin(error)
 
@@ -196,13 +198,13 @@ class Budgets:
 
 
 class _Offline:
-    """What a process allows itself while Redis does not answer: few calls, for each platform."""
+    """The allowance of one process while Redis does not answer: few calls to each platform."""
 
     def __init__(self, calls_per_minute: int) -> None:
         self._every = 60 / calls_per_minute
         self._lock = threading.Lock()
         self._until = 0.0
-        self._paid_off: dict[Platform, float] = {}
+        self._arrivals: dict[Platform, float] = {}
 
     @property
     def is_on(self) -> bool:
@@ -212,27 +214,27 @@ class _Offline:
         self._until = time.monotonic() + OFFLINE_FOR
         _log.warning("budgets_offline", detail=type(error).__name__)
 
-    def take(self, bucket: Bucket) -> Decision:
-        """Decide by request, whatever it costs: the numbers of the fleet's budgets are not known here."""
+    def reserve(self, bucket: Bucket) -> Decision:
+        """Count requests, whatever each costs: the fleet's budgets are not known here."""
         now = time.monotonic()
         with self._lock:
-            paid_off = max(self._paid_off.get(bucket.platform, 0.0), now) + self._every
-            wait = paid_off - now - OFFLINE_BURST * self._every
+            arrival = max(self._arrivals.get(bucket.platform, 0.0), now) + self._every
+            wait = arrival - now - OFFLINE_BURST * self._every
             if wait > 0:
                 return Decision(timedelta(seconds=wait), bucket)
-            self._paid_off[bucket.platform] = paid_off
+            self._arrivals[bucket.platform] = arrival
         return Decision(timedelta())
 
 
-def _state(bucket: Bucket, rate: Rate | None, known: tuple[float, ...], now: int) -> BucketState:
-    tat, _, parked, bg_parked, _, _, told_until, every, _, burst = known
-    if told_until <= now:
+def _state(bucket: Bucket, rate: Rate | None, state: tuple[float, ...], now: int) -> BucketState:
+    tat, _, paused, bg_paused, _, _, reported_until, every, _, burst = state
+    if reported_until <= now:
         every, burst = (rate.every, rate.burst) if rate else (0.0, 0.0)
     left = None
     if every:
         owed = max(tat - now, 0.0) if tat else burst * (1 - FRESH_SHARE) * every
-        left = 0.0 if parked > now else max(burst - owed / every, 0.0)
-    return BucketState(bucket, left, _later(parked, now), _later(bg_parked, now))
+        left = 0.0 if paused > now else max(burst - owed / every, 0.0)
+    return BucketState(bucket, left, _later(paused, now), _later(bg_paused, now))
 
 
 @lru_cache(maxsize=1024)

@@ -1,9 +1,9 @@
-"""The limits that the platforms publish: where a budget starts from until a platform tells its own numbers.
+"""The limits that the platforms publish: the rate of a budget until a platform reports its own numbers.
 
 X        a user's token and the app's bearer have windows of 15 minutes of their own; live values differ by
-         plan, and every answer tells them: https://docs.x.com/x-api/fundamentals/rate-limits
-TikTok   calls in a sliding minute, counted for each endpoint; whether by app or by app and user is not said,
-         so the app it is: https://developers.tiktok.com/doc/tiktok-api-v2-rate-limit
+         plan, and every answer reports them: https://docs.x.com/x-api/fundamentals/rate-limits
+TikTok   calls in a sliding minute, counted for each endpoint; whether by app or by app and user is not
+         documented, so they count for the app here: https://developers.tiktok.com/doc/tiktok-api-v2-rate-limit
 LinkedIn daily limits whose numbers only the developer portal shows: no pace until an operator sets one
 Meta     shares of an unknown number, in percent of a rolling window: a day for an account, an hour for the
          app: https://developers.facebook.com/docs/graph-api/overview/rate-limiting
@@ -18,19 +18,19 @@ from typing import Final
 from shared.vocabulary import BucketKind, Platform
 
 BURST_SHARE: Final = 0.03
-"""Part of a window's calls that may come at once: the smaller, the closer to even; one call at least."""
+"""Part of a window's calls that may come at once, one at least; smaller bursts spread calls more evenly."""
 MARGIN_SHARE: Final = 0.01
-"""Part of a window's calls that is never used: calls do not arrive at the pace at which they left."""
+"""Part of a window's calls that is never used: calls do not arrive at the pace at which they are sent."""
 MICROSECONDS: Final = 1_000_000
 _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _OVERRIDE: Final = re.compile(r"(\w+):(\w+):([^=\s]+)=(?:(\d{1,9})/(\d{1,6})([smhd])|(none))")
 ANY: Final = "*"
-"""In a setting: a limit that is not bound to one endpoint."""
+"""Stands in a setting for the endpoint of a limit that is not bound to one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """So many calls in a window. Kept to, no stretch of that length ever holds more of them."""
+    """At most ``calls`` in any stretch of time as long as ``window``."""
 
     calls: int
     window: timedelta
@@ -42,14 +42,14 @@ class Rate:
 
     @property
     def every(self) -> float:
-        """Microseconds that a call costs: a burst and the window's steady calls together fit the limit."""
+        """Microseconds that a call costs: a burst and the steady calls of a window fit the limit together."""
         steady = self.calls + 1 - self.burst - self.calls * MARGIN_SHARE
         return self.window.total_seconds() * MICROSECONDS / steady
 
 
 @dataclass(frozen=True, slots=True)
 class Bucket:
-    """Whose budget: what one limit of a platform counts, for the whole fleet."""
+    """What one limit of a platform counts together, for the whole fleet."""
 
     platform: Platform
     kind: BucketKind
@@ -65,7 +65,7 @@ class Bucket:
 Limited = tuple[BucketKind, str | None]
 """A kind of bucket, and the endpoint that it is bound to."""
 
-DESIGNED: Final[Mapping[Platform, Mapping[Limited, Rate]]] = {
+PUBLISHED_LIMITS: Final[Mapping[Platform, Mapping[Limited, Rate]]] = {
     Platform.X: {
         (BucketKind.ACCOUNT, "tweets"): Rate(5_000, timedelta(minutes=15)),
         (BucketKind.ENDPOINT, "tweets:app"): Rate(3_500, timedelta(minutes=15)),
@@ -84,35 +84,35 @@ PERCENT_WINDOWS: Final[Mapping[BucketKind, timedelta]] = {
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """The limits in force: those published, and what an operator set instead."""
+    """The limits in force: the published ones, overridden by an operator's settings."""
 
-    rates: Mapping[Platform, Mapping[Limited, Rate]] = field(default_factory=lambda: DESIGNED)
+    rates: Mapping[Platform, Mapping[Limited, Rate]] = field(default_factory=lambda: PUBLISHED_LIMITS)
     percent_windows: Mapping[BucketKind, timedelta] = field(default_factory=lambda: PERCENT_WINDOWS)
 
     @classmethod
     def parse(cls, overrides: str) -> "Limits":
-        """Read ``platform:kind:endpoint=calls/window``, comma-separated, over what is published.
+        """Return the published limits with overrides like ``platform:kind:endpoint=calls/window,…`` applied.
 
         ``tiktok:endpoint:video/query=1200/1m,x:account:tweets=none``; ``*`` is a limit that is not bound to
-        an endpoint. Raises `ValueError` that tells what is allowed.
+        an endpoint. Raises `ValueError` with a sentence on what is allowed.
         """
-        rates = {platform: dict(DESIGNED.get(platform, {})) for platform in Platform}
+        rates = {platform: dict(PUBLISHED_LIMITS.get(platform, {})) for platform in Platform}
         for part in filter(None, (part.strip() for part in overrides.split(","))):
-            found = _OVERRIDE.fullmatch(part)
-            if not found or found[1] not in set(Platform) or found[2] not in set(BucketKind):
+            override = _OVERRIDE.fullmatch(part)
+            if not override or override[1] not in set(Platform) or override[2] not in set(BucketKind):
                 raise ValueError(
                     "must look like tiktok:endpoint:video/query=600/1m or …=none, comma-separated"
                 )
-            limited = BucketKind(found[2]), None if found[3] == ANY else found[3]
-            if (found[2] == BucketKind.APP) != (found[3] == ANY) and found[2] != BucketKind.ACCOUNT:
+            limited = BucketKind(override[2]), None if override[3] == ANY else override[3]
+            if (override[2] == BucketKind.APP) != (override[3] == ANY) and override[2] != BucketKind.ACCOUNT:
                 raise ValueError("a limit of kind app is written with *, one of kind endpoint with its name")
-            if found[7]:
-                rates[Platform(found[1])].pop(limited, None)
+            if override[7]:
+                rates[Platform(override[1])].pop(limited, None)
                 continue
-            window = timedelta(**{_UNITS[found[6]]: int(found[5])})
-            if not int(found[4]) or not window:
+            window = timedelta(**{_UNITS[override[6]]: int(override[5])})
+            if not int(override[4]) or not window:
                 raise ValueError("a limit has at least one call in a window that is not empty")
-            rates[Platform(found[1])][limited] = Rate(int(found[4]), window)
+            rates[Platform(override[1])][limited] = Rate(int(override[4]), window)
         return cls(rates)
 
     def of_call(
@@ -132,7 +132,7 @@ class Limits:
 
 
 def bucket(platform: Platform, account_id: str, kind: BucketKind, endpoint: str | None) -> Bucket:
-    """Return the bucket that a limit or a refusal of this account's call names."""
+    """Return the bucket of this kind that counts this account's calls to the endpoint."""
     if kind is BucketKind.APP:
         return Bucket(platform, kind)
     if kind is BucketKind.ENDPOINT:

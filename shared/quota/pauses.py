@@ -57,10 +57,10 @@ def _concerned(*, background_only: bool) -> str:
 _ALL_WORK = _concerned(background_only=False)
 _BACKGROUND_WORK = _concerned(background_only=True)
 
-NOT_PAUSED = f"NOT EXISTS (SELECT 1 FROM pauses w WHERE {_ALL_WORK})"  # noqa: S608 - its parts are constants of ours
+NOT_PAUSED = f"NOT EXISTS (SELECT 1 FROM pauses w WHERE {_ALL_WORK})"
 """Condition on an ``accounts a``: a claim skips what is paused. Other endpoints are judged by the worker."""
 
-BACKGROUND_NOT_PAUSED = f"NOT EXISTS (SELECT 1 FROM pauses w WHERE {_BACKGROUND_WORK})"  # noqa: S608 - as above
+BACKGROUND_NOT_PAUSED = f"NOT EXISTS (SELECT 1 FROM pauses w WHERE {_BACKGROUND_WORK})"
 """The same for pauses that hold for background work alone."""
 
 _KNOWN: Final = [kind.value for kind in PauseKind]
@@ -68,7 +68,7 @@ _COLUMNS: Final = "w.platform, w.kind, w.subject, w.paused_at, w.paused_until, w
 _IN_FORCE: Final = text(f"""
 SELECT {_COLUMNS} FROM pauses w WHERE w.paused_until > now() AND w.kind = ANY(:known)
  ORDER BY w.paused_until, w.platform, w.kind, w.subject
-""")  # noqa: S608 - our own column names
+""")
 _OF_ACCOUNTS: Final = text(f"""
 SELECT a.account_id, {_COLUMNS}
   FROM accounts a
@@ -77,7 +77,7 @@ SELECT a.account_id, {_COLUMNS}
         AND w.kind = ANY(:endpoint_kinds))
  WHERE a.account_id = ANY(:account_ids)
  ORDER BY w.paused_until DESC, w.kind, w.subject
-""")  # noqa: S608 - our own column names and conditions
+""")
 _OF_ENDPOINTS: Final = [kind.value for kind in PauseKind if kind.subject is PauseSubject.ENDPOINT]
 
 

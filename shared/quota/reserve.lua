@@ -1,23 +1,28 @@
--- One decision about several buckets, all or nothing.
+-- Reserves one call in several buckets: all of them or none.
 --
--- GCRA: a bucket remembers only the instant at which all that was taken from it is paid off (tat). Each call
--- costs `every`, and no more than `burst` calls may be owed at once. Background work has a slower clock of its
--- own beside it (bg), so that what is reserved for people is always there.
+-- Each bucket is a GCRA (generic cell rate algorithm): it stores only its theoretical arrival time (tat), the
+-- instant at which everything reserved from it has been paid off at the steady pace. A call costs `every`
+-- microseconds, and at most `burst` calls may be owed at once. Background work has a second, slower tat (bg),
+-- so that the share reserved for interactive work is always available.
 --
--- KEYS  a bucket each: ten numbers, packed (0: not known). tat, bg | parked, bg_parked: nothing is given until
---       then, or nothing to background | probe: 1 after a refusal, so whoever comes first once that has passed
---       goes alone; probing: until when it may | told_until, every, bg_every, burst: the pace that the
---       platform's own numbers ask for
+-- KEYS  one bucket each: ten packed numbers (0: not known).
+--       tat, bg
+--       paused, bg_paused     no call before this instant, or no background call
+--       probe                 1 after a refusal: the first call after the pause goes alone, as a probe
+--       probing               until when the probe under way may take
+--       reported_until, every, bg_every, burst
+--                             the pace computed from the platform's own numbers, and how long it applies
 -- ARGV  now (empty: the server's clock), cost, background (1 or 0), how long a probe may take,
---       and for each bucket: every, bg_every, burst, fresh (calls that a bucket nobody remembers starts with);
---       every = 0: no pace is known
--- All times in microseconds. Answer: wait (0: taken), the bucket that says so, whether it is parked (2: only
--- until a call that goes alone comes back), the buckets that this call probes as bits, and the least part that is
--- left of a paced bucket in thousandths (-1: none is paced) with that bucket.
+--       and for each bucket: every, bg_every, burst, fresh (calls that a bucket without a stored state starts
+--       with); every = 0: no pace is known
+-- All times are in microseconds. Returns: wait (0: reserved), the bucket with the longest wait, whether that
+-- bucket is paused (2: only until the probe under way returns), the buckets that this call probes as a bit set,
+-- and the smallest part left of a paced bucket in thousandths (-1: none is paced) with that bucket.
 
-local SHAPE, NOTHING = '<dddddddddd', { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
-local TAT, BG, PARKED, BG_PARKED, PROBE, PROBING, TOLD_UNTIL, EVERY, BG_EVERY, BURST = 1, 2, 3, 4, 5, 6, 7, 8, 9, 10
-local IDLE = 600000 -- milliseconds that a bucket is remembered beyond its last use
+local SHAPE, UNKNOWN = '<dddddddddd', { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
+local TAT, BG, PAUSED, BG_PAUSED, PROBE = 1, 2, 3, 4, 5
+local PROBING, REPORTED_UNTIL, EVERY, BG_EVERY, BURST = 6, 7, 8, 9, 10
+local IDLE = 600000 -- milliseconds for which a bucket is kept beyond its last use
 local max, min = math.max, math.min
 
 local now = tonumber(ARGV[1])
@@ -27,8 +32,9 @@ if not now then
 end
 local cost, background, probe_for = tonumber(ARGV[2]), ARGV[3] == '1', tonumber(ARGV[4])
 
-local function look(tat, every, burst, fresh)
-    if tat == 0 then -- what begins to be remembered always gives once, whatever the cost
+-- Returns the wait, the tat after the call, and the part of the burst that is owed before it.
+local function gcra(tat, every, burst, fresh)
+    if tat == 0 then -- a bucket without a stored state admits its first call, whatever the cost
         local owed = (burst - fresh) * every
         return 0, now + owed + cost * every, owed / (burst * every)
     end
@@ -40,32 +46,32 @@ local function look(tat, every, burst, fresh)
     return wait, now + owed + cost * every, owed / (burst * every)
 end
 
-local longest, slowest, is_parked = 0, 0, 0
+local longest, slowest, is_paused = 0, 0, 0
 local least, least_of = 2, 0
 local states, changed = {}, {}
 
-local function consider(wait, bucket, parked)
+local function consider(wait, bucket, paused)
     if wait > longest then
-        longest, slowest, is_parked = wait, bucket, parked
+        longest, slowest, is_paused = wait, bucket, paused
     end
 end
 
 for i, key in ipairs(KEYS) do
     local packed = redis.call('GET', key)
-    local state = packed and { struct.unpack(SHAPE, packed) } or { unpack(NOTHING) }
-    consider(state[PARKED] - now, i, state[PARKED] == state[PROBING] and 2 or 1)
+    local state = packed and { struct.unpack(SHAPE, packed) } or { unpack(UNKNOWN) }
+    consider(state[PAUSED] - now, i, state[PAUSED] == state[PROBING] and 2 or 1)
     if background then
-        consider(state[BG_PARKED] - now, i, 1)
+        consider(state[BG_PAUSED] - now, i, 1)
     end
     local at = i * 4
     local every, bg_every = tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2])
     local burst, fresh = tonumber(ARGV[at + 3]), tonumber(ARGV[at + 4])
-    if state[TOLD_UNTIL] > now then
+    if state[REPORTED_UNTIL] > now then
         every, bg_every, burst = state[EVERY], state[BG_EVERY], state[BURST]
         fresh = burst
     end
     if every > 0 then
-        local wait, tat, owed = look(state[TAT], every, burst, fresh)
+        local wait, tat, owed = gcra(state[TAT], every, burst, fresh)
         consider(wait, i, 0)
         state[TAT], changed[i] = tat, true
         if 1 - owed < least then
@@ -73,7 +79,7 @@ for i, key in ipairs(KEYS) do
         end
         if background then
             local bg_burst = max(1, burst * every / bg_every)
-            wait, state[BG] = look(state[BG], bg_every, bg_burst, min(fresh, bg_burst))
+            wait, state[BG] = gcra(state[BG], bg_every, bg_burst, min(fresh, bg_burst))
             consider(wait, i, 0)
         end
     end
@@ -82,7 +88,7 @@ end
 
 local left = least_of > 0 and math.floor(max(least, 0) * 1000) or -1
 if longest > 0 then
-    return { math.ceil(longest), slowest, is_parked, 0, left, least_of }
+    return { math.ceil(longest), slowest, is_paused, 0, left, least_of }
 end
 
 local probes = 0
@@ -90,10 +96,10 @@ for i, key in ipairs(KEYS) do
     local state = states[i]
     if state[PROBE] == 1 then
         probes = probes + 2 ^ (i - 1)
-        state[PARKED], state[PROBING], changed[i] = now + probe_for, now + probe_for, true
+        state[PAUSED], state[PROBING], changed[i] = now + probe_for, now + probe_for, true
     end
     if changed[i] then
-        local last = max(state[TAT], state[BG], state[PARKED], state[BG_PARKED], state[TOLD_UNTIL])
+        local last = max(state[TAT], state[BG], state[PAUSED], state[BG_PAUSED], state[REPORTED_UNTIL])
         redis.call('SET', key, struct.pack(SHAPE, unpack(state)),
                    'PX', string.format('%d', max(last - now, 0) / 1000 + IDLE))
     end

@@ -65,11 +65,11 @@ UNION ALL
 SELECT r.publication_id, r.account_id, a.platform, '{Breach.NOT_ACTIVE.value}'
   FROM accounts a JOIN refresh_state r ON r.account_id = a.account_id AND r.next_run_at IS NOT NULL
  WHERE a.state <> 'active'
-"""  # noqa: S608 - its parts are constants of ours
+"""
 """The checking query. Its cost grows with the rows that are no longer polled, not with those that are."""
 
-_ROWS: Final = text(f"SELECT * FROM ({STUCK}) found ORDER BY publication_id LIMIT :most")  # noqa: S608 - as above
-_COUNTS: Final = text(f"SELECT platform, breach, count(*) AS rows FROM ({STUCK}) found GROUP BY 1, 2")  # noqa: S608 - as above
+_ROWS: Final = text(f"SELECT * FROM ({STUCK}) found ORDER BY publication_id LIMIT :most")
+_COUNTS: Final = text(f"SELECT platform, breach, count(*) AS rows FROM ({STUCK}) found GROUP BY 1, 2")
 
 
 def stuck(connection: Connection, *, most: int = 1_000) -> list[StuckRow]:

@@ -190,7 +190,7 @@ def _release_claims(connection: Connection) -> int:
 
 
 def _raise_budget(connection: Connection) -> bool:
-    return spending.lift_outgrown_pause(connection, spending.Caps(2**62, 2**62))
+    return spending.lift_pause_after_budget_increase(connection, spending.Caps(2**62, 2**62))
 
 
 _THIRD_MONTH = "date_trunc('month', now() AT TIME ZONE 'UTC') + interval '2 months'"

@@ -168,10 +168,12 @@ def test_a_raised_budget_makes_due_what_waited_for_the_next_month(harness: Harne
     assert harness.state(publication).reason == "paused"
 
     with harness.engine.begin() as connection:
-        assert not spending.lift_outgrown_pause(connection, Caps.of(poor))
+        assert not spending.lift_pause_after_budget_increase(connection, Caps.of(poor))
     assert harness.state(publication).wait > timedelta(seconds=1)
     with harness.engine.begin() as connection:
-        assert spending.lift_outgrown_pause(connection, Caps.of(Settings(x_monthly_budget_dollars=5)))
+        assert spending.lift_pause_after_budget_increase(
+            connection, Caps.of(Settings(x_monthly_budget_dollars=5))
+        )
 
     assert harness.state(publication).wait <= timedelta()
 

@@ -144,8 +144,8 @@ class JobBudget:
             return
         self._settle_probe()  # the job goes on, so its call before was not refused
         wanted = self._fleet.limits.of_call(platform, account_id, endpoint)
-        while (decision := self._fleet.budgets.take(wanted, cost, self._lane)).wait:
-            if decision.parked or decision.wait > self._patience:
+        while (decision := self._fleet.budgets.reserve(wanted, cost, self._lane)).wait:
+            if decision.paused or decision.wait > self._patience:
                 raise self._over_budget(decision, endpoint)
             # Others wait for the same: who comes late by chance does not collide with them again.
             nap = max(decision.wait * random.uniform(1, 1.3), _LEAST_NAP)  # noqa: S311 - spreads, protects nothing
@@ -161,7 +161,7 @@ class JobBudget:
         kind = short.kind if short else BucketKind.APP
         metrics.REFUSALS.labels(self._platform.value, kind.value).inc()
         whose = {BucketKind.APP: "our application", BucketKind.ACCOUNT: "this account"}.get(kind, endpoint)
-        state = "was reached" if decision.parked else "is used up for the moment"
+        state = "was reached" if decision.paused else "is used up for the moment"
         return OverBudget(
             f"The budget of {whose} at {self._platform.label} {state}.",
             kind=kind,
@@ -183,11 +183,11 @@ class JobBudget:
                     shares.get(named, (0, timedelta())), (limit.used_percent, left or timedelta())
                 )
             elif limit.remaining is not None and left is not None:
-                self._fleet.budgets.tell(named, remaining=limit.remaining, limit=limit.limit, left=left)
+                self._fleet.budgets.update(named, remaining=limit.remaining, limit=limit.limit, left=left)
                 part = limit.remaining / max(limit.limit or limit.remaining, 1)
                 metrics.BUDGET_REMAINING.labels(platform.value, limit.kind.value).set(part)
             elif left is not None:
-                self._fleet.budgets.park(named, left)
+                self._fleet.budgets.pause(named, left)
         for named, (percent, told) in shares.items():
             self._steer(self._fleet, named, percent, told)
 
@@ -207,7 +207,9 @@ class JobBudget:
         above = max(percent - fleet.steer_percent, 0) / max(percent, 1)
         falls_in = min(window * above * _USED_OF_LATE, window)
         if percent >= 100 or told:
-            fleet.budgets.park(named, told or window * (percent - fleet.park_percent) / percent, refused=True)
+            fleet.budgets.pause(
+                named, told or window * (percent - fleet.park_percent) / percent, refused=True
+            )
         fleet.budgets.defer_background(named, falls_in)
         if falls_in > _NOTED or named.subject in self._background:
             self._note(named, percent, falls_in)
@@ -278,7 +280,7 @@ class JobBudget:
 
     def _park(self, fleet: FleetBudgets, error: Paused) -> Bucket:
         named = self._bucket(error)
-        fleet.budgets.park(named, error.until - self._now(), refused=True)
+        fleet.budgets.pause(named, error.until - self._now(), refused=True)
         return named
 
     def _bucket(self, error: Paused) -> Bucket:
@@ -291,11 +293,11 @@ class JobBudget:
         if open_for is None:
             return
         named = bucket(self._platform, self._account_id, BucketKind.ENDPOINT, endpoint)
-        fleet.budgets.park(named, open_for, refused=True)
+        fleet.budgets.pause(named, open_for, refused=True)
         reason = f"{self._platform.label} only fails at {endpoint}: it is left alone for a while."
         self.new_pauses.append(NewPause(PauseKind.BREAKER, endpoint, self._now() + open_for, reason))
 
     def _settle_probe(self) -> None:
         if self._fleet is not None and self._probing:
-            self._fleet.budgets.passed(self._probing)
+            self._fleet.budgets.probe_succeeded(self._probing)
             self._probing = ()

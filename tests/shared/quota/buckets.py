@@ -1,4 +1,4 @@
-"""Buckets to take from, and a clock to wait with."""
+"""Buckets, a manual clock, and helpers that reserve calls."""
 
 from datetime import timedelta
 
@@ -14,7 +14,7 @@ MINUTE = timedelta(minutes=1)
 
 
 class Clock:
-    """A server's clock that moves when it is told to, in microseconds."""
+    """A server clock in microseconds that moves only by `advance`."""
 
     def __init__(self) -> None:
         self.now = START
@@ -23,24 +23,26 @@ class Clock:
         """Return the time."""
         return self.now
 
-    def pass_(self, span: timedelta) -> None:
-        """Move on."""
+    def advance(self, span: timedelta) -> None:
+        """Move the clock forward."""
         self.now += span // timedelta(microseconds=1)
 
 
-def take(budgets: Budgets, *wanted: tuple[Bucket, Rate | None], lane: Lane = Lane.INTERACTIVE) -> Decision:
-    """Take one call."""
-    return budgets.take(wanted, 1, lane)
+def reserve(
+    budgets: Budgets, *buckets: tuple[Bucket, Rate | None], lane: Lane = Lane.INTERACTIVE
+) -> Decision:
+    """Reserve one call."""
+    return budgets.reserve(buckets, 1, lane)
 
 
-def taken_in(budgets: Budgets, clock: Clock, rate: Rate, span: timedelta, lane: Lane) -> list[int]:
-    """Take as fast as the budget allows for a while; return the instants, in microseconds."""
+def reserve_for(budgets: Budgets, clock: Clock, rate: Rate, span: timedelta, lane: Lane) -> list[int]:
+    """Reserve calls as fast as the budget allows for a while; return their instants in microseconds."""
     end = clock.now + span // timedelta(microseconds=1)
     instants = []
     while clock.now < end:
-        decision = take(budgets, (ENDPOINT, rate), lane=lane)
+        decision = reserve(budgets, (ENDPOINT, rate), lane=lane)
         if decision.wait:
-            clock.pass_(decision.wait)
+            clock.advance(decision.wait)
         else:
             instants.append(clock.now)
     return instants

@@ -1,4 +1,4 @@
-"""Budgets in a real Redis server, on a clock of the test."""
+"""Budgets in a real Redis server, on the test's own clock."""
 
 import pytest
 

@@ -1,14 +1,14 @@
-"""Limits: the published ones, and those that an operator sets instead."""
+"""Published limits, and the settings that override them."""
 
 from datetime import timedelta
 
 import pytest
 
-from shared.quota.limits import DESIGNED, PERCENT_WINDOWS, Bucket, Limits, Rate, bucket
+from shared.quota.limits import PERCENT_WINDOWS, PUBLISHED_LIMITS, Bucket, Limits, Rate, bucket
 from shared.vocabulary import BucketKind, Platform
 
 
-def test_an_operator_s_limits_replace_the_published_ones() -> None:
+def test_settings_replace_published_limits() -> None:
     limits = Limits.parse(
         "tiktok:endpoint:video/query=1200/2m, x:account:tweets=none,linkedin:account:*=9/1d"
     )
@@ -35,7 +35,7 @@ def test_an_operator_s_limits_replace_the_published_ones() -> None:
         "x:account:tweets=",
     ],
 )
-def test_a_limit_that_means_nothing_is_refused(text: str) -> None:
+def test_meaningless_limit_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"must look like|written with|at least one call"):
         Limits.parse(text)
 
@@ -50,14 +50,12 @@ def test_a_limit_that_means_nothing_is_refused(text: str) -> None:
         (Rate(5_000, timedelta(minutes=15)), 150, 900_000_000 / (5_000 + 1 - 150 - 50)),
     ],
 )
-def test_a_rate_s_burst_and_steady_calls_fit_its_window_with_a_margin(
-    rate: Rate, burst: int, micros: float
-) -> None:
+def test_burst_and_steady_calls_fit_the_window_with_a_margin(rate: Rate, burst: int, micros: float) -> None:
     assert rate.burst == burst
     assert rate.every == pytest.approx(micros)
 
 
-def test_the_published_limits_are_the_platforms_own() -> None:
+def test_published_limits_are_those_of_the_platforms() -> None:
     assert {
         Platform.X: {
             (BucketKind.ACCOUNT, "tweets"): Rate(5_000, timedelta(minutes=15)),
@@ -67,10 +65,10 @@ def test_the_published_limits_are_the_platforms_own() -> None:
             (BucketKind.ENDPOINT, "video/query"): Rate(600, timedelta(minutes=1)),
             (BucketKind.ACCOUNT, "status/fetch"): Rate(30, timedelta(minutes=1)),
         },
-    } == DESIGNED
+    } == PUBLISHED_LIMITS
     assert {BucketKind.ACCOUNT: timedelta(days=1), BucketKind.APP: timedelta(hours=1)} == PERCENT_WINDOWS
-    assert Limits().rates == DESIGNED
-    assert Limits.parse("").rates == {platform: DESIGNED.get(platform, {}) for platform in Platform}
+    assert Limits().rates == PUBLISHED_LIMITS
+    assert Limits.parse("").rates == {platform: PUBLISHED_LIMITS.get(platform, {}) for platform in Platform}
     assert Limits().percent_windows == Limits.parse("").percent_windows == PERCENT_WINDOWS
 
 
@@ -85,16 +83,14 @@ def test_the_published_limits_are_the_platforms_own() -> None:
         (BucketKind.ACCOUNT, "tweets", "acc_1/tweets"),
     ],
 )
-def test_a_bucket_is_named_by_what_its_limit_counts(
-    kind: BucketKind, endpoint: str | None, subject: str
-) -> None:
+def test_bucket_key_names_what_its_limit_counts(kind: BucketKind, endpoint: str | None, subject: str) -> None:
     named = bucket(Platform.X, "acc_1", kind, endpoint)
 
     assert named == Bucket(Platform.X, kind, subject)
     assert named.key == f"dravo:budget:x:{kind}:{subject}"
 
 
-def test_a_call_is_counted_for_the_app_the_endpoint_and_the_account() -> None:
+def test_call_counts_in_app_endpoint_and_account_buckets() -> None:
     wanted = Limits.parse("x:app:*=9/1s").of_call(Platform.X, "acc_1", "tweets")
 
     assert wanted == (
@@ -105,10 +101,10 @@ def test_a_call_is_counted_for_the_app_the_endpoint_and_the_account() -> None:
     )
 
 
-def test_other_platforms_keep_their_limits_and_an_unknown_one_may_be_taken_away() -> None:
+def test_override_of_one_platform_keeps_the_limits_of_others() -> None:
     limits = Limits.parse(",, tiktok:endpoint:video/query=none,facebook:app:*=none,")
 
-    assert limits.rates[Platform.X] == DESIGNED[Platform.X]
+    assert limits.rates[Platform.X] == PUBLISHED_LIMITS[Platform.X]
     assert limits.rates[Platform.TIKTOK] == {
         (BucketKind.ACCOUNT, "status/fetch"): Rate(30, timedelta(minutes=1))
     }
@@ -116,7 +112,7 @@ def test_other_platforms_keep_their_limits_and_an_unknown_one_may_be_taken_away(
 
 
 @pytest.mark.parametrize(("unit", "span"), [("s", 1), ("m", 60), ("h", 3_600), ("d", 86_400)])
-def test_a_window_has_a_unit(unit: str, span: int) -> None:
+def test_window_needs_a_unit(unit: str, span: int) -> None:
     rates = Limits.parse(f"linkedin:account:posts=7/2{unit}").rates[Platform.LINKEDIN]
 
     assert rates == {(BucketKind.ACCOUNT, "posts"): Rate(7, timedelta(seconds=2 * span))}

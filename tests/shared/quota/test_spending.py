@@ -1,26 +1,26 @@
-"""What X's reads cost: counted by UTC day and month, held before they happen, stopped at a budget."""
+"""Reads at X are reserved before they happen, billed by UTC day and month, and stopped at a budget."""
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 from shared.quota import spending
-from shared.quota.spending import Caps, Held, Shortage
+from shared.quota.spending import BudgetExhausted, Caps, Reservation
 from shared.settings import Settings
 from tests.harness import Harness
 
 
-def hold(harness: Harness, reads: int, caps: Caps) -> Held | Shortage:
+def reserve(harness: Harness, reads: int, caps: Caps) -> Reservation | BudgetExhausted:
     with harness.engine.begin() as connection:
-        return spending.hold(connection, reads, caps)
+        return spending.reserve(connection, reads, caps)
 
 
-def settle(harness: Harness, held: Held | Shortage, billed: int) -> None:
-    assert isinstance(held, Held)
+def settle(harness: Harness, reservation: Reservation | BudgetExhausted, billed: int) -> None:
+    assert isinstance(reservation, Reservation)
     with harness.engine.begin() as connection:
-        spending.settle(connection, held, billed)
+        spending.settle(connection, reservation, billed)
 
 
-def test_dollars_become_reads_and_x_s_own_cap_holds_beside_them() -> None:
+def test_budgets_in_dollars_become_reads_and_the_cap_of_x_applies_too() -> None:
     assert Caps.of(Settings(x_daily_budget_dollars=0.35)).per_day == 70
     assert Caps.of(Settings(x_monthly_budget_dollars=10)).per_month == 2_000
     assert Caps.of(Settings(x_monthly_budget_dollars=1e6)).per_month == 3_000_000
@@ -28,21 +28,21 @@ def test_dollars_become_reads_and_x_s_own_cap_holds_beside_them() -> None:
     assert spending.dollars(2_001, Settings()) == 10.005
 
 
-def test_a_day_s_budget_ends_at_the_next_utc_midnight(harness: Harness) -> None:
+def test_exhausted_daily_budget_waits_until_next_utc_midnight(harness: Harness) -> None:
     caps = Caps(per_day=10, per_month=100)
-    settle(harness, hold(harness, 8, caps), 8)
+    settle(harness, reserve(harness, 8, caps), 8)
 
-    shortage = hold(harness, 3, caps)
+    exhausted = reserve(harness, 3, caps)
 
-    assert isinstance(shortage, Shortage)
-    assert shortage.spent
-    assert shortage.until == (datetime.now(UTC) + timedelta(days=1)).replace(
+    assert isinstance(exhausted, BudgetExhausted)
+    assert exhausted.spent
+    assert exhausted.until == (datetime.now(UTC) + timedelta(days=1)).replace(
         hour=0, minute=0, second=0, microsecond=0
     )
-    assert isinstance(hold(harness, 2, caps), Held), "what fits is held"
+    assert isinstance(reserve(harness, 2, caps), Reservation), "what fits is reserved"
 
 
-def test_a_month_s_budget_counts_its_other_days_and_not_the_month_before(harness: Harness) -> None:
+def test_monthly_budget_counts_all_days_of_this_month_and_none_before(harness: Harness) -> None:
     first = datetime.now(UTC).date().replace(day=1)
     for day, reads in ((first - timedelta(days=1), 1_000), (first, 90)):
         harness.execute(
@@ -50,42 +50,42 @@ def test_a_month_s_budget_counts_its_other_days_and_not_the_month_before(harness
         )
     caps = Caps(per_day=10**9, per_month=100)
 
-    shortage = hold(harness, 11, caps)
+    exhausted = reserve(harness, 11, caps)
 
-    assert isinstance(shortage, Shortage)
-    assert (shortage.until.day, shortage.until.hour) == (1, 0)
-    assert isinstance(hold(harness, 10, caps), Held)
+    assert isinstance(exhausted, BudgetExhausted)
+    assert (exhausted.until.day, exhausted.until.hour) == (1, 0)
+    assert isinstance(reserve(harness, 10, caps), Reservation)
 
 
-def test_what_is_held_and_not_billed_is_given_back(harness: Harness) -> None:
+def test_reserved_reads_that_are_not_billed_are_released(harness: Harness) -> None:
     caps = Caps(per_day=10, per_month=100)
-    held = hold(harness, 10, caps)
-    waiting = hold(harness, 1, caps)
-    settle(harness, held, 0)
+    reservation = reserve(harness, 10, caps)
+    waiting = reserve(harness, 1, caps)
+    settle(harness, reservation, 0)
 
-    assert isinstance(waiting, Shortage)
+    assert isinstance(waiting, BudgetExhausted)
     assert not waiting.spent
     assert waiting.until < datetime.now(UTC) + timedelta(minutes=2)
-    assert isinstance(hold(harness, 10, caps), Held)
+    assert isinstance(reserve(harness, 10, caps), Reservation)
 
 
-def test_jobs_at_once_never_overdraw_a_budget(harness: Harness) -> None:
+def test_concurrent_jobs_never_overdraw_the_daily_budget(harness: Harness) -> None:
     caps = Caps(per_day=30, per_month=10**9)
     with ThreadPoolExecutor(5) as workers:
-        answers = list(workers.map(lambda _: hold(harness, 4, caps), range(20)))
+        answers = list(workers.map(lambda _: reserve(harness, 4, caps), range(20)))
 
-    assert sum(isinstance(answer, Held) for answer in answers) == 7
+    assert sum(isinstance(answer, Reservation) for answer in answers) == 7
     assert harness.execute("SELECT held FROM post_reads") == [(28,)]
 
 
-def test_only_the_first_read_of_a_utc_day_is_new() -> None:
+def test_only_the_first_read_of_a_utc_day_is_billable() -> None:
     now = datetime(2026, 11, 23, 0, 30, tzinfo=UTC)
     ats = [None, now - timedelta(minutes=31), now - timedelta(minutes=30), now]
 
-    assert spending.unread(ats, now) == 2
+    assert spending.count_billable(ats, now) == 2
 
 
-def test_a_larger_budget_lifts_the_pause_of_a_spent_one_and_no_other(harness: Harness) -> None:
+def test_raised_budget_lifts_the_budget_pause_and_no_other_pause(harness: Harness) -> None:
     for kind, subject in (("app", spending.PAUSE.subject), ("app", ""), ("account", "acc_1")):
         harness.execute(
             "INSERT INTO pauses (platform, kind, subject, paused_until, reason)"
@@ -93,11 +93,11 @@ def test_a_larger_budget_lifts_the_pause_of_a_spent_one_and_no_other(harness: Ha
             kind=kind,
             subject=subject,
         )
-    settle(harness, hold(harness, 10, Caps(10, 100)), 10)
+    settle(harness, reserve(harness, 10, Caps(10, 100)), 10)
 
     def lifted(caps: Caps) -> bool:
         with harness.engine.begin() as connection:
-            return spending.lift_outgrown_pause(connection, caps)
+            return spending.lift_pause_after_budget_increase(connection, caps)
 
     assert (lifted(Caps(10, 100)), lifted(Caps(11, 100)), lifted(Caps(11, 100))) == (False, True, False)
     assert harness.execute("SELECT kind, subject FROM pauses ORDER BY kind") == [
@@ -106,7 +106,7 @@ def test_a_larger_budget_lifts_the_pause_of_a_spent_one_and_no_other(harness: Ha
     ]
 
 
-def test_jobs_at_once_never_overdraw_a_month_s_budget_of_which_days_were_spent(harness: Harness) -> None:
+def test_concurrent_jobs_never_overdraw_a_partly_spent_monthly_budget(harness: Harness) -> None:
     today = datetime.now(UTC).date()
     first = today.replace(day=1)
     spent_before = 0
@@ -120,90 +120,90 @@ def test_jobs_at_once_never_overdraw_a_month_s_budget_of_which_days_were_spent(h
             spent_before += reads if day >= first else 0
     caps = Caps(per_day=10**9, per_month=spent_before + 30)
     with ThreadPoolExecutor(5) as workers:
-        answers = list(workers.map(lambda _: hold(harness, 4, caps), range(20)))
+        answers = list(workers.map(lambda _: reserve(harness, 4, caps), range(20)))
 
-    assert sum(isinstance(answer, Held) for answer in answers) == 7
+    assert sum(isinstance(answer, Reservation) for answer in answers) == 7
     assert harness.execute("SELECT held FROM post_reads WHERE day = :day", day=today) == [(28,)]
 
 
-def test_what_was_read_and_what_is_held_count_together_and_one_read_more_is_too_many(
-    harness: Harness,
-) -> None:
+def test_billed_and_reserved_reads_count_together_and_one_more_is_refused(harness: Harness) -> None:
     for caps in (Caps(per_day=10, per_month=10**9), Caps(per_day=10**9, per_month=10)):
         harness.execute("DELETE FROM post_reads")
-        assert isinstance(hold(harness, 11, caps), Shortage), "more than the whole budget, on a fresh day"
-        first = hold(harness, 6, caps)
-        second = hold(harness, 4, caps)
-        assert (isinstance(first, Held), isinstance(second, Held)) == (True, True)
-        assert hold(harness, 1, caps) != second
+        assert isinstance(reserve(harness, 11, caps), BudgetExhausted), (
+            "more than the whole budget, on a fresh day"
+        )
+        first = reserve(harness, 6, caps)
+        second = reserve(harness, 4, caps)
+        assert (isinstance(first, Reservation), isinstance(second, Reservation)) == (True, True)
+        assert reserve(harness, 1, caps) != second
 
         settle(harness, first, 5)
         assert harness.execute("SELECT reads, held FROM post_reads") == [(5, 4)]
-        assert isinstance(hold(harness, 2, caps), Shortage)
-        assert isinstance(hold(harness, 1, caps), Held)
+        assert isinstance(reserve(harness, 2, caps), BudgetExhausted)
+        assert isinstance(reserve(harness, 1, caps), Reservation)
         settle(harness, second, 4)
         settle(harness, second, 0)
         assert harness.execute("SELECT reads, held FROM post_reads") == [(9, 0)], (
-            "what is held is never below 0"
+            "reserved reads never fall below 0"
         )
 
 
-def test_a_settlement_counts_on_the_day_of_its_hold_alone(harness: Harness) -> None:
+def test_settlement_counts_only_on_the_day_of_its_reservation(harness: Harness) -> None:
     caps = Caps(10**9, 10**9)
-    held = hold(harness, 5, caps)
-    assert isinstance(held, Held)
+    reservation = reserve(harness, 5, caps)
+    assert isinstance(reservation, Reservation)
     harness.execute(
         "INSERT INTO post_reads (platform, day, reads, held) VALUES ('x', :day, 1, 7),"
         " ('facebook', :today, 1, 7)",
-        day=held.day - timedelta(days=1),
-        today=held.day,
+        day=reservation.day - timedelta(days=1),
+        today=reservation.day,
     )
 
-    settle(harness, held, 2)
+    settle(harness, reservation, 2)
 
     rows = harness.execute("SELECT platform, day, reads, held FROM post_reads ORDER BY platform, day")
     assert [tuple(row) for row in rows] == [
-        ("facebook", held.day, 1, 7),
-        ("x", held.day - timedelta(days=1), 1, 7),
-        ("x", held.day, 2, 0),
+        ("facebook", reservation.day, 1, 7),
+        ("x", reservation.day - timedelta(days=1), 1, 7),
+        ("x", reservation.day, 2, 0),
     ]
 
 
-def test_a_shortage_says_which_budget_and_until_when(harness: Harness) -> None:
-    settle(harness, hold(harness, 8, Caps(100, 100)), 8)
+def test_exhausted_budget_names_itself_and_when_it_renews(harness: Harness) -> None:
+    settle(harness, reserve(harness, 8, Caps(100, 100)), 8)
     now = datetime.now(UTC)
     midnight = (now + timedelta(days=1)).replace(hour=0, minute=0, second=0, microsecond=0)
     next_month = (now.replace(day=1) + timedelta(days=32)).replace(
         day=1, hour=0, minute=0, second=0, microsecond=0
     )
 
-    month, day = hold(harness, 3, Caps(100, 10)), hold(harness, 3, Caps(10, 100))
-    both = hold(harness, 3, Caps(10, 10))
+    month, day = reserve(harness, 3, Caps(100, 10)), reserve(harness, 3, Caps(10, 100))
+    both = reserve(harness, 3, Caps(10, 10))
 
-    assert month == both == Shortage(next_month, "This month's budget for reads at X is spent.")
-    assert day == Shortage(midnight, "Today's budget for reads at X is spent.")
+    assert month == both == BudgetExhausted(next_month, "This month's budget for reads at X is spent.")
+    assert day == BudgetExhausted(midnight, "Today's budget for reads at X is spent.")
     with harness.engine.connect() as connection:
-        assert spending.spent(connection) == spending.Spent(today=8, this_month=8)
-        assert not isinstance(hold(harness, 2, Caps(10, 10)), Shortage), "the last one fits exactly"
+        assert spending.billed_reads(connection) == spending.BilledReads(today=8, this_month=8)
+        assert not isinstance(reserve(harness, 2, Caps(10, 10)), BudgetExhausted), "the last one fits exactly"
 
 
-def test_what_stands_in_the_way_is_only_held_or_really_spent(harness: Harness) -> None:
+def test_budget_filled_by_reservations_is_not_spent_and_waits_30_seconds(harness: Harness) -> None:
     harness.execute(
         "INSERT INTO post_reads (platform, day, reads, held)"
         " VALUES ('facebook', CAST(now() AT TIME ZONE 'UTC' AS date), 1000, 1000)"
     )
     for caps in (Caps(per_day=10, per_month=10**9), Caps(per_day=10**9, per_month=10)):
         harness.execute("DELETE FROM post_reads WHERE platform = 'x'")
-        assert isinstance(hold(harness, 4, caps), Held)
+        assert isinstance(reserve(harness, 4, caps), Reservation)
         with harness.engine.begin() as connection:
             now = connection.exec_driver_sql("SELECT now()").scalar_one()
-            shortage = spending.hold(connection, 10, caps)
+            exhausted = spending.reserve(connection, 10, caps)
 
-        assert isinstance(shortage, Shortage)
-        assert (shortage.until, shortage.spent) == (now + timedelta(seconds=30), False)
+        assert isinstance(exhausted, BudgetExhausted)
+        assert (exhausted.until, exhausted.spent) == (now + timedelta(seconds=30), False)
 
 
-def test_an_unset_budget_and_a_price_of_nothing_allow_all() -> None:
+def test_unset_budget_or_zero_price_sets_no_limit() -> None:
     assert Caps.of(Settings()) == Caps(2**62, 3_000_000)
     assert Caps.of(Settings(x_daily_budget_dollars=1, x_dollars_per_read=0)).per_day == 2**62
     assert Caps.of(Settings(x_daily_budget_dollars=0.035)).per_day == 7
@@ -217,11 +217,11 @@ SELECT number
  WHERE """
 
 
-def test_a_read_costs_again_from_the_next_utc_midnight_on(harness: Harness) -> None:
+def test_read_is_billable_again_from_the_next_utc_midnight(harness: Harness) -> None:
     with harness.engine.begin() as connection:
         connection.exec_driver_sql("SET LOCAL TIME ZONE 'Pacific/Kiritimati'")
-        found = connection.exec_driver_sql(READ_AT + spending.UNREAD_TODAY).scalars()
+        found = connection.exec_driver_sql(READ_AT + spending.BILLABLE_TODAY).scalars()
 
         assert list(found) == [1, 2]
     midnight = datetime(2026, 11, 23, tzinfo=UTC)
-    assert spending.unread([midnight], midnight + timedelta(hours=1, microseconds=5)) == 0
+    assert spending.count_billable([midnight], midnight + timedelta(hours=1, microseconds=5)) == 0
