@@ -115,9 +115,9 @@ class Ticks:
             claims = self._claim(lane, room, workers)
             if not claims.jobs:
                 break
-            failpoints.passes("claimed")
+            failpoints.hit("claimed")
             self._ring(lane, claims)
-            failpoints.passes("enqueued")
+            failpoints.hit("enqueued")
             handed_out += claims.rows
         return handed_out
 
@@ -136,7 +136,7 @@ class Ticks:
                 top_up=self._top_up,
             )
             if claims.jobs:
-                failpoints.passes("claiming")
+                failpoints.hit("claiming")
         metrics.CLAIMS.labels(lane.value).inc(claims.rows)
         metrics.EXPIRED_LEASES.labels(lane.value).inc(claims.expired_leases)
         if claims.jobs:

@@ -18,7 +18,7 @@ from deploy.simulators.server import Simulators
 from deploy.simulators.world import Account, Post
 from shared import database
 from shared.accounts.vault import Vault, new_key
-from shared.ingestion.importer import take_accounts, take_publications
+from shared.ingestion.importer import import_accounts, import_publications
 from shared.refresh_state.make_due import REFRESHED_CHANNEL
 
 PATIENCE = 30.0
@@ -70,8 +70,8 @@ class Fleet:
             for n in range(POSTS)
         ]
         with self.engine.begin() as connection:
-            assert take_accounts(connection, Vault([SecretStr(key)]), [account]).accepted == 1
-            assert take_publications(connection, publications, priority=1).accepted == POSTS
+            assert import_accounts(connection, Vault([SecretStr(key)]), [account]).accepted == 1
+            assert import_publications(connection, publications, priority=1).accepted == POSTS
 
     def start(self, module: str) -> subprocess.Popen[bytes]:
         """Start one service; it is ended with the test."""

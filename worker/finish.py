@@ -45,8 +45,8 @@ def finish(read: Read, stored: StoredAccount, policy: Policy, context: WorkerCon
             kept = (*kept, *_reauthorize(connection, read, stored, error, policy, context))
         if read.reservation:
             paid_reads.settle(connection, read.reservation, (*read.kept, *kept), context.clock.now())
-        failpoints.passes("recorded")
-    failpoints.passes("committed")
+        failpoints.hit("recorded")
+    failpoints.hit("committed")
     _tell_observers(account, kept, len(read.judged) - len(kept), context)
 
 

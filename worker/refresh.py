@@ -38,7 +38,7 @@ _log = structlog.get_logger(__name__)
 
 def refresh(job: RefreshJob, context: WorkerContext) -> None:
     """Refresh the publications of one job and record every outcome."""
-    failpoints.passes("taken")
+    failpoints.hit("taken")
     began = context.clock.monotonic()
     with context.engine.begin() as connection:
         started = start(connection, job, context.settings.lease)
@@ -59,7 +59,7 @@ def refresh(job: RefreshJob, context: WorkerContext) -> None:
     budget = budget_of(context, stored.account, lane, paused)
     read = Read({row.publication.id: row for row in started.rows}, budget)
     _set_suspects_aside(read, policy)
-    failpoints.passes("started", read.waiting)
+    failpoints.hit("started", read.waiting)
     if stored.state is not AccountState.ACTIVE:
         read.block(stored.state_reason)
     elif stored.unopened:
@@ -77,7 +77,7 @@ def refresh(job: RefreshJob, context: WorkerContext) -> None:
             began,
         )
         stored = _read(read, stored, policy, lease, context)
-    failpoints.passes("fetched")
+    failpoints.hit("fetched")
     finish(read, stored, policy, context)
 
 
@@ -109,7 +109,7 @@ def _can_pay(read: Read, platform: Platform, context: WorkerContext) -> bool:
 
 def _pauses(connection: Connection, stored: StoredAccount) -> list[pauses.PauseInForce]:
     account_id = stored.account.account_id
-    return pauses.of_accounts(connection, [account_id], every_endpoint=True).get(account_id, [])
+    return pauses.pauses_of_accounts(connection, [account_id], every_endpoint=True).get(account_id, [])
 
 
 def _policy(settings: Settings, platform: Platform) -> Policy:

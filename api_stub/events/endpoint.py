@@ -38,7 +38,7 @@ async def take_events(request: Request) -> Response:
         committed = await run_in_threadpool(service.event_log.take, events)
     except (DBAPIError, PoolTimeoutError) as error:
         raise unavailable("database_unavailable", "Nothing was committed: send it again.", 2) from error
-    failpoints.passes("event_committed")
+    failpoints.hit("event_committed")
     refused = sorted((*malformed, *committed.refused), key=lambda one: one.index)
     _count(events, committed)
     return _answer(committed, refused)

@@ -14,7 +14,7 @@ from api_stub.http.errors import quotable
 from shared.accounts import states
 from shared.accounts.states import disconnect, reconnect
 from shared.accounts.vault import Sealer
-from shared.ingestion.importer import Taken, take_accounts, take_publications
+from shared.ingestion.importer import ImportResult, import_accounts, import_publications
 from shared.vocabulary import Platform
 
 _TRIES: Final = 4
@@ -126,7 +126,7 @@ class EventLog:
         match kind:
             case EventType.PUBLISHED:
                 rows = [event.data for event in run]
-                return _refusals(run, take_publications(connection, rows, priority=_INTERACTIVE))
+                return _refusals(run, import_publications(connection, rows, priority=_INTERACTIVE))
             case EventType.CONNECTED | EventType.RECONNECTED:
                 return self._connect(connection, run)
             case EventType.DISCONNECTED:
@@ -140,7 +140,7 @@ class EventLog:
         if self._sealer is None:
             return [_refuse(event, "accounts cannot be stored: no DRAVO_SEALING_KEY") for event in run]
         refused = _refusals(
-            run, take_accounts(connection, self._sealer, rows, without_token=self._without_token)
+            run, import_accounts(connection, self._sealer, rows, without_token=self._without_token)
         )
         turned_away = {event.index for event in refused}
         for event, row in zip(run, rows, strict=True):
@@ -225,8 +225,8 @@ def _delete(connection: Connection, event: Event) -> Refused | None:
     return None
 
 
-def _refusals(run: Sequence[Event], taken: Taken) -> list[Refused]:
-    return [_refuse(run[refusal.index], refusal.message) for refusal in taken.refused]
+def _refusals(run: Sequence[Event], result: ImportResult) -> list[Refused]:
+    return [_refuse(run[refusal.index], refusal.message) for refusal in result.refused]
 
 
 def _sum(parts: Sequence[Committed]) -> Committed:

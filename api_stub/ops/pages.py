@@ -19,7 +19,7 @@ from api_stub.ops.filters import Filter
 from api_stub.ops.rendering import away, page
 from shared.freshness import Freshness
 from shared.operations import actions, explain
-from shared.quota.pauses import of_accounts
+from shared.quota.pauses import pauses_of_accounts
 from shared.vocabulary import AccountState, Platform
 
 View = Callable[[Office, Request, Session], Awaitable[Response]]
@@ -122,7 +122,7 @@ async def accounts(office: Office, request: Request, session: Session) -> Respon
 
     def read(connection: Connection) -> Any:
         found = queries.accounts(connection, **wanted, after=after)
-        pauses = of_accounts(connection, [row.account_id for row in found])
+        pauses = pauses_of_accounts(connection, [row.account_id for row in found])
         return found, pauses, queries.clock(connection)
 
     rows, pauses, now = await office.ask(read)

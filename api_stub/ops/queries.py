@@ -8,7 +8,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, Row, text
 
 from api_stub.ops.filters import Filter
-from shared.quota.pauses import PauseInForce, in_force
+from shared.quota.pauses import PauseInForce, pauses_in_force
 
 PAGE: Final = 50
 """Rows of a page."""
@@ -82,7 +82,7 @@ def history(connection: Connection) -> tuple[Sequence[Row[Any]], int]:
 
 def pauses(connection: Connection) -> list[PauseInForce]:
     """Return what is held back now, operators' pauses first."""
-    return sorted(in_force(connection), key=lambda pause: not pause.kind.by_operator)[:_MOST_PAUSES]
+    return sorted(pauses_in_force(connection), key=lambda pause: not pause.kind.by_operator)[:_MOST_PAUSES]
 
 
 def publications(connection: Connection, wanted: Filter, *, below: int | None = None) -> Found:

@@ -158,7 +158,7 @@ class Workspace:
             made = await connection.execute(_MAKE_DUE, parameters(self._workspace_id, ids, reason))
             claims = [(row[0], row[1]) for row in await made.fetchall()]
             await connection.execute(_RING, {"channel": DUE_CHANNEL, "payload": payload(claims)})
-            failpoints.passes("asked")
+            failpoints.hit("asked")
 
     async def _fetch(self, statement: LiteralString, query: dict[str, Any]) -> list[tuple[Any, ...]]:
         return await self._database.fetch(statement, self._bound(query))

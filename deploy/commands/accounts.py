@@ -9,7 +9,7 @@ from sqlalchemy import Connection, text
 from deploy import console, stores
 from deploy.commands.pauses_in_force import shape, until
 from deploy.console import AsJson, instant
-from shared.quota.pauses import of_accounts
+from shared.quota.pauses import pauses_of_accounts
 from shared.vocabulary import AccountState, Platform
 
 _ACCOUNTS = """
@@ -66,7 +66,7 @@ def _accounts(
         text(_ACCOUNTS),
         {"workspace": workspace, "platform": platform and platform.value, "state": state and state.value},
     ).all()
-    pauses = of_accounts(connection, [row.account_id for row in rows])
+    pauses = pauses_of_accounts(connection, [row.account_id for row in rows])
     return [
         {
             "account_id": row.account_id,

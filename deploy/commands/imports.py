@@ -18,7 +18,7 @@ from deploy import console, row_files, stores
 from deploy.console import AsJson, CommandError, UsageError
 from deploy.row_files import FileError, Line
 from shared.accounts.vault import Vault
-from shared.ingestion.importer import Taken, take_accounts, take_publications
+from shared.ingestion.importer import ImportResult, import_accounts, import_publications
 from shared.settings import load
 
 CHUNK = 1_000
@@ -29,7 +29,7 @@ imports = typer.Typer(help="Accounts and publications from files.", no_args_is_h
 
 File = Annotated[str, typer.Argument(help="JSON Lines or CSV (by extension, else by content); - is stdin.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Check and count everything, store nothing.")]
-Take = Callable[[Connection, list[object], int], Taken]
+Take = Callable[[Connection, list[object], int], ImportResult]
 
 
 def register(app: typer.Typer) -> None:
@@ -52,7 +52,7 @@ def accounts(file: File, *, dry_run: DryRun = False, as_json: AsJson = False) ->
         _run(
             engine,
             file,
-            lambda connection, rows, _: take_accounts(
+            lambda connection, rows, _: import_accounts(
                 connection, vault, rows, without_token=settings.without_token
             ),
             dry_run=dry_run,
@@ -73,7 +73,7 @@ def publications(file: File, *, dry_run: DryRun = False, as_json: AsJson = False
         _run(
             engine,
             file,
-            lambda connection, rows, priority: take_publications(connection, rows, priority=priority),
+            lambda connection, rows, priority: import_publications(connection, rows, priority=priority),
             dry_run=dry_run,
             as_json=as_json,
         )
@@ -132,15 +132,15 @@ def _import(
         first = False
         rows = [line for line in chunk if line.mistake is None]
         with engine.connect() as connection:
-            taken = take(connection, [line.row for line in rows], priority)
+            result = take(connection, [line.row for line in rows], priority)
             if not dry_run:
                 connection.commit()
         mistakes = [(line.number, line.mistake) for line in chunk if line.mistake is not None]
-        refusals = [(rows[refusal.index].number, refusal.message) for refusal in taken.refused]
+        refusals = [(rows[refusal.index].number, refusal.message) for refusal in result.refused]
         for number, message in sorted(mistakes + refusals):
             tally.refuse(number, message)
-        tally.accepted += taken.accepted
-        tally.unchanged += taken.unchanged
+        tally.accepted += result.accepted
+        tally.unchanged += result.unchanged
         tally.line = chunk[-1].number
         meter.advance()
 

@@ -15,7 +15,7 @@ from deploy.console import AsJson, CommandError, UsageError, instant
 from deploy.resync.selection import first_instant
 from shared.operations import actions
 from shared.operations.actions import Act, Operator, Scope
-from shared.quota.pauses import UNTIL_RESUMED, in_force
+from shared.quota.pauses import UNTIL_RESUMED, pauses_in_force
 from shared.vocabulary import Platform
 
 OnPlatform = Annotated[Platform | None, typer.Option("--platform", help="This platform.")]
@@ -99,7 +99,7 @@ def resume(
     scope = _scope(platform, account, workspace, every=every)
     with stores.transaction() as connection:
         lifted = actions.resume(connection, Operator.at_terminal(), scope, reason)
-        left = [shape(one) for one in in_force(connection)]
+        left = [shape(one) for one in pauses_in_force(connection)]
     if not lifted:
         raise CommandError(f"no operator has paused {_named(scope.key)}: see `dravo pauses`")
     if as_json:
@@ -117,7 +117,7 @@ def pauses(*, as_json: AsJson = False) -> None:
     ``paused_at``, ``paused_until`` (null: until resumed), ``reason``.
     """
     with stores.transaction() as connection:
-        found = [shape(one) for one in in_force(connection)]
+        found = [shape(one) for one in pauses_in_force(connection)]
     if as_json:
         console.emit(found)
     elif found:

@@ -17,7 +17,7 @@ from deploy import console, stores
 from deploy.commands.pauses_in_force import shape, until
 from deploy.console import AsJson, UsageError, duration, instant
 from shared.quota import spending
-from shared.quota.pauses import in_force
+from shared.quota.pauses import pauses_in_force
 from shared.refresh_state.invariants import stuck
 from shared.settings import Settings, SettingsError, load
 from shared.vocabulary import AccountState, Lane, SyncStatus
@@ -116,7 +116,7 @@ def _from_database(connection: Connection) -> dict[str, Any]:
         "oldest_overdue_at": instant(oldest),
         "oldest_overdue_seconds": (now - oldest).total_seconds() if oldest else None,
         "accounts": states,
-        "pauses": [shape(pause) for pause in in_force(connection)],
+        "pauses": [shape(pause) for pause in pauses_in_force(connection)],
     }
 
 

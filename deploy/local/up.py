@@ -143,9 +143,9 @@ def _demo(engine: Engine, settings: Settings, data_dir: Path, control: str) -> N
             tell(f"/accounts/{platform}/{account}/revoke", {})
     vault = Vault(settings.secret_keys)
     with engine.begin() as connection:
-        taken = [importer.take_accounts(connection, vault, story.account_rows)]
-        taken.append(importer.take_publications(connection, story.publication_rows))
-    refused = [refusal.message for part in taken for refusal in part.refused]
+        result = [importer.import_accounts(connection, vault, story.account_rows)]
+        result.append(importer.import_publications(connection, story.publication_rows))
+    refused = [refusal.message for part in result for refusal in part.refused]
     if refused:
         raise LocalServerError(f"the demo was refused: {refused[0]}")
 

@@ -64,7 +64,7 @@ UPDATE accounts AS a
 """
 
 
-class AccountBook:
+class AccountImporter:
     """The accounts that a chunk of rows touches. Their rows stay locked until the transaction ends."""
 
     def __init__(

@@ -13,8 +13,8 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
 from shared.accounts.vault import Sealer
-from shared.ingestion.accounts import AccountBook
-from shared.ingestion.publications import PublicationBook
+from shared.ingestion.accounts import AccountImporter
+from shared.ingestion.publications import PublicationImporter
 from shared.ingestion.rows import RowError, parse_account, parse_publication
 from shared.vocabulary import Platform
 
@@ -32,7 +32,7 @@ class Refusal:
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
+class ImportResult:
     """What came of a chunk; ``accepted + unchanged + len(refused)`` is its length."""
 
     accepted: int
@@ -43,13 +43,13 @@ class Taken:
     """``publications.id`` of the publications that were not known before."""
 
 
-def take_accounts(
+def import_accounts(
     connection: Connection,
     sealer: Sealer,
     rows: Sequence[object],
     *,
     without_token: Collection[Platform] = (),
-) -> Taken:
+) -> ImportResult:
     """Store accounts from decoded JSON objects.
 
     ``without_token``: platforms whose accounts may come without an access token (`Settings.without_token`).
@@ -57,11 +57,14 @@ def take_accounts(
     missing one keeps what is stored, with its expiry. A known account never changes workspace or platform.
     """
     return _take(
-        connection, rows, parse_account, lambda parsed: AccountBook(connection, sealer, parsed, without_token)
+        connection,
+        rows,
+        parse_account,
+        lambda parsed: AccountImporter(connection, sealer, parsed, without_token),
     )
 
 
-def take_publications(connection: Connection, rows: Sequence[object], *, priority: int = 0) -> Taken:
+def import_publications(connection: Connection, rows: Sequence[object], *, priority: int = 0) -> ImportResult:
     """Store publications from decoded JSON objects, each new one with its refresh state and analytics row.
 
     ``priority``: 1 when someone waits for the first snapshot (an event, a handful of rows), 0 for bulk. New
@@ -69,7 +72,7 @@ def take_publications(connection: Connection, rows: Sequence[object], *, priorit
     the platform is still unknown, until it comes.
     """
     return _take(
-        connection, rows, parse_publication, lambda parsed: PublicationBook(connection, parsed, priority)
+        connection, rows, parse_publication, lambda parsed: PublicationImporter(connection, parsed, priority)
     )
 
 
@@ -94,7 +97,7 @@ def _take(
     rows: Sequence[object],
     parse: Callable[[object], Row],
     open_book: Callable[[Sequence[Row]], _Book[Row]],
-) -> Taken:
+) -> ImportResult:
     refused = []
     parsed = []
     for index, row in enumerate(rows):
@@ -112,7 +115,7 @@ def _take(
     raise AssertionError("the last try either returned or raised")
 
 
-def _enter(parsed: Sequence[tuple[int, Row]], refused: Sequence[Refusal], book: _Book[Row]) -> Taken:
+def _enter(parsed: Sequence[tuple[int, Row]], refused: Sequence[Refusal], book: _Book[Row]) -> ImportResult:
     accepted = 0
     turned_away = list(refused)
     for index, row in parsed:
@@ -121,7 +124,7 @@ def _enter(parsed: Sequence[tuple[int, Row]], refused: Sequence[Refusal], book: 
         except RowError as error:
             turned_away.append(Refusal(index, str(error)))
     new_ids = book.write()
-    return Taken(
+    return ImportResult(
         accepted=accepted,
         unchanged=len(parsed) + len(refused) - accepted - len(turned_away),
         refused=tuple(sorted(turned_away, key=lambda refusal: refusal.index)),

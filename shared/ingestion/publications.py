@@ -110,7 +110,7 @@ RETURNING r.next_run_at IS NOT NULL AS due
 """
 
 
-class PublicationBook:
+class PublicationImporter:
     """The publications that a chunk of rows touches, found by each of their names."""
 
     def __init__(self, connection: Connection, rows: Sequence[PublicationRow], priority: int) -> None:

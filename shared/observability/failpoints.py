@@ -62,7 +62,7 @@ _armed = parse(os.environ.get("DRAVO_FAILPOINTS", ""))
 _lock = threading.Lock()
 
 
-def passes(gap: str, publication_ids: Iterable[int] = ()) -> None:
+def hit(gap: str, publication_ids: Iterable[int] = ()) -> None:
     """Tell that a gap is reached, with these publications in hand."""
     if _armed is None or (failpoint := _armed.get(gap)) is None:
         return

@@ -7,7 +7,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, Row, text
 
 from shared.operations.advice import advice, explain_reason
-from shared.quota.pauses import PauseInForce, of_accounts
+from shared.quota.pauses import PauseInForce, pauses_of_accounts
 
 _ROW: Final = text("""
 SELECT p.id, p.workspace_id, p.post_id, p.account_id, p.platform, p.platform_post_id, p.publish_id,
@@ -61,7 +61,7 @@ def find(connection: Connection, name: str) -> list[int]:
 def explain(connection: Connection, publication_ids: Sequence[int]) -> list[Explanation]:
     """Explain these publications, in order of id; what is not there is left out."""
     rows = connection.execute(_ROW, {"ids": list(publication_ids)}).all()
-    pauses = of_accounts(connection, [row.account_id for row in rows])
+    pauses = pauses_of_accounts(connection, [row.account_id for row in rows])
     return [_explained(row, pauses.get(row.account_id, [])) for row in rows]
 
 

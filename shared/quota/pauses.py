@@ -115,12 +115,12 @@ class PauseInForce:
         return self.paused_until if self.paused_until < UNTIL_RESUMED else None
 
 
-def in_force(connection: Connection) -> list[PauseInForce]:
+def pauses_in_force(connection: Connection) -> list[PauseInForce]:
     """Return every pause in force, the first to end first."""
     return [_pause_in_force(row) for row in connection.execute(_IN_FORCE, {"known": _KNOWN})]
 
 
-def of_accounts(
+def pauses_of_accounts(
     connection: Connection, account_ids: Sequence[str], *, every_endpoint: bool = False
 ) -> dict[str, list[PauseInForce]]:
     """Return the pauses that hold up these accounts now, by account, the longest first.

@@ -31,11 +31,11 @@ def at_gap(monkeypatch: pytest.MonkeyPatch) -> dict[str, Callable[[], object]]:
     """Let a job do something at a gap between two of its steps, once."""
     acts: dict[str, Callable[[], object]] = {}
 
-    def passes(gap: str, publication_ids: object = ()) -> None:
+    def hit(gap: str, publication_ids: object = ()) -> None:
         del publication_ids
         acts.pop(gap, lambda: None)()
 
-    monkeypatch.setattr("shared.observability.failpoints.passes", passes)
+    monkeypatch.setattr("shared.observability.failpoints.hit", hit)
     return acts
 
 

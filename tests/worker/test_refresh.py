@@ -424,11 +424,11 @@ def test_an_id_that_arrives_during_a_refresh_is_asked_for_whatever_the_refresh_f
 
     def arrives(_account: object, publication: Publication) -> Reading:
         with harness.engine.begin() as connection:
-            importer.take_publications(connection, [{**row, "platform_post_id": "7300000000000000001"}])
+            importer.import_publications(connection, [{**row, "platform_post_id": "7300000000000000001"}])
         return Reading(publication.id, Answer.PROCESSING)
 
     with harness.engine.begin() as connection:
-        (publication,) = importer.take_publications(connection, [row]).new_ids
+        (publication,) = importer.import_publications(connection, [row]).new_ids
     harness.adapter.script = arrives
     run(harness)
 

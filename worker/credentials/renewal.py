@@ -50,7 +50,7 @@ def renew_ahead(account_id: str, context: WorkerContext) -> None:
     """
     with context.engine.begin() as connection:
         stored = tokens.load(connection, account_id, context.vault)
-        paused = pauses.of_accounts(connection, [account_id], every_endpoint=True).get(account_id, [])
+        paused = pauses.pauses_of_accounts(connection, [account_id], every_endpoint=True).get(account_id, [])
     if stored is None or stored.state is not AccountState.ACTIVE:
         return
     account = stored.account

@@ -161,7 +161,7 @@ def renew(
             raise TryAgain("The account's tokens are still being renewed.") from error
         else:
             raise
-    failpoints.passes("token_renewed")
+    failpoints.hit("token_renewed")
     with engine.connect() as connection:
         return _opened(connection.execute(_LOAD, {"account_id": current.account.account_id}).one(), vault)
 

@@ -29,7 +29,7 @@ class _SturdyBroker(RedisBroker):
 
     def do_ack(self, queue_name: str, message_id: str | bytes) -> None:
         self._dispatch("ack")(queue_name, message_id)  # type: ignore[no-untyped-call] # the same
-        failpoints.passes("acknowledged")
+        failpoints.hit("acknowledged")
 
     def _kept(self, queue_name: str, data: bytes) -> bool:
         try:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection
 
-from shared.ingestion.importer import Taken, take_publications
+from shared.ingestion.importer import ImportResult, import_publications
 from tests.deploy.commands.conftest import Dravo, write_lines
 
 ACCOUNT = {
@@ -203,12 +203,12 @@ def test_a_database_that_goes_away_says_how_far_the_file_is_stored(
 ) -> None:
     file = str(write_lines(tmp_path / "p.jsonl", [publication(number) for number in range(1_500)]))
 
-    def failing(connection: Connection, rows: list[object], *, priority: int) -> Taken:
+    def failing(connection: Connection, rows: list[object], *, priority: int) -> ImportResult:
         if sql("SELECT count(*) FROM publications")[0][0]:
             sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'dravo'")
-        return take_publications(connection, rows, priority=priority)
+        return import_publications(connection, rows, priority=priority)
 
-    monkeypatch.setattr("deploy.commands.imports.take_publications", failing)
+    monkeypatch.setattr("deploy.commands.imports.import_publications", failing)
     said = known("import", "publications", file)
     assert said.code == 1
     assert "PostgreSQL went away after line 1000: 1000 rows are stored" in said.err
@@ -221,10 +221,10 @@ def test_a_database_that_goes_away_says_how_far_the_file_is_stored(
 def test_ctrl_c_says_how_far_the_file_is_stored(
     known: Dravo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def interrupted(*_: object, **__: object) -> Taken:
+    def interrupted(*_: object, **__: object) -> ImportResult:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("deploy.commands.imports.take_publications", interrupted)
+    monkeypatch.setattr("deploy.commands.imports.import_publications", interrupted)
 
     said = known("import", "publications", str(write_lines(tmp_path / "p.jsonl", [publication(1)])))
 

@@ -74,8 +74,8 @@ def slow_against_the_lease(scene: Scene) -> None:
     stage.behave("linkedin", latency_seconds=LEASE.total_seconds() / 12)
     unread = "SELECT count(*) FROM post_analytics WHERE publication_id = ANY(%s) AND last_updated_at IS NULL"
     until(lambda: not stage.value(unread, ids), 6 * LEASE.total_seconds(), "the slow job's readings")
-    taken = "SELECT count(*) FROM faults.steps WHERE kind = 'reclaimed' AND publication_id = ANY(%s)"
-    assert stage.value(taken, ids) == 0, "a worker that made progress lost its lease"
+    reclaims = "SELECT count(*) FROM faults.steps WHERE kind = 'reclaimed' AND publication_id = ANY(%s)"
+    assert stage.value(reclaims, ids) == 0, "a worker that made progress lost its lease"
     stage.behave()
 
 
@@ -112,9 +112,9 @@ def _publish_of_a_member(stage: Stage, posts: int) -> list[int]:
         )
     engine = database.connect(stage.postgres.url, application="faults", pool_size=1)
     with engine.begin() as connection:
-        taken = importer.take_accounts(connection, stage.vault, [account])
-        more = importer.take_publications(connection, rows)
-        assert [*taken.refused, *more.refused] == []
+        result = importer.import_accounts(connection, stage.vault, [account])
+        more = importer.import_publications(connection, rows)
+        assert [*result.refused, *more.refused] == []
     engine.dispose()
     return [row[0] for row in stage.query("SELECT id FROM publications WHERE account_id = %s", _MEMBER)]
 

@@ -206,9 +206,9 @@ def _furnish(set_up: Stage) -> None:
     set_up.behave()
     engine = database.connect(set_up.postgres.url, application="faults", pool_size=1)
     with engine.begin() as connection:
-        taken = importer.take_accounts(connection, set_up.vault, set_up.story.account_rows)
-        more = importer.take_publications(connection, set_up.story.publication_rows)
-        assert [*taken.refused, *more.refused] == []
+        result = importer.import_accounts(connection, set_up.vault, set_up.story.account_rows)
+        more = importer.import_publications(connection, set_up.story.publication_rows)
+        assert [*result.refused, *more.refused] == []
         set_up.api_key = api_keys.create_key(connection, accounts.WORKSPACES[0], "faults")[1]
     engine.dispose()
     with set_up.database() as plain:

@@ -88,10 +88,10 @@ def test_after_a_reconnection_a_row_without_an_id_waits_for_it_and_asks_for_noth
     row = {"post_id": "post_1", "account_id": "acc_1", "created_at": "2026-06-23T10:15:30Z"}
     with harness.engine.begin() as connection:
         if connected:
-            importer.take_publications(connection, [row])
+            importer.import_publications(connection, [row])
         states.disconnect(connection, "ws_1", "acc_1")
         if not connected:
-            importer.take_publications(connection, [row])
+            importer.import_publications(connection, [row])
     ((publication,),) = harness.execute("SELECT id FROM publications")
     assert harness.state(publication).sync_status == "requires_reconnect"
 

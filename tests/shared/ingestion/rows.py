@@ -7,7 +7,7 @@ from pydantic import SecretStr
 from sqlalchemy import Engine, text
 
 from shared.accounts.vault import Vault, new_key
-from shared.ingestion.importer import Taken, take_accounts, take_publications
+from shared.ingestion.importer import ImportResult, import_accounts, import_publications
 
 VAULT = Vault([SecretStr(new_key())])
 TOKEN = "EAAsecrettoken0123456789"
@@ -36,16 +36,16 @@ def publication(**fields: object) -> dict[str, object]:
     return row | fields
 
 
-def give_accounts(engine: Engine, *rows: object) -> Taken:
+def give_accounts(engine: Engine, *rows: object) -> ImportResult:
     """Take account rows in."""
     with engine.begin() as connection:
-        return take_accounts(connection, VAULT, rows)
+        return import_accounts(connection, VAULT, rows)
 
 
-def give(engine: Engine, *rows: object, priority: int = 0) -> Taken:
+def give(engine: Engine, *rows: object, priority: int = 0) -> ImportResult:
     """Take publication rows in."""
     with engine.begin() as connection:
-        return take_publications(connection, rows, priority=priority)
+        return import_publications(connection, rows, priority=priority)
 
 
 def stored(engine: Engine, statement: str) -> list[Mapping[str, Any]]:
@@ -64,6 +64,6 @@ def states(engine: Engine) -> list[Mapping[str, Any]]:
     )
 
 
-def messages(taken: Taken) -> list[str]:
+def messages(taken: ImportResult) -> list[str]:
     """Return why rows were refused."""
     return [refusal.message for refusal in taken.refused]

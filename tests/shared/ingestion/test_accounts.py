@@ -7,7 +7,7 @@ from pydantic import SecretStr
 from sqlalchemy import Engine
 
 from shared.accounts import states as account_state
-from shared.ingestion.importer import take_accounts
+from shared.ingestion.importer import import_accounts
 from shared.ingestion.rows import RowError, parse_account
 from shared.settings import Settings
 from tests.shared.ingestion.rows import (
@@ -60,7 +60,7 @@ def test_an_account_of_x_may_come_without_a_token_where_our_own_bearer_reads(eng
     mine = {"platform": "x", "access_token": None}
     allowed = Settings(x_app_bearer=SecretStr("AAAA-app-bearer-very-secret")).without_token
     with engine.begin() as connection:
-        taken = take_accounts(
+        taken = import_accounts(
             connection,
             VAULT,
             [account(**mine), account(account_id="acc_2", access_token=None)],

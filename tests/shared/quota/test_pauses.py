@@ -14,10 +14,10 @@ from shared.quota.pauses import (
     PauseKey,
     end,
     hold,
-    in_force,
     make_deferred_due,
-    of_accounts,
     pause,
+    pauses_in_force,
+    pauses_of_accounts,
 )
 from shared.vocabulary import PauseKind, Platform
 from tests.harness import Harness
@@ -84,7 +84,7 @@ def test_a_pause_holds_up_what_it_names_and_claims_agree(
     with fleet.engine.connect() as connection:
         until = datetime.now(UTC) + timedelta(hours=1)
         pause(connection, platform=platform, kind=kind, subject=subject, until=until, reason="limit")
-        found = of_accounts(connection, sorted(EVERYBODY))
+        found = pauses_of_accounts(connection, sorted(EVERYBODY))
         asked = BACKGROUND_NOT_PAUSED if kind.background_only else NOT_PAUSED
         statement = f"SELECT account_id FROM accounts a WHERE {asked}"  # noqa: S608 - a constant of ours
         claimable = set(connection.execute(text(statement)).scalars())
@@ -106,7 +106,7 @@ def test_a_worker_is_told_of_every_endpoint_of_its_platform(fleet: Harness) -> N
     )
 
     with fleet.engine.connect() as connection:
-        found = of_accounts(connection, ["acc_org", "acc_other"], every_endpoint=True)
+        found = pauses_of_accounts(connection, ["acc_org", "acc_other"], every_endpoint=True)
 
     assert {account: [one.subject for one in pauses] for account, pauses in found.items()} == {
         "acc_org": ["ugcPosts"]
@@ -121,17 +121,17 @@ def test_a_pause_that_has_ended_or_is_of_an_unknown_kind_holds_up_nobody(fleet: 
     )
 
     with fleet.engine.connect() as connection:
-        assert of_accounts(connection, sorted(EVERYBODY), every_endpoint=True) == {}
-        assert in_force(connection) == []
+        assert pauses_of_accounts(connection, sorted(EVERYBODY), every_endpoint=True) == {}
+        assert pauses_in_force(connection) == []
 
 
 def test_a_pause_without_an_end_has_none(fleet: Harness) -> None:
     with fleet.engine.begin() as connection:
         actions.pause(connection, Operator("ada", "command"), Scope(account_id="acc_x"), "a wish")
-        (found,) = of_accounts(connection, ["acc_x"])["acc_x"]
+        (found,) = pauses_of_accounts(connection, ["acc_x"])["acc_x"]
 
         assert found.ends_at is None
-        assert in_force(connection) == [found]
+        assert pauses_in_force(connection) == [found]
 
 
 def test_a_pause_counts_refusals_in_a_row_and_keeps_when_it_began(harness: Harness) -> None:

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Engine, text
 
 from shared.accounts import states
 from shared.database import connect
-from shared.ingestion.importer import take_accounts, take_publications
+from shared.ingestion.importer import import_accounts, import_publications
 from shared.operations import actions
 from shared.operations.actions import Operator
 from tests.shared.ingestion.rows import VAULT, account, give, give_accounts, publication, stored
@@ -52,11 +52,13 @@ def _wait_until_done_or_locked(engine: Engine, running: Future[None]) -> None:
 
 
 def _publish(connection: Connection) -> object:
-    return take_publications(connection, [publication(post_id="post_new", platform_post_id="there_new")])
+    return import_publications(connection, [publication(post_id="post_new", platform_post_id="there_new")])
 
 
 def _id_arrives(connection: Connection) -> object:
-    return take_publications(connection, [publication(post_id="post_waiting", platform_post_id="there_late")])
+    return import_publications(
+        connection, [publication(post_id="post_waiting", platform_post_id="there_late")]
+    )
 
 
 def _release(connection: Connection) -> object:
@@ -68,7 +70,7 @@ def _reconnect(connection: Connection) -> object:
 
 
 def _import_new_token(connection: Connection) -> object:
-    return take_accounts(connection, VAULT, [account(access_token="EAAnother-token-0123456789")])
+    return import_accounts(connection, VAULT, [account(access_token="EAAnother-token-0123456789")])
 
 
 def _disconnect(connection: Connection) -> object:
@@ -137,7 +139,9 @@ def test_accounts_are_locked_in_order_whatever_order_a_file_has(engine: Engine) 
     with ThreadPoolExecutor(1) as other, engine.connect() as publishing:
         with publishing.begin():
             states.hold(publishing, ["acc_1"])
-            running = other.submit(_run, engine, lambda connection: take_accounts(connection, VAULT, tokens))
+            running = other.submit(
+                _run, engine, lambda connection: import_accounts(connection, VAULT, tokens)
+            )
             _wait_until_done_or_locked(engine, running)
             states.hold(publishing, ["acc_2"])
         running.result(timeout=20)
@@ -160,7 +164,7 @@ def test_an_id_that_a_worker_has_learned_is_not_lost_to_an_import_under_way(engi
         learning.exec_driver_sql("UPDATE publications SET platform_post_id = '7300000000000000001'")
         with ThreadPoolExecutor(1) as other:
             row = publication(platform_post_id=None, publish_id="v_pub_1", text="after")
-            running = other.submit(_run, engine, lambda connection: take_publications(connection, [row]))
+            running = other.submit(_run, engine, lambda connection: import_publications(connection, [row]))
             _wait_until_done_or_locked(engine, running)
             learning.commit()
             running.result(timeout=20)
