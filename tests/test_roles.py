@@ -1,7 +1,9 @@
 """Scheduler and worker may do in the database what their work needs, and nothing else."""
 
+import json
 import os
 import subprocess
+import sys
 from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
@@ -13,6 +15,7 @@ from sqlalchemy.exc import ProgrammingError
 from structlog.testing import capture_logs
 
 from shared import database
+from shared.accounts.vault import new_key
 from shared.partitions import ensure_partitions
 from tests.harness import Harness, open_harness
 
@@ -144,3 +147,28 @@ def test_owner_of_the_tables_grants_to_roles_that_somebody_else_made(
     with engine.connect() as connection:
         assert connection.execute(text("SELECT count(*) FROM refresh_state")).scalar_one() == 0
     engine.dispose()
+
+
+@pytest.mark.parametrize("service", ["scheduler", "worker"])
+def test_process_works_in_its_role_from_its_start(service: str, database_url: str, redis_url: str) -> None:
+    environment = {
+        **{name: value for name, value in os.environ.items() if not name.startswith("DRAVO_")},
+        "DRAVO_DATABASE_URL": database_url,
+        "DRAVO_REDIS_URL": redis_url,
+        "DRAVO_LOG_FORMAT": "json",
+        **({"DRAVO_SECRET_KEYS": new_key()} if service == "worker" else {}),
+    }
+    started = subprocess.Popen(
+        [sys.executable, "-m", service], env=environment, stderr=subprocess.PIPE, text=True
+    )
+    assert started.stderr is not None
+    said = []
+    for line in started.stderr:
+        said.append(json.loads(line)["event"])
+        if said[-1] == f"{service}_started":
+            break
+    started.kill()
+    started.wait()
+    started.stderr.close()
+    assert said[-1:] == [f"{service}_started"]
+    assert "database_role_missing" not in said
