@@ -115,7 +115,7 @@ def log_in(url: str, user: str, password: str) -> Engine:
     return database.connect(login.render_as_string(hide_password=False), application="tests", role=user)
 
 
-@pytest.mark.usefixtures("home")
+@pytest.mark.usefixtures("harness")
 def test_service_that_logs_in_as_its_role_cannot_leave_it(database_url: str) -> None:
     for _ in range(2):  # again for new passwords
         run_roles_script(database_url)
