@@ -14,7 +14,7 @@ The fixtures import what they need when they are asked: broken code fails its te
 
 import os
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from itertools import count
 from typing import TYPE_CHECKING
 from zlib import crc32
@@ -26,7 +26,15 @@ from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped] 
 
 from deploy.local.postgres import Postgres
 from deploy.local.valkey import Valkey
-from tests.servers import FASTER, Databases, fast_parent, server_directory
+from tests.servers import (
+    FASTER,
+    MIGRATED,
+    Databases,
+    copy_cluster,
+    fast_parent,
+    run_directory,
+    server_directory,
+)
 
 if TYPE_CHECKING:
     from shared.redis_client import RedisClient
@@ -43,6 +51,13 @@ _FLEETS = {
 }
 """Modules whose tests share running services, which are slow to start, and how often they may start them."""
 _numbers = count()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Share a directory among the processes of this run: they inherit its path."""
+    shared = ExitStack()
+    shared.enter_context(run_directory())
+    config.add_cleanup(shared.close)
 
 
 def pytest_xdist_auto_num_workers() -> int:
@@ -75,8 +90,10 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[Postgres]:
     """Run this worker's PostgreSQL; tests that share it must not stop it."""
-    with server_directory(fast_parent()) as directory, Postgres(directory / "postgres", FASTER) as server:
-        yield server
+    with server_directory(fast_parent()) as directory:
+        copy_cluster(directory / "postgres")
+        with Postgres(directory / "postgres", FASTER) as server:
+            yield server
 
 
 @pytest.fixture(scope="session")
@@ -96,21 +113,10 @@ def databases(postgres_server: Postgres) -> Iterator[Databases]:
         yield made
 
 
-@pytest.fixture(scope="session")
-def migrated_template(databases: Databases) -> Iterator[str]:
-    """Name a database that the project's migrations were run on, once; tests get copies of it."""
-    from shared.database import migrate
-
-    name = "migrated"
-    with databases.fresh(name) as url:
-        migrate(url)
-        yield name
-
-
 @pytest.fixture
-def database_url(databases: Databases, migrated_template: str) -> Iterator[str]:
+def database_url(databases: Databases) -> Iterator[str]:
     """Give the SQLAlchemy URL of a new database with the project's schema."""
-    with databases.fresh(f"test_{next(_numbers)}", migrated_template) as url:
+    with databases.fresh(f"test_{next(_numbers)}", MIGRATED) as url:
         yield url
 
 

@@ -102,12 +102,20 @@ class Harness:
             number=number,
             created=datetime.now(UTC) - timedelta(days=1),
         )
-        for (publication_id,) in ids:
-            row = {"publication_id": publication_id, "account_id": account_id, "reason": "new", **state}
-            row.setdefault("next_run_at", datetime.now(UTC) - timedelta(minutes=1))
-            self.execute(_insert("refresh_state", row), **row)
-            self.execute("INSERT INTO post_analytics (publication_id) VALUES (:id)", id=publication_id)
-        return [publication_id for (publication_id,) in ids]
+        found = [publication_id for (publication_id,) in ids]
+        due = {"next_run_at": datetime.now(UTC) - timedelta(minutes=1)}
+        rows = [
+            {"publication_id": one, "account_id": account_id, "reason": "new", **due, **state}
+            for one in found
+        ]
+        if rows:
+            with self.engine.begin() as connection:
+                connection.execute(text(_insert("refresh_state", rows[0])), rows)
+                connection.execute(
+                    text("INSERT INTO post_analytics (publication_id) SELECT unnest(CAST(:ids AS bigint[]))"),
+                    {"ids": found},
+                )
+        return found
 
     def execute(self, statement: str, **parameters: Any) -> list[Any]:
         """Run one statement and commit; return its rows, if any."""

@@ -1,5 +1,6 @@
-"""What the fixtures in conftest.py are made of: real servers in a directory of their own."""
+"""Real servers for tests: their directories, their databases, and copies of what is slow to make."""
 
+import fcntl
 import os
 import pwd
 import shutil
@@ -11,40 +12,85 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from importlib import metadata
 from pathlib import Path
-from typing import LiteralString
+from typing import Final, LiteralString
 
 import psutil  # type: ignore[import-untyped]  # psutil publishes no types
 import psycopg
 from psycopg import sql
 
-from deploy.local.postgres import Postgres
+from deploy.local.postgres import NAME, Postgres
 
-FASTER = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
-"""For tests that ask nothing about lost power: a killed process loses nothing by these."""
-
+FASTER: Final = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+"""Settings for tests that do not cut the power: a killed process loses nothing by these."""
+MIGRATED: Final = NAME
+"""The database that has the project's schema in a copied cluster; the tests' databases are copies of it."""
 
 _MEMORY = Path("/dev/shm")  # noqa: S108 - inside it, only directories that mkdtemp makes
-_ROOM = 2 * 1024**3  # bytes; a container's default of 64 MB would be full after some tests
+_LEAST_FREE = 2 * 1024**3  # bytes; a container's default of 64 MB would be full after some tests
+_RUN_DIRECTORY = "TESTS_RUN_DIRECTORY"
 
 
 def fast_parent() -> Path | None:
-    """Return a file system in memory if there is one with room: databases are copied 20 times faster."""
-    return _MEMORY if _MEMORY.is_dir() and shutil.disk_usage(_MEMORY).free > _ROOM else None
+    """Return a file system in memory if one has space: it copies databases 20 times faster than a disk."""
+    return _MEMORY if _MEMORY.is_dir() and shutil.disk_usage(_MEMORY).free > _LEAST_FREE else None
+
+
+def new_server_directory(parent: Path | None = None) -> Path:
+    """Make a directory that the user "nobody" can enter, for tests run as root; tmp_path is private."""
+    directory = Path(tempfile.mkdtemp(prefix="dravo-test-", dir=parent))
+    directory.chmod(0o711)
+    return directory
 
 
 @contextmanager
 def server_directory(parent: Path | None = None) -> Iterator[Path]:
-    """Give a new directory that "nobody" can enter, for tests run as root; tmp_path is private."""
-    directory = Path(tempfile.mkdtemp(prefix="dravo-test-", dir=parent))
-    directory.chmod(0o711)
+    """Give a new server directory and remove it afterwards."""
+    directory = new_server_directory(parent)
     try:
         yield directory
     finally:
         shutil.rmtree(directory)
 
 
+@contextmanager
+def run_directory() -> Iterator[None]:
+    """Keep one directory for all processes of a test run, which inherit its path in their environment."""
+    if _RUN_DIRECTORY in os.environ:
+        yield
+        return
+    with server_directory(fast_parent()) as directory:
+        os.environ[_RUN_DIRECTORY] = str(directory)
+        try:
+            yield
+        finally:
+            del os.environ[_RUN_DIRECTORY]
+
+
+def copy_cluster(data_dir: Path) -> None:
+    """Put a copy of the run's PostgreSQL cluster into a new data directory; its database is migrated.
+
+    initdb and the migrations run once in a test run, here, in the first process that needs a cluster.
+    """
+    shared = Path(os.environ[_RUN_DIRECTORY])
+    original = shared / "postgres"
+    with (shared / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not original.exists():
+            _make_cluster(shared / "new")
+            (shared / "new").rename(original)
+    # The command, because it keeps the files' owner: as root, servers run as another user.
+    subprocess.run(["cp", "-a", str(original), str(data_dir)], check=True)
+
+
+def _make_cluster(data_dir: Path) -> None:
+    from shared.database import migrate  # here, so that broken code fails its tests, not the whole collection
+
+    with Postgres(data_dir, FASTER) as server:
+        migrate(server.url)
+
+
 class Databases:
-    """Makes and drops databases on a server that many tests share, over one connection that stays open."""
+    """Creates and drops databases on a server that many tests share, over one connection that stays open."""
 
     def __init__(self, server: Postgres) -> None:
         self._server = server
@@ -52,8 +98,8 @@ class Databases:
 
     @contextmanager
     def fresh(self, name: str, template: str = "template1") -> Iterator[str]:
-        """Make a database from a template, give its URL, drop it (and whoever is still connected) after."""
-        # FILE_COPY copies files; the default writes every page to the write-ahead log as well.
+        """Create a database from a template, give its URL, and drop it afterwards with its connections."""
+        # FILE_COPY copies files; the default also writes every page to the write-ahead log.
         self._run("CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY", name, template)
         try:
             yield self._server.url_of(name)
@@ -70,7 +116,7 @@ class Databases:
 
 @contextmanager
 def fresh_database(server: Postgres, name: str, template: str = "template1") -> Iterator[str]:
-    """Make one database, give its URL, drop it afterwards."""
+    """Create one database, give its URL, and drop it afterwards."""
     with closing(Databases(server)) as databases, databases.fresh(name, template) as url:
         yield url
 
@@ -81,7 +127,7 @@ def connect(url: str) -> psycopg.Connection:
 
 
 def start_and_die(kind: str, data_dir: Path) -> int:
-    """Start a server ("Postgres" or "Valkey") from a launcher that then dies; return the server's id."""
+    """Start a server ("Postgres" or "Valkey") from a launcher that then dies; return the server's pid."""
     code = (
         "import os, pathlib, signal, sys\n"
         f"from deploy.local.{kind.lower()} import {kind}\n"
@@ -96,7 +142,7 @@ def start_and_die(kind: str, data_dir: Path) -> int:
 
 
 def runs(pid: int) -> bool:
-    """Tell whether a process runs; one that ended and waits for its parent to notice does not."""
+    """Return whether a process runs; a zombie does not."""
     try:
         return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
@@ -105,7 +151,7 @@ def runs(pid: int) -> bool:
 
 @contextmanager
 def private_wheel(distribution: str, directory: Path) -> Iterator[None]:
-    """Install a wheel in front of the real one as root with umask 077 would: open to its owner alone."""
+    """Put a copy of a wheel first on the path that only its owner can read, as umask 077 makes it."""
     wheel = metadata.distribution(distribution)
     private = directory / "private"
     private.mkdir(mode=0o700)
@@ -122,7 +168,7 @@ def private_wheel(distribution: str, directory: Path) -> Iterator[None]:
 
 @contextmanager
 def ordinary_rights() -> Iterator[None]:
-    """Give up root's rights to write everywhere; an ordinary user has none to give up."""
+    """Drop root's right to write everywhere for a while; an ordinary user does not have it."""
     if os.geteuid() != 0:
         yield
         return

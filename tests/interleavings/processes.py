@@ -10,9 +10,16 @@ from typing import Any
 import structlog
 
 from deploy.local.postgres import Postgres
-from shared.database import migrate
 from tests.interleavings.search import Combination, Searcher, searcher
-from tests.servers import FASTER, fast_parent, fresh_database, server_directory
+from tests.servers import (
+    FASTER,
+    MIGRATED,
+    copy_cluster,
+    fast_parent,
+    fresh_database,
+    run_directory,
+    server_directory,
+)
 
 Entry = dict[str, Any]
 """What a combination came to, as the state file holds it."""
@@ -27,9 +34,10 @@ def databases(number: int) -> Iterator[list[str]]:
     """Start a server with so many migrated databases."""
     with ExitStack() as stack:
         directory = stack.enter_context(server_directory(fast_parent()))
+        stack.enter_context(run_directory())
+        copy_cluster(directory / "postgres")
         server = stack.enter_context(Postgres(directory / "postgres", FASTER))
-        migrate(stack.enter_context(fresh_database(server, "migrated")))
-        yield [stack.enter_context(fresh_database(server, f"search_{n}", "migrated")) for n in range(number)]
+        yield [stack.enter_context(fresh_database(server, f"search_{n}", MIGRATED)) for n in range(number)]
 
 
 def searched(urls: Sequence[str], left: Sequence[Combination], most: int) -> Iterator[Entry]:

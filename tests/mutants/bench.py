@@ -26,7 +26,7 @@ from psycopg import sql
 from deploy.local.postgres import Postgres
 from deploy.local.valkey import Valkey
 from tests.mutants.change import Mutant
-from tests.servers import FASTER, connect, fast_parent, fresh_database, server_directory
+from tests.servers import FASTER, MIGRATED, connect, fast_parent, server_directory
 
 _OURS = ("shared", "worker", "scheduler", "api_stub", "deploy", "tests")
 _PRELOADED = (
@@ -43,7 +43,6 @@ _PRELOADED_TOO = (
     "prometheus_client",
     "structlog",
 )
-_TEMPLATE = "migrated"
 _PLUGINS_OFF = ("playwright", "base_url")
 
 
@@ -59,7 +58,7 @@ class _Servers:
     """A pytest plugin: the session's servers are those that run already."""
 
     def __init__(self, postgres: Postgres, valkey: Valkey) -> None:
-        self._running = {"postgres_server": postgres, "valkey_server": valkey, "migrated_template": _TEMPLATE}
+        self._running = {"postgres_server": postgres, "valkey_server": valkey}
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_fixture_setup(self, fixturedef: pytest.FixtureDef[object], request: Any) -> object:
@@ -162,9 +161,8 @@ def bench(source: Path) -> Iterator[Bench]:
         with (
             Postgres(directory / "postgres", FASTER) as postgres,
             Valkey(directory / "valkey", ["databases 16", "appendonly no"]) as valkey,
-            fresh_database(postgres, _TEMPLATE) as url,
         ):
             code = "import sys; from shared.database import migrate; migrate(sys.argv[1])"
-            subprocess.run([sys.executable, "-c", code, url], cwd=tree, check=True)
+            subprocess.run([sys.executable, "-c", code, postgres.url_of(MIGRATED)], cwd=tree, check=True)
             gc.freeze()
             yield Bench(tree, postgres, valkey)

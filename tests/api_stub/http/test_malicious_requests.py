@@ -31,7 +31,7 @@ from shared.database import migrate
 from tests.api_stub import support
 from tests.api_stub.http.test_server import running
 from tests.api_stub.support import POSTS, Api, Rows
-from tests.servers import Databases, server_directory
+from tests.servers import MIGRATED, Databases, server_directory
 
 TOKEN = "internal-token-of-these-tests"
 
@@ -56,9 +56,9 @@ class Target:
 
 
 @pytest.fixture(scope="module")
-def survivor(databases: Databases, migrated_template: str) -> Iterator[Target]:
+def survivor(databases: Databases) -> Iterator[Target]:
     """Run one process for all requests of this module: each test leaves it alive and serving."""
-    with databases.fresh("robustness", migrated_template) as database_url:
+    with databases.fresh("robustness", MIGRATED) as database_url:
         engine = database.connect(database_url, application="tests")
         rows = Rows(engine)
         rows.account()

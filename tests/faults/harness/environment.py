@@ -32,7 +32,7 @@ from tests.faults.harness.fleet import Fleet, own_environment
 from tests.faults.harness.sentinel import Pair, pair
 from tests.faults.harness.waiting import until
 from tests.faults.judge.event_log import Journal
-from tests.servers import connect
+from tests.servers import connect, copy_cluster, run_directory
 
 PLATFORMS = ("facebook", "instagram", "x", "linkedin", "tiktok")
 INTERNAL_TOKEN = "events-of-the-fault-matrix-0123456789"
@@ -160,6 +160,8 @@ def stage(
 ) -> Iterator[Stage]:
     """Set a stage in a directory, wait until every publication has been read once, and strike it after."""
     with ExitStack() as stack:
+        stack.enter_context(run_directory())
+        copy_cluster(directory / "postgres")
         postgres = stack.enter_context(Postgres(directory / "postgres", _POSTGRES))
         watched = stack.enter_context(pair(directory)) if sentinel else None
         valkey = watched.primary if watched else stack.enter_context(Valkey(directory / "valkey", _VALKEY))
@@ -193,7 +195,6 @@ def stage(
 
 def _furnish(set_up: Stage) -> None:
     """Migrate, tell the world to both sides, and begin the journal."""
-    database.migrate(set_up.postgres.url)
     world = set_up.simulators.world
 
     def remember(value: Account | Post | None) -> None:
