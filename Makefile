@@ -6,7 +6,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # What `make test-fast` runs, and what of it starts processes or takes more than a few seconds.
 FAST := tests/architecture tests/shared tests/scheduler tests/worker
 NOT_FAST := tests/shared/observability/test_metrics.py tests/shared/test_migrations.py tests/shared/observability/test_tracing.py \
-	tests/scheduler/test_fairness.py tests/worker/quota/test_platform_limits.py \
+	tests/shared/refresh_state/test_fair_share.py tests/worker/quota/test_platform_limits.py \
 	tests/worker/adapters/test_any_answer.py
 .DEFAULT_GOAL := help
 

@@ -8,7 +8,7 @@ import structlog
 from sqlalchemy.engine import make_url
 
 from shared.database import CONNECT_TIMEOUT_SECONDS
-from shared.refresh_state.make_due import DUE_CHANNEL
+from shared.refresh_state.notifications import DUE_CHANNEL
 
 _POLL_SECONDS = 1.0
 _RECONNECT_SECONDS = 2.0

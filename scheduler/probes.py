@@ -13,6 +13,7 @@ from sqlalchemy import Connection, text
 
 from shared.quota.pauses import NOT_PAUSED
 from shared.redis_client import RedisClient
+from shared.refresh_state.make_due import promote_one
 from shared.vocabulary import PauseKind
 
 PROBE_EVERY: Final = timedelta(minutes=5)
@@ -23,16 +24,6 @@ SELECT platform, subject FROM pauses
  WHERE kind = :kind AND paused_until > now() AND paused_at <= now() - CAST(:every AS interval)
  ORDER BY platform, subject
 """)
-_PROMOTE_ONE = text(f"""
-UPDATE refresh_state SET priority = 1
- WHERE publication_id = (
-       SELECT r.publication_id FROM refresh_state r JOIN accounts a ON a.account_id = r.account_id
-        WHERE a.platform = :platform AND (:subject = '' OR a.account_id = :subject) AND a.state = 'active'
-          AND r.next_run_at <= now() AND r.claimed_at IS NULL AND r.unfinished = 0 AND {NOT_PAUSED}
-        ORDER BY r.priority DESC, r.next_run_at LIMIT 1
-          FOR UPDATE OF r SKIP LOCKED)
-RETURNING account_id
-""")  # noqa: S608 - the condition is a constant of ours
 _log = structlog.get_logger(__name__)
 
 
@@ -47,7 +38,7 @@ def probe(connection: Connection, client: RedisClient) -> int:
     for platform, subject in waiting:
         if not client.set(f"dravo:probe:{platform}:{subject}", 1, nx=True, px=PROBE_EVERY):
             continue
-        account_id = connection.execute(_PROMOTE_ONE, {"platform": platform, "subject": subject}).scalar()
+        account_id = promote_one(connection, platform, subject, only_if=NOT_PAUSED)
         if account_id is not None:
             probed += 1
             _log.info("budget_probed", platform=platform, account_id=account_id)

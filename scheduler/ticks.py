@@ -9,7 +9,6 @@ import redis
 import structlog
 from sqlalchemy import Engine
 
-from scheduler.claim import Claims, claim
 from scheduler.probes import probe
 from scheduler.renewals import ending_soon
 from scheduler.trace_contexts import Traces
@@ -19,7 +18,8 @@ from shared.observability import failpoints, metrics
 from shared.partitions import ensure_partitions
 from shared.quota import spending
 from shared.redis_client import RedisClient
-from shared.refresh_state.release_claim import release
+from shared.refresh_state.claim import Claims, claim
+from shared.refresh_state.release_claim import release_claim
 from shared.settings import Settings
 from shared.vocabulary import Lane, Platform
 
@@ -151,7 +151,7 @@ class Ticks:
             refresh_queue.enqueue(self._broker, lane, claims.jobs, self.traces.of)
         except redis.RedisError:
             with self._engine.begin() as connection:
-                release(connection, claims.jobs, after=timedelta(seconds=self._settings.tick_seconds))
+                release_claim(connection, claims.jobs, after=timedelta(seconds=self._settings.tick_seconds))
             raise
 
     def renew_tokens(self) -> None:

@@ -19,7 +19,7 @@ from deploy.simulators.world import Account, Post
 from shared import database
 from shared.accounts.vault import Vault, new_key
 from shared.ingestion.importer import import_accounts, import_publications
-from shared.refresh_state.make_due import REFRESHED_CHANNEL
+from shared.refresh_state.notifications import REFRESHED_CHANNEL
 
 PATIENCE = 30.0
 POSTS = 5

@@ -24,7 +24,7 @@ from shared.observability import log, metrics, tracing
 from shared.observability.exporter import Heartbeat, exporter
 from shared.process import die_with_parent, stop_on_signals, wait_for
 from shared.refresh_queue import RefreshJob
-from shared.refresh_state.release_claim import release
+from shared.refresh_state.release_claim import release_claim
 from shared.settings import Settings, SettingsError, load
 from shared.vocabulary import Lane
 from worker.adapters import ADAPTERS
@@ -164,7 +164,7 @@ def _stop(workers: list[dramatiq.Worker], context: WorkerContext) -> None:
 def _give_back(context: WorkerContext, unstarted: list[RefreshJob]) -> None:
     try:
         with context.engine.begin() as connection:
-            released = release(connection, unstarted)
+            released = release_claim(connection, unstarted)
     except database.DATABASE_AWAY:
         _log.warning(
             "claims_not_released", detail="the database did not answer; their leases end by themselves"

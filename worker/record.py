@@ -8,38 +8,9 @@ from psycopg.types.json import Jsonb
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import IntegrityError
 
-from shared.refresh_state.make_due import REFRESHED_CHANNEL
+from shared.refresh_state.finish import NextRun, finish, lock_claims
+from shared.refresh_state.notifications import notify_refreshed
 from worker.outcomes import Outcome, duplicate
-
-_FENCE = text("""
-WITH outcome AS (
-    SELECT * FROM unnest(
-        CAST(:ids AS bigint[]), CAST(:fences AS bigint[]), CAST(:next_run_ats AS timestamptz[]),
-        CAST(:reasons AS text[]), CAST(:attempts AS int[]), CAST(:missing_sinces AS timestamptz[])
-    ) AS o (id, fence, next_run_at, reason, attempts, missing_since)
-), mine AS (
-    SELECT s.publication_id, s.priority
-      FROM refresh_state s
-      -- an open claim too: a commit whose answer was lost must not be made again
-      JOIN outcome o ON o.id = s.publication_id AND o.fence = s.claim_seq AND s.claimed_at IS NOT NULL
-     ORDER BY s.publication_id FOR UPDATE OF s
-)
-UPDATE refresh_state AS r
-   SET next_run_at = o.next_run_at, reason = o.reason, attempts = o.attempts, missing_since = o.missing_since,
-       claimed_at = NULL, unfinished = 0,
-       -- someone who waits keeps the row in the fast lane over a pause or a retry
-       priority = CASE WHEN o.reason IN ('paused', 'retry') THEN r.priority ELSE 0 END
-  FROM mine JOIN outcome o ON o.id = mine.publication_id
- WHERE r.publication_id = mine.publication_id
-RETURNING r.publication_id, mine.priority
-""")
-
-_STANDING = text("""
-SELECT s.publication_id
-  FROM unnest(CAST(:ids AS bigint[]), CAST(:fences AS bigint[])) AS o (id, fence)
-  JOIN refresh_state s ON s.publication_id = o.id AND s.claim_seq = o.fence AND s.claimed_at IS NOT NULL
- ORDER BY s.publication_id FOR UPDATE OF s
-""")
 
 _ANALYTICS = text("""
 UPDATE post_analytics AS a
@@ -97,9 +68,7 @@ def record(connection: Connection, workspace_id: str, outcomes: Sequence[Outcome
     if not outcomes:
         return ()
     outcomes = _with_ids_learned(connection, workspace_id, outcomes)
-    held = {
-        row.publication_id: row.priority for row in connection.execute(_FENCE, _fence_parameters(outcomes))
-    }
+    held = finish(connection, [_next_run(outcome) for outcome in outcomes])
     kept = tuple(outcome for outcome in outcomes if outcome.row.publication.id in held)
     if not kept:
         return ()
@@ -117,12 +86,7 @@ def record(connection: Connection, workspace_id: str, outcomes: Sequence[Outcome
         )
     if appended:
         connection.execute(_NEW_SNAPSHOTS, _snapshot_parameters(appended))
-    waited_for = [str(publication_id) for publication_id, priority in held.items() if priority]
-    if waited_for:
-        connection.execute(
-            text("SELECT pg_notify(:channel, :ids)"),
-            {"channel": REFRESHED_CHANNEL, "ids": ",".join(waited_for)},
-        )
+    notify_refreshed(connection, [publication_id for publication_id, priority in held.items() if priority])
     return kept
 
 
@@ -146,15 +110,15 @@ def _ids(outcomes: Sequence[Outcome]) -> list[int]:
     return [outcome.row.publication.id for outcome in outcomes]
 
 
-def _fence_parameters(outcomes: Sequence[Outcome]) -> dict[str, list[Any]]:
-    return {
-        "ids": _ids(outcomes),
-        "fences": [outcome.row.fence for outcome in outcomes],
-        "next_run_ats": [outcome.next_run_at for outcome in outcomes],
-        "reasons": [outcome.reason.value for outcome in outcomes],
-        "attempts": [max(outcome.attempts, 0) for outcome in outcomes],
-        "missing_sinces": [outcome.missing_since for outcome in outcomes],
-    }
+def _next_run(outcome: Outcome) -> NextRun:
+    return NextRun(
+        publication_id=outcome.row.publication.id,
+        claim_seq=outcome.row.fence,
+        next_run_at=outcome.next_run_at,
+        reason=outcome.reason,
+        attempts=outcome.attempts,
+        missing_since=outcome.missing_since,
+    )
 
 
 def _analytics_parameters(outcomes: Sequence[Outcome], appended: Sequence[Outcome]) -> dict[str, list[Any]]:
@@ -205,11 +169,7 @@ def _with_ids_learned(
     if not learned:
         return outcomes
     # All of them, in the order in which the rows are written: nobody may have them in another order.
-    standing = set(
-        connection.execute(
-            _STANDING, {"ids": _ids(outcomes), "fences": [one.row.fence for one in outcomes]}
-        ).scalars()
-    )
+    standing = lock_claims(connection, [(one.row.publication.id, one.row.fence) for one in outcomes])
     claimed = {publication_id: learned[publication_id] for publication_id in learned.keys() & standing}
     others = claimed.keys() - _learn_ids(connection, workspace_id, claimed)
     return [

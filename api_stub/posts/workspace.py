@@ -12,7 +12,8 @@ from api_stub.posts.counting import take_apart
 from api_stub.posts.parameters import Filters, HistoryQuery, PostsQuery
 from api_stub.posts.representation import AnalyticsRow, Page
 from shared.observability import failpoints
-from shared.refresh_state.make_due import DUE_CHANNEL, MAKE_DUE, parameters, payload
+from shared.refresh_state.make_due import MAKE_DUE, parameters
+from shared.refresh_state.notifications import DUE_CHANNEL, due_payload
 from shared.vocabulary import Reason
 
 DEEP: Final = 1_000
@@ -157,7 +158,7 @@ class Workspace:
         if ids:
             made = await connection.execute(_MAKE_DUE, parameters(self._workspace_id, ids, reason))
             claims = [(row[0], row[1]) for row in await made.fetchall()]
-            await connection.execute(_RING, {"channel": DUE_CHANNEL, "payload": payload(claims)})
+            await connection.execute(_RING, {"channel": DUE_CHANNEL, "payload": due_payload(claims)})
             failpoints.hit("asked")
 
     async def _fetch(self, statement: LiteralString, query: dict[str, Any]) -> list[tuple[Any, ...]]:

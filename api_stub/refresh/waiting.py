@@ -12,7 +12,7 @@ from psycopg import AsyncConnection
 
 from api_stub.http.database import conninfo
 from shared.database import CONNECT_TIMEOUT_SECONDS
-from shared.refresh_state.make_due import REFRESHED_CHANNEL
+from shared.refresh_state.notifications import REFRESHED_CHANNEL
 
 _FIRST_PAUSE: Final = 0.1
 _LONGEST_PAUSE: Final = 5.0

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from sqlalchemy import Connection, text
 
 from shared.quota.pauses import PauseKey, end
-from shared.refresh_state.make_due import ring
+from shared.refresh_state.block import block, unblock
 from shared.vocabulary import PauseKind
 
 UNREADABLE = "The account must be connected again before its posts can be refreshed."
@@ -22,26 +22,6 @@ UNREADABLE = "The account must be connected again before its posts can be refres
 
 _LOCK = text("SELECT account_id FROM accounts WHERE account_id = ANY(:ids) ORDER BY account_id FOR UPDATE")
 _HOLD = text("SELECT account_id FROM accounts WHERE account_id = ANY(:ids) ORDER BY account_id FOR KEY SHARE")
-
-_BLOCK = """
-WITH mine AS (
-    -- locked in one order everywhere: jobs of the same account finish meanwhile and must not deadlock
-    SELECT s.publication_id FROM refresh_state s JOIN publications p ON p.id = s.publication_id
-     WHERE p.account_id = :account_id AND p.workspace_id = :workspace_id AND s.reason <> 'quarantined'
-     ORDER BY s.publication_id FOR UPDATE OF s
-), blocked AS (
-    UPDATE refresh_state AS r
-       SET next_run_at = NULL, claimed_at = NULL, claim_seq = r.claim_seq + 1, priority = 0,
-           attempts = 0, unfinished = 0, reason = 'blocked'
-      FROM mine WHERE r.publication_id = mine.publication_id
-    RETURNING r.publication_id
-)
-UPDATE post_analytics AS a
-   SET sync_status = 'requires_reconnect', error_message = :sentence, attempted_at = now(),
-       outcome = 'requires_reconnect', outcome_detail = :sentence
-  FROM blocked WHERE a.publication_id = blocked.publication_id
-RETURNING a.publication_id
-"""
 
 _SET_STATE = """
 UPDATE accounts SET state = :state, state_reason = :sentence, state_changed_at = now()
@@ -108,44 +88,11 @@ def _leave_active(
     )
     if not changed.rowcount:
         return None
-    blocked = connection.execute(
-        text(_BLOCK), {"account_id": account_id, "workspace_id": workspace_id, "sentence": sentence}
-    )
-    return len(blocked.all())
-
-
-# A row without an id at its platform cannot be asked for: it waits for the id as before, and says so.
-_REQUEUE = """
-WITH mine AS (
-    SELECT s.publication_id, COALESCE(p.platform_post_id, p.publish_id) IS NOT NULL AS askable
-      FROM refresh_state s JOIN publications p ON p.id = s.publication_id
-     WHERE p.account_id = :account_id AND p.workspace_id = :workspace_id AND s.reason = 'blocked'
-     ORDER BY s.publication_id FOR UPDATE OF s
-), requeued AS (
-    UPDATE refresh_state AS r
-       SET next_run_at = CASE WHEN mine.askable THEN
-               now() - make_interval(secs => LEAST(31536000, COALESCE(
-                   EXTRACT(epoch FROM now() - a.last_updated_at), 31536000)) / 1e6) END,
-           claimed_at = NULL, claim_seq = r.claim_seq + 1, attempts = 0, unfinished = 0,
-           reason = CASE WHEN mine.askable THEN 'reconnected' ELSE 'stopped' END
-      FROM mine JOIN post_analytics a ON a.publication_id = mine.publication_id
-     WHERE r.publication_id = mine.publication_id
-    RETURNING r.publication_id, mine.askable
-), waiting AS (
-    UPDATE post_analytics AS a
-       SET sync_status = 'pending', error_message = NULL, attempted_at = NULL, outcome = NULL,
-           outcome_detail = NULL
-      FROM requeued WHERE a.publication_id = requeued.publication_id AND NOT requeued.askable
-)
-SELECT publication_id FROM requeued WHERE askable
-"""
+    return block(connection, workspace_id, account_id, sentence)
 
 
 def reconnect(connection: Connection, workspace_id: str, account_id: str) -> int:
-    """Make an account active again and its blocked rows due, the stalest first; return how many rows.
-
-    Order is kept by due instants that lie in the past by a millionth of each row's staleness.
-    """
+    """Make an account active again and its blocked rows due, the stalest first; return how many rows."""
     lock(connection, [account_id])
     connection.execute(
         text(_SET_STATE),
@@ -158,13 +105,9 @@ def reconnect(connection: Connection, workspace_id: str, account_id: str) -> int
             "from_states": ["requires_reconnect", "disconnected"],
         },
     )
-    parameters = {"account_id": account_id, "workspace_id": workspace_id}
     paused = connection.execute(
         text("SELECT platform FROM pauses WHERE kind = :kind AND subject = :account_id"),
         {"kind": PauseKind.ACCOUNT.value, "account_id": account_id},
     )
     end(connection, [PauseKey(platform, PauseKind.ACCOUNT, account_id) for platform in paused.scalars()])
-    requeued = len(connection.execute(text(_REQUEUE), parameters).all())
-    if requeued:
-        ring(connection)
-    return requeued
+    return unblock(connection, workspace_id, account_id)

@@ -13,7 +13,8 @@ from sqlalchemy import Connection, text
 
 from shared.accounts import states
 from shared.ingestion.rows import PublicationRow, RowError
-from shared.refresh_state.make_due import ring
+from shared.refresh_state import ingest as refresh_state
+from shared.refresh_state.notifications import notify_due
 from shared.vocabulary import Platform
 
 _INTAKE_LOCK = 720_571_932
@@ -54,9 +55,6 @@ def _unnest(columns: Iterable[str]) -> str:
 
 
 _ACCOUNTS = "SELECT account_id, workspace_id, platform FROM accounts WHERE account_id = ANY(:ids)"
-_LOCK_STATES = """
-SELECT publication_id FROM refresh_state WHERE publication_id = ANY(:ids) ORDER BY publication_id FOR UPDATE
-"""
 _LOCK = "SELECT pg_advisory_xact_lock(:key, hashtext(w)) FROM unnest(CAST(:workspaces AS text[])) AS w"
 _BY_POST = f"""
 SELECT {", ".join(_ALL)} FROM publications WHERE post_id = ANY(:posts) ORDER BY id
@@ -74,19 +72,14 @@ _INSERT = f"""
 WITH added AS (
     INSERT INTO publications ({", ".join(_COLUMNS)})
     SELECT {", ".join("u." + name for name in _COLUMNS)} FROM {_unnest(_COLUMNS)}
-    RETURNING id, account_id, coalesce(platform_post_id, publish_id) IS NOT NULL AS askable
+    RETURNING id, account_id
 ), analytics AS (
     INSERT INTO post_analytics (publication_id, sync_status, error_message)
     SELECT added.id, CASE a.state WHEN 'active' THEN 'pending' ELSE 'requires_reconnect' END,
            CASE WHEN a.state <> 'active' THEN coalesce(a.state_reason, :unreadable) END
       FROM added JOIN accounts a USING (account_id)
 )
-INSERT INTO refresh_state (publication_id, account_id, next_run_at, priority, reason)
-SELECT added.id, account_id, CASE WHEN askable AND a.state = 'active' THEN now() END, :priority,
-       CASE WHEN a.state <> 'active' THEN 'blocked' WHEN askable THEN 'new' ELSE 'stopped' END
-  FROM added JOIN accounts a USING (account_id)
- ORDER BY added.id
-RETURNING publication_id, next_run_at IS NOT NULL AS due
+SELECT id FROM added ORDER BY id
 """
 _CHANGEABLE = tuple(name for name in _ALL if name not in {"id", "workspace_id", "account_id", "platform"})
 _IDS = frozenset({"platform_post_id", "publish_id"})
@@ -96,17 +89,6 @@ UPDATE publications AS p
    SET {", ".join(f"{n} = COALESCE(u.{n}, p.{n})" if n in _IDS else f"{n} = u.{n}" for n in _CHANGEABLE)}
   FROM {_unnest(("id", *_CHANGEABLE))}
  WHERE p.id = u.id
-"""
-# A worker that has the row asks by what was known before: its claim ends, and the row is asked for by its id.
-_ID_CAME = """
-UPDATE refresh_state AS r
-   SET next_run_at = CASE a.state WHEN 'active' THEN now() END,
-       reason = CASE a.state WHEN 'active' THEN 'new' ELSE 'blocked' END,
-       priority = GREATEST(r.priority, :priority), attempts = 0, unfinished = 0, missing_since = NULL,
-       claimed_at = NULL, claim_seq = r.claim_seq + 1
-  FROM accounts a
- WHERE a.account_id = r.account_id AND r.publication_id = ANY(:ids) AND r.reason <> 'quarantined'
-RETURNING r.next_run_at IS NOT NULL AS due
 """
 
 
@@ -154,26 +136,21 @@ class PublicationImporter:
         due = False
         new_ids: tuple[int, ...] = ()
         changed = [known for key, known in self._known.items() if known != self._stored[key]]
-        came = [known.id for known in changed if self._learned(known)]
+        came = [known.id or 0 for known in changed if self._learned(known)]
         if came:  # before any publication, as a worker does that learns an id, or the two could deadlock
-            self._connection.execute(text(_LOCK_STATES), {"ids": came})
+            refresh_state.lock(self._connection, came)
         if self._new:
             self._new.sort(key=_order)
-            bound = _arrays(self._new, _COLUMNS) | {
-                "priority": self._priority,
-                "unreadable": states.UNREADABLE,
-            }
-            added = self._connection.execute(text(_INSERT), bound).all()
-            new_ids = tuple(row.publication_id for row in added)
-            due = any(row.due for row in added)
+            bound = _arrays(self._new, _COLUMNS) | {"unreadable": states.UNREADABLE}
+            new_ids = tuple(self._connection.execute(text(_INSERT), bound).scalars())
+            due = refresh_state.insert(self._connection, new_ids, self._priority)
         if changed:
             changed.sort(key=lambda known: known.id or 0)
             self._connection.execute(text(_UPDATE), _arrays(changed, ("id", *_CHANGEABLE)))
         if came:
-            bound = {"ids": came, "priority": self._priority}
-            due |= any(row.due for row in self._connection.execute(text(_ID_CAME), bound))
+            due |= refresh_state.id_arrived(self._connection, came, self._priority)
         if due:
-            ring(self._connection)
+            notify_due(self._connection)
         return new_ids
 
     def _load(self, rows: Sequence[PublicationRow]) -> None:

@@ -17,7 +17,8 @@ from sqlalchemy import Connection, text
 
 from shared.accounts import states
 from shared.quota.pauses import EVERY_PLATFORM, UNTIL_RESUMED, PauseKey, end, make_deferred_due
-from shared.refresh_state.make_due import make_due, ring
+from shared.refresh_state.make_due import make_due
+from shared.refresh_state.unquarantine import accounts_of_quarantined, unquarantine
 from shared.vocabulary import PauseKind, Platform, Reason
 
 _OPERATOR_KINDS: Final = [kind.value for kind in PauseKind if kind.by_operator]
@@ -100,33 +101,6 @@ SELECT platform, kind, subject FROM pauses
  WHERE kind = ANY(:kinds) AND (:every OR (platform = :platform AND kind = :kind AND subject = :subject))
 """)
 
-_ACCOUNTS_OF_QUARANTINED = text("""
-SELECT DISTINCT account_id FROM refresh_state
- WHERE reason = 'quarantined' AND (CAST(:ids AS bigint[]) IS NULL OR publication_id = ANY(:ids))
-""")
-
-_RELEASE = text("""
-WITH mine AS (
-    SELECT publication_id FROM refresh_state
-     WHERE next_run_at IS NULL AND reason = 'quarantined'
-       AND (CAST(:ids AS bigint[]) IS NULL OR publication_id = ANY(:ids))
-     ORDER BY publication_id FOR UPDATE
-), released AS (
-    UPDATE refresh_state AS r
-       SET next_run_at = CASE a.state WHEN 'active' THEN now() END,
-           reason = CASE a.state WHEN 'active' THEN 'manual' ELSE 'blocked' END,
-           attempts = 0, unfinished = 0, claimed_at = NULL, claim_seq = r.claim_seq + 1
-      FROM mine, accounts a
-     WHERE r.publication_id = mine.publication_id AND a.account_id = r.account_id
-    RETURNING r.publication_id, a.state, a.state_reason
-), blocked AS (
-    UPDATE post_analytics AS s
-       SET sync_status = 'requires_reconnect', error_message = COALESCE(released.state_reason, :unreadable)
-      FROM released WHERE s.publication_id = released.publication_id AND released.state <> 'active'
-)
-SELECT publication_id FROM released
-""")
-
 _ONE = text("""
 SELECT a.workspace_id, a.state = 'active' AND r.reason NOT IN ('quarantined', 'blocked')
        AND COALESCE(p.platform_post_id, p.publish_id) IS NOT NULL AS askable
@@ -181,12 +155,11 @@ def resume(connection: Connection, operator: Operator, scope: Scope, reason: str
 def release(connection: Connection, operator: Operator, publication_ids: Sequence[int] | None) -> list[int]:
     """Let quarantined publications (``None``: all of them) be tried again; return which ones were."""
     ids = None if publication_ids is None else sorted(set(publication_ids))
-    states.hold(connection, connection.execute(_ACCOUNTS_OF_QUARANTINED, {"ids": ids}).scalars().all())
-    released = sorted(connection.execute(_RELEASE, {"ids": ids, "unreadable": states.UNREADABLE}).scalars())
+    states.hold(connection, accounts_of_quarantined(connection, ids))
+    released = unquarantine(connection, ids, unreadable=states.UNREADABLE)
     if released:
         told = {"all": "all"} if ids is None else {"publications": released}
         _keep(connection, operator, "release", told, rows=len(released))
-        ring(connection)
     return released
 
 

@@ -13,7 +13,7 @@ from typing import Final
 
 from sqlalchemy import Connection, Row, text
 
-from shared.refresh_state.make_due import ring
+from shared.refresh_state import make_due as refresh_state
 from shared.vocabulary import PauseKind, PauseSubject
 
 EVERY_PLATFORM: Final = "*"
@@ -218,23 +218,12 @@ def make_deferred_due(connection: Connection, key: PauseKey) -> int:
 
     Rows that another pause holds up as well become due too: claims skip them until that one ends.
     """
-    made, last, found = 0, 0, _ROWS_AT_ONCE
-    while found == _ROWS_AT_ONCE:
-        ids = connection.execute(
-            _MAKE_DEFERRED_DUE,
-            {
-                "platform": None if key.platform == EVERY_PLATFORM else key.platform,
-                "account_id": (key.kind.subject is PauseSubject.ACCOUNT and key.subject) or None,
-                "workspace_id": (key.kind.subject is PauseSubject.WORKSPACE and key.subject) or None,
-                "after": last,
-                "most": _ROWS_AT_ONCE,
-            },
-        ).scalars()
-        batch = list(ids)
-        found, made, last = len(batch), made + len(batch), max(batch, default=last)
-    if made:
-        ring(connection)
-    return made
+    return refresh_state.make_deferred_due(
+        connection,
+        platform=None if key.platform == EVERY_PLATFORM else key.platform,
+        account_id=(key.kind.subject is PauseSubject.ACCOUNT and key.subject) or None,
+        workspace_id=(key.kind.subject is PauseSubject.WORKSPACE and key.subject) or None,
+    )
 
 
 def _bound(key: PauseKey) -> dict[str, str]:
@@ -247,23 +236,8 @@ UPDATE pauses SET paused_until = :until
  WHERE platform = :platform AND kind = :kind AND subject = :subject
    AND paused_until > CAST(:until AS timestamptz) + CAST(:least AS interval)
 """)
-_ROWS_AT_ONCE: Final = 10_000
-"""Rows of one statement: a statement over all rows of a large platform would outlast its time limit."""
 _HOLD: Final = text("""
 SELECT paused_until FROM pauses
  WHERE platform = :platform AND kind = :kind AND subject = :subject AND paused_until > now() FOR SHARE
 """)
 _END: Final = text("DELETE FROM pauses WHERE platform = :platform AND kind = :kind AND subject = :subject")
-_MAKE_DEFERRED_DUE: Final = text("""
-WITH deferred AS (
-    SELECT s.publication_id FROM refresh_state s JOIN accounts a ON a.account_id = s.account_id
-     WHERE s.reason = 'paused' AND s.next_run_at > now() AND s.publication_id > :after
-       AND (CAST(:platform AS text) IS NULL OR a.platform = :platform)
-       AND (CAST(:account_id AS text) IS NULL OR s.account_id = :account_id)
-       AND (CAST(:workspace_id AS text) IS NULL OR a.workspace_id = :workspace_id)
-     ORDER BY s.publication_id LIMIT :most FOR UPDATE OF s
-)
-UPDATE refresh_state AS r SET next_run_at = now()
-  FROM deferred WHERE r.publication_id = deferred.publication_id
-RETURNING r.publication_id
-""")

@@ -1,32 +1,21 @@
-"""Make rows due now: the one door for reads, forced reads, re-syncs and reconnects.
+"""Transitions that bring a row's next run forward: ``make_due``, ``make_deferred_due`` and ``promote``."""
 
-Always one statement and one reason, deduplicated by the row itself: a thousand callers cause one refresh. The
-scheduler is woken by ``NOTIFY`` at commit, so nothing is announced that did not happen.
-"""
-
-import json
 from collections.abc import Sequence
+from typing import Final
 
 from sqlalchemy import Connection, text
 
-from shared.observability import tracing
+from shared.refresh_state.notifications import notify_due
 from shared.vocabulary import Reason
-
-DUE_CHANNEL = "dravo_due"
-"""PostgreSQL channel on which the scheduler listens; what a notification says is `payload`."""
-_MOST_TRACED = 150
-"""Claims that one notification names; a payload holds 8,000 bytes."""
-
-REFRESHED_CHANNEL = "dravo_refreshed"
-"""PostgreSQL channel of finished interactive refreshes; the payload is publication ids, comma-separated."""
 
 INTERACTIVE = frozenset({Reason.FORCED, Reason.MANUAL, Reason.NEW})
 """Reasons that go through the interactive lane."""
 
-_ASKED_BY_PEOPLE = frozenset({Reason.FORCED, Reason.MANUAL})
+_REQUESTED = frozenset({Reason.FORCED, Reason.MANUAL})
+"""Reasons that are somebody's explicit request; they reach rows that are no longer polled, too."""
 
 MAKE_DUE = """
-WITH asked AS (
+WITH requested AS (
     -- locked in one order everywhere: two statements over the same rows must not deadlock
     SELECT s.publication_id FROM refresh_state s WHERE s.publication_id = ANY(:ids)
      ORDER BY s.publication_id FOR UPDATE
@@ -36,12 +25,13 @@ UPDATE refresh_state AS r
                           THEN r.next_run_at ELSE now() END,
        reason = CASE WHEN r.claimed_at IS NOT NULL AND r.next_run_at > now() THEN r.reason ELSE :reason END,
        priority = GREATEST(r.priority, :priority)
-  FROM asked JOIN publications p ON p.id = asked.publication_id JOIN accounts a ON a.account_id = p.account_id
+  FROM requested JOIN publications p ON p.id = requested.publication_id
+  JOIN accounts a ON a.account_id = p.account_id
  WHERE p.id = r.publication_id
    AND p.workspace_id = :workspace_id
    AND a.state = 'active'
    AND r.reason NOT IN ('quarantined', 'blocked')
-   AND (r.next_run_at IS NOT NULL OR :asked)
+   AND (r.next_run_at IS NOT NULL OR :requested)
    AND NOT (r.next_run_at IS NOT NULL AND r.next_run_at <= now() AND r.priority >= :priority)
    AND NOT (r.claimed_at IS NOT NULL AND r.next_run_at > now() AND r.priority >= :priority)
 RETURNING r.publication_id,
@@ -60,7 +50,7 @@ def parameters(workspace_id: str, publication_ids: Sequence[int], reason: Reason
         "ids": sorted(set(publication_ids)),
         "reason": reason.value,
         "priority": int(reason in INTERACTIVE),
-        "asked": reason in _ASKED_BY_PEOPLE,
+        "requested": reason in _REQUESTED,
     }
 
 
@@ -72,37 +62,90 @@ def make_due(
     *,
     interactive: bool | None = None,
 ) -> int:
-    """Make these publications of one workspace due now and return how many were not already.
+    """Make these publications of one workspace due now and return how many rows changed.
 
-    A row that a worker has right now stays with it: its answer will be newer than this request's predecessor.
-    Rows that are no longer polled become due only when a person asks. Rows of accounts that need
-    reconnecting, and quarantined ones, stay as they are. ``interactive`` says which lane they take; left out,
-    the reason decides.
+    One statement, deduplicated by the row itself: a thousand callers cause one refresh. A row that a worker
+    has right now stays with it: its answer is newer than the values that the caller has seen. Rows that are
+    no longer polled become due only on an explicit request (``forced``, ``manual``). Blocked and quarantined
+    rows stay as they are. ``interactive`` chooses the lane; left out, the reason does.
     """
     bound = parameters(workspace_id, publication_ids, reason)
     if interactive is not None:
         bound["priority"] = int(interactive)
     changed = connection.execute(text(MAKE_DUE), bound).all()
     if changed:
-        ring(connection, [(row.publication_id, row.next_claim) for row in changed])
+        notify_due(connection, [(row.publication_id, row.next_claim) for row in changed])
     return len(changed)
 
 
-def ring(connection: Connection, claims: Sequence[tuple[int, int | None]] = ()) -> None:
-    """Wake the scheduler once this transaction commits; ``claims`` as in `payload`."""
-    told = {"channel": DUE_CHANNEL, "payload": payload(claims)}
-    connection.execute(text("SELECT pg_notify(:channel, :payload)"), told)
+_ROWS_AT_ONCE: Final = 10_000
+"""Rows of one statement: a statement over all rows of a large platform would outlast its time limit."""
+
+_MAKE_DEFERRED_DUE: Final = text("""
+WITH deferred AS (
+    SELECT s.publication_id FROM refresh_state s JOIN accounts a ON a.account_id = s.account_id
+     WHERE s.reason = 'paused' AND s.next_run_at > now() AND s.publication_id > :after
+       AND (CAST(:platform AS text) IS NULL OR a.platform = :platform)
+       AND (CAST(:account_id AS text) IS NULL OR s.account_id = :account_id)
+       AND (CAST(:workspace_id AS text) IS NULL OR a.workspace_id = :workspace_id)
+     ORDER BY s.publication_id LIMIT :most FOR UPDATE OF s
+)
+UPDATE refresh_state AS r SET next_run_at = now()
+  FROM deferred WHERE r.publication_id = deferred.publication_id
+RETURNING r.publication_id
+""")
 
 
-def payload(claims: Sequence[tuple[int, int | None]]) -> str:
-    """Return what a notification says: the trace context of these claims, or nothing when nobody traces.
+def make_deferred_due(
+    connection: Connection,
+    *,
+    platform: str | None = None,
+    account_id: str | None = None,
+    workspace_id: str | None = None,
+) -> int:
+    """Make the rows due now that a pause has deferred, within this scope, and return how many.
 
-    ``claims`` are publication ids with the ``claim_seq`` of the claim to come (``None``: it has begun). A
-    context belongs to that very claim: every scheduler is notified, and one that did not get the row must
-    not hand the context to a later claim.
+    Each argument narrows the scope; without any, all deferred rows become due.
     """
-    context = tracing.traceparent()
-    if not context:
-        return ""
-    to_come = [[publication_id, seq] for publication_id, seq in claims if seq is not None]
-    return json.dumps({"traceparent": context, "claims": to_come[:_MOST_TRACED]})
+    changed, last, found = 0, 0, _ROWS_AT_ONCE
+    while found == _ROWS_AT_ONCE:
+        ids = connection.execute(
+            _MAKE_DEFERRED_DUE,
+            {
+                "platform": platform,
+                "account_id": account_id,
+                "workspace_id": workspace_id,
+                "after": last,
+                "most": _ROWS_AT_ONCE,
+            },
+        ).scalars()
+        batch = list(ids)
+        found, changed, last = len(batch), changed + len(batch), max(batch, default=last)
+    if changed:
+        notify_due(connection)
+    return changed
+
+
+_PROMOTE: Final = """
+UPDATE refresh_state SET priority = 1
+ WHERE publication_id = (
+       SELECT r.publication_id FROM refresh_state r JOIN accounts a ON a.account_id = r.account_id
+        WHERE a.platform = :platform AND (:account_id = '' OR a.account_id = :account_id)
+          AND a.state = 'active' AND r.next_run_at <= now() AND r.claimed_at IS NULL AND r.unfinished = 0
+          AND {unless}
+        ORDER BY r.priority DESC, r.next_run_at LIMIT 1
+          FOR UPDATE OF r SKIP LOCKED)
+RETURNING account_id
+"""
+
+
+def promote_one(connection: Connection, platform: str, account_id: str, *, only_if: str) -> str | None:
+    """Move one due row of a platform, or of one account of it, to the interactive lane.
+
+    Returns the row's account, or ``None`` when no row is due. ``account_id``: empty for all of them.
+    ``only_if``: an SQL condition on ``accounts a`` that the row's account meets, one of our own constants.
+    """
+    account: str | None = connection.execute(
+        text(_PROMOTE.format(unless=only_if)), {"platform": platform, "account_id": account_id}
+    ).scalar()
+    return account

@@ -1,4 +1,4 @@
-"""Giving claims back unused: the row is due again at once instead of at the end of its lease."""
+"""Transition ``release_claim``: a claim that nobody started is given back before its lease ends."""
 
 from collections.abc import Iterable
 from datetime import timedelta
@@ -7,7 +7,7 @@ from sqlalchemy import Connection, text
 
 from shared.refresh_queue import RefreshJob
 
-_RELEASE = text("""
+_RELEASE_CLAIM = text("""
 WITH mine AS (
     SELECT s.publication_id
       FROM unnest(CAST(:ids AS bigint[]), CAST(:seqs AS bigint[])) AS c (id, seq)
@@ -20,11 +20,13 @@ UPDATE refresh_state AS r
 """)
 
 
-def release(connection: Connection, jobs: Iterable[RefreshJob], *, after: timedelta = timedelta()) -> int:
-    """Give back claims that nobody started, due again ``after`` a moment; return how many still stood.
+def release_claim(
+    connection: Connection, jobs: Iterable[RefreshJob], *, after: timedelta = timedelta()
+) -> int:
+    """Give back the claims of these jobs, due again after this delay; return how many still held.
 
     The claims are void from then on: a message that carries one finds nothing to start.
     """
     claims = sorted(claim for job in jobs for claim in job.claims)
     parameters = {"ids": [c[0] for c in claims], "seqs": [c[1] for c in claims], "after": after}
-    return connection.execute(_RELEASE, parameters).rowcount
+    return connection.execute(_RELEASE_CLAIM, parameters).rowcount

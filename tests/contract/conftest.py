@@ -25,7 +25,7 @@ from deploy.local.valkey import Valkey
 from deploy.simulators.environment import environment as simulated_platforms
 from deploy.simulators.server import Simulators
 from shared.accounts.vault import new_key
-from shared.refresh_state.make_due import REFRESHED_CHANNEL
+from shared.refresh_state.notifications import REFRESHED_CHANNEL
 from tests.servers import FASTER, fast_parent, server_directory
 
 PATIENCE = 60.0

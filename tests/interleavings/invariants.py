@@ -4,8 +4,8 @@ from typing import Any, Final
 
 import psycopg
 
-from scheduler.claim import JOBS_PER_ACCOUNT
 from shared.accounts.vault import Vault
+from shared.refresh_state.claim import JOBS_PER_ACCOUNT
 from shared.refresh_state.invariants import STUCK
 from tests.interleavings.explorer import Run
 from tests.interleavings.operations import PLATFORM_JOBS

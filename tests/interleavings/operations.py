@@ -11,14 +11,14 @@ from pydantic import SecretStr
 from sqlalchemy import Connection, Engine
 
 from api_stub.events.event_log import Event, EventLog, EventType
-from scheduler.claim import claim
 from shared import partitions
 from shared.operations import actions
 from shared.operations.actions import Operator, Scope
 from shared.quota import spending
 from shared.refresh_queue import RefreshJob
+from shared.refresh_state.claim import claim
 from shared.refresh_state.make_due import make_due
-from shared.refresh_state.release_claim import release
+from shared.refresh_state.release_claim import release_claim
 from shared.vocabulary import BucketKind, Lane, Platform, Reason
 from tests.harness import Harness, Script, ScriptedAdapter, open_harness, reads
 from tests.interleavings.world import (
@@ -186,7 +186,7 @@ def _pause(connection: Connection) -> None:
 
 
 def _release_claims(connection: Connection) -> int:
-    return release(connection, [JOB])
+    return release_claim(connection, [JOB])
 
 
 def _raise_budget(connection: Connection) -> bool:

@@ -14,15 +14,20 @@ _BUDGETS: Final = (
     "tests/shared/quota/test_budgets_against_model.py",
 )
 _CLAIM: Final = (
-    "tests/scheduler/test_claim.py",
-    "tests/scheduler/test_suspects.py",
-    "tests/scheduler/test_fairness.py",
-    "tests/scheduler/test_caps.py",
+    "tests/shared/refresh_state/test_claim.py",
+    "tests/shared/refresh_state/test_suspects.py",
+    "tests/shared/refresh_state/test_fair_share.py",
+    "tests/shared/refresh_state/test_claim_caps.py",
 )
 _LOCKS: Final = ("tests/shared/refresh_state/test_lock_order.py",)
 _INTERLEAVINGS: Final = (
     "tests/interleavings/test_schedules.py",
     "tests/interleavings/test_sample.py",
+)
+_TRANSITIONS: Final = (
+    "tests/shared/refresh_state/test_transitions.py",
+    *_LOCKS,
+    *_INTERLEAVINGS,
 )
 _GATE: Final = ("tests/worker/quota/test_gate.py",)
 
@@ -67,6 +72,13 @@ TARGETS: Final[dict[str, tuple[str, ...]]] = {
         *_LOCKS,
         *_INTERLEAVINGS,
     ),
+    "shared/refresh_state/claim.py": (*_CLAIM, *_INTERLEAVINGS),
+    "shared/refresh_state/fair_share.py": (*_CLAIM, *_INTERLEAVINGS),
+    "shared/refresh_state/start.py": ("tests/worker/test_claims.py", *_TRANSITIONS),
+    "shared/refresh_state/finish.py": ("tests/worker/test_record.py", *_TRANSITIONS),
+    "shared/refresh_state/block.py": ("tests/shared/accounts/test_states.py", *_TRANSITIONS),
+    "shared/refresh_state/ingest.py": (*_INGESTION[2:], *_TRANSITIONS),
+    "shared/refresh_state/unquarantine.py": ("tests/shared/operations/test_actions.py", *_TRANSITIONS),
     "shared/partitions.py": ("tests/shared/test_partitions.py",),
     "shared/accounts/api_keys.py": ("tests/shared/accounts/test_api_keys.py",),
     "shared/accounts/vault.py": ("tests/shared/accounts/test_vault.py",),
@@ -80,8 +92,6 @@ TARGETS: Final[dict[str, tuple[str, ...]]] = {
     "shared/ingestion/publications.py": (*_INGESTION[2:], *_INTERLEAVINGS),
     "shared/operations/actions.py": ("tests/shared/operations/test_actions.py", *_LOCKS, *_INTERLEAVINGS),
     "shared/refresh_queue.py": ("tests/shared/test_refresh_queue.py", "tests/worker/queue/test_consumer.py"),
-    "scheduler/claim.py": (*_CLAIM, *_INTERLEAVINGS),
-    "scheduler/turns.py": (*_CLAIM, *_INTERLEAVINGS),
     "scheduler/ticks.py": ("tests/scheduler/test_ticks.py",),
     "scheduler/renewals.py": ("tests/worker/credentials/test_renewal.py",),
     "scheduler/gauges.py": ("tests/scheduler/test_fleet_metrics.py",),

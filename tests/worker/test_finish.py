@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from scheduler.claim import claim
+from shared.refresh_state.claim import claim
 from shared.vocabulary import BucketKind, Lane, Platform
 from tests.harness import Harness, open_harness, reads
 from worker.errors import Misconfigured, Paused, Reauthorize, RefreshError, TryAgain

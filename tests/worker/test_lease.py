@@ -13,10 +13,10 @@ from deploy.simulators.linkedin.linkedin import LinkedIn as SimulatedLinkedIn
 from deploy.simulators.misbehaviour import Behaviour
 from deploy.simulators.world import Account as SimulatedAccount
 from deploy.simulators.world import Post, World
-from scheduler.claim import Claims, claim
 from shared.accounts import states
 from shared.batches import LINKEDIN_MEMBER_CALLS, batch_size
 from shared.refresh_queue import RefreshJob
+from shared.refresh_state.claim import Claims, claim
 from shared.settings import Settings
 from shared.vocabulary import Lane, Platform
 from tests.harness import Harness, open_harness

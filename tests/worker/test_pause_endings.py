@@ -15,6 +15,7 @@ from shared.quota import pauses, spending
 from shared.quota.pauses import PauseKey
 from shared.quota.spending import Caps
 from shared.refresh_queue import RefreshJob
+from shared.refresh_state import make_due
 from shared.settings import Settings
 from shared.vocabulary import BucketKind, PauseKind, Platform
 from tests.harness import Harness
@@ -208,7 +209,7 @@ def test_a_reconnect_ends_the_account_s_pause_and_makes_its_rows_due(harness: Ha
 def test_the_end_of_a_pause_concerns_what_it_held_up(
     harness: Harness, monkeypatch: pytest.MonkeyPatch, kind: PauseKind, subject: str, concerned: set[str]
 ) -> None:
-    monkeypatch.setattr(pauses, "_ROWS_AT_ONCE", 2)
+    monkeypatch.setattr(make_due, "_ROWS_AT_ONCE", 2)
     later = datetime.now(UTC) + timedelta(days=20)
     for account, platform, workspace in (
         ("acc_1", Platform.INSTAGRAM, "ws_1"),

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from shared.outcome_kinds import OutcomeKind
-from shared.refresh_state.make_due import REFRESHED_CHANNEL
+from shared.refresh_state.notifications import REFRESHED_CHANNEL
 from shared.vocabulary import Platform, Reason, SyncStatus
 from tests.harness import Harness
 from tests.servers import connect

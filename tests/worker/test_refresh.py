@@ -7,11 +7,11 @@ from datetime import UTC, datetime, timedelta
 from prometheus_client import REGISTRY
 from pydantic import SecretStr
 
-from scheduler.claim import JOBS_PER_ACCOUNT, claim
 from shared.accounts import states
 from shared.ingestion import importer
 from shared.partitions import ensure_partitions
 from shared.refresh_queue import RefreshJob
+from shared.refresh_state.claim import JOBS_PER_ACCOUNT, claim
 from shared.vocabulary import BucketKind, Lane, Platform
 from tests.harness import Harness, open_harness, reads
 from worker.errors import Misconfigured, Paused, Reauthorize, TryAgain

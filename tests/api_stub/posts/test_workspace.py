@@ -11,7 +11,7 @@ from api_stub.http.database import conninfo
 from api_stub.posts.instants import UNBOUNDED
 from api_stub.posts.parameters import HistoryQuery
 from api_stub.posts.workspace import Workspace
-from shared.refresh_state.make_due import DUE_CHANNEL
+from shared.refresh_state.notifications import DUE_CHANNEL
 from tests.api_stub.support import Api
 
 LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)

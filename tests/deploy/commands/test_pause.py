@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine
 
-from scheduler.claim import claim
 from shared.accounts.states import reconnect
 from shared.database import connect
 from shared.quota.pauses import pause
+from shared.refresh_state.claim import claim
 from shared.vocabulary import Lane, PauseKind, Platform
 from tests.deploy.commands.conftest import Dravo
 

@@ -12,7 +12,9 @@ import dramatiq
 from sqlalchemy import text
 
 from shared import refresh_queue
-from worker import claims, finish, record
+from shared.refresh_state import finish as refresh_finish
+from shared.refresh_state import start as refresh_start
+from worker import finish
 from worker.__main__ import main
 from worker.queue import consumer
 
@@ -38,10 +40,12 @@ def _retrying() -> dict[str, Any]:
 _OPTIONS = refresh_queue.broker_options
 
 if os.environ["BROKEN"] == "fence":
-    record._FENCE = _without(record._FENCE, " AND o.fence = s.claim_seq AND s.claimed_at IS NOT NULL")
+    vars(refresh_finish).update(
+        _FINISH=_without(refresh_finish._FINISH, " AND o.seq = s.claim_seq AND s.claimed_at IS NOT NULL")
+    )
 else:
     # The same message must be able to start again, and its options to come through.
-    claims._START = _without(claims._START, "claim_seq = r.claim_seq + 1, ")
+    vars(refresh_start).update(_START=_without(refresh_start._START, "claim_seq = r.claim_seq + 1, "))
     vars(finish)["_judge_the_rest"] = _left_to_dramatiq
     vars(consumer).update(broker_options=_retrying, _deliverable=lambda *_: True)
 

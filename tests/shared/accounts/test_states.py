@@ -8,7 +8,7 @@ import pytest
 
 from shared.accounts import states
 from shared.ingestion import importer
-from shared.refresh_state.make_due import DUE_CHANNEL
+from shared.refresh_state.notifications import DUE_CHANNEL
 from tests.harness import Harness
 from tests.servers import connect
 

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import Engine
 
 from shared.accounts import states as account_state
-from shared.refresh_state import make_due
+from shared.refresh_state import notifications
 from tests import servers
 from tests.shared.ingestion.rows import account, give, give_accounts, messages, publication, states, stored
 
@@ -37,7 +37,7 @@ def test_the_scheduler_is_woken_once_a_chunk_and_only_when_something_is_due(
 ) -> None:
     give_accounts(engine, account())
     with servers.connect(database_url) as listening:
-        listening.execute(f"LISTEN {make_due.DUE_CHANNEL}")
+        listening.execute(f"LISTEN {notifications.DUE_CHANNEL}")
         rows = [publication(post_id=f"post_{n}", platform_post_id=f"pp_{n}") for n in range(50)]
         give(engine, *rows)
         give(engine, *rows)

@@ -17,14 +17,14 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from sqlalchemy.engine import make_url
 
-from scheduler.claim import claim
 from scheduler.ticks import Ticks
 from scheduler.trace_contexts import Traces
 from shared import refresh_queue
 from shared.observability import tracing
 from shared.redis_client import connect
 from shared.refresh_queue import RefreshJob
-from shared.refresh_state import make_due
+from shared.refresh_state import make_due, notifications
+from shared.refresh_state.claim import claim
 from shared.vocabulary import Lane, Platform, Reason
 from tests.harness import Harness, open_harness
 from tests.worker.http.in_process import InProcess
@@ -68,7 +68,7 @@ def test_one_trace_leads_from_the_request_to_the_call(
 
     plain = make_url(database_url).set(drivername="postgresql").render_as_string(hide_password=False)
     with open_harness(database_url) as harness, psycopg.connect(plain, autocommit=True) as listener:
-        listener.execute(f"LISTEN {make_due.DUE_CHANNEL}")
+        listener.execute(f"LISTEN {notifications.DUE_CHANNEL}")
         publications = harness.publications(harness.account("acc_1"), 2)
         harness.execute("UPDATE refresh_state SET next_run_at = now() + interval '1 hour' RETURNING 1")
         with (
@@ -129,7 +129,7 @@ def test_without_a_collector_nothing_is_said_and_nothing_kept() -> None:
     with tracing.span("request", parent=CALLER) as told:
         told["status"] = 200
         assert tracing.traceparent() is None
-        assert make_due.payload([(1, 1), (2, None)]) == ""
+        assert notifications.due_payload([(1, 1), (2, None)]) == ""
 
 
 def test_a_context_belongs_to_the_claim_that_it_was_for_and_to_no_later_one(
@@ -139,7 +139,7 @@ def test_a_context_belongs_to_the_claim_that_it_was_for_and_to_no_later_one(
     plain = make_url(database_url).set(drivername="postgresql").render_as_string(hide_password=False)
     first, second = Traces(), Traces()
     with open_harness(database_url) as harness, psycopg.connect(plain, autocommit=True) as listener:
-        listener.execute(f"LISTEN {make_due.DUE_CHANNEL}")
+        listener.execute(f"LISTEN {notifications.DUE_CHANNEL}")
         idle, in_hand = harness.publications(harness.account("acc_1"), 2)
         later = (
             "UPDATE refresh_state SET next_run_at = now() + interval '1 hour', claimed_at = {} RETURNING 1"

@@ -14,7 +14,7 @@ from shared.quota import pauses
 from shared.quota.pauses import PauseKey
 from shared.refresh_queue import RefreshJob
 from shared.refresh_state.make_due import make_due
-from shared.refresh_state.release_claim import release
+from shared.refresh_state.release_claim import release_claim
 from shared.vocabulary import PauseKind, Reason, SyncStatus
 from tests.harness import Harness
 from worker.claims import StartedRow, extend, start
@@ -72,7 +72,9 @@ STATEMENTS: dict[str, tuple[str, Callable[[Connection, list[int]], object]]] = {
     ),
     "release of claims": (
         "claimed",
-        lambda connection, ids: release(connection, [RefreshJob("acc_1", tuple((one, 4) for one in ids))]),
+        lambda connection, ids: release_claim(
+            connection, [RefreshJob("acc_1", tuple((one, 4) for one in ids))]
+        ),
     ),
     "require_reconnect": (
         "claimed",

@@ -7,7 +7,8 @@ import psycopg
 import pytest
 from sqlalchemy.engine import make_url
 
-from shared.refresh_state.make_due import DUE_CHANNEL, make_due
+from shared.refresh_state.make_due import make_due
+from shared.refresh_state.notifications import DUE_CHANNEL
 from shared.vocabulary import Reason
 from tests.harness import Harness
 

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 from shared.refresh_queue import RefreshJob
-from shared.refresh_state.release_claim import release
+from shared.refresh_state.release_claim import release_claim
 from tests.harness import open_harness
 
 NOW = datetime(2026, 11, 26, 12, tzinfo=UTC)
@@ -21,8 +21,8 @@ def test_claims_that_stand_are_given_back_and_no_other(database_url: str) -> Non
 
         with harness.engine.begin() as connection:
             now = connection.exec_driver_sql("SELECT now()").scalar_one()
-            assert release(connection, jobs, after=timedelta(seconds=3)) == 1
-            assert release(connection, jobs, after=timedelta(seconds=3)) == 0
+            assert release_claim(connection, jobs, after=timedelta(seconds=3)) == 1
+            assert release_claim(connection, jobs, after=timedelta(seconds=3)) == 0
 
         columns = "next_run_at, claimed_at, claim_seq, reason, attempts, unfinished, priority"
         states = harness.execute(f"SELECT {columns} FROM refresh_state ORDER BY publication_id")  # noqa: S608 - ours
@@ -35,5 +35,5 @@ def test_claims_that_stand_are_given_back_and_no_other(database_url: str) -> Non
         harness.execute("UPDATE refresh_state SET claimed_at = now() WHERE publication_id = :id", id=other)
         with harness.engine.begin() as connection:
             now = connection.exec_driver_sql("SELECT now()").scalar_one()
-            assert release(connection, [RefreshJob(account, ((other, 4),))]) == 1
+            assert release_claim(connection, [RefreshJob(account, ((other, 4),))]) == 1
         assert harness.state(other).next_run_at == now

@@ -6,10 +6,10 @@ from datetime import timedelta
 
 import pytest
 
-from scheduler.claim import claim
 from scheduler.probes import PROBE_EVERY, probe
 from shared.redis_client import RedisClient
 from shared.refresh_queue import RefreshJob
+from shared.refresh_state.claim import claim
 from shared.settings import Settings
 from shared.vocabulary import BucketKind, Lane, Platform
 from tests.harness import Harness, ScriptedAdapter

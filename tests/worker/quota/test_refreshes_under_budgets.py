@@ -6,9 +6,9 @@ from datetime import timedelta
 
 import httpx
 
-from scheduler.claim import claim
 from shared.redis_client import RedisClient
 from shared.refresh_queue import RefreshJob
+from shared.refresh_state.claim import claim
 from shared.settings import Settings
 from shared.vocabulary import Lane, Platform
 from tests.harness import Harness, ScriptedAdapter, reads

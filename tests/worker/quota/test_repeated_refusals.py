@@ -8,10 +8,10 @@ import pytest
 
 from deploy.simulators.server import Simulators
 from deploy.simulators.world import Account as SimulatedAccount
-from scheduler.claim import JOBS_PER_ACCOUNT, claim
 from shared.quota.budgets import Budgets
 from shared.redis_client import RedisClient
 from shared.refresh_queue import RefreshJob
+from shared.refresh_state.claim import JOBS_PER_ACCOUNT, claim
 from shared.settings import Settings
 from shared.vocabulary import BucketKind, Lane, Platform
 from tests.harness import Harness

@@ -1,12 +1,12 @@
-"""The claim: find what is due, share it out, take it.
+"""Transition ``claim``: due rows, chosen by fair share and within the caps, are leased as jobs.
 
-Leaderless: any number of schedulers may run it at once. The accounts whose turn it is are chosen first
-(`scheduler.turns`) and locked, one claim an account; then their jobs are reserved where other claims see them
-before the commit; then jobs in flight are counted again, and rows are taken as far as the caps allow. So no
-cap is ever exceeded, and only claims of one workspace wait for each other, where its turn is counted.
+Leaderless: any number of schedulers may claim at once. A claim first chooses accounts by fair share
+(`shared.refresh_state.fair_share`) and locks them, one claim an account. Then it reserves their jobs where
+other claims see them before the commit. Then it counts the jobs in flight again and takes rows as far as the
+caps allow. So no cap is ever exceeded, and only claims of one workspace wait for each other, where the jobs
+given to that workspace are counted.
 
-An account with a hundred thousand due rows takes one turn like every other, and cannot hide the others behind
-its rows.
+An account with a hundred thousand due rows gets one job like every other account and cannot hide them.
 """
 
 from collections import Counter
@@ -18,9 +18,9 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, text
 
-from scheduler.turns import UNDER_WAY, choose
 from shared.batches import batch_size, is_topped_up
 from shared.refresh_queue import RefreshJob
+from shared.refresh_state.fair_share import UNDER_WAY, choose
 from shared.vocabulary import Lane, Platform
 
 JOBS_PER_ACCOUNT = 4

@@ -7,8 +7,8 @@ from statistics import quantiles
 
 import pytest
 
-from scheduler.claim import claim
 from shared.refresh_queue import RefreshJob
+from shared.refresh_state.claim import claim
 from shared.vocabulary import Lane, Platform
 from tests.harness import Harness
 

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from scheduler.claim import SUSPECT_STARTS, claim
+from shared.refresh_state.claim import SUSPECT_STARTS, claim
 from shared.vocabulary import Lane, Platform
 from tests.harness import Harness
 

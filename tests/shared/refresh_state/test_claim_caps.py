@@ -7,8 +7,8 @@ from threading import Barrier
 
 from sqlalchemy import Connection
 
-from scheduler.claim import JOBS_PER_ACCOUNT, Claims, claim
 from shared import database
+from shared.refresh_state.claim import JOBS_PER_ACCOUNT, Claims, claim
 from shared.vocabulary import Lane, Platform
 from tests.harness import Harness
 

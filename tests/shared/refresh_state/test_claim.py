@@ -6,8 +6,8 @@ from typing import Any
 
 from sqlalchemy import text
 
-from scheduler.claim import JOBS_PER_ACCOUNT, Claims, claim
-from shared.refresh_state.release_claim import release
+from shared.refresh_state.claim import JOBS_PER_ACCOUNT, Claims, claim
+from shared.refresh_state.release_claim import release_claim
 from shared.vocabulary import Lane, Platform
 from tests.harness import Harness
 
@@ -147,8 +147,8 @@ def test_a_released_claim_is_due_at_once_and_void(harness: Harness) -> None:
     jobs = claimed(harness).jobs
 
     with harness.engine.begin() as connection:
-        assert release(connection, jobs) == 2
-        assert release(connection, jobs) == 0
+        assert release_claim(connection, jobs) == 2
+        assert release_claim(connection, jobs) == 0
 
     assert len(claimed(harness).jobs[0].claims) == 2
 

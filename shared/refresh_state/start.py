@@ -1,0 +1,94 @@
+"""Transitions of a claim in a worker's hands: ``start`` spends it, ``extend`` prolongs its lease.
+
+Starting counts ``claim_seq`` once more, so a message that is delivered twice starts once. Attempts are
+counted here, before anything can go wrong.
+"""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any, Final
+
+from sqlalchemy import Connection, Row, text
+
+from shared.refresh_queue import RefreshJob
+
+_START: Final = text("""
+WITH mine AS (
+    SELECT s.publication_id
+      FROM unnest(CAST(:ids AS bigint[]), CAST(:seqs AS bigint[])) AS c (id, seq)
+      JOIN refresh_state s ON s.publication_id = c.id AND s.claim_seq = c.seq
+     WHERE s.account_id = :account_id AND s.claimed_at IS NOT NULL
+     ORDER BY s.publication_id FOR UPDATE OF s
+), started AS (
+    UPDATE refresh_state AS r
+       SET claim_seq = r.claim_seq + 1, attempts = LEAST(r.attempts + 1, 30000),
+           unfinished = LEAST(r.unfinished + 1, 30000), next_run_at = now() + make_interval(secs => :lease)
+      FROM mine WHERE r.publication_id = mine.publication_id
+    RETURNING r.*
+)
+SELECT now() AS at, s.publication_id, s.claim_seq, s.attempts, s.unfinished, s.missing_since,
+       s.priority, p.platform_post_id, p.publish_id, p.media_type,
+       COALESCE(p.published_at, p.created_at) AS created_at,
+       a.sync_status, a.metrics, a.warnings, a.last_updated_at, a.snapshot_at
+  FROM started s
+  JOIN publications p ON p.id = s.publication_id
+  JOIN post_analytics a ON a.publication_id = s.publication_id
+ ORDER BY s.publication_id
+""")
+
+
+def start(connection: Connection, job: RefreshJob, lease: timedelta) -> Sequence[Row[Any]]:
+    """Start the job's claims and return the rows that started, with all that is stored about them.
+
+    A claim that was taken over, started before or finished is not among them. ``claim_seq`` of a returned row
+    is the fencing token of the finish; ``at`` is the database's time.
+    """
+    return connection.execute(
+        _START,
+        {
+            "account_id": job.account_id,
+            "ids": [publication_id for publication_id, _ in job.claims],
+            "seqs": [claim_seq for _, claim_seq in job.claims],
+            "lease": lease.total_seconds(),
+        },
+    ).all()
+
+
+# Locks in one order whatever is written afterwards: statements over the same rows must not deadlock.
+_EXTEND: Final = text("""
+WITH mine AS (
+    SELECT s.publication_id, c.waits
+      FROM unnest(CAST(:ids AS bigint[]), CAST(:seqs AS bigint[]), CAST(:waits AS bool[]))
+           AS c (id, seq, waits)
+      JOIN refresh_state s ON s.publication_id = c.id AND s.claim_seq = c.seq
+     WHERE s.claimed_at IS NOT NULL
+     ORDER BY s.publication_id FOR UPDATE OF s
+), extended AS (
+    UPDATE refresh_state AS r SET next_run_at = now() + make_interval(secs => :lease)
+      FROM mine WHERE r.publication_id = mine.publication_id AND mine.waits
+)
+SELECT publication_id FROM mine
+""")
+
+Claim = tuple[int, int]
+"""A publication id and the ``claim_seq`` under which a worker has its row."""
+
+
+def extend(
+    connection: Connection, waiting: Sequence[Claim], ending: Sequence[Claim], lease: timedelta
+) -> frozenset[int]:
+    """Extend the lease of the rows that still wait for their answer and lock those that are about to end.
+
+    Returns which of both the worker still has.
+    """
+    claims = [(*claim, True) for claim in waiting] + [(*claim, False) for claim in ending]
+    held = connection.execute(
+        _EXTEND,
+        {
+            "ids": [publication_id for publication_id, _, _ in claims],
+            "seqs": [claim_seq for _, claim_seq, _ in claims],
+            "waits": [waits for _, _, waits in claims],
+            "lease": lease.total_seconds(),
+        },
+    )
+    return frozenset(held.scalars())
