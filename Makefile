@@ -63,6 +63,9 @@ bench-api: install chromium ## time the read API beside a bare application, and 
 bench-budgets: install ## count the budgets' decisions a second
 	$(BIN)/python -m deploy.bench.budgets
 
+pictures: install chromium ## make the README's pictures of the running system; MINUTES= of history in the charts
+	$(BIN)/python -m deploy.pictures $(if $(MINUTES),--minutes $(MINUTES))
+
 .venv/tools/installed: deploy/checks.lock | install
 	$(PYTHON) -m venv .venv/tools
 	.venv/tools/bin/pip install --quiet --disable-pip-version-check --require-hashes --requirement deploy/checks.lock
@@ -72,4 +75,4 @@ check-deploy: .venv/tools/installed ## check what is deployed with its own tools
 	@command -v promtool >/dev/null || (apt-get update -qq && apt-get install -y -qq --no-install-recommends prometheus)
 	$(BIN)/pytest tests/deploy/checked_by_tools.py
 
-.PHONY: help install up lint test test-fast chromium test-browser faults interleavings soak mutants bench-smoke bench-api bench-budgets check-deploy
+.PHONY: help install up lint test test-fast chromium test-browser faults interleavings soak mutants bench-smoke bench-api bench-budgets pictures check-deploy

@@ -1,0 +1,1 @@
+"""The README's pictures and the command that makes them; drawings of the design do not belong here."""
