@@ -1,4 +1,4 @@
-"""The command line ``dravo``: one file a command family, one place where errors become sentences.
+"""The command line ``dravo``: registers every command family and turns errors into sentences on stderr.
 
 Exit codes: 0 done, 1 something failed, 2 wrong usage, 130 stopped with Ctrl-C.
 """
@@ -42,8 +42,8 @@ for family in (services, imports, keys, secret_values, accounts, resync, why, st
     family.register(app)
 
 
-def _print_version(asked: bool) -> None:  # noqa: FBT001 - Typer passes an option's value so
-    if asked:
+def _print_version(requested: bool) -> None:  # noqa: FBT001 - Typer passes an option's value by position
+    if requested:
         console.show(f"dravo {version('dravo-analytics-sync')}")
         raise typer.Exit
 
@@ -61,20 +61,20 @@ def options(
 
 def main() -> None:
     """Run the command that the process was started with."""
-    if isinstance(sys.stdout, TextIOWrapper):  # a terminal that lacks a character shows its number instead
+    if isinstance(sys.stdout, TextIOWrapper):  # what the terminal cannot encode, it shows as an escape
         sys.stdout.reconfigure(errors="backslashreplace")
     sys.exit(run(sys.argv[1:]))
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Run one command and return its exit code; whatever goes wrong becomes one sentence on stderr."""
+    """Run one command and return its exit code; every error becomes one sentence on stderr."""
     try:
         _check_encoding(arguments)
         returned = app(args=list(arguments), prog_name="dravo", standalone_mode=False)
         console.flush()
     except KeyboardInterrupt:
         return 130
-    except Exception as error:  # noqa: BLE001 - the last line of defence: no traceback reaches an operator
+    except Exception as error:  # noqa: BLE001 - whatever it is, no traceback reaches an operator
         code, sentences = _explain(error)
         for sentence in sentences:
             console.complain(f"dravo: {sentence}")
@@ -83,7 +83,7 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _explain(error: Exception) -> tuple[int, list[str]]:
-    """Return the exit code and the lines for an error, without its values."""
+    """Return the exit code and the sentences for an error, without the values that it carries."""
     match error:
         case console.CommandError():
             return error.exit_code, [str(error)]
@@ -99,28 +99,28 @@ def _explain(error: Exception) -> tuple[int, list[str]]:
         case Abort():
             return 1, ["stopped"]
         case _:
-            return 1, [f"an error that nobody foresaw, {type(error).__name__}: {_line(str(error))}"]
+            return 1, [f"unexpected error {type(error).__name__}: {_line(str(error))}"]
 
 
 def _database(error: DBAPIError) -> str:
-    said = _line(str(error.orig))
+    reason = _line(str(error.orig))
     if getattr(error.orig, "sqlstate", None) in _NO_SCHEMA:
         return "the schema is missing or older than this program: run `dravo migrate`"
     if isinstance(error, OperationalError):
-        return f"PostgreSQL refuses or does not answer ({said}): check DRAVO_DATABASE_URL"
-    return f"PostgreSQL refused a statement ({said})"
+        return f"PostgreSQL refuses connections or does not answer ({reason}): check DRAVO_DATABASE_URL"
+    return f"PostgreSQL refused a statement ({reason})"
 
 
 def _usage(error: TyperException) -> list[str]:
     message = error.format_message().replace("Value error, ", "").rstrip(".")
-    if not message:  # no command was given: the help is on the screen already
+    if not message:  # no command was given: Typer has printed the help
         return []
     context = getattr(error, "ctx", None)
     return [_line(message) + (f" (see `{context.command_path} --help`)" if context else "")]
 
 
 def _line(message: str) -> str:
-    """Return the first line of somebody else's message, without credentials."""
+    """Return the first line of a library's message, without credentials."""
     return redact(next((line.strip() for line in message.splitlines() if line.strip()), "no reason given"))
 
 

@@ -1,4 +1,4 @@
-"""What a command says: results on stdout, as tables or as one JSON document; everything else on stderr."""
+"""The output of commands: results on stdout, as tables or as one JSON document; everything else on stderr."""
 
 import json
 import os
@@ -26,17 +26,17 @@ from rich.text import Text
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document, for machines.")]
 
-_UNBOUNDED = 10_000  # columns: what goes to a pipe or a file is never cut to somebody's terminal
+_UNBOUNDED = 10_000  # columns: output to a pipe or a file is never cut to a terminal's width
 
 
 class CommandError(Exception):
-    """A command cannot go on; the message is one clear sentence for the person who gave it."""
+    """A command cannot continue; the message is one clear sentence for its user."""
 
     exit_code = 1
 
 
 class UsageError(CommandError):
-    """The command was given in a way that makes no sense."""
+    """The command's arguments are wrong."""
 
     exit_code = 2
 
@@ -47,14 +47,14 @@ def emit(document: object) -> None:
 
 
 def show(*parts: RenderableType) -> bool:
-    """Print for people: in colour and as wide as the terminal, or plain and uncut into a pipe.
+    """Print for people: coloured and at the terminal's width, or plain and uncut where stdout is no terminal.
 
-    Return whether somebody may still be reading.
+    Return whether stdout still has a reader.
     """
     console = stdout_console()
     with console.capture() as captured:
         for part in parts:
-            # Text is wrapped by the terminal: a line break of ours would be copied along.
+            # The terminal wraps text: a line break of ours would be copied with it.
             console.print(part, soft_wrap=isinstance(part, str))
     return _write(captured.get())
 
@@ -66,38 +66,38 @@ def stdout_console() -> Console:
 
 
 def complain(sentence: str) -> None:
-    """Print one line on stderr, without anything that a terminal would obey."""
+    """Print one line on stderr, without control characters."""
     if sys.stderr is not None:
         sys.stderr.write(f"{plain(sentence)}\n")
         sys.stderr.flush()
 
 
 def table(headings: Sequence[str], rows: Iterable[Sequence[object]], *, right: Sequence[str] = ()) -> Table:
-    """Return a table; ``right`` names the headings of columns with numbers. Empty headings are not shown."""
-    lined = any(headings) and sys.stdout is not None and sys.stdout.isatty()
-    made = Table(
-        box=box.SIMPLE_HEAD if lined else None,
+    """Return a table. Columns in ``right`` are aligned to the right; empty headings are not shown."""
+    ruled = any(headings) and sys.stdout is not None and sys.stdout.isatty()
+    result = Table(
+        box=box.SIMPLE_HEAD if ruled else None,
         pad_edge=False,
         show_header=any(headings),
         header_style="bold",
     )
     for heading in headings:
-        made.add_column(heading, justify="right" if heading in right else "left", overflow="fold")
+        result.add_column(heading, justify="right" if heading in right else "left", overflow="fold")
     for row in rows:
-        made.add_row(*(Text("-" if cell is None else plain(str(cell))) for cell in row))
-    return made
+        result.add_row(*(Text("-" if cell is None else plain(str(cell))) for cell in row))
+    return result
 
 
 class _Rate(ProgressColumn):
-    """How many a second."""
+    """A column of the progress bar: items per second."""
 
     def render(self, task: Task) -> Text:
-        """Return the rate, once there is one."""
+        """Return the rate, or an empty text while it is unknown."""
         return Text(f"{task.speed:,.0f}/s" if task.speed else "", style="progress.data.speed")
 
 
 def progress(*, of_bytes: bool = False) -> Progress:
-    """Return a progress bar on stderr with rate and time left; silent where stderr is no terminal."""
+    """Return a progress bar on stderr with rate and time left; hidden where stderr is no terminal."""
     console = Console(stderr=True)
     amount = (DownloadColumn(), TransferSpeedColumn()) if of_bytes else (MofNCompleteColumn(), _Rate())
     return Progress(
@@ -112,7 +112,7 @@ def progress(*, of_bytes: bool = False) -> Progress:
 
 
 def plain(text: str) -> str:
-    """Return text of others without control characters: a post's text must not steer a terminal."""
+    """Return text without control characters: a post's text must not control the terminal."""
     return "".join(
         char if char.isprintable() else " " if char.isspace() else "\N{REPLACEMENT CHARACTER}"
         for char in text
@@ -125,7 +125,7 @@ def instant(value: datetime | None) -> str | None:
 
 
 def duration(span: timedelta) -> str:
-    """Return a length of time for people: its two largest units."""
+    """Return a duration for people, in its two largest units."""
     seconds = int(abs(span).total_seconds())
     for size, name, smaller, smaller_name in _UNITS:
         if seconds >= size:
@@ -138,7 +138,7 @@ _UNITS = ((86_400, "d", 3_600, "h"), (3_600, "h", 60, "min"), (60, "min", 1, "s"
 
 
 def flush() -> None:
-    """Push out what stdout still holds; a reader who left is no error."""
+    """Flush stdout; a pipe whose reader has closed it is no error."""
     _write("")
 
 
@@ -148,9 +148,9 @@ def _write(output: str) -> bool:
     try:
         sys.stdout.write(output)
         sys.stdout.flush()
-    except BrokenPipeError:  # `dravo … | head`: the work is done, its reader has seen enough
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, sys.stdout.fileno())
-        os.close(nowhere)
+    except BrokenPipeError:  # `dravo … | head`: the command's work is done all the same
+        devnull = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(devnull, sys.stdout.fileno())
+        os.close(devnull)
         return False
     return True

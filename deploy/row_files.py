@@ -1,4 +1,4 @@
-"""Rows of an import file, one by one: JSON Lines or CSV, read as a stream, every bad line named."""
+"""Reader of import files: streams the rows of JSON Lines or CSV and reports malformed lines by number."""
 
 import csv
 import json
@@ -23,10 +23,10 @@ _BOM = b"\xef\xbb\xbf"
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One row of a file, or what is wrong with it."""
+    """One row of a file, or the mistake in it."""
 
     number: int
-    """Where it starts, from 1."""
+    """The number of its first line, from 1."""
     row: object
     """The decoded JSON object, or for CSV one made of its cells; meaningless when ``mistake`` is set."""
     mistake: str | None = None
@@ -37,23 +37,23 @@ class FileError(Exception):
 
 
 def read(source: BufferedReader, name: str) -> Iterator[Line]:
-    """Yield the rows of an open file. Its name's extension tells the format, else its first character.
+    """Yield the rows of an open file. The name's extension decides the format, or else the first character.
 
     A byte order mark and blank lines are skipped. Raises `FileError`.
     """
     start = source.peek(64)[:64]
     if start.startswith(_BOM):
         source.read(len(_BOM))
-    kind = _EXTENSIONS.get(PurePath(name).suffix.lower()) or _sniffed(start)
+    kind = _EXTENSIONS.get(PurePath(name).suffix.lower()) or _sniff_format(start)
     return _json_lines(source) if kind == "jsonl" else _csv_rows(source)
 
 
-def _sniffed(start: bytes) -> Format:
+def _sniff_format(start: bytes) -> Format:
     return "jsonl" if start.removeprefix(_BOM).lstrip().startswith((b"{", b"[")) else "csv"
 
 
 def _raw_lines(source: BufferedReader) -> Iterator[tuple[int, bytes | None]]:
-    """Yield each line with its number; ``None`` for one that is too long to be held."""
+    """Yield each line with its number; ``None`` stands for one that is longer than `LINE_BYTES`."""
     number = 0
     while line := source.readline(LINE_BYTES + 1):
         number += 1
@@ -88,7 +88,7 @@ def _no_constant(name: str) -> object:
 
 
 def _csv_rows(source: BufferedReader) -> Iterator[Line]:
-    """Yield CSV rows as objects by the names in the first line; an empty cell is a field that is not told."""
+    """Yield CSV rows as objects with the names of the first line; an empty cell is an absent field."""
     lines = _TextLines(source)
     header_line = next((line for line in lines if line.strip()), None)
     if header_line is None:
@@ -123,7 +123,7 @@ def _csv_row(number: int, header: list[str], cells: list[str]) -> Iterator[Line]
 
 
 class _TextLines:
-    """A file's lines as text, counted. Bytes that are no UTF-8 become surrogates, which no field accepts."""
+    """A file's lines as text, counted. Bytes that are not UTF-8 become surrogates, which no field accepts."""
 
     def __init__(self, source: BufferedReader) -> None:
         self._lines = _raw_lines(source)

@@ -1,4 +1,4 @@
-"""The operator's way to the stores: opened for one command, closed with it."""
+"""The database connection of one command."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,4 +1,4 @@
-"""``dravo accounts``: who may be read, until when, and how far behind each is."""
+"""``dravo accounts``: connected accounts with their state, token expiry, pauses and overdue rows."""
 
 from typing import Annotated, Any
 
@@ -37,9 +37,9 @@ def register(app: typer.Typer) -> None:
 
 def accounts(
     *,
-    workspace: Annotated[str | None, typer.Option(help="Only this workspace's.")] = None,
-    platform: Annotated[Platform | None, typer.Option(help="Only this platform's.")] = None,
-    state: Annotated[AccountState | None, typer.Option(help="Only those in this state.")] = None,
+    workspace: Annotated[str | None, typer.Option(help="Show accounts of this workspace only.")] = None,
+    platform: Annotated[Platform | None, typer.Option(help="Show accounts on this platform only.")] = None,
+    state: Annotated[AccountState | None, typer.Option(help="Show accounts in this state only.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """List connected accounts with state, token expiry, quota pauses and overdue rows.
@@ -47,16 +47,16 @@ def accounts(
     JSON: an array of ``account_id``, ``workspace_id``, ``platform``, ``platform_account_id``, ``name``,
     ``login``, ``kind``, ``state``, ``state_reason``, ``state_changed_at``, ``token_expires_at``,
     ``refresh_token_expires_at``, ``scopes``, ``rows``, ``overdue``, ``oldest_overdue_at`` and ``pauses``
-    (those that hold it up, in the JSON shape of `dravo pauses`; ``paused_until`` null: until resumed).
+    (those that apply to it, in the JSON shape of `dravo pauses`; ``paused_until`` null: until resumed).
     """
     with stores.transaction() as connection:
-        found = _accounts(connection, workspace, platform, state)
+        listed = _accounts(connection, workspace, platform, state)
     if as_json:
-        console.emit(found)
-    elif found:
-        console.show(_table(found))
+        console.emit(listed)
+    elif listed:
+        console.show(_table(listed))
     else:
-        console.show("no accounts; bring them in with `dravo import accounts FILE`")
+        console.show("no accounts; import them with `dravo import accounts FILE`")
 
 
 def _accounts(
@@ -91,7 +91,7 @@ def _accounts(
     ]
 
 
-def _table(found: list[dict[str, Any]]) -> Table:
+def _table(listed: list[dict[str, Any]]) -> Table:
     headings = (
         "account_id",
         "workspace_id",
@@ -107,7 +107,7 @@ def _table(found: list[dict[str, Any]]) -> Table:
         (
             [account[name] for name in headings]
             + ["; ".join(until(pause) for pause in account["pauses"]) or None]
-            for account in found
+            for account in listed
         ),
         right=("rows", "overdue"),
     )

@@ -1,4 +1,4 @@
-"""``dravo import``: accounts and publications from files, each wrong line named and the rest kept."""
+"""``dravo import``: stores accounts and publications from files; refused rows are reported by line."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -22,13 +22,13 @@ from shared.ingestion.importer import ImportResult, import_accounts, import_publ
 from shared.settings import load
 
 CHUNK = 1_000
-A_HANDFUL = 20
-"""So few rows are somebody's own, who waits for their first snapshots; more are bulk."""
+SMALL_FILE_ROWS = 20
+"""A file of at most so many rows goes to the interactive lane: its user waits for the first snapshots."""
 
-imports = typer.Typer(help="Accounts and publications from files.", no_args_is_help=True)
+imports = typer.Typer(help="Import accounts or publications from a file.", no_args_is_help=True)
 
 File = Annotated[str, typer.Argument(help="JSON Lines or CSV (by extension, else by content); - is stdin.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Check and count everything, store nothing.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Check and count all rows, but store nothing.")]
 Take = Callable[[Connection, list[object], int], ImportResult]
 
 
@@ -41,7 +41,7 @@ def register(app: typer.Typer) -> None:
     epilog="Examples: dravo import accounts accounts.jsonl\n\nvault-dump | dravo import accounts -"
 )
 def accounts(file: File, *, dry_run: DryRun = False, as_json: AsJson = False) -> None:
-    """Store connected accounts; the same file again changes nothing.
+    """Import connected accounts. Importing the same file again changes nothing.
 
     JSON: ``accepted``, ``unchanged``, ``refused`` (counts), ``errors`` (array of ``line``, ``message``),
     ``dry_run``. Exits 1 if a row was refused.
@@ -64,7 +64,7 @@ def accounts(file: File, *, dry_run: DryRun = False, as_json: AsJson = False) ->
     epilog="Examples: dravo import publications posts.csv\n\ndravo import publications - < posts.jsonl"
 )
 def publications(file: File, *, dry_run: DryRun = False, as_json: AsJson = False) -> None:
-    """Store publications, new ones due at once; the same file again changes nothing.
+    """Import publications; new ones are due at once. Importing the same file again changes nothing.
 
     JSON: ``accepted``, ``unchanged``, ``refused`` (counts), ``errors`` (array of ``line``, ``message``),
     ``dry_run``. Exits 1 if a row was refused.
@@ -81,14 +81,14 @@ def publications(file: File, *, dry_run: DryRun = False, as_json: AsJson = False
 
 @dataclass(slots=True)
 class _Tally:
-    """What came of the file so far."""
+    """The counts and refused rows of an import under way."""
 
     as_json: bool
     accepted: int = 0
     unchanged: int = 0
     refused: int = 0
     line: int = 0
-    """The last line whose row is stored."""
+    """The last line that has been processed."""
     errors: list[dict[str, object]] = field(default_factory=list)
 
     def refuse(self, line: int, message: str) -> None:
@@ -112,11 +112,13 @@ def _run(engine: Engine, file: str, take: Take, *, dry_run: bool, as_json: bool)
         if not tally.line:
             raise
         raise CommandError(
-            f"PostgreSQL went away after line {tally.line}: {tally.accepted} rows are stored;"
-            " give the same command again, it goes on where this one ended"
+            f"the connection to PostgreSQL was lost after line {tally.line}:"
+            f" {tally.accepted} rows are stored; run the same command again to import the rest"
         ) from error
     except KeyboardInterrupt:
-        console.complain(f"dravo: stopped after line {tally.line}; give the same command again to go on")
+        console.complain(
+            f"dravo: stopped after line {tally.line}; run the same command again to import the rest"
+        )
         raise
     _report(tally, dry_run=dry_run)
     if tally.refused:
@@ -128,7 +130,7 @@ def _import(
 ) -> None:
     first = True
     while chunk := list(islice(lines, CHUNK)):
-        priority = int(first and len(chunk) <= A_HANDFUL)
+        priority = int(first and len(chunk) <= SMALL_FILE_ROWS)
         first = False
         rows = [line for line in chunk if line.mistake is None]
         with engine.connect() as connection:
@@ -146,7 +148,7 @@ def _import(
 
 
 class _Meter:
-    """How far into the file the rows that are stored reach."""
+    """The progress of an import, in bytes of the file."""
 
     def __init__(self, bar: Progress, source: BufferedReader, size: int | None) -> None:
         self._bar = bar
@@ -154,14 +156,14 @@ class _Meter:
         self._task = bar.add_task("importing", total=size)
 
     def advance(self) -> None:
-        """Tell the bar where the file is read by now."""
+        """Move the progress bar to the current position in the file."""
         if self._source.seekable():
             self._bar.update(self._task, completed=self._source.tell())
 
 
 @contextmanager
 def _opened(file: str) -> Iterator[tuple[BufferedReader, int | None]]:
-    """Open the file, or stdin for ``-``, with its size where it has one."""
+    """Open the file, or stdin for ``-``; yield it with its size, which only regular files have."""
     if file == "-":
         if sys.stdin is None:
             raise UsageError("stdin is closed: there is nothing to import")

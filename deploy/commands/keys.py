@@ -1,4 +1,4 @@
-"""``dravo keys``: API keys, each bound to one workspace."""
+"""``dravo keys``: creates, lists and revokes API keys, each bound to one workspace."""
 
 from typing import Annotated
 
@@ -8,7 +8,7 @@ from deploy import console, stores
 from deploy.console import AsJson, CommandError, UsageError, instant
 from shared.accounts.api_keys import create_key, list_keys, revoke_key
 
-keys = typer.Typer(help="API keys, each bound to one workspace.", no_args_is_help=True)
+keys = typer.Typer(help="Manage API keys, each bound to one workspace.", no_args_is_help=True)
 
 
 def register(app: typer.Typer) -> None:
@@ -23,7 +23,7 @@ def create(
     name: Annotated[str | None, typer.Option(help="What the key is for.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Make a key and print it, this once.
+    """Create a key and print it. It cannot be shown again.
 
     JSON: ``key_id``, ``key``, ``workspace_id``, ``name``.
     """
@@ -36,24 +36,22 @@ def create(
         console.emit({"key_id": key_id, "key": key, "workspace_id": workspace, "name": name})
     else:
         console.show(key)
-        console.complain(
-            f"key {key_id} for workspace {workspace}: shown this once, it is stored as a hash only"
-        )
+        console.complain(f"key {key_id} for workspace {workspace}: copy it now, only its hash is stored")
 
 
 @keys.command("list", epilog="Example: dravo keys list --workspace ws_1")
 def list_(
     *,
-    workspace: Annotated[str | None, typer.Option(help="Only this workspace's.")] = None,
+    workspace: Annotated[str | None, typer.Option(help="Show keys of this workspace only.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """List the keys, never the keys themselves.
+    """List the ids of keys and what they are for. The keys themselves are not stored.
 
     JSON: an array of ``key_id``, ``workspace_id``, ``name``, ``created_at``, ``last_used_at``,
     ``revoked_at``.
     """
     with stores.transaction() as connection:
-        found = list_keys(connection, workspace)
+        keys_of_workspace = list_keys(connection, workspace)
     listed = [
         {
             "key_id": key.key_id,
@@ -63,14 +61,14 @@ def list_(
             "last_used_at": instant(key.last_used_at),
             "revoked_at": instant(key.revoked_at),
         }
-        for key in found
+        for key in keys_of_workspace
     ]
     if as_json:
         console.emit(listed)
     elif listed:
         console.show(console.table(list(listed[0]), (list(key.values()) for key in listed)))
     else:
-        console.show("no keys; make one with `dravo keys create --workspace W`")
+        console.show("no keys; create one with `dravo keys create --workspace W`")
 
 
 @keys.command(epilog="Example: dravo keys revoke key_0123456789abcdef")
@@ -79,7 +77,7 @@ def revoke(
     *,
     as_json: AsJson = False,
 ) -> None:
-    """Refuse a key from now on.
+    """Revoke a key: the API refuses it from now on.
 
     JSON: ``key_id``, ``revoked``.
     """

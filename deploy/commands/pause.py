@@ -1,4 +1,4 @@
-"""``dravo pause``, ``resume``, ``pauses``, ``acts``: what operators hold back, and all that they did."""
+"""``dravo pause``, ``resume``, ``pauses`` and ``audit-log``: operators' pauses, and the log of their acts."""
 
 import json
 import re
@@ -18,13 +18,13 @@ from shared.operations.actions import Act, Operator, Scope
 from shared.quota.pauses import UNTIL_RESUMED, pauses_in_force
 from shared.vocabulary import Platform
 
-OnPlatform = Annotated[Platform | None, typer.Option("--platform", help="This platform.")]
+OnPlatform = Annotated[Platform | None, typer.Option("--platform", help="All accounts on this platform.")]
 OfAccount = Annotated[str | None, typer.Option("--account", help="This account.")]
 OfWorkspace = Annotated[str | None, typer.Option("--workspace", help="All accounts of this workspace.")]
 
 _LENGTH = re.compile(r"(\d{1,6})([smhd])")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
-_CONCERNED = """
+_ACCOUNTS_IN_SCOPE = """
 SELECT count(*) FROM accounts
  WHERE (CAST(:platform AS text) IS NULL OR platform = :platform)
    AND (CAST(:account_id AS text) IS NULL OR account_id = :account_id)
@@ -41,43 +41,48 @@ def register(app: typer.Typer) -> None:
     )(pause)
     app.command(epilog="Examples: dravo resume --platform x\n\ndravo resume --all")(resume)
     app.command(epilog="Example: dravo pauses --json")(pauses)
-    app.command(epilog="Examples: dravo acts\n\ndravo acts --limit 500 --json")(acts)
+    app.command("audit-log", epilog="Examples: dravo audit-log\n\ndravo audit-log --limit 500 --json")(
+        audit_log
+    )
 
 
 def pause(
     *,
-    reason: Annotated[str, typer.Option(help="Why, for the other operators.")],
+    reason: Annotated[str, typer.Option(help="The reason, for other operators.")],
     platform: OnPlatform = None,
     account: OfAccount = None,
     workspace: OfWorkspace = None,
-    every: Annotated[bool, typer.Option("--all", help="Everything.")] = False,
-    until: Annotated[str | None, typer.Option(help="It ends then: a date or an instant, UTC.")] = None,
+    every: Annotated[bool, typer.Option("--all", help="All accounts on all platforms.")] = False,
+    until: Annotated[
+        str | None, typer.Option(help="The end of the pause: a date or an instant, UTC.")
+    ] = None,
     length: Annotated[
-        str | None, typer.Option("--for", metavar="N{s,m,h,d}", help="It ends after so long, like 90m or 2h.")
+        str | None,
+        typer.Option("--for", metavar="N{s,m,h,d}", help="The length of the pause, like 90m or 2h."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Ask a platform nothing for a while; without an end, until `dravo resume`.
+    """Pause all refreshes of a platform, account or workspace. Without an end, it lasts until `dravo resume`.
 
-    What workers have in hand is finished. Rows keep their status and values, no attempt is used, and a read
-    with refresh=true is answered with what is there. A pause of the same scope is replaced.
+    Workers finish the jobs that they have started. Rows keep their status and values, no attempt is counted,
+    and refresh=true returns the stored rows. A pause replaces an earlier one of the same scope.
 
     JSON: ``platform``, ``kind``, ``subject``, ``paused_until`` (null: until resumed), ``reason``,
-    ``accounts`` (how many it holds back).
+    ``accounts`` (how many are paused).
     """
     if not reason.strip():
-        raise UsageError("--reason must say something: other operators read it")
+        raise UsageError("--reason must not be empty: other operators read it")
     scope = _scope(platform, account, workspace, every=every)
     if until and length:
         raise UsageError("give --until or --for, not both")
     with stores.transaction() as connection:
         now: datetime = connection.execute(text("SELECT now()")).scalar_one()
         ends = _end(until, length, now)
-        concerned = _concerned(connection, scope)
+        concerned = _count_accounts(connection, scope)
         actions.pause(connection, Operator.at_terminal(), scope, reason.strip(), ends)
     if as_json:
-        told = {**scope.key, "paused_until": instant(ends), "reason": reason.strip()}
-        console.emit({**told, "accounts": concerned})
+        placed = {**scope.key, "paused_until": instant(ends), "reason": reason.strip()}
+        console.emit({**placed, "accounts": concerned})
     else:
         accounts = "1 account" if concerned == 1 else f"{concerned} accounts"
         console.show(f"paused {_named(scope.key)} ({accounts}) {_until(ends)}")
@@ -88,91 +93,91 @@ def resume(
     platform: OnPlatform = None,
     account: OfAccount = None,
     workspace: OfWorkspace = None,
-    every: Annotated[bool, typer.Option("--all", help="Lift every operator's pause.")] = False,
-    reason: Annotated[str | None, typer.Option(help="Why, for the other operators.")] = None,
+    every: Annotated[bool, typer.Option("--all", help="Lift all pauses of operators.")] = False,
+    reason: Annotated[str | None, typer.Option(help="The reason, for other operators.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Lift an operator's pause; limits that a platform has set stay.
+    """Lift an operator's pause. Pauses that a platform's limits have set stay in force.
 
     JSON: ``resumed`` (how many pauses were lifted), ``pauses`` (those still in force, as in `dravo pauses`).
     """
     scope = _scope(platform, account, workspace, every=every)
     with stores.transaction() as connection:
         lifted = actions.resume(connection, Operator.at_terminal(), scope, reason)
-        left = [shape(one) for one in pauses_in_force(connection)]
+        remaining = [shape(one) for one in pauses_in_force(connection)]
     if not lifted:
         raise CommandError(f"no operator has paused {_named(scope.key)}: see `dravo pauses`")
     if as_json:
-        console.emit({"resumed": lifted, "pauses": left})
+        console.emit({"resumed": lifted, "pauses": remaining})
         return
     console.show(f"resumed {_named(scope.key)}" + (f": {lifted} pauses lifted" if lifted > 1 else ""))
-    for one in left:
+    for one in remaining:
         console.show(console.plain(f"still paused: {_named(one)}: {one['reason']}"))
 
 
 def pauses(*, as_json: AsJson = False) -> None:
-    """List what is not asked now: by operators, by platforms' limits, by the circuit breaker.
+    """List the pauses in force: those of operators, of platforms' limits and of circuit breakers.
 
     JSON: an array of ``platform``, ``kind``, ``subject``, ``placed_by`` (``operator`` or ``platform``),
     ``paused_at``, ``paused_until`` (null: until resumed), ``reason``.
     """
     with stores.transaction() as connection:
-        found = [shape(one) for one in pauses_in_force(connection)]
+        current = [shape(one) for one in pauses_in_force(connection)]
     if as_json:
-        console.emit(found)
-    elif found:
-        shown = [{**one, "paused_until": one["paused_until"] or "resumed"} for one in found]
+        console.emit(current)
+    elif current:
+        shown = [{**one, "paused_until": one["paused_until"] or "resumed"} for one in current]
         console.show(console.table(list(shown[0]), (list(one.values()) for one in shown)))
     else:
         console.show("nothing is paused")
 
 
-def acts(
+def audit_log(
     *,
-    limit: Annotated[int, typer.Option(min=1, max=10_000, help="At most so many, the newest first.")] = 50,
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="Show the newest N acts.", metavar="N")] = 50,
     as_json: AsJson = False,
 ) -> None:
-    """List what operators did, by command or on the page: who, when, what.
+    """List what operators did by command or on the operators' page: who, when, what.
 
-    JSON: an array of ``act_id``, ``acted_at``, ``ended_at`` (null: under way or stopped half-way),
+    JSON: an array of ``act_id``, ``acted_at``, ``ended_at`` (null: not ended, or stopped half-way),
     ``operator``, ``via`` (``command`` or ``page``), ``act`` (``pause``, ``resume``, ``resync``, ``release``),
     ``subject``, ``reason``, ``rows``, ``last``.
     """
     with stores.transaction() as connection:
-        found = actions.acts(connection, most=limit)
+        log = actions.acts(connection, most=limit)
     if as_json:
-        console.emit([_told(act) for act in found])
-    elif found:
+        console.emit([_document(act) for act in log])
+    elif log:
         headings = ("acted_at", "operator", "act", "subject", "rows", "reason")
-        console.show(console.table(headings, (_line(act) for act in found), right=("rows",)))
+        console.show(console.table(headings, (_line(act) for act in log), right=("rows",)))
     else:
-        console.show("no operator did anything yet")
+        console.show("the audit log is empty")
 
 
 def _scope(platform: Platform | None, account: str | None, workspace: str | None, *, every: bool) -> Scope:
     if account and workspace:
         raise UsageError("an account is in one workspace: give --account or --workspace")
     if every == bool(platform or account or workspace):
-        raise UsageError("say what: --platform, --account, --workspace, or --all alone")
+        raise UsageError("give --platform, --account or --workspace, or --all alone")
     return Scope(platform, account or None, workspace or None)
 
 
 def _end(until: str | None, length: str | None, now: datetime) -> datetime | None:
     if length:
-        found = _LENGTH.fullmatch(length)
-        if not found or not int(found[1]):
+        match = _LENGTH.fullmatch(length)
+        if not match or not int(match[1]):
             raise UsageError("--for must be a length of time, like 90s, 30m, 2h or 3d")
-        return now + timedelta(**{_UNITS[found[2]]: int(found[1])})
+        return now + timedelta(**{_UNITS[match[2]]: int(match[1])})
     ends = first_instant(until, "--until") if until else None
     if ends and not now < ends < UNTIL_RESUMED:
         raise UsageError("--until must lie in the future; leave it out to pause until `dravo resume`")
     return ends
 
 
-def _concerned(connection: Connection, scope: Scope) -> int:
-    """Return how many accounts a scope holds; pausing a name that none has would be a slip unseen."""
+def _count_accounts(connection: Connection, scope: Scope) -> int:
+    """Return how many accounts are in a scope. Raises `CommandError` for a name that no account has."""
     count: int = connection.execute(
-        text(_CONCERNED),
+        text(_ACCOUNTS_IN_SCOPE),
         {
             "platform": scope.platform and scope.platform.value,
             "account_id": scope.account_id,
@@ -180,7 +185,7 @@ def _concerned(connection: Connection, scope: Scope) -> int:
         },
     ).scalar_one()
     if not count and (scope.account_id or scope.workspace_id):
-        raise CommandError("no account is like that: see `dravo accounts`")
+        raise CommandError("no account matches: see `dravo accounts`")
     return count
 
 
@@ -196,7 +201,7 @@ def _until(ends: datetime | None) -> str:
     return f"until {instant(ends)}" if ends else "until `dravo resume`"
 
 
-def _told(act: Act) -> dict[str, Any]:
+def _document(act: Act) -> dict[str, Any]:
     return {**asdict(act), "acted_at": instant(act.acted_at), "ended_at": instant(act.ended_at)}
 
 

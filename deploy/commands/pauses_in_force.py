@@ -1,4 +1,4 @@
-"""Pauses as commands show them: one JSON shape and one sentence for all of them."""
+"""The presentation of pauses in every command: one JSON shape and one sentence."""
 
 from typing import Any
 

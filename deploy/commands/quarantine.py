@@ -1,4 +1,4 @@
-"""``dravo quarantine``: publications set aside because their refresh kept killing workers."""
+"""``dravo quarantine``: lists and releases publications whose refresh ended its worker several times."""
 
 from typing import Annotated, Any
 
@@ -11,9 +11,9 @@ from shared.operations import actions
 from shared.operations.actions import Operator
 from shared.operations.explain import find
 
-quarantine = typer.Typer(help="Publications set aside as poison.", no_args_is_help=True)
+quarantine = typer.Typer(help="Manage publications in quarantine.", no_args_is_help=True)
 
-# Quarantined rows have no next run: that keeps this within a small part of the due index.
+# Quarantined rows have no next run: the condition on it makes PostgreSQL use the index of due rows.
 _LIST = """
 SELECT p.id, p.workspace_id, p.post_id, p.account_id, p.platform, p.platform_post_id, p.publish_id,
        pa.attempted_at, pa.outcome_detail
@@ -32,17 +32,17 @@ def register(app: typer.Typer) -> None:
 
 @quarantine.command("list", epilog="Example: dravo quarantine list --json")
 def list_(*, as_json: AsJson = False) -> None:
-    """List what is set aside.
+    """List the publications in quarantine: their refresh ended its worker several times.
 
     JSON: an array of ``publication_id``, ``workspace_id``, ``post_id``, ``account_id``, ``platform``,
     ``platform_post_id``, ``quarantined_at``, ``detail``.
     """
     with stores.transaction() as connection:
-        found = _listed(connection)
+        listed = _listed(connection)
     if as_json:
-        console.emit(found)
-    elif found:
-        console.show(console.table(list(found[0]), (list(row.values()) for row in found)))
+        console.emit(listed)
+    elif listed:
+        console.show(console.table(list(listed[0]), (list(row.values()) for row in listed)))
     else:
         console.show("nothing is in quarantine")
 
@@ -56,20 +56,20 @@ def release(
         ),
     ] = None,
     *,
-    every: Annotated[bool, typer.Option("--all", help="Release all of them.")] = False,
+    every: Annotated[bool, typer.Option("--all", help="Release all publications in quarantine.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Let publications be tried again, with a fresh count of attempts.
+    """Release publications from quarantine: they are due now, and their attempts are counted from 0.
 
     JSON: ``released`` (count), ``publication_ids``.
     """
     if every == bool(identities):
-        raise UsageError("name publications, or give --all: one of the two")
+        raise UsageError("give publication ids, or --all, but not both")
     with stores.transaction() as connection:
         ids = None if every else sorted({one for name in identities or () for one in find(connection, name)})
         released = actions.release(connection, Operator.at_terminal(), ids)
     if identities and not released:
-        raise CommandError("none of these is in quarantine: see `dravo quarantine list`")
+        raise CommandError("none of these publications is in quarantine: see `dravo quarantine list`")
     if as_json:
         console.emit({"released": len(released), "publication_ids": released})
     else:

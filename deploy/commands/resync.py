@@ -1,4 +1,4 @@
-"""``dravo resync``: ask the platforms again, now, for the publications that an operator means."""
+"""``dravo resync``: makes selected publications due now, so that workers fetch their analytics again."""
 
 import re
 import time
@@ -12,7 +12,7 @@ from sqlalchemy import Engine
 from deploy import console, stores
 from deploy.console import AsJson, CommandError, UsageError
 from deploy.resync.estimate import Estimate, estimate
-from deploy.resync.run import INTERACTIVE_UP_TO, Pace, Tally, ask, ask_and_wait
+from deploy.resync.run import INTERACTIVE_UP_TO, Pace, Tally, resync_and_wait, start_resync
 from deploy.resync.selection import Selection, end_instant, first_instant
 from shared.operations import actions
 from shared.operations.actions import Operator
@@ -47,26 +47,28 @@ def resync(
     created_to: Annotated[
         str | None, typer.Option("--to", help="Created then or earlier; a date means the whole UTC day.")
     ] = None,
-    every: Annotated[bool, typer.Option("--all", help="All publications there are.")] = False,
+    every: Annotated[bool, typer.Option("--all", help="All publications.")] = False,
     wait: Annotated[
         bool, typer.Option("--wait", help="Wait for the outcomes; exit 1 if any failed.")
     ] = False,
     timeout: Annotated[float | None, typer.Option(min=0, help="Seconds after which --wait gives up.")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell rows, calls and dollars.")] = False,
-    rate: Annotated[str | None, typer.Option(metavar="N/s", help="At most so many rows a second.")] = None,
-    after: Annotated[
-        int, typer.Option(min=0, help="Go on after this publication id, where a run stopped.")
-    ] = 0,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print rows, calls and dollars, and change nothing.")
+    ] = False,
+    rate: Annotated[
+        str | None, typer.Option(metavar="N/s", help="Make at most so many rows due a second.")
+    ] = None,
+    after: Annotated[int, typer.Option(min=0, help="Continue a stopped run after this publication id.")] = 0,
     as_json: AsJson = False,
 ) -> None:
     """Make the matching rows due now. Options of one kind are alternatives; all kinds given must hold.
 
     JSON: ``rows``, ``calls`` (HTTP calls to platforms), ``dollars`` (X alone charges), ``synced``, ``failed``
-    (``requires_reconnect`` and rows that cannot be asked for included), ``postponed`` (answered, verdict
-    later), ``unfinished`` (no outcome when --timeout ended), ``made_due``, ``unavailable``, ``last`` and
-    ``dry_run``.
+    (``requires_reconnect`` and rows that cannot be refreshed included), ``postponed`` (the platform answered,
+    a later refresh decides), ``unfinished`` (no outcome within --timeout), ``made_due``, ``unavailable``
+    (rows that cannot be refreshed), ``last`` and ``dry_run``.
     """
-    asked_for = {
+    options = {
         "post": post,
         "account": account,
         "platform": platform,
@@ -75,13 +77,13 @@ def resync(
         "from": created_from,
         "to": created_to,
     }
-    given = {name: value for name, value in asked_for.items() if value}
-    if not every and not given:
+    filters = {name: value for name, value in options.items() if value}
+    if not every and not filters:
         raise UsageError("say which publications: give --post, --account, --platform, … or --all")
-    if every and given:
-        raise UsageError("--all means all publications: give it without other filters")
+    if every and filters:
+        raise UsageError("--all means all publications: give it without filters")
     if timeout is not None and not wait:
-        raise UsageError("--timeout goes with --wait")
+        raise UsageError("--timeout needs --wait")
     pace_rate = _rate(rate)
     settings = load("database_url")
     with stores.engine(settings) as engine:
@@ -99,19 +101,19 @@ def resync(
             expected = estimate(connection, selection, settings)
         tally, unfinished = Tally(last=after), 0
         if not dry_run and expected.rows:
-            with _kept(engine, given or {"all": "all"}, tally):
+            with _audited(engine, filters or {"all": "all"}, tally):
                 unfinished = _run(
                     engine, selection, expected, tally, Pace(pace_rate), wait=wait, timeout=timeout
                 )
     _report(expected, tally, unfinished, wait=wait, dry_run=dry_run, as_json=as_json)
-    nothing_asked = bool(expected.rows) and not expected.askable
-    if not dry_run and (nothing_asked or (wait and (tally.failed or unfinished))):
+    nothing_made_due = bool(expected.rows) and not expected.askable
+    if not dry_run and (nothing_made_due or (wait and (tally.failed or unfinished))):
         raise typer.Exit(1)
 
 
 @contextmanager
-def _kept(engine: Engine, subject: dict[str, Any], tally: Tally) -> Iterator[None]:
-    """Keep who asked for what, and how far it came; a run that was stopped is kept as not ended."""
+def _audited(engine: Engine, subject: dict[str, Any], tally: Tally) -> Iterator[None]:
+    """Write the run into the audit log, with its progress; a run that was stopped has no end there."""
     with engine.begin() as connection:
         act_id = actions.begin_resync(connection, Operator.at_terminal(), subject)
     ended = False
@@ -129,20 +131,20 @@ def _named(engine: Engine, posts: list[str] | None) -> tuple[int, ...] | None:
     ids: list[int] = []
     with engine.connect() as connection:
         for name in posts:
-            found = find(connection, name)
-            if not found:
+            matches = find(connection, name)
+            if not matches:
                 raise CommandError(f"no publication has the id {name}: is it imported?")
-            ids += found
+            ids += matches
     return tuple(sorted(set(ids)))
 
 
-def _rate(told: str | None) -> float | None:
-    if told is None:
+def _rate(value: str | None) -> float | None:
+    if value is None:
         return None
-    found = _RATE.fullmatch(told)
-    if not found or float(found[1]) <= 0:
+    match = _RATE.fullmatch(value)
+    if not match or float(match[1]) <= 0:
         raise UsageError("--rate must be a number of rows a second, like 50/s")
-    return float(found[1])
+    return float(match[1])
 
 
 def _run(
@@ -155,27 +157,27 @@ def _run(
     wait: bool,
     timeout: float | None,
 ) -> int:
-    """Ask, wait if told to, and return how many rows have no outcome yet."""
+    """Make the rows due and, with ``wait``, wait for their outcomes; return how many rows have none."""
     interactive = expected.rows <= INTERACTIVE_UP_TO
     with console.progress() as bar:
-        task = bar.add_task("re-syncing" if wait else "asking", total=expected.rows)
+        task = bar.add_task("re-syncing" if wait else "making due", total=expected.rows)
 
-        def tell() -> None:
+        def update() -> None:
             done = tally.synced + tally.failed + tally.postponed if wait else tally.seen
             bar.update(task, completed=done, total=max(expected.rows, done))
 
         try:
             if not wait:
-                ask(engine, selection, tally, pace, interactive=interactive, tell=tell)
+                start_resync(engine, selection, tally, pace, interactive=interactive, on_progress=update)
                 return 0
             until = time.monotonic() + timeout if timeout is not None else None
-            return ask_and_wait(
-                engine, selection, tally, pace, interactive=interactive, until=until, tell=tell
+            return resync_and_wait(
+                engine, selection, tally, pace, interactive=interactive, until=until, on_progress=update
             )
         except KeyboardInterrupt:
             console.complain(
-                f"dravo: stopped; {tally.seen} of {expected.rows} rows were asked for, and stay so;"
-                f" --after {tally.last} goes on with the rest"
+                f"dravo: stopped; {tally.seen} of {expected.rows} rows were made due and stay due;"
+                f" --after {tally.last} continues with the rest"
             )
             raise
 
@@ -201,13 +203,13 @@ def _report(
         )
         return
     cost = f"{expected.rows} rows, {expected.calls} calls, {expected.dollars:.3f} dollars"
-    console.show(f"{cost} (dry run: nothing was asked for)" if dry_run else cost)
+    console.show(f"{cost} (dry run: nothing was made due)" if dry_run else cost)
     if wait and not dry_run:
         console.show(f"{tally.synced} synced, {tally.failed} failed, {tally.postponed} postponed")
     if unfinished:
-        console.complain(f"dravo: {unfinished} rows have no outcome yet; they go on being tried")
+        console.complain(f"dravo: {unfinished} rows have no outcome yet; workers keep trying them")
     if expected.unavailable:
         console.complain(
-            f"dravo: {expected.unavailable} rows cannot be asked for: their account must be reconnected,"
-            " their id is not known yet, or they are in quarantine"
+            f"dravo: {expected.unavailable} rows cannot be refreshed: their account must be reconnected,"
+            " their platform id is unknown, or they are in quarantine"
         )

@@ -1,4 +1,4 @@
-"""``dravo secrets``: new values for the settings that hold one, and new seals for what is stored."""
+"""``dravo secrets``: generates secrets and seals stored tokens again under a new key."""
 
 import typer
 
@@ -10,7 +10,7 @@ from shared.settings import load
 
 _MOST_NAMED = 20
 
-secrets = typer.Typer(help="Secrets of this system.", no_args_is_help=True)
+secrets = typer.Typer(help="Generate and rotate secrets.", no_args_is_help=True)
 
 
 def register(app: typer.Typer) -> None:
@@ -20,12 +20,12 @@ def register(app: typer.Typer) -> None:
 
 @secrets.callback()
 def family() -> None:
-    """Secrets of this system."""
+    """Generate and rotate secrets."""
 
 
 @secrets.command(epilog="Example: export DRAVO_SECRET_KEYS=$(dravo secrets generate)")
 def generate(*, as_json: AsJson = False) -> None:
-    """Print a new value for DRAVO_SECRET_KEYS, DRAVO_INTERNAL_TOKEN or DRAVO_OPS_TOKEN; it is kept nowhere.
+    """Print a new value for DRAVO_SECRET_KEYS, DRAVO_INTERNAL_TOKEN or DRAVO_OPS_TOKEN. It is not stored.
 
     JSON: ``secret``.
     """
@@ -40,7 +40,7 @@ def generate(*, as_json: AsJson = False) -> None:
 def sealing_key(*, as_json: AsJson = False) -> None:
     """Print the value of DRAVO_SEALING_KEY for the first of DRAVO_SECRET_KEYS.
 
-    It is a public key: the API seals with it the tokens that arrive by events, and cannot open them.
+    It is a public key: with it the API can seal the tokens that arrive by events, but not open them.
 
     JSON: ``sealing_key``.
     """
@@ -55,10 +55,10 @@ def sealing_key(*, as_json: AsJson = False) -> None:
 def rotate(*, as_json: AsJson = False) -> None:
     """Seal every stored token with the first of DRAVO_SECRET_KEYS, so that the other keys can be retired.
 
-    First give the new key, in front of the old ones, to whoever has the old ones, and to the API the sealing
-    key of the new one (`dravo secrets sealing-key`); restart them; rotate; take the old keys away. A run that
-    was stopped is simply repeated. Exits 1 when a token cannot be opened: keep the old keys, or import the
-    account's token again.
+    First put the new key in front of the old ones in DRAVO_SECRET_KEYS of every worker, give the API the
+    sealing key of the new one (`dravo secrets sealing-key`), and restart both. Then rotate. Then remove the
+    old keys. If a run is stopped, run it again. Exits 1 when a token cannot be opened: keep the old keys, or
+    import the account's token again.
 
     JSON: ``accounts``, ``resealed``, ``unchanged``, ``unopened`` (counts of accounts), ``unopened_accounts``.
     """

@@ -1,4 +1,4 @@
-"""``dravo up | migrate | api | worker | scheduler``: what runs, each started by command."""
+"""``dravo up | migrate | api | worker | scheduler``: commands that start services or migrate the schema."""
 
 import os
 import sys
@@ -15,15 +15,15 @@ from shared.settings import load
 def register(app: typer.Typer) -> None:
     """Add these commands."""
     app.command(epilog="Example: dravo up --data-dir /var/tmp/dravo")(up)
-    app.command(epilog="Safe to run twice, and by two at once.")(migrate)
+    app.command(epilog="It is safe to run twice, also at the same time.")(migrate)
     app.command(epilog="Example: DRAVO_API_PORT=9000 dravo api")(api)
     app.command(epilog="Example: DRAVO_WORKER_THREADS=16 dravo worker")(worker)
-    app.command(epilog="Any number may run: they never hand out one claim twice.")(scheduler)
+    app.command(epilog="Any number of schedulers may run: a row has one claim at a time.")(scheduler)
 
 
 def up(
     data_dir: Annotated[
-        Path | None, typer.Option(help="Where data lives between runs.", show_default=".dravo/")
+        Path | None, typer.Option(help="Directory that keeps the data between runs.", show_default=".dravo/")
     ] = None,
     *,
     as_json: AsJson = False,
@@ -36,7 +36,7 @@ def up(
 
 
 def migrate(*, as_json: AsJson = False) -> None:
-    """Bring the schema to head.
+    """Migrate the database schema to the newest revision.
 
     JSON: ``from`` and ``revision`` (the schema's revision before and after; ``from`` is null for a new one).
     """
@@ -62,25 +62,25 @@ def migrate(*, as_json: AsJson = False) -> None:
 
 
 def api(*, as_json: AsJson = False) -> None:
-    """Serve the read API, until stopped. ``--json``: logs as JSON."""
+    """Serve the read API until stopped. With ``--json``, logs are JSON."""
     _become("api_stub", as_json=as_json)
 
 
 def worker(*, as_json: AsJson = False) -> None:
-    """Take refresh jobs and ask the platforms, until stopped. ``--json``: logs as JSON."""
+    """Fetch analytics from the platforms, job by job, until stopped. With ``--json``, logs are JSON."""
     _become("worker", as_json=as_json)
 
 
 def scheduler(*, as_json: AsJson = False) -> None:
-    """Find what is due and ask for it, until stopped. ``--json``: logs as JSON."""
+    """Claim due rows and enqueue refresh jobs for them until stopped. With ``--json``, logs are JSON."""
     _become("scheduler", as_json=as_json)
 
 
 def _become(package: str, *, as_json: bool) -> NoReturn:
-    """Turn this process into a service: signals and supervisors reach it under the same process id."""
+    """Replace this process by a service, so that it keeps the process id for signals and supervisors."""
     _log_as(as_json=as_json)
     console.flush()
-    # -P: a directory of the same name where the command is given must not be run instead.
+    # -P: a package of the same name in the current directory must not run instead.
     os.execv(sys.executable, [sys.executable, "-P", "-m", package])  # noqa: S606 - our own package
 
 

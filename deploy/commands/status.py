@@ -1,4 +1,4 @@
-"""``dravo status``: the fleet at a glance, once or live."""
+"""``dravo status``: shows rows, queues, pauses and workers of the whole fleet, once or live."""
 
 import time
 from contextlib import closing
@@ -37,7 +37,7 @@ SELECT a.platform, r.claimed_at IS NOT NULL AND r.next_run_at > now() AS claimed
 _ACCOUNTS = "SELECT state, count(*) AS rows FROM accounts GROUP BY 1"
 _QUARANTINED = "SELECT count(*) FROM refresh_state WHERE next_run_at IS NULL AND reason = 'quarantined'"
 
-Interval = Annotated[float, typer.Option(min=0.2, max=3600, help="Seconds between two looks of --watch.")]
+Interval = Annotated[float, typer.Option(min=0.2, max=3600, help="Seconds between two screens of --watch.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -49,11 +49,11 @@ def register(app: typer.Typer) -> None:
 
 def status(
     *,
-    watch: Annotated[bool, typer.Option("--watch", help="Keep looking until Ctrl-C.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Update the screen until Ctrl-C.")] = False,
     interval: Interval = 2.0,
     as_json: AsJson = False,
 ) -> None:
-    """Show the fleet: rows, what is due and claimed, queues, pauses, workers; exit 1 without Redis.
+    """Show the fleet: rows by status, due and claimed rows, queues, pauses, workers. Exits 1 without Redis.
 
     JSON: ``at``; ``rows`` (array of ``platform``, each sync status, ``total``, ``due``, ``claimed``,
     ``oldest_overdue_at``); ``due``, ``claimed``, ``quarantined``; ``stuck`` (array of ``publication_id``,
@@ -65,28 +65,28 @@ def status(
     ``redis_error`` (a sentence, or null).
     """
     if watch and as_json:
-        raise UsageError("--watch is for people; give --json without it, as often as needed")
+        raise UsageError("--watch updates a screen: give --json without it, as often as needed")
     settings = load("database_url")
     with stores.engine(settings) as engine:
         if watch:
             _watch(engine, settings, interval)
             return
-        seen = look(engine, settings)
+        fleet = fleet_status(engine, settings)
     if as_json:
-        console.emit(seen)
+        console.emit(fleet)
     else:
-        console.show(_screen(seen))
-    if seen["redis_error"]:
-        console.complain(f"dravo: {seen['redis_error']}")
+        console.show(_screen(fleet))
+    if fleet["redis_error"]:
+        console.complain(f"dravo: {fleet['redis_error']}")
         raise typer.Exit(1)
 
 
-def look(engine: Engine, settings: Settings) -> dict[str, Any]:
-    """Return the fleet's state as the JSON shape of `status`."""
+def fleet_status(engine: Engine, settings: Settings) -> dict[str, Any]:
+    """Return the fleet's state in the JSON shape of `status`."""
     with engine.connect() as connection:
-        seen = _from_database(connection) | {"spending": _spending(connection, settings)}
-    queues, workers, trouble = _from_redis(settings)
-    return seen | {"queues": queues, "workers": workers, "redis_error": trouble}
+        fleet = _from_database(connection) | {"spending": _spending(connection, settings)}
+    queues, workers, error = _from_redis(settings)
+    return fleet | {"queues": queues, "workers": workers, "redis_error": error}
 
 
 def _from_database(connection: Connection) -> dict[str, Any]:
@@ -144,8 +144,8 @@ def _no_rows(platform: str) -> dict[str, Any]:
 def _from_redis(
     settings: Settings,
 ) -> tuple[dict[str, int] | None, list[dict[str, Any]] | None, str | None]:
-    """Return queue depths, workers, and why neither is known: what cannot be asked is no zero."""
-    from redis import RedisError  # here: no other command needs the queue
+    """Return queue depths, workers, and why both are unknown; unknown is ``None``, never 0."""
+    from redis import RedisError  # here: no other command uses the queue
 
     from shared.redis_client import connect
     from shared.refresh_queue import depth, workers_alive
@@ -155,30 +155,30 @@ def _from_redis(
             queues = {lane.value: depth(client, lane) for lane in Lane}
             alive = sorted(workers_alive(client).items())
     except SettingsError as error:
-        return None, None, f"{error}: queues and workers are not known"
+        return None, None, f"{error}: queues and workers are unknown"
     except RedisError:
-        return None, None, "Redis does not answer: queues and workers are not known (check DRAVO_REDIS_URL)"
+        return None, None, "Redis does not answer: queues and workers are unknown (check DRAVO_REDIS_URL)"
     return queues, [{"worker_id": worker, "threads": threads} for worker, threads in alive], None
 
 
 def _watch(engine: Engine, settings: Settings, interval: float) -> None:
     out = console.stdout_console()
     if not out.is_terminal:
-        while console.show(_looked(engine, settings), Text()):
+        while console.show(_current_screen(engine, settings), Text()):
             time.sleep(interval)
         return
     with Live(console=out, screen=True, auto_refresh=False) as live:
         while True:
-            live.update(_looked(engine, settings), refresh=True)
+            live.update(_current_screen(engine, settings), refresh=True)
             time.sleep(interval)
 
 
-def _looked(engine: Engine, settings: Settings) -> Group:
-    """Return the screen; a database that is away for a while does not end the watch."""
+def _current_screen(engine: Engine, settings: Settings) -> Group:
+    """Return the screen; while the database does not answer, it says so, and the watch continues."""
     try:
-        return _screen(look(engine, settings))
+        return _screen(fleet_status(engine, settings))
     except OperationalError:
-        return Group(Text("PostgreSQL refuses or does not answer: nothing is known of the fleet"))
+        return Group(Text("PostgreSQL refuses connections or does not answer: the fleet's state is unknown"))
 
 
 _COLUMNS = {
@@ -192,24 +192,24 @@ _COLUMNS = {
     "due": "due",
     "claimed": "claimed",
 }
-"""What the table shows, under headings that fit 80 columns."""
+"""The columns of the table, under headings that fit 80 columns."""
 
 
-def _screen(seen: dict[str, Any]) -> Group:
+def _screen(fleet: dict[str, Any]) -> Group:
     headings = list(_COLUMNS.values())
-    rows = ([row[name] for name in _COLUMNS] for row in seen["rows"])
+    rows = ([row[name] for name in _COLUMNS] for row in fleet["rows"])
     parts: list[Any] = [
         console.table(headings, rows, right=headings[1:]),
         Text(),
-        Text(_overdue(seen)),
-        Text("accounts: " + ", ".join(f"{count} {state}" for state, count in seen["accounts"].items())),
-        Text(f"quarantined: {seen['quarantined']}"),
-        Text(_stuck(seen["stuck"])),
-        Text(_spent(seen["spending"])),
-        Text(_queues(seen)),
-        Text(_workers(seen)),
-        *(Text(console.plain(_paused(pause))) for pause in seen["pauses"]),
-        Text(f"at {seen['at']}", style="dim"),
+        Text(_overdue(fleet)),
+        Text("accounts: " + ", ".join(f"{count} {state}" for state, count in fleet["accounts"].items())),
+        Text(f"quarantined: {fleet['quarantined']}"),
+        Text(_stuck(fleet["stuck"])),
+        Text(_spent(fleet["spending"])),
+        Text(_queues(fleet)),
+        Text(_workers(fleet)),
+        *(Text(console.plain(_paused(pause))) for pause in fleet["pauses"]),
+        Text(f"at {fleet['at']}", style="dim"),
     ]
     return Group(*parts)
 
@@ -231,21 +231,21 @@ def _spent(spent: dict[str, Any]) -> str:
     return f"spent at X: {today}, {spent['reads_this_month']} (${spent['dollars_this_month']:.2f}) this month"
 
 
-def _overdue(seen: dict[str, Any]) -> str:
-    seconds = seen["oldest_overdue_seconds"]
+def _overdue(fleet: dict[str, Any]) -> str:
+    seconds = fleet["oldest_overdue_seconds"]
     oldest = f", the oldest for {duration(timedelta(seconds=seconds))}" if seconds is not None else ""
-    return f"due: {seen['due']}{oldest}; claimed: {seen['claimed']}"
+    return f"due: {fleet['due']}{oldest}; claimed: {fleet['claimed']}"
 
 
-def _queues(seen: dict[str, Any]) -> str:
-    if seen["queues"] is None:
-        return f"queues: {seen['redis_error']}"
-    return "queues: " + ", ".join(f"{lane} {waiting}" for lane, waiting in seen["queues"].items())
+def _queues(fleet: dict[str, Any]) -> str:
+    if fleet["queues"] is None:
+        return f"queues: {fleet['redis_error']}"
+    return "queues: " + ", ".join(f"{lane} {waiting}" for lane, waiting in fleet["queues"].items())
 
 
-def _workers(seen: dict[str, Any]) -> str:
-    workers = seen["workers"]
+def _workers(fleet: dict[str, Any]) -> str:
+    workers = fleet["workers"]
     if workers is None:
-        return "workers: not known"
+        return "workers: unknown"
     threads = sum(worker["threads"] for worker in workers)
     return f"workers: {len(workers)} alive, {threads} threads" if workers else "workers: none is alive"

@@ -1,4 +1,4 @@
-"""``dravo why ID``: one publication on one screen: what happened, what is next, when, why, what to do."""
+"""``dravo why ID``: explains one publication: its last attempt, its next run and why then, and what to do."""
 
 from typing import Annotated, Any
 
@@ -14,7 +14,7 @@ from shared.freshness import Freshness
 from shared.operations.explain import Explanation, explain, find
 from shared.settings import load
 
-MOST = 50
+MAX_EXPLAINED = 50
 """Publications explained at once; a post rarely has more than one an account."""
 
 
@@ -30,7 +30,7 @@ def why(
     *,
     as_json: AsJson = False,
 ) -> None:
-    """Explain a publication: status, last attempt, next run and the reason for that time, what to do.
+    """Explain a publication: its status, last attempt, next run with the reason for it, and what to do.
 
     JSON: the fields of its row as the API serves it, and ``publication_id``, ``workspace_id``,
     ``publish_id``, ``media_type``, ``next_run_at``, ``reason``, ``reason_sentence``, ``attempts``,
@@ -43,24 +43,24 @@ def why(
     policy = Freshness.parse(settings.freshness).explain()
     with stores.transaction(settings) as connection:
         ids = find(connection, identity)
-        found = [_explained(one, policy) for one in explain(connection, ids[:MOST])]
-    if not found:
+        explained = [_document(one, policy) for one in explain(connection, ids[:MAX_EXPLAINED])]
+    if not explained:
         raise CommandError(
             f"no publication has the id {identity}: it may be a post id, platform post id or publish id"
         )
     if as_json:
-        console.emit(found[0] if len(found) == 1 else found)
+        console.emit(explained[0] if len(explained) == 1 else explained)
     else:
-        for explained in found:
-            console.show(*_screen(explained))
-    if len(ids) > MOST:
-        console.complain(f"dravo: {len(ids) - MOST} more publications match")
+        for document in explained:
+            console.show(*_screen(document))
+    if len(ids) > MAX_EXPLAINED:
+        console.complain(f"dravo: {len(ids) - MAX_EXPLAINED} more publications match")
 
 
-def _explained(explanation: Explanation, policy: str) -> dict[str, Any]:
+def _document(explanation: Explanation, policy: str) -> dict[str, Any]:
     row = explanation.row
     return {
-        **_served(row),
+        **_api_item(row),
         "publication_id": row.id,
         "workspace_id": row.workspace_id,
         "publish_id": row.publish_id,
@@ -90,7 +90,7 @@ def _explained(explanation: Explanation, policy: str) -> dict[str, Any]:
     }
 
 
-def _served(row: Row[Any]) -> dict[str, Any]:
+def _api_item(row: Row[Any]) -> dict[str, Any]:
     """Return the row's fields under the names and in the form that the API gives them."""
     return {
         "post_id": row.post_id,

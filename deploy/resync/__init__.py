@@ -1,1 +1,1 @@
-"""A manual re-sync from the command line: selection, estimate, run."""
+"""The re-sync behind `dravo resync`: selection, estimate, run. Options and output: `deploy.commands`."""

@@ -1,4 +1,4 @@
-"""What a re-sync would take, before it is asked for: rows, calls to platforms, dollars where they charge."""
+"""The estimate of a re-sync before it runs: rows, calls to platforms, dollars where a platform charges."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ INSTAGRAM_LOGIN_IDS = 25
 ASKABLE = """
 (a.state = 'active' AND r.reason <> 'quarantined' AND coalesce(p.platform_post_id, p.publish_id) IS NOT NULL)
 """
-"""Condition: the row can be asked for at all. The others need an operator or the account's owner."""
+"""Condition: the row can be refreshed. The others wait for an operator, the account's owner or their id."""
 
 TABLES = """
   FROM publications p
@@ -38,24 +38,24 @@ SELECT a.platform, a.login, a.kind, count(*) AS rows, count(*) FILTER (WHERE {AS
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """What a selection holds and what reading it once would take."""
+    """The number of selected rows and the cost of fetching each of them once."""
 
     rows: int
     askable: int
     calls: int
-    """HTTP calls to platforms, every job of an account filled up."""
+    """HTTP calls to platforms when every batch of an account is full."""
     dollars: float
 
     @property
     def unavailable(self) -> int:
-        """Rows that cannot be asked for: account to be reconnected, in quarantine, or id still unknown."""
+        """Rows that cannot be refreshed: account to be reconnected, in quarantine, or platform id unknown."""
         return self.rows - self.askable
 
 
 def estimate(connection: Connection, selection: Selection, settings: Settings) -> Estimate:
-    """Count the selected rows and what one read of them all would take."""
-    found = connection.execute(text(_COUNTS.format(where=selection.where)), selection.parameters)
-    return _sum(found, settings)
+    """Count the selected rows, and the calls and dollars of fetching all of them once."""
+    accounts = connection.execute(text(_COUNTS.format(where=selection.where)), selection.parameters)
+    return _sum(accounts, settings)
 
 
 def _sum(accounts: Iterable[Row[Any]], settings: Settings) -> Estimate:

@@ -1,6 +1,6 @@
-"""A re-sync under way: rows made due in small steps, paced, and watched until each has its outcome.
+"""The run of a re-sync: makes rows due in small steps at a limited rate, and waits for their outcomes.
 
-Only ids are held, and only of the step at hand or of rows that are waited for: a million rows are a stream.
+Only the ids of the current step and of rows without an outcome are in memory: a million rows are a stream.
 """
 
 import time
@@ -20,18 +20,18 @@ from shared.vocabulary import Reason
 
 STEP = 500
 """Rows made due in one transaction."""
-IN_SIGHT = 2_000
-"""Rows waited for at a time with ``--wait``: no more are made due before some of them are done."""
+MAX_WAITING = 2_000
+"""Rows waited for at a time with ``--wait``: no more are made due before some of them have an outcome."""
 INTERACTIVE_UP_TO = 1_000
-"""Larger selections take the background lane, so that they never stand before somebody who waits."""
-_LOOK_SECONDS = 0.1
-_LOOK_SECONDS_MOST = 2.0
+"""Larger selections take the background lane, so that they do not delay interactive refreshes."""
+_POLL_SECONDS = 0.1
+_MAX_POLL_SECONDS = 2.0
 
 _STEP = f"""
 SELECT p.id, p.workspace_id, {ASKABLE} AS askable {TABLES}
  WHERE {{where}} AND p.id > :last ORDER BY p.id LIMIT :step
 """
-_LOOK = """
+_OUTCOMES = """
 SELECT w.id, r.publication_id IS NULL AS deleted,
        CASE WHEN r.reason = 'blocked' THEN 'requires_reconnect'
             WHEN pa.attempted_at >= w.asked_at AND r.claimed_at IS NULL THEN pa.outcome END AS outcome
@@ -43,23 +43,23 @@ SELECT w.id, r.publication_id IS NULL AS deleted,
 
 @dataclass(slots=True)
 class Tally:
-    """How far a re-sync has come."""
+    """The progress of a re-sync."""
 
     seen: int = 0
-    """Rows that were gone through."""
+    """Rows processed."""
     made_due: int = 0
-    """Rows asked for that were not due or claimed for it already."""
+    """Rows made due that were neither due nor claimed for a re-sync before."""
     synced: int = 0
     failed: int = 0
     postponed: int = 0
-    """Answered, but with the verdict left to a later look: missing once, or no public id yet."""
+    """Rows that the platform answered for and a later refresh decides: missing once, or no public id yet."""
     last: int = 0
-    """The last publication that was gone through: a stopped run goes on after it."""
+    """Id of the last publication processed: a stopped run continues after it."""
 
 
 @dataclass(slots=True)
 class Pace:
-    """So many rows a second and no more; ``None``: as fast as they can be written."""
+    """A rate limit in rows a second; ``None``: as fast as they can be written."""
 
     rate: float | None
     _since: float | None = None
@@ -67,11 +67,11 @@ class Pace:
 
     @property
     def step(self) -> int:
-        """Rows to take at once: about a quarter of a second's worth."""
+        """Rows of one step: those of about a quarter of a second."""
         return STEP if self.rate is None else max(1, min(STEP, int(self.rate / 4)))
 
     def spend(self, rows: int) -> None:
-        """Sleep until so many more rows are within the rate."""
+        """Count these rows, and sleep until they are within the rate."""
         if self._since is None:
             self._since = time.monotonic()
         self._rows += rows
@@ -81,23 +81,23 @@ class Pace:
                 time.sleep(ahead)
 
 
-def ask(
+def start_resync(
     engine: Engine,
     selection: Selection,
     tally: Tally,
     pace: Pace,
     *,
     interactive: bool,
-    tell: Callable[[], None],
+    on_progress: Callable[[], None],
 ) -> None:
-    """Make all selected rows due, at the given pace, and return."""
+    """Make all selected rows due at the given pace, without waiting for their outcomes."""
     for rows in _steps(engine, selection, pace):
         _make_due(engine, rows, tally, interactive=interactive)
-        tell()
+        on_progress()
         pace.spend(len(rows))
 
 
-def ask_and_wait(
+def resync_and_wait(
     engine: Engine,
     selection: Selection,
     tally: Tally,
@@ -105,31 +105,31 @@ def ask_and_wait(
     *,
     interactive: bool,
     until: float | None,
-    tell: Callable[[], None],
+    on_progress: Callable[[], None],
 ) -> int:
     """Make all selected rows due and wait for each one's outcome; return how many have none yet.
 
     ``until``: instant of the monotonic clock at which waiting ends.
     """
     waiting: dict[int, datetime] = {}
-    look_after = _LOOK_SECONDS
+    poll_after = _POLL_SECONDS
     steps = _steps(engine, selection, pace)
     more = True
     while more or waiting:
         if until is not None and time.monotonic() >= until:
             break
-        if more and len(waiting) < IN_SIGHT:
+        if more and len(waiting) < MAX_WAITING:
             rows = next(steps, ())
             more = bool(rows)
             waiting.update(_make_due(engine, rows, tally, interactive=interactive) if rows else {})
             pace.spend(len(rows))
             if more and pace.rate is None:
                 continue
-        done = _look(engine, waiting, tally)
-        tell()
-        look_after = _LOOK_SECONDS if done else min(look_after * 1.3, _LOOK_SECONDS_MOST)
+        done = _count_outcomes(engine, waiting, tally)
+        on_progress()
+        poll_after = _POLL_SECONDS if done else min(poll_after * 1.3, _MAX_POLL_SECONDS)
         if waiting:
-            time.sleep(look_after)
+            time.sleep(poll_after)
     return len(waiting)
 
 
@@ -150,7 +150,7 @@ def _steps(engine: Engine, selection: Selection, pace: Pace) -> Iterator[Sequenc
 def _make_due(
     engine: Engine, rows: Sequence[Row[Any]], tally: Tally, *, interactive: bool
 ) -> dict[int, datetime]:
-    """Make these rows due and return the ones that can be asked for, each with the instant of asking."""
+    """Make these rows due; return those that can be refreshed, each with the instant of the request."""
     askable = sorted((row for row in rows if row.askable), key=lambda row: row.workspace_id)
     with engine.begin() as connection:
         asked_at: datetime = connection.execute(text("SELECT now()")).scalar_one()
@@ -163,16 +163,16 @@ def _make_due(
     return {row.id: asked_at for row in askable}
 
 
-def _look(engine: Engine, waiting: dict[int, datetime], tally: Tally) -> int:
-    """Take the rows that have their outcome out of ``waiting`` and count them; return how many."""
+def _count_outcomes(engine: Engine, waiting: dict[int, datetime], tally: Tally) -> int:
+    """Remove the rows that have an outcome from ``waiting`` and count them in the tally; return how many."""
     if not waiting:
         return 0
     with engine.connect() as connection:
-        found = connection.execute(
-            text(_LOOK), {"ids": list(waiting), "asked_ats": list(waiting.values())}
+        outcomes = connection.execute(
+            text(_OUTCOMES), {"ids": list(waiting), "asked_ats": list(waiting.values())}
         ).all()
     done = 0
-    for row in found:
+    for row in outcomes:
         verdict = Verdict.FAILED if row.deleted else _verdict(row.outcome)
         if verdict is Verdict.RETRIED:
             continue
@@ -191,6 +191,5 @@ def _verdict(word: str | None) -> Verdict:
     kind = outcome_kind(word)
     if kind is not None:
         return kind.verdict
-    return (
-        Verdict.RETRIED if word is None else Verdict.POSTPONED
-    )  # a word of a newer version decides nothing here
+    # An outcome that only a newer version knows is neither a success nor a failure here.
+    return Verdict.RETRIED if word is None else Verdict.POSTPONED

@@ -1,4 +1,4 @@
-"""Which publications an operator means: filters that all hold."""
+"""The filters that select the publications of a re-sync, as one SQL condition."""
 
 import re
 from dataclasses import dataclass, field
@@ -15,7 +15,7 @@ class Selection:
     """Filters on publications: those of one kind are alternatives, and all kinds must hold."""
 
     ids: tuple[int, ...] | None = None
-    """Publications named one by one; ``None``: not narrowed so."""
+    """Publication ids; ``None``: not filtered by id."""
     accounts: tuple[str, ...] = ()
     platforms: tuple[Platform, ...] = ()
     workspaces: tuple[str, ...] = ()
@@ -24,13 +24,13 @@ class Selection:
     created_before: datetime | None = None
     """Exclusive."""
     after: int = 0
-    """Only publications with a higher id: where a stopped run goes on."""
+    """Only publications with a higher id: a stopped run continues there."""
     parameters: dict[str, object] = field(init=False)
     where: str = field(init=False)
     """A condition on ``p`` (publications) and ``pa`` (post_analytics), with ``parameters`` bound."""
 
     def __post_init__(self) -> None:
-        told: list[tuple[str, str, object]] = [
+        filters: list[tuple[str, str, object]] = [
             ("p.id = ANY(:ids)", "ids", None if self.ids is None else list(self.ids)),
             ("p.account_id = ANY(:accounts)", "accounts", list(self.accounts) or None),
             ("p.platform = ANY(:platforms)", "platforms", [one.value for one in self.platforms] or None),
@@ -40,18 +40,18 @@ class Selection:
             ("p.created_at < :created_before", "created_before", self.created_before),
             ("p.id > :after", "after", self.after or None),
         ]
-        held = [(condition, name, value) for condition, name, value in told if value is not None]
-        object.__setattr__(self, "where", " AND ".join(condition for condition, _, _ in held) or "TRUE")
-        object.__setattr__(self, "parameters", {name: value for _, name, value in held})
+        used = [(condition, name, value) for condition, name, value in filters if value is not None]
+        object.__setattr__(self, "where", " AND ".join(condition for condition, _, _ in used) or "TRUE")
+        object.__setattr__(self, "parameters", {name: value for _, name, value in used})
 
 
 def first_instant(value: str, option: str) -> datetime:
-    """Return the instant that a value of ``--from`` begins with; a bare date is its UTC midnight."""
+    """Return the instant of a value of ``--from``; a bare date is its UTC midnight."""
     return _parse(value, option)
 
 
 def end_instant(value: str, option: str) -> datetime:
-    """Return the instant before which a value of ``--to`` ends: a bare date means the whole UTC day."""
+    """Return the first instant after a value of ``--to``: a bare date means the whole UTC day."""
     step = timedelta(days=1) if _BARE_DATE.fullmatch(value) else timedelta(microseconds=1)
     try:
         return _parse(value, option) + step

@@ -1,4 +1,4 @@
-"""An operator at a terminal: commands are given in this process, as `main` gives them."""
+"""Fixtures that run `dravo` commands in the test's process, as `main` does."""
 
 import json
 from collections.abc import Callable, Iterator, Sequence
@@ -15,8 +15,8 @@ from shared.database import connect
 
 
 @dataclass(frozen=True)
-class Said:
-    """What a command said, and how it ended."""
+class Result:
+    """The output and exit code of a command."""
 
     code: int
     out: str
@@ -28,25 +28,25 @@ class Said:
         return json.loads(self.out)
 
 
-Dravo = Callable[..., Said]
+Dravo = Callable[..., Result]
 
 
 @pytest.fixture
 def dravo(capsys: pytest.CaptureFixture[str]) -> Dravo:
-    """Give commands without any setting made."""
+    """Run commands without any setting."""
 
-    def give(*arguments: str) -> Said:
+    def execute(*arguments: str) -> Result:
         capsys.readouterr()
         code = run(arguments)
         captured = capsys.readouterr()
-        return Said(code, captured.out, captured.err)
+        return Result(code, captured.out, captured.err)
 
-    return give
+    return execute
 
 
 @pytest.fixture
 def operator(dravo: Dravo, database_url: str, redis_url: str, monkeypatch: pytest.MonkeyPatch) -> Dravo:
-    """Give commands with a migrated database, a Redis and a key to seal with."""
+    """Run commands with a migrated database, a Redis and a secret key."""
     monkeypatch.setenv("DRAVO_DATABASE_URL", database_url)
     monkeypatch.setenv("DRAVO_REDIS_URL", redis_url)
     monkeypatch.setenv("DRAVO_SECRET_KEYS", new_key())
@@ -69,7 +69,7 @@ def sql(database_url: str) -> Iterator[Callable[..., list[Any]]]:
 
 @pytest.fixture
 def fleet(operator: Dravo, tmp_path: Path) -> Dravo:
-    """Give commands with two workspaces, an account on each platform and 7 publications imported."""
+    """Run commands with two workspaces, an account on each platform and 7 publications imported."""
     platforms = ("instagram", "facebook", "x", "linkedin", "tiktok")
     write_lines(
         tmp_path / "accounts.jsonl",

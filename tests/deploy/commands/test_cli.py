@@ -1,4 +1,4 @@
-"""Every command: help, exit codes, one sentence on stderr, pipes that close."""
+"""What all commands share: help, exit codes, one sentence on stderr, closed pipes."""
 
 import json
 import os
@@ -30,16 +30,22 @@ COMMANDS = [
     ("secrets", "generate"),
     ("quarantine", "list"),
     ("quarantine", "release"),
+    ("pause",),
+    ("resume",),
+    ("pauses",),
+    ("audit-log",),
+    ("secrets", "rotate"),
+    ("secrets", "sealing-key"),
 ]
 DRAVO = str(Path(sys.executable).parent / "dravo")
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
-def test_every_command_has_help_and_speaks_json(dravo: Dravo, command: tuple[str, ...]) -> None:
-    said = dravo(*command, "--help")
+def test_every_command_has_help_and_a_json_option(dravo: Dravo, command: tuple[str, ...]) -> None:
+    result = dravo(*command, "--help")
 
-    assert said.code == 0
-    assert "--json" in said.out
+    assert result.code == 0
+    assert "--json" in result.out
 
 
 @pytest.mark.parametrize(
@@ -63,25 +69,25 @@ def test_every_command_has_help_and_speaks_json(dravo: Dravo, command: tuple[str
     ],
     ids=" ".join,
 )
-def test_wrong_usage_is_one_sentence_and_2(operator: Dravo, arguments: tuple[str, ...]) -> None:
-    said = operator(*arguments)
+def test_wrong_usage_is_one_sentence_and_exit_code_2(operator: Dravo, arguments: tuple[str, ...]) -> None:
+    result = operator(*arguments)
 
-    assert said.code == 2
-    assert said.out == ""
-    assert len(said.err.splitlines()) == 1
-    assert said.err.startswith("dravo: ")
+    assert result.code == 2
+    assert result.out == ""
+    assert len(result.err.splitlines()) == 1
+    assert result.err.startswith("dravo: ")
 
 
 @pytest.mark.parametrize("instant", ["yesterday", "2026-13-01", "9999-12-31T23:59:59.999999", ""])
-def test_a_date_that_is_none_is_wrong_usage(operator: Dravo, instant: str) -> None:
+def test_malformed_date_is_wrong_usage(operator: Dravo, instant: str) -> None:
     assert operator("resync", "--to", instant).code == 2
 
 
-def test_missing_settings_are_listed_all_at_once(dravo: Dravo) -> None:
-    said = dravo("import", "accounts", "-")
+def test_all_missing_settings_are_listed_at_once(dravo: Dravo) -> None:
+    result = dravo("import", "accounts", "-")
 
-    assert said.code == 1
-    assert said.err.splitlines() == [
+    assert result.code == 1
+    assert result.err.splitlines() == [
         "dravo: DRAVO_DATABASE_URL: is required and not set",
         "dravo: DRAVO_SECRET_KEYS: is required and not set",
     ]
@@ -90,32 +96,32 @@ def test_missing_settings_are_listed_all_at_once(dravo: Dravo) -> None:
 @pytest.mark.parametrize(
     "command", [("status",), ("accounts",), ("migrate",), ("why", "x"), ("keys", "list")]
 )
-def test_a_database_out_of_reach_is_one_sentence_without_its_password(
+def test_unreachable_database_is_one_sentence_without_its_password(
     dravo: Dravo, command: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DRAVO_DATABASE_URL", "postgresql://someone:hunter2-hunter2@127.0.0.1:9/nowhere")
 
-    said = dravo(*command)
+    result = dravo(*command)
 
-    assert said.code == 1
-    assert len(said.err.splitlines()) == 1
-    assert "DRAVO_DATABASE_URL" in said.err
-    assert "hunter2" not in said.err
+    assert result.code == 1
+    assert len(result.err.splitlines()) == 1
+    assert "DRAVO_DATABASE_URL" in result.err
+    assert "hunter2" not in result.err
 
 
 @pytest.mark.parametrize("command", [("status",), ("accounts",), ("why", "x"), ("resync", "--all")])
-def test_a_database_without_the_schema_says_what_to_do(
+def test_missing_schema_error_names_the_migrate_command(
     dravo: Dravo, command: tuple[str, ...], empty_database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DRAVO_DATABASE_URL", empty_database_url)
 
-    said = dravo(*command)
+    result = dravo(*command)
 
-    assert said.code == 1
-    assert "dravo migrate" in said.err
+    assert result.code == 1
+    assert "dravo migrate" in result.err
 
 
-def test_migrate_brings_a_new_database_to_head_and_may_be_given_twice(
+def test_migrate_creates_the_schema_and_can_run_twice(
     dravo: Dravo, empty_database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DRAVO_DATABASE_URL", empty_database_url)
@@ -126,7 +132,7 @@ def test_migrate_brings_a_new_database_to_head_and_may_be_given_twice(
     assert second.json == {"from": first.json["revision"], "revision": first.json["revision"]}
 
 
-def test_an_error_that_nobody_foresaw_is_no_traceback(
+def test_unexpected_error_is_one_sentence_without_traceback_or_secret(
     operator: Dravo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(*_: object) -> None:
@@ -134,14 +140,14 @@ def test_an_error_that_nobody_foresaw_is_no_traceback(
 
     monkeypatch.setattr("deploy.commands.keys.list_keys", broken)
 
-    said = operator("keys", "list")
+    result = operator("keys", "list")
 
-    assert said.code == 1
-    assert said.err.startswith("dravo: an error that nobody foresaw, RuntimeError")
-    assert "EAAsecret" not in said.err
+    assert result.code == 1
+    assert result.err.startswith("dravo: unexpected error RuntimeError")
+    assert "EAAsecret" not in result.err
 
 
-def test_keys_are_made_shown_once_listed_and_revoked(operator: Dravo) -> None:
+def test_key_is_printed_once_then_listed_and_revoked(operator: Dravo) -> None:
     made = operator("keys", "create", "--workspace", "ws_1", "--name", "dash", "--json").json
     assert made["key"].startswith("dra_")
     assert made["key_id"].startswith("key_")
@@ -161,7 +167,7 @@ def test_keys_are_made_shown_once_listed_and_revoked(operator: Dravo) -> None:
     assert operator("keys", "list", "--workspace", "ws_2", "--json").json == []
 
 
-def test_a_new_secret_is_a_key_that_the_settings_take(dravo: Dravo, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_generated_secret_is_accepted_by_the_settings(dravo: Dravo, monkeypatch: pytest.MonkeyPatch) -> None:
     plain = dravo("secrets", "generate").out.strip()
     assert plain != dravo("secrets", "generate", "--json").json["secret"]
 
@@ -171,7 +177,7 @@ def test_a_new_secret_is_a_key_that_the_settings_take(dravo: Dravo, monkeypatch:
 
 
 @pytest.mark.usefixtures("fleet")
-def test_a_reader_that_leaves_is_no_error() -> None:
+def test_closed_pipe_is_no_error() -> None:
     reading, writing = os.pipe()
     os.close(reading)
     try:
@@ -185,7 +191,7 @@ def test_a_reader_that_leaves_is_no_error() -> None:
 
 
 @pytest.mark.usefixtures("fleet")
-def test_a_closed_stdout_is_no_error() -> None:
+def test_closed_stdout_is_no_error() -> None:
     done = subprocess.run(
         ["sh", "-c", f"'{DRAVO}' accounts >&-"], stderr=subprocess.PIPE, timeout=60, check=False
     )
@@ -193,7 +199,7 @@ def test_a_closed_stdout_is_no_error() -> None:
     assert (done.returncode, done.stderr) == (0, b"")
 
 
-def test_a_line_to_copy_is_one_line_in_a_narrow_terminal() -> None:
+def test_long_line_is_not_broken_in_a_narrow_terminal() -> None:
     line = "curl -H 'Authorization: Bearer " + "x " * 100
     ours, theirs = pty.openpty()
     with os.fdopen(ours, "rb", buffering=0) as terminal:
@@ -210,16 +216,14 @@ def test_a_line_to_copy_is_one_line_in_a_narrow_terminal() -> None:
 
 
 @pytest.mark.usefixtures("fleet")
-def test_the_installed_command_speaks_json_into_a_pipe() -> None:
+def test_installed_command_prints_only_json_into_a_pipe() -> None:
     done = subprocess.run([DRAVO, "accounts", "--json"], capture_output=True, timeout=60, check=True)
 
     assert len(json.loads(done.stdout)) == 5
     assert done.stderr == b""
 
 
-def test_services_run_by_command_in_place_of_this_process(
-    dravo: Dravo, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_service_commands_replace_their_own_process(dravo: Dravo, monkeypatch: pytest.MonkeyPatch) -> None:
     started: list[Any] = []
 
     def execv(program: str, arguments: list[str]) -> None:

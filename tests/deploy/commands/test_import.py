@@ -1,4 +1,4 @@
-"""`dravo import`: JSON Lines and CSV, every wrong line named, the rest kept."""
+"""`dravo import`: JSON Lines and CSV; refused lines are reported by number and the others stored."""
 
 import json
 import os
@@ -31,23 +31,25 @@ def publication(number: int, **fields: object) -> dict[str, object]:
 
 
 @pytest.fixture
-def known(operator: Dravo, tmp_path: Path) -> Dravo:
+def with_account(operator: Dravo, tmp_path: Path) -> Dravo:
     assert operator("import", "accounts", str(write_lines(tmp_path / "a.jsonl", [ACCOUNT]))).code == 0
     return operator
 
 
-def test_a_file_is_taken_once(known: Dravo, tmp_path: Path) -> None:
+def test_importing_a_file_again_changes_nothing(with_account: Dravo, tmp_path: Path) -> None:
     file = str(write_lines(tmp_path / "p.jsonl", [publication(number) for number in range(3)]))
 
-    first = known("import", "publications", file, "--json")
-    second = known("import", "publications", file, "--json")
+    first = with_account("import", "publications", file, "--json")
+    second = with_account("import", "publications", file, "--json")
 
     assert first.code == second.code == 0
     assert first.json == {"accepted": 3, "unchanged": 0, "refused": 0, "errors": [], "dry_run": False}
     assert second.json["unchanged"] == 3
 
 
-def test_wrong_lines_are_named_and_the_others_kept(known: Dravo, tmp_path: Path, sql: Any) -> None:
+def test_refused_lines_are_reported_and_the_others_stored(
+    with_account: Dravo, tmp_path: Path, sql: Any
+) -> None:
     file = tmp_path / "p.jsonl"
     lines = [
         b"\xef\xbb\xbf" + json.dumps(publication(1)).encode(),
@@ -62,11 +64,11 @@ def test_wrong_lines_are_named_and_the_others_kept(known: Dravo, tmp_path: Path,
     ]
     file.write_bytes(b"\r\n".join(lines))
 
-    said = known("import", "publications", str(file), "--json")
+    result = with_account("import", "publications", str(file), "--json")
 
-    assert said.code == 1
-    assert said.json["accepted"] == 2
-    assert said.json["errors"] == [
+    assert result.code == 1
+    assert result.json["accepted"] == 2
+    assert result.json["errors"] == [
         {"line": 3, "message": "the line is not one JSON object"},
         {"line": 4, "message": "the line is not valid UTF-8"},
         {"line": 5, "message": "the line is longer than 1048576 bytes"},
@@ -77,17 +79,19 @@ def test_wrong_lines_are_named_and_the_others_kept(known: Dravo, tmp_path: Path,
     assert sql("SELECT count(*) FROM publications")[0][0] == 2
 
 
-def test_people_read_the_same_on_stderr(known: Dravo, tmp_path: Path) -> None:
+def test_without_json_refused_lines_go_to_stderr(with_account: Dravo, tmp_path: Path) -> None:
     file = write_lines(tmp_path / "p.jsonl", [publication(1), {}, publication(2)])
 
-    said = known("import", "publications", str(file))
+    result = with_account("import", "publications", str(file))
 
-    assert said.code == 1
-    assert said.err == "line 2: created_at is required\n"
-    assert said.out == "2 accepted, 0 unchanged, 1 refused\n"
+    assert result.code == 1
+    assert result.err == "line 2: created_at is required\n"
+    assert result.out == "2 accepted, 0 unchanged, 1 refused\n"
 
 
-def test_csv_with_quoted_lines_and_empty_cells(known: Dravo, tmp_path: Path, sql: Any) -> None:
+def test_csv_accepts_quoted_line_breaks_and_empty_cells(
+    with_account: Dravo, tmp_path: Path, sql: Any
+) -> None:
     file = tmp_path / "p.csv"
     file.write_text(
         "\ufeffpost_id,account_id,platform_post_id,text,created_at\n"
@@ -99,17 +103,17 @@ def test_csv_with_quoted_lines_and_empty_cells(known: Dravo, tmp_path: Path, sql
         encoding="utf-8",
     )
 
-    said = known("import", "publications", str(file), "--json")
+    result = with_account("import", "publications", str(file), "--json")
 
-    assert said.json["accepted"] == 2
-    assert said.json["errors"] == [
+    assert result.json["accepted"] == 2
+    assert result.json["errors"] == [
         {"line": 6, "message": "the line has 2 cells, the first line names 5 columns"},
         {"line": 7, "message": "account_id is not known: import its account first"},
     ]
     assert sql("SELECT text FROM publications ORDER BY post_id") == [("two\nlines, one cell",), (None,)]
 
 
-def test_csv_scopes_and_other_delimiters(operator: Dravo, tmp_path: Path, sql: Any) -> None:
+def test_csv_accepts_scopes_and_other_delimiters(operator: Dravo, tmp_path: Path, sql: Any) -> None:
     file = tmp_path / "accounts.csv"
     file.write_text(
         "account_id;workspace_id;platform;platform_account_id;access_token;scopes\n"
@@ -123,60 +127,60 @@ def test_csv_scopes_and_other_delimiters(operator: Dravo, tmp_path: Path, sql: A
 
 
 @pytest.mark.parametrize("header", ["post_id,post_id,account_id", "post_id,,account_id"])
-def test_a_csv_without_proper_column_names_is_one_sentence(known: Dravo, tmp_path: Path, header: str) -> None:
+def test_csv_with_malformed_header_is_one_sentence(with_account: Dravo, tmp_path: Path, header: str) -> None:
     (tmp_path / "p.csv").write_text(header + "\n1,2,3\n", encoding="utf-8")
 
-    said = known("import", "publications", str(tmp_path / "p.csv"))
+    result = with_account("import", "publications", str(tmp_path / "p.csv"))
 
-    assert (said.code, len(said.err.splitlines())) == (1, 1)
-    assert "names its columns" in said.err
+    assert (result.code, len(result.err.splitlines())) == (1, 1)
+    assert "names its columns" in result.err
 
 
-def test_an_empty_file_is_no_mistake(known: Dravo, tmp_path: Path) -> None:
+def test_empty_file_is_accepted(with_account: Dravo, tmp_path: Path) -> None:
     for name in ("empty.jsonl", "empty.csv", "empty"):
         (tmp_path / name).touch()
-        assert known("import", "publications", str(tmp_path / name)).code == 0
+        assert with_account("import", "publications", str(tmp_path / name)).code == 0
 
 
-def test_a_dry_run_stores_nothing(known: Dravo, tmp_path: Path, sql: Any) -> None:
+def test_dry_run_stores_nothing(with_account: Dravo, tmp_path: Path, sql: Any) -> None:
     file = write_lines(tmp_path / "p.jsonl", [publication(1), {}])
 
-    said = known("import", "publications", str(file), "--dry-run", "--json")
+    result = with_account("import", "publications", str(file), "--dry-run", "--json")
 
-    assert said.code == 1
-    assert (said.json["accepted"], said.json["refused"], said.json["dry_run"]) == (1, 1, True)
+    assert result.code == 1
+    assert (result.json["accepted"], result.json["refused"], result.json["dry_run"]) == (1, 1, True)
     assert sql("SELECT count(*) FROM publications")[0][0] == 0
 
 
-def test_a_handful_goes_the_fast_lane_and_bulk_does_not(known: Dravo, tmp_path: Path, sql: Any) -> None:
-    known("import", "publications", str(write_lines(tmp_path / "few.jsonl", [publication(1)])))
+def test_only_small_files_take_the_interactive_lane(with_account: Dravo, tmp_path: Path, sql: Any) -> None:
+    with_account("import", "publications", str(write_lines(tmp_path / "few.jsonl", [publication(1)])))
     many = [publication(number) for number in range(2, 1_200)]
-    known("import", "publications", str(write_lines(tmp_path / "many.jsonl", many)))
+    with_account("import", "publications", str(write_lines(tmp_path / "many.jsonl", many)))
 
     assert sql("SELECT priority, count(*) FROM refresh_state GROUP BY 1 ORDER BY 1") == [(0, 1_198), (1, 1)]
 
 
-def test_lines_are_counted_over_chunks(known: Dravo, tmp_path: Path) -> None:
+def test_lines_are_counted_over_chunks(with_account: Dravo, tmp_path: Path) -> None:
     rows: list[object] = [publication(number) for number in range(2_500)]
     rows[2_400] = {}
 
-    said = known("import", "publications", str(write_lines(tmp_path / "p.jsonl", rows)), "--json")
+    result = with_account("import", "publications", str(write_lines(tmp_path / "p.jsonl", rows)), "--json")
 
-    assert said.json["accepted"] == 2_499
-    assert said.json["errors"][0]["line"] == 2_401
+    assert result.json["accepted"] == 2_499
+    assert result.json["errors"][0]["line"] == 2_401
 
 
-def test_no_message_holds_a_token(operator: Dravo, tmp_path: Path) -> None:
+def test_no_message_contains_a_token(operator: Dravo, tmp_path: Path) -> None:
     row = ACCOUNT | {"platform": ACCOUNT["access_token"]}
 
-    said = operator("import", "accounts", str(write_lines(tmp_path / "a.jsonl", [row])))
+    result = operator("import", "accounts", str(write_lines(tmp_path / "a.jsonl", [row])))
 
-    assert said.code == 1
-    assert str(ACCOUNT["access_token"]) not in said.out + said.err
+    assert result.code == 1
+    assert str(ACCOUNT["access_token"]) not in result.out + result.err
 
 
 @pytest.mark.parametrize(
-    ("given", "refused"),
+    ("content", "refused"),
     [
         (b'{"account_id": "acc_?"}\n', 1),
         (b"post_id,account_id,created_at\np,acc_?,2026-06-23\n", 1),
@@ -184,22 +188,22 @@ def test_no_message_holds_a_token(operator: Dravo, tmp_path: Path) -> None:
         (b"", 0),
     ],
 )
-def test_stdin_is_read_by_its_first_character(
-    operator: Dravo, monkeypatch: pytest.MonkeyPatch, given: bytes, refused: int
+def test_format_of_stdin_follows_its_first_character(
+    operator: Dravo, monkeypatch: pytest.MonkeyPatch, content: bytes, refused: int
 ) -> None:
     reading, writing = os.pipe()
-    os.write(writing, given)
+    os.write(writing, content)
     os.close(writing)
 
     with os.fdopen(reading) as stdin:
         monkeypatch.setattr(sys, "stdin", stdin)
-        said = operator("import", "publications", "-", "--json")
+        result = operator("import", "publications", "-", "--json")
 
-    assert said.json["refused"] == refused
+    assert result.json["refused"] == refused
 
 
-def test_a_database_that_goes_away_says_how_far_the_file_is_stored(
-    known: Dravo, tmp_path: Path, sql: Any, monkeypatch: pytest.MonkeyPatch
+def test_lost_connection_error_names_the_last_stored_line(
+    with_account: Dravo, tmp_path: Path, sql: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = str(write_lines(tmp_path / "p.jsonl", [publication(number) for number in range(1_500)]))
 
@@ -209,46 +213,44 @@ def test_a_database_that_goes_away_says_how_far_the_file_is_stored(
         return import_publications(connection, rows, priority=priority)
 
     monkeypatch.setattr("deploy.commands.imports.import_publications", failing)
-    said = known("import", "publications", file)
-    assert said.code == 1
-    assert "PostgreSQL went away after line 1000: 1000 rows are stored" in said.err
-    assert len(said.err.splitlines()) == 1
+    result = with_account("import", "publications", file)
+    assert result.code == 1
+    assert "the connection to PostgreSQL was lost after line 1000: 1000 rows are stored" in result.err
+    assert len(result.err.splitlines()) == 1
 
     monkeypatch.undo()
     assert sql("SELECT count(*) FROM publications")[0][0] == 1_000
 
 
-def test_ctrl_c_says_how_far_the_file_is_stored(
-    known: Dravo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_ctrl_c_prints_the_last_stored_line(
+    with_account: Dravo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def interrupted(*_: object, **__: object) -> ImportResult:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("deploy.commands.imports.import_publications", interrupted)
 
-    said = known("import", "publications", str(write_lines(tmp_path / "p.jsonl", [publication(1)])))
+    result = with_account("import", "publications", str(write_lines(tmp_path / "p.jsonl", [publication(1)])))
 
-    assert said.code == 130
-    assert said.err == "dravo: stopped after line 0; give the same command again to go on\n"
+    assert result.code == 130
+    assert result.err == "dravo: stopped after line 0; run the same command again to import the rest\n"
 
 
 @pytest.mark.parametrize(
     ("file", "code", "sentence"),
     [("nothing.jsonl", 1, "No such file or directory"), (".", 2, "is a directory")],
 )
-def test_a_file_that_cannot_be_read_is_one_sentence(
-    known: Dravo, file: str, code: int, sentence: str
-) -> None:
-    said = known("import", "publications", file)
+def test_unreadable_file_is_one_sentence(with_account: Dravo, file: str, code: int, sentence: str) -> None:
+    result = with_account("import", "publications", file)
 
-    assert said.code == code
-    assert sentence in said.err
-    assert len(said.err.splitlines()) == 1
+    assert result.code == code
+    assert sentence in result.err
+    assert len(result.err.splitlines()) == 1
 
 
-def test_accounts_need_a_key_to_seal_with(operator: Dravo, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_importing_accounts_requires_a_secret_key(operator: Dravo, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("DRAVO_SECRET_KEYS")
 
-    said = operator("import", "accounts", "accounts.jsonl")
+    result = operator("import", "accounts", "accounts.jsonl")
 
-    assert (said.code, said.err) == (1, "dravo: DRAVO_SECRET_KEYS: is required and not set\n")
+    assert (result.code, result.err) == (1, "dravo: DRAVO_SECRET_KEYS: is required and not set\n")

@@ -1,4 +1,4 @@
-"""`dravo accounts`, `why`, `status` and `quarantine`: what operators look at."""
+"""`dravo accounts`, `why`, `status` and `quarantine`: the commands that show the fleet's state."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from shared.refresh_queue import report_alive
 from tests.deploy.commands.conftest import Dravo
 
 
-def test_accounts_tell_state_expiry_pauses_and_overdue_rows(fleet: Dravo, sql: Any) -> None:
+def test_accounts_show_state_pauses_and_overdue_rows(fleet: Dravo, sql: Any) -> None:
     sql(
         "INSERT INTO pauses (platform, kind, subject, paused_until, reason) VALUES"
         " ('x', 'app', '', now() + interval '1 hour', 'The app limit is reached.'),"
@@ -29,7 +29,7 @@ def test_accounts_tell_state_expiry_pauses_and_overdue_rows(fleet: Dravo, sql: A
     assert "acc_x" in fleet("accounts").out
 
 
-def test_a_pause_of_one_account_is_shown_at_that_account_and_without_an_invented_end(fleet: Dravo) -> None:
+def test_pause_of_one_account_shows_at_that_account_without_an_end(fleet: Dravo) -> None:
     fleet("pause", "--account", "acc_x", "--reason", "their wish")
 
     found = {one["account_id"]: one["pauses"] for one in fleet("accounts", "--json").json}
@@ -43,7 +43,7 @@ def test_a_pause_of_one_account_is_shown_at_that_account_and_without_an_invented
         assert ("resumed" if command == ("pauses",) else "until resumed") in shown, command
 
 
-def test_status_names_rows_that_are_stuck(fleet: Dravo, sql: Any) -> None:
+def test_status_lists_stuck_rows(fleet: Dravo, sql: Any) -> None:
     assert fleet("status", "--json").json["stuck"] == []
     assert "stuck: none" in fleet("status").out
     sql("UPDATE refresh_state SET next_run_at = NULL, reason = 'blocked' WHERE account_id = 'acc_tiktok'")
@@ -54,7 +54,7 @@ def test_status_names_rows_that_are_stuck(fleet: Dravo, sql: Any) -> None:
     assert f"stuck: 1, see `dravo why`: {row['publication_id']} (never_due)" in fleet("status").out
 
 
-def test_names_of_others_do_not_steer_the_terminal(fleet: Dravo, sql: Any) -> None:
+def test_control_characters_in_a_name_do_not_reach_the_terminal(fleet: Dravo, sql: Any) -> None:
     sql("UPDATE accounts SET name = E'\\x1b]0;owned\\x07[red]' WHERE account_id = 'acc_x'")
 
     out = fleet("accounts").out
@@ -64,13 +64,13 @@ def test_names_of_others_do_not_steer_the_terminal(fleet: Dravo, sql: Any) -> No
 
 
 @pytest.mark.parametrize("identity", ["post_3", "there_3", "3"])
-def test_why_explains_a_publication_by_any_of_its_names(fleet: Dravo, sql: Any, identity: str) -> None:
+def test_why_finds_a_publication_by_any_of_its_ids(fleet: Dravo, sql: Any, identity: str) -> None:
     (publication_id,) = sql("SELECT id FROM publications WHERE post_id = 'post_3'")[0]
 
-    said = fleet("why", str(publication_id) if identity == "3" else identity, "--json")
+    result = fleet("why", str(publication_id) if identity == "3" else identity, "--json")
 
-    assert said.code == 0
-    told = said.json
+    assert result.code == 0
+    told = result.json
     assert (told["post_id"], told["platform_post_id"], told["sync_status"]) == (
         "post_3",
         "there_3",
@@ -92,11 +92,11 @@ def test_why_is_an_array_when_several_publications_match(fleet: Dravo, sql: Any)
     assert "there_6" in fleet("why", "post_3").out
 
 
-def test_why_of_nothing_is_one_sentence(fleet: Dravo) -> None:
-    said = fleet("why", "99999999999999999999")
+def test_why_of_an_unknown_id_is_one_sentence(fleet: Dravo) -> None:
+    result = fleet("why", "99999999999999999999")
 
-    assert (said.code, said.out) == (1, "")
-    assert said.err.startswith("dravo: no publication has the id 99999999999999999999: ")
+    assert (result.code, result.out) == (1, "")
+    assert result.err.startswith("dravo: no publication has the id 99999999999999999999: ")
 
 
 @pytest.mark.parametrize(
@@ -108,20 +108,20 @@ def test_why_of_nothing_is_one_sentence(fleet: Dravo) -> None:
         ("claimed", "on its way"),
     ],
 )
-def test_why_advises_by_what_holds_the_row(fleet: Dravo, sql: Any, reason: str, advised: str) -> None:
+def test_why_advises_by_the_reason_of_the_next_run(fleet: Dravo, sql: Any, reason: str, advised: str) -> None:
     sql("UPDATE refresh_state SET reason = :reason", reason=reason)
 
     assert advised in fleet("why", "post_3", "--json").json["advice"]
     assert advised in fleet("why", "post_3").out
 
 
-def test_why_sends_the_owner_of_a_dead_token(fleet: Dravo, sql: Any) -> None:
+def test_why_tells_that_the_owner_must_reconnect(fleet: Dravo, sql: Any) -> None:
     sql("UPDATE accounts SET state = 'requires_reconnect', state_reason = 'Log in to X again.'")
 
     assert fleet("why", "post_3", "--json").json["advice"].startswith("Log in to X again.")
 
 
-def test_status_counts_what_is_there(fleet: Dravo, sql: Any, redis_url: str) -> None:
+def test_status_counts_rows_queues_and_workers(fleet: Dravo, sql: Any, redis_url: str) -> None:
     sql(
         "UPDATE refresh_state SET claimed_at = now(), next_run_at = now() + interval '1 minute'"
         " WHERE account_id = 'acc_tiktok'"
@@ -152,21 +152,21 @@ def test_status_counts_what_is_there(fleet: Dravo, sql: Any, redis_url: str) -> 
 
 
 @pytest.mark.parametrize("redis_url_now", ["redis://127.0.0.1:9/0", ""])
-def test_a_redis_out_of_reach_is_said_and_never_a_zero(
+def test_status_without_redis_reports_unknown_not_zero(
     fleet: Dravo, monkeypatch: pytest.MonkeyPatch, redis_url_now: str
 ) -> None:
     monkeypatch.setenv("DRAVO_REDIS_URL", redis_url_now)
 
-    said = fleet("status", "--json")
+    result = fleet("status", "--json")
 
-    assert said.code == 1
-    assert said.json["queues"] is said.json["workers"] is None
-    assert "not known" in said.json["redis_error"]
-    assert said.json["due"] == 7
-    assert "workers: not known" in fleet("status").out
+    assert result.code == 1
+    assert result.json["queues"] is result.json["workers"] is None
+    assert "unknown" in result.json["redis_error"]
+    assert result.json["due"] == 7
+    assert "workers: unknown" in fleet("status").out
 
 
-def test_quarantine_is_listed_and_released(fleet: Dravo, sql: Any) -> None:
+def test_quarantined_publications_are_listed_and_released(fleet: Dravo, sql: Any) -> None:
     assert fleet("quarantine", "list", "--json").json == []
     sql(
         "UPDATE refresh_state SET next_run_at = NULL, reason = 'quarantined', attempts = 4, unfinished = 4"

@@ -1,4 +1,4 @@
-"""`dravo pause`, `resume`, `pauses` and `acts`: what operators hold back, and that it is kept who did."""
+"""`dravo pause`, `resume`, `pauses` and `audit-log`."""
 
 from datetime import timedelta
 from typing import Any
@@ -16,9 +16,9 @@ from tests.deploy.commands.conftest import Dravo
 
 @pytest.fixture
 def engine(database_url: str) -> Any:
-    made = connect(database_url, application="tests")
-    yield made
-    made.dispose()
+    opened = connect(database_url, application="tests")
+    yield opened
+    opened.dispose()
 
 
 def claimable(engine: Engine) -> set[str]:
@@ -37,7 +37,7 @@ def claimable(engine: Engine) -> set[str]:
 
 
 @pytest.mark.parametrize(
-    ("scope", "left"),
+    ("scope", "remaining"),
     [
         (("--platform", "x"), {"instagram", "facebook", "linkedin", "tiktok"}),
         (("--account", "acc_facebook"), {"instagram", "x", "linkedin", "tiktok"}),
@@ -46,20 +46,20 @@ def claimable(engine: Engine) -> set[str]:
         (("--all",), set()),
     ],
 )
-def test_what_is_paused_is_not_claimed_until_it_is_resumed(
-    fleet: Dravo, engine: Engine, scope: tuple[str, ...], left: set[str]
+def test_paused_accounts_are_not_claimed_until_resumed(
+    fleet: Dravo, engine: Engine, scope: tuple[str, ...], remaining: set[str]
 ) -> None:
     assert fleet("pause", *scope, "--reason", "maintenance").code == 0
-    assert claimable(engine) == left
+    assert claimable(engine) == remaining
 
     assert fleet("resume", *scope).code == 0
     assert len(claimable(engine)) == 5
 
 
-def test_a_pause_ends_by_itself(fleet: Dravo, engine: Engine, sql: Any) -> None:
-    told = fleet("pause", "--platform", "x", "--reason", "a while", "--for", "2h", "--json").json
-    assert told["paused_until"].endswith("Z")
-    assert (told["platform"], told["kind"], told["subject"], told["accounts"]) == (
+def test_pause_ends_at_its_end(fleet: Dravo, engine: Engine, sql: Any) -> None:
+    placed = fleet("pause", "--platform", "x", "--reason", "a while", "--for", "2h", "--json").json
+    assert placed["paused_until"].endswith("Z")
+    assert (placed["platform"], placed["kind"], placed["subject"], placed["accounts"]) == (
         "x",
         "operator_platform",
         "",
@@ -72,7 +72,7 @@ def test_a_pause_ends_by_itself(fleet: Dravo, engine: Engine, sql: Any) -> None:
     assert fleet("pauses", "--json").json == []
 
 
-def test_a_pause_without_end_is_told_as_such(fleet: Dravo) -> None:
+def test_pause_without_end_has_no_paused_until(fleet: Dravo) -> None:
     assert fleet("pause", "--all", "--reason", "  incident 7 ", "--json").json["paused_until"] is None
 
     (pause_,) = fleet("pauses", "--json").json
@@ -81,7 +81,7 @@ def test_a_pause_without_end_is_told_as_such(fleet: Dravo) -> None:
     assert "incident 7" in fleet("pauses").out
 
 
-def test_neither_a_platform_nor_a_reconnect_lifts_an_operators_pause(fleet: Dravo, engine: Engine) -> None:
+def test_reconnect_does_not_lift_an_operators_pause(fleet: Dravo, engine: Engine) -> None:
     fleet("pause", "--account", "acc_x", "--reason", "their wish")
     with engine.begin() as connection:
         now = connection.exec_driver_sql("SELECT now()").scalar_one()
@@ -95,30 +95,32 @@ def test_neither_a_platform_nor_a_reconnect_lifts_an_operators_pause(fleet: Drav
         )
         reconnect(connection, "ws_1", "acc_x")
 
-    (left,) = fleet("pauses", "--json").json
-    assert (left["kind"], left["reason"]) == ("operator_account", "their wish")
+    (remaining,) = fleet("pauses", "--json").json
+    assert (remaining["kind"], remaining["reason"]) == ("operator_account", "their wish")
     assert "x" not in claimable(engine)
 
 
-def test_resume_leaves_what_the_platform_has_set(fleet: Dravo, engine: Engine, sql: Any) -> None:
+def test_resume_keeps_pauses_of_platform_limits(fleet: Dravo, engine: Engine, sql: Any) -> None:
     sql(
         "INSERT INTO pauses (platform, kind, subject, paused_until, reason)"
         " VALUES ('x', 'app', '', now() + interval '1 hour', 'The app limit is reached.')"
     )
     fleet("pause", "--platform", "x", "--reason", "maintenance")
 
-    told = fleet("resume", "--all", "--json").json
+    resumed = fleet("resume", "--all", "--json").json
 
-    assert told["resumed"] == 1
-    assert [one["reason"] for one in told["pauses"]] == ["The app limit is reached."]
+    assert resumed["resumed"] == 1
+    assert [one["reason"] for one in resumed["pauses"]] == ["The app limit is reached."]
     assert "x" not in claimable(engine)
-    said = fleet("resume", "--platform", "x")
-    assert (said.code, said.err.count("\n")) == (1, 1)
+    result = fleet("resume", "--platform", "x")
+    assert (result.code, result.err.count("\n")) == (1, 1)
 
 
-def test_rows_that_were_put_off_by_the_pause_go_on(fleet: Dravo, engine: Engine, sql: Any) -> None:
+def test_rows_deferred_by_a_pause_are_due_when_it_is_lifted_or_shortened(
+    fleet: Dravo, engine: Engine, sql: Any
+) -> None:
     fleet("pause", "--platform", "x", "--reason", "maintenance")
-    sql(  # as a worker does that met the pause
+    sql(  # as a worker does during the pause
         "UPDATE refresh_state SET reason = 'paused',"
         " next_run_at = (SELECT paused_until FROM pauses) + interval '12 seconds'"
         " WHERE account_id = 'acc_x'"
@@ -144,15 +146,15 @@ def test_rows_that_were_put_off_by_the_pause_go_on(fleet: Dravo, engine: Engine,
         ("--platform", "myspace"),
     ],
 )
-def test_a_pause_that_makes_no_sense_is_wrong_usage(fleet: Dravo, arguments: tuple[str, ...]) -> None:
-    said = fleet("pause", *arguments, "--reason", "maintenance")
+def test_contradictory_pause_is_wrong_usage_and_not_logged(fleet: Dravo, arguments: tuple[str, ...]) -> None:
+    result = fleet("pause", *arguments, "--reason", "maintenance")
 
-    assert said.code == 2
-    assert said.err.startswith("dravo: ")
-    assert fleet("acts", "--json").json == []
+    assert result.code == 2
+    assert result.err.startswith("dravo: ")
+    assert fleet("audit-log", "--json").json == []
 
 
-def test_a_pause_needs_a_reason(fleet: Dravo) -> None:
+def test_pause_requires_a_reason(fleet: Dravo) -> None:
     assert fleet("pause", "--all").code == 2
     assert fleet("pause", "--all", "--reason", " ").code == 2
 
@@ -160,12 +162,12 @@ def test_a_pause_needs_a_reason(fleet: Dravo) -> None:
 @pytest.mark.parametrize(
     "scope", [("--account", "acc_nobody"), ("--account", "acc_x", "--platform", "tiktok")]
 )
-def test_a_slip_in_a_name_pauses_nothing(fleet: Dravo, scope: tuple[str, ...]) -> None:
+def test_pause_of_an_unknown_account_is_refused(fleet: Dravo, scope: tuple[str, ...]) -> None:
     assert fleet("pause", *scope, "--reason", "maintenance").code == 1
     assert fleet("pauses", "--json").json == []
 
 
-def test_every_act_is_kept_with_who_when_and_what(
+def test_audit_log_holds_who_did_what_and_when(
     fleet: Dravo, sql: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LOGNAME", "anna")
@@ -175,7 +177,7 @@ def test_every_act_is_kept_with_who_when_and_what(
     sql("UPDATE refresh_state SET next_run_at = NULL, reason = 'quarantined' WHERE account_id = 'acc_x'")
     fleet("quarantine", "release", "--all")
 
-    released, resynced, resumed, paused = fleet("acts", "--json").json
+    released, resynced, resumed, paused = fleet("audit-log", "--json").json
 
     assert {one["via"] for one in (released, resynced, resumed, paused)} == {"command"}
     assert paused["operator"].startswith("anna on ")
@@ -186,20 +188,18 @@ def test_every_act_is_kept_with_who_when_and_what(
     assert resynced["subject"] == {"platform": ["tiktok"], "status": ["pending"]}
     assert (released["act"], released["rows"]) == ("release", 3)
     assert all(one["acted_at"] and one["ended_at"] for one in (released, resynced, resumed, paused))
-    assert "anna on " in fleet("acts").out
-    assert len(fleet("acts", "--limit", "1", "--json").json) == 1
+    assert "anna on " in fleet("audit-log").out
+    assert len(fleet("audit-log", "--limit", "1", "--json").json) == 1
 
 
-def test_a_resync_that_was_stopped_is_kept_as_not_ended(
-    fleet: Dravo, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_stopped_resync_has_no_end_in_the_audit_log(fleet: Dravo, monkeypatch: pytest.MonkeyPatch) -> None:
     def stop(*_: object, **__: object) -> int:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("deploy.commands.resync.ask", stop)
+    monkeypatch.setattr("deploy.commands.resync.start_resync", stop)
 
     assert fleet("resync", "--all").code == 130
 
-    (act,) = fleet("acts", "--json").json
+    (act,) = fleet("audit-log", "--json").json
     assert (act["act"], act["ended_at"], act["subject"]) == ("resync", None, {"all": "all"})
-    assert "not ended" in fleet("acts").out
+    assert "not ended" in fleet("audit-log").out

@@ -1,4 +1,4 @@
-"""`dravo resync`: what is selected, what it would cost, what is made due, and waiting for it."""
+"""`dravo resync`: selection, cost, rows made due, and waiting for their outcomes."""
 
 import threading
 import time
@@ -52,44 +52,46 @@ def due(sql: Any) -> list[str]:
         (["--all"], [f"post_{number}" for number in range(1, 8)]),
     ],
 )
-def test_filters_select(synced: Dravo, sql: Any, arguments: list[str], expected: list[str]) -> None:
-    said = synced("resync", *arguments, "--json")
+def test_filters_select_the_rows_made_due(
+    synced: Dravo, sql: Any, arguments: list[str], expected: list[str]
+) -> None:
+    result = synced("resync", *arguments, "--json")
 
-    assert said.code == 0
-    assert said.json["rows"] == said.json["made_due"] == len(expected)
+    assert result.code == 0
+    assert result.json["rows"] == result.json["made_due"] == len(expected)
     assert due(sql) == expected
 
 
-def test_a_post_that_is_unknown_is_one_sentence(synced: Dravo) -> None:
-    said = synced("resync", "--post", "post_unknown", "--json")
+def test_unknown_post_is_one_sentence(synced: Dravo) -> None:
+    result = synced("resync", "--post", "post_unknown", "--json")
 
-    assert (said.code, said.out) == (1, "")
-    assert "post_unknown" in said.err
+    assert (result.code, result.out) == (1, "")
+    assert "post_unknown" in result.err
 
 
-def test_rows_are_made_due_for_a_person_and_go_the_fast_lane(synced: Dravo, sql: Any) -> None:
+def test_small_selection_takes_the_interactive_lane(synced: Dravo, sql: Any) -> None:
     synced("resync", "--post", "post_3")
 
     (row,) = sql("SELECT reason, priority FROM refresh_state WHERE next_run_at <= now()")
     assert tuple(row) == ("manual", 1)
 
 
-def test_a_dry_run_tells_rows_calls_and_dollars_and_asks_nothing(synced: Dravo, sql: Any) -> None:
+def test_dry_run_prints_rows_calls_and_dollars_and_changes_nothing(synced: Dravo, sql: Any) -> None:
     sql(
         "UPDATE post_analytics SET last_updated_at = now()"
         " WHERE publication_id = (SELECT id FROM publications WHERE post_id = 'post_3')"
     )
 
-    said = synced("resync", "--all", "--dry-run", "--json")
+    result = synced("resync", "--all", "--dry-run", "--json")
 
-    assert said.code == 0
+    assert result.code == 0
     # One call an account; of X's three posts one was read today (UTC) and is free.
-    assert (said.json["rows"], said.json["calls"], said.json["dollars"]) == (7, 5, 0.01)
-    assert (said.json["synced"], said.json["failed"], said.json["dry_run"]) == (0, 0, True)
+    assert (result.json["rows"], result.json["calls"], result.json["dollars"]) == (7, 5, 0.01)
+    assert (result.json["synced"], result.json["failed"], result.json["dry_run"]) == (0, 0, True)
     assert due(sql) == []
 
 
-def test_calls_follow_the_batch_sizes(synced: Dravo, sql: Any) -> None:
+def test_estimated_calls_follow_the_batch_sizes(synced: Dravo, sql: Any) -> None:
     sql(
         "WITH added AS (INSERT INTO publications"
         " (workspace_id, post_id, account_id, platform, platform_post_id, created_at)"
@@ -111,28 +113,28 @@ def test_calls_follow_the_batch_sizes(synced: Dravo, sql: Any) -> None:
     assert calls("acc_instagram") == 5
 
 
-def test_rows_that_cannot_be_asked_for_are_said(synced: Dravo, sql: Any) -> None:
+def test_rows_that_cannot_be_refreshed_are_reported(synced: Dravo, sql: Any) -> None:
     sql("UPDATE accounts SET state = 'requires_reconnect' WHERE account_id = 'acc_x'")
 
     some = synced("resync", "--all", "--json")
     none = synced("resync", "--account", "acc_x", "--json")
 
     assert (some.code, some.json["unavailable"], some.json["failed"]) == (0, 3, 3)
-    assert "3 rows cannot be asked for" in synced("resync", "--all").err
+    assert "3 rows cannot be refreshed" in synced("resync", "--all").err
     assert (none.code, none.json["failed"]) == (1, 3)
     assert len(due(sql)) == 4
 
 
-def test_after_goes_on_where_a_run_stopped(synced: Dravo, sql: Any) -> None:
+def test_after_continues_a_stopped_run(synced: Dravo, sql: Any) -> None:
     ids = sql("SELECT id, post_id FROM publications ORDER BY id")
 
-    said = synced("resync", "--all", "--after", str(ids[4].id), "--json")
+    result = synced("resync", "--all", "--after", str(ids[4].id), "--json")
 
-    assert said.json["rows"] == 2
+    assert result.json["rows"] == 2
     assert due(sql) == sorted(row.post_id for row in ids[5:])
 
 
-def test_large_selections_go_the_background_lane(
+def test_large_selection_takes_the_background_lane(
     synced: Dravo, sql: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("deploy.commands.resync.INTERACTIVE_UP_TO", 3)
@@ -142,7 +144,7 @@ def test_large_selections_go_the_background_lane(
     assert sql("SELECT DISTINCT reason, priority FROM refresh_state") == [("manual", 0)]
 
 
-def test_a_rate_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rate_limits_rows_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [0.0]
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
     monkeypatch.setattr(time, "sleep", lambda seconds: now.__setitem__(0, now[0] + seconds))
@@ -154,19 +156,19 @@ def test_a_rate_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     assert now[0] == pytest.approx(100 * pace.step / 50)
 
 
-def test_ctrl_c_says_where_to_go_on(synced: Dravo, sql: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ctrl_c_prints_where_to_continue(synced: Dravo, sql: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupt(_seconds: float) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(time, "sleep", interrupt)
 
-    said = synced("resync", "--all", "--rate", "4/s")
+    result = synced("resync", "--all", "--rate", "4/s")
 
-    assert said.code == 130
-    asked = due(sql)
-    assert len(asked) == 1
-    (first,) = sql("SELECT id FROM publications WHERE post_id = :post", post=asked[0])[0]
-    assert f"--after {first} " in said.err
+    assert result.code == 130
+    made_due = due(sql)
+    assert len(made_due) == 1
+    (first,) = sql("SELECT id FROM publications WHERE post_id = :post", post=made_due[0])[0]
+    assert f"--after {first} " in result.err
 
 
 class Worker:
@@ -210,37 +212,35 @@ def worker(database_url: str) -> Iterator[Callable[..., Worker]]:
 @pytest.mark.parametrize(
     "outcomes", [("synced", "failed", "missing"), ("window_closed", "gone", "processing")]
 )
-def test_waiting_ends_with_every_outcome_counted(
+def test_wait_counts_every_outcome(
     synced: Dravo, worker: Callable[..., Worker], outcomes: tuple[str, ...]
 ) -> None:
     with worker(**dict(zip(("post_3", "post_6", "post_7"), outcomes, strict=True))):
-        said = synced("resync", "--account", "acc_x", "--wait", "--json")
+        result = synced("resync", "--account", "acc_x", "--wait", "--json")
 
-    assert said.code == 1
-    assert (said.json["synced"], said.json["failed"], said.json["postponed"]) == (1, 1, 1)
+    assert result.code == 1
+    assert (result.json["synced"], result.json["failed"], result.json["postponed"]) == (1, 1, 1)
 
 
-def test_waiting_for_one_good_post_takes_no_longer_than_the_post(
-    synced: Dravo, worker: Callable[..., Worker]
-) -> None:
+def test_wait_ends_as_soon_as_the_post_is_synced(synced: Dravo, worker: Callable[..., Worker]) -> None:
     started = time.monotonic()
     with worker(post_3="partial"):
-        said = synced("resync", "--post", "post_3", "--wait")
+        result = synced("resync", "--post", "post_3", "--wait")
 
-    assert said.code == 0
-    assert "1 synced, 0 failed" in said.out
+    assert result.code == 0
+    assert "1 synced, 0 failed" in result.out
     assert time.monotonic() - started < 2
 
 
-def test_rows_that_require_reconnecting_count_as_failed_at_once(synced: Dravo, sql: Any) -> None:
+def test_wait_counts_rows_of_disconnected_accounts_as_failed_at_once(synced: Dravo, sql: Any) -> None:
     sql("UPDATE accounts SET state = 'disconnected' WHERE account_id = 'acc_x'")
 
-    said = synced("resync", "--account", "acc_x", "--wait", "--json")
+    result = synced("resync", "--account", "acc_x", "--wait", "--json")
 
-    assert (said.code, said.json["failed"], said.json["unfinished"]) == (1, 3, 0)
+    assert (result.code, result.json["failed"], result.json["unfinished"]) == (1, 3, 0)
 
 
-def test_a_row_that_is_deleted_meanwhile_ends_the_waiting(
+def test_wait_counts_a_deleted_row_as_failed(
     synced: Dravo, sql: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
@@ -251,10 +251,10 @@ def test_a_row_that_is_deleted_meanwhile_ends_the_waiting(
 
 
 @pytest.mark.parametrize("outcome", ["paused", "retry", "misconfigured"])
-def test_what_is_tried_again_by_itself_is_waited_for_until_the_time_given_is_over(
+def test_wait_for_rows_that_are_retried_ends_at_the_timeout(
     synced: Dravo, worker: Callable[..., Worker], outcome: str
 ) -> None:
     with worker(post_3=outcome):
-        said = synced("resync", "--post", "post_3", "--wait", "--timeout", "0.3", "--json")
+        result = synced("resync", "--post", "post_3", "--wait", "--timeout", "0.3", "--json")
 
-    assert (said.code, said.json["unfinished"], said.json["failed"]) == (1, 1, 0)
+    assert (result.code, result.json["unfinished"], result.json["failed"]) == (1, 1, 0)

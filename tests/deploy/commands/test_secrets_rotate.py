@@ -1,4 +1,4 @@
-"""`dravo secrets rotate`: every token is sealed with the first key, so that old keys can be retired."""
+"""`dravo secrets rotate` and `sealing-key`: every token is sealed with the first key."""
 
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -31,7 +31,7 @@ def old(fleet: Dravo, monkeypatch: pytest.MonkeyPatch, sql: Any) -> str:
     return key
 
 
-def test_old_keys_can_be_retired_after_a_rotation(
+def test_rotate_seals_every_token_with_the_first_key(
     fleet: Dravo, old: str, sql: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(reseal, "BATCH", 2)
@@ -49,7 +49,7 @@ def test_old_keys_can_be_retired_after_a_rotation(
         "unopened": 0,
         "unopened_accounts": [],
     }
-    assert (second.json["resealed"], second.json["unchanged"]) == (0, 5), "what is done is not done again"
+    assert (second.json["resealed"], second.json["unchanged"]) == (0, 5), "a second run changes nothing"
     vault = Vault([SecretStr(new)])
     for row in sql(SEALED):
         assert vault.open(row.sealed_access_token).get_secret_value() == "access"
@@ -58,24 +58,24 @@ def test_old_keys_can_be_retired_after_a_rotation(
     assert vault.open(x.sealed_refresh_token).get_secret_value() == "refresh"
 
 
-def test_a_token_that_no_key_opens_is_named_and_left_alone(
+def test_token_that_no_key_opens_is_reported_and_unchanged(
     fleet: Dravo, old: str, sql: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lost = Vault([SecretStr(new_key())]).seal(SecretStr("lost"))
     sql("UPDATE accounts SET sealed_access_token = :lost WHERE account_id = 'acc_facebook'", lost=lost)
     monkeypatch.setenv("DRAVO_SECRET_KEYS", f"{new_key()},{old}")
 
-    said = fleet("secrets", "rotate", "--json")
+    result = fleet("secrets", "rotate", "--json")
 
-    assert said.code == 1
-    assert (said.json["resealed"], said.json["unopened_accounts"]) == (4, ["acc_facebook"])
-    assert "acc_facebook" in said.err
-    assert said.err.count("\n") == 1
-    assert "lost" not in said.out + said.err
+    assert result.code == 1
+    assert (result.json["resealed"], result.json["unopened_accounts"]) == (4, ["acc_facebook"])
+    assert "acc_facebook" in result.err
+    assert result.err.count("\n") == 1
+    assert "lost" not in result.out + result.err
     assert [row.sealed_access_token for row in sql(SEALED) if row.account_id == "acc_facebook"] == [lost]
 
 
-def test_an_account_that_is_being_renewed_is_rotated_at_the_end(
+def test_account_whose_tokens_are_being_renewed_is_rotated_last(
     old: str, sql: Any, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     new = new_key()
@@ -95,13 +95,13 @@ def test_an_account_that_is_being_renewed_is_rotated_at_the_end(
     assert all(retired.open(row.sealed_access_token) for row in sql(SEALED))
 
 
-def test_rotation_needs_the_keys(fleet: Dravo, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rotate_without_keys_names_the_setting(fleet: Dravo, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("DRAVO_SECRET_KEYS")
 
-    said = fleet("secrets", "rotate")
+    result = fleet("secrets", "rotate")
 
-    assert said.code == 1
-    assert "DRAVO_SECRET_KEYS" in said.err
+    assert result.code == 1
+    assert "DRAVO_SECRET_KEYS" in result.err
 
 
 def test_sealing_key_is_the_public_half_of_the_first_secret_key(
@@ -110,9 +110,9 @@ def test_sealing_key_is_the_public_half_of_the_first_secret_key(
     keys = [new_key(), new_key()]
     monkeypatch.setenv("DRAVO_SECRET_KEYS", ",".join(keys))
 
-    told, as_json = dravo("secrets", "sealing-key"), dravo("secrets", "sealing-key", "--json")
+    plain, as_json = dravo("secrets", "sealing-key"), dravo("secrets", "sealing-key", "--json")
 
-    assert told.out.strip() == as_json.json["sealing_key"] == Vault([SecretStr(keys[0])]).sealing_key
+    assert plain.out.strip() == as_json.json["sealing_key"] == Vault([SecretStr(keys[0])]).sealing_key
     monkeypatch.setenv("DRAVO_SEALING_KEY", keys[0])
     wrong = dravo("secrets", "sealing-key")
     assert (wrong.code, keys[0] in wrong.err) == (1, False)

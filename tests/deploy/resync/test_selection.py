@@ -1,4 +1,4 @@
-"""Which publications a re-sync means, and what it would take: dates, filters, rows in every state."""
+"""The selection and the estimate of a re-sync: dates, filters, rows in every state."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -27,18 +27,18 @@ MICROSECOND = timedelta(microseconds=1)
         ("2026-06-23T00:00:00.000001Z", DAY + MICROSECOND, DAY + 2 * MICROSECOND),
     ],
 )
-def test_a_date_means_its_utc_day_and_an_instant_itself(value: str, first: datetime, end: datetime) -> None:
+def test_bare_date_means_its_utc_day(value: str, first: datetime, end: datetime) -> None:
     assert (first_instant(value, "--from"), end_instant(value, "--to")) == (first, end)
 
 
 @pytest.mark.parametrize("value", ["", "yesterday", "2026-02-30", "0001-01-01T00:00:00+01:00"])
-def test_what_is_no_instant_is_named_with_its_option(value: str) -> None:
+def test_malformed_instant_error_names_the_option(value: str) -> None:
     with pytest.raises(UsageError, match=r"^--from must be a date or an instant"):
         first_instant(value, "--from")
 
 
 @pytest.mark.parametrize("value", ["9999-12-31", "9999-12-31T23:59:59.999999Z"])
-def test_an_end_beyond_all_time_is_refused(value: str) -> None:
+def test_end_after_the_last_instant_is_refused(value: str) -> None:
     with pytest.raises(UsageError, match=r"^--to must be a date or an instant"):
         end_instant(value, "--to")
 
@@ -51,13 +51,13 @@ def rows(database_url: str) -> Iterator[Rows]:
 
 
 def expected(rows: Rows, **selection: Any) -> tuple[int, int, int, float]:
-    """Return rows, rows that cannot be asked for, calls and dollars of a selection."""
+    """Return rows, rows that cannot be refreshed, calls and dollars of a selection."""
     with rows.engine.connect() as connection:
-        told = estimate(connection, Selection(**selection), Settings(x_dollars_per_read=0.5))
-    return told.rows, told.unavailable, told.calls, told.dollars
+        result = estimate(connection, Selection(**selection), Settings(x_dollars_per_read=0.5))
+    return result.rows, result.unavailable, result.calls, result.dollars
 
 
-def test_each_filter_narrows_and_all_of_them_hold(rows: Rows) -> None:
+def test_all_filters_must_hold(rows: Rows) -> None:
     rows.account("acc_1")
     rows.account("acc_2", workspace="ws_2", platform="tiktok")
     first = rows.publication("acc_1", created_at=DAY)
@@ -77,7 +77,7 @@ def test_each_filter_narrows_and_all_of_them_hold(rows: Rows) -> None:
     assert counted(accounts=("acc_1",), platforms=(Platform.TIKTOK,)) == 0
 
 
-def test_rows_that_cannot_be_asked_for_cost_no_call_and_no_dollar(rows: Rows) -> None:
+def test_rows_that_cannot_be_refreshed_cost_no_call_and_no_dollar(rows: Rows) -> None:
     now = datetime.now(UTC)
     unread = {"last_updated_at": None, "stale_after": now, "sync_status": "pending"}
     rows.account("acc_x", platform="x")
