@@ -37,7 +37,7 @@ def main() -> int:
 
 def check_database(settings: Settings) -> None:
     """Raise `SettingsError` when the database does not answer; warn when it gives us no role of our own."""
-    engine = database.connect(settings.database, application="dravo-api-start", pool_size=1)
+    engine = database.connect(settings.database, application="dravo-api-start", pool_size=2)
     try:
         database.check_reachable(engine)
         with engine.begin() as connection:

@@ -16,7 +16,7 @@ def engine(settings: Settings | None = None, *, statement_seconds: float = 120) 
     """Open the database that ``DRAVO_DATABASE_URL`` names, for as long as the block runs."""
     settings = settings or load("database_url")
     opened = connect(
-        settings.database, application=APPLICATION, pool_size=1, statement_seconds=statement_seconds
+        settings.database, application=APPLICATION, pool_size=2, statement_seconds=statement_seconds
     )
     try:
         yield opened

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, Final, LiteralString
 
 import structlog
-from sqlalchemy import Engine, create_engine, event, text
+from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import InternalError, OperationalError
 
@@ -94,13 +94,40 @@ def warn_without_role(engine: Engine, role: str) -> None:
 
 
 def check_reachable(engine: Engine) -> None:
-    """Raise `SettingsError` with one sentence when the database does not answer."""
+    """Raise `SettingsError` with one sentence when the database does not answer.
+
+    Logs a warning when a pooler shares its connections among sessions. The engine's pool must hold two.
+    """
     try:
-        with engine.connect() as connection:
-            connection.exec_driver_sql("SELECT 1")
-    except OperationalError:
+        with engine.connect() as first, engine.connect() as second:
+            shared = _share_servers(first, second)
+    except OperationalError as error:
         where = make_url(str(engine.url)).host
+        if "unsupported startup parameter" in str(error.orig):  # the words of PgBouncer
+            raise SettingsError(
+                f"PostgreSQL at {where} refuses the settings of a session: a pooler stands before it;"
+                " let DRAVO_DATABASE_URL lead to the server itself"
+            ) from None
         raise SettingsError(f"PostgreSQL at {where} does not answer: check DRAVO_DATABASE_URL") from None
+    if shared:
+        _log.warning(
+            "database_sessions_shared",
+            detail="DRAVO_DATABASE_URL leads through a pooler in transaction mode: notifications, timeouts,"
+            " the service's role and advisory locks are lost; name the server or a pooler in session mode",
+        )
+
+
+def _share_servers(first: Connection, second: Connection) -> bool:
+    """Return whether two open connections change their server processes from transaction to transaction.
+
+    Without a pooler, and behind one in session mode, each keeps a process of its own.
+    https://www.pgbouncer.org/features.html
+    """
+    processes: dict[Connection, set[int]] = {first: set(), second: set()}
+    for connection in (first, second, second, first) * 3:
+        processes[connection].add(connection.exec_driver_sql("SELECT pg_backend_pid()").scalar_one())
+        connection.rollback()
+    return bool(processes[first] & processes[second]) or any(len(seen) > 1 for seen in processes.values())
 
 
 def migrate(url: str, revision: str = "head") -> None:
