@@ -13,8 +13,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from api_stub.ops import queries
 from api_stub.ops.filters import Filter
-from shared.operations import actions
-from shared.operations.actions import Operator
+from shared.operations import audit_log
+from shared.operations.audit_log import AuditEntry, Operator
 from shared.refresh_state.make_due import make_due
 from shared.vocabulary import Reason
 
@@ -40,14 +40,16 @@ class Reruns:
         """Keep the act, go on with it in the background, and return its id."""
         with self._engine.begin() as connection:
             counted = sum(queries.count(connection, wanted).values())
-            act_id = actions.begin_resync(connection, operator, wanted.given or {"all": "all"})
+            act_id = audit_log.record(
+                connection, operator, "resync", wanted.given or {"all": "all"}, ended=False
+            )
         self._pool.submit(self._run, act_id, wanted, 0, 0, interactive=counted <= INTERACTIVE_UP_TO)
         return act_id
 
-    def go_on(self, act: actions.Act) -> None:
+    def go_on(self, act: AuditEntry) -> None:
         """Go on with an act that was stopped half-way."""
         wanted = Filter.parse({name: str(value) for name, value in act.subject.items()})
-        self._pool.submit(self._run, act.act_id, wanted, act.last or 0, act.rows or 0, interactive=False)
+        self._pool.submit(self._run, act.entry_id, wanted, act.last or 0, act.rows or 0, interactive=False)
 
     def stop(self) -> None:
         """End after the step under way; what is left is kept as not ended."""
@@ -91,7 +93,7 @@ class Reruns:
                 ids = [publication_id for publication_id, _ in group]
                 make_due(connection, workspace_id, ids, Reason.MANUAL, interactive=interactive)
             last = found[-1][0] if found else after
-            actions.note_progress(
+            audit_log.record_progress(
                 connection, act_id, rows=rows + len(found), last=more or last, ended=more is None
             )
         return len(found), more

@@ -18,8 +18,11 @@ from api_stub.ops.context import Office
 from api_stub.ops.filters import Filter, FilterError
 from api_stub.ops.pages import shown
 from api_stub.ops.rendering import away, page, seconds
-from shared.operations import actions
-from shared.operations.actions import Operator, Scope
+from shared.operations import audit_log
+from shared.operations.audit_log import Operator
+from shared.operations.pause import Scope, pause_scope, resume_scope
+from shared.operations.quarantine import release_from_quarantine
+from shared.operations.resync import resync_one
 from shared.vocabulary import Platform, Reason
 
 _LARGEST_FORM: Final = 16_384
@@ -108,7 +111,7 @@ async def resync(office: Office, _request: Request, session: Session, form: dict
     operator = _operator(session)
     if publication := form.get("publication"):
         number = _id("publication", publication)
-        asked = await office.do(partial(actions.resync_one, operator=operator, publication_id=number))
+        asked = await office.do(partial(resync_one, operator=operator, publication_id=number))
         said = "asked" if asked else "not-asked"
         return away(f"/ops/publications/{number}?said={said}")
     wanted = Filter.parse(form)
@@ -119,11 +122,11 @@ async def resync(office: Office, _request: Request, session: Session, form: dict
 async def go_on(office: Office, _request: Request, _session: Session, form: dict[str, str]) -> Response:
     """Go on with a re-sync that was stopped half-way."""
     act_id = _id("act_id", form.get("act_id", ""))
-    act = await office.ask(partial(actions.act_of, act_id=act_id))
-    if act is None or act.act != "resync" or act.ended_at is not None:
+    act = await office.ask(partial(audit_log.entry, entry_id=act_id))
+    if act is None or act.action != "resync" or act.ended_at is not None:
         raise FormError(f"No unfinished re-sync has the act_id {act_id}.")
     office.reruns.go_on(act)
-    return away(f"/ops/acts?begun={act.act_id}")
+    return away(f"/ops/acts?begun={act.entry_id}")
 
 
 async def release(office: Office, _request: Request, session: Session, form: dict[str, str]) -> Response:
@@ -131,13 +134,13 @@ async def release(office: Office, _request: Request, session: Session, form: dic
     operator = _operator(session)
     if publication := form.get("publication"):
         number = _id("publication", publication)
-        await office.do(partial(actions.release, operator=operator, publication_ids=[number]))
+        await office.do(partial(release_from_quarantine, operator=operator, publication_ids=[number]))
         return away(f"/ops/publications/{number}?said=released")
     wanted = Filter.parse({**form, "reason": Reason.QUARANTINED})
 
     def all_of(connection: Connection) -> int:
         found, _ = queries.step(connection, wanted, after=0, most=_MOST_RELEASED)
-        return len(actions.release(connection, operator, [number for number, _ in found]))
+        return len(release_from_quarantine(connection, operator, [number for number, _ in found]))
 
     await office.do(all_of)
     return away("/ops/acts")
@@ -155,7 +158,7 @@ async def pause(office: Office, _request: Request, session: Session, form: dict[
 
     def place(connection: Connection) -> None:
         until = queries.clock(connection) + length if length else None
-        actions.pause(connection, _operator(session), scope, reason, until)
+        pause_scope(connection, _operator(session), scope, reason, until)
 
     await office.do(place)
     return away(_local(form.get("next", "")))
@@ -163,7 +166,7 @@ async def pause(office: Office, _request: Request, session: Session, form: dict[
 
 async def resume(office: Office, _request: Request, session: Session, form: dict[str, str]) -> Response:
     """Lift an operator's pause."""
-    await office.do(partial(actions.resume, operator=_operator(session), scope=_scope(form)))
+    await office.do(partial(resume_scope, operator=_operator(session), scope=_scope(form)))
     return away(_local(form.get("next", "")))
 
 

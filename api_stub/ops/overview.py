@@ -8,8 +8,8 @@ from typing import Any, Final
 from sqlalchemy import Connection, Row
 
 from api_stub.ops import charts, queries
-from shared.operations import actions
-from shared.operations.actions import Act
+from shared.operations import audit_log
+from shared.operations.audit_log import AuditEntry
 from shared.outcome_kinds import OutcomeGroup, outcome_kind
 from shared.quota.pauses import PauseInForce
 from shared.vocabulary import AccountState, Platform, SyncStatus
@@ -70,7 +70,7 @@ class Overview:
     workers: Mapping[str, int] | None
     redis_error: str | None
     pauses: Sequence[PauseInForce]
-    acts: Sequence[Act]
+    acts: Sequence[AuditEntry]
 
     @property
     def total(self) -> int:
@@ -147,7 +147,7 @@ def read(connection: Connection) -> Overview:
         workers=watch.get("workers"),
         redis_error=watch.get("redis_error"),
         pauses=queries.pauses(connection),
-        acts=actions.acts(connection, most=5),
+        acts=audit_log.entries(connection, most=5),
     )
 
 

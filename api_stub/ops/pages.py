@@ -18,7 +18,7 @@ from api_stub.ops.context import Office
 from api_stub.ops.filters import Filter
 from api_stub.ops.rendering import away, page
 from shared.freshness import Freshness
-from shared.operations import actions, explain
+from shared.operations import audit_log, explain
 from shared.quota.pauses import pauses_of_accounts
 from shared.vocabulary import AccountState, Platform
 
@@ -144,7 +144,7 @@ async def acts(office: Office, request: Request, session: Session) -> Response:
     before = _number(request.query_params.get("before"))
     found, now = await office.ask(
         lambda connection: (
-            actions.acts(connection, most=queries.PAGE + 1, before=before),
+            audit_log.entries(connection, most=queries.PAGE + 1, before=before),
             queries.clock(connection),
         )
     )
@@ -152,7 +152,7 @@ async def acts(office: Office, request: Request, session: Session) -> Response:
         session,
         "acts.html",
         acts=found[: queries.PAGE],
-        more=found[queries.PAGE - 1].act_id if len(found) > queries.PAGE else None,
+        more=found[queries.PAGE - 1].entry_id if len(found) > queries.PAGE else None,
         can_go_on=can_go_on,
         told=lambda subject: ", ".join(f"{name} {_told(value)}" for name, value in subject.items()),
         now=now,

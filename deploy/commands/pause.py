@@ -13,8 +13,8 @@ from deploy import console, stores
 from deploy.commands.pauses_in_force import shape
 from deploy.console import AsJson, CommandError, UsageError, instant
 from deploy.resync.selection import first_instant
-from shared.operations import actions
-from shared.operations.actions import Act, Operator, Scope
+from shared.operations.audit_log import AuditEntry, Operator, entries
+from shared.operations.pause import Scope, pause_scope, resume_scope
 from shared.quota.pauses import UNTIL_RESUMED, pauses_in_force
 from shared.vocabulary import Platform
 
@@ -79,7 +79,7 @@ def pause(
         now: datetime = connection.execute(text("SELECT now()")).scalar_one()
         ends = _end(until, length, now)
         concerned = _count_accounts(connection, scope)
-        actions.pause(connection, Operator.at_terminal(), scope, reason.strip(), ends)
+        pause_scope(connection, Operator.at_terminal(), scope, reason.strip(), ends)
     if as_json:
         placed = {**scope.key, "paused_until": instant(ends), "reason": reason.strip()}
         console.emit({**placed, "accounts": concerned})
@@ -103,7 +103,7 @@ def resume(
     """
     scope = _scope(platform, account, workspace, every=every)
     with stores.transaction() as connection:
-        lifted = actions.resume(connection, Operator.at_terminal(), scope, reason)
+        lifted = resume_scope(connection, Operator.at_terminal(), scope, reason)
         remaining = [shape(one) for one in pauses_in_force(connection)]
     if not lifted:
         raise CommandError(f"no operator has paused {_named(scope.key)}: see `dravo pauses`")
@@ -144,7 +144,7 @@ def audit_log(
     ``subject``, ``reason``, ``rows``, ``last``.
     """
     with stores.transaction() as connection:
-        log = actions.acts(connection, most=limit)
+        log = entries(connection, most=limit)
     if as_json:
         console.emit([_document(act) for act in log])
     elif log:
@@ -201,14 +201,21 @@ def _until(ends: datetime | None) -> str:
     return f"until {instant(ends)}" if ends else "until `dravo resume`"
 
 
-def _document(act: Act) -> dict[str, Any]:
-    return {**asdict(act), "acted_at": instant(act.acted_at), "ended_at": instant(act.ended_at)}
+def _document(act: AuditEntry) -> dict[str, Any]:
+    document = asdict(act)
+    return {
+        "act_id": document.pop("entry_id"),
+        "acted_at": instant(document.pop("started_at")),
+        "act": document.pop("action"),
+        **document,
+        "ended_at": instant(act.ended_at),
+    }
 
 
-def _line(act: Act) -> tuple[object, ...]:
+def _line(act: AuditEntry) -> tuple[object, ...]:
     subject = ", ".join(f"{name} {_short(value)}" for name, value in act.subject.items())
-    done = act.act if act.ended_at else f"{act.act} (not ended)"
-    return instant(act.acted_at), f"{act.operator} ({act.via})", done, subject, act.rows, act.reason
+    done = act.action if act.ended_at else f"{act.action} (not ended)"
+    return instant(act.started_at), f"{act.operator} ({act.via})", done, subject, act.rows, act.reason
 
 
 def _short(value: object) -> str:

@@ -7,9 +7,9 @@ from sqlalchemy import Connection, text
 
 from deploy import console, stores
 from deploy.console import AsJson, CommandError, UsageError, instant
-from shared.operations import actions
-from shared.operations.actions import Operator
+from shared.operations.audit_log import Operator
 from shared.operations.explain import find
+from shared.operations.quarantine import release_from_quarantine
 
 quarantine = typer.Typer(help="Manage publications in quarantine.", no_args_is_help=True)
 
@@ -67,7 +67,7 @@ def release(
         raise UsageError("give publication ids, or --all, but not both")
     with stores.transaction() as connection:
         ids = None if every else sorted({one for name in identities or () for one in find(connection, name)})
-        released = actions.release(connection, Operator.at_terminal(), ids)
+        released = release_from_quarantine(connection, Operator.at_terminal(), ids)
     if identities and not released:
         raise CommandError("none of these publications is in quarantine: see `dravo quarantine list`")
     if as_json:

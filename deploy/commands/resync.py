@@ -14,8 +14,8 @@ from deploy.console import AsJson, CommandError, UsageError
 from deploy.resync.estimate import Estimate, estimate
 from deploy.resync.run import INTERACTIVE_UP_TO, Pace, Tally, resync_and_wait, start_resync
 from deploy.resync.selection import Selection, end_instant, first_instant
-from shared.operations import actions
-from shared.operations.actions import Operator
+from shared.operations import audit_log
+from shared.operations.audit_log import Operator
 from shared.operations.explain import find
 from shared.settings import load
 from shared.vocabulary import Platform, SyncStatus
@@ -115,14 +115,14 @@ def resync(
 def _audited(engine: Engine, subject: dict[str, Any], tally: Tally) -> Iterator[None]:
     """Write the run into the audit log, with its progress; a run that was stopped has no end there."""
     with engine.begin() as connection:
-        act_id = actions.begin_resync(connection, Operator.at_terminal(), subject)
+        act_id = audit_log.record(connection, Operator.at_terminal(), "resync", subject, ended=False)
     ended = False
     try:
         yield
         ended = True
     finally:
         with engine.begin() as connection:
-            actions.note_progress(connection, act_id, rows=tally.seen, last=tally.last, ended=ended)
+            audit_log.record_progress(connection, act_id, rows=tally.seen, last=tally.last, ended=ended)
 
 
 def _named(engine: Engine, posts: list[str] | None) -> tuple[int, ...] | None:

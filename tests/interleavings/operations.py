@@ -12,8 +12,10 @@ from sqlalchemy import Connection, Engine
 
 from api_stub.events.event_log import Event, EventLog, EventType
 from shared import partitions
-from shared.operations import actions
-from shared.operations.actions import Operator, Scope
+from shared.operations.audit_log import Operator
+from shared.operations.pause import Scope, pause_scope, resume_scope
+from shared.operations.quarantine import release_from_quarantine
+from shared.operations.resync import resync_one
 from shared.quota import spending
 from shared.refresh_queue import RefreshJob
 from shared.refresh_state.claim import claim
@@ -182,7 +184,7 @@ def _due(reason: Reason, ids: tuple[int, ...]) -> Callable[[Connection], int]:
 
 
 def _pause(connection: Connection) -> None:
-    actions.pause(connection, _OPERATOR, Scope(account_id=ACCOUNT), "explored")
+    pause_scope(connection, _OPERATOR, Scope(account_id=ACCOUNT), "explored")
 
 
 def _release_claims(connection: Connection) -> int:
@@ -295,7 +297,7 @@ _LIST: Final = [
     ),
     _operation(
         "resync",
-        partial(_in_transaction, lambda connection: actions.resync_one(connection, _OPERATOR, LATER)),
+        partial(_in_transaction, lambda connection: resync_one(connection, _OPERATOR, LATER)),
         "active disconnected paused",
     ),
     _operation("pause", partial(_in_transaction, _pause), "active paused disconnected"),
@@ -303,13 +305,15 @@ _LIST: Final = [
         "resume",
         partial(
             _in_transaction,
-            lambda connection: actions.resume(connection, _OPERATOR, Scope(account_id=ACCOUNT)),
+            lambda connection: resume_scope(connection, _OPERATOR, Scope(account_id=ACCOUNT)),
         ),
         "paused",
     ),
     _operation(
         "unquarantine",
-        partial(_in_transaction, lambda connection: actions.release(connection, _OPERATOR, [QUARANTINED])),
+        partial(
+            _in_transaction, lambda connection: release_from_quarantine(connection, _OPERATOR, [QUARANTINED])
+        ),
         "active disconnected",
     ),
     _operation("release_claims", partial(_in_transaction, _release_claims), "active disconnected paused"),

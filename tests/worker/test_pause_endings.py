@@ -9,8 +9,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from shared.accounts.states import reconnect
-from shared.operations import actions
-from shared.operations.actions import Operator, Scope
+from shared.operations.audit_log import Operator
+from shared.operations.pause import Scope, pause_scope, resume_scope
 from shared.quota import pauses, spending
 from shared.quota.pauses import PauseKey
 from shared.quota.spending import Caps
@@ -42,12 +42,12 @@ def at_gap(monkeypatch: pytest.MonkeyPatch) -> dict[str, Callable[[], object]]:
 
 def pause(harness: Harness, until: datetime | None = None) -> None:
     with harness.engine.begin() as connection:
-        actions.pause(connection, ANNA, SCOPE, "maintenance", until)
+        pause_scope(connection, ANNA, SCOPE, "maintenance", until)
 
 
 def resume(harness: Harness) -> None:
     with harness.engine.begin() as connection:
-        actions.resume(connection, ANNA, SCOPE)
+        resume_scope(connection, ANNA, SCOPE)
 
 
 def paused_job(harness: Harness) -> tuple[int, RefreshJob]:
@@ -126,7 +126,7 @@ def test_a_job_waits_for_a_resume_under_way_and_leaves_its_rows_due(
 
     def resume_slowly() -> None:
         with harness.engine.begin() as connection:
-            actions.resume(connection, ANNA, SCOPE)
+            resume_scope(connection, ANNA, SCOPE)
             ended.set()
             assert commit.wait(10)
 

@@ -10,15 +10,16 @@ import pytest
 
 from api_stub.http import middleware
 from api_stub.ops import bulk_resync, forms
-from shared.operations import actions
+from shared.operations import audit_log
+from shared.operations.audit_log import AuditEntry, Operator
 from tests.api_stub.ops.conftest import Ops
 
 LATER = datetime.now(UTC) + timedelta(hours=3)
 
 
-def acts(ops: Ops) -> list[actions.Act]:
+def acts(ops: Ops) -> list[AuditEntry]:
     with ops.office.engine.connect() as connection:
-        return actions.acts(connection)
+        return audit_log.entries(connection)
 
 
 def due(ops: Ops) -> set[int]:
@@ -78,7 +79,7 @@ def test_one_publication_is_asked_for_again(ops: Ops) -> None:
     assert due(ops) == {asked}
     assert other not in due(ops)
     (act,) = acts(ops)
-    assert (act.act, act.via, act.rows, act.subject) == ("resync", "page", 1, {"publications": [asked]})
+    assert (act.action, act.via, act.rows, act.subject) == ("resync", "page", 1, {"publications": [asked]})
     assert act.operator.startswith("Anna (session ")
     assert "It is due now" in ops.get(answer.headers["location"]).text
 
@@ -123,8 +124,10 @@ def test_filters_of_an_act_combine(ops: Ops) -> None:
 def test_a_resync_that_was_stopped_goes_on_where_it_was(ops: Ops) -> None:
     ids = [ops.rows.publication() for _ in range(4)]
     with ops.office.engine.begin() as connection:
-        act_id = actions.begin_resync(connection, actions.Operator("Anna", "page"), {"account": "acc_1"})
-        actions.note_progress(connection, act_id, rows=2, last=ids[1])
+        act_id = audit_log.record(
+            connection, Operator("Anna", "page"), "resync", {"account": "acc_1"}, ended=False
+        )
+        audit_log.record_progress(connection, act_id, rows=2, last=ids[1])
     assert "Go on" in ops.get("/ops/acts").text
 
     ops.send("/ops/go-on", act_id=str(act_id))
@@ -147,7 +150,7 @@ def test_what_is_in_quarantine_is_released(ops: Ops, *, by_filter: bool) -> None
 
     assert due(ops) == ({first, second} if by_filter else {first})
     assert ops.rows.state(first).unfinished == 0
-    assert (acts(ops)[0].act, acts(ops)[0].rows) == ("release", 2 if by_filter else 1)
+    assert (acts(ops)[0].action, acts(ops)[0].rows) == ("release", 2 if by_filter else 1)
 
 
 @pytest.mark.parametrize(
@@ -167,7 +170,7 @@ def test_a_pause_is_placed_shown_and_lifted(ops: Ops, form: dict[str, str], key:
 
     assert ops.send("/ops/resume", **form, next="/ops/accounts").headers["location"] == "/ops/accounts"
     assert ops.rows.execute("SELECT FROM pauses") == []
-    assert [act.act for act in acts(ops)] == ["resume", "pause"]
+    assert [act.action for act in acts(ops)] == ["resume", "pause"]
 
 
 @pytest.mark.parametrize(

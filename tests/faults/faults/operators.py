@@ -10,8 +10,8 @@ from sqlalchemy import Engine
 from shared import database
 from shared.accounts import reseal
 from shared.accounts.vault import Vault, new_key
-from shared.operations import actions
-from shared.operations.actions import Operator, Scope
+from shared.operations.audit_log import Operator
+from shared.operations.pause import Scope, pause_scope, resume_scope
 from tests.faults.harness.environment import LEASE, Stage
 from tests.faults.harness.waiting import until
 from tests.faults.judge.invariants import Allowed
@@ -68,14 +68,14 @@ def resume_race(scene: Scene) -> None:
         victim = stage.fleet.armed("worker", "taken=stop,fetched=stop", DRAVO_WORKER_THREADS="1")
         until(victim.frozen, _PATIENCE, "a worker frozen before it starts a job")
         with _engine(stage) as engine, engine.begin() as connection:
-            actions.pause(connection, _OPERATOR, Scope(), "resume race")
+            pause_scope(connection, _OPERATOR, Scope(), "resume race")
         started = stage.value("SELECT count(*) FROM faults.steps WHERE kind = 'started'")
         victim.signal(signal.SIGCONT)
         more = "SELECT count(*) > %s FROM faults.steps WHERE kind = 'started'"
         until(lambda: stage.value(more, started), _PATIENCE, "the start of the job")
         until(victim.frozen, _PATIENCE, "a worker frozen with rows to defer")
         with _engine(stage) as engine, engine.begin() as connection:
-            actions.resume(connection, _OPERATOR, Scope())
+            resume_scope(connection, _OPERATOR, Scope())
         victim.signal(signal.SIGCONT)
     stage.await_reads(stage.now(), 4 * LEASE.total_seconds())
     stage.fleet.end(victim)

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from shared.operations import actions
-from shared.operations.actions import Operator, Scope
+from shared.operations.audit_log import Operator
+from shared.operations.pause import Scope, pause_scope
 from shared.quota.pauses import (
     BACKGROUND_NOT_PAUSED,
     NOT_PAUSED,
@@ -127,7 +127,7 @@ def test_a_pause_that_has_ended_or_is_of_an_unknown_kind_holds_up_nobody(fleet: 
 
 def test_a_pause_without_an_end_has_none(fleet: Harness) -> None:
     with fleet.engine.begin() as connection:
-        actions.pause(connection, Operator("ada", "command"), Scope(account_id="acc_x"), "a wish")
+        pause_scope(connection, Operator("ada", "command"), Scope(account_id="acc_x"), "a wish")
         (found,) = pauses_of_accounts(connection, ["acc_x"])["acc_x"]
 
         assert found.ends_at is None

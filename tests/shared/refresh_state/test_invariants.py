@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from shared.operations import actions
-from shared.operations.actions import Operator, Scope
+from shared.operations.audit_log import Operator
+from shared.operations.pause import Scope, pause_scope
 from shared.refresh_state.invariants import Breach, StuckRow, count_stuck, stuck
 from shared.vocabulary import Platform
 from tests.harness import Harness
@@ -94,5 +94,5 @@ def test_any_other_row_is_stuck(harness: Harness, breach: Breach, state: dict[st
 def test_a_row_that_an_open_ended_pause_defers_is_not_stuck(harness: Harness) -> None:
     row(harness, reason="paused", next_run=TOO_LATE)
     with harness.engine.begin() as connection:
-        actions.pause(connection, Operator("ada", "command"), Scope(account_id="acc_1"), "a wish")
+        pause_scope(connection, Operator("ada", "command"), Scope(account_id="acc_1"), "a wish")
         assert stuck(connection) == []

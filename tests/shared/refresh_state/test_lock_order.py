@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import Connection, text
 
 from shared.accounts import states
-from shared.operations import actions
-from shared.operations.actions import Operator
+from shared.operations.audit_log import Operator
+from shared.operations.quarantine import release_from_quarantine
 from shared.outcome_kinds import OutcomeKind
 from shared.quota import pauses
 from shared.quota.pauses import PauseKey
@@ -90,7 +90,7 @@ STATEMENTS: dict[str, tuple[str, Callable[[Connection, list[int]], object]]] = {
     ),
     "release from quarantine": (
         "quarantined",
-        lambda connection, ids: actions.release(connection, ADA, ids),
+        lambda connection, ids: release_from_quarantine(connection, ADA, ids),
     ),
 }
 

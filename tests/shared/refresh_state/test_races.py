@@ -10,8 +10,8 @@ from sqlalchemy import Connection, Engine, text
 from shared.accounts import states
 from shared.database import connect
 from shared.ingestion.importer import import_accounts, import_publications
-from shared.operations import actions
-from shared.operations.actions import Operator
+from shared.operations.audit_log import Operator
+from shared.operations.quarantine import release_from_quarantine
 from tests.shared.ingestion.rows import VAULT, account, give, give_accounts, publication, stored
 
 Step = Callable[[Connection], object]
@@ -62,7 +62,7 @@ def _id_arrives(connection: Connection) -> object:
 
 
 def _release(connection: Connection) -> object:
-    return actions.release(connection, Operator("ada", "command"), None)
+    return release_from_quarantine(connection, Operator("ada", "command"), None)
 
 
 def _reconnect(connection: Connection) -> object:

@@ -1,0 +1,118 @@
+"""The audit log of operators: who did what, when, why, to which rows, and how far it has come.
+
+Every operation of this package records itself here, in the transaction that it takes effect in.
+"""
+
+import getpass
+import json
+import os
+import socket
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final, Self
+
+from sqlalchemy import Connection, text
+
+
+@dataclass(frozen=True, slots=True)
+class Operator:
+    """Who acts, and whether by the command line or on the operators' page."""
+
+    name: str
+    via: str
+    """``command`` or ``page``."""
+
+    @classmethod
+    def at_terminal(cls) -> Self:
+        """Return the user of this process, and who became that user with sudo."""
+        try:
+            user = getpass.getuser()
+        except (KeyError, OSError):  # a container's user often has no name
+            user = f"uid {os.getuid()}"
+        behind = os.environ.get("SUDO_USER")
+        name = f"{user} (sudo by {behind})" if behind and behind != user else user
+        return cls(f"{name} on {socket.gethostname()}", "command")
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEntry:
+    """One entry of the audit log."""
+
+    entry_id: int
+    started_at: datetime
+    ended_at: datetime | None
+    """``None``: under way, or stopped before its end."""
+    operator: str
+    via: str
+    action: str
+    """``pause``, ``resume``, ``resync`` or ``release`` (from quarantine)."""
+    subject: dict[str, Any]
+    """A scope, filters or ids."""
+    reason: str | None
+    rows: int | None
+    """Publications that it was done to."""
+    last: int | None
+    """The last publication that it went through; a stopped bulk re-sync resumes after it."""
+
+
+_INSERT: Final = text("""
+INSERT INTO operator_acts (operator, via, act, subject, reason, rows, ended_at)
+VALUES (:operator, :via, :action, CAST(:subject AS jsonb), :reason, :rows, CASE WHEN :ended THEN now() END)
+RETURNING act_id
+""")
+_UPDATE: Final = text("""
+UPDATE operator_acts SET rows = :rows, last = :last, ended_at = CASE WHEN :ended THEN now() END
+ WHERE act_id = :entry_id
+""")
+_SELECT: Final = """
+SELECT act_id, acted_at, ended_at, operator, via, act, subject, reason, rows, last FROM operator_acts
+"""
+
+
+def record(
+    connection: Connection,
+    operator: Operator,
+    action: str,
+    subject: dict[str, Any],
+    *,
+    reason: str | None = None,
+    rows: int | None = None,
+    ended: bool = True,
+) -> int:
+    """Add an entry and return its id. ``ended=False``: `record_progress` follows."""
+    entry_id: int = connection.execute(
+        _INSERT,
+        {
+            "operator": operator.name,
+            "via": operator.via,
+            "action": action,
+            "subject": json.dumps(subject),
+            "reason": reason,
+            "rows": rows,
+            "ended": ended,
+        },
+    ).scalar_one()
+    return entry_id
+
+
+def record_progress(
+    connection: Connection, entry_id: int, *, rows: int, last: int | None, ended: bool = False
+) -> None:
+    """Update how many rows an entry was done to, the last one it went through, and whether that was all."""
+    connection.execute(_UPDATE, {"entry_id": entry_id, "rows": rows, "last": last, "ended": ended})
+
+
+def entries(connection: Connection, *, most: int = 50, before: int | None = None) -> list[AuditEntry]:
+    """Return entries, the newest first; ``before``: only those with a lower id."""
+    statement = text(
+        f"{_SELECT} WHERE CAST(:before AS bigint) IS NULL OR act_id < :before"
+        " ORDER BY act_id DESC LIMIT :most"
+    )
+    return [AuditEntry(*row) for row in connection.execute(statement, {"most": most, "before": before})]
+
+
+def entry(connection: Connection, entry_id: int, *, lock: bool = False) -> AuditEntry | None:
+    """Return one entry; ``lock``: nobody else changes it until the transaction ends."""
+    statement = text(f"{_SELECT} WHERE act_id = :entry_id{' FOR UPDATE' if lock else ''}")
+    row = connection.execute(statement, {"entry_id": entry_id}).one_or_none()
+    return AuditEntry(*row) if row else None

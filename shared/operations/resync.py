@@ -1,0 +1,30 @@
+"""A manual re-sync of one publication."""
+
+from typing import Final
+
+from sqlalchemy import Connection, text
+
+from shared.operations import audit_log
+from shared.operations.audit_log import Operator
+from shared.refresh_state.make_due import make_due
+from shared.vocabulary import Reason
+
+_ONE: Final = text("""
+SELECT a.workspace_id, a.state = 'active' AND r.reason NOT IN ('quarantined', 'blocked')
+       AND COALESCE(p.platform_post_id, p.publish_id) IS NOT NULL AS askable
+  FROM refresh_state r
+  JOIN publications p ON p.id = r.publication_id
+  JOIN accounts a ON a.account_id = r.account_id
+ WHERE r.publication_id = :id
+""")
+
+
+def resync_one(connection: Connection, operator: Operator, publication_id: int) -> bool:
+    """Make one publication due now and return whether its platform can be asked for it; both are recorded."""
+    row = connection.execute(_ONE, {"id": publication_id}).one_or_none()
+    if row is None:
+        return False
+    make_due(connection, row.workspace_id, [publication_id], Reason.MANUAL)
+    subject = {"publications": [publication_id]}
+    audit_log.record(connection, operator, "resync", subject, rows=int(row.askable))
+    return bool(row.askable)

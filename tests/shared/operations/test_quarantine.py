@@ -1,0 +1,55 @@
+"""Releasing publications from quarantine."""
+
+from typing import Any
+
+from shared.operations.quarantine import release_from_quarantine
+from tests.harness import Harness
+from tests.shared.operations.rows import ADA, LATER, NOW, deferred_row, log
+
+
+def test_unquarantine_makes_quarantined_rows_due_and_no_other(harness: Harness) -> None:
+    harness.account("acc_1")
+    harness.account("acc_dead", state="requires_reconnect")
+    poisoned: dict[str, Any] = {
+        "until": None,
+        "reason": "quarantined",
+        "attempts": 5,
+        "unfinished": 6,
+        "claim_seq": 4,
+        "claimed_at": NOW,
+    }
+    first, second, third = (deferred_row(harness, "acc_1", **poisoned) for _ in range(3))
+    dead = deferred_row(harness, "acc_dead", **poisoned)
+    stopped = deferred_row(harness, "acc_1", until=None, reason="stopped")
+    in_flight = deferred_row(harness, "acc_1", until=LATER, reason="quarantined")
+
+    with harness.engine.begin() as connection:
+        now = connection.exec_driver_sql("SELECT now()").scalar_one()
+        assert release_from_quarantine(connection, ADA, [second, first, first, stopped, in_flight]) == [
+            first,
+            second,
+        ]
+        assert release_from_quarantine(connection, ADA, []) == []
+    states = {one: harness.state(one) for one in (first, third, stopped, in_flight)}
+    row = states[first]
+    assert (row.next_run_at, row.reason, row.attempts, row.unfinished, row.claimed_at, row.claim_seq) == (
+        now,
+        "manual",
+        0,
+        0,
+        None,
+        5,
+    )
+    assert [states[one].reason for one in (third, stopped, in_flight)] == [
+        "quarantined",
+        "stopped",
+        "quarantined",
+    ]
+
+    with harness.engine.begin() as connection:
+        assert release_from_quarantine(connection, ADA, None) == [third, dead]
+    assert (harness.state(dead).next_run_at, harness.state(dead).reason) == (None, "blocked")
+    assert log(harness) == [
+        ("release", {"publications": [first, second]}, None, 2, True),
+        ("release", {"all": "all"}, None, 2, True),
+    ]
