@@ -102,8 +102,8 @@ def test_a_page_belongs_to_an_alert_and_its_commands_exist(page: Path) -> None:
         page.stem,
         "What it means",
         "What users see",
-        "First look",
-        "Mend",
+        "Diagnose",
+        "Fix",
     ]
     for link in re.findall(r"\]\(([^)]+)\)", text):
         assert (page.parent / link).is_file(), link
