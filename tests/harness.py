@@ -15,6 +15,7 @@ from shared.accounts.vault import Vault, new_key
 from shared.settings import Settings
 from shared.vocabulary import Platform
 from tests.worker.http.in_process import InProcess
+from tests.worker.quota.unlimited import unlimited_budgets
 from worker.adapters.contract import Upstream
 from worker.clock import DatabaseClock
 from worker.context import WorkerContext
@@ -161,6 +162,7 @@ def open_harness(database_url: str, **settings: Any) -> Iterator[Harness]:
                 client=client,
                 clock=clock,
                 adapters=dict.fromkeys(Platform, adapter),
+                budgets=unlimited_budgets(),
             )
             yield Harness(engine, tools, adapter, scheduler)
     finally:

@@ -30,12 +30,11 @@ from shared.vocabulary import Lane
 from worker.adapters import ADAPTERS
 from worker.clock import DatabaseClock
 from worker.context import WorkerContext
-from worker.counters import count_outcome
 from worker.credentials.renewal import renew_ahead
 from worker.http.client import Bounds, Client
 from worker.queue import actors
 from worker.queue.consumer import consuming_broker
-from worker.quota.gate import FleetBudgets
+from worker.quota.fleet import FleetBudgets
 from worker.refresh import refresh
 
 ROLE = "dravo_worker"
@@ -87,7 +86,6 @@ def _worker_context(settings: Settings) -> Iterator[WorkerContext]:
                 client=client,
                 clock=clock,
                 adapters={platform: make(settings) for platform, make in ADAPTERS.items()},
-                observe=count_outcome,
                 budgets=FleetBudgets.of(settings, redis_client.connect(settings.redis)),
             )
     finally:

@@ -5,7 +5,8 @@ RefreshError
 ├── Paused          a limit or a budget: park the bucket it names, cost no attempt
 ├── Reauthorize     the account's owner must act (or, if ``renewable``, its tokens be renewed first)
 ├── Misconfigured   our application, key or API version is refused: alert operators, blame no user
-└── ClaimsLost      every row of the job belongs to somebody else by now: stop, nothing is left to write
+├── AccountInactive the account is disconnected or must be reconnected: block its rows
+└── ClaimsLost      no claim of the job stands any more: stop, nothing is left to write
 
 An adapter raises one of these for the publications it has not yielded a reading for; what concerns a single
 publication is never an error but a reading. Messages are sentences for people and never hold a secret.
@@ -86,6 +87,13 @@ class Misconfigured(RefreshError):  # noqa: N818 - named by what the caller must
     def __init__(self, sentence: str, *, warning: str = "the platform refuses our application") -> None:
         super().__init__(sentence)
         self.warning = warning
+
+
+class AccountInactive(RefreshError):  # noqa: N818 - named by what has happened, like its siblings
+    """The account is disconnected or must be reconnected; raised by the worker, never by an adapter."""
+
+    def __init__(self, reason: str | None) -> None:
+        super().__init__(reason or "The account is not connected.")
 
 
 class ClaimsLost(RefreshError):  # noqa: N818 - named by what has happened, like its siblings

@@ -14,7 +14,7 @@ from shared.freshness import Freshness
 from shared.outcome_kinds import OutcomeKind
 from shared.vocabulary import Reason, SyncStatus, WarningCode, warn
 from worker.claims import StartedRow
-from worker.errors import Misconfigured, Paused, RefreshError, TryAgain
+from worker.errors import AccountInactive, Misconfigured, Paused, RefreshError, TryAgain
 from worker.readings import Answer, Reading
 
 ATTEMPTS_UNTIL_FAILED = 5
@@ -74,6 +74,8 @@ def judge_error(row: StartedRow, error: RefreshError, policy: Policy, now: datet
         return paused(row, error.until, str(error), now)
     if isinstance(error, Misconfigured):
         return _misconfigured(row, error, policy, now)
+    if isinstance(error, AccountInactive):
+        return blocked(row, str(error))
     return _transient(row, error, policy, now)
 
 

@@ -21,7 +21,7 @@ import api_stub.http.metrics as _of_the_api  # registers its metrics
 from deploy.cli import app
 from shared.observability import metrics
 from shared.settings import Settings
-from worker import counters as _of_the_worker  # the same
+from worker import announce as _of_the_worker  # the same
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"

@@ -10,7 +10,7 @@ from shared.refresh_state.claim import claim
 from shared.vocabulary import BucketKind, Lane, Platform
 from tests.harness import Harness, open_harness, reads
 from worker.errors import Misconfigured, Paused, Reauthorize, RefreshError, TryAgain
-from worker.quota.gate import OverBudget
+from worker.quota.pause import Deferred
 from worker.readings import Account, Answer, Publication, Reading, Tokens
 from worker.refresh import refresh
 
@@ -198,7 +198,7 @@ RELIEF = now() + timedelta(minutes=10)
             [("endpoint", "insights", RELIEF, "Limit.")],
         ),
         (Paused("Limit.", kind=BucketKind.ENDPOINT, until=RELIEF), [("endpoint", "", RELIEF, "Limit.")]),
-        (OverBudget("Our budget.", kind=BucketKind.APP, until=RELIEF), []),
+        (Deferred("Our budget.", kind=BucketKind.APP, until=RELIEF), []),
         (TryAgain("Down."), []),
         (Misconfigured("Wrong version."), []),
     ],

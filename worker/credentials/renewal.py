@@ -1,17 +1,18 @@
-"""The renewal of one account's tokens: during a refresh, or ahead of their end with nothing read."""
+"""The renewal of one account's tokens: during a refresh, or ahead of their expiry without a fetch."""
 
 import structlog
 
 from shared.accounts.states import require_reconnect
 from shared.quota import pauses
 from shared.vocabulary import AccountState, Lane
-from worker.context import WorkerContext, budget_of, pause_of_whole_job
+from worker.context import WorkerContext
 from worker.credentials import tokens
 from worker.credentials.tokens import StoredAccount
 from worker.errors import Reauthorize, RefreshError
 from worker.http.upstream import JobUpstream
 from worker.quota import defer
 from worker.quota.gate import JobBudget
+from worker.quota.pause import pause_of_whole_job
 from worker.refused_metrics import FleetMemory
 
 _LOCK_WAIT_SHARE = 4  # of the lease: together with the call, bounded to half of it, it ends within the lease
@@ -21,15 +22,15 @@ _log = structlog.get_logger(__name__)
 def renew(stored: StoredAccount, budget: JobBudget, context: WorkerContext) -> StoredAccount:
     """Return the account with newer tokens; raises what `tokens.renew` and the budgets raise.
 
-    The budgets are asked and told outside the transaction that holds the account: nobody who waits for the
-    account waits for Redis.
+    The budgets in Redis are reserved and updated outside the transaction that locks the account: whoever
+    waits for the account must not wait for Redis.
     """
     account = stored.account
     adapter = context.adapters[account.platform]
     memory = FleetMemory(context.engine, account.platform)
     upstream = JobUpstream(context.client, account.platform, account.account_id, memory)
     if adapter.renewal_endpoint is not None:
-        budget.ask(account.platform, account.account_id, adapter.renewal_endpoint, 1)
+        budget.acquire(account.platform, account.account_id, adapter.renewal_endpoint, 1)
     try:
         return tokens.renew(
             context.engine,
@@ -39,39 +40,40 @@ def renew(stored: StoredAccount, budget: JobBudget, context: WorkerContext) -> S
             lock_wait=context.settings.lease / _LOCK_WAIT_SHARE,
         )
     finally:
-        budget.heard(account.platform, account.account_id, tuple(upstream.limits))
+        budget.on_limits(account.platform, account.account_id, tuple(upstream.limits))
 
 
 def renew_ahead(account_id: str, context: WorkerContext) -> None:
-    """Renew the tokens of an account if they end soon; a second message for the same pair does nothing.
+    """Renew the tokens of an account if they expire soon; a second message for the same pair does nothing.
 
-    A dead refresh token marks the account, and a refusal parks its bucket, exactly as in a refresh; other
-    trouble waits for the next tick.
+    A dead refresh token marks the account, and a refusal pauses its bucket, exactly as in a refresh; after
+    any other error the next tick tries again.
     """
     with context.engine.begin() as connection:
         stored = tokens.load(connection, account_id, context.vault)
-        paused = pauses.pauses_of_accounts(connection, [account_id], every_endpoint=True).get(account_id, [])
+        pauses_by_account = pauses.pauses_of_accounts(connection, [account_id], every_endpoint=True)
     if stored is None or stored.state is not AccountState.ACTIVE:
         return
-    account = stored.account
+    account, in_force = stored.account, pauses_by_account.get(account_id, [])
     if stored.unopened:
         _log.error(
             "operator_needed", platform=account.platform.value, account_id=account_id, detail=stored.unopened
         )
         return
-    if not tokens.ends_soon(account, context.clock.now()) or pause_of_whole_job(paused, Lane.BACKGROUND):
+    now = context.clock.now
+    if not tokens.ends_soon(account, now()) or pause_of_whole_job(in_force, Lane.BACKGROUND):
         return
-    budget = budget_of(context, account, Lane.BACKGROUND, paused)
+    budget = JobBudget(context.budgets, account_id, account.platform, Lane.BACKGROUND, in_force, now=now)
     try:
         renew(stored, budget, context)
     except RefreshError as raised:
-        error = budget.set_aside(raised)
+        error = budget.on_tolerated_error(raised)
         if isinstance(error, Reauthorize):
             _require_reconnect(stored, error, context)
         else:
             _log.warning("early_renewal_failed", account_id=account_id, detail=str(error))
     else:
-        budget.ended(None)
+        budget.on_result(None)
         _log.info("tokens_renewed", account_id=account_id, platform=account.platform.value)
     defer.place(context.engine, account, None, budget.new_pauses)
 

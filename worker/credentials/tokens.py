@@ -48,6 +48,15 @@ class StoredAccount:
     """Why the stored tokens cannot be opened; the account then has empty ones, which nobody may use."""
 
 
+@dataclass(frozen=True, slots=True)
+class StoredState:
+    """Whether an account may be used, and the version of the tokens that are stored for it."""
+
+    state: AccountState
+    reason: str | None
+    token_version: int
+
+
 _COLUMNS = """
 SELECT account_id, workspace_id, platform, platform_account_id, login, kind, scopes, state, state_reason,
        sealed_access_token, sealed_refresh_token, token_expires_at, refresh_token_expires_at, token_minted_at,
@@ -58,7 +67,7 @@ _LOAD = text(_COLUMNS)
 # The transaction sleeps while the platform is asked: without its lock a pair would be renewed twice.
 _PATIENTLY = text("SET LOCAL idle_in_transaction_session_timeout = '60s'")
 _LOCK_WAIT = text("SELECT set_config('lock_timeout', :milliseconds, true)")
-_STATE = text("SELECT state, state_reason FROM accounts WHERE account_id = :account_id")
+_STATE = text("SELECT state, state_reason, token_version FROM accounts WHERE account_id = :account_id")
 # NO KEY UPDATE: inserting publications of the account goes on meanwhile.
 _LOCK = text(_COLUMNS + " FOR NO KEY UPDATE")
 
@@ -82,10 +91,10 @@ def load(connection: Connection, account_id: str, vault: Vault) -> StoredAccount
     return None if row is None else _opened(row, vault)
 
 
-def state(connection: Connection, account_id: str) -> tuple[AccountState, str | None] | None:
-    """Return an account's state and its reason, with no token opened; ``None`` when it is not known."""
+def state(connection: Connection, account_id: str) -> StoredState | None:
+    """Return an account's state without opening a token; ``None`` when the account is not known."""
     row = connection.execute(_STATE, {"account_id": account_id}).one_or_none()
-    return None if row is None else (AccountState(row.state), row.state_reason)
+    return None if row is None else StoredState(AccountState(row.state), row.state_reason, row.token_version)
 
 
 def _opened(row: Any, vault: Vault) -> StoredAccount:

@@ -62,6 +62,14 @@ def note_call(call: Call) -> None:
     )
 
 
+def ungated(platform: Platform, account_id: str, endpoint: str, cost: int, /) -> None:
+    """Let a call pass: its budgets were reserved before, or it has none."""
+
+
+def ignore_limits(platform: Platform, account_id: str, limits: tuple[Limit, ...]) -> None:
+    """Do nothing: the caller reads `JobUpstream.limits` instead."""
+
+
 class JobUpstream:
     """One job's `worker.adapters.contract.Upstream`: the shared client, for one account."""
 
@@ -72,8 +80,8 @@ class JobUpstream:
         account_id: str,
         memory: MetricMemory,
         *,
-        gate: Gate | None = None,
-        sink: Sink | None = None,
+        gate: Gate = ungated,
+        sink: Sink = ignore_limits,
         observe: Callable[[Call], None] = note_call,
     ) -> None:
         self.memory = memory
@@ -102,8 +110,7 @@ class JobUpstream:
         form: Mapping[str, str] | None = None,
     ) -> Reply:
         """Ask the gate, send, observe; see `worker.adapters.contract.Upstream.send`."""
-        if self._gate is not None:
-            self._gate(self._platform, self._account_id, endpoint, cost)
+        self._gate(self._platform, self._account_id, endpoint, cost)
         status = None
         started = time.monotonic()
         try:
@@ -118,5 +125,5 @@ class JobUpstream:
     def saw(self, *limits: Limit) -> None:
         """Keep the limits, and hand them on."""
         self.limits += limits
-        if self._sink is not None and limits:
+        if limits:
             self._sink(self._platform, self._account_id, limits)

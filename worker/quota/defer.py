@@ -13,8 +13,8 @@ from sqlalchemy import Connection, Engine
 
 from shared.quota import pauses
 from shared.quota.pauses import PauseKey
-from worker.errors import Paused
-from worker.quota.gate import NewPause, OverBudget, pause_of
+from worker.errors import Paused, RefreshError
+from worker.quota.pause import Deferred, NewPause, pause_of
 from worker.readings import Account
 
 LONGEST_BY_OPERATOR: Final = timedelta(hours=1)
@@ -26,24 +26,34 @@ _log = structlog.get_logger(__name__)
 
 
 def place(
-    engine: Engine, account: Account, refusal: Paused | None, found: Sequence[NewPause]
-) -> OverBudget | None:
-    """Place the pause of a refusal and those that the budgets found; return what stands of the refusal."""
+    engine: Engine, account: Account, error: RefreshError | None, found: Sequence[NewPause]
+) -> RefreshError | None:
+    """Place the pause of a refusal and those that the platform's answers ask for, in one transaction.
+
+    Return the error of the job: a refusal as the pause that stands now, any other error as it is.
+    """
     platform = account.platform.value
     placing = {PauseKey(platform, new.kind, new.subject): new for new in found}
+    refusal = error if isinstance(error, Paused) and not isinstance(error, Deferred) else None
     if refusal is not None:
         new = pause_of(account.account_id, refusal)
-        key = PauseKey(platform, new.kind, new.subject)
-        placing[key] = new
+        refused = PauseKey(platform, new.kind, new.subject)
+        placing[refused] = new
     if not placing:
-        return None
+        return error
     with engine.begin() as connection:
         ends = {key: _placed(connection, key, placing[key]) for key in sorted(placing)}
-    if refusal is None or (until := ends[key]) is None:
-        return None
+    if refusal is None:
+        return error
     if refusal.operator_alert:
         _log.error("operator_needed", platform=platform, detail=str(refusal))
-    return OverBudget(str(refusal), kind=refusal.kind, endpoint=refusal.endpoint, until=until, pause=key)
+    return Deferred(
+        str(refusal),
+        kind=refusal.kind,
+        endpoint=refusal.endpoint,
+        until=ends[refused] or refusal.until,
+        pause=refused,
+    )
 
 
 def _placed(connection: Connection, key: PauseKey, new: NewPause) -> datetime | None:
@@ -65,7 +75,7 @@ def _placed(connection: Connection, key: PauseKey, new: NewPause) -> datetime | 
     return ends
 
 
-def deferred(connection: Connection, error: OverBudget, now: datetime) -> OverBudget:
+def bounded(connection: Connection, error: Deferred, now: datetime) -> Deferred:
     """Return the error with the instant until which rows may wait for it, which is now if the pause is over.
 
     The pause is held until the transaction ends: whoever ends it sees the rows that waited for it.
@@ -77,6 +87,6 @@ def deferred(connection: Connection, error: OverBudget, now: datetime) -> OverBu
         if error.pause.kind.by_operator:
             ends = min(ends, now + LONGEST_BY_OPERATOR)
         until = min(error.until, ends)
-    return OverBudget(
+    return Deferred(
         str(error), kind=error.kind, endpoint=error.endpoint, until=max(until, now), pause=error.pause
     )

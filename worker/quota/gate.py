@@ -1,303 +1,221 @@
-"""The budgets as one job meets them: asked before each call, told what each answer said and how it ended.
+"""The budgets of one job: reserved before each call, updated by each answer and by how the job ends.
 
-`JobBudget.ask` is the job's `worker.http.upstream.Gate`, `JobBudget.heard` its `worker.http.upstream.Sink`.
+`JobBudget.acquire` is the job's `worker.http.upstream.Gate`, `JobBudget.on_limits` its
+`worker.http.upstream.Sink`. They write to Redis at once, for the whole fleet. The pauses for PostgreSQL are
+collected in `JobBudget.new_pauses`, and the end of the job writes them.
 """
 
 import random
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
 from shared.observability import metrics
-from shared.quota.budgets import Budgets, Decision
-from shared.quota.limits import Bucket, Limits, bucket
-from shared.quota.pauses import PauseInForce, PauseKey
-from shared.redis_client import RedisClient
-from shared.settings import Settings
+from shared.quota.budgets import Decision
+from shared.quota.limits import Bucket, bucket
+from shared.quota.pauses import PauseInForce
 from shared.vocabulary import BucketKind, Lane, PauseKind, PauseSubject, Platform
 from worker.errors import Paused, RefreshError, TryAgain
-from worker.quota.breaker import Breakers
+from worker.quota.fleet import FleetBudgets
+from worker.quota.pause import Deferred, NewPause, pause_of
 from worker.readings import Limit
 
-_LEAST_NAP: Final = timedelta(milliseconds=2)
-_PATIENCE_SHARE: Final = 6  # of the lease
-_NOTED: Final = timedelta(minutes=5)
-"""Background waits that are longer are placed where claims see them: their rows stay due, and one of them
-asks now and then whether the share has fallen."""
-_USED_OF_LATE: Final = 2  # how many times slower than evenly a share may fall
+_SHORTEST_SLEEP: Final = timedelta(milliseconds=2)
+_PAUSED_FROM: Final = timedelta(minutes=5)
+"""Longer waits of background work become pauses that claims respect; the rows stay due, and one of them is
+refreshed now and then to learn whether the used share has fallen."""
+_RECENT_USE: Final = 2  # how many times slower than evenly a used share may fall
 
 
-class OverBudget(Paused):
-    """Our own budgets, or a pause that stands already, say wait: nothing was refused, nothing is parked.
+class JobBudget:
+    """The budgets as one job of an account uses them.
 
-    ``pause`` is the pause that stands. ``None``: a budget in Redis is used up or parked.
+    ``in_force``: the pauses that concern the account when the job starts.
     """
 
     def __init__(
         self,
-        sentence: str,
-        *,
-        kind: BucketKind,
-        until: datetime,
-        endpoint: str | None = None,
-        pause: PauseKey | None = None,
-    ) -> None:
-        super().__init__(sentence, kind=kind, until=until, endpoint=endpoint)
-        self.pause = pause
-
-
-@dataclass(frozen=True, slots=True)
-class NewPause:
-    """A pause to be written where claims see it."""
-
-    kind: PauseKind
-    subject: str
-    until: datetime | None
-    """``None``: a pause that stands ends, as the platform has room again."""
-    reason: str
-
-
-def pause_of(account_id: str, refusal: Paused) -> NewPause:
-    """Return the pause that a refusal of one of this account's calls asks for."""
-    subjects = {BucketKind.APP: "", BucketKind.ACCOUNT: account_id}
-    subject = subjects.get(refusal.kind, refusal.endpoint or "")
-    return NewPause(PauseKind(refusal.kind.value), subject, refusal.until, str(refusal))
-
-
-@dataclass(frozen=True, slots=True)
-class FleetBudgets:
-    """What a worker process holds of the fleet's budgets for all of its jobs."""
-
-    budgets: Budgets
-    breakers: Breakers
-    limits: Limits
-    steer_percent: int
-    park_percent: int
-    patience: timedelta
-    """How long a job may wait for its budgets in all, holding its thread, before it gives its rows back."""
-
-    @classmethod
-    def of(cls, settings: Settings, client: RedisClient) -> "FleetBudgets":
-        """Return them as the settings want them."""
-        return cls(
-            Budgets(
-                client,
-                interactive_share=settings.interactive_share,
-                offline_calls_per_minute=settings.offline_calls_per_minute,
-            ),
-            Breakers(
-                client,
-                failures=settings.breaker_failures,
-                open_for=timedelta(seconds=settings.breaker_seconds),
-                longest=max(settings.lease, timedelta(seconds=settings.breaker_seconds)),
-            ),
-            Limits.parse(settings.limits),
-            settings.meta_steer_percent,
-            settings.meta_park_percent,
-            settings.lease / _PATIENCE_SHARE,
-        )
-
-
-class JobBudget:
-    """One job's way past the budgets. ``pauses``: those that concern its account at its start."""
-
-    def __init__(
-        self,
-        fleet: FleetBudgets | None,
+        fleet: FleetBudgets,
         account_id: str,
         platform: Platform,
         lane: Lane,
-        pauses: Sequence[PauseInForce],
+        in_force: Sequence[PauseInForce],
         *,
         now: Callable[[], datetime],
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self.new_pauses: list[NewPause] = []
-        """What claims must be told, in the transaction that ends the job."""
+        """The pauses that answers so far ask for."""
         self._fleet = fleet
         self._account_id = account_id
         self._platform = platform
         self._lane = lane
-        self._endpoints = {
-            one.subject: one for one in reversed(pauses) if one.kind.subject is PauseSubject.ENDPOINT
+        self._paused_endpoints = {
+            one.subject: one for one in reversed(in_force) if one.kind.subject is PauseSubject.ENDPOINT
         }
-        self._background = {one.subject for one in pauses if one.kind.background_only}
+        self._background_subjects = {pause.subject for pause in in_force if pause.kind.background_only}
         self._now = now
         self._sleep = sleep
-        self._patience = fleet.patience if fleet else timedelta()
+        self._wait_left = fleet.longest_wait
         self._probing: tuple[Bucket, ...] = ()
-        self._asked: str | None = None
+        self._called: str | None = None
+        """The endpoint of the latest call."""
 
-    def ask(self, platform: Platform, account_id: str, endpoint: str, cost: int, /) -> None:
-        """Return when the call may be made; raise `OverBudget` when that would take too long."""
-        if pause := self._endpoints.get(endpoint):
-            raise OverBudget(
+    def acquire(self, platform: Platform, account_id: str, endpoint: str, cost: int, /) -> None:
+        """Reserve a call, waiting for it if need be; raise `Deferred` when that would take too long."""
+        if pause := self._paused_endpoints.get(endpoint):
+            raise Deferred(
                 pause.reason,
                 kind=BucketKind.ENDPOINT,
                 endpoint=endpoint,
                 until=pause.paused_until,
                 pause=pause.key,
             )
-        if self._fleet is None:
-            return
-        self._settle_probe()  # the job goes on, so its call before was not refused
+        self._end_probe()  # the job goes on, so its previous call was not refused
         wanted = self._fleet.limits.of_call(platform, account_id, endpoint)
         while (decision := self._fleet.budgets.reserve(wanted, cost, self._lane)).wait:
-            if decision.paused or decision.wait > self._patience:
-                raise self._over_budget(decision, endpoint)
-            # Others wait for the same: who comes late by chance does not collide with them again.
-            nap = max(decision.wait * random.uniform(1, 1.3), _LEAST_NAP)  # noqa: S311 - spreads, protects nothing
-            self._patience -= nap
-            self._sleep(nap.total_seconds())
-        self._asked, self._probing = endpoint, decision.probes
+            if decision.paused or decision.wait > self._wait_left:
+                raise self._exhausted(decision, endpoint)
+            # Jitter, so waiters do not retry in lockstep.
+            wait = max(decision.wait * random.uniform(1, 1.3), _SHORTEST_SLEEP)  # noqa: S311 - jitter needs no secrecy
+            self._wait_left -= wait
+            self._sleep(wait.total_seconds())
+        self._called, self._probing = endpoint, decision.probes
         if decision.left:
             tightest, part = decision.left
             metrics.BUDGET_REMAINING.labels(platform.value, tightest.kind.value).set(part)
 
-    def _over_budget(self, decision: Decision, endpoint: str) -> OverBudget:
-        short = decision.bucket
-        kind = short.kind if short else BucketKind.APP
+    def _exhausted(self, decision: Decision, endpoint: str) -> Deferred:
+        kind = decision.bucket.kind if decision.bucket else BucketKind.APP
         metrics.REFUSALS.labels(self._platform.value, kind.value).inc()
-        whose = {BucketKind.APP: "our application", BucketKind.ACCOUNT: "this account"}.get(kind, endpoint)
+        owner = {BucketKind.APP: "our application", BucketKind.ACCOUNT: "this account"}.get(kind, endpoint)
         state = "was reached" if decision.paused else "is used up for the moment"
-        return OverBudget(
-            f"The budget of {whose} at {self._platform.label} {state}.",
+        return Deferred(
+            f"The budget of {owner} at {self._platform.label} {state}.",
             kind=kind,
             endpoint=endpoint if kind is BucketKind.ENDPOINT else None,
             until=self._now() + max(decision.wait, timedelta(seconds=1)),
         )
 
-    def heard(self, platform: Platform, account_id: str, limits: tuple[Limit, ...]) -> None:
-        """Take what one answer said of its limits; what makes no sense is left out."""
-        if self._fleet is None:
-            return
+    def on_limits(self, platform: Platform, account_id: str, limits: tuple[Limit, ...]) -> None:
+        """Update the budgets with the limits of one answer; a limit without usable numbers is ignored."""
         shares: dict[Bucket, tuple[int, timedelta]] = {}
         for limit in limits:
-            named = bucket(platform, account_id, limit.kind, limit.endpoint)
+            limited = bucket(platform, account_id, limit.kind, limit.endpoint)
             left = limit.resets_at - self._now() if limit.resets_at else None
             if limit.used_percent is not None:
-                # One answer may tell several shares of a bucket: the largest one is its limit.
-                shares[named] = max(
-                    shares.get(named, (0, timedelta())), (limit.used_percent, left or timedelta())
+                # One answer may report several shares of a bucket: the largest one is its limit.
+                shares[limited] = max(
+                    shares.get(limited, (0, timedelta())), (limit.used_percent, left or timedelta())
                 )
             elif limit.remaining is not None and left is not None:
-                self._fleet.budgets.update(named, remaining=limit.remaining, limit=limit.limit, left=left)
+                self._fleet.budgets.update(limited, remaining=limit.remaining, limit=limit.limit, left=left)
                 part = limit.remaining / max(limit.limit or limit.remaining, 1)
                 metrics.BUDGET_REMAINING.labels(platform.value, limit.kind.value).set(part)
             elif left is not None:
-                self._fleet.budgets.pause(named, left)
-        for named, (percent, told) in shares.items():
-            self._steer(self._fleet, named, percent, told)
+                self._fleet.budgets.pause(limited, left)
+        for limited, (percent, block) in shares.items():
+            self._steer(limited, percent, block)
 
-    def _steer(self, fleet: FleetBudgets, named: Bucket, percent: int, told: timedelta) -> None:
-        """Hold background back until the used share should have fallen to where it is steered.
+    def _steer(self, limited: Bucket, percent: int, block: timedelta) -> None:
+        """Defer background work until the used share should have fallen to `FleetBudgets.steer_percent`.
 
-        The newest share holds, for the whole fleet: a smaller one shortens the wait or ends it. The window
-        rolls, so the share falls with time, but slower at first if most was used of late. From 100 % on the
-        platform refuses everybody, and counts what it refuses.
+        The newest share replaces older ones for the whole fleet: a smaller one shortens the wait or ends it.
+        The window rolls, so the share falls with time, but slower at first if most was used recently. From
+        100 % on the platform refuses every call, and counts the calls that it refuses. ``block`` is how long
+        the platform says that it refuses calls.
         """
-        metrics.BUDGET_REMAINING.labels(named.platform.value, named.kind.value).set(
+        fleet = self._fleet
+        metrics.BUDGET_REMAINING.labels(limited.platform.value, limited.kind.value).set(
             max(0.0, 1 - percent / 100)
         )
         if percent < fleet.park_percent:
-            told = timedelta()  # a block that the share itself denies is not believed
-        window = fleet.limits.percent_windows.get(named.kind, timedelta(hours=1))
+            block = timedelta()  # the share itself contradicts the block
+        window = fleet.limits.percent_windows.get(limited.kind, timedelta(hours=1))
         above = max(percent - fleet.steer_percent, 0) / max(percent, 1)
-        falls_in = min(window * above * _USED_OF_LATE, window)
-        if percent >= 100 or told:
-            fleet.budgets.pause(
-                named, told or window * (percent - fleet.park_percent) / percent, refused=True
-            )
-        fleet.budgets.defer_background(named, falls_in)
-        if falls_in > _NOTED or named.subject in self._background:
-            self._note(named, percent, falls_in)
+        wait = min(window * above * _RECENT_USE, window)
+        if percent >= 100 or block:
+            block = block or window * (percent - fleet.park_percent) / percent
+            fleet.budgets.pause(limited, block, refused=True)
+        fleet.budgets.defer_background(limited, wait)
+        if wait > _PAUSED_FROM or limited.subject in self._background_subjects:
+            self._pause_background(limited, percent, wait)
 
-    def _note(self, named: Bucket, percent: int, falls_in: timedelta) -> None:
-        """Have background's wait placed where claims see it, in place of what an answer before said of it."""
-        reason = f"{percent} % of a limit of {named.platform.label} are used: background work waits."
-        until = self._now() + falls_in if falls_in else None
-        new = NewPause(PauseKind.BACKGROUND, named.subject, until, reason)
-        self.new_pauses = [
-            one for one in self.new_pauses if (one.kind, one.subject) != (new.kind, new.subject)
-        ] + [new]
-        self._background.add(named.subject)
+    def _pause_background(self, limited: Bucket, percent: int, wait: timedelta) -> None:
+        """Ask for a pause of background work, in place of one that an earlier answer asked for."""
+        reason = f"{percent} % of a limit of {limited.platform.label} are used: background work waits."
+        until = self._now() + wait if wait else None
+        new = NewPause(PauseKind.BACKGROUND, limited.subject, until, reason)
+        others = [one for one in self.new_pauses if (one.kind, one.subject) != (new.kind, new.subject)]
+        self.new_pauses = [*others, new]
+        self._background_subjects.add(limited.subject)
 
-    def ended(self, error: RefreshError | None) -> RefreshError | None:
-        """Take how the read ended: park what was refused, count for the breaker, clear what was probed.
+    def on_result(self, error: RefreshError | None) -> RefreshError | None:
+        """Update buckets and circuit breakers with how the job ended: ``error``, or ``None`` for success.
 
-        Return the error as it stands: a refusal means more when it met the first call after a pause.
+        Return the error to record: a refusal of the first call after a pause may mean more than it says.
         """
-        if self._fleet is None or self._asked is None:
+        if self._called is None:
             return error
-        if isinstance(error, Paused) and not isinstance(error, OverBudget):
-            error = self._escalated(error)
-        if isinstance(error, Paused) and not isinstance(error, OverBudget):
-            self._refused(error)
+        if isinstance(error, Paused) and not isinstance(error, Deferred):
+            error = self._escalate(error)
+        if isinstance(error, Paused) and not isinstance(error, Deferred):
+            self._fleet.budgets.count_refusal(self._pause_bucket(error))
+            metrics.REFUSALS.labels(self._platform.value, error.kind.value).inc()
         elif isinstance(error, TryAgain) and error.breaks:
-            self._failed(self._fleet, self._asked)
+            self._count_failure(self._called)
             return error
         else:
-            self._settle_probe()
-        self._fleet.breakers.succeeded(self._platform, self._asked)
+            self._end_probe()
+        self._fleet.breakers.succeeded(self._platform, self._called)
         return error
 
-    def _escalated(self, error: Paused) -> RefreshError:
-        """Return what a refusal means: more, where its call was the first one after a pause of its bucket."""
-        if self._bucket(error) not in self._probing:
-            return error
-        if error.refused_again is not None:
-            return error.refused_again
+    def on_tolerated_error(self, error: RefreshError) -> RefreshError:
+        """Update the budgets with an error that does not end the job; return the error as `on_result` does.
+
+        A refusal pauses its bucket all the same.
+        """
+        result = self.on_result(error) or error
+        if isinstance(result, Paused) and not isinstance(result, Deferred):
+            self.new_pauses.append(pause_of(self._account_id, result))
+        return result
+
+    def _escalate(self, refusal: Paused) -> RefreshError:
+        """Return what a refusal means: more, if its call was the first one after a pause of its bucket."""
+        if self._bucket(refusal) not in self._probing:
+            return refusal
+        if refusal.refused_again is not None:
+            return refusal.refused_again
         return Paused(
-            str(error),
-            kind=error.kind,
-            endpoint=error.endpoint,
-            until=error.escalates_until or error.until,
-            operator_alert=error.operator_alert,
+            str(refusal),
+            kind=refusal.kind,
+            endpoint=refusal.endpoint,
+            until=refusal.escalates_until or refusal.until,
+            operator_alert=refusal.operator_alert,
         )
 
-    def set_aside(self, error: RefreshError) -> RefreshError:
-        """Take an error that does not end the job: a refusal parks its bucket and pauses it all the same.
+    def _pause_bucket(self, refusal: Paused) -> Bucket:
+        """Pause the bucket that was refused, for the whole fleet, and return it."""
+        refused = self._bucket(refusal)
+        self._fleet.budgets.pause(refused, refusal.until - self._now(), refused=True)
+        return refused
 
-        Return the error as it stands, as `ended` does.
-        """
-        stands = self.ended(error) or error
-        if isinstance(stands, Paused) and not isinstance(stands, OverBudget):
-            self.new_pauses.append(pause_of(self._account_id, stands))
-        return stands
+    def _bucket(self, refusal: Paused) -> Bucket:
+        # An account's refusal pauses all of the account: the platform may mean any of its limits.
+        endpoint = refusal.endpoint if refusal.kind is BucketKind.ENDPOINT else None
+        return bucket(self._platform, self._account_id, refusal.kind, endpoint)
 
-    def _refused(self, error: Paused) -> None:
-        """Park the bucket that was refused, for the whole fleet, at once."""
-        if self._fleet is not None:
-            self._fleet.budgets.count_refusal(self._park(self._fleet, error))
-            metrics.REFUSALS.labels(self._platform.value, error.kind.value).inc()
-
-    def prolonged(self, error: Paused) -> None:
-        """Take that the refusal parks its bucket for longer than it said itself."""
-        if self._fleet is not None:
-            self._park(self._fleet, error)
-
-    def _park(self, fleet: FleetBudgets, error: Paused) -> Bucket:
-        named = self._bucket(error)
-        fleet.budgets.pause(named, error.until - self._now(), refused=True)
-        return named
-
-    def _bucket(self, error: Paused) -> Bucket:
-        # An account's refusal parks all of it: the platform may mean any of its limits.
-        endpoint = error.endpoint if error.kind is BucketKind.ENDPOINT else None
-        return bucket(self._platform, self._account_id, error.kind, endpoint)
-
-    def _failed(self, fleet: FleetBudgets, endpoint: str) -> None:
-        open_for = fleet.breakers.failed(self._platform, endpoint)
+    def _count_failure(self, endpoint: str) -> None:
+        open_for = self._fleet.breakers.failed(self._platform, endpoint)
         if open_for is None:
             return
-        named = bucket(self._platform, self._account_id, BucketKind.ENDPOINT, endpoint)
-        fleet.budgets.pause(named, open_for, refused=True)
-        reason = f"{self._platform.label} only fails at {endpoint}: it is left alone for a while."
+        failing = bucket(self._platform, self._account_id, BucketKind.ENDPOINT, endpoint)
+        self._fleet.budgets.pause(failing, open_for, refused=True)
+        reason = f"Every call to {endpoint} of {self._platform.label} fails: no calls are made for a while."
         self.new_pauses.append(NewPause(PauseKind.BREAKER, endpoint, self._now() + open_for, reason))
 
-    def _settle_probe(self) -> None:
-        if self._fleet is not None and self._probing:
+    def _end_probe(self) -> None:
+        if self._probing:
             self._fleet.budgets.probe_succeeded(self._probing)
             self._probing = ()

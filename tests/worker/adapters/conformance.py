@@ -31,7 +31,9 @@ from tests.worker.http.corrupted_responses import (
 )
 from worker.errors import Misconfigured, Paused, Reauthorize, RefreshError, TryAgain
 from worker.http.client import Bounds, Client
-from worker.quota.gate import FleetBudgets, JobBudget, OverBudget
+from worker.quota.fleet import FleetBudgets
+from worker.quota.gate import JobBudget
+from worker.quota.pause import Deferred
 from worker.readings import Answer, Limit
 
 RETRY_AFTER = ("30", "0", "-5", "soon", "", "9" * 400, "Wed, 21 Oct 2015 07:28:00 GMT", "1.5")
@@ -135,12 +137,12 @@ class Conformance:
         with closing(connect(redis_url)) as client:
             fleet = replace(FleetBudgets.of(Settings(), client), limits=once)
             job = JobBudget(fleet, "acc_1", platform, Lane.BACKGROUND, (), now=lambda: datetime.now(UTC))
-            job.ask(platform, "acc_1", "any", 1)
+            job.acquire(platform, "acc_1", "any", 1)
 
-            outcome = rig.read(publications, gate=job.ask)
+            outcome = rig.read(publications, gate=job.acquire)
 
         assert rig.simulators.ledger.requests() == 0
-        assert (outcome.readings, type(outcome.error)) == ((), OverBudget)
+        assert (outcome.readings, type(outcome.error)) == ((), Deferred)
         assert platform.label in str(outcome.error)
 
     def test_an_endpoint_that_only_fails_opens_a_breaker_that_names_the_platform(
@@ -150,9 +152,9 @@ class Conformance:
         with closing(connect(redis_url)) as client:
             fleet = FleetBudgets.of(Settings(breaker_failures=1), client)
             job = JobBudget(fleet, "acc_1", platform, Lane.BACKGROUND, (), now=lambda: datetime.now(UTC))
-            job.ask(platform, "acc_1", "any", 1)
-            job.heard(platform, "acc_1", (Limit(BucketKind.APP, None, used_percent=97),))
-            job.ended(TryAgain("503", breaks=True))
+            job.acquire(platform, "acc_1", "any", 1)
+            job.on_limits(platform, "acc_1", (Limit(BucketKind.APP, None, used_percent=97),))
+            job.on_result(TryAgain("503", breaks=True))
 
         assert len(job.new_pauses) == 2
         assert all(platform.label in pause.reason for pause in job.new_pauses)

@@ -20,7 +20,7 @@ from tests.worker.http.corrupted_responses import Wire
 from worker.adapters import ADAPTERS
 from worker.errors import Paused, Reauthorize, RefreshError
 from worker.http.client import Bounds, Client
-from worker.http.upstream import Gate, JobUpstream
+from worker.http.upstream import Gate, JobUpstream, ungated
 from worker.readings import Account, Answer, Limit, Publication, Reading
 
 LONGEST_PAUSE = timedelta(hours=26)
@@ -127,7 +127,7 @@ class Rig:
         account: Account | None = None,
         bounds: Bounds = PATIENT,
         wire: Wire | None = None,
-        gate: Gate | None = None,
+        gate: Gate = ungated,
     ) -> Outcome:
         """Read the publications once, and check what must hold for every read."""
         account = account or self.account()

@@ -16,7 +16,7 @@ from tests.harness import Harness, open_harness
 from tests.worker.test_refresh import claims, run
 from worker.credentials.renewal import renew_ahead
 from worker.errors import Paused
-from worker.quota.gate import FleetBudgets
+from worker.quota.fleet import FleetBudgets
 from worker.readings import Tokens
 from worker.refresh import refresh
 

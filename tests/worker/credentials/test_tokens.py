@@ -9,7 +9,7 @@ from pydantic import SecretStr
 from shared.vocabulary import AccountState, Platform
 from tests.harness import Harness
 from worker.credentials import tokens
-from worker.credentials.tokens import StoredAccount
+from worker.credentials.tokens import StoredAccount, StoredState
 from worker.errors import Reauthorize
 from worker.readings import Account, Tokens
 
@@ -168,6 +168,6 @@ def test_an_account_s_state_is_told_without_its_tokens(harness: Harness) -> None
     harness.account("acc_1", state="disconnected", state_reason="Connect it.", sealed_access_token="broken")
     harness.account("acc_2")
     with harness.engine.connect() as connection:
-        assert tokens.state(connection, "acc_1") == (AccountState.DISCONNECTED, "Connect it.")
-        assert tokens.state(connection, "acc_2") == (AccountState.ACTIVE, None)
+        assert tokens.state(connection, "acc_1") == StoredState(AccountState.DISCONNECTED, "Connect it.", 1)
+        assert tokens.state(connection, "acc_2") == StoredState(AccountState.ACTIVE, None, 1)
         assert tokens.state(connection, "acc_3") is None

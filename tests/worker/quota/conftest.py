@@ -8,7 +8,7 @@ from shared.quota.budgets import Budgets
 from shared.redis_client import RedisClient
 from shared.settings import Settings
 from tests.worker.quota.fake_clock import FakeClock
-from worker.quota.gate import FleetBudgets
+from worker.quota.fleet import FleetBudgets
 
 
 @pytest.fixture

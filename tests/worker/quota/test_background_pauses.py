@@ -15,7 +15,7 @@ from shared.vocabulary import BucketKind, Lane, Platform
 from tests.harness import Harness, ScriptedAdapter
 from worker.adapters.contract import Upstream
 from worker.context import WorkerContext
-from worker.quota.gate import FleetBudgets
+from worker.quota.fleet import FleetBudgets
 from worker.readings import Account, Limit, Publication, Reading
 from worker.refresh import refresh
 

@@ -11,7 +11,9 @@ from shared.redis_client import RedisClient
 from shared.vocabulary import BucketKind, Lane, Platform
 from tests.worker.quota.fake_clock import NOW, FakeClock
 from worker.errors import Paused, TryAgain
-from worker.quota.gate import FleetBudgets, JobBudget, OverBudget
+from worker.quota.fleet import FleetBudgets
+from worker.quota.gate import JobBudget
+from worker.quota.pause import Deferred
 from worker.readings import Limit
 
 HOUR = timedelta(hours=1)
@@ -24,14 +26,14 @@ def job(
 
 
 def ask(budget: JobBudget, platform: Platform = Platform.TIKTOK, endpoint: str = "video/query") -> None:
-    budget.ask(platform, "acc_1", endpoint, 1)
+    budget.acquire(platform, "acc_1", endpoint, 1)
 
 
 def test_a_short_wait_is_waited_and_a_long_one_gives_the_rows_back(
     fleet: FleetBudgets, clock: FakeClock
 ) -> None:
     slow = replace(
-        fleet, limits=Limits.parse("tiktok:endpoint:video/query=30/1m"), patience=timedelta(seconds=4)
+        fleet, limits=Limits.parse("tiktok:endpoint:video/query=30/1m"), longest_wait=timedelta(seconds=4)
     )
     begun = clock.now()
     patient = job(slow, clock)
@@ -39,7 +41,7 @@ def test_a_short_wait_is_waited_and_a_long_one_gives_the_rows_back(
     ask(patient)
     waited = clock.now() - begun
 
-    with pytest.raises(OverBudget, match="video/query at TikTok is used up") as caught:
+    with pytest.raises(Deferred, match="video/query at TikTok is used up") as caught:
         ask(patient)
 
     assert timedelta(seconds=2) < waited < timedelta(seconds=4)
@@ -52,17 +54,19 @@ def test_a_refusal_stops_everybody_at_once_and_one_call_goes_first_afterwards(
 ) -> None:
     first, others = job(fleet, clock), [job(fleet, clock) for _ in range(3)]
     ask(first)
-    first.ended(Paused("Limit.", kind=BucketKind.ENDPOINT, endpoint="video/query", until=clock.now() + HOUR))
+    first.on_result(
+        Paused("Limit.", kind=BucketKind.ENDPOINT, endpoint="video/query", until=clock.now() + HOUR)
+    )
 
     for other in others:
-        with pytest.raises(OverBudget, match="was reached"):
+        with pytest.raises(Deferred, match="was reached"):
             ask(other)
     clock.passes(3600)
     probe = job(fleet, clock)
     ask(probe)
-    with pytest.raises(OverBudget):
+    with pytest.raises(Deferred):
         ask(others[0])
-    probe.ended(None)
+    probe.on_result(None)
 
     ask(others[0])
     assert fleet.budgets.refusals() == {(Platform.TIKTOK, BucketKind.ENDPOINT): 1}
@@ -71,7 +75,7 @@ def test_a_refusal_stops_everybody_at_once_and_one_call_goes_first_afterwards(
 def test_the_probe_s_own_job_goes_on(fleet: FleetBudgets, clock: FakeClock) -> None:
     refused = job(fleet, clock)
     ask(refused)
-    refused.ended(Paused("Limit.", kind=BucketKind.APP, until=clock.now() + HOUR))
+    refused.on_result(Paused("Limit.", kind=BucketKind.APP, until=clock.now() + HOUR))
     clock.passes(3600)
     probe = job(fleet, clock)
 
@@ -82,12 +86,12 @@ def test_the_probe_s_own_job_goes_on(fleet: FleetBudgets, clock: FakeClock) -> N
 def test_an_account_s_refusal_leaves_its_siblings_alone(fleet: FleetBudgets, clock: FakeClock) -> None:
     refused = job(fleet, clock)
     ask(refused)
-    refused.ended(Paused("Limit.", kind=BucketKind.ACCOUNT, until=clock.now() + HOUR))
+    refused.on_result(Paused("Limit.", kind=BucketKind.ACCOUNT, until=clock.now() + HOUR))
 
-    JobBudget(fleet, "acc_2", Platform.TIKTOK, Lane.BACKGROUND, (), now=clock.now).ask(
+    JobBudget(fleet, "acc_2", Platform.TIKTOK, Lane.BACKGROUND, (), now=clock.now).acquire(
         Platform.TIKTOK, "acc_2", "video/query", 1
     )
-    with pytest.raises(OverBudget):
+    with pytest.raises(Deferred):
         ask(job(fleet, clock))
 
 
@@ -99,15 +103,15 @@ def test_five_failures_in_a_row_open_the_breaker_and_each_probe_that_fails_doubl
     for _ in range(5):
         failing = job(fleet, clock)
         ask(failing)
-        failing.ended(down)
+        failing.on_result(down)
         opened += failing.new_pauses
-    with pytest.raises(OverBudget):
+    with pytest.raises(Deferred):
         ask(job(fleet, clock))
     clock.passes(30)
     client.delete("dravo:breaker:tiktok:video/query:open")  # as its end, on the server's own clock
     probe = job(fleet, clock)
     ask(probe)
-    probe.ended(down)
+    probe.on_result(down)
 
     (first,), (second,) = opened, probe.new_pauses
     assert (first.kind, first.subject) == ("breaker", "video/query")
@@ -119,7 +123,7 @@ def test_what_is_no_5xx_and_no_time_out_never_opens_a_breaker(fleet: FleetBudget
     for error in (TryAgain("unreadable"), None, TryAgain("503", breaks=True)) * 10:
         one = job(fleet, clock)
         ask(one)
-        one.ended(error)
+        one.on_result(error)
         assert one.new_pauses == []
 
 
@@ -138,12 +142,12 @@ def test_meta_s_percents_steer_background_first(
 ) -> None:
     told = job(fleet, clock, Platform.FACEBOOK)
     ask(told, Platform.FACEBOOK, "insights")
-    told.heard(Platform.FACEBOOK, "acc_1", (Limit(BucketKind.ACCOUNT, None, used_percent=percent),))
+    told.on_limits(Platform.FACEBOOK, "acc_1", (Limit(BucketKind.ACCOUNT, None, used_percent=percent),))
 
     def waits(lane: Lane) -> bool:
         try:
             ask(job(fleet, clock, Platform.FACEBOOK, lane), Platform.FACEBOOK, "insights")
-        except OverBudget:
+        except Deferred:
             return True
         return False
 
@@ -158,7 +162,7 @@ def test_a_smaller_share_ends_or_shortens_background_s_wait_for_the_whole_fleet(
     def told(percent: int) -> JobBudget:
         person = job(fleet, clock, Platform.FACEBOOK, Lane.INTERACTIVE)
         ask(person, Platform.FACEBOOK, "insights")
-        person.heard(Platform.FACEBOOK, "acc_1", (Limit(BucketKind.ACCOUNT, None, used_percent=percent),))
+        person.on_limits(Platform.FACEBOOK, "acc_1", (Limit(BucketKind.ACCOUNT, None, used_percent=percent),))
         return person
 
     (long,) = told(99).new_pauses
@@ -168,7 +172,7 @@ def test_a_smaller_share_ends_or_shortens_background_s_wait_for_the_whole_fleet(
     assert [one.until is not None and one.until < long.until - HOUR for one in short] == [True] * waits
     background = job(fleet, clock, Platform.FACEBOOK)
     if waits:
-        with pytest.raises(OverBudget) as caught:
+        with pytest.raises(Deferred) as caught:
             ask(background, Platform.FACEBOOK, "insights")
         assert caught.value.until == short[0].until
     else:
@@ -180,9 +184,9 @@ def test_the_largest_share_of_a_bucket_in_one_answer_counts(fleet: FleetBudgets,
     ask(told, Platform.FACEBOOK, "insights")
     shares = [Limit(BucketKind.ACCOUNT, None, used_percent=percent) for percent in (97, 10)]
 
-    told.heard(Platform.FACEBOOK, "acc_1", tuple(shares))
+    told.on_limits(Platform.FACEBOOK, "acc_1", tuple(shares))
 
-    with pytest.raises(OverBudget):
+    with pytest.raises(Deferred):
         ask(job(fleet, clock, Platform.FACEBOOK), Platform.FACEBOOK, "insights")
 
 
@@ -193,12 +197,12 @@ def test_a_rolling_share_is_steered_to_80_percent(fleet: FleetBudgets, clock: Fa
     while clock.now() < NOW + 6 * HOUR:
         try:
             ask(one := job(fleet, clock, Platform.FACEBOOK), Platform.FACEBOOK, "insights")
-        except OverBudget as wait:
+        except Deferred as wait:
             clock.at = wait.until
             continue
         calls = [*[at for at in calls if at > clock.now() - HOUR], clock.now()]
         shares.append(100 * len(calls) // 200)
-        one.heard(Platform.FACEBOOK, "acc_1", (Limit(BucketKind.APP, None, used_percent=shares[-1]),))
+        one.on_limits(Platform.FACEBOOK, "acc_1", (Limit(BucketKind.APP, None, used_percent=shares[-1]),))
         clock.passes(5)
 
     assert max(shares) < 90, "the worst case: all of it was used at the start of the hour"
@@ -221,7 +225,7 @@ def test_a_rolling_share_is_steered_to_80_percent(fleet: FleetBudgets, clock: Fa
 def test_limits_that_make_no_sense_stop_nobody(fleet: FleetBudgets, clock: FakeClock, lie: Limit) -> None:
     told = job(fleet, clock, Platform.FACEBOOK)
     ask(told, Platform.FACEBOOK, "insights")
-    told.heard(Platform.FACEBOOK, "acc_1", (lie,))
+    told.on_limits(Platform.FACEBOOK, "acc_1", (lie,))
 
     ask(job(fleet, clock, Platform.FACEBOOK), Platform.FACEBOOK, "insights")
 

@@ -25,7 +25,9 @@ from worker.adapters.x.x import X
 from worker.errors import Paused, RefreshError
 from worker.http.client import Client
 from worker.http.upstream import JobUpstream
-from worker.quota.gate import FleetBudgets, JobBudget, OverBudget
+from worker.quota.fleet import FleetBudgets
+from worker.quota.gate import JobBudget
+from worker.quota.pause import Deferred
 from worker.readings import Account, Publication, Reading
 
 
@@ -40,8 +42,8 @@ def drain(
         platform,
         "acc_1",
         PlainMemory(clock.now),
-        gate=budget.ask,
-        sink=budget.heard,
+        gate=budget.acquire,
+        sink=budget.on_limits,
         observe=lambda _: None,
     )
     ended_by = None
@@ -49,7 +51,7 @@ def drain(
         list(adapter.fetch(upstream, ACCOUNT, [PUBLICATION]))
     except RefreshError as error:
         ended_by = error
-    budget.ended(ended_by)
+    budget.on_result(ended_by)
     return ended_by
 
 
@@ -136,7 +138,7 @@ def test_a_limit_that_only_headers_tell_is_used_up_and_refuses_at_most_once_a_wi
     with Client(transport=InProcess(partial(answer, simulators)), now=clock.now) as http:
         while clock.now() < NOW + windows * timedelta(minutes=15):
             ended_by = drain(fleet, X_ADAPTER, http, Lane.INTERACTIVE, clock)
-            assert ended_by is None or isinstance(ended_by, OverBudget)
+            assert ended_by is None or isinstance(ended_by, Deferred)
             clock.at = ended_by.until if ended_by else clock.at
 
     entries = simulators.ledger.entries()
@@ -175,13 +177,13 @@ def test_the_first_job_of_new_accounts_at_x_waits_for_nothing_and_warns_of_nothi
                 Platform.X,
                 account.account_id,
                 PlainMemory(clock.now),
-                gate=budget.ask,
-                sink=budget.heard,
+                gate=budget.acquire,
+                sink=budget.on_limits,
                 observe=lambda _: None,
             )
             posts = [Publication(place, one, None, None, young) for place, one in enumerate(ids)]
             readings += X(Settings()).fetch(upstream, account, posts)
-            budget.ended(None)
+            budget.on_result(None)
 
     assert clock.now() == NOW
     assert len(simulators.ledger.entries()) == 2 * 3

@@ -17,7 +17,7 @@ from worker.adapters.contract import Upstream
 from worker.context import WorkerContext
 from worker.errors import TryAgain
 from worker.http.client import Client
-from worker.quota.gate import FleetBudgets
+from worker.quota.fleet import FleetBudgets
 from worker.readings import Account, Publication, Reading
 from worker.refresh import refresh
 
@@ -78,7 +78,7 @@ def test_an_open_breaker_stops_claims_and_costs_no_attempt(harness: Harness, cli
     assert pause == (
         "breaker",
         "video/query",
-        "TikTok only fails at video/query: it is left alone for a while.",
+        "Every call to video/query of TikTok fails: no calls are made for a while.",
     )
 
 

@@ -22,7 +22,9 @@ from worker.adapters.linkedin.linkedin import LinkedIn
 from worker.context import WorkerContext
 from worker.errors import Paused, RefreshError
 from worker.http.client import Client
-from worker.quota.gate import FleetBudgets, JobBudget, OverBudget
+from worker.quota.fleet import FleetBudgets
+from worker.quota.gate import JobBudget
+from worker.quota.pause import Deferred
 from worker.refresh import refresh
 
 REFUSED = {"serviceErrorCode": 101, "message": "Resource level throttle MEMBER DAY limit is reached."}
@@ -40,11 +42,11 @@ def job(fleet: FleetBudgets, clock: FakeClock, *statuses: int) -> RefreshError |
     sent = upstream(replies(*answers), now=clock.now())
     try:
         for _ in statuses:
-            budget.ask(Platform.LINKEDIN, "acc_1", "organizationalEntityShareStatistics", 1)
+            budget.acquire(Platform.LINKEDIN, "acc_1", "organizationalEntityShareStatistics", 1)
             list(LinkedIn(Settings()).fetch(sent, HOLDER, [publication(1, "urn:li:share:1")]))
     except RefreshError as error:
-        return budget.ended(error)
-    return budget.ended(None)
+        return budget.on_result(error)
+    return budget.on_result(None)
 
 
 def wait(ended: RefreshError | None, clock: FakeClock) -> timedelta:
@@ -59,8 +61,8 @@ def test_a_limit_that_the_first_call_after_its_pause_meets_again_is_the_daily_on
     clock.passes(90)
 
     assert wait(job(fleet, clock, 429), clock) > timedelta(hours=11)
-    with pytest.raises(OverBudget):
-        JobBudget(fleet, "acc_1", Platform.LINKEDIN, Lane.INTERACTIVE, (), now=clock.now).ask(
+    with pytest.raises(Deferred):
+        JobBudget(fleet, "acc_1", Platform.LINKEDIN, Lane.INTERACTIVE, (), now=clock.now).acquire(
             Platform.LINKEDIN, "acc_1", "organizationalEntityShareStatistics", 1
         )
 
@@ -80,8 +82,8 @@ def test_a_success_after_a_pause_starts_anew(
 
 def test_another_buckets_refusal_does_not_count(fleet: FleetBudgets, clock: FakeClock) -> None:
     first = JobBudget(fleet, "acc_1", Platform.LINKEDIN, Lane.BACKGROUND, (), now=clock.now)
-    first.ask(Platform.LINKEDIN, "acc_1", "posts", 1)
-    first.ended(Paused("App.", kind=BucketKind.APP, until=clock.now() + SHORT))
+    first.acquire(Platform.LINKEDIN, "acc_1", "posts", 1)
+    first.on_result(Paused("App.", kind=BucketKind.APP, until=clock.now() + SHORT))
     clock.passes(90)
 
     assert wait(job(fleet, clock, 429), clock) == SHORT
