@@ -101,19 +101,19 @@ def test_a_renewal_ahead_waits_while_its_platform_is_paused(harness: Harness) ->
 
 
 def test_no_transaction_waits_for_redis(harness: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever a job tells or asks the budgets, it has no connection to the database in use meanwhile."""
+    """A job has no connection to the database in use while it calls Redis."""
     in_use: list[tuple[str, int]] = []
 
     def watched(name: str) -> None:
         real = getattr(Budgets, name)
 
         def call(self: Budgets, *arguments: Any, **options: Any) -> Any:
-            in_use.append((name, harness.engine.pool.checkedout()))  # type: ignore[attr-defined] # of QueuePool
+            in_use.append((name, harness.tools.engine.pool.checkedout()))  # type: ignore[attr-defined] # of QueuePool
             return real(self, *arguments, **options)
 
         monkeypatch.setattr(Budgets, name, call)
 
-    for name in ("take", "park", "passed", "count_refusal", "tell"):
+    for name in ("reserve", "pause", "probe_succeeded", "count_refusal", "update"):
         watched(name)
     harness.publications(account(harness, Platform.X, timedelta(seconds=-1)), 2)
     limit = Paused(
@@ -128,5 +128,5 @@ def test_no_transaction_waits_for_redis(harness: Harness, monkeypatch: pytest.Mo
         refresh(job, harness.tools)
 
     names: Sequence[str] = [name for name, _ in in_use]
-    assert {"take", "park"} <= set(names)
+    assert {"reserve", "pause"} <= set(names)
     assert {used for _, used in in_use} == {0}
