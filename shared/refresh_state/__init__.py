@@ -19,7 +19,7 @@ calls a function here; `invariants` holds the query that finds rows which no tra
 
 States:
     waiting    new, stale, read, forced, manual, reconnected, retry, paused, unconfirmed, processing:
-               ``next_run_at`` is set, ``claimed_at`` is not. The row is due once ``next_run_at`` has passed.
+               ``next_run_at`` is set, ``claimed_at`` is not; ``later`` until it has passed, then ``due``.
     claimed    ``claimed_at`` is set; ``next_run_at`` is the end of the lease, in the future.
     expired    ``claimed_at`` is set and the lease has ended: the row is due again.
     stopped, blocked, quarantined
@@ -32,7 +32,7 @@ stores the caller's value, ``max`` keeps the higher of both.
     transition         from                     to                              seq  att  unf  prio
     -----------------  -----------------------  ------------------------------  ---  ---  ---  ----
     insert             no row                   new stopped blocked             0    0    0    set
-    make_due read      waiting expired          read                            =    =    =    max
+    make_due read      later                    read                            =    =    =    max
     make_due forced    waiting expired stopped  forced                          =    =    =    max
     make_due forced    claimed                  claimed                         =    =    =    max
     make_due manual    waiting expired stopped  manual                          =    =    =    max
@@ -54,7 +54,9 @@ stores the caller's value, ``max`` keeps the higher of both.
 
 ``claim_seq`` is the fencing token: a transition that takes a row away from its worker counts it, so that the
 worker's own ``finish`` finds no row. ``make_due`` of a claimed row raises the priority alone and leaves the
-row with its worker; it changes no row of an account that is not active. ``attempts`` counts starts in a row
+row with its worker; an expired row keeps its open claim until it is claimed again. ``make_due`` changes a row
+that is due only to raise its priority, and no row of an account that is not active. ``claim`` also takes
+``stale`` rows that are nearly due along with due ones of their account. ``attempts`` counts starts in a row
 without a completed sync, ``unfinished`` those that recorded nothing.
 
 Locks: accounts and pauses before rows of this table; rows in the order of ``publication_id``.
