@@ -71,6 +71,8 @@ def _wait(condition: Callable[[], bool], *, within_seconds: float) -> None:
 def _picture_page(browser: Browser, stack: LocalStack) -> None:
     page = browser.new_page(viewport=_SIZE, reduced_motion="reduce")
     page.goto(stack.login_link)
+    page.locator("input[name=name]").fill("Anna")
+    page.locator("input[name=name]").press("Enter")
     page.get_by_role("heading", name="Overview").wait_for()
     for scheme in _SCHEMES:
         page.emulate_media(color_scheme=scheme)
