@@ -119,7 +119,7 @@ def test_due_publications_are_read_in_one_call_and_served(fleet: Fleet, tmp_path
             " JOIN publications ON id = publication_id ORDER BY 1"
         ).all()
     assert [tuple(row) for row in rows] == [(str(1990 + n), "synced", str(n)) for n in range(POSTS)]
-    assert fleet.simulators.ledger.requests("x") == 1
+    assert fleet.simulators.request_log.requests("x") == 1
     assert "simulated-user-token" not in (tmp_path / "worker.log").read_text()
 
 

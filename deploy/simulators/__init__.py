@@ -1,1 +1,1 @@
-"""Simulated platforms over loopback HTTP, written from the vendors' pages alone."""
+"""Simulated platforms over loopback HTTP, written from the vendors' pages without code of our services."""

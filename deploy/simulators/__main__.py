@@ -13,21 +13,21 @@ import threading
 from pathlib import Path
 
 from deploy.simulators.server import Simulators
-from deploy.simulators.state import Journal
+from deploy.simulators.state import StateFile
 from deploy.simulators.world import World
 
 ORPHAN_CHECK_SECONDS = 0.5
 
 
 def main() -> int:
-    """Serve until told to stop. Returns 0, or 1 with a sentence on stderr when a port is taken."""
+    """Serve until stopped. Return 0, or 1 after a sentence on stderr when a port is in use."""
     parent = os.getppid()
     options = _options()
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: stopping.set())
     world = World(options.seed, speed=options.speed)
-    journal = Journal(options.state, world) if options.state else None
+    journal = StateFile(options.state, world) if options.state else None
     try:
         with Simulators(ports=options.port_base, world=world) as simulators:
             sys.stdout.write(json.dumps(simulators.urls) + "\n")

@@ -1,6 +1,6 @@
-"""The control host: how other processes arrange the simulated world, spoil it, and read the ledger.
+"""The control host: other processes add accounts and posts, inject faults and read the request log here.
 
-JSON in, JSON out, loopback only, no credentials: it exists on no real platform.
+JSON in and out, on loopback only, without credentials: no real platform has it.
 """
 
 import json
@@ -12,28 +12,28 @@ from urllib.parse import unquote
 
 import httpx
 
-from deploy.simulators.ledger import Ledger
-from deploy.simulators.misbehaviour import Behaviour, misbehaviour
+from deploy.simulators.behaviour import Behaviour, read_conditions
+from deploy.simulators.request_log import RequestLog
 from deploy.simulators.state import read, read_changes
 from deploy.simulators.world import Account, Application, Post, World
 
-LEDGER_PAGE = 10_000
+REQUESTS_PAGE = 10_000
 
 
 class Control:
     """The routes of the control host.
 
     `POST /accounts`, `POST /posts`: arrays; `?if_absent=1` leaves known ones alone
-    `POST /applications`: array, our apps with their secrets; kept by the process, not by the state
+    `POST /applications`: array, our apps with their secrets; kept in memory, not in the state file
     `PATCH /accounts/{platform}/{id}`, `PATCH /posts/{platform}/{id}`: the fields to change
     `POST /accounts/{platform}/{id}/revoke` (`{"code": …}`), `POST /posts/{platform}/{id}/delete`
-    `GET /ledger?since=`, `GET /ledger/summary`
-    `PUT /behaviour/{platform}`: replaces it · `POST /reset` · `GET /healthz`
+    `GET /requests?since=`, `GET /requests/summary`: the request log
+    `PUT /behaviour/{platform}`: replaces the platform's `Conditions` · `POST /reset` · `GET /healthz`
     """
 
-    def __init__(self, world: World, ledger: Ledger, behaviours: Mapping[str, Behaviour]) -> None:
+    def __init__(self, world: World, request_log: RequestLog, behaviours: Mapping[str, Behaviour]) -> None:
         self._world = world
-        self._ledger = ledger
+        self._ledger = request_log
         self._behaviours = behaviours
 
     def handle(self, request: httpx.Request) -> httpx.Response:
@@ -53,12 +53,12 @@ class Control:
         match request.method, *parts:
             case "GET", "healthz":
                 return {"status": "ok"}
-            case "GET", "ledger":
+            case "GET", "requests":
                 return self._entries(int(request.url.params.get("since", "0")))
-            case "GET", "ledger", "summary":
+            case "GET", "requests", "summary":
                 return {"counts": self._ledger.summary()}
             case "PUT", "behaviour", platform:
-                self._behaviours[platform].become(misbehaviour(body))
+                self._behaviours[platform].set_conditions(read_conditions(body))
                 return {}
             case "POST", "reset":
                 self._reset()
@@ -100,7 +100,7 @@ class Control:
                 raise KeyError(" ".join(action))
 
     def _entries(self, since: int) -> dict[str, Any]:
-        entries = self._ledger.entries(since)[:LEDGER_PAGE]
+        entries = self._ledger.entries(since)[:REQUESTS_PAGE]
         last = entries[-1].seq if entries else since
         return {"entries": [asdict(entry) for entry in entries], "last": last}
 
@@ -108,7 +108,7 @@ class Control:
         self._world.clear()
         self._ledger.clear()
         for behaviour in self._behaviours.values():
-            behaviour.forget()
+            behaviour.reset()
 
 
 _JSON = {"content-type": "application/json"}
@@ -117,4 +117,4 @@ _JSON = {"content-type": "application/json"}
 def _plain(value: object) -> str:
     if isinstance(value, datetime):
         return value.isoformat()
-    raise TypeError(f"{type(value).__name__} is no JSON value")
+    raise TypeError(f"{type(value).__name__} is not a JSON value")

@@ -1,7 +1,7 @@
-"""HTTP/1.1 on a loopback port, answered by a plain function, able to answer badly on purpose.
+"""An HTTP/1.1 server on a loopback port that can break its own answers on purpose.
 
-A web framework's server repairs what a fault test wants broken (it frames the body, finishes the answer,
-closes politely), so the connection is written by hand on asyncio; httptools parses.
+The server of a web framework repairs what a fault test wants broken: it frames the body, finishes the answer
+and closes the connection cleanly. So the connection is handled here, on asyncio; httptools parses.
 """
 
 import asyncio
@@ -15,12 +15,12 @@ from http import HTTPStatus
 import httptools
 import httpx
 
-from deploy.simulators.misbehaviour import Close
+from deploy.simulators.behaviour import Close
 
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """An answer and the way it travels. Without `close` and `trickle_seconds` it arrives whole."""
+    """An answer and how it is delivered: whole, unless `close` or `trickle_seconds` is set."""
 
     response: httpx.Response
     wait_seconds: float = 0.0
@@ -54,19 +54,19 @@ class Connection(asyncio.Protocol):
     # asyncio
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Keep the transport."""
+        """Store the transport."""
         assert isinstance(transport, asyncio.Transport)  # noqa: S101 (narrows the type; TCP has no other)
         self._transport = transport
         self._live.add(self)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 (asyncio's signature)
-        """Stop what is still being answered."""
+        """Cancel an answer in progress."""
         self._live.discard(self)
         if self._slow is not None:
             self._slow.cancel()
 
     def data_received(self, data: bytes) -> None:
-        """Parse; hang up on what is not HTTP."""
+        """Parse; abort the connection on anything but HTTP."""
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserCallbackError:
@@ -75,25 +75,25 @@ class Connection(asyncio.Protocol):
             self._transport.abort()
 
     def abort(self) -> None:
-        """Cut the connection."""
+        """Abort the connection."""
         self._transport.abort()
 
     # httptools
 
     def on_url(self, url: bytes) -> None:
-        """Take a piece of the request target."""
+        """Append to the request target."""
         self._target += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Take one header."""
+        """Append one header."""
         self._headers.append((name, value))
 
     def on_body(self, body: bytes) -> None:
-        """Take a piece of the body."""
+        """Append to the body."""
         self._body += body
 
     def on_message_complete(self) -> None:
-        """Queue the request, which is now whole."""
+        """Queue the complete request."""
         request = httpx.Request(
             self._parser.get_method().decode("ascii"),
             self._origin + self._target.decode("ascii"),

@@ -1,4 +1,4 @@
-"""How a simulated platform stops in the middle of a request, and the questions that all of them ask."""
+"""What simulated platforms share: the refusal exception, and parsers of targets, tokens and forms."""
 
 from datetime import datetime
 
@@ -6,7 +6,7 @@ import httpx
 
 
 class RefusedError(Exception):
-    """The request is answered with `response` and not processed any further."""
+    """The platform refuses the request: `response` is its answer."""
 
     def __init__(self, response: httpx.Response) -> None:
         super().__init__(response.status_code)
@@ -21,13 +21,13 @@ def target_of(request: httpx.Request) -> tuple[str, str]:
 
 
 def bearer_of(request: httpx.Request) -> str | None:
-    """Return the token of the `Authorization` header, the only place where these platforms look for it."""
+    """Return the token of the `Authorization` header; these platforms accept it nowhere else."""
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     return token if scheme.lower() == "bearer" and token else None
 
 
 def form_of(request: httpx.Request) -> httpx.QueryParams | None:
-    """Return the form in the request's body, or None when it says that it holds something else."""
+    """Return the form in the request's body, or None when its content type is not a form."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/x-www-form-urlencoded":
         return None
@@ -35,5 +35,5 @@ def form_of(request: httpx.Request) -> httpx.QueryParams | None:
 
 
 def is_over(end: datetime | None, now: datetime) -> bool:
-    """Say whether a life that ends at `end` is over; None never ends."""
+    """Return whether `end` has passed; None never does."""
     return end is not None and now >= end

@@ -1,7 +1,7 @@
 """The simulated platforms as one process: a loopback port for every host, and one for control.
 
-Tests use it in-process: `with Simulators(seed=1) as sims:` gives `sims.urls`, `sims.world`, `sims.ledger`
-and `sims.behave("x", outage=True)`; `sims.transport()` gives the same without sockets.
+Tests run it in their own process: `with Simulators(seed=1) as sims:` provides `sims.urls`, `sims.world`,
+`sims.request_log` and `sims.behave("x", outage=True)`; `sims.transport()` answers without sockets.
 """
 
 import asyncio
@@ -16,21 +16,21 @@ from typing import Any, Protocol, Self
 
 import httpx
 
+from deploy.simulators.behaviour import Behaviour, Fault, apply_fault, read_conditions
 from deploy.simulators.control import Control
 from deploy.simulators.http_server import Connection, Delivery
-from deploy.simulators.ledger import Ledger, note, token_of
 from deploy.simulators.linkedin.linkedin import LinkedIn
 from deploy.simulators.meta.call import platform_of
 from deploy.simulators.meta.facebook import Facebook
 from deploy.simulators.meta.instagram import Instagram
-from deploy.simulators.misbehaviour import Behaviour, Fault, misbehaviour, spoil
+from deploy.simulators.request_log import RequestLog, note, token_of
 from deploy.simulators.tiktok.tiktok import TikTok
 from deploy.simulators.world import World
 from deploy.simulators.x.x import X
 
 
 class Platform(Protocol):
-    """One simulated platform: a plain function of a request, on top of the world."""
+    """One simulated platform: a function from requests to responses, on the accounts and posts of a world."""
 
     def __init__(self, world: World, behaviour: Behaviour) -> None: ...
 
@@ -49,7 +49,7 @@ PLATFORMS: dict[str, type[Platform]] = {
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """One host: its official name, and the platform that answers there unless the token says otherwise."""
+    """One host: its official name, and the platform that answers there unless the token is another's."""
 
     official: str
     platform: str
@@ -66,7 +66,7 @@ HOSTS: dict[str, Host] = {
 
 
 class Simulators:
-    """All simulated platforms around one world and one ledger.
+    """All simulated platforms, with one world and one request log.
 
     `ports=0` takes free ports; otherwise the hosts, then control, take `ports`, `ports + 1` and so on.
     Raises `OSError` from `start` when a port is taken.
@@ -82,33 +82,33 @@ class Simulators:
         world: World | None = None,
     ) -> None:
         self.world = world or World(seed, now, speed=speed)
-        self.ledger = Ledger()
+        self.request_log = RequestLog()
         self.behaviours = {name: Behaviour() for name in PLATFORMS}
         self.platforms = {name: cls(self.world, self.behaviours[name]) for name, cls in PLATFORMS.items()}
         self.urls: dict[str, str] = {}
-        self._control = Control(self.world, self.ledger, self.behaviours)
+        self._control = Control(self.world, self.request_log, self.behaviours)
         self._ports = ports
         self._thread: threading.Thread | None = None
         self._failure: OSError | None = None
         self._crashes: list[BaseException] = []
 
     def behave(self, platform: str, **values: Any) -> None:
-        """Replace how a platform misbehaves; without values it behaves again."""
-        self.behaviours[platform].become(misbehaviour(values))
+        """Replace a platform's conditions; without values, it behaves normally."""
+        self.behaviours[platform].set_conditions(read_conditions(values))
 
     def serve(self, host: str, request: httpx.Request) -> Delivery:
-        """Answer one request to a host of `HOSTS`, with its platform's faults, and write it in the ledger."""
+        """Answer one request to a host of `HOSTS`, with its platform's faults, and log it."""
         token = token_of(request)
         platform = platform_of(self.world, request, token) if host == "meta_graph" else HOSTS[host].platform
         behaviour = self.behaviours[platform]
-        fault = behaviour.take_fault(request)
+        fault = behaviour.next_fault(request)
         if fault is None or not fault.replaces():
             response = self.platforms[platform].handle(request)
         else:
             response = note(httpx.Response(200), "unprocessed")
         if fault is not None:
-            response = spoil(response, fault)
-        self.ledger.record(
+            response = apply_fault(response, fault)
+        self.request_log.record(
             request,
             response,
             host=host,
@@ -117,18 +117,18 @@ class Simulators:
             at=self.world.now(),
             outcome="fault" if fault is not None else None,
         )
-        current = behaviour.now
-        calm = fault or Fault()
+        current = behaviour.conditions
+        effect = fault or Fault()
         return Delivery(
             response,
-            wait_seconds=current.latency_seconds + calm.hang_seconds,
-            close=calm.close,
-            trickle_seconds=calm.trickle_seconds,
+            wait_seconds=current.latency_seconds + effect.hang_seconds,
+            close=effect.close,
+            trickle_seconds=effect.trickle_seconds,
             clock_skew_seconds=current.clock_skew_seconds,
         )
 
     def transport(self) -> httpx.MockTransport:
-        """Return a transport that answers the official hosts without sockets; nothing travels badly there."""
+        """Return a transport that answers the official hosts without sockets or delivery faults."""
         names = {host.official: name for name, host in HOSTS.items()}
         return httpx.MockTransport(lambda request: self.serve(names[request.url.host], request).response)
 
@@ -193,8 +193,8 @@ class Simulators:
             self.urls = urls
             started.set()
             await self._stopping.wait()
-            # Other tasks are answers under way and clients being accepted: Python 3.11 leaks the socket of
-            # a client whose server is closed meanwhile, so that comes last.
+            # Other tasks are answers in progress and clients being accepted. Python 3.11 leaks the socket of
+            # a client whose server closes meanwhile, so the servers close last.
             while live or len(asyncio.all_tasks()) > 1:
                 for connection in tuple(live):
                     connection.abort()

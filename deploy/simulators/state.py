@@ -1,8 +1,7 @@
-"""Accounts and posts as JSON, and a journal of them that survives a SIGKILL at any instant.
+"""Accounts and posts as JSON, and the state file that keeps them, also after a SIGKILL at any instant.
 
-Every change is one line, written before the answer that caused it leaves. At the start the journal is
-read (a torn last line is what a kill leaves, and is dropped), written anew without its outdated lines, and
-moved into place.
+Every change is appended as one line before the answer that caused it is sent. At the start the file is read
+(an incomplete last line, left by a kill, is dropped), rewritten without outdated lines, and replaced.
 """
 
 import json
@@ -17,7 +16,7 @@ from deploy.simulators.world import Account, Post, World
 
 Value = TypeVar("Value", Account, Post)
 
-JOURNAL = "simulators.jsonl"
+FILE_NAME = "simulators.jsonl"
 
 _READERS: dict[str, Callable[[Any], Any]] = {
     "scopes": frozenset,
@@ -37,7 +36,7 @@ def read(kind: type[Value], values: Mapping[str, Any]) -> Value:
 def read_changes(
     kind: type[Account] | type[Post], values: Mapping[str, Any], *, whole: bool = False
 ) -> dict[str, Any]:
-    """Read some fields of an account or post from JSON values; `whole` wants all that have no default."""
+    """Read fields of an account or post from JSON values; `whole` requires all that have no default."""
     known = {one.name for one in fields(kind)}
     if unknown := sorted(set(values) - known):
         raise ValueError(f"{kind.__name__} has no {', '.join(unknown)}")
@@ -60,29 +59,29 @@ def _read(name: str, value: Any) -> Any:
     return value
 
 
-def written(value: Account | Post) -> dict[str, Any]:
+def to_json(value: Account | Post) -> dict[str, Any]:
     """Return the fields that differ from their defaults, as JSON values."""
     out: dict[str, Any] = {}
     for one in fields(value):
-        here = getattr(value, one.name)
-        if here == one.default or (one.name == "counters" and not here):
+        content = getattr(value, one.name)
+        if content == one.default or (one.name == "counters" and not content):
             continue
-        if isinstance(here, datetime):
-            here = here.isoformat()
-        elif isinstance(here, timedelta):
-            here = here.total_seconds()
-        elif isinstance(here, frozenset):
-            here = sorted(here)
-        out[one.name] = here
+        if isinstance(content, datetime):
+            content = content.isoformat()
+        elif isinstance(content, timedelta):
+            content = content.total_seconds()
+        elif isinstance(content, frozenset):
+            content = sorted(content)
+        out[one.name] = content
     return out
 
 
-class Journal:
-    """The world of a directory: loaded when built, then appended to with every change of the world."""
+class StateFile:
+    """The file that keeps a world in a directory: loaded at construction, appended to at every change."""
 
     def __init__(self, directory: Path, world: World) -> None:
         directory.mkdir(parents=True, exist_ok=True)
-        self._path = directory / JOURNAL
+        self._path = directory / FILE_NAME
         self._load(world)
         self._rewrite(world)
         self._file = self._path.open("a", encoding="utf-8")
@@ -114,13 +113,13 @@ class Journal:
             file.write(_line("world", {"started_at": world.started_at.isoformat()}))
             values: list[Account | Post] = [*world.accounts(), *world.posts()]
             for value in values:
-                file.write(_line(_kind(value), written(value)))
+                file.write(_line(_kind(value), to_json(value)))
             file.flush()
             os.fsync(file.fileno())
         fresh.replace(self._path)
 
     def _append(self, value: Account | Post | None) -> None:
-        self._file.write(_line("cleared", {}) if value is None else _line(_kind(value), written(value)))
+        self._file.write(_line("cleared", {}) if value is None else _line(_kind(value), to_json(value)))
         self._file.flush()
 
 

@@ -1,8 +1,8 @@
-"""What is true on the simulated platforms: accounts, their tokens, posts, and how posts' counters grow.
+"""The data of the simulated platforms: accounts, their tokens, posts, and the growth of posts' counters.
 
-One `World` is shared by every simulated platform of a process. Accounts and posts are immutable values;
-a change replaces the value under one lock, so a reader never sees half of one. Watchers hear of every
-change before the answer that caused it leaves, which is what lets rotated tokens survive a SIGKILL.
+All simulated platforms of a process share one `World`. Accounts and posts are immutable; a change replaces
+the value under one lock, so that a reader never sees a partial change. Watchers are called for every change
+before the answer that caused it is sent, so that rotated tokens survive a SIGKILL.
 """
 
 import math
@@ -20,7 +20,7 @@ Key = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """One account of one platform, and the credentials that its owner's consent produced."""
+    """One account of one platform, and the tokens that its owner's consent produced."""
 
     platform: str
     platform_account_id: str
@@ -36,20 +36,20 @@ class Account:
     refresh_token: str | None = None
     refresh_token_expires_at: datetime | None = None
     former_access_tokens: frozenset[str] = frozenset()
-    """Older tokens that still open the account."""
+    """Older tokens that still give access."""
     revoked: bool = False
     revocation: str | None = None
-    """The platform's own code for why, where it has several (Meta's error_subcode, such as `460`)."""
+    """The platform's code for the reason, where it has several (Meta's error_subcode, such as `460`)."""
     role_lost: bool = False
-    """The person behind the token no longer has the role on the page or organization."""
+    """The token's user no longer has the role on the page or organization."""
     suspended: bool = False
     personal: bool = False
-    """Not a professional account: it has no insights."""
+    """It is not a professional account, so it has no insights."""
 
 
 @dataclass(frozen=True, slots=True)
 class Post:
-    """One published item. `counters` holds exact values that win over the grown ones."""
+    """One published item. `counters` holds exact values, which win over simulated growth."""
 
     platform: str
     platform_post_id: str
@@ -67,20 +67,20 @@ class Post:
     few_viewers: bool = False
     """A story with fewer than five viewers."""
     no_data: bool = False
-    """Readable, and without a single number."""
+    """It can be read and has no metrics at all."""
     hidden_counts: bool = False
     """The owner hides like and comment counts: the fields are left out."""
     absent_metrics: frozenset[str] = frozenset()
-    """Metrics that are silently left out of an otherwise good answer."""
+    """Metrics that are left out of an otherwise complete answer, without an error."""
     refused_metrics: frozenset[str] = frozenset()
-    """Metrics that are refused for this very post although its kind normally has them (Meta)."""
+    """Metrics that are refused for this post although its kind normally has them (Meta)."""
     replaced_by: str | None = None
-    """The id of the newer version, where an edit makes a new id (X)."""
+    """The id of the newer version, where an edit creates a new id (X)."""
     publish_id: str | None = None
     resolved_at: datetime | None = None
-    """When the platform makes the public id of `publish_id` known; None: at once."""
+    """When the platform publishes the public id for `publish_id`; None: at once."""
     size: float | None = None
-    """What the counter with share 1 grows towards; None: drawn from the seed."""
+    """The limit of the counter with share 1; None: drawn from the seed."""
     half_life: timedelta = timedelta(hours=24)
     counters: Mapping[str, int] = field(default_factory=dict)
 
@@ -99,8 +99,8 @@ class Application:
 class World:
     """Accounts and posts in memory, by id and by token.
 
-    `speed` makes simulated time run faster than the clock from `started_at` on, so that counters visibly
-    move in a demonstration. Token lives and limits follow the plain clock. `KeyError` for an unknown id.
+    `speed` makes counters grow faster than the clock from `started_at` on, so that they visibly move in a
+    demonstration. Token lifetimes and limits follow the clock. Raises `KeyError` for an unknown id.
     """
 
     def __init__(
@@ -117,13 +117,13 @@ class World:
         self.started_at = started_at or now()
         self.lock = threading.RLock()
         self.applications: dict[str, Application] = {}
-        """By platform; one that is not here has its client credentials accepted unseen."""
+        """By platform; a platform without one accepts any client credentials."""
         self._watchers: list[Callable[[Account | Post | None], None]] = []
         self._salt = str(seed).encode()
         self.clear()
 
     def clear(self) -> None:
-        """Forget every account and post."""
+        """Delete every account and post."""
         with self.lock:
             self._accounts: dict[Key, Account] = {}
             self._posts: dict[Key, Post] = {}
@@ -161,15 +161,14 @@ class World:
             return list(self._accounts.values())
 
     def holders(self, access_token: str, *platforms: str) -> list[Account]:
-        """Return the accounts that this access token opens, revoked and expired ones included."""
+        """Return the accounts that this access token belongs to, also when it is revoked or expired."""
         with self.lock:
             keys = self._by_token.get(access_token, {})
             return [self._accounts[key] for key in keys if not platforms or key[0] in platforms]
 
     def holder(self, access_token: str, *platforms: str) -> Account | None:
-        """Return the first account that this access token opens, or None."""
-        found = self.holders(access_token, *platforms)
-        return found[0] if found else None
+        """Return the first account that this access token belongs to, or None."""
+        return next(iter(self.holders(access_token, *platforms)), None)
 
     def refresh_token_holder(self, platform: str, refresh_token: str) -> Account | None:
         """Return the account whose refresh token this is now, or None."""
@@ -178,7 +177,7 @@ class World:
             return self._accounts[key] if key else None
 
     def spent_refresh_token_holder(self, platform: str, refresh_token: str) -> Account | None:
-        """Return the account whose refresh token this once was, or None: somebody uses it a second time."""
+        """Return the account that this former refresh token belonged to, or None: its use is a reuse."""
         with self.lock:
             key = self._spent.get((platform, refresh_token))
             return self._accounts[key] if key else None
@@ -193,9 +192,9 @@ class World:
         new_refresh_token: bool = False,
         keep_former: bool = False,
     ) -> Account:
-        """Mint the next tokens of an account. The former access token opens nothing unless `keep_former`.
+        """Issue new tokens for an account. The former access token stays valid only with `keep_former`.
 
-        `refresh_life=None` keeps the refresh token's end where it was, `access_life=None` never ends.
+        `refresh_life=None` keeps the refresh token's expiry; a token with `access_life=None` never expires.
         """
         now = self.now()
         ends_at = now + access_life if access_life is not None else None
@@ -218,7 +217,7 @@ class World:
             return account
 
     def revoke(self, platform: str, platform_account_id: str, code: str | None = None) -> Account:
-        """Refuse the account's tokens from now on, with the platform's own `code` for the reason."""
+        """Refuse the account's tokens from now on; `code` is the platform's code for the reason."""
         return self.change_account(platform, platform_account_id, revoked=True, revocation=code)
 
     def _put(self, account: Account) -> None:
@@ -265,10 +264,10 @@ class World:
             return [self._posts[platform, one] for one in self._by_owner.get((platform, owner), {})]
 
     def published(self, platform: str, publish_id: str) -> Post | None:
-        """Return the post that this publish id led to, resolved or not, or None."""
+        """Return the post of this publish id, whether its public id is known yet or not, or None."""
         with self.lock:
-            found = self._by_publish_id.get((platform, publish_id))
-            return self._posts[platform, found] if found else None
+            post_id = self._by_publish_id.get((platform, publish_id))
+            return self._posts[platform, post_id] if post_id else None
 
     def change_post(self, platform: str, platform_post_id: str, **changes: Any) -> Post:
         """Replace the named fields of a post and return the new value."""
@@ -293,11 +292,11 @@ class World:
             watcher(value)
 
     def count(self, post: Post, metric: str, share: float = 1.0) -> int:
-        """Return the counter's value now: the exact one when the post has it, else the grown one.
+        """Return the counter's value now: the exact value when the post has one, else a simulated one.
 
-        A pure function of seed, post, metric and now. `share` is the metric's usual part of the post's
-        size (views 1.0, likes 0.05 …). Half of the growth is over after `half_life`, then it slows down
-        without ever quite ending.
+        The value depends on seed, post, metric and now alone. `share` is the metric's usual share of the
+        post's size (views 1.0, likes 0.05 …). Half of the growth is reached after `half_life`; then it slows
+        down and never ends.
         """
         exact = post.counters.get(metric)
         if exact is not None:
@@ -315,12 +314,12 @@ class World:
         return now - post.created_at + (now - self.started_at) * (self.speed - 1)
 
     def _draw(self, post_id: str, metric: str) -> float:
-        """Return a number in [0, 1) that only seed, post and metric decide."""
+        """Return a number in [0, 1) that depends on seed, post and metric alone."""
         digest = blake2b(f"{post_id}\0{metric}".encode(), digest_size=8, key=self._salt).digest()
         return int.from_bytes(digest) / 2**64
 
 
 def successor(token: str) -> str:
-    """Return a new token that looks like `token`: the same readable beginning, another secret."""
+    """Return a new token in the form of `token`: the same prefix, another secret."""
     head, dot, _ = token.partition(".")
     return f"{head if dot else token[:4]}.{secrets.token_urlsafe(24)}"

@@ -17,16 +17,16 @@ def test_an_expired_token_is_renewed_in_passing(system: System) -> None:
 
 
 def test_a_dead_account_is_probed_once_and_comes_back_by_an_event(system: System) -> None:
-    world, ledger = system.simulators.world, system.simulators.ledger
+    world, request_log = system.simulators.world, system.simulators.request_log
     world.revoke("facebook", "1000", "460")
     system.dravo("resync", "--account", "acc_facebook", "--wait", code=1)
-    refused = ledger.requests("facebook")
+    refused = request_log.requests("facebook")
 
     rows = system.get(accountId="acc_facebook", limit=100)["items"]
     assert {row["sync_status"] for row in rows} == {"requires_reconnect"}
     assert all(row["error_message"] and row["metrics"] for row in rows)
     system.get(accountId="acc_facebook", refresh="true")
-    assert ledger.requests("facebook") == refused, "nothing is asked until the owner reconnects"
+    assert request_log.requests("facebook") == refused, "nothing is asked until the owner reconnects"
 
     world.change_account("facebook", "1000", revoked=False, access_token="EAA-new")
     account = {"account_id": "acc_facebook", "workspace_id": "ws_1", "platform": "facebook"}

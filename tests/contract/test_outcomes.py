@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from deploy.simulators.misbehaviour import Fault
+from deploy.simulators.behaviour import Fault
 from deploy.simulators.world import Post
 from tests.contract.conftest import COUNTERS, NOW, System
 

@@ -9,8 +9,8 @@ import pytest
 from pydantic import SecretStr
 from sqlalchemy.exc import OperationalError
 
+from deploy.simulators.behaviour import Behaviour
 from deploy.simulators.linkedin.linkedin import LinkedIn as SimulatedLinkedIn
-from deploy.simulators.misbehaviour import Behaviour
 from deploy.simulators.world import Account as SimulatedAccount
 from deploy.simulators.world import Post, World
 from shared.accounts import states

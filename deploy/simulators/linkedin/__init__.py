@@ -1,1 +1,1 @@
-"""Simulated LinkedIn: statistics, posts, OAuth."""
+"""The simulated LinkedIn: statistics, posts, OAuth."""

@@ -6,9 +6,9 @@ shared/authentication/programmatic-refresh-tokens.
 
 `GET /rest/organizationalEntityShareStatistics` · `GET /rest/memberCreatorPostAnalytics` (finder `entity`,
 aggregation `TOTAL`) · `GET /rest/posts/{urn}` and `GET /rest/posts?ids=List(…)` on the API host,
-`POST /oauth/v2/accessToken` on the other one. Queries are checked as they were sent, before any decoding.
+`POST /oauth/v2/accessToken` on the other one. Queries are checked undecoded, as they were sent.
 Not simulated: `timeIntervals`, `DAILY`, the finder `me`.
-Buckets for `Misbehaviour.limits`: `application_day` and `member_day`, for each endpoint, from 00:00 UTC.
+Buckets for `Conditions.limits`: `application_day` and `member_day`, for each endpoint, from 00:00 UTC.
 """
 
 import re
@@ -21,20 +21,20 @@ from uuid import uuid4
 
 import httpx
 
-from deploy.simulators.ledger import note
+from deploy.simulators.behaviour import Behaviour, Limit
 from deploy.simulators.linkedin.oauth import Tokens
 from deploy.simulators.linkedin.posts import MEMBER_METRICS, MEMBER_METRICS_202604, Posts, bare
 from deploy.simulators.linkedin.restli import access_denied, error, number, parameters, urn, urns
-from deploy.simulators.misbehaviour import Behaviour, Limit
 from deploy.simulators.refusal import RefusedError, bearer_of, is_over, target_of
+from deploy.simulators.request_log import note
 from deploy.simulators.world import Account, World
 
 VERSIONS = frozenset(f"2026{month:02}" for month in range(1, 11))
-"""The versions that answer; 202511 is gone, and 202512 never was."""
+"""The active versions; 202511 is sunset, and 202512 never existed."""
 
 DAY_SECONDS = 86_400.0
 LIMITS = {"application_day": 500_000, "member_day": 100_000}
-"""Calls a day. LinkedIn publishes no numbers: these are large enough to stay out of the way."""
+"""Calls a day. LinkedIn publishes no numbers; these are large enough not to matter by default."""
 
 PAGE = 10
 STATISTICS = "organizationalEntityShareStatistics"
@@ -47,7 +47,7 @@ _ENTITY = re.compile(r"\((?P<key>share|ugc):(?P<urn>[^()]*)\)")
 
 @dataclass(frozen=True, slots=True)
 class _Call:
-    """A call that got through to its endpoint: the raw query, whose token it carries, and the version."""
+    """An authorized call: the raw query, the accounts of its token, and the API version."""
 
     query: str
     holders: list[Account]
@@ -58,7 +58,7 @@ _Answer = Callable[[_Call], httpx.Response]
 
 
 class LinkedIn:
-    """Both hosts. A token is a member's: it opens each organization on which that member has the role."""
+    """Both hosts. A member's token gives access to each organization in which the member has the role."""
 
     def __init__(self, world: World, behaviour: Behaviour) -> None:
         self._world = world
@@ -99,7 +99,7 @@ class LinkedIn:
         return note(response, endpoint, _POST_URN.findall(unquote(f"{path}?{query}")))
 
     def _holders(self, request: httpx.Request) -> list[Account]:
-        """Return the accounts that the token opens, the first one standing for the member."""
+        """Return the accounts of the token; the first one stands for the member."""
         token = bearer_of(request)
         if token is None:
             raise error(401, "UNAUTHORIZED", "Empty oauth2_access_token", 401)
@@ -107,7 +107,7 @@ class LinkedIn:
         if not holders:
             raise error(401, "INVALID_ACCESS_TOKEN", "Invalid access token", 65600)
         now = self._world.now()
-        settling = timedelta(seconds=self._behaviour.now.revoked_after_minting_seconds)
+        settling = timedelta(seconds=self._behaviour.conditions.revoked_after_minting_seconds)
         for holder in holders:
             if holder.revoked or (holder.minted_at is not None and now < holder.minted_at + settling):
                 message = "The token used in the request has been revoked by the user"
@@ -121,7 +121,7 @@ class LinkedIn:
         version: str | None = request.headers.get("linkedin-version")
         if version is None:
             raise error(400, "VERSION_MISSING", "A version must be present in the LinkedIn-Version header")
-        if version not in VERSIONS - self._behaviour.now.sunset_versions:
+        if version not in VERSIONS - self._behaviour.conditions.sunset_versions:
             raise error(426, "NONEXISTENT_VERSION", f"Requested version {version} is not active")
         if request.headers.get("x-restli-protocol-version") != "2.0.0":
             raise error(400, "ILLEGAL_ARGUMENT", "X-Restli-Protocol-Version must be 2.0.0 for this query")
@@ -140,30 +140,30 @@ class LinkedIn:
 
     def _statistics(self, call: _Call) -> httpx.Response:
         known = ("q", "organizationalEntity", "shares", "ugcPosts", "start", "count")
-        asked = parameters(call.query, known)
-        if asked.get("q") != "organizationalEntity" or "organizationalEntity" not in asked:
+        query = parameters(call.query, known)
+        if query.get("q") != "organizationalEntity" or "organizationalEntity" not in query:
             raise error(400, "ILLEGAL_ARGUMENT", "The finder needs q=organizationalEntity and its URN")
-        wanted = urn(asked["organizationalEntity"], ("organization",))
+        wanted = urn(query["organizationalEntity"], ("organization",))
         organization = _administered(call.holders, wanted)
-        ids = urns(asked["shares"], ("share",)) if "shares" in asked else []
-        ids += urns(asked["ugcPosts"], ("ugcPost",)) if "ugcPosts" in asked else []
+        ids = urns(query["shares"], ("share",)) if "shares" in query else []
+        ids += urns(query["ugcPosts"], ("ugcPost",)) if "ugcPosts" in query else []
         foreign = any(self._posts.is_foreign(one, [organization]) for one in ids)
-        if foreign and self._behaviour.now.foreign_refused:
+        if foreign and self._behaviour.conditions.foreign_refused:
             raise access_denied(f"{STATISTICS}.FINDER-organizationalEntity")
         elements = self._posts.statistics(organization, ids) if ids else self._posts.totals(organization)
-        return self._paged(asked, elements)
+        return self._paged(query, elements)
 
-    def _paged(self, asked: dict[str, str], elements: list[dict[str, Any]]) -> httpx.Response:
-        """Return one page, or everything as long as no page is asked for and none is forced."""
-        start, count = number(asked.get("start"), 0), number(asked.get("count"), PAGE)
+    def _paged(self, parameters: dict[str, str], elements: list[dict[str, Any]]) -> httpx.Response:
+        """Return one page, or all elements when no page is requested and none is enforced."""
+        start, count = number(parameters.get("start"), 0), number(parameters.get("count"), PAGE)
         links = []
-        if "count" in asked or self._behaviour.now.paged_lists:
+        if "count" in parameters or self._behaviour.conditions.paged_lists:
             if start + count < len(elements):
                 others = [
-                    f"{name}={value}" for name, value in asked.items() if name not in ("start", "count")
+                    f"{name}={value}" for name, value in parameters.items() if name not in ("start", "count")
                 ]
-                query = "&".join([*others, f"start={start + count}", f"count={count}"])
-                href = f"/rest/{STATISTICS}?{query}"
+                following = "&".join([*others, f"start={start + count}", f"count={count}"])
+                href = f"/rest/{STATISTICS}?{following}"
                 links = [{"type": "application/json", "rel": "next", "href": href}]
             elements = elements[start : start + count]
         paging = {"start": start, "count": count, "links": links}
@@ -172,14 +172,14 @@ class LinkedIn:
     # Members
 
     def _analytics(self, call: _Call) -> httpx.Response:
-        asked = parameters(call.query, ("q", "entity", "queryType", "aggregation"))
-        entity = _ENTITY.fullmatch(asked.get("entity", ""))
-        if asked.get("q") != "entity" or entity is None:
+        query = parameters(call.query, ("q", "entity", "queryType", "aggregation"))
+        entity = _ENTITY.fullmatch(query.get("entity", ""))
+        if query.get("q") != "entity" or entity is None:
             raise error(400, "ILLEGAL_ARGUMENT", "The finder needs q=entity and entity=(share:…) or (ugc:…)")
         wanted = urn(entity["urn"], ("share",) if entity["key"] == "share" else ("ugcPost",))
-        metric = asked.get("queryType", "")
+        metric = query.get("queryType", "")
         metrics = MEMBER_METRICS | (MEMBER_METRICS_202604 if call.version >= "202604" else {})
-        if metric not in metrics or asked.get("aggregation", "TOTAL") != "TOTAL":
+        if metric not in metrics or query.get("aggregation", "TOTAL") != "TOTAL":
             raise error(400, "ILLEGAL_ARGUMENT", "This queryType with this aggregation is not supported")
         members = [
             one for one in call.holders if one.kind == "member" and "r_member_postAnalytics" in one.scopes
@@ -188,7 +188,7 @@ class LinkedIn:
             raise access_denied(f"{ANALYTICS}.FINDER-entity")
         post = self._posts.existing(wanted)
         if post is None:
-            # The platform publishes nothing about deleted posts here.
+            # The vendor documents nothing about deleted posts here.
             raise error(404, "NOT_FOUND", f"Could not find entity {wanted}")
         elements = self._posts.member_analytics(post, metric, typed=call.version < "202605")
         paging = {"start": 0, "count": PAGE, "links": []}
@@ -201,9 +201,9 @@ class LinkedIn:
         return httpx.Response(200, json=self._read(urn(one, _POST_KINDS), call.holders))
 
     def _batch(self, call: _Call) -> httpx.Response:
-        asked = parameters(call.query, ("ids", "viewContext"))
+        query = parameters(call.query, ("ids", "viewContext"))
         results, statuses, errors = {}, {}, {}
-        for one in urns(asked.get("ids", ""), _POST_KINDS):
+        for one in urns(query.get("ids", ""), _POST_KINDS):
             try:
                 results[one] = self._read(one, call.holders)
                 statuses[one] = 200

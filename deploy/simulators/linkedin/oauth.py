@@ -1,8 +1,8 @@
 """The token endpoint of the simulated LinkedIn, on its own host.
 
 https://learn.microsoft.com/en-us/linkedin/shared/authentication/programmatic-refresh-tokens. Access tokens
-live 60 days. A refresh token stays the same and ends a year after it was first given: using it prolongs
-nothing.
+live 60 days. A refresh token stays the same and expires a year after it was first issued: using it does not
+extend it.
 """
 
 from datetime import timedelta
@@ -20,7 +20,7 @@ REFRESH_LIFE = timedelta(days=365)
 
 
 class Tokens:
-    """Refreshes. The client names itself in the form; Basic authorization counts for nothing."""
+    """Refreshes tokens. The client authenticates in the form; Basic authorization is ignored."""
 
     def __init__(self, world: World) -> None:
         self._world = world
@@ -44,12 +44,12 @@ class Tokens:
                 or account.revoked
                 or is_over(account.refresh_token_expires_at, self._world.now())
             ):
-                # The platform publishes no table of errors for this case.
+                # The vendor documents no error for this case.
                 return _error("invalid_grant", "The refresh token is invalid, expired or revoked")
             return self._answer(self._mint(account))
 
     def _mint(self, account: Account) -> Account:
-        """Mint a token for the member, and so for every page that the same consent opened."""
+        """Issue a token for the member, and so for every page of the same consent."""
         now = self._world.now()
         pages = [
             page

@@ -1,8 +1,8 @@
-"""The posts of the simulated LinkedIn and their statistics, for organizations and for members.
+"""The posts of the simulated LinkedIn and their statistics, for organizations and members.
 
 https://learn.microsoft.com/en-us/linkedin/marketing/community-management: organizations/share-statistics,
-members/post-statistics, shares/posts-api. Statistics cover the last twelve months, and a post that nobody
-saw and nobody acted on is left out rather than shown with zeros.
+members/post-statistics, shares/posts-api. Statistics cover the last twelve months, and a post without any
+activity is left out rather than shown with zeros.
 """
 
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from datetime import UTC, timedelta
 from hashlib import blake2b
 from typing import Any
 
-from deploy.simulators.misbehaviour import Behaviour
+from deploy.simulators.behaviour import Behaviour
 from deploy.simulators.world import Account, Post, World
 
 WINDOW = timedelta(days=365)
@@ -32,7 +32,7 @@ MEMBER_METRICS = {
     "REACTION": "likeCount",
     "COMMENT": "commentCount",
 }
-"""The metrics of a member's post, each with the counter that it shows."""
+"""The metrics of a member's post, each with its counter."""
 
 MEMBER_METRICS_202604 = {
     "LINK_CLICKS": "clickCount",
@@ -42,7 +42,7 @@ MEMBER_METRICS_202604 = {
     "FOLLOWER_GAINED_FROM_CONTENT": "followerGainedCount",
     "PROFILE_VIEW_FROM_CONTENT": "profileViewCount",
 }
-"""Those that came with version 202604."""
+"""Those added in version 202604."""
 
 _ENGAGEMENTS = ("clickCount", "likeCount", "commentCount", "shareCount")
 _RARE_SHARE = 0.002
@@ -50,26 +50,26 @@ _METRIC_TYPE = "com.linkedin.adsexternalapi.memberanalytics.v1.CreatorPostAnalyt
 
 
 class Posts:
-    """The world's posts, as LinkedIn shows them. Post ids are URNs, owners' ids URNs or their last part."""
+    """The world's posts in LinkedIn's form. Post ids are URNs, owners' ids URNs or their last part."""
 
     def __init__(self, world: World, behaviour: Behaviour) -> None:
         self._world = world
         self._behaviour = behaviour
 
     def is_foreign(self, urn: str, holders: Sequence[Account]) -> bool:
-        """Say whether the post exists and belongs to none of the holders."""
+        """Return whether the post exists and belongs to none of these accounts."""
         post = self._world.post("linkedin", urn)
         return post is not None and bare(post.owner) not in {bare(one.platform_account_id) for one in holders}
 
     def existing(self, urn: str) -> Post | None:
-        """Return the post unless it is deleted or never was."""
+        """Return the post, or None when it is deleted or unknown."""
         post = self._world.post("linkedin", urn)
         return None if post is None or post.deleted else post
 
     def statistics(self, organization: Account, urns: Sequence[str]) -> list[dict[str, Any]]:
-        """Return one element a post that has something to show; the others are left out."""
+        """Return one element for each post with activity; the others are left out."""
         elements = []
-        # No order is promised, so it is never the order of the question.
+        # The vendor promises no order, so it never is that of the request.
         for urn in sorted(set(urns), key=lambda one: blake2b(one.encode()).digest()):
             post = self.existing(urn)
             if post is None or self.is_foreign(urn, [organization]) or self._world.age(post) > WINDOW:
@@ -91,7 +91,7 @@ class Posts:
         return [_element(organization, sums, {}, frozenset())]
 
     def member_analytics(self, post: Post, metric: str, *, typed: bool) -> list[dict[str, Any]]:
-        """Return the element of one metric of a member's post; none while nobody saw it.
+        """Return the element of one metric of a member's post; none while it has no activity.
 
         `typed`: the metric's name is wrapped in an object, as it was before version 202605.
         """

@@ -1,4 +1,4 @@
-"""Rest.li as the simulated LinkedIn reads it: the raw query string of protocol 2.0.0, and error envelopes.
+"""Rest.li in the simulated LinkedIn: the parser of raw protocol 2.0.0 queries, and error envelopes.
 
 https://linkedin.github.io/rest.li/spec/protocol and
 https://learn.microsoft.com/en-us/linkedin/shared/api-guide/concepts/error-handling. In a list each URN is
@@ -19,7 +19,7 @@ _ENCODED = re.compile(r"[A-Za-z0-9_.%-]+")
 
 
 def error(status: int, code: str, message: str, service_code: int | None = None) -> RefusedError:
-    """Return a refusal in the envelope of the API; `serviceErrorCode` is there where it is known."""
+    """Return a refusal in the API's error envelope, with `serviceErrorCode` where it is known."""
     body: dict[str, str | int] = {"status": status, "code": code, "message": message}
     if service_code is not None:
         body["serviceErrorCode"] = service_code

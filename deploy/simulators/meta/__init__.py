@@ -1,1 +1,1 @@
-"""Simulated graph.facebook.com and graph.instagram.com."""
+"""The simulated graph.facebook.com and graph.instagram.com."""

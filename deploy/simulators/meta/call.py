@@ -1,4 +1,4 @@
-"""One request to a Graph host, taken apart: version, path, parameters, token, and who the token opens."""
+"""The parser of requests to a Graph host, and the accounts that a request's token belongs to."""
 
 import hmac
 import json
@@ -24,7 +24,7 @@ _VERSION = re.compile(r"v(\d+)\.\d+")
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A request as the Graph API understands it. `headers` collects what the answer must carry."""
+    """A parsed request. `headers` collects the headers of its answer."""
 
     host: str
     method: str
@@ -36,16 +36,16 @@ class Call:
     headers: dict[str, str] = field(default_factory=dict)
 
     def ids(self) -> list[str]:
-        """Return the ids asked for together, in order, each once."""
+        """Return the requested ids, in order, each once."""
         return list(dict.fromkeys(one for one in str(self.parameters.get("ids", "")).split(",") if one))
 
     def fields(self) -> list[tuple[str, str]]:
-        """Return the fields asked for, each with its modifiers: `insights`, `.metric(reach,views)`."""
+        """Return the requested fields, each with its modifiers: `insights`, `.metric(reach,views)`."""
         return split_fields(str(self.parameters.get("fields", "")))
 
 
 def parse(request: httpx.Request) -> Call:
-    """Take a request apart. Raises `GraphError` for a version or body that the Graph API refuses."""
+    """Parse a request. Raises `GraphError` for a version or body that the Graph API refuses."""
     query = dict(request.url.params)
     scheme, _, bearer = request.headers.get("authorization", "").partition(" ")
     return build(
@@ -72,9 +72,9 @@ def build(
     """
     parts = tuple(part for part in path.split("/") if part)
     version = None
-    if parts and (found := _VERSION.fullmatch(parts[0])):
+    if parts and (match := _VERSION.fullmatch(parts[0])):
         version, parts = parts[0], parts[1:]
-        if int(found[1]) > NEWEST_VERSION:
+        if int(match[1]) > NEWEST_VERSION:
             raise GraphError(2500, f"Unknown path components: /{'/'.join(parts)}")
     token = parameters.get("access_token") or bearer
     return Call(host, method, version, parts, query, parameters, token)
@@ -108,51 +108,51 @@ def split_fields(text: str) -> list[tuple[str, str]]:
 
 def modifier(modifiers: str, name: str) -> str:
     """Return the argument of `.name(…)` among a field's modifiers, or an empty string."""
-    found = re.search(rf"\.{name}\(([^)]*)\)", modifiers)
-    return found[1] if found else ""
+    match = re.search(rf"\.{name}\(([^)]*)\)", modifiers)
+    return match[1] if match else ""
 
 
 def serves(host: str, account: Account) -> bool:
-    """Say whether this host takes this account's flavour of token."""
+    """Return whether this host accepts this account's kind of token."""
     with_instagram_login = account.platform == "instagram" and account.login == "instagram"
     return with_instagram_login == (host == INSTAGRAM_HOST)
 
 
 def authorize(world: World, call: Call, platform: str) -> list[Account]:
-    """Return the accounts that the call's token opens. Raises `GraphError` for a token that opens nothing."""
+    """Return the accounts of the call's token. Raises `GraphError` for a token that is not valid."""
     if not call.token:
         raise errors.no_token()
-    found = [account for account in world.holders(call.token, platform) if serves(call.host, account)]
-    if not found:
+    holders = [account for account in world.holders(call.token, platform) if serves(call.host, account)]
+    if not holders:
         raise errors.unparsable_token()
-    account = found[0]
+    account = holders[0]
     if account.revoked or account.role_lost:
         raise errors.revoked(account.revocation or ("492" if account.role_lost else None))
     ends_at = account.access_token_expires_at
     if ends_at is not None and ends_at <= world.now():
         raise errors.expired(ends_at)
     check_proof(world, call)
-    return found
+    return holders
 
 
 def check_proof(world: World, call: Call) -> None:
-    """Refuse a missing or wrong appsecret_proof; only the query string is looked at.
+    """Refuse a missing or wrong appsecret_proof; only the query string counts.
 
     https://developers.facebook.com/docs/graph-api/guides/secure-requests
     """
     application = world.applications.get("instagram" if call.host == INSTAGRAM_HOST else "meta")
     if application is None:
         return
-    given = call.query.get("appsecret_proof")
-    if given is None and not application.proof_required:
+    proof = call.query.get("appsecret_proof")
+    if proof is None and not application.proof_required:
         return
     expected = hmac.new(application.client_secret.encode(), str(call.token).encode(), "sha256").hexdigest()
-    if given is None or not hmac.compare_digest(given.encode(), expected.encode()):
-        raise errors.wrong_proof(given=given is not None)
+    if proof is None or not hmac.compare_digest(proof.encode(), expected.encode()):
+        raise errors.wrong_proof(present=proof is not None)
 
 
 def platform_of(world: World, request: httpx.Request, token: str | None) -> str:
-    """Return `facebook` or `instagram`: whose token a request to graph.facebook.com carries."""
-    asked = request.url.params.get("input_token") or request.url.params.get("fb_exchange_token") or token
-    account = world.holder(asked, "facebook", "instagram") if asked else None
+    """Return `facebook` or `instagram`: the platform of the token in a request to graph.facebook.com."""
+    subject = request.url.params.get("input_token") or request.url.params.get("fb_exchange_token") or token
+    account = world.holder(subject, "facebook", "instagram") if subject else None
     return account.platform if account else "facebook"

@@ -1,4 +1,4 @@
-"""The Graph API's error envelope, and the refusals that both of Meta's hosts share.
+"""The Graph API's error envelope, and the errors that both of Meta's hosts share.
 
 https://developers.facebook.com/docs/graph-api/guides/error-handling
 """
@@ -7,7 +7,7 @@ from datetime import datetime
 from hashlib import blake2b
 from typing import Any
 
-from deploy.simulators.ledger import Outcome
+from deploy.simulators.request_log import Outcome
 
 INSTAGRAM_HOST = "graph.instagram.com"
 
@@ -24,7 +24,7 @@ SESSIONS = {
 
 
 class GraphError(Exception):
-    """One refusal. `envelope` renders it the way the host that was asked would."""
+    """One error of the Graph API. `envelope` renders it as the requested host does."""
 
     def __init__(
         self,
@@ -60,35 +60,35 @@ class GraphError(Exception):
             **self.more,
         }
         trace = blake2b(repr(error).encode(), digest_size=8).hexdigest()
-        told = {name: value for name, value in error.items() if value is not None}
-        return {"error": told | {"fbtrace_id": f"A{trace}"}}
+        present = {name: value for name, value in error.items() if value is not None}
+        return {"error": present | {"fbtrace_id": f"A{trace}"}}
 
 
 _PREFIXED = frozenset({3, 4, 10, 17, 32, 100, 200, 803, 3001, 80001, 80002})
 
 
 def unparsable_token() -> GraphError:
-    """Refuse what is no token, or one of the other host's flavour."""
+    """Return the error for a malformed or unknown token, or one of the other host."""
     return GraphError(
         190, "Invalid OAuth access token - Cannot parse access token", status=401, outcome="refused_auth"
     )
 
 
 def no_token() -> GraphError:
-    """Refuse a request without any token."""
+    """Return the error for a request without a token."""
     return GraphError(
         104, "An access token is required to request this resource.", status=401, outcome="refused_auth"
     )
 
 
 def expired(at: datetime) -> GraphError:
-    """Refuse a session that ended by itself."""
+    """Return the error for an expired session."""
     message = f"Error validating access token: Session has expired on {at:%A, %d-%b-%y %H:%M:%S} UTC."
     return GraphError(190, message, subcode=463, outcome="refused_auth")
 
 
 def revoked(subcode: str | None) -> GraphError:
-    """Refuse a session that somebody ended."""
+    """Return the error for a revoked session."""
     why = SESSIONS.get(subcode or "", "The session is invalid.")
     return GraphError(
         190,
@@ -100,7 +100,7 @@ def revoked(subcode: str | None) -> GraphError:
 
 
 def missing_object(object_id: str, method: str = "get") -> GraphError:
-    """Refuse an id that is deleted, not permitted or was never there, without telling which."""
+    """Return the error for an id that is deleted, not permitted or unknown; it does not say which."""
     return GraphError(
         100,
         f"Unsupported {method} request. Object with ID '{object_id}' does not exist, cannot be loaded due to "
@@ -111,12 +111,12 @@ def missing_object(object_id: str, method: str = "get") -> GraphError:
 
 
 def unknown_alias(object_id: str) -> GraphError:
-    """Refuse an id that names nothing."""
+    """Return the error for a malformed or unknown id."""
     return GraphError(803, f"Some of the aliases you requested do not exist: {object_id}")
 
 
 def application_blocked(how: str) -> GraphError:
-    """Refuse the application itself; a deactivated one is told so in a 200."""
+    """Return the error for a blocked application; for a deactivated one it is a 200."""
     if how == "blocked":
         return GraphError(200, "API access blocked.", outcome="refused_auth")
     message = "API access deactivated. To regain access, go to your app dashboard"
@@ -124,33 +124,33 @@ def application_blocked(how: str) -> GraphError:
 
 
 def not_on_behalf(application: str, user: str) -> GraphError:
-    """Refuse to let an application act for somebody, without telling why."""
+    """Return the error for an application that may not act on behalf of a user."""
     return GraphError(10, f"Cannot call API for app {application} on behalf of user {user}")
 
 
 def nonexistent_field(name: str, node: str | None = None) -> GraphError:
-    """Refuse a field or edge that this type of node does not have; since v23 the type is not always told."""
+    """Return the error for a field that the node lacks; since v23 it does not always name the node's type."""
     on_type = f" on node type ({node})" if node else ""
     return GraphError(100, f"Tried accessing nonexisting field ({name}){on_type}")
 
 
 def missing_permission(message: str, *, code: int = 10, status: int = 403) -> GraphError:
-    """Refuse what a good token may not do."""
+    """Return the error for a valid token without the permission."""
     return GraphError(code, message, status=status, outcome="refused_auth")
 
 
-def wrong_proof(*, given: bool) -> GraphError:
-    """Refuse a missing appsecret_proof, or one made with another secret or token."""
+def wrong_proof(*, present: bool) -> GraphError:
+    """Return the error for a missing appsecret_proof, or one made with another secret or token."""
     message = (
         "Invalid appsecret_proof provided in the API argument"
-        if given
+        if present
         else "API calls from the server require an appsecret_proof argument"
     )
     return GraphError(100, message, kind="GraphMethodException")
 
 
 def too_many_calls(code: int) -> GraphError:
-    """Refuse over a limit: the app's (4), the token's on Pages (32), the Page's or the account's."""
+    """Return the error of a limit: the app's (4), the token's on Pages (32), the Page's or the account's."""
     messages = {
         4: "Application request limit reached",
         32: "Page request limit reached",

@@ -13,23 +13,23 @@ from typing import Any
 
 import httpx
 
+from deploy.simulators.behaviour import Behaviour, Limit
 from deploy.simulators.meta import errors
 from deploy.simulators.meta.call import Call
 from deploy.simulators.meta.errors import GraphError
 from deploy.simulators.meta.graph import DAY_SECONDS, HOUR_SECONDS, MISSING, Bucket, Graph
-from deploy.simulators.misbehaviour import Behaviour, Limit
 from deploy.simulators.world import Account, Post, World
 
 ENGAGED_USERS = 25
-"""Of a usual page a day: the limit is 4800 calls for each."""
+"""Engaged users of a usual page a day; the limit is 4800 calls for each."""
 
 PAGE = Bucket("page", 80001, "pages", Limit(4800 * ENGAGED_USERS, DAY_SECONDS))
 USER = Bucket("user", 32, None, Limit(4800, HOUR_SECONDS))
 
-KEPT = timedelta(days=730)
+RETENTION = timedelta(days=730)
 
 REACTIONS = {"like": 0.02, "love": 0.006, "haha": 0.002, "wow": 0.001, "sorry": 0.0004, "anger": 0.0003}
-"""Usual parts of a post's size."""
+"""Usual shares of a post's size."""
 
 METRICS = {
     "post_clicks": 0.03,
@@ -41,7 +41,7 @@ METRICS = {
     "post_total_media_view_unique": 0.7,
     "post_video_views": 0.4,
 }
-"""What is still offered, for every API version. `post_engaged_users` and the impressions are gone."""
+"""The metrics still offered, in every API version. `post_engaged_users` and impressions are retired."""
 
 ENGAGEMENT_NEEDED = (
     "This endpoint requires the 'pages_read_engagement' permission "
@@ -119,7 +119,7 @@ class Facebook:
         object_id: str,
         metrics: str | None,
     ) -> list[dict[str, Any]]:
-        """Return the rows of the metrics; one that is unknown or retired refuses them all."""
+        """Return the rows of the metrics. One unknown or retired metric refuses them all."""
         if "_" not in object_id:
             raise errors.nonexistent_field("insights")
         if not metrics:
@@ -127,16 +127,16 @@ class Facebook:
         names = list(dict.fromkeys(name.strip() for name in metrics.split(",")))
         if any(name not in METRICS or name in self._refused(post) for name in names):
             raise GraphError(100, "The value must be a valid insights metric")
-        if not self._permitted(account) or post.no_data or self._world.now() - post.created_at > KEPT:
+        if not self._permitted(account) or post.no_data or self._world.now() - post.created_at > RETENTION:
             return []
         return [self._row(post, name) for name in names if name not in post.absent_metrics]
 
     def _refused(self, post: Post) -> frozenset[str]:
-        return self._behaviour.now.retired_metrics | post.refused_metrics
+        return self._behaviour.conditions.retired_metrics | post.refused_metrics
 
     def _permitted(self, account: Account) -> bool:
         lacking = {"read_insights", "pages_read_engagement"} - account.scopes
-        if lacking and self._behaviour.now.missing_scopes_named:
+        if lacking and self._behaviour.conditions.missing_scopes_named:
             if "pages_read_engagement" in lacking:
                 raise GraphError(100, NO_OBJECT, outcome="refused_auth")
             raise errors.missing_permission("read_insights permission missing", code=200)

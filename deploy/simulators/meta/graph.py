@@ -1,8 +1,8 @@
-"""What Meta's two hosts share: routing, limits, reading many ids at once, the Batch API.
+"""The parts that Meta's two hosts share: routing, limits, requests for several ids, the Batch API.
 
 https://developers.facebook.com/docs/graph-api/overview/rate-limiting
 https://developers.facebook.com/docs/graph-api/batch-requests
-A platform's own file brings its nodes (page posts, Instagram media) through `Nodes`.
+Each platform's own module provides its nodes (page posts, Instagram media) through `Nodes`.
 """
 
 import json
@@ -15,11 +15,11 @@ from zlib import crc32
 
 import httpx
 
-from deploy.simulators.ledger import note
+from deploy.simulators.behaviour import Behaviour, Limit, LimitDecision
 from deploy.simulators.meta import errors, tokens
 from deploy.simulators.meta.call import Call, authorize, build, modifier, parse, split_fields
 from deploy.simulators.meta.errors import INSTAGRAM_HOST, GraphError
-from deploy.simulators.misbehaviour import Behaviour, Limit, Spent
+from deploy.simulators.request_log import note
 from deploy.simulators.world import Account, Post, World
 
 MAX_IDS = 50
@@ -32,9 +32,9 @@ MISSING = object()
 
 @dataclass(frozen=True, slots=True)
 class Bucket:
-    """One limit: its name in `Misbehaviour.limits`, the code of its refusal, its usual size.
+    """One limit: its name in `Conditions.limits`, the code of its refusal, its usual size.
 
-    `kind` is the `type` in X-Business-Use-Case-Usage; None: a platform limit, told in X-App-Usage and
+    `kind` is the `type` in X-Business-Use-Case-Usage; None: a platform limit, reported in X-App-Usage and
     X-Page-Usage.
     """
 
@@ -45,7 +45,7 @@ class Bucket:
 
 
 APP = Bucket("app", 4, None, Limit(10**12, HOUR_SECONDS))
-"""200 times the app's daily users an hour, which no simulated world reaches unless a test sets it."""
+"""200 times the app's daily users an hour, which no simulated world reaches unless a test lowers it."""
 
 
 class Nodes(Protocol):
@@ -54,7 +54,7 @@ class Nodes(Protocol):
     platform: str
 
     def post(self, object_id: str, accounts: Sequence[Account]) -> Post | None:
-        """Return the post that the id names, readable or not, for the holders of the token."""
+        """Return the post with this id, readable or not, for the accounts of the token."""
 
     def insights(
         self, call: Call, account: Account, post: Post, object_id: str, metrics: str | None
@@ -62,13 +62,13 @@ class Nodes(Protocol):
         """Return the rows of the `insights` edge. Raises `GraphError`."""
 
     def field(self, call: Call, account: Account, post: Post, name: str) -> Any:
-        """Return a field's value, or `MISSING`. Raises `GraphError` for a field that the node has not."""
+        """Return a field's value, or `MISSING`. Raises `GraphError` for a field that the node lacks."""
 
     def myself(self, call: Call, account: Account) -> dict[str, Any]:
-        """Return all that the account's own node tells."""
+        """Return all fields of the account's own node."""
 
     def bucket(self, account: Account) -> Bucket:
-        """Return the limit that calls for this account count against."""
+        """Return the limit against which calls for this account count."""
 
 
 class Graph:
@@ -87,7 +87,7 @@ class Graph:
         body: Any
         try:
             call = replace(parse(request), headers=headers)
-            if blocked := self._behaviour.now.application_blocked:
+            if blocked := self._behaviour.conditions.application_blocked:
                 raise errors.application_blocked(blocked)
             if call.method == "POST" and not call.path:
                 items = self._batch_items(call)
@@ -141,7 +141,7 @@ class Graph:
     # Nodes
 
     def _many(self, call: Call, accounts: Sequence[Account], ids: Sequence[str]) -> dict[str, Any]:
-        """Answer `?ids=…&fields=…`: every id, or nothing but the first error."""
+        """Answer `?ids=…&fields=…`: all ids, or only the first error."""
         if not ids:
             raise errors.missing_object("")
         if len(ids) > MAX_IDS:
@@ -156,8 +156,8 @@ class Graph:
         node: dict[str, Any] = {}
         for name, modifiers in split_fields(str(call.parameters.get("fields", ""))):
             if name == "insights":
-                asked = modifier(modifiers, "metric") or None
-                node[name] = self._edge(call, accounts, object_id, asked, single=False)
+                metrics = modifier(modifiers, "metric") or None
+                node[name] = self._edge(call, accounts, object_id, metrics, single=False)
             elif name != "id" and (value := self._nodes.field(call, account, post, name)) is not MISSING:
                 node[name] = value
         return node | {"id": object_id}
@@ -167,10 +167,10 @@ class Graph:
     ) -> dict[str, Any]:
         post, account = self._readable(accounts, object_id)
         rows = self._nodes.insights(call, account, post, object_id, metrics)
-        turn = crc32(f"{object_id}{metrics}".encode()) % max(1, len(rows))
+        first = crc32(f"{object_id}{metrics}".encode()) % max(1, len(rows))  # the order is not promised
         for row in rows:
             row["id"] = f"{object_id}/insights/{row['name']}/lifetime"
-        edge: dict[str, Any] = {"data": rows[turn:] + rows[:turn]}
+        edge: dict[str, Any] = {"data": rows[first:] + rows[:first]}
         if not single or self._nodes.platform == "facebook":
             url = f"https://{call.host}/{call.version or 'v25.0'}/{object_id}/insights"
             query = f"?access_token={call.token}&metric={metrics}&period=lifetime"
@@ -181,7 +181,7 @@ class Graph:
         if not object_id.replace("_", "").isdecimal():
             raise errors.unknown_alias(object_id)
         post = self._nodes.post(object_id, accounts)
-        if post is None or post.deleted or post.private or self._behaviour.now.posts_vanish:
+        if post is None or post.deleted or post.private or self._behaviour.conditions.posts_vanish:
             raise errors.missing_object(object_id)
         for account in accounts:
             if account.platform_account_id == post.owner:
@@ -199,7 +199,7 @@ class Graph:
     # Limits
 
     def _payer(self, accounts: Sequence[Account], ids: Sequence[str]) -> Account:
-        """Return the account whose limit a call counts against: the first post's owner."""
+        """Return the account against whose limit a call counts: the first post's owner."""
         if len(accounts) > 1 and ids:
             post = self._nodes.post(ids[0], accounts)
             owner = post.owner if post else ids[0]
@@ -207,7 +207,7 @@ class Graph:
         return accounts[0]
 
     def _spend(self, call: Call, account: Account, calls: int) -> None:
-        """Count calls, refused ones too, tell the usage in the headers, and refuse what is too much."""
+        """Count calls (refused ones too), set the usage headers, and refuse calls over a limit."""
         now = self._world.now()
         bucket, key = self._nodes.bucket(account), account.platform_account_id
         app = self._behaviour.spend(APP.name, "", now, default=APP.usual, calls=calls, count_refused=True)
@@ -215,9 +215,9 @@ class Graph:
             bucket.name, key, now, default=bucket.usual, calls=calls, count_refused=True
         )
         for name, value in _usage(bucket, key, app, own, minutes=_minutes(own, now.timestamp())).items():
-            if self._behaviour.now.limit_headers == "right":
+            if self._behaviour.conditions.limit_headers == "right":
                 call.headers[name] = json.dumps(value)
-            elif self._behaviour.now.limit_headers == "malformed":
+            elif self._behaviour.conditions.limit_headers == "malformed":
                 call.headers[name] = json.dumps(value)[:-3]
         if not app.allowed:
             raise errors.too_many_calls(APP.code)
@@ -246,7 +246,7 @@ class Graph:
 
     def _batch(self, call: Call, items: Sequence[Mapping[str, Any]]) -> list[dict[str, Any] | None]:
         authorize(self._world, call, self._nodes.platform)
-        late = self._behaviour.now.timed_out_items
+        late = self._behaviour.conditions.timed_out_items
         with_headers = str(call.parameters.get("include_headers", "true")).lower() != "false"
         answers: list[dict[str, Any] | None] = []
         for place, item in enumerate(items):
@@ -268,7 +268,7 @@ class Graph:
 
 
 def _sub_call(outer: Call, item: Mapping[str, Any]) -> Call:
-    """Read one item of a batch: without a token of its own it uses the batch's, with the batch's proof."""
+    """Parse one item of a batch: without a token of its own, it uses the batch's token and proof."""
     path, _, query = str(item.get("relative_url", "")).partition("?")
     own = dict(parse_qsl(query, keep_blank_values=True))
     if "access_token" not in own and "appsecret_proof" in outer.query:
@@ -278,7 +278,7 @@ def _sub_call(outer: Call, item: Mapping[str, Any]) -> Call:
 
 
 def _endpoint(call: Call) -> tuple[str, list[str]]:
-    """Return the endpoint's name for the ledger, and the ids asked for."""
+    """Return the endpoint's name for the request log, and the requested ids."""
     if (call.host, call.path) in tokens.ENDPOINTS:
         return "_".join(call.path), []
     if not call.path:
@@ -301,24 +301,26 @@ def _page(account: Account) -> dict[str, Any]:
     }
 
 
-def _usage(bucket: Bucket, key: str, app: Spent, own: Spent, *, minutes: int) -> dict[str, Any]:
+def _usage(
+    bucket: Bucket, key: str, app: LimitDecision, own: LimitDecision, *, minutes: int
+) -> dict[str, Any]:
     if bucket.kind is None:
         return {"X-App-Usage": _shares(app), "X-Page-Usage": _shares(own)}
     entry = {"type": bucket.kind, **_shares(own), "estimated_time_to_regain_access": minutes}
     return {"X-App-Usage": _shares(app), "X-Business-Use-Case-Usage": {key: [entry]}}
 
 
-def _shares(spent: Spent) -> dict[str, int]:
+def _shares(spent: LimitDecision) -> dict[str, int]:
     percent = spent.percent
     return {"call_count": percent, "total_cputime": percent // 4, "total_time": percent // 3}
 
 
-def _minutes(spent: Spent, now: float) -> int:
+def _minutes(spent: LimitDecision, now: float) -> int:
     return 0 if spent.allowed else math.ceil((spent.reset_at.timestamp() - now) / 60)
 
 
 def _content_type(host: str, path: str) -> str:
-    """Return the content type: some answers of graph.facebook.com call their JSON a script."""
+    """Return the content type; some JSON answers of graph.facebook.com are declared a script."""
     script = host != INSTAGRAM_HOST and crc32(path.encode()) % 4 == 0
     return "text/javascript; charset=UTF-8" if script else "application/json; charset=UTF-8"
 

@@ -11,19 +11,19 @@ from typing import Any
 
 import httpx
 
+from deploy.simulators.behaviour import Behaviour, Limit
 from deploy.simulators.meta import errors
 from deploy.simulators.meta.call import Call
 from deploy.simulators.meta.errors import INSTAGRAM_HOST, GraphError
 from deploy.simulators.meta.graph import DAY_SECONDS, MISSING, Bucket, Graph
-from deploy.simulators.misbehaviour import Behaviour, Limit
 from deploy.simulators.world import Account, Post, World
 
 IMPRESSIONS = 25
-"""Of a usual account a day: the limit is 4800 calls for each."""
+"""Impressions of a usual account a day; the limit is 4800 calls for each."""
 
 ACCOUNT = Bucket("account", 80002, "instagram", Limit(4800 * IMPRESSIONS, DAY_SECONDS))
 
-KEPT = timedelta(days=730)
+RETENTION = timedelta(days=730)
 STORY_LIFE = timedelta(hours=24)
 
 SHARES = {
@@ -42,7 +42,7 @@ SHARES = {
     "ig_reels_avg_watch_time": 3.0,
     "ig_reels_video_view_total_time": 900.0,
 }
-"""Each metric's usual part of a post's size."""
+"""Each metric's usual share of a post's size."""
 
 _EVERY = frozenset({"views", "reach", "shares", "total_interactions"})
 _LASTING = _EVERY | {"likes", "comments", "saved"}
@@ -55,7 +55,7 @@ SUPPORTED = {
 """By media_product_type."""
 
 ALLOWED = (*SHARES, "crossposted_views", "facebook_views")
-"""What the endpoint's schema lists, whatever the medium."""
+"""The metrics that the endpoint's schema lists, for any medium."""
 
 _INTERACTIONS = ("likes", "comments", "shares", "saved", "replies")
 _COUNT_FIELDS = {
@@ -69,7 +69,7 @@ _SCOPES = {
     True: ("instagram_business_basic", "instagram_business_manage_insights"),
     False: ("instagram_basic", "instagram_manage_insights", "pages_read_engagement"),
 }
-"""What reading insights takes, with Instagram Login or not."""
+"""The scopes that insights require, with Instagram Login (True) or Facebook Login."""
 
 
 class Instagram:
@@ -83,7 +83,7 @@ class Instagram:
         self._graph = Graph(world, behaviour, self)
 
     def handle(self, request: httpx.Request) -> httpx.Response:
-        """Answer one request to either host; `request.url.host` tells which."""
+        """Answer one request to either host, `request.url.host`."""
         return self._graph.handle(request)
 
     def bucket(self, account: Account) -> Bucket:  # noqa: ARG002 (one limit for every kind of token)
@@ -102,7 +102,7 @@ class Instagram:
         return self._world.post(self.platform, object_id)
 
     def field(self, call: Call, account: Account, post: Post, name: str) -> Any:
-        """Return a field of a medium; counts that their owner hides are left out."""
+        """Return a field of a medium; counts that the owner hides are left out."""
         if name in _COUNT_FIELDS:
             metric = _COUNT_FIELDS[name]
             return MISSING if post.hidden_counts else self._world.count(post, metric, SHARES[metric])
@@ -139,17 +139,17 @@ class Instagram:
             raise _posted_before_conversion(call.host)
         if product_type(post) == "STORY":
             if post.few_viewers:
-                raise _too_few_viewers(localised=self._behaviour.now.localised)
+                raise _too_few_viewers(localised=self._behaviour.conditions.localised)
             if age > STORY_LIFE:
                 raise errors.nonexistent_field("insights")
-        if post.no_data or age > KEPT:
+        if post.no_data or age > RETENTION:
             return []
         return [self._row(post, name) for name in names if name not in post.absent_metrics]
 
     def _checked(self, call: Call, post: Post, metrics: str | None) -> list[str]:
-        """Return the metrics asked for, all of them known and supported for this medium."""
+        """Return the requested metrics, or refuse those that are unknown or unsupported for this medium."""
         names = list(dict.fromkeys(name.strip() for name in (metrics or "").split(",")))
-        retired = self._behaviour.now.retired_metrics
+        retired = self._behaviour.conditions.retired_metrics
         allowed = [name for name in ALLOWED if name not in retired]
         for place, name in enumerate(names):
             if name not in allowed:
@@ -170,7 +170,7 @@ class Instagram:
 
     def _row(self, post: Post, name: str) -> dict[str, Any]:
         if name == "total_interactions" and name not in post.counters:
-            # Like the real one it isn't quite the sum of its parts.
+            # As on the real platform, it is not exactly the sum of its parts.
             value = sum(self._world.count(post, part, SHARES[part]) for part in _INTERACTIONS)
             value += self._world.count(post, name, 0.001)
         else:
@@ -198,7 +198,7 @@ def _too_few_viewers(*, localised: bool) -> GraphError:
 
 
 def _posted_before_conversion(host: str) -> GraphError:
-    """Refuse for ever. graph.instagram.com answers in the language of the account, without titles."""
+    """Return the permanent error; graph.instagram.com's is in the account's language, without titles."""
     if host == INSTAGRAM_HOST:
         return GraphError(100, "Parâmetro inválido", subcode=2108006)
     return GraphError(

@@ -1,4 +1,4 @@
-"""How Meta's tokens are renewed, exchanged and inspected.
+"""The endpoints that renew, exchange and inspect Meta's tokens.
 
 https://developers.facebook.com/docs/instagram-platform/reference/refresh_access_token
 https://developers.facebook.com/docs/facebook-login/guides/access-tokens/get-long-lived
@@ -27,7 +27,7 @@ def _refresh_instagram(world: World, call: Call) -> dict[str, Any]:
         raise GraphError(100, "Invalid parameter")
     account = authorize(world, call, "instagram")[0]
     if account.minted_at is not None and world.now() - account.minted_at < RENEWABLE_AFTER:
-        # The vendor documents the rule and not its answer; it must not look like a dead token.
+        # The vendor documents the rule, but not the error; it must not look like an invalid token.
         raise GraphError(100, "The access token is less than 24 hours old and cannot be refreshed yet")
     return _granted(_renewed(world, account))
 
@@ -59,7 +59,7 @@ def _exchange_facebook(world: World, call: Call) -> dict[str, Any]:
 
 
 def _debug(world: World, call: Call) -> dict[str, Any]:
-    """Tell what a token is worth, to the app itself (`app-id|app-secret`)."""
+    """Describe a token to the app itself, which identifies itself by `app-id|app-secret`."""
     application = world.applications.get("meta")
     app_id, _, secret = str(call.token or "").partition("|")
     if not secret or (application and (app_id, secret) != (application.client_id, application.client_secret)):
@@ -96,8 +96,8 @@ ENDPOINTS: dict[tuple[str, tuple[str, ...]], Callable[[World, Call], dict[str, A
 
 
 def _check_secret(call: Call, secret: str | None) -> None:
-    given = call.parameters.get("client_secret")
-    if not given or (secret is not None and given != secret):
+    claimed = call.parameters.get("client_secret")
+    if not claimed or (secret is not None and claimed != secret):
         raise GraphError(1, "Error validating client secret.")
 
 
@@ -109,7 +109,7 @@ def _refusal(world: World, account: Account) -> GraphError | None:
 
 
 def _renewed(world: World, account: Account) -> Account:
-    """Mint the next token: a new string for half of all tokens, else the same one with a new end."""
+    """Issue the next token: a new string for half of all tokens, else the same one with a new expiry."""
     another = sha256(account.access_token.encode()).digest()[0] % 2 == 0
     return world.rotate(account, access_life=LONG_LIFE, new_access_token=another, keep_former=True)
 

@@ -1,1 +1,1 @@
-"""Simulated TikTok: videos, publish status, OAuth."""
+"""The simulated TikTok: videos, publish status, OAuth."""

@@ -2,7 +2,7 @@
 
 https://developers.tiktok.com/docs/en/oauth-refresh-a-user-access-token and doc/oauth-error-handling. Access
 tokens live two hours, refresh tokens 180 days; each refresh replaces the refresh token, and the former one
-opens nothing. Errors have an envelope of their own, with the code at the top.
+becomes invalid. Errors have an envelope of their own, with the code at the top level.
 """
 
 import secrets
@@ -21,7 +21,7 @@ REFRESH_LIFE = timedelta(days=180)
 
 
 class Tokens:
-    """Refreshes. The client names itself in the form, by `client_key`; it knows no Basic authorization."""
+    """Refreshes tokens. The client authenticates in the form, by `client_key`, not by Basic authorization."""
 
     def __init__(self, world: World, access_life: timedelta) -> None:
         self._world = world
@@ -64,5 +64,5 @@ class Tokens:
 
 
 def log_id(now: datetime) -> str:
-    """Return a new id of the kind that TikTok's support asks for."""
+    """Return a new log id, which TikTok's support asks for."""
     return f"{now.astimezone(UTC):%Y%m%d%H%M%S}{secrets.token_hex(9).upper()}"

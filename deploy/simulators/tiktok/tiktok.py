@@ -5,9 +5,9 @@ tiktok-api-v2-rate-limit, tiktok-api-v2-error-handling, content-posting-api-refe
 oauth-refresh-a-user-access-token, oauth-error-handling.
 
 `POST /v2/video/query/` · `POST /v2/video/list/` · `POST /v2/post/publish/status/fetch/` ·
-`POST /v2/oauth/token/`; without the slash at the end there is nothing. Every answer but the token endpoint's
-carries `{"data", "error"}`. Ids that are deleted, private, unresolved, foreign or unknown are just not there.
-Buckets for `Misbehaviour.limits`: `video/query`, `video/list` (the app's calls in a sliding minute) and
+`POST /v2/oauth/token/`; without the final slash, they are 404. Every answer but the token endpoint's is
+`{"data", "error"}`. Ids that are deleted, private, unresolved, foreign or unknown are left out.
+Buckets for `Conditions.limits`: `video/query`, `video/list` (the app's calls in a sliding minute) and
 `status/fetch` (each user's).
 """
 
@@ -20,13 +20,13 @@ from typing import Any
 
 import httpx
 
-from deploy.simulators.ledger import note
-from deploy.simulators.misbehaviour import Behaviour, Limit
+from deploy.simulators.behaviour import Behaviour, Limit
 from deploy.simulators.refusal import RefusedError, bearer_of, is_over, target_of
+from deploy.simulators.request_log import note
 from deploy.simulators.tiktok.oauth import ACCESS_LIFE, Tokens, log_id
 from deploy.simulators.world import Account, Post, World
 
-MOST_IDS = 20
+MAX_IDS = 20
 COUNTERS = {"view_count": 1.0, "like_count": 0.06, "comment_count": 0.004, "share_count": 0.005}
 """The counters, each with its usual share of a video's size. `Post.counters` takes these names."""
 
@@ -51,7 +51,7 @@ _Answer = Callable[[httpx.Request, Account, dict[str, Any]], dict[str, Any]]
 
 
 class TikTok:
-    """The API host. `access_life` is 24 hours for tokens of the older kind."""
+    """The API host. `access_life` is 24 hours for access tokens of the older kind."""
 
     def __init__(self, world: World, behaviour: Behaviour, *, access_life: timedelta = ACCESS_LIFE) -> None:
         self._world = world
@@ -76,14 +76,14 @@ class TikTok:
     def _guarded(
         self, request: httpx.Request, endpoint: str, scopes: set[str], answer: _Answer
     ) -> httpx.Response:
-        """Answer in the envelope, as long as the token has one of `scopes` and the limit is not reached."""
+        """Answer in the envelope if the token has one of `scopes` and the limit is not reached."""
         body = _object(request.content)
         try:
             data = answer(request, self._caller(request, endpoint, scopes), body)
             response = self._enveloped(200, "ok", "", data)
         except RefusedError as refused:
             response = refused.response
-        return note(response, endpoint, _asked(body))
+        return note(response, endpoint, _requested_ids(body))
 
     def _caller(self, request: httpx.Request, endpoint: str, scopes: set[str]) -> Account:
         account = self._world.holder(bearer_of(request) or "", "tiktok")
@@ -108,23 +108,23 @@ class TikTok:
         fields = self._fields(request)
         filters = body.get("filters")
         ids = filters.get("video_ids") if isinstance(filters, dict) else None
-        if not isinstance(ids, list) or not 1 <= len(ids) <= MOST_IDS:
-            raise self._refused("invalid_params", f"filters.video_ids must hold 1 to {MOST_IDS} ids.")
+        if not isinstance(ids, list) or not 1 <= len(ids) <= MAX_IDS:
+            raise self._refused("invalid_params", f"filters.video_ids must hold 1 to {MAX_IDS} ids.")
         if not all(isinstance(one, str) and _ID.fullmatch(one) for one in ids):
             raise self._refused("invalid_params", "filters.video_ids must hold ids as strings.")
         posts = (self._world.post("tiktok", one) for one in dict.fromkeys(ids))
-        found = [post for post in posts if post is not None and post.owner == account.platform_account_id]
-        # No order is promised, so it is never the order of the question.
-        shown = sorted(self._shown(found), key=lambda post: blake2b(post.platform_post_id.encode()).digest())
-        if not shown and self._behaviour.now.empty_list_absent:
+        own = [post for post in posts if post is not None and post.owner == account.platform_account_id]
+        # The vendor promises no order, so it never is that of the request.
+        shown = sorted(self._shown(own), key=lambda post: blake2b(post.platform_post_id.encode()).digest())
+        if not shown and self._behaviour.conditions.empty_list_absent:
             return {}
-        return {"videos": [self._written(post, fields) for post in shown]}
+        return {"videos": [self._to_json(post, fields) for post in shown]}
 
     def _list(self, request: httpx.Request, account: Account, body: dict[str, Any]) -> dict[str, Any]:
         fields = self._fields(request)
         size, cursor = body.get("max_count", 10), body.get("cursor")
-        if not isinstance(size, int) or not 1 <= size <= MOST_IDS:
-            raise self._refused("invalid_params", f"max_count must be 1 to {MOST_IDS}.")
+        if not isinstance(size, int) or not 1 <= size <= MAX_IDS:
+            raise self._refused("invalid_params", f"max_count must be 1 to {MAX_IDS}.")
         if cursor is not None and not isinstance(cursor, int):
             raise self._refused("invalid_params", "cursor must be a number.")
         mine = self._shown(self._world.posts("tiktok", account.platform_account_id))
@@ -132,7 +132,7 @@ class TikTok:
         older.sort(key=_milliseconds, reverse=True)
         page = older[:size]
         return {
-            "videos": [self._written(post, fields) for post in page],
+            "videos": [self._to_json(post, fields) for post in page],
             "cursor": _milliseconds(page[-1]) if page else cursor or 0,
             "has_more": len(older) > size,
         }
@@ -147,14 +147,14 @@ class TikTok:
             raise self._refused(
                 "token_not_authorized_for_specified_publish_id", "The publish_id is another user's."
             )
-        # Numbers of 19 digits and a misspelt key: both are the platform's own.
+        # Numbers of 19 digits and a misspelt key, as on the real platform.
         public = [int(shown.platform_post_id) for shown in self._shown([post])]
         return {"status": "PUBLISH_COMPLETE", "publicaly_available_post_id": public}
 
     # Videos
 
     def _shown(self, posts: Iterable[Post]) -> list[Post]:
-        """Return those that are public by now: not deleted, not private, through moderation."""
+        """Return the posts that are public now: not deleted, not private, past moderation."""
         now = self._world.now()
         return [
             post
@@ -171,7 +171,7 @@ class TikTok:
             )
         return fields
 
-    def _written(self, post: Post, fields: Sequence[str]) -> dict[str, Any]:
+    def _to_json(self, post: Post, fields: Sequence[str]) -> dict[str, Any]:
         url = f"https://www.tiktok.com/@{post.owner}/video/{post.platform_post_id}"
         known = {
             "id": post.platform_post_id,
@@ -201,7 +201,7 @@ def _milliseconds(post: Post) -> int:
 
 
 def _object(content: bytes) -> dict[str, Any]:
-    """Return the JSON object in a body, or an empty one: what is missing from it is refused by name."""
+    """Return the JSON object in a body, or an empty one, whose missing fields are refused by name."""
     try:
         body = json.loads(content)
     except ValueError:
@@ -209,8 +209,8 @@ def _object(content: bytes) -> dict[str, Any]:
     return body if isinstance(body, dict) else {}
 
 
-def _asked(body: dict[str, Any]) -> tuple[str, ...]:
-    """Return the ids of a request, for the ledger."""
+def _requested_ids(body: dict[str, Any]) -> tuple[str, ...]:
+    """Return the ids of a request, for the request log."""
     filters = body.get("filters")
     ids = filters.get("video_ids") if isinstance(filters, dict) else [body.get("publish_id")]
     return tuple(one for one in ids if isinstance(one, str)) if isinstance(ids, list) else ()

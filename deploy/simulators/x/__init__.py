@@ -1,1 +1,1 @@
-"""Simulated X: posts, usage, billing, OAuth."""
+"""The simulated X: posts, usage, billing, OAuth."""

@@ -1,7 +1,7 @@
-"""The envelopes in which the simulated X says no, for whole requests and for single posts.
+"""The error envelopes of the simulated X, for whole requests and for single posts.
 
-https://docs.x.com/x-api/fundamentals/response-codes-and-errors. The host in `type` varies on the real API:
-both are seen, so both are used.
+https://docs.x.com/x-api/fundamentals/response-codes-and-errors. The real API uses two hosts in `type`, so
+both are used here.
 """
 
 from typing import Any
@@ -28,20 +28,20 @@ def forbidden(kind: str, title: str, detail: str, **more: str) -> httpx.Response
 
 
 def too_many(*, legacy: bool) -> httpx.Response:
-    """Return the refusal of a rate limit, in the older envelope if asked for."""
+    """Return the 429 of a rate limit; ``legacy``: in the older envelope."""
     if legacy:
         return httpx.Response(429, json={"errors": [{"code": 88, "message": "Rate limit exceeded"}]})
     return about_blank(429, "Too Many Requests")
 
 
 def credits_depleted() -> httpx.Response:
-    """Return the 402 of an app that is out of money; it has no `status`, unlike other problems."""
+    """Return the 402 of an app without credits; unlike other problems, it has no `status`."""
     body = {"title": "Payment Required", "detail": "credits depleted", "type": f"{_PROBLEMS}credits-depleted"}
     return httpx.Response(402, json=body)
 
 
 def usage_capped() -> httpx.Response:
-    """Return the 429 of an app whose reads of this month are used up."""
+    """Return the 429 of an app that has reached its monthly cap of post reads."""
     body = {
         "account_id": 1,
         "product_name": "standard-basic",
@@ -71,7 +71,7 @@ def oauth_error(error: str, description: str, status: int = 400) -> httpx.Respon
 
 
 def not_found(one: str) -> Entry:
-    """Return the entry of a post that is deleted or never was."""
+    """Return the entry of a post that is deleted or unknown."""
     detail = f"Could not find tweet with ids: [{one}]."
     return _entry(one, f"{_PROBLEMS}resource-not-found", "Not Found Error", detail)
 

@@ -1,7 +1,7 @@
-"""What the simulated X charges its app for.
+"""The billing of the simulated X.
 
 https://docs.x.com/x-api/getting-started/pricing and x-api/fundamentals/post-cap: a price per post read, each
-post once a UTC day, failed requests free, and a cap on the reads of a month.
+post once a UTC day; failed requests are free; the reads of a month have a cap.
 """
 
 import threading
@@ -12,7 +12,7 @@ DOLLARS_PER_READ = 0.005
 
 
 class Billing:
-    """The app's post reads: each post once a UTC day. A month is a calendar month of UTC."""
+    """Counts the app's post reads: each post once a UTC day. A month is a calendar month in UTC."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -36,6 +36,6 @@ class Billing:
             )
 
     def clear(self) -> None:
-        """Forget every read."""
+        """Delete every read."""
         with self._lock:
             self._read.clear()

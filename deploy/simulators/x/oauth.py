@@ -1,7 +1,7 @@
 """The token endpoints of the simulated X: OAuth 2.0 refresh and revocation.
 
 https://docs.x.com/fundamentals/authentication/oauth-2-0/user-access-token. Access tokens live two hours.
-Refresh tokens are single-use; using one again is a 400 and ends every token of its family.
+Refresh tokens are single-use; reusing one is a 400 and revokes every token of its family.
 """
 
 import base64
@@ -21,7 +21,7 @@ REFRESH_LIFE = timedelta(days=183)
 
 
 class Tokens:
-    """Refreshes and revokes. `client_secret=None`: a public client, which names itself in the body."""
+    """Refreshes and revokes tokens. `client_secret=None`: a public client, which sends its id in the body."""
 
     def __init__(self, world: World, client_secret: str | None) -> None:
         self._world = world
@@ -70,7 +70,7 @@ class Tokens:
             )
 
     def _client_form(self, request: httpx.Request) -> httpx.QueryParams:
-        """Return the form of a request whose client proved who it is."""
+        """Return the form of a request whose client is authenticated, or refuse it."""
         form = form_of(request)
         if form is None:
             raise RefusedError(oauth_error("invalid_request", "Missing required parameter [grant_type]."))

@@ -1,7 +1,7 @@
-"""The posts of the simulated X: which of them a caller sees, with which metrics, after which edits.
+"""The posts of the simulated X: visibility, metrics and edit history.
 
-https://docs.x.com/x-api/posts/lookup and x-api/fundamentals/metrics. Private metrics belong to the author's
-own posts of the last 30 days; asked for on any other post, they make the whole post vanish.
+https://docs.x.com/x-api/posts/lookup and x-api/fundamentals/metrics. Private metrics exist for the author's
+own posts of the last 30 days; requested for any other post, they turn the whole post into an error.
 """
 
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from datetime import UTC, timedelta
 from hashlib import blake2b
 from typing import Any
 
-from deploy.simulators.misbehaviour import Behaviour
+from deploy.simulators.behaviour import Behaviour
 from deploy.simulators.world import Account, Post, World
 from deploy.simulators.x.answers import Entry, field_refused, not_authorized, not_found, unhydrated
 
@@ -44,11 +44,11 @@ PRIVATE: dict[str, tuple[str, ...]] = {
 
 _BLOCKS = {"public_metrics": tuple(PUBLIC), **PRIVATE}
 FIELDS = frozenset({"id", "text", "created_at", "author_id", *_BLOCKS})
-"""The fields that may be asked for, beside the edit history."""
+"""The fields that may be requested, besides the edit history."""
 
 
 class Posts:
-    """The world's posts, as X shows them."""
+    """The world's posts in X's form."""
 
     def __init__(self, world: World, behaviour: Behaviour) -> None:
         self._world = world
@@ -60,8 +60,8 @@ class Posts:
 
     @property
     def history_name(self) -> str:
-        """Return what the edit history is called now."""
-        return f"edit_history_{'post' if self._behaviour.now.renamed_answer else 'tweet'}_ids"
+        """Return the current name of the edit history field."""
+        return f"edit_history_{'post' if self._behaviour.conditions.renamed_answer else 'tweet'}_ids"
 
     def look_up(
         self, ids: Sequence[str], fields: Sequence[str], caller: Account | None
@@ -75,9 +75,9 @@ class Posts:
             errors += refused
             if post is not None and not refused:
                 found[post.platform_post_id] = post
-        # The order of the answer is not promised, so it is never the order of the question.
+        # The vendor promises no order, so it never is that of the request.
         order = sorted(found, key=lambda post_id: blake2b(post_id.encode()).digest())
-        return [self._written(found[post_id], fields) for post_id in order], errors
+        return [self._to_json(found[post_id], fields) for post_id in order], errors
 
     def _refused(
         self, one: str, post: Post | None, fields: Sequence[str], caller: Account | None
@@ -88,7 +88,7 @@ class Posts:
         own = caller is not None and caller.platform_account_id == post.owner
         if (owner is not None and owner.suspended) or ((post.protected or post.private) and not own):
             return [not_authorized(one)]
-        if one in self._behaviour.now.unhydrated_posts:
+        if one in self._behaviour.conditions.unhydrated_posts:
             return [unhydrated(one)]
         private = own and self._world.age(post) < PRIVATE_AGE
         return [
@@ -98,21 +98,21 @@ class Posts:
             for metric in PRIVATE[block]
         ]
 
-    def _written(self, post: Post, fields: Sequence[str]) -> dict[str, Any]:
-        written: dict[str, Any] = {
+    def _to_json(self, post: Post, fields: Sequence[str]) -> dict[str, Any]:
+        result: dict[str, Any] = {
             "id": post.platform_post_id,
             "text": post.text,
             self.history_name: self._history(post),
         }
         if "created_at" in fields:
             created_at = post.created_at.astimezone(UTC)
-            written["created_at"] = created_at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+            result["created_at"] = created_at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
         if "author_id" in fields:
-            written["author_id"] = post.owner
+            result["author_id"] = post.owner
         for block in fields:
             if block in _BLOCKS:
-                written[block] = self._metrics(post, _BLOCKS[block])
-        return written
+                result[block] = self._metrics(post, _BLOCKS[block])
+        return result
 
     def _metrics(self, post: Post, metrics: Sequence[str]) -> dict[str, int]:
         return {
@@ -122,9 +122,13 @@ class Posts:
         }
 
     def _wire_name(self, metric: str) -> str:
-        return "repost_count" if metric == "retweet_count" and self._behaviour.now.renamed_answer else metric
+        return (
+            "repost_count"
+            if metric == "retweet_count" and self._behaviour.conditions.renamed_answer
+            else metric
+        )
 
-    # Edits: each version is a post of its own, and a lookup of any of them shows the newest
+    # Edits: each version is a post of its own, and a lookup of any version returns the newest
 
     def _remember_edit(self, value: Account | Post | None) -> None:
         if value is None:

@@ -6,7 +6,7 @@ response-codes-and-errors,post-cap}, x-api/getting-started/pricing, fundamentals
 `GET /2/tweets` · `GET /2/tweets/{id}` · `GET /2/users/me` · `GET /2/usage/tweets` · `POST /2/oauth2/token` ·
 `POST /2/oauth2/revoke`. Tokens: OAuth 2.0 of a user, or the app's own (`APP_BEARER`). Not simulated: OAuth
 1.0a, expansions (a 400), analytics. Rate-limit windows start at multiples of 15 minutes.
-Buckets for `Misbehaviour.limits`: those of `LIMITS`, and `post_reads_per_month` (whose `calls` is the cap,
+Buckets for `Conditions.limits`: those of `LIMITS`, and `post_reads_per_month` (whose `calls` is the cap,
 whatever its seconds).
 """
 
@@ -16,9 +16,9 @@ from datetime import UTC, date
 
 import httpx
 
-from deploy.simulators.ledger import note
-from deploy.simulators.misbehaviour import Behaviour, Limit, Spent
+from deploy.simulators.behaviour import Behaviour, Limit, LimitDecision
 from deploy.simulators.refusal import RefusedError, bearer_of, is_over, target_of
+from deploy.simulators.request_log import note
 from deploy.simulators.world import Account, World
 from deploy.simulators.x import answers
 from deploy.simulators.x.billing import Billing
@@ -27,7 +27,7 @@ from deploy.simulators.x.posts import FIELDS, Posts
 
 APP_BEARER = "simulated-x-app-bearer"
 SCOPES = frozenset({"tweet.read", "users.read"})
-MOST_IDS = 100
+MAX_IDS = 100
 
 LIMITS = {"tweets:user": 5000, "tweets:app": 3500, "tweet:user": 900, "tweet:app": 450, "me": 75, "usage": 50}
 """Calls in 15 minutes, for each user's token or for the app."""
@@ -40,9 +40,9 @@ _Answer = Callable[[httpx.Request, Account | None], httpx.Response]
 
 
 class X:
-    """The API host; `billing` is what its app would have to pay for.
+    """The API host; `billing` counts what its app pays for.
 
-    `client_secret=None` makes the app a public client, which names itself in the body.
+    `client_secret=None` makes the app a public client, which sends its id in the body.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class X:
 
     @property
     def billed_reads(self) -> int:
-        """Return the post reads that cost money so far: distinct posts, summed over UTC days."""
+        """Return the billed post reads: distinct posts, summed over UTC days."""
         return self.billing.reads()
 
     def handle(self, request: httpx.Request) -> httpx.Response:
@@ -78,20 +78,22 @@ class X:
                 response = note(_or_refusal(self._tokens.revoke, request), "oauth2/revoke")
             case _:
                 response = note(answers.about_blank(404, "Not Found"), "unknown")
-        response.headers["api-version"] = "2.167" if self._behaviour.now.renamed_answer else "2.166"
+        response.headers["api-version"] = "2.167" if self._behaviour.conditions.renamed_answer else "2.166"
         return response
 
-    # Who may call, how often, and for what money
+    # Authentication, rate limits and billing
 
     def _guarded(
         self, request: httpx.Request, endpoint: str, answer: _Answer, one: str = ""
     ) -> httpx.Response:
-        """Answer with the limits shown, as long as the caller is known."""
+        """Answer if the caller is known and within its limits, and set the rate-limit headers."""
         spent = None
         try:
             caller = self._caller(request, endpoint)
             spent = self._spend(endpoint, caller)
-            refusal = None if spent.allowed else answers.too_many(legacy=self._behaviour.now.legacy_refusals)
+            refusal = (
+                None if spent.allowed else answers.too_many(legacy=self._behaviour.conditions.legacy_refusals)
+            )
             response = refusal or answer(request, caller)
         except RefusedError as refused:
             response = refused.response
@@ -101,14 +103,14 @@ class X:
         return note(response, endpoint, tuple(filter(None, ids.split(","))))
 
     def _caller(self, request: httpx.Request, endpoint: str) -> Account | None:
-        """Return the user that the token stands for, or None for the app itself."""
+        """Return the token's user, or None for the app itself."""
         token = bearer_of(request) or ""
         account = None if token == APP_BEARER else self._world.holder(token, "x")
         if token != APP_BEARER and (
             account is None or account.revoked or is_over(account.access_token_expires_at, self._world.now())
         ):
             raise RefusedError(answers.about_blank(401, "Unauthorized"))
-        if self._behaviour.now.not_enrolled:
+        if self._behaviour.conditions.not_enrolled:
             detail = "The client app is not enrolled in a package that may use this endpoint."
             raise RefusedError(
                 answers.forbidden(
@@ -129,19 +131,19 @@ class X:
         if endpoint == "usage":
             raise RefusedError(_unsupported("OAuth 2.0 User Context"))
         if not account.scopes >= SCOPES:
-            # The platform publishes no sentence for this.
+            # The vendor documents no message for this.
             missing = ", ".join(sorted(SCOPES - account.scopes))
             detail = f"The token lacks the required scope: {missing}."
             raise RefusedError(answers.about_blank(403, "Forbidden", detail))
 
-    def _spend(self, endpoint: str, caller: Account | None) -> Spent:
+    def _spend(self, endpoint: str, caller: Account | None) -> LimitDecision:
         bucket = endpoint if endpoint in LIMITS else f"{endpoint}:{'user' if caller else 'app'}"
         limit = Limit(LIMITS[bucket], WINDOW_SECONDS, sliding=False)
         key = caller.platform_account_id if caller else "app"
         return self._behaviour.spend(bucket, key, self._world.now(), default=limit)
 
-    def _show(self, response: httpx.Response, spent: Spent) -> None:
-        shown = self._behaviour.now.limit_headers
+    def _show(self, response: httpx.Response, spent: LimitDecision) -> None:
+        shown = self._behaviour.conditions.limit_headers
         if shown == "absent":
             return
         values = {
@@ -152,14 +154,14 @@ class X:
         for name, value in values.items():
             response.headers[f"x-rate-limit-{name}"] = str(value) if shown == "right" else "soon"
 
-    def _check_money(self) -> None:
-        if self._behaviour.now.credits_depleted:
+    def _check_billing(self) -> None:
+        if self._behaviour.conditions.credits_depleted:
             raise RefusedError(answers.credits_depleted())
         if self.billing.month(self._today()) >= self._monthly_cap():
             raise RefusedError(answers.usage_capped())
 
     def _monthly_cap(self) -> int:
-        limit = self._behaviour.now.limits.get("post_reads_per_month")
+        limit = self._behaviour.conditions.limits.get("post_reads_per_month")
         return limit.calls if limit else MONTHLY_CAP
 
     def _today(self) -> date:
@@ -172,7 +174,7 @@ class X:
     # The endpoints
 
     def _tweets(self, request: httpx.Request, caller: Account | None) -> httpx.Response:
-        self._check_money()
+        self._check_billing()
         fields = self._fields(request, {"ids"})
         data, errors = self._posts.look_up(_ids(request), fields, caller)
         self.billing.charge(self._today(), (post["id"] for post in data))
@@ -180,7 +182,7 @@ class X:
         return httpx.Response(200, json=body)
 
     def _tweet(self, request: httpx.Request, caller: Account | None, one: str) -> httpx.Response:
-        self._check_money()
+        self._check_billing()
         fields = self._fields(request, set())
         if not _is_id(one):
             raise RefusedError(answers.invalid("id", one, f"The `id` parameter value [{one}] is not valid"))
@@ -197,7 +199,7 @@ class X:
         return httpx.Response(200, json={"data": {**data, "project_usage": str(used)}})
 
     def _fields(self, request: httpx.Request, others: set[str]) -> list[str]:
-        name = "post.fields" if self._behaviour.now.renamed_parameter else "tweet.fields"
+        name = "post.fields" if self._behaviour.conditions.renamed_parameter else "tweet.fields"
         known = sorted({name, *others})
         for key, value in request.url.params.multi_items():
             if key not in known:
@@ -214,14 +216,14 @@ class X:
 
 
 def _ids(request: httpx.Request) -> list[str]:
-    """Return the distinct ids asked for, checked as the API checks them."""
-    given = request.url.params.get_list("ids")
-    ids = given[0].split(",") if len(given) == 1 else []
-    if not 1 <= len(ids) <= MOST_IDS:
+    """Return the distinct requested ids, or refuse them as the API does."""
+    values = request.url.params.get_list("ids")
+    ids = values[0].split(",") if len(values) == 1 else []
+    if not 1 <= len(ids) <= MAX_IDS:
         message = (
-            f"The number of values in the `ids` query parameter [{len(ids)}] is not between 1 and {MOST_IDS}"
+            f"The number of values in the `ids` query parameter [{len(ids)}] is not between 1 and {MAX_IDS}"
         )
-        raise RefusedError(answers.invalid("ids", ",".join(given), message))
+        raise RefusedError(answers.invalid("ids", ",".join(values), message))
     for one in ids:
         if not _is_id(one):
             message = f"The `ids` query parameter value [{one}] is not valid"

@@ -65,7 +65,7 @@ def test_the_ledger_tells_everything_but_the_token(client: httpx.Client, control
     for _ in range(2):
         client.get(URL)
     client.get(URL, headers={"Authorization": "Bearer wrong"})
-    answer = control.get("/ledger", params={"since": 1})
+    answer = control.get("/requests", params={"since": 1})
     entries = answer.json()["entries"]
     assert [entry["seq"] for entry in entries] == [2, 3]
     assert entries[0]["ids"] == ["1000_2000"]
@@ -73,7 +73,7 @@ def test_the_ledger_tells_everything_but_the_token(client: httpx.Client, control
     assert (entries[1]["status"], entries[1]["outcome"]) == (401, "refused_auth")
     assert entries[0]["token"] != entries[1]["token"]
     assert "EAApage-token" not in answer.text
-    assert control.get("/ledger/summary").json()["counts"] == [
+    assert control.get("/requests/summary").json()["counts"] == [
         {"platform": "facebook", "endpoint": "insights", "outcome": "ok", "requests": 2, "calls": 2},
         {
             "platform": "facebook",

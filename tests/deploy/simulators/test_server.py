@@ -15,8 +15,8 @@ def test_every_host_has_a_port_of_its_own_and_answers(sims: Simulators) -> None:
     assert len(set(sims.urls.values())) == len(sims.urls)
     for name in HOSTS:
         assert httpx.get(sims.urls[name] + "/nowhere").status_code in range(400, 500)
-    assert {entry.host for entry in sims.ledger.entries()} == set(HOSTS)
-    assert {entry.platform for entry in sims.ledger.entries()} == set(PLATFORMS)
+    assert {entry.host for entry in sims.request_log.entries()} == set(HOSTS)
+    assert {entry.platform for entry in sims.request_log.entries()} == set(PLATFORMS)
 
 
 def test_starting_is_quick_and_stopping_frees_the_ports() -> None:

@@ -3,20 +3,20 @@
 from datetime import timedelta
 from pathlib import Path
 
-from deploy.simulators.state import JOURNAL, Journal
+from deploy.simulators.state import FILE_NAME, StateFile
 from deploy.simulators.world import World
 from tests.deploy.simulators.example import NOW, PAGE, POST
 
 
 def test_the_journal_brings_the_world_back(tmp_path: Path) -> None:
     world = World(started_at=NOW)
-    journal = Journal(tmp_path, world)
+    journal = StateFile(tmp_path, world)
     world.add_accounts([PAGE])
     world.add_posts([POST])
     rotated = world.rotate(PAGE, access_life=timedelta(days=60), keep_former=True)
     journal.close()
     again = World()
-    Journal(tmp_path, again).close()
+    StateFile(tmp_path, again).close()
     assert again.started_at == NOW
     assert again.accounts() == [rotated]
     assert again.posts() == [POST]
@@ -24,15 +24,15 @@ def test_the_journal_brings_the_world_back(tmp_path: Path) -> None:
 
 
 def test_a_torn_last_line_is_dropped_and_the_rest_is_kept(tmp_path: Path) -> None:
-    journal = Journal(tmp_path, World())
+    journal = StateFile(tmp_path, World())
     journal.close()
     whole = World()
-    journal = Journal(tmp_path, whole)
+    journal = StateFile(tmp_path, whole)
     whole.add_accounts([PAGE])
     whole.add_posts([POST])
     journal.close()
-    path = tmp_path / JOURNAL
+    path = tmp_path / FILE_NAME
     path.write_bytes(path.read_bytes()[:-5])
     torn = World()
-    Journal(tmp_path, torn).close()
+    StateFile(tmp_path, torn).close()
     assert (len(torn.accounts()), torn.posts()) == (1, [])

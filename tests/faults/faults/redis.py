@@ -58,10 +58,10 @@ def failed_over(scene: Scene) -> None:
 def down_while_jobs_fail(scene: Scene) -> None:
     """Take Redis away while the platforms answer 503: what fails meanwhile must be tried again."""
     stage = scene.stage
-    ledger = stage.simulators.ledger
-    failed = ledger.requests(outcome="fault")
+    request_log = stage.simulators.request_log
+    failed = request_log.requests(outcome="fault")
     stage.behave(outage=True)
-    until(lambda: ledger.requests(outcome="fault") > failed, _PATIENCE, "a job that failed")
+    until(lambda: request_log.requests(outcome="fault") > failed, _PATIENCE, "a job that failed")
     _kill_server(stage)
     lasts(scene.seconds(2, 30))
     stage.behave()

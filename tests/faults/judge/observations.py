@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from deploy.simulators.ledger import Entry
+from deploy.simulators.request_log import Entry
 from tests.faults.harness.api_poller import Answered
 from tests.faults.harness.environment import Stage
 from tests.faults.judge.event_log import Journal, Step
@@ -29,7 +29,7 @@ class Beginning:
     """When each row was due, or had been claimed."""
     claimed: frozenset[int]
     reads: int
-    ledger: int
+    request_log: int
     kills: int
 
 
@@ -57,14 +57,14 @@ def begin(stage: Stage) -> Beginning:
         at, reads = connection.execute(
             "SELECT clock_timestamp(), COALESCE(sum(reads), 0)::bigint FROM snapshots"
         ).fetchall()[0]
-    entries = stage.simulators.ledger.entries()
+    entries = stage.simulators.request_log.entries()
     return Beginning(
         at=at,
         monotonic=time.monotonic(),
         due={one: due for one, due, _ in rows},
         claimed=frozenset(one for one, _, claimed in rows if claimed),
         reads=reads,
-        ledger=entries[-1].seq if entries else 0,
+        request_log=entries[-1].seq if entries else 0,
         kills=stage.fleet.kills,
     )
 
@@ -74,7 +74,7 @@ def collect(stage: Stage, beginning: Beginning, healed_at: datetime) -> Evidence
 
     The ledger first: a start is committed before its calls, so that every call has its start in the snapshot.
     """
-    entries = stage.simulators.ledger.entries(beginning.ledger)
+    entries = stage.simulators.request_log.entries(beginning.request_log)
     with stage.database() as connection, connection.transaction():
         connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
         steps, backwards = Journal.steps(connection), Journal.backwards(connection)

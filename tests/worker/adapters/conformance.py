@@ -79,11 +79,11 @@ class Conformance:
 
         assert outcome.error is None
         assert set(outcome.answers.values()) == {Answer.READ}
-        assert rig.simulators.ledger.requests() == rig.subject.requests_for_a_full_batch
+        assert rig.simulators.request_log.requests() == rig.subject.requests_for_a_full_batch
 
     def test_nothing_asked_takes_no_call(self, rig: Rig) -> None:
         assert rig.read([]) == Outcome(())
-        assert rig.simulators.ledger.requests() == 0
+        assert rig.simulators.request_log.requests() == 0
 
     def test_a_missing_post_costs_its_siblings_nothing(self, rig: Rig) -> None:
         publications = rig.publications(5)
@@ -141,7 +141,7 @@ class Conformance:
 
             outcome = rig.read(publications, gate=job.acquire)
 
-        assert rig.simulators.ledger.requests() == 0
+        assert rig.simulators.request_log.requests() == 0
         assert (outcome.readings, type(outcome.error)) == ((), Deferred)
         assert platform.label in str(outcome.error)
 

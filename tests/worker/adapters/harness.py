@@ -34,7 +34,7 @@ class Refusal:
 
     label: str
     behave: Mapping[str, Any]
-    """The `deploy.simulators.misbehaviour.Misbehaviour` that brings it about, after one good read."""
+    """The `deploy.simulators.behaviour.Conditions` that brings it about, after one good read."""
     kind: BucketKind
     longest: timedelta = LONGEST_PAUSE
 

@@ -9,9 +9,9 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
+from deploy.simulators.behaviour import Behaviour
 from deploy.simulators.linkedin import oauth as linkedin_oauth
 from deploy.simulators.linkedin.linkedin import LinkedIn as SimulatedLinkedIn
-from deploy.simulators.misbehaviour import Behaviour
 from deploy.simulators.tiktok import oauth as tiktok_oauth
 from deploy.simulators.tiktok.tiktok import TikTok as SimulatedTikTok
 from deploy.simulators.world import Account as SimulatedAccount

@@ -7,7 +7,7 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
-from deploy.simulators.misbehaviour import Behaviour, Limit, Misbehaviour
+from deploy.simulators.behaviour import Behaviour, Conditions, Limit
 from deploy.simulators.tiktok.tiktok import TikTok as SimulatedTikTok
 from deploy.simulators.world import Account as SimulatedAccount
 from deploy.simulators.world import Post, World
@@ -113,7 +113,7 @@ def test_a_video_that_is_not_shown_is_missing_and_costs_its_siblings_nothing(
 ) -> None:
     good = [] if absent else rig.publish(2)
     gone = [*rig.publish(1, deleted=True), *rig.publish(1, private=True), *rig.publish(1, owner="another")]
-    rig.behaviour.become(Misbehaviour(empty_list_absent=True))
+    rig.behaviour.set_conditions(Conditions(empty_list_absent=True))
 
     readings = rig.read([*gone, *good])
 
@@ -253,7 +253,7 @@ def test_without_the_scope_for_statuses_only_they_wait_after_one_probe(rig: Rig)
 
 
 def test_a_limit_of_statuses_costs_no_video_its_numbers(rig: Rig) -> None:
-    rig.behaviour.become(Misbehaviour(limits={"status/fetch": Limit(1, 60)}))
+    rig.behaviour.set_conditions(Conditions(limits={"status/fetch": Limit(1, 60)}))
     known, unresolved = rig.publish(1), rig.unresolved(3)
 
     outcome = rig.try_to_read([*known, *unresolved])

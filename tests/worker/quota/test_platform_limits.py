@@ -121,7 +121,7 @@ def test_eight_workers_at_once_use_a_hard_limit_and_are_refused_at_most_once_a_w
         for done in [pool.submit(work, lane) for lane in [*Lane] * (workers // 2)]:
             done.result()
 
-    entries = simulators.ledger.entries()
+    entries = simulators.request_log.entries()
     refused = [entry for entry in entries if entry.outcome == "refused_limit"]
     assert len(refused) <= minutes
     assert len(entries) - len(refused) >= 0.95 * limit * minutes
@@ -141,7 +141,7 @@ def test_a_limit_that_only_headers_tell_is_used_up_and_refuses_at_most_once_a_wi
             assert ended_by is None or isinstance(ended_by, Deferred)
             clock.at = ended_by.until if ended_by else clock.at
 
-    entries = simulators.ledger.entries()
+    entries = simulators.request_log.entries()
     assert [entry for entry in entries if entry.outcome == "refused_limit"] == []
     assert len(entries) >= 0.95 * limit * windows
 
@@ -186,7 +186,7 @@ def test_the_first_job_of_new_accounts_at_x_waits_for_nothing_and_warns_of_nothi
             budget.on_result(None)
 
     assert clock.now() == NOW
-    assert len(simulators.ledger.entries()) == 2 * 3
+    assert len(simulators.request_log.entries()) == 2 * 3
     assert len(readings) == 300
     assert all(one.warnings == () and "engagements" in one.metrics for one in readings)
 
@@ -205,7 +205,7 @@ def test_after_an_hour_s_outage_the_fleet_drains_without_a_refused_call(
             left -= 1
             most_keys = max(most_keys, client.dbsize())
 
-    refused = [entry for entry in simulators.ledger.entries() if entry.outcome == "refused_limit"]
+    refused = [entry for entry in simulators.request_log.entries() if entry.outcome == "refused_limit"]
     assert refused == []
     assert clock.now() - NOW < 1.1 * timedelta(minutes=JOBS / (600 * 0.85))
     assert most_keys <= 8

@@ -136,7 +136,7 @@ class Fleet:
     @property
     def refused(self) -> int:
         """Calls that the platform refused."""
-        return len(self.simulators.ledger.entries())
+        return len(self.simulators.request_log.entries())
 
     def statuses(self) -> list[tuple[str, int]]:
         """Return how many rows have each status."""

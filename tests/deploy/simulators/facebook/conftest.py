@@ -10,7 +10,7 @@ from deploy.simulators.server import Simulators
 from deploy.simulators.world import Post
 from tests.deploy.simulators.clock import Clock
 from tests.deploy.simulators.example import NOW
-from tests.deploy.simulators.facebook.scene import PAGE, TOKEN
+from tests.deploy.simulators.facebook.harness import PAGE, TOKEN
 
 
 @pytest.fixture

@@ -7,12 +7,12 @@ from datetime import timedelta
 import httpx
 import pytest
 
-from deploy.simulators.misbehaviour import Limit
+from deploy.simulators.behaviour import Limit
 from deploy.simulators.server import Simulators
 from deploy.simulators.world import Account, Post
 from tests.deploy.simulators.clock import Clock
 from tests.deploy.simulators.example import NOW
-from tests.deploy.simulators.facebook.scene import METRICS, PAGE, SCOPES, batch, insights, refusal
+from tests.deploy.simulators.facebook.harness import METRICS, PAGE, SCOPES, batch, insights, refusal
 
 
 def test_many_ids_are_answered_by_id(client: httpx.Client) -> None:
@@ -110,12 +110,12 @@ def test_the_pages_limit_is_told_in_headers_and_prolonged_by_asking(
 def test_every_id_and_every_item_is_a_call(sims: Simulators, client: httpx.Client) -> None:
     client.get("/", params={"ids": "1000_2000,1000_2001,1000_2002", "fields": "id"})
     batch(client, ["1000_2000", "1000_2001"])
-    assert sims.ledger.calls("facebook") == 5
+    assert sims.request_log.calls("facebook") == 5
     sims.behave("facebook", limits={"page": Limit(6, 600)})
     answer = batch(client, ["1000_2000", "1000_2001"])
     assert [item["code"] for item in answer.json()] == [200, 400]
     assert refusal(batch(client, ["1000_2000"])) == (400, 80001, None)
-    assert sims.ledger.requests("facebook", "batch", "refused_limit") == 1
+    assert sims.request_log.requests("facebook", "batch", "refused_limit") == 1
 
 
 def test_a_user_tokens_limit_on_pages(sims: Simulators, client: httpx.Client) -> None:

@@ -10,7 +10,7 @@ import pytest
 from deploy.simulators.server import Simulators
 from deploy.simulators.world import Post
 from tests.deploy.simulators.example import NOW
-from tests.deploy.simulators.facebook.scene import PAGE, SCOPES, TOKEN, insights, refusal, values
+from tests.deploy.simulators.facebook.harness import PAGE, SCOPES, TOKEN, insights, refusal, values
 
 
 def test_insights_hold_the_counters_in_lifetime_rows(client: httpx.Client) -> None:

@@ -12,7 +12,7 @@ from deploy.simulators.server import Simulators
 from deploy.simulators.world import Account, Application
 from tests.deploy.simulators.clock import Clock
 from tests.deploy.simulators.example import NOW
-from tests.deploy.simulators.facebook.scene import METRICS, PAGE, SCOPES, TOKEN, batch, insights, refusal
+from tests.deploy.simulators.facebook.harness import METRICS, PAGE, SCOPES, TOKEN, batch, insights, refusal
 
 
 def test_the_token_may_travel_in_query_header_or_form(sims: Simulators) -> None:

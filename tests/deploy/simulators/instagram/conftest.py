@@ -10,7 +10,7 @@ from deploy.simulators.server import Simulators
 from deploy.simulators.world import Post
 from tests.deploy.simulators.clock import Clock
 from tests.deploy.simulators.example import NOW
-from tests.deploy.simulators.instagram.scene import BUSINESS, COUNTERS, LOGIN
+from tests.deploy.simulators.instagram.harness import BUSINESS, COUNTERS, LOGIN
 
 
 @pytest.fixture

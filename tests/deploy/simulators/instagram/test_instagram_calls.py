@@ -6,10 +6,18 @@ from datetime import timedelta
 import httpx
 import pytest
 
-from deploy.simulators.misbehaviour import Limit
+from deploy.simulators.behaviour import Limit
 from deploy.simulators.server import Simulators
 from tests.deploy.simulators.clock import Clock
-from tests.deploy.simulators.instagram.scene import BUSINESS_FEED, FEED, LOGIN, REEL, STORY, insights, refusal
+from tests.deploy.simulators.instagram.harness import (
+    BUSINESS_FEED,
+    FEED,
+    LOGIN,
+    REEL,
+    STORY,
+    insights,
+    refusal,
+)
 
 
 def test_many_ids_with_expanded_insights(sims: Simulators, client: httpx.Client) -> None:
@@ -45,7 +53,7 @@ def test_batches_are_for_the_facebook_host(
 ) -> None:
     items = json.dumps([{"method": "GET", "relative_url": f"{BUSINESS_FEED}/insights?metric=views"}])
     assert facebook.post("/", data={"batch": items}).json()[0]["code"] == 200
-    assert sims.ledger.requests("instagram", "batch", "ok") == 1
+    assert sims.request_log.requests("instagram", "batch", "ok") == 1
     assert refusal(client.post("/", data={"batch": items})) == (400, 10, None)
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from deploy.simulators.server import Simulators
 from tests.deploy.simulators.clock import Clock
-from tests.deploy.simulators.instagram.scene import (
+from tests.deploy.simulators.instagram.harness import (
     BUSINESS,
     BUSINESS_FEED,
     COUNTERS,
@@ -32,7 +32,7 @@ def test_insights_on_both_hosts(client: httpx.Client, facebook: httpx.Client) ->
 def test_a_token_belongs_to_one_host(sims: Simulators, client: httpx.Client, facebook: httpx.Client) -> None:
     assert refusal(client.get("/me", headers={"Authorization": "Bearer EAAuser"})) == (401, 190, None)
     assert refusal(facebook.get("/me", headers={"Authorization": "Bearer IGAAtoken"})) == (401, 190, None)
-    assert sims.ledger.requests("instagram", "me", "refused_auth") == 2
+    assert sims.request_log.requests("instagram", "me", "refused_auth") == 2
 
 
 def test_somebody_elses_media_do_not_exist(client: httpx.Client) -> None:

@@ -8,7 +8,7 @@ import httpx
 from deploy.simulators.server import Simulators
 from deploy.simulators.world import Application
 from tests.deploy.simulators.clock import Clock
-from tests.deploy.simulators.instagram.scene import BUSINESS, LOGIN, refusal
+from tests.deploy.simulators.instagram.harness import BUSINESS, LOGIN, refusal
 
 
 def test_who_am_i(client: httpx.Client, facebook: httpx.Client) -> None:

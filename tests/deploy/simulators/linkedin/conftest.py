@@ -4,11 +4,11 @@ from datetime import timedelta
 
 import pytest
 
+from deploy.simulators.behaviour import Behaviour
 from deploy.simulators.linkedin.linkedin import LinkedIn
-from deploy.simulators.misbehaviour import Behaviour
 from deploy.simulators.world import Account, Post, World
 from tests.deploy.simulators.clock import Clock
-from tests.deploy.simulators.linkedin.scene import (
+from tests.deploy.simulators.linkedin.harness import (
     AGED,
     DELETED,
     FOREIGN,

@@ -5,11 +5,11 @@ from datetime import UTC, datetime, timedelta
 import httpx
 import pytest
 
+from deploy.simulators.behaviour import Behaviour, Conditions, Limit
 from deploy.simulators.linkedin.linkedin import LinkedIn
-from deploy.simulators.misbehaviour import Behaviour, Limit, Misbehaviour
 from deploy.simulators.world import World
 from tests.deploy.simulators.clock import Clock
-from tests.deploy.simulators.linkedin.scene import (
+from tests.deploy.simulators.linkedin.harness import (
     FOREIGN,
     ORG,
     OTHER,
@@ -40,7 +40,7 @@ def test_each_way_to_lose_a_token_has_its_number(linkedin: LinkedIn, world: Worl
 def test_a_new_token_may_be_called_revoked_for_some_seconds(
     linkedin: LinkedIn, behaviour: Behaviour, clock: Clock
 ) -> None:
-    behaviour.become(Misbehaviour(revoked_after_minting_seconds=8))
+    behaviour.set_conditions(Conditions(revoked_after_minting_seconds=8))
     clock.now += timedelta(days=1)
     token = refresh(linkedin).json()["access_token"]
 
@@ -66,7 +66,7 @@ def test_a_call_needs_a_version_that_lives(
 
 
 def test_a_version_can_be_taken_away(linkedin: LinkedIn, behaviour: Behaviour) -> None:
-    behaviour.become(Misbehaviour(sunset_versions=frozenset({"202608"})))
+    behaviour.set_conditions(Conditions(sunset_versions=frozenset({"202608"})))
 
     assert code(statistics(linkedin, SHARE)) == (426, "NONEXISTENT_VERSION")
     assert statistics(linkedin, SHARE, LinkedIn_Version="202609").status_code == 200
@@ -83,7 +83,7 @@ def test_lists_need_protocol_two(linkedin: LinkedIn, protocol: str | None) -> No
 def test_a_day_of_calls_ends_at_midnight_utc(
     linkedin: LinkedIn, behaviour: Behaviour, clock: Clock, bucket: str, others: int
 ) -> None:
-    behaviour.become(Misbehaviour(limits={bucket: Limit(1, 86_400.0, sliding=False)}))
+    behaviour.set_conditions(Conditions(limits={bucket: Limit(1, 86_400.0, sliding=False)}))
     statistics(linkedin, SHARE)
 
     refused = statistics(linkedin, SHARE)

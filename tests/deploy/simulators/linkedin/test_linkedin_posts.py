@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from deploy.simulators.ledger import noted
 from deploy.simulators.linkedin.linkedin import LinkedIn
+from deploy.simulators.request_log import note_of
 from deploy.simulators.world import World
-from tests.deploy.simulators.linkedin.scene import (
+from tests.deploy.simulators.linkedin.harness import (
     AGED,
     DELETED,
     FOREIGN,
@@ -158,7 +158,7 @@ def test_a_members_post_is_looked_up_by_the_member(linkedin: LinkedIn) -> None:
 
 
 def test_the_ledger_is_told_endpoint_and_ids(linkedin: LinkedIn) -> None:
-    said = noted(statistics(linkedin, SHARE, UGC))
+    said = note_of(statistics(linkedin, SHARE, UGC))
 
     assert (said.endpoint, said.ids) == ("organizationalEntityShareStatistics", (SHARE, UGC))
 

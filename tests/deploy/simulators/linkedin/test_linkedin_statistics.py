@@ -4,11 +4,11 @@ from datetime import timedelta
 
 import pytest
 
+from deploy.simulators.behaviour import Behaviour, Conditions
 from deploy.simulators.linkedin.linkedin import LinkedIn
-from deploy.simulators.misbehaviour import Behaviour, Misbehaviour
 from deploy.simulators.world import Post, World
 from tests.deploy.simulators.clock import Clock
-from tests.deploy.simulators.linkedin.scene import (
+from tests.deploy.simulators.linkedin.harness import (
     AGED,
     DELETED,
     FOREIGN,
@@ -62,7 +62,7 @@ def test_a_new_post_is_left_out_until_somebody_sees_it(
 
 
 def test_one_foreign_post_may_refuse_the_whole_call(linkedin: LinkedIn, behaviour: Behaviour) -> None:
-    behaviour.become(Misbehaviour(foreign_refused=True))
+    behaviour.set_conditions(Conditions(foreign_refused=True))
 
     assert code(statistics(linkedin, SHARE, FOREIGN)) == (403, "ACCESS_DENIED")
     assert statistics(linkedin, SHARE, DELETED).status_code == 200
@@ -169,7 +169,7 @@ def test_all_listed_posts_come_at_once_in_no_particular_order(
 
 def test_a_list_may_be_paged(linkedin: LinkedIn, world: World, behaviour: Behaviour, clock: Clock) -> None:
     urns = many(world, clock)
-    behaviour.become(Misbehaviour(paged_lists=True))
+    behaviour.set_conditions(Conditions(paged_lists=True))
 
     first = statistics(linkedin, *urns).json()
     (link,) = first["paging"]["links"]

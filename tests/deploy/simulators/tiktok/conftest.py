@@ -4,11 +4,11 @@ from datetime import timedelta
 
 import pytest
 
-from deploy.simulators.misbehaviour import Behaviour
+from deploy.simulators.behaviour import Behaviour
 from deploy.simulators.tiktok.tiktok import TikTok
 from deploy.simulators.world import Account, Post, World
 from tests.deploy.simulators.clock import Clock
-from tests.deploy.simulators.tiktok.scene import (
+from tests.deploy.simulators.tiktok.harness import (
     DELETED,
     FOREIGN,
     MODERATED,

@@ -4,12 +4,12 @@ from datetime import timedelta
 
 import pytest
 
-from deploy.simulators.misbehaviour import Behaviour, Limit, Misbehaviour
+from deploy.simulators.behaviour import Behaviour, Conditions, Limit
 from deploy.simulators.tiktok.oauth import CLIENT_KEY, CLIENT_SECRET
 from deploy.simulators.tiktok.tiktok import TikTok
 from deploy.simulators.world import World
 from tests.deploy.simulators.clock import Clock
-from tests.deploy.simulators.tiktok.scene import (
+from tests.deploy.simulators.tiktok.harness import (
     FOREIGN,
     USER,
     VIDEO,
@@ -64,7 +64,7 @@ def test_six_hundred_calls_fit_a_sliding_minute_of_the_app(tiktok: TikTok, clock
 
 
 def test_publish_status_is_limited_for_each_user(tiktok: TikTok, behaviour: Behaviour) -> None:
-    behaviour.become(Misbehaviour(limits={"status/fetch": Limit(1, 60.0)}))
+    behaviour.set_conditions(Conditions(limits={"status/fetch": Limit(1, 60.0)}))
     public_ids(tiktok, "v_pub_file~1")
 
     refused = post(tiktok, "/v2/post/publish/status/fetch/", {"publish_id": "v_pub_file~1"})

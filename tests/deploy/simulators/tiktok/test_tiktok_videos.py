@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 
-from deploy.simulators.ledger import noted
-from deploy.simulators.misbehaviour import Behaviour, Misbehaviour
+from deploy.simulators.behaviour import Behaviour, Conditions
+from deploy.simulators.request_log import note_of
 from deploy.simulators.tiktok.tiktok import TikTok
 from deploy.simulators.world import Post, World
 from tests.deploy.simulators.clock import Clock
-from tests.deploy.simulators.tiktok.scene import (
+from tests.deploy.simulators.tiktok.harness import (
     DELETED,
     FOREIGN,
     MODERATED,
@@ -46,7 +46,7 @@ def test_whatever_is_not_a_public_video_of_this_user_is_just_missing(tiktok: Tik
 def test_an_empty_answer_is_an_empty_list_or_none_at_all(tiktok: TikTok, behaviour: Behaviour) -> None:
     assert query(tiktok, DELETED).json()["data"] == {"videos": []}
 
-    behaviour.become(Misbehaviour(empty_list_absent=True))
+    behaviour.set_conditions(Conditions(empty_list_absent=True))
 
     assert query(tiktok, DELETED).json()["data"] == {}
     assert len(query(tiktok, VIDEO).json()["data"]["videos"]) == 1
@@ -140,7 +140,7 @@ def test_a_wrong_page_fails_the_list(tiktok: TikTok, body: dict[str, Any]) -> No
 
 
 def test_the_ledger_is_told_endpoint_and_ids(tiktok: TikTok) -> None:
-    said = noted(query(tiktok, VIDEO, DELETED))
+    said = note_of(query(tiktok, VIDEO, DELETED))
 
     assert (said.endpoint, said.ids) == ("video/query", (VIDEO, DELETED))
 

@@ -5,11 +5,11 @@ from datetime import timedelta
 import httpx
 import pytest
 
-from deploy.simulators.misbehaviour import Behaviour
+from deploy.simulators.behaviour import Behaviour
 from deploy.simulators.world import Account, Post, World
 from deploy.simulators.x.x import X
 from tests.deploy.simulators.clock import Clock
-from tests.deploy.simulators.x.scene import DELETED, FOREIGN, OLD, OTHER, POST, USER, Get
+from tests.deploy.simulators.x.harness import DELETED, FOREIGN, OLD, OTHER, POST, USER, Get
 
 
 @pytest.fixture

@@ -5,11 +5,11 @@ from datetime import UTC, datetime, timedelta
 import httpx
 import pytest
 
-from deploy.simulators.misbehaviour import Behaviour, Limit, Misbehaviour
+from deploy.simulators.behaviour import Behaviour, Conditions, Limit
 from deploy.simulators.world import World
 from deploy.simulators.x.x import APP_BEARER, X
 from tests.deploy.simulators.clock import Clock
-from tests.deploy.simulators.x.scene import (
+from tests.deploy.simulators.x.harness import (
     DELETED,
     FOREIGN,
     OLD,
@@ -56,7 +56,7 @@ def test_a_suspended_user_is_forbidden(get: Get, world: World) -> None:
 
 
 def test_an_app_in_no_package_is_forbidden(get: Get, behaviour: Behaviour) -> None:
-    behaviour.become(Misbehaviour(not_enrolled=True))
+    behaviour.set_conditions(Conditions(not_enrolled=True))
 
     response = look_up(get, POST)
 
@@ -100,7 +100,7 @@ def test_every_answer_shows_the_limit(get: Get) -> None:
 
 
 def test_a_window_is_per_user_and_ends(get: Get, behaviour: Behaviour, clock: Clock) -> None:
-    behaviour.become(Misbehaviour(limits={"tweets:user": Limit(1, 900.0, sliding=False)}))
+    behaviour.set_conditions(Conditions(limits={"tweets:user": Limit(1, 900.0, sliding=False)}))
     look_up(get, POST)
 
     refused = look_up(get, POST)
@@ -114,16 +114,16 @@ def test_a_window_is_per_user_and_ends(get: Get, behaviour: Behaviour, clock: Cl
 
 
 def test_a_limit_may_be_refused_in_the_older_envelope(get: Get, behaviour: Behaviour) -> None:
-    behaviour.become(Misbehaviour(limits={"tweets:user": Limit(0, 900.0)}, legacy_refusals=True))
+    behaviour.set_conditions(Conditions(limits={"tweets:user": Limit(0, 900.0)}, legacy_refusals=True))
 
     assert look_up(get, POST).json() == {"errors": [{"code": 88, "message": "Rate limit exceeded"}]}
 
 
 def test_limit_headers_may_be_absent_or_malformed(get: Get, behaviour: Behaviour) -> None:
-    behaviour.become(Misbehaviour(limit_headers="absent"))
+    behaviour.set_conditions(Conditions(limit_headers="absent"))
     assert "x-rate-limit-limit" not in look_up(get, POST).headers
 
-    behaviour.become(Misbehaviour(limit_headers="malformed"))
+    behaviour.set_conditions(Conditions(limit_headers="malformed"))
     assert not look_up(get, POST).headers["x-rate-limit-reset"].isdigit()
 
 
@@ -161,7 +161,7 @@ def test_clearing_the_world_clears_the_bill(get: Get, x: X, world: World) -> Non
 def test_without_credit_every_read_is_refused_while_the_limit_looks_healthy(
     get: Get, behaviour: Behaviour
 ) -> None:
-    behaviour.become(Misbehaviour(credits_depleted=True))
+    behaviour.set_conditions(Conditions(credits_depleted=True))
 
     response = look_up(get, POST)
 
@@ -171,7 +171,7 @@ def test_without_credit_every_read_is_refused_while_the_limit_looks_healthy(
 
 
 def test_the_monthly_cap_refuses_until_the_next_month(get: Get, behaviour: Behaviour, clock: Clock) -> None:
-    behaviour.become(Misbehaviour(limits={"post_reads_per_month": Limit(1, 1.0)}))
+    behaviour.set_conditions(Conditions(limits={"post_reads_per_month": Limit(1, 1.0)}))
     look_up(get, FOREIGN, by="other-token")
 
     response = look_up(get, POST, by="other-token")

@@ -3,12 +3,12 @@
 import httpx
 import pytest
 
-from deploy.simulators.ledger import noted
-from deploy.simulators.misbehaviour import Behaviour, Misbehaviour
+from deploy.simulators.behaviour import Behaviour, Conditions
+from deploy.simulators.request_log import note_of
 from deploy.simulators.world import Post, World
 from deploy.simulators.x.x import APP_BEARER, X
 from tests.deploy.simulators.clock import Clock
-from tests.deploy.simulators.x.scene import (
+from tests.deploy.simulators.x.harness import (
     DELETED,
     FOREIGN,
     METRICS,
@@ -102,7 +102,7 @@ def test_an_unknown_parameter_or_field_is_named(get: Get, params: dict[str, str]
 
 
 def test_the_parameter_may_be_renamed(get: Get, behaviour: Behaviour) -> None:
-    behaviour.become(Misbehaviour(renamed_parameter=True))
+    behaviour.set_conditions(Conditions(renamed_parameter=True))
 
     assert "tweet.fields" in look_up(get, POST).json()["errors"][0]["message"]
     renamed = get("/2/tweets", ids=POST, **{"post.fields": "public_metrics"})
@@ -110,7 +110,7 @@ def test_the_parameter_may_be_renamed(get: Get, behaviour: Behaviour) -> None:
 
 
 def test_the_names_in_the_answer_may_be_renamed(get: Get, behaviour: Behaviour) -> None:
-    behaviour.become(Misbehaviour(renamed_answer=True))
+    behaviour.set_conditions(Conditions(renamed_answer=True))
 
     (post,) = look_up(get, POST).json()["data"]
 
@@ -185,7 +185,7 @@ def test_a_foreign_public_post_is_answered_to_anybody(get: Get) -> None:
 
 
 def test_fields_of_a_post_may_fail_to_load(get: Get, behaviour: Behaviour) -> None:
-    behaviour.become(Misbehaviour(unhydrated_posts=frozenset({POST})))
+    behaviour.set_conditions(Conditions(unhydrated_posts=frozenset({POST})))
 
     response = look_up(get, POST, FOREIGN)
 
@@ -234,6 +234,6 @@ def test_the_ledger_is_told_endpoint_and_ids(x: X) -> None:
         "GET", f"https://api.x.com/2/tweets?ids={POST},42", headers={"Authorization": "Bearer user-token"}
     )
 
-    said = noted(x.handle(request))
+    said = note_of(x.handle(request))
 
     assert (said.endpoint, said.ids) == ("tweets", (POST, "42"))

@@ -6,12 +6,12 @@ from typing import Any
 import httpx
 import pytest
 
-from deploy.simulators.misbehaviour import Behaviour
+from deploy.simulators.behaviour import Behaviour
 from deploy.simulators.world import World
 from deploy.simulators.x.oauth import CLIENT_ID
 from deploy.simulators.x.x import X
 from tests.deploy.simulators.clock import Clock
-from tests.deploy.simulators.x.scene import BASIC, POST, USER, Get, look_up, refresh
+from tests.deploy.simulators.x.harness import BASIC, POST, USER, Get, look_up, refresh
 
 
 def test_a_refresh_replaces_both_tokens(x: X, get: Get) -> None:

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
+from deploy.simulators.behaviour import Behaviour
 from deploy.simulators.linkedin.linkedin import LinkedIn as SimulatedLinkedIn
-from deploy.simulators.misbehaviour import Behaviour
 from deploy.simulators.world import Account as SimulatedAccount
 from deploy.simulators.world import Post, World
 from shared.settings import Settings

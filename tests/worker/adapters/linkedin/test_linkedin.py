@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
-from deploy.simulators.misbehaviour import Misbehaviour
+from deploy.simulators.behaviour import Conditions
 from shared.settings import Settings
 from shared.vocabulary import Platform
 from tests.worker.adapters.answers import read_from
@@ -76,7 +76,7 @@ def test_what_is_no_urn_of_a_post_is_never_sent(rig: Rig, stored: str) -> None:
 
 
 def test_a_page_of_ten_is_not_taken_for_the_whole_list(rig: Rig) -> None:
-    rig.behaviour.become(Misbehaviour(paged_lists=True))
+    rig.behaviour.set_conditions(Conditions(paged_lists=True))
 
     readings = rig.read(rig.publish(20))
 
@@ -213,7 +213,7 @@ def test_an_answer_without_elements_is_tried_again(body: object) -> None:
 
 @pytest.mark.parametrize("count", [1, 2, 20])
 def test_one_foreign_post_that_refuses_the_call_is_found(rig: Rig, count: int) -> None:
-    rig.behaviour.become(Misbehaviour(foreign_refused=True))
+    rig.behaviour.set_conditions(Conditions(foreign_refused=True))
     posts = [*rig.publish(count - 1), *rig.publish(1, owner="77")]
 
     readings = rig.read(posts)
@@ -224,7 +224,7 @@ def test_one_foreign_post_that_refuses_the_call_is_found(rig: Rig, count: int) -
 
 
 def test_twenty_foreign_posts_take_a_bounded_number_of_calls(rig: Rig) -> None:
-    rig.behaviour.become(Misbehaviour(foreign_refused=True))
+    rig.behaviour.set_conditions(Conditions(foreign_refused=True))
 
     readings = rig.read(rig.publish(20, owner="77"))
 

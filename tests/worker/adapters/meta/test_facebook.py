@@ -42,7 +42,7 @@ def test_the_removed_metric_is_probed_beside_the_others_and_then_left_alone(stag
     assert requests == 1
     assert first == again
     assert first[posts[0].id] == Reading(posts[0].id, Answer.READ, NUMBERS, (), (GONE,))
-    assert stage.simulators.ledger.calls("facebook") == 3 + 1 + 3
+    assert stage.simulators.request_log.calls("facebook") == 3 + 1 + 3
 
 
 def test_the_removed_metric_is_served_should_it_come_back() -> None:

@@ -151,7 +151,7 @@ def test_missing_read_insights_is_told_from_posts_without_numbers(
     assert readings == []
     assert isinstance(error, Reauthorize)
     assert error.missing_scope == "read_insights"
-    assert stage.simulators.ledger.requests("facebook") <= 2
+    assert stage.simulators.request_log.requests("facebook") <= 2
 
 
 @pytest.mark.parametrize("count", [1, 20])
@@ -189,7 +189,7 @@ def test_a_revoked_token_is_met_once(stage: Stage, subcode: str) -> None:
     assert readings == []
     assert isinstance(error, Reauthorize)
     assert not error.renewable
-    assert stage.simulators.ledger.requests("facebook") == 1
+    assert stage.simulators.request_log.requests("facebook") == 1
 
 
 def test_what_ends_a_batch_in_the_middle_keeps_the_numbers_that_came() -> None:
@@ -225,4 +225,4 @@ def test_nothing_renews_a_page_token(stage: Stage) -> None:
         stage.adapter.renew(stage.upstream(), stage.connected())
 
     assert not caught.value.renewable
-    assert stage.simulators.ledger.requests() == 0
+    assert stage.simulators.request_log.requests() == 0

@@ -68,7 +68,7 @@ def test_each_id_counts_as_a_call(stage: Stage) -> None:
 
     list(stage.adapter.fetch(way, stage.connected(), posts))
 
-    assert way.cost == 30 == stage.simulators.ledger.calls("instagram")
+    assert way.cost == 30 == stage.simulators.request_log.calls("instagram")
 
 
 # Metrics

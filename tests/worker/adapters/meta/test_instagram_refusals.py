@@ -173,7 +173,7 @@ def test_a_missing_scope_is_named(stage: Stage, count: int) -> None:
     assert isinstance(error, Reauthorize)
     assert error.missing_scope == scope
     assert scope in str(error)
-    assert stage.simulators.ledger.requests("instagram") <= 5
+    assert stage.simulators.request_log.requests("instagram") <= 5
 
 
 @pytest.mark.parametrize("denied", [1, 17])
@@ -219,7 +219,7 @@ def test_a_revoked_token_is_met_once(stage: Stage, subcode: str) -> None:
     assert readings == []
     assert isinstance(error, Reauthorize)
     assert not error.renewable
-    assert stage.simulators.ledger.requests("instagram") == 1
+    assert stage.simulators.request_log.requests("instagram") == 1
 
 
 @pytest.mark.parametrize("wrong", ["facebook", "instagram"])
@@ -268,7 +268,7 @@ def test_a_young_token_is_not_renewed_yet(by_ids: Stage) -> None:
         by_ids.adapter.renew(by_ids.upstream(), young)
 
     assert caught.value.after == timedelta(hours=19)
-    assert by_ids.simulators.ledger.requests() == 0
+    assert by_ids.simulators.request_log.requests() == 0
 
 
 def test_the_documented_form_of_renewal_is_used_where_the_header_does_not_do() -> None:

@@ -1,15 +1,15 @@
 """Simulated Threads API: insights of one post, and the renewal of tokens.
 
-Written from https://developers.facebook.com/docs/threads alone. Bucket for `Misbehaviour.limits`: `profile`.
+Written from https://developers.facebook.com/docs/threads alone. Bucket for `Conditions.limits`: `profile`.
 """
 
 from datetime import timedelta
 
 import httpx
 
-from deploy.simulators.ledger import note
-from deploy.simulators.misbehaviour import Behaviour, Limit
+from deploy.simulators.behaviour import Behaviour, Limit
 from deploy.simulators.refusal import RefusedError, bearer_of, is_over, target_of
+from deploy.simulators.request_log import note
 from deploy.simulators.world import Account, World
 
 HOST = "graph.threads.net"
@@ -56,7 +56,7 @@ class Threads:
         ).allowed:
             raise _error(613, "Calls to this api have exceeded the rate limit.")
         names = request.url.params.get("metric", "").split(",")
-        if any(name not in METRICS or name in self._behaviour.now.retired_metrics for name in names):
+        if any(name not in METRICS or name in self._behaviour.conditions.retired_metrics for name in names):
             raise _error(100, f"metric[0] must be one of the following values: {', '.join(METRICS)}")
         post = self._world.post("threads", post_id)
         if post is None or post.deleted or post.owner != account.platform_account_id:

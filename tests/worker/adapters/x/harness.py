@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 from pydantic import SecretStr
 
-from deploy.simulators.misbehaviour import Behaviour
+from deploy.simulators.behaviour import Behaviour
 from deploy.simulators.world import Account as SimulatedAccount
 from deploy.simulators.world import Post, World
 from deploy.simulators.x.oauth import CLIENT_ID, CLIENT_SECRET

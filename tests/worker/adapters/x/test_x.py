@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from deploy.simulators.misbehaviour import Limit, Misbehaviour
+from deploy.simulators.behaviour import Conditions, Limit
 from deploy.simulators.x.x import APP_BEARER
 from shared.settings import Settings
 from shared.vocabulary import BucketKind, Platform
@@ -76,7 +76,7 @@ def test_each_kind_of_missing_post_has_its_answer_and_costs_its_siblings_nothing
     good, deleted = rig.publish(1), rig.publish(1, deleted=True)
     protected, broken = rig.publish(1, owner="1", protected=True), rig.publish(1)
     never, malformed, unknown = publication(90, "1"), publication(91, "12x4"), publication(92, None)
-    rig.behaviour.become(Misbehaviour(unhydrated_posts=frozenset({broken[0].platform_post_id or ""})))
+    rig.behaviour.set_conditions(Conditions(unhydrated_posts=frozenset({broken[0].platform_post_id or ""})))
 
     readings = rig.read([*good, *deleted, *protected, *broken, never, malformed, unknown])
 
@@ -97,7 +97,7 @@ def test_each_kind_of_missing_post_has_its_answer_and_costs_its_siblings_nothing
 def test_an_edited_post_is_read_by_its_first_id(rig: Rig, *, renamed: bool) -> None:
     first, last = rig.publish(1, YOUNG), rig.publish(1, YOUNG)
     rig.world.change_post("x", first[0].platform_post_id or "", replaced_by=last[0].platform_post_id)
-    rig.behaviour.become(Misbehaviour(renamed_answer=renamed))
+    rig.behaviour.set_conditions(Conditions(renamed_answer=renamed))
 
     reading = rig.read(first)[first[0].id]
 
@@ -179,7 +179,7 @@ def test_a_metric_that_is_new_passes_through() -> None:
 
 
 def test_the_parameter_is_renamed_once_and_stays_renamed(rig: Rig) -> None:
-    rig.behaviour.become(Misbehaviour(renamed_parameter=True, renamed_answer=True))
+    rig.behaviour.set_conditions(Conditions(renamed_parameter=True, renamed_answer=True))
     adapter, published = X(SETTINGS), rig.publish(2)
 
     readings = rig.read(published, adapter=adapter)
@@ -226,10 +226,10 @@ def test_limits_are_told_as_data(rig: Rig) -> None:
 def test_the_end_of_our_money_stops_everything_and_calls_an_operator(rig: Rig) -> None:
     published = rig.publish(1)
     for behaviour, until in (
-        (Misbehaviour(credits_depleted=True), NOW + timedelta(hours=1)),
-        (Misbehaviour(limits={"post_reads_per_month": Limit(0, 1)}), datetime(2026, 12, 1, tzinfo=UTC)),
+        (Conditions(credits_depleted=True), NOW + timedelta(hours=1)),
+        (Conditions(limits={"post_reads_per_month": Limit(0, 1)}), datetime(2026, 12, 1, tzinfo=UTC)),
     ):
-        rig.behaviour.become(behaviour)
+        rig.behaviour.set_conditions(behaviour)
         with pytest.raises(Paused) as stopped:
             rig.read(published)
         error = stopped.value

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from deploy.simulators.misbehaviour import Behaviour, Fault, Limit
+from deploy.simulators.behaviour import Behaviour, Fault, Limit
 from deploy.simulators.server import Simulators
 from deploy.simulators.world import Account
 from tests.deploy.simulators.example import NOW, URL
@@ -27,8 +27,8 @@ def test_answers_in_the_platforms_place(
         assert answer.status_code == 502
         assert answer.content.startswith(content)
     assert client.get(URL).status_code == 200
-    assert sims.ledger.requests("facebook", "unprocessed", "fault") == 2
-    assert sims.ledger.requests("facebook", "insights", "ok") == 1
+    assert sims.request_log.requests("facebook", "unprocessed", "fault") == 2
+    assert sims.request_log.requests("facebook", "insights", "ok") == 1
 
 
 def test_a_literal_answer_with_headers(sims: Simulators, client: httpx.Client) -> None:
@@ -45,7 +45,7 @@ def test_spoilt_answers_were_processed(sims: Simulators, client: httpx.Client) -
     assert client.get(URL).json()["data"][0]["values"] == [{"value": "many"}]
     assert b'{"value":NaN}' in client.get(URL).content
     assert client.get(URL).content == truth
-    assert sims.ledger.requests("facebook", "insights", "fault") == 3
+    assert sims.request_log.requests("facebook", "insights", "fault") == 3
 
 
 def test_a_huge_answer(sims: Simulators, client: httpx.Client) -> None:
@@ -65,7 +65,7 @@ def test_the_connection_is_closed(sims: Simulators, client: httpx.Client, close:
     sims.behave("facebook", faults=[Fault(close=close)])
     with pytest.raises((httpx.RemoteProtocolError, httpx.ReadError)):
         client.get(URL)
-    assert sims.ledger.requests("facebook", "insights") == processed
+    assert sims.request_log.requests("facebook", "insights") == processed
     assert client.get(URL).status_code == 200
 
 

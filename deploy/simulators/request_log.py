@@ -1,6 +1,6 @@
-"""Every request that reached a simulated platform: what was asked, what it cost, how it was answered.
+"""The log of requests to simulated platforms: endpoint, ids, calls counted against limits, and outcome.
 
-Benches and fault tests count calls here. A token is kept as a fingerprint only.
+Benchmarks and fault tests count calls here. Of a token, only a fingerprint is stored.
 """
 
 import threading
@@ -15,7 +15,7 @@ from typing import Literal
 import httpx
 
 Outcome = Literal["ok", "refused_limit", "refused_auth", "error", "fault"]
-"""`fault`: an injected misbehaviour answered in the platform's place, or spoilt its answer."""
+"""`fault`: an injected fault replaced or corrupted the platform's answer."""
 
 CAPACITY = 100_000
 _NOTE = "note"
@@ -23,20 +23,20 @@ _NOTE = "note"
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """What a simulated platform says about one answer, for the ledger."""
+    """What a simulated platform adds to the log entry of one answer."""
 
     endpoint: str
     ids: tuple[str, ...] = ()
     calls: int = 1
     outcome: Outcome | None = None
-    """None: read off the HTTP status."""
+    """None: it follows from the HTTP status."""
     platform: str | None = None
     """None: the platform that the request was routed to."""
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One request. `calls` is what the platform counts against its limits, `ids` the posts asked for."""
+    """One request. `calls` is what the platform counts against its limits, `ids` are the requested posts."""
 
     seq: int
     host: str
@@ -62,19 +62,19 @@ def note(
     outcome: Outcome | None = None,
     platform: str | None = None,
 ) -> httpx.Response:
-    """Attach a note for the ledger to `response` and return it."""
+    """Attach a note for the request log to `response` and return it."""
     response.extensions[_NOTE] = Note(endpoint, tuple(ids), calls, outcome, platform)
     return response
 
 
-def noted(response: httpx.Response) -> Note:
-    """Return the note attached to `response`, or one that says that its endpoint is unknown."""
-    found = response.extensions.get(_NOTE)
-    return found if isinstance(found, Note) else Note("unknown")
+def note_of(response: httpx.Response) -> Note:
+    """Return the note attached to `response`, or one with the endpoint `unknown`."""
+    attached = response.extensions.get(_NOTE)
+    return attached if isinstance(attached, Note) else Note("unknown")
 
 
 def fingerprint(token: str | None) -> str | None:
-    """Return 12 hex digits that tell tokens apart and open nothing."""
+    """Return 12 hex digits that distinguish tokens and give no access."""
     return sha256(token.encode()).hexdigest()[:12] if token else None
 
 
@@ -83,16 +83,16 @@ def token_of(request: httpx.Request) -> str | None:
     scheme, _, token = str(request.headers.get("authorization", "")).partition(" ")
     if scheme.lower() == "bearer" and token:
         return token
-    given = None
+    parameter = None
     if b"access_token=" in request.url.query:
-        given = request.url.params.get("access_token")
+        parameter = request.url.params.get("access_token")
     elif b"access_token=" in request.content and "form" in request.headers.get("content-type", ""):
-        given = httpx.QueryParams(request.content.decode("utf-8", "replace")).get("access_token")
-    return str(given) if given else None
+        parameter = httpx.QueryParams(request.content.decode("utf-8", "replace")).get("access_token")
+    return str(parameter) if parameter else None
 
 
 def outcome_of(status: int) -> Outcome:
-    """Return the outcome that an HTTP status suggests when the platform does not name one."""
+    """Return the outcome of an HTTP status, for answers whose note names none."""
     if status < 400:
         return "ok"
     if status == 429:
@@ -100,7 +100,7 @@ def outcome_of(status: int) -> Outcome:
     return "refused_auth" if status == 401 else "error"
 
 
-class Ledger:
+class RequestLog:
     """The last `capacity` entries, and counters over all entries since the last `clear`."""
 
     def __init__(self, capacity: int = CAPACITY) -> None:
@@ -121,21 +121,21 @@ class Ledger:
         at: datetime,
         outcome: Outcome | None = None,
     ) -> Entry:
-        """Write down one answered request."""
-        said = noted(response)
-        result = outcome or said.outcome or outcome_of(response.status_code)
+        """Log one answered request."""
+        attached = note_of(response)
+        result = outcome or attached.outcome or outcome_of(response.status_code)
         with self._lock:
             self._seq += 1
             entry = Entry(
                 seq=self._seq,
                 host=host,
-                platform=said.platform or platform,
-                endpoint=said.endpoint,
+                platform=attached.platform or platform,
+                endpoint=attached.endpoint,
                 method=request.method,
                 at=at,
                 monotonic=time.monotonic(),
-                ids=said.ids,
-                calls=said.calls,
+                ids=attached.ids,
+                calls=attached.calls,
                 status=response.status_code,
                 outcome=result,
                 token=fingerprint(token),
@@ -149,25 +149,25 @@ class Ledger:
     def entries(
         self, since: int = 0, *, platform: str | None = None, endpoint: str | None = None
     ) -> list[Entry]:
-        """Return the kept entries with a sequence number above `since`, oldest first."""
+        """Return the entries with a sequence number above `since`, oldest first; old ones are dropped."""
         with self._lock:
-            kept = list(self._entries)
+            entries = list(self._entries)
         return [
             entry
-            for entry in kept
+            for entry in entries
             if entry.seq > since and platform in (None, entry.platform) and endpoint in (None, entry.endpoint)
         ]
 
     def requests(
         self, platform: str | None = None, endpoint: str | None = None, outcome: str | None = None
     ) -> int:
-        """Return how many requests matched, over all time."""
+        """Return how many requests matched since the last `clear`."""
         return self._total(self._requests, platform, endpoint, outcome)
 
     def calls(
         self, platform: str | None = None, endpoint: str | None = None, outcome: str | None = None
     ) -> int:
-        """Return how many calls the matching requests cost in the platform's own counting."""
+        """Return how many calls the platform counted for the matching requests."""
         return self._total(self._calls, platform, endpoint, outcome)
 
     def _total(
@@ -200,7 +200,7 @@ class Ledger:
             ]
 
     def clear(self) -> None:
-        """Forget all entries and counters; sequence numbers go on."""
+        """Delete all entries and counters; sequence numbers continue."""
         with self._lock:
             self._entries.clear()
             self._requests.clear()

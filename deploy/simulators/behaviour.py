@@ -1,7 +1,7 @@
-"""Declared misbehaviour of one simulated platform, replaced as a whole while it runs.
+"""The behaviour of one simulated platform: its conditions, injected faults and limits, changeable at runtime.
 
-`Misbehaviour` is what is wrong with the platform now; `Fault` one way in which its next answers go wrong;
-`Behaviour` holds both for one platform, hands out faults once each, and counts calls against limits.
+`Conditions` describe the platform now; a `Fault` corrupts or delays its next answers; `Behaviour` holds the
+conditions of one platform, applies each fault as often as declared, and counts calls against limits.
 """
 
 import json
@@ -18,7 +18,7 @@ import httpx
 
 Body = Literal["html", "empty", "truncated", "wrong_types", "nan", "huge", "null"]
 Close = Literal["before", "middle", "after"]
-"""`before`: the request is never processed. `middle`, `after`: it is, and the answer is lost."""
+"""`before`: the request is not processed. `middle`, `after`: it is processed, and the answer is lost."""
 
 HUGE_BYTES = 64 * 1024 * 1024
 HTML = b"<!DOCTYPE html><html><head><title>Sorry, something went wrong.</title></head><body></body></html>"
@@ -26,30 +26,30 @@ HTML = b"<!DOCTYPE html><html><head><title>Sorry, something went wrong.</title><
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One way in which answers go wrong, for the next `times` requests (None: until it is taken away)."""
+    """An injected fault for the next `times` requests (None: until the conditions change)."""
 
     times: int | None = 1
     path: str | None = None
-    """Only requests whose path and query contain this; None: every request."""
+    """Affects only requests whose path and query contain this; None: every request."""
     status: int | None = None
-    """Answer with this status instead of processing the request; None: process it, then spoil the answer."""
+    """Answer with this status instead of processing the request; None: process it and corrupt the answer."""
     body: Body | None = None
     text: str | None = None
-    """The literal body, in place of `body`."""
+    """A literal body, which wins over `body`."""
     headers: Mapping[str, str] = field(default_factory=dict)
     hang_seconds: float = 0.0
     close: Close | None = None
     trickle_seconds: float | None = None
-    """Send one byte, wait this long, and so on."""
+    """Send the answer byte by byte, with this pause after each."""
 
     def replaces(self) -> bool:
-        """Say whether the platform never sees the request."""
+        """Return whether the request is not processed."""
         return self.status is not None or self.close == "before"
 
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """So many calls in a window: a sliding one, or one that starts at multiples of its length in UTC."""
+    """A number of calls in a window, which slides or starts at multiples of its length in UTC."""
 
     calls: int
     seconds: float
@@ -57,8 +57,8 @@ class Limit:
 
 
 @dataclass(frozen=True, slots=True)
-class Spent:
-    """One decision of a limit. `reset_at` is when a refused call would be accepted, or the window ends."""
+class LimitDecision:
+    """The decision on one call. `reset_at` is when a refused call would be accepted, or the window ends."""
 
     allowed: bool
     limit: int
@@ -72,33 +72,33 @@ class Spent:
 
     @property
     def percent(self) -> int:
-        """Return the used part in percent; it passes 100 when refused calls are counted too."""
+        """Return the used share in percent; it exceeds 100 when refused calls are counted too."""
         return math.floor(100 * self.used / self.limit) if self.limit else 100
 
 
 @dataclass(frozen=True, slots=True)
-class Misbehaviour:
-    """What is wrong with one platform now. The default is a platform that behaves."""
+class Conditions:
+    """The conditions of one platform. The default is a platform without faults."""
 
     latency_seconds: float = 0.0
     faults: tuple[Fault, ...] = ()
     outage: bool = False
     """Every answer is a 503 with an HTML page."""
     storm: bool = False
-    """Every answer is a 429 with an empty body and no hint when to come back."""
+    """Every answer is a 429 with an empty body and no Retry-After."""
     limits: Mapping[str, Limit] = field(default_factory=dict)
-    """By bucket, in place of the platform's usual limits; each platform's file names its buckets."""
+    """By bucket, instead of the platform's usual limits; each platform's module names its buckets."""
     limit_headers: Literal["right", "absent", "malformed"] = "right"
     retired_metrics: frozenset[str] = frozenset()
-    """Metrics that the platform no longer knows, beside those that are retired in truth."""
+    """Metrics that the platform no longer knows, besides those that the real one has retired."""
     timed_out_items: frozenset[int] = frozenset()
-    """Positions in a batch that the platform does not finish in time (Meta)."""
+    """Positions in a batch whose items time out (Meta)."""
     application_blocked: Literal["blocked", "deactivated"] | None = None
-    """Every call is refused for our application's sake: with a 400, or in a 200 when deactivated (Meta)."""
+    """Every call is refused because of our application: with a 400, or in a 200 when deactivated (Meta)."""
     posts_vanish: bool = False
-    """No post is found, as the platform is suspected of when it throttles (Meta)."""
+    """No post is found, which Meta is suspected to do when it throttles (Meta)."""
     localised: bool = False
-    """Messages come in another language (Instagram)."""
+    """Error messages are in another language (Instagram)."""
     missing_scopes_named: bool = False
     """A missing scope is an error that names it, not an empty answer (Facebook)."""
     credits_depleted: bool = False
@@ -114,53 +114,53 @@ class Misbehaviour:
     unhydrated_posts: frozenset[str] = frozenset()
     """Posts whose fields fail to load for now: `field-hydration-failure` (X)."""
     sunset_versions: frozenset[str] = frozenset()
-    """API versions that are gone, beside those that are gone in truth (LinkedIn)."""
+    """API versions that are sunset, besides those that the real one has sunset (LinkedIn)."""
     foreign_refused: bool = False
-    """One post of somebody else refuses the whole call with 403 instead of being left out (LinkedIn)."""
+    """One post of another owner makes the whole call a 403 instead of being left out (LinkedIn)."""
     paged_lists: bool = False
-    """Statistics of listed posts come 10 a page unless `count` says more (LinkedIn)."""
+    """Statistics of listed posts have 10 elements a page unless `count` is larger (LinkedIn)."""
     revoked_after_minting_seconds: float = 0.0
-    """For this long a newly minted token is refused as revoked (LinkedIn)."""
+    """For this long a new token is refused as revoked (LinkedIn)."""
     empty_list_absent: bool = False
     """`videos` is left out when no video was found, instead of empty (TikTok)."""
     clock_skew_seconds: float = 0.0
-    """How far the `Date` header is ahead of the truth."""
+    """How far the `Date` header is ahead of the clock."""
 
 
-def misbehaviour(values: Mapping[str, Any]) -> Misbehaviour:
-    """Read a `Misbehaviour` from plain JSON values. Raises `TypeError` for an unknown field."""
-    read = dict(values)
-    if "faults" in read:
-        read["faults"] = tuple(one if isinstance(one, Fault) else Fault(**one) for one in read["faults"])
-    if "limits" in read:
-        limits = read["limits"].items()
-        read["limits"] = {name: one if isinstance(one, Limit) else Limit(**one) for name, one in limits}
+def read_conditions(values: Mapping[str, Any]) -> Conditions:
+    """Build `Conditions` from JSON values. Raises `TypeError` for an unknown field."""
+    fields = dict(values)
+    if "faults" in fields:
+        fields["faults"] = tuple(one if isinstance(one, Fault) else Fault(**one) for one in fields["faults"])
+    if "limits" in fields:
+        limits = fields["limits"].items()
+        fields["limits"] = {name: one if isinstance(one, Limit) else Limit(**one) for name, one in limits}
     for name in ("retired_metrics", "timed_out_items", "unhydrated_posts", "sunset_versions"):
-        if name in read:
-            read[name] = frozenset(read[name])
-    return Misbehaviour(**read)
+        if name in fields:
+            fields[name] = frozenset(fields[name])
+    return Conditions(**fields)
 
 
 class Behaviour:
-    """How one platform behaves now, with the counters behind its faults and limits. Thread-safe."""
+    """The conditions of one platform, with the counters of its faults and limits. Thread-safe."""
 
     def __init__(self) -> None:
-        self.now = Misbehaviour()
+        self.conditions = Conditions()
         self._lock = threading.Lock()
         self._left: dict[int, int] = {}
         self._windows: dict[tuple[str, str], _Window] = {}
 
-    def become(self, values: Misbehaviour) -> None:
-        """Replace the whole misbehaviour at once; counters of limits go on."""
+    def set_conditions(self, values: Conditions) -> None:
+        """Replace all conditions at once; the limits' counters continue."""
         with self._lock:
-            self.now = values
+            self.conditions = values
             self._left = {
                 place: fault.times for place, fault in enumerate(values.faults) if fault.times is not None
             }
 
-    def take_fault(self, request: httpx.Request) -> Fault | None:
-        """Return the fault that spoils this request, and count it as used."""
-        current = self.now
+    def next_fault(self, request: httpx.Request) -> Fault | None:
+        """Return the fault that applies to this request, if any, and count its use."""
+        current = self.conditions
         if current.outage:
             return Fault(times=None, status=503, body="html")
         if current.storm:
@@ -186,36 +186,36 @@ class Behaviour:
         default: Limit,
         calls: int = 1,
         count_refused: bool = False,
-    ) -> Spent:
-        """Count `calls` of `key` against the bucket's limit, and say whether they fit.
+    ) -> LimitDecision:
+        """Count `calls` of `key` against the bucket's limit, and decide whether they are allowed.
 
-        `default` is the platform's usual limit, used unless the misbehaviour names the bucket. With
-        `count_refused` a refused call is counted as well, so that asking on prolongs the refusal (Meta).
+        `default` is the platform's usual limit, used unless the conditions name the bucket. With
+        `count_refused` refused calls count too, so that further calls prolong the refusal (Meta).
         """
-        limit = self.now.limits.get(bucket, default)
+        limit = self.conditions.limits.get(bucket, default)
         instant = at.timestamp()
         with self._lock:
             window = self._windows.setdefault((bucket, key), _Window())
             start = instant - (limit.seconds if limit.sliding else instant % limit.seconds)
-            window.forget_until(start if limit.sliding else math.nextafter(start, -math.inf))
+            window.drop_until(start if limit.sliding else math.nextafter(start, -math.inf))
             allowed = window.used + calls <= limit.calls
             if allowed or count_refused:
                 window.add(instant, calls)
             if allowed or not limit.sliding:
                 end = (instant if limit.sliding else start) + limit.seconds
             else:
-                end = window.room_at(limit.calls - calls, limit.seconds) or instant + limit.seconds
-            return Spent(allowed, limit.calls, window.used, datetime.fromtimestamp(end, UTC))
+                end = window.accepts_at(limit.calls - calls, limit.seconds) or instant + limit.seconds
+            return LimitDecision(allowed, limit.calls, window.used, datetime.fromtimestamp(end, UTC))
 
-    def forget(self) -> None:
-        """Empty all windows and behave again."""
+    def reset(self) -> None:
+        """Reset all counters, and the conditions to their defaults."""
         with self._lock:
             self._windows.clear()
-        self.become(Misbehaviour())
+        self.set_conditions(Conditions())
 
 
 class _Window:
-    """Calls by instant, oldest first, and their sum."""
+    """The calls of one key within a limit's window: instants with counts, oldest first, and their sum."""
 
     def __init__(self) -> None:
         self._calls: deque[tuple[float, int]] = deque()
@@ -225,40 +225,40 @@ class _Window:
         self._calls.append((instant, calls))
         self.used += calls
 
-    def forget_until(self, instant: float) -> None:
+    def drop_until(self, instant: float) -> None:
         while self._calls and self._calls[0][0] <= instant:
             self.used -= self._calls.popleft()[1]
 
-    def room_at(self, used: int, seconds: float) -> float | None:
-        """Return when at most `used` calls are left in a window that slides over `seconds`, if ever."""
-        left, end = self.used, None
+    def accepts_at(self, used: int, seconds: float) -> float | None:
+        """Return when at most `used` calls remain in a window that slides over `seconds`, or None."""
+        remaining, end = self.used, None
         for instant, calls in self._calls:
-            if left <= used:
+            if remaining <= used:
                 break
-            left -= calls
+            remaining -= calls
             end = instant + seconds
         return end
 
 
-def spoil(response: httpx.Response, fault: Fault) -> httpx.Response:
-    """Return the answer as the fault leaves it: its status, headers and body."""
+def apply_fault(response: httpx.Response, fault: Fault) -> httpx.Response:
+    """Return the answer with the fault's status, headers and body."""
     content = response.content if fault.text is None else fault.text.encode()
     kind = response.headers.get("content-type", "application/json")
     if fault.text is None and fault.body is not None:
-        content = _spoilt(content, fault.body)
+        content = _corrupt_body(content, fault.body)
         kind = "text/html; charset=utf-8" if fault.body == "html" else kind
     headers = [(name, value) for name, value in response.headers.multi_items() if name not in _FRAMING]
     headers += [("content-type", kind), *fault.headers.items()]
-    spoilt = httpx.Response(fault.status or response.status_code, headers=headers, content=content)
-    spoilt.extensions.update(response.extensions)
-    return spoilt
+    corrupted = httpx.Response(fault.status or response.status_code, headers=headers, content=content)
+    corrupted.extensions.update(response.extensions)
+    return corrupted
 
 
 _FRAMING = frozenset({"content-length", "content-type", "transfer-encoding"})
 _NUMBER = re.compile(rb"(?<=[:\[,\s])-?\d+(\.\d+)?(?=[,}\]\s])")
 
 
-def _spoilt(content: bytes, body: Body) -> bytes:
+def _corrupt_body(content: bytes, body: Body) -> bytes:
     match body:
         case "html":
             return HTML
