@@ -21,8 +21,8 @@ from tests.mutants.sql_edits import lua_edits
 
 ROOT = Path(__file__).parents[2]
 STATE = ROOT / "build" / "mutants"
-_LEAST_PATIENCE = 10.0
-_TIMES_AS_LONG = 4
+_LEAST_PATIENCE = 40.0
+_TIMES_AS_LONG = 8
 
 
 def mutants_of(path: str) -> list[Mutant]:

@@ -29,7 +29,20 @@ _TRANSITIONS: Final = (
     *_LOCKS,
     *_INTERLEAVINGS,
 )
-_GATE: Final = ("tests/worker/quota/test_gate.py",)
+_GATE: Final = ("tests/worker/quota/test_gate.py", "tests/worker/quota/test_gate_pauses.py")
+_POSTS: Final = (
+    "tests/api_stub/posts/test_endpoint.py",
+    "tests/api_stub/posts/test_mixed_pages.py",
+    "tests/api_stub/posts/test_counting.py",
+    "tests/api_stub/posts/test_history.py",
+    "tests/api_stub/posts/test_workspace.py",
+    "tests/api_stub/posts/test_isolation.py",
+)
+_READERS: Final = (
+    "tests/api_stub/refresh/test_bounds.py",
+    "tests/api_stub/refresh/test_refreshing.py",
+    "tests/api_stub/posts/test_mixed_pages.py",
+)
 
 TARGETS: Final[dict[str, tuple[str, ...]]] = {
     "worker/outcomes.py": ("tests/worker/test_outcomes.py",),
@@ -103,4 +116,33 @@ TARGETS: Final[dict[str, tuple[str, ...]]] = {
     "scheduler/renewals.py": ("tests/worker/credentials/test_renewal.py",),
     "scheduler/gauges.py": ("tests/scheduler/test_fleet_metrics.py",),
     "scheduler/trace_contexts.py": ("tests/shared/observability/test_tracing.py",),
+    "api_stub/auth/api_keys.py": ("tests/api_stub/auth/test_authenticator.py",),
+    "api_stub/auth/authenticator.py": (
+        "tests/api_stub/auth/test_authenticator.py",
+        "tests/api_stub/auth/test_dashboard_tokens.py",
+        "tests/api_stub/events/test_endpoint.py",
+    ),
+    "api_stub/auth/dashboard_tokens.py": (
+        "tests/api_stub/auth/test_dashboard_tokens.py",
+        "tests/api_stub/auth/test_jwks.py",
+    ),
+    "api_stub/auth/jwks.py": ("tests/api_stub/auth/test_jwks.py",),
+    "api_stub/posts/parameters.py": ("tests/api_stub/posts/test_parameters.py",),
+    "api_stub/posts/instants.py": (
+        "tests/api_stub/posts/test_parameters.py",
+        "tests/api_stub/posts/test_mixed_pages.py",
+    ),
+    "api_stub/posts/statements.py": (*_POSTS, *_READERS[:2]),
+    "api_stub/posts/workspace.py": (*_POSTS, *_READERS[:2]),
+    "api_stub/posts/counting.py": ("tests/api_stub/posts/test_counting.py",),
+    "api_stub/refresh/refreshing.py": _READERS,
+    "api_stub/refresh/throttle.py": ("tests/api_stub/refresh/test_refreshing.py",),
+    "api_stub/refresh/waiting.py": ("tests/api_stub/refresh/test_refreshing.py",),
+    "api_stub/events/endpoint.py": ("tests/api_stub/events/test_endpoint.py",),
+    "api_stub/events/event_log.py": ("tests/api_stub/events/test_endpoint.py",),
+    "api_stub/http/middleware.py": (
+        "tests/api_stub/docs/test_openapi.py",
+        "tests/api_stub/http/test_malicious_requests.py",
+    ),
+    "api_stub/ops/authentication.py": ("tests/api_stub/ops/test_authentication.py",),
 }

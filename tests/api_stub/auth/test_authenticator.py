@@ -1,7 +1,13 @@
 """API keys: who gets in, and that nothing tells why not."""
 
+import asyncio
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any, cast
+
 import pytest
 
+from api_stub.auth.api_keys import Keys
 from shared.accounts.api_keys import create_key, hash_key, list_keys, revoke_key
 from tests.api_stub.support import POSTS, Api
 
@@ -14,6 +20,7 @@ from tests.api_stub.support import POSTS, Api
         "Bearer",
         "Bearer ",
         "Basic dXNlcjpwYXNz",
+        "Basic {valid}",
         "Bearer dra_short",
         "Bearer dra_" + "A" * 43,
         "Bearer dra_" + "A" * 9_000,
@@ -23,7 +30,8 @@ from tests.api_stub.support import POSTS, Api
     ],
 )
 def test_every_missing_or_wrong_credential_gets_the_same_answer(api: Api, header: str | None) -> None:
-    headers = [] if header is None else [(b"authorization", header.encode())]
+    given = None if header is None else header.replace("{valid}", api.rows.key()).encode()
+    headers = [] if given is None else [(b"authorization", given)]
     request = api.client.build_request("GET", POSTS)
     del request.headers["authorization"]
     request.headers = type(request.headers)([*request.headers.raw, *headers])
@@ -74,7 +82,10 @@ def test_a_revoked_key_is_refused_once_it_is_looked_up_again(
     with api.rows.engine.begin() as connection:
         assert revoke_key(connection, key_id)
 
-    clock[0] += 4.9
+    clock[0] += 2.9
+    assert api.get(headers=headers).status_code == 200, "it is not looked up for each request"
+
+    clock[0] = 103.0
 
     assert api.get(headers=headers).status_code == 401
 
@@ -97,3 +108,41 @@ def test_only_a_hash_of_a_key_is_stored(api: Api) -> None:
 
     assert key not in repr(stored)
     assert hash_key(key) in [row.key_hash for row in stored]
+
+
+def test_use_noted_late_by_one_process_does_not_undo_a_later_use_noted_by_another(api: Api) -> None:
+    later = datetime.now(UTC) + timedelta(minutes=1)
+    api.get()
+    api.rows.execute("UPDATE api_keys SET last_used_at = :later", later=later)
+    api.rows.key("ws_2")
+
+    api.run(api.service.keys.note_use())
+
+    with api.rows.engine.begin() as connection:
+        assert {key.last_used_at for key in list_keys(connection)} == {later, None}
+
+
+def test_the_ten_thousand_keys_found_last_are_remembered() -> None:
+    looked_up: list[Any] = []
+
+    class Found:
+        async def fetch(self, _: str, parameters: Mapping[str, Any]) -> list[tuple[str, str]]:
+            looked_up.append(parameters["hash"])
+            return [("key_1", "ws_1")]
+
+    async def lookups(keys: Keys, *names: str) -> int:
+        before = len(looked_up)
+        for name in names:
+            await keys.find(name)
+        return len(looked_up) - before
+
+    async def check() -> None:
+        keys = Keys(cast("Any", Found()))
+        assert await lookups(keys, *map(str, range(10_000))) == 10_000
+        assert await lookups(keys, "0", "9999") == 0
+        assert await lookups(keys, "one more") == 1
+        assert await lookups(keys, "one more", "9999", "1", "0") == 1, "the one found first is forgotten"
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("api_stub.auth.api_keys.time.monotonic", lambda: 100.0)
+        asyncio.run(check())

@@ -180,3 +180,11 @@ def test_a_dashboard_sees_the_rows_of_its_workspace(database_url: str) -> None:
         ]
 
         assert [answer.json()["total"] for answer in answers] == [1, 0]
+
+
+def test_a_credential_longer_than_8192_characters_is_refused(database_url: str) -> None:
+    with support.api(database_url, jwt_secret=SECRET) as api:
+        tokens = [jwt.encode(claims(padding="x" * length), SECRET) for length in (10, 8_192)]
+        answers = [api.get(headers={"Authorization": f"Bearer {token}"}) for token in tokens]
+
+        assert [answer.status_code for answer in answers] == [200, 401]

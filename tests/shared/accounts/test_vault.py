@@ -43,6 +43,21 @@ def test_the_first_key_seals() -> None:
     assert Vault([NEW]).open(sealed).get_secret_value() == "one"
 
 
+def test_a_sealed_value_matches_its_own_secret_alone() -> None:
+    vault = Vault([NEW])
+    sealed = vault.seal(SecretStr("one"))
+
+    assert vault.matches(sealed, SecretStr("one"))
+    assert not vault.matches(sealed, SecretStr("two"))
+    assert not Vault([FOREIGN]).matches(sealed, SecretStr("one"))
+
+
+def test_a_secret_key_has_the_same_sealing_key_in_every_release() -> None:
+    key = SecretStr("A" * 43 + "=")
+
+    assert Vault([key]).sealing_key == "public1.WwMHa430k0Lb-HTQP4zakUd_a3jccOO6NjyWklXEx3g="
+
+
 def test_sealing_the_same_twice_looks_different() -> None:
     vault = Vault([NEW])
 
@@ -152,6 +167,7 @@ def test_a_credential_goes_by_its_shape(credential: str, around: str) -> None:
         "WWW-Authenticate: Bearer",
         "https://api.x.com/2/tweets?ids=1,2&tweet.fields=public_metrics",
         "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824",
+        "aNameInCamelCase" * 4,
     ],
 )
 def test_what_is_no_credential_stays(text: str) -> None:
@@ -167,6 +183,11 @@ def test_a_known_secret_is_gone_whatever_it_looks_like(before: str, secret: str,
 
 def test_a_known_secret_is_gone_in_its_url_form_too() -> None:
     assert "p%7Cw" not in redact("…/me?key=p%7Cw", "p|w")
+    assert "p%2Fw" not in redact("…/me?key=p%2Fw", "p/w")
+
+
+def test_an_empty_secret_redacts_nothing() -> None:
+    assert redact("one sentence", "") == "one sentence"
 
 
 @given(st.text(alphabet="aA1_-.=&:\"'\\ @/%token"))

@@ -76,3 +76,25 @@ def test_without_redis_nothing_opens_and_nothing_breaks() -> None:
         assert fail(breakers(gone), 5) == [None] * 5
         breakers(gone).succeeded(Platform.X, "tweets")
         gone.close()
+
+
+def test_failures_and_openings_count_for_fifteen_minutes_after_the_last_one(client: RedisClient) -> None:
+    fail(breakers(client), 2)
+
+    assert 15 * 60 - 5 < client.ttl("dravo:breaker:x:tweets") <= 15 * 60
+
+
+def test_an_open_breaker_closes_by_itself(client: RedisClient) -> None:
+    fail(breakers(client), 3)
+
+    assert 0 < client.pttl("dravo:breaker:x:tweets:open") <= OPEN_FOR.total_seconds() * 1_000
+
+
+def test_a_pause_is_at_most_1024_times_the_first_one(client: RedisClient) -> None:
+    fleet = Breakers(client, failures=1, open_for=timedelta(seconds=1), longest=timedelta(days=1))
+    pauses = fail(fleet)
+    for _ in range(12):
+        end_of_pause(client)
+        pauses += fail(fleet)
+
+    assert pauses[-1] == timedelta(seconds=1_024)

@@ -228,6 +228,3 @@ def test_limits_that_make_no_sense_stop_nobody(fleet: FleetBudgets, clock: FakeC
     told.on_limits(Platform.FACEBOOK, "acc_1", (lie,))
 
     ask(job(fleet, clock, Platform.FACEBOOK), Platform.FACEBOOK, "insights")
-
-
-# The whole story

@@ -1,0 +1,163 @@
+"""How long a job's calls wait: for what answers say of limits, for standing pauses, after refusals and failures."""
+
+from datetime import timedelta
+
+import pytest
+
+from deploy.local.valkey import Valkey
+from shared.quota.pauses import PauseInForce
+from shared.redis_client import connect
+from shared.settings import Settings
+from shared.vocabulary import BucketKind, Lane, PauseKind, Platform
+from tests.servers import server_directory
+from tests.worker.quota.fake_clock import FakeClock
+from worker.errors import Paused, TryAgain
+from worker.quota.gate import FleetBudgets, JobBudget, OverBudget
+from worker.readings import Limit
+
+HOUR = timedelta(hours=1)
+
+
+def job(
+    fleet: FleetBudgets, clock: FakeClock, platform: Platform = Platform.TIKTOK, lane: Lane = Lane.BACKGROUND
+) -> JobBudget:
+    return JobBudget(fleet, "acc_1", platform, lane, (), now=clock.now, sleep=clock.passes)
+
+
+def ask(budget: JobBudget, platform: Platform = Platform.TIKTOK, endpoint: str = "video/query") -> None:
+    budget.ask(platform, "acc_1", endpoint, 1)
+
+
+@pytest.mark.parametrize(("percent", "placed"), [(83, False), (84, True)])
+def test_a_background_wait_of_more_than_five_minutes_is_placed_where_claims_see_it(
+    fleet: FleetBudgets, clock: FakeClock, percent: int, *, placed: bool
+) -> None:
+    """The application's share is of an hour: 83 % wait 4.3 minutes, 84 % wait 5.7."""
+    told = job(fleet, clock, Platform.FACEBOOK)
+    ask(told, Platform.FACEBOOK, "insights")
+
+    told.heard(Platform.FACEBOOK, "acc_1", (Limit(BucketKind.APP, None, used_percent=percent),))
+
+    assert bool(told.new_pauses) == placed
+
+
+@pytest.mark.parametrize(
+    ("percent", "resets_in", "wait"),
+    [
+        (100, None, timedelta(minutes=3)),  # 5 % of an hour above the 95 at which all calls stop
+        (120, None, timedelta(minutes=12.5)),
+        (100, timedelta(hours=16), timedelta(hours=16)),
+        (96, timedelta(hours=16), timedelta(hours=16)),
+    ],
+)
+def test_a_used_up_share_stops_everybody_until_it_falls_or_as_long_as_the_platform_says(
+    fleet: FleetBudgets, clock: FakeClock, percent: int, resets_in: timedelta | None, wait: timedelta
+) -> None:
+    told = job(fleet, clock, Platform.FACEBOOK)
+    ask(told, Platform.FACEBOOK, "insights")
+    resets_at = clock.now() + resets_in if resets_in else None
+
+    told.heard(
+        Platform.FACEBOOK, "acc_1", (Limit(BucketKind.APP, None, used_percent=percent, resets_at=resets_at),)
+    )
+
+    with pytest.raises(OverBudget) as caught:
+        ask(job(fleet, clock, Platform.FACEBOOK, Lane.INTERACTIVE), Platform.FACEBOOK, "insights")
+    assert caught.value.until == clock.now() + wait
+
+
+def standing(kind: PauseKind, subject: str, clock: FakeClock) -> PauseInForce:
+    return PauseInForce("facebook", kind, subject, clock.now(), clock.now() + HOUR, "Limit reached.", 0)
+
+
+def test_a_pause_of_an_endpoint_refuses_its_calls_and_no_others(
+    fleet: FleetBudgets, clock: FakeClock
+) -> None:
+    pauses = [standing(PauseKind.ENDPOINT, "insights", clock), standing(PauseKind.BACKGROUND, "acc_1", clock)]
+    budget = JobBudget(fleet, "acc_1", Platform.FACEBOOK, Lane.BACKGROUND, pauses, now=clock.now)
+
+    ask(budget, Platform.FACEBOOK, "posts")
+    ask(budget, Platform.FACEBOOK, "acc_1")
+    with pytest.raises(OverBudget, match="Limit reached") as caught:
+        ask(budget, Platform.FACEBOOK, "insights")
+
+    assert (caught.value.until, caught.value.pause) == (clock.now() + HOUR, pauses[0].key)
+
+
+def test_a_share_that_has_fallen_ends_the_background_pause_that_stands(
+    fleet: FleetBudgets, clock: FakeClock
+) -> None:
+    pauses = [standing(PauseKind.BACKGROUND, "acc_1", clock)]
+    budget = JobBudget(fleet, "acc_1", Platform.FACEBOOK, Lane.INTERACTIVE, pauses, now=clock.now)
+    ask(budget, Platform.FACEBOOK, "insights")
+
+    budget.heard(Platform.FACEBOOK, "acc_1", (Limit(BucketKind.ACCOUNT, None, used_percent=10),))
+
+    assert [(one.kind, one.subject, one.until) for one in budget.new_pauses] == [
+        (PauseKind.BACKGROUND, "acc_1", None)
+    ]
+
+
+def test_an_error_before_the_first_call_counts_for_no_breaker(fleet: FleetBudgets, clock: FakeClock) -> None:
+    for _ in range(9):
+        budget = job(fleet, clock)
+        budget.ended(TryAgain("503", breaks=True))
+        assert budget.new_pauses == []
+
+
+@pytest.mark.parametrize("ends_the_job", [True, False])
+def test_a_refused_probe_escalates_and_keeps_what_was_refused(
+    fleet: FleetBudgets, clock: FakeClock, *, ends_the_job: bool
+) -> None:
+    def refusal() -> Paused:
+        return Paused(
+            "Limit.",
+            kind=BucketKind.ENDPOINT,
+            endpoint="video/query",
+            until=clock.now() + HOUR,
+            escalates_until=clock.now() + 9 * HOUR,
+        )
+
+    first = job(fleet, clock)
+    ask(first)
+    first.ended(refusal())
+    clock.passes(3600)
+    probe = job(fleet, clock)
+    ask(probe)
+
+    stands = probe.ended(refusal()) if ends_the_job else probe.set_aside(refusal())
+
+    assert isinstance(stands, Paused)
+    assert (stands.kind, stands.endpoint) == (BucketKind.ENDPOINT, "video/query")
+    assert stands.until == clock.now() + 9 * HOUR
+    with pytest.raises(OverBudget) as caught:
+        ask(job(fleet, clock))
+    assert caught.value.until == clock.now() + 9 * HOUR
+
+
+def test_one_call_goes_first_when_an_open_breaker_s_pause_ends(fleet: FleetBudgets, clock: FakeClock) -> None:
+    for _ in range(5):
+        failing = job(fleet, clock)
+        ask(failing)
+        failing.ended(TryAgain("503", breaks=True))
+    clock.passes(30)
+
+    ask(job(fleet, clock))
+
+    with pytest.raises(OverBudget):
+        ask(job(fleet, clock))
+
+
+def test_settings_bound_how_long_a_job_waits_and_its_calls_without_redis() -> None:
+    with server_directory() as directory:
+        with Valkey(directory / "valkey") as server:
+            gone = connect(server.url)
+        fleet = FleetBudgets.of(Settings(lease_seconds=600, offline_calls_per_minute=60), gone)
+        wanted = fleet.limits.of_call(Platform.TIKTOK, "acc_1", "video/query")
+        decisions = [fleet.budgets.reserve(wanted, 1, Lane.BACKGROUND) for _ in range(10)]
+        gone.close()
+
+    assert fleet.patience == timedelta(seconds=100)
+    waits = [decision.wait for decision in decisions if decision.wait]
+    assert waits
+    assert max(waits) <= timedelta(seconds=1)
