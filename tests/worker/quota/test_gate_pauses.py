@@ -1,4 +1,4 @@
-"""How long a job's calls wait: for what answers say of limits, for standing pauses, after refusals and failures."""
+"""How long a job's calls wait: what answers say of limits, pauses in force, refusals and failures."""
 
 from datetime import timedelta
 
@@ -12,7 +12,9 @@ from shared.vocabulary import BucketKind, Lane, PauseKind, Platform
 from tests.servers import server_directory
 from tests.worker.quota.fake_clock import FakeClock
 from worker.errors import Paused, TryAgain
-from worker.quota.gate import FleetBudgets, JobBudget, OverBudget
+from worker.quota.fleet import FleetBudgets
+from worker.quota.gate import JobBudget
+from worker.quota.pause import Deferred
 from worker.readings import Limit
 
 HOUR = timedelta(hours=1)
@@ -25,7 +27,7 @@ def job(
 
 
 def ask(budget: JobBudget, platform: Platform = Platform.TIKTOK, endpoint: str = "video/query") -> None:
-    budget.ask(platform, "acc_1", endpoint, 1)
+    budget.acquire(platform, "acc_1", endpoint, 1)
 
 
 @pytest.mark.parametrize(("percent", "placed"), [(83, False), (84, True)])
@@ -36,7 +38,7 @@ def test_a_background_wait_of_more_than_five_minutes_is_placed_where_claims_see_
     told = job(fleet, clock, Platform.FACEBOOK)
     ask(told, Platform.FACEBOOK, "insights")
 
-    told.heard(Platform.FACEBOOK, "acc_1", (Limit(BucketKind.APP, None, used_percent=percent),))
+    told.on_limits(Platform.FACEBOOK, "acc_1", (Limit(BucketKind.APP, None, used_percent=percent),))
 
     assert bool(told.new_pauses) == placed
 
@@ -57,11 +59,11 @@ def test_a_used_up_share_stops_everybody_until_it_falls_or_as_long_as_the_platfo
     ask(told, Platform.FACEBOOK, "insights")
     resets_at = clock.now() + resets_in if resets_in else None
 
-    told.heard(
+    told.on_limits(
         Platform.FACEBOOK, "acc_1", (Limit(BucketKind.APP, None, used_percent=percent, resets_at=resets_at),)
     )
 
-    with pytest.raises(OverBudget) as caught:
+    with pytest.raises(Deferred) as caught:
         ask(job(fleet, clock, Platform.FACEBOOK, Lane.INTERACTIVE), Platform.FACEBOOK, "insights")
     assert caught.value.until == clock.now() + wait
 
@@ -78,7 +80,7 @@ def test_a_pause_of_an_endpoint_refuses_its_calls_and_no_others(
 
     ask(budget, Platform.FACEBOOK, "posts")
     ask(budget, Platform.FACEBOOK, "acc_1")
-    with pytest.raises(OverBudget, match="Limit reached") as caught:
+    with pytest.raises(Deferred, match="Limit reached") as caught:
         ask(budget, Platform.FACEBOOK, "insights")
 
     assert (caught.value.until, caught.value.pause) == (clock.now() + HOUR, pauses[0].key)
@@ -91,7 +93,7 @@ def test_a_share_that_has_fallen_ends_the_background_pause_that_stands(
     budget = JobBudget(fleet, "acc_1", Platform.FACEBOOK, Lane.INTERACTIVE, pauses, now=clock.now)
     ask(budget, Platform.FACEBOOK, "insights")
 
-    budget.heard(Platform.FACEBOOK, "acc_1", (Limit(BucketKind.ACCOUNT, None, used_percent=10),))
+    budget.on_limits(Platform.FACEBOOK, "acc_1", (Limit(BucketKind.ACCOUNT, None, used_percent=10),))
 
     assert [(one.kind, one.subject, one.until) for one in budget.new_pauses] == [
         (PauseKind.BACKGROUND, "acc_1", None)
@@ -101,7 +103,7 @@ def test_a_share_that_has_fallen_ends_the_background_pause_that_stands(
 def test_an_error_before_the_first_call_counts_for_no_breaker(fleet: FleetBudgets, clock: FakeClock) -> None:
     for _ in range(9):
         budget = job(fleet, clock)
-        budget.ended(TryAgain("503", breaks=True))
+        budget.on_result(TryAgain("503", breaks=True))
         assert budget.new_pauses == []
 
 
@@ -120,17 +122,17 @@ def test_a_refused_probe_escalates_and_keeps_what_was_refused(
 
     first = job(fleet, clock)
     ask(first)
-    first.ended(refusal())
+    first.on_result(refusal())
     clock.passes(3600)
     probe = job(fleet, clock)
     ask(probe)
 
-    stands = probe.ended(refusal()) if ends_the_job else probe.set_aside(refusal())
+    stands = probe.on_result(refusal()) if ends_the_job else probe.on_tolerated_error(refusal())
 
     assert isinstance(stands, Paused)
     assert (stands.kind, stands.endpoint) == (BucketKind.ENDPOINT, "video/query")
     assert stands.until == clock.now() + 9 * HOUR
-    with pytest.raises(OverBudget) as caught:
+    with pytest.raises(Deferred) as caught:
         ask(job(fleet, clock))
     assert caught.value.until == clock.now() + 9 * HOUR
 
@@ -139,12 +141,12 @@ def test_one_call_goes_first_when_an_open_breaker_s_pause_ends(fleet: FleetBudge
     for _ in range(5):
         failing = job(fleet, clock)
         ask(failing)
-        failing.ended(TryAgain("503", breaks=True))
+        failing.on_result(TryAgain("503", breaks=True))
     clock.passes(30)
 
     ask(job(fleet, clock))
 
-    with pytest.raises(OverBudget):
+    with pytest.raises(Deferred):
         ask(job(fleet, clock))
 
 
@@ -157,7 +159,7 @@ def test_settings_bound_how_long_a_job_waits_and_its_calls_without_redis() -> No
         decisions = [fleet.budgets.reserve(wanted, 1, Lane.BACKGROUND) for _ in range(10)]
         gone.close()
 
-    assert fleet.patience == timedelta(seconds=100)
+    assert fleet.longest_wait == timedelta(seconds=100)
     waits = [decision.wait for decision in decisions if decision.wait]
     assert waits
     assert max(waits) <= timedelta(seconds=1)
