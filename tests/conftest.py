@@ -1,4 +1,4 @@
-"""Fixtures for every test: a clean environment, and real servers where a test asks for them.
+"""Fixtures for every test: a clean environment, and real servers for tests that request them.
 
 `database_url`        a new database with the project's schema, dropped after the test
 `empty_database_url`  the same without the schema
@@ -6,10 +6,10 @@
 `client`              a Redis client of that database
 `harness`             a new database with what a worker needs and a scripted adapter (`tests.harness.Harness`)
 
-Each pytest-xdist worker starts its own servers, once, at the first test that asks. A test that stops, kills
-or fills a server starts one for itself: `Postgres` and `Valkey` of `deploy.local` in `server_directory()`.
+Each pytest-xdist worker starts its own servers once, for the first test that needs them. A test that stops,
+kills or fills a server starts its own: `Postgres` and `Valkey` of `deploy.local` in `server_directory()`.
 
-The fixtures import what they need when they are asked: broken code fails its tests, not the whole collection.
+The fixtures import the product when they run: broken code fails its tests, not the whole collection.
 """
 
 import os
@@ -29,6 +29,7 @@ from deploy.local.valkey import Valkey
 from tests.servers import (
     FASTER,
     MIGRATED,
+    REDIS_DATABASES,
     Databases,
     copy_cluster,
     fast_parent,
@@ -40,16 +41,14 @@ if TYPE_CHECKING:
     from shared.redis_client import RedisClient
     from tests.harness import Harness
 
-_REDIS_DATABASES = 16
 _MOST_PROCESSES = 8
 _FLEETS = {
     "tests/api_stub/http/test_malicious_requests.py": 1,
-    "tests/contract/test_accounts.py": 1,
-    "tests/contract/test_outcomes.py": 1,
+    "tests/contract/": 1,
     "tests/faults/test_matrix.py": 2,
     "tests/faults/test_shutdown.py": 1,
 }
-"""Modules whose tests share running services, which are slow to start, and how often they may start them."""
+"""Tests that share running services, which are slow to start, and how many processes may start them."""
 _numbers = count()
 
 
@@ -61,27 +60,28 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """Return how many processes ``-n auto`` starts: two a core, for tests wait half of their time."""
+    """Return how many processes ``-n auto`` starts: two per core, because tests wait half of their time."""
     return min(2 * len(os.sched_getaffinity(0)), _MOST_PROCESSES)
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling:
-    """Let the tests of a fleet run in one process, the largest fleets first."""
+    """Run the tests of a fleet in one process, the largest fleets first."""
     return _ByFleet(config, log)
 
 
 class _ByFleet(LoadScopeScheduling):  # type: ignore[misc]  # the same
-    """Hands out tests one by one, except those that share a fleet: each of its groups goes to one process."""
+    """Distributes tests one by one, except that those which share a fleet run in one process."""
 
     def _split_scope(self, nodeid: str) -> str:
-        module, _, name = nodeid.partition("::")
-        groups = _FLEETS.get(module)
-        return nodeid if groups is None else f"{module} {crc32(name.encode()) % groups}"
+        for path, groups in _FLEETS.items():
+            if nodeid.startswith(path):
+                return f"{path} {crc32(nodeid.encode()) % groups}"
+        return nodeid
 
 
 @pytest.fixture(autouse=True)
 def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Hide the settings, proxies and libpq variables of whoever runs the tests."""
+    """Hide settings, proxies and libpq variables that the tests would inherit."""
     for name in os.environ:
         if name.startswith(("DRAVO_", "PG")) or name.lower().endswith("_proxy"):
             monkeypatch.delenv(name)
@@ -101,14 +101,14 @@ def valkey_server() -> Iterator[Valkey]:
     """Run this worker's Valkey; tests that share it must not stop it."""
     with (
         server_directory() as directory,
-        Valkey(directory / "valkey", [f"databases {_REDIS_DATABASES}", "appendonly no"]) as server,
+        Valkey(directory / "valkey", [f"databases {REDIS_DATABASES + 1}", "appendonly no"]) as server,
     ):
         yield server
 
 
 @pytest.fixture(scope="session")
 def databases(postgres_server: Postgres) -> Iterator[Databases]:
-    """Give what makes this worker's databases."""
+    """Give the means to create databases on this worker's server."""
     with closing(Databases(postgres_server)) as made:
         yield made
 
@@ -129,8 +129,8 @@ def empty_database_url(databases: Databases) -> Iterator[str]:
 
 @pytest.fixture
 def redis_url(valkey_server: Valkey) -> str:
-    """Give the URL of an empty logical database, another one than the test before had."""
-    url = valkey_server.url_of(next(_numbers) % _REDIS_DATABASES)
+    """Give the URL of an empty logical database; the test before had another one."""
+    url = valkey_server.url_of(next(_numbers) % REDIS_DATABASES)
     with redis.Redis.from_url(url) as client:
         client.flushdb()
     return url

@@ -25,6 +25,11 @@ FASTER: Final = {"fsync": "off", "synchronous_commit": "off", "full_page_writes"
 MIGRATED: Final = NAME
 """The database that has the project's schema in a copied cluster; the tests' databases are copies of it."""
 
+REDIS_DATABASES: Final = 16
+"""Logical databases of a shared Valkey that tests get in turn."""
+CONTRACT_REDIS_DATABASE: Final = REDIS_DATABASES
+"""One more, for the fleet of `tests.contract`."""
+
 _MEMORY = Path("/dev/shm")  # noqa: S108 - inside it, only directories that mkdtemp makes
 _LEAST_FREE = 2 * 1024**3  # bytes; a container's default of 64 MB would be full after some tests
 _RUN_DIRECTORY = "TESTS_RUN_DIRECTORY"

@@ -1,4 +1,4 @@
-"""The whole system as its users meet it: commands, processes, HTTP; simulated platforms on real sockets."""
+"""One fleet for all tests of this folder: services as processes, simulated platforms on real sockets."""
 
 import csv
 import json
@@ -19,14 +19,13 @@ import psycopg
 import pytest
 
 from deploy.cli import run
-from deploy.local.postgres import Postgres
 from deploy.local.server_process import free_port
 from deploy.local.valkey import Valkey
 from deploy.simulators.environment import environment as simulated_platforms
 from deploy.simulators.server import Simulators
 from shared.accounts.vault import new_key
 from shared.refresh_state.notifications import REFRESHED_CHANNEL
-from tests.servers import FASTER, fast_parent, server_directory
+from tests.servers import CONTRACT_REDIS_DATABASE, Databases
 
 PATIENCE = 60.0
 NOW = datetime.now(UTC).replace(microsecond=0)
@@ -34,7 +33,7 @@ NOW = datetime.now(UTC).replace(microsecond=0)
 
 @dataclass
 class System:
-    """A running fleet of one of each, with its doors."""
+    """A running scheduler, worker and API, with the means to use them."""
 
     environment: dict[str, str]
     simulators: Simulators
@@ -59,13 +58,13 @@ class System:
         return json.loads(out.getvalue()) if out.getvalue().strip() else None
 
     def get(self, **parameters: Any) -> Any:
-        """Read a page of the API."""
+        """Request a page of the API."""
         answer = self.api.get("/v1/analytics/posts", params=parameters)
         assert answer.status_code == httpx.codes.OK, answer.text
         return answer.json()
 
     def row(self, post_id: str) -> Any:
-        """Read the one row of a post."""
+        """Request the only row of a post."""
         items = self.get(postId=post_id)["items"]
         assert len(items) == 1, items
         return items[0]
@@ -80,12 +79,30 @@ class System:
         )
 
     def resync(self, post_id: str, code: int = 0) -> Any:
-        """Re-sync one post by hand, wait for its outcome, and return its row."""
+        """Re-sync one post by command, wait for its outcome, and return its row."""
         self.dravo("resync", "--post", post_id, "--wait", code=code)
         return self.row(post_id)
 
+    def reconnect(self, event_id: str, platform: str, access_token: str) -> None:
+        """Send the event of an owner who connects an account again, and re-sync its posts."""
+        owner, _, _, _, scopes = ACCOUNTS[platform]
+        answer = self.event(
+            "account.reconnected",
+            event_id,
+            account_id=f"acc_{platform}",
+            workspace_id="ws_1",
+            platform=platform,
+            platform_account_id=owner,
+            access_token=access_token,
+            scopes=scopes,
+        )
+        assert answer.is_success, answer.text
+        self.dravo("resync", "--account", f"acc_{platform}", "--wait")
+        rows = self.get(accountId=f"acc_{platform}", limit=100)["items"]
+        assert "requires_reconnect" not in {row["sync_status"] for row in rows}
+
     def start(self, name: str) -> None:
-        """Start a service by its command."""
+        """Start a service with its command."""
         with (self.logs / f"{name}.log").open("ab") as log:
             self.processes[name] = subprocess.Popen(
                 [str(Path(sys.executable).with_name("dravo")), name],
@@ -95,28 +112,29 @@ class System:
             )
 
     def listen(self) -> psycopg.Connection[Any]:
-        """Return a connection that hears of finished interactive refreshes."""
+        """Return a connection that is notified of finished interactive refreshes."""
         url = self.environment["DRAVO_DATABASE_URL"].replace("+psycopg", "")
         connection = psycopg.connect(url, autocommit=True)
         connection.execute(f"LISTEN {REFRESHED_CHANNEL}")
         return connection
 
 
-@pytest.fixture(scope="module")
-def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
-    """Run everything on servers of its own, fed by import files."""
+@pytest.fixture(scope="package")
+def system(
+    tmp_path_factory: pytest.TempPathFactory, databases: Databases, valkey_server: Valkey
+) -> Iterator[System]:
+    """Run the fleet on an empty database that its commands migrate and fill from import files."""
     logs = tmp_path_factory.mktemp("logs")
     with ExitStack() as stack:
-        directory = stack.enter_context(server_directory(fast_parent()))
-        postgres = stack.enter_context(Postgres(directory / "postgres", FASTER))
-        valkey = stack.enter_context(Valkey(directory / "valkey", ["appendonly no"]))
+        database = stack.enter_context(databases.fresh("contract"))
+        redis = valkey_server.url_of(CONTRACT_REDIS_DATABASE)
         simulators = stack.enter_context(Simulators(seed=11))
         port = free_port()
         api = stack.enter_context(
             httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30, trust_env=False)
         )
-        system = System(_environment(postgres.url, valkey.url, simulators, port), simulators, api, logs)
-        stack.callback(_end, system)
+        system = System(_environment(database, redis, simulators, port), simulators, api, logs)
+        stack.callback(_stop, system)
         _fill(system, logs)
         yield system
 
@@ -254,7 +272,7 @@ def _fill(system: System, files: Path) -> None:
     system.dravo("status")
 
 
-def _end(system: System) -> None:
+def _stop(system: System) -> None:
     for process in system.processes.values():
         process.terminate()
     for process in system.processes.values():

@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from tests.contract.conftest import NOW, POSTS_EACH, System
+from tests.contract.conftest import ACCOUNTS, NOW, POSTS_EACH, System
 
 
 def test_an_expired_token_is_renewed_in_passing(system: System) -> None:
@@ -29,24 +29,17 @@ def test_a_dead_account_is_probed_once_and_comes_back_by_an_event(system: System
     assert request_log.requests("facebook") == refused, "nothing is asked until the owner reconnects"
 
     world.change_account("facebook", "1000", revoked=False, access_token="EAA-new")
-    account = {"account_id": "acc_facebook", "workspace_id": "ws_1", "platform": "facebook"}
-    answer = system.event(
-        "account.reconnected",
-        "evt_back",
-        **account,
-        platform_account_id="1000",
-        access_token="EAA-new",
-        scopes=["read_insights", "pages_read_engagement"],
-    )
-    assert answer.is_success, answer.text
-    system.dravo("resync", "--account", "acc_facebook", "--wait")
+    system.reconnect("evt_back", "facebook", "EAA-new")
     rows = system.get(accountId="acc_facebook", limit=100)["items"]
     assert ({row["sync_status"] for row in rows}, len(rows)) == ({"synced"}, POSTS_EACH)
 
 
 def test_a_missing_scope_is_named(system: System) -> None:
-    system.simulators.world.change_account("tiktok", "tt1", scopes=frozenset({"video.publish"}))
+    world = system.simulators.world
+    world.change_account("tiktok", "tt1", scopes=frozenset({"video.publish"}))
     row = system.resync("post_tiktok_8", code=1)
+    world.change_account("tiktok", "tt1", scopes=frozenset(ACCOUNTS["tiktok"][4]))
+    system.reconnect("evt_scope", "tiktok", "act.user")
 
     assert row["sync_status"] == "requires_reconnect"
     assert "video.list" in row["error_message"]
@@ -56,6 +49,7 @@ def test_a_disconnected_account_keeps_its_rows(system: System) -> None:
     assert system.event("account.disconnected", "evt_bye", account_id="acc_instagram").is_success
 
     rows = system.get(accountId="acc_instagram", limit=100)["items"]
+    system.reconnect("evt_again", "instagram", "IGAA-media")
     assert {row["sync_status"] for row in rows} == {"requires_reconnect"}
     assert all(row["metrics"] for row in rows)
 

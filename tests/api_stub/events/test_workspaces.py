@@ -58,7 +58,7 @@ def test_an_event_that_names_another_workspace_is_refused_and_changes_nothing(
 
     answer = api.run(api.client.post("/internal/events", json=event, headers=HEADERS))
 
-    assert answer.status_code == 422
+    assert answer.status_code == 400
     assert "workspace" in answer.json()["errors"][0]["message"]
     assert everything(api) == before
     event["data"] = {**data, "workspace_id": "ws_1"}

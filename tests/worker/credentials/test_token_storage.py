@@ -4,7 +4,6 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from pydantic import SecretStr
-from sqlalchemy import Connection, event
 
 from shared.vocabulary import Platform
 from tests.harness import Harness
@@ -73,11 +72,13 @@ def test_a_pair_of_the_owner_s_own_making_is_not_overwritten(harness: Harness) -
 def test_waiting_too_long_for_another_worker_s_renewal_is_a_passing_trouble(harness: Harness) -> None:
     before = connected(harness)
 
-    def hurry(connection: Connection) -> None:
-        connection.exec_driver_sql("SET LOCAL lock_timeout = '50ms'")
-
     with harness.engine.begin() as other:
         other.exec_driver_sql("SELECT FROM accounts FOR NO KEY UPDATE")
-        event.listen(harness.engine, "begin", hurry)
         with pytest.raises(TryAgain, match="still being renewed"):
-            tokens.renew(harness.engine, harness.tools.vault, before, lambda _: pytest.fail("it was asked"))
+            tokens.renew(
+                harness.engine,
+                harness.tools.vault,
+                before,
+                lambda _: pytest.fail("the platform was called"),
+                lock_wait=timedelta(milliseconds=50),
+            )
