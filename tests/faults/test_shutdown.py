@@ -17,7 +17,7 @@ from tests.faults.harness.waiting import until
 from tests.faults.judge.observations import begin, collect, lost_jobs
 from tests.servers import fast_parent, server_directory
 
-PATIENCE = 15.0
+PATIENCE = 30.0
 IN_FLIGHT = """
 SELECT count(*) FROM faults.steps s
   JOIN refresh_state r ON r.publication_id = s.publication_id AND r.claim_seq = s.seq

@@ -12,11 +12,12 @@ from pathlib import Path
 
 import psutil  # type: ignore[import-untyped]  # psutil publishes no types
 
+from shared.process import STOP_WITHIN
 from tests.faults.harness.waiting import until
 
 ROOT = Path(__file__).parents[3]
-GRACE_SECONDS = 11.0
-"""How long a service may take to end after SIGTERM."""
+GRACE_SECONDS = STOP_WITHIN.total_seconds() + 2
+"""How long a service may take to end after SIGTERM, and how late a shared machine may notice it."""
 _START_WITHIN = 30.0
 
 
