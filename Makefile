@@ -1,9 +1,9 @@
 # Every target is one command; `make help` lists them.
 PYTHON ?= python3
 BIN := .venv/bin
-# Compiled modules are kept: pytest would rewrite every test, and each service compile our code, at every start.
+# Keep compiled modules: otherwise pytest rewrites every test, and each service compiles its code, at every start.
 unexport PYTHONDONTWRITEBYTECODE
-# What `make test-fast` runs, and what of it starts processes or takes more than a few seconds.
+# The folders of `make test-fast`, and the files in them that it leaves out because they start processes or are slow.
 FAST := tests/architecture tests/shared tests/scheduler tests/worker
 NOT_FAST := tests/shared/observability/test_metrics.py tests/shared/test_migrations.py tests/shared/observability/test_tracing.py \
 	tests/shared/refresh_state/test_fair_share.py tests/worker/quota/test_platform_limits.py \
@@ -30,37 +30,37 @@ lint: install ## format, lint, types, layers
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-test: lint ## everything that must hold, on real servers
+test: lint ## all checks and tests, on real servers
 	$(BIN)/pytest -n auto
 
-test-fast: lint ## what one runs while typing: less than a minute
+test-fast: lint ## the fast tests, in less than a minute
 	$(BIN)/pytest -n 2 $(NOT_FAST:%=--ignore=%) $(FAST)
 
-chromium: ## Debian's, installed when it is missing
+chromium: ## install Debian's Chromium if it is missing
 	@command -v chromium >/dev/null || (apt-get update -qq && apt-get install -y -qq chromium)
 
-test-browser: install chromium ## the operators' page in a real Chromium
+test-browser: install chromium ## test the operators' page in a real Chromium
 	BROWSER_TESTS=1 $(BIN)/pytest tests/browser
 
-faults: install ## every fault of the matrix for half an hour; MINUTES=, SEED= and ONLY= change that
+faults: install ## inject every fault of the matrix, for half an hour; MINUTES=, SEED= and ONLY= change that
 	$(BIN)/python -m tests.faults --minutes $(or $(MINUTES),30) $(if $(SEED),--seed $(SEED)) $(if $(ONLY),--only $(ONLY))
 
-interleavings: install ## every order of every two operations' statements; MINUTES= and ONLY= bound that
+interleavings: install ## search all interleavings of two operations; MINUTES= and ONLY= bound that
 	$(BIN)/python -m tests.interleavings --minutes $(or $(MINUTES),30) --only "$(ONLY)"
 
-soak: install ## half of what the fleet can do, for an hour, and what grows meanwhile
+soak: install ## run the fleet at half its capacity for an hour and measure what grows
 	$(BIN)/python -m tests.faults.soak
 
-mutants: install ## change one guard at a time in what decides, and run its tests; MINUTES=, ONLY= and SAMPLE= bound that
+mutants: install ## mutate the deciding modules and run their tests; MINUTES=, ONLY= and SAMPLE= bound that
 	$(BIN)/python -m tests.mutants --minutes $(or $(MINUTES),30) $(if $(ONLY),--only $(ONLY)) $(if $(SAMPLE),--sample $(SAMPLE))
 
-bench-smoke: install ## time the whole line on this machine
+bench-smoke: install ## measure the whole pipeline on this machine
 	$(BIN)/python -m deploy.bench.smoke
 
-bench-api: install chromium ## time the read API beside a bare application, and the operators' page, at 1 and 10 million rows
+bench-api: install chromium ## measure the read API and the operators' page at 1 and 10 million rows
 	$(BIN)/python -m deploy.bench.api
 
-bench-budgets: install ## count the budgets' decisions a second
+bench-budgets: install ## measure the decisions of the shared budgets per second
 	$(BIN)/python -m deploy.bench.budgets
 
 pictures: install chromium ## make the README's pictures of the running system; MINUTES= of history in the charts
@@ -71,7 +71,7 @@ pictures: install chromium ## make the README's pictures of the running system; 
 	.venv/tools/bin/pip install --quiet --disable-pip-version-check --require-hashes --requirement deploy/checks.lock
 	@touch $@
 
-check-deploy: .venv/tools/installed ## check what is deployed with its own tools (promtool is Debian's, installed when it is missing)
+check-deploy: .venv/tools/installed ## check deployed artefacts with their own tools (installs Debian's promtool if it is missing)
 	@command -v promtool >/dev/null || (apt-get update -qq && apt-get install -y -qq --no-install-recommends prometheus)
 	$(BIN)/pytest tests/deploy/checked_by_tools.py
 
