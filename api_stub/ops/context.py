@@ -8,7 +8,7 @@ from typing import Final, TypeVar
 from sqlalchemy import Connection, Engine
 
 from api_stub.ops.authentication import Door
-from api_stub.ops.bulk_resync import Reruns
+from api_stub.ops.bulk_resync import BackgroundResyncs
 from api_stub.ops.summary_writer import Keeper
 from shared import database, redis_client
 from shared.settings import Settings
@@ -26,7 +26,7 @@ class Office:
         self.freshness = settings.freshness
         self.engine = self._connect(settings, "dravo-api-ops", _CONNECTIONS)
         self._behind = self._connect(settings, "dravo-api-ops-behind", 2)
-        self.reruns = Reruns(self._behind)
+        self.resyncs = BackgroundResyncs(self._behind)
         client = redis_client.connect(settings.redis) if settings.redis_url else None
         self._keeper = Keeper(self._behind, client)
 
@@ -71,6 +71,6 @@ class Office:
     def close(self) -> None:
         """End what goes on in the background, and close the connections."""
         self._keeper.stop()
-        self.reruns.stop()
+        self.resyncs.stop()
         self.engine.dispose()
         self._behind.dispose()

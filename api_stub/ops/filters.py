@@ -1,24 +1,12 @@
-"""Which rows an operator looks at: filters that all hold, the same in an address, a form and a statement."""
+"""The filters of the operators' page: parsed from an address or a form, and written into addresses."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
-from typing import Any, Final, Self
+from typing import Final, Self
 from urllib.parse import urlencode
 
+from shared.operations.selection import Selection
 from shared.vocabulary import Platform, Reason, SyncStatus
-
-TROUBLED: Final = frozenset(
-    {
-        Reason.RETRY,
-        Reason.PAUSED,
-        Reason.UNCONFIRMED,
-        Reason.PROCESSING,
-        Reason.STOPPED,
-        Reason.BLOCKED,
-        Reason.QUARANTINED,
-    }
-)
-"""Reasons that have an index of their own: what needs a look is found at once among ten million rows."""
 
 _LONGEST: Final = 500
 _ALLOWED: Final[Mapping[str, frozenset[str]]] = {
@@ -80,41 +68,16 @@ class Filter:
         return replace(self, **changes)
 
     @property
-    def parameters(self) -> dict[str, Any]:
-        """The bind parameters of `source` and `where`."""
-        return {**self.given, "within": int(self.within or 0)}
-
-    @property
-    def source(self) -> str:
-        """Where its rows are looked for: the narrowest index that holds all of them, as ``c``."""
-        if self.account:
-            return "refresh_state c WHERE c.account_id = :account"
-        if self.workspace:
-            return (
-                "refresh_state c WHERE c.account_id"
-                " = ANY(ARRAY(SELECT account_id FROM accounts WHERE workspace_id = :workspace))"
-            )
-        if self.reason and self.reason in TROUBLED:
-            # Written out: a partial index serves only a condition that the planner can read.
-            return f"refresh_state c WHERE c.reason = '{Reason(self.reason).value}'"
-        if self.status and self.status != SyncStatus.SYNCED:
-            return f"post_analytics c WHERE c.sync_status = '{SyncStatus(self.status).value}'"
-        if self.due:
-            return "refresh_state c WHERE c.next_run_at <= now()"
-        return "refresh_state c WHERE TRUE"
-
-    @property
-    def where(self) -> str:
-        """The condition on ``p``, ``a``, ``pa`` and ``r`` that holds for its rows alone."""
-        conditions = {
-            "platform": "a.platform = :platform",
-            "status": "pa.sync_status = :status",
-            "reason": "r.reason = :reason",
-            "outcome": "pa.outcome = :outcome",
-            "cause": "left(pa.outcome_detail, 200) = :cause",
-            "account": "r.account_id = :account",
-            "workspace": "a.workspace_id = :workspace",
-            "due": "r.next_run_at <= now()",
-            "within": "pa.attempted_at > now() - make_interval(secs => :within)",
-        }
-        return " AND ".join(conditions[name] for name in self.given) or "TRUE"
+    def selection(self) -> Selection:
+        """The publications that it selects."""
+        return Selection(
+            accounts=(self.account,) if self.account else (),
+            platforms=(Platform(self.platform),) if self.platform else (),
+            workspaces=(self.workspace,) if self.workspace else (),
+            statuses=(SyncStatus(self.status),) if self.status else (),
+            reasons=(Reason(self.reason),) if self.reason else (),
+            outcomes=(self.outcome,) if self.outcome else (),
+            causes=(self.cause,) if self.cause else (),
+            due=bool(self.due),
+            within=int(self.within) if self.within else None,
+        )

@@ -20,9 +20,11 @@ from api_stub.ops.pages import shown
 from api_stub.ops.rendering import away, page, seconds
 from shared.operations import audit_log
 from shared.operations.audit_log import Operator
+from shared.operations.bulk_resync import unfinished_selection
 from shared.operations.pause import Scope, pause_scope, resume_scope
 from shared.operations.quarantine import release_from_quarantine
 from shared.operations.resync import resync_one
+from shared.operations.selection import next_rows
 from shared.vocabulary import Platform, Reason
 
 _LARGEST_FORM: Final = 16_384
@@ -115,18 +117,18 @@ async def resync(office: Office, _request: Request, session: Session, form: dict
         said = "asked" if asked else "not-asked"
         return away(f"/ops/publications/{number}?said={said}")
     wanted = Filter.parse(form)
-    act_id = await asyncio.to_thread(office.reruns.begin, operator, wanted)
+    act_id = await asyncio.to_thread(office.resyncs.begin, operator, wanted)
     return away(f"/ops/acts?begun={act_id}")
 
 
 async def go_on(office: Office, _request: Request, _session: Session, form: dict[str, str]) -> Response:
     """Go on with a re-sync that was stopped half-way."""
-    act_id = _id("act_id", form.get("act_id", ""))
-    act = await office.ask(partial(audit_log.entry, entry_id=act_id))
-    if act is None or act.action != "resync" or act.ended_at is not None:
-        raise FormError(f"No unfinished re-sync has the act_id {act_id}.")
-    office.reruns.go_on(act)
-    return away(f"/ops/acts?begun={act.entry_id}")
+    entry_id = _id("act_id", form.get("act_id", ""))
+    entry = await office.ask(partial(audit_log.entry, entry_id=entry_id))
+    if unfinished_selection(entry) is None:
+        raise FormError(f"No unfinished re-sync has the act_id {entry_id}.")
+    office.resyncs.resume(entry_id)
+    return away(f"/ops/acts?begun={entry_id}")
 
 
 async def release(office: Office, _request: Request, session: Session, form: dict[str, str]) -> Response:
@@ -139,8 +141,8 @@ async def release(office: Office, _request: Request, session: Session, form: dic
     wanted = Filter.parse({**form, "reason": Reason.QUARANTINED})
 
     def all_of(connection: Connection) -> int:
-        found, _ = queries.step(connection, wanted, after=0, most=_MOST_RELEASED)
-        return len(release_from_quarantine(connection, operator, [number for number, _ in found]))
+        rows, _ = next_rows(connection, wanted.selection, after=0, most=_MOST_RELEASED)
+        return len(release_from_quarantine(connection, operator, [row.id for row in rows]))
 
     await office.do(all_of)
     return away("/ops/acts")

@@ -13,12 +13,12 @@ from starlette.responses import Response
 from api_stub.http.errors import quotable
 from api_stub.ops import charts, overview, queries
 from api_stub.ops.authentication import Session
-from api_stub.ops.bulk_resync import can_go_on
 from api_stub.ops.context import Office
 from api_stub.ops.filters import Filter
 from api_stub.ops.rendering import away, page
 from shared.freshness import Freshness
 from shared.operations import audit_log, explain
+from shared.operations.bulk_resync import unfinished_selection
 from shared.quota.pauses import pauses_of_accounts
 from shared.vocabulary import AccountState, Platform
 
@@ -153,7 +153,7 @@ async def acts(office: Office, request: Request, session: Session) -> Response:
         "acts.html",
         acts=found[: queries.PAGE],
         more=found[queries.PAGE - 1].entry_id if len(found) > queries.PAGE else None,
-        can_go_on=can_go_on,
+        resumable=unfinished_selection,
         told=lambda subject: ", ".join(f"{name} {_told(value)}" for name, value in subject.items()),
         now=now,
     )

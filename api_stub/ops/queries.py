@@ -87,21 +87,22 @@ def pauses(connection: Connection) -> list[PauseInForce]:
 
 def publications(connection: Connection, wanted: Filter, *, below: int | None = None) -> Found:
     """Return a page of the filter's rows: the longest overdue first if it is about those, else the newest."""
-    overdue_first = bool(wanted.due) and below is None and wanted.source.startswith("refresh_state")
+    selection = wanted.selection
+    overdue_first = selection.due and below is None and selection.source.startswith("refresh_state")
     order = "c.next_run_at, c.publication_id" if overdue_first else "c.publication_id DESC"
     statement = f"""
     WITH looked_at AS MATERIALIZED (
-        SELECT c.publication_id AS id, row_number() OVER (ORDER BY {order}) AS place FROM {wanted.source}
+        SELECT c.publication_id AS id, row_number() OVER (ORDER BY {order}) AS place FROM {selection.source}
            AND (CAST(:below AS bigint) IS NULL OR c.publication_id < :below)
          ORDER BY {order} LIMIT :looked_at
     ), found AS MATERIALIZED (
-        SELECT f.id, f.place FROM looked_at f {_JOINS} WHERE {wanted.where} ORDER BY f.place LIMIT :most
+        SELECT f.id, f.place FROM looked_at f {_JOINS} WHERE {selection.where} ORDER BY f.place LIMIT :most
     )
     {_COLUMNS}, (SELECT count(*) FROM looked_at) AS seen, (SELECT min(id) FROM looked_at) AS lowest
       FROM (SELECT 1) one LEFT JOIN (found f JOIN publications p ON p.id = f.id {_JOINS}) ON TRUE
      ORDER BY f.place
-    """  # noqa: S608 - put together from constants of `Filter`; values are parameters
-    bound = {**wanted.parameters, "below": below, "looked_at": LOOKED_AT, "most": PAGE + 1}
+    """  # noqa: S608 - put together from constants of `Selection`; values are parameters
+    bound = {**selection.parameters, "below": below, "looked_at": LOOKED_AT, "most": PAGE + 1}
     rows = connection.execute(text(statement), bound).all()
     seen, lowest = rows[0].seen, rows[0].lowest
     rows = [row for row in rows if row.id is not None]
@@ -116,38 +117,16 @@ def publications(connection: Connection, wanted: Filter, *, below: int | None = 
 
 def count(connection: Connection, wanted: Filter) -> dict[str, int]:
     """Return how many rows the filter holds by platform, of the first `COUNTED` that are found."""
+    selection = wanted.selection
     statement = f"""
     SELECT platform, count(*) AS rows FROM (
         SELECT a.platform
-          FROM (SELECT c.publication_id AS id FROM {wanted.source} LIMIT :looked_at) f {_JOINS}
-         WHERE {wanted.where} LIMIT :most) found
+          FROM (SELECT c.publication_id AS id FROM {selection.source} LIMIT :looked_at) f {_JOINS}
+         WHERE {selection.where} LIMIT :most) found
      GROUP BY 1
-    """  # noqa: S608 - put together from constants of `Filter`; values are parameters
-    bound = {**wanted.parameters, "looked_at": LOOKED_AT * 5, "most": COUNTED + 1}
+    """  # noqa: S608 - put together from constants of `Selection`; values are parameters
+    bound = {**selection.parameters, "looked_at": LOOKED_AT * 5, "most": COUNTED + 1}
     return {row.platform: row.rows for row in connection.execute(text(statement), bound)}
-
-
-def step(
-    connection: Connection, wanted: Filter, *, after: int, most: int
-) -> tuple[list[tuple[int, str]], int | None]:
-    """Return the filter's next rows by id with their workspaces, and after which id to go on, if at all."""
-    statement = f"""
-    WITH looked_at AS MATERIALIZED (
-        SELECT c.publication_id AS id FROM {wanted.source} AND c.publication_id > :after
-         ORDER BY c.publication_id LIMIT :looked_at
-    ), found AS MATERIALIZED (
-        SELECT f.id, a.workspace_id FROM looked_at f {_JOINS} WHERE {wanted.where} ORDER BY f.id LIMIT :most
-    )
-    SELECT f.id, f.workspace_id, (SELECT count(*) FROM looked_at) AS seen,
-           (SELECT max(id) FROM looked_at) AS highest
-      FROM (SELECT 1) one LEFT JOIN found f ON TRUE ORDER BY f.id
-    """  # noqa: S608 - put together from constants of `Filter`; values are parameters
-    bound = {**wanted.parameters, "after": after, "looked_at": LOOKED_AT, "most": most}
-    rows = connection.execute(text(statement), bound).all()
-    found = [(row.id, row.workspace_id) for row in rows if row.id is not None]
-    if len(found) == most:
-        return found, found[-1][0]
-    return found, rows[0].highest if rows[0].seen == LOOKED_AT else None
 
 
 def accounts(

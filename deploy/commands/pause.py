@@ -12,7 +12,7 @@ from sqlalchemy import Connection, text
 from deploy import console, stores
 from deploy.commands.pauses_in_force import shape
 from deploy.console import AsJson, CommandError, UsageError, instant
-from deploy.resync.selection import first_instant
+from deploy.resync.instants import first_instant
 from shared.operations.audit_log import AuditEntry, Operator, entries
 from shared.operations.pause import Scope, pause_scope, resume_scope
 from shared.quota.pauses import UNTIL_RESUMED, pauses_in_force

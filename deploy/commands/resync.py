@@ -2,9 +2,7 @@
 
 import re
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from sqlalchemy import Engine
@@ -12,11 +10,13 @@ from sqlalchemy import Engine
 from deploy import console, stores
 from deploy.console import AsJson, CommandError, UsageError
 from deploy.resync.estimate import Estimate, estimate
-from deploy.resync.run import INTERACTIVE_UP_TO, Pace, Tally, resync_and_wait, start_resync
-from deploy.resync.selection import Selection, end_instant, first_instant
-from shared.operations import audit_log
+from deploy.resync.instants import end_instant, first_instant
+from deploy.resync.run import Tally, make_all_due, make_all_due_and_wait
+from shared.operations import audit_log, bulk_resync
 from shared.operations.audit_log import Operator
+from shared.operations.bulk_resync import INTERACTIVE_UP_TO, Pace
 from shared.operations.explain import find
+from shared.operations.selection import Selection
 from shared.settings import load
 from shared.vocabulary import Platform, SyncStatus
 
@@ -28,7 +28,8 @@ def register(app: typer.Typer) -> None:
     app.command(
         epilog="Examples: dravo resync --post post_2a7f93 --wait\n\n"
         "dravo resync --platform x --status failed --dry-run\n\n"
-        "dravo resync --all --rate 50/s"
+        "dravo resync --all --rate 50/s\n\n"
+        "dravo resync --resume 17"
     )(resync)
 
 
@@ -59,6 +60,10 @@ def resync(
         str | None, typer.Option(metavar="N/s", help="Make at most so many rows due a second.")
     ] = None,
     after: Annotated[int, typer.Option(min=0, help="Continue a stopped run after this publication id.")] = 0,
+    resume: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="ACT_ID", help="Resume a stopped re-sync of `dravo audit-log`."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Make the matching rows due now. Options of one kind are alternatives; all kinds given must hold.
@@ -78,51 +83,51 @@ def resync(
         "to": created_to,
     }
     filters = {name: value for name, value in options.items() if value}
-    if not every and not filters:
+    if resume is not None and (every or filters or after):
+        raise UsageError("--resume continues a recorded selection: no filter, --all or --after goes with it")
+    if resume is None and not every and not filters:
         raise UsageError("say which publications: give --post, --account, --platform, … or --all")
     if every and filters:
         raise UsageError("--all means all publications: give it without filters")
     if timeout is not None and not wait:
         raise UsageError("--timeout needs --wait")
-    pace_rate = _rate(rate)
+    pace = Pace(_rate(rate))
     settings = load("database_url")
     with stores.engine(settings) as engine:
-        selection = Selection(
-            ids=_named(engine, post),
-            accounts=tuple(account or ()),
-            platforms=tuple(platform or ()),
-            workspaces=tuple(workspace or ()),
-            statuses=tuple(status or ()),
-            created_from=first_instant(created_from, "--from") if created_from else None,
-            created_before=end_instant(created_to, "--to") if created_to else None,
-            after=after,
-        )
+        if resume is not None:
+            selection, after = _recorded(engine, resume)
+        else:
+            selection = Selection(
+                ids=_named(engine, post),
+                accounts=tuple(account or ()),
+                platforms=tuple(platform or ()),
+                workspaces=tuple(workspace or ()),
+                statuses=tuple(status or ()),
+                created_from=first_instant(created_from, "--from") if created_from else None,
+                created_before=end_instant(created_to, "--to") if created_to else None,
+            )
         with engine.connect() as connection:
-            expected = estimate(connection, selection, settings)
+            expected = estimate(connection, selection, settings, after=after)
         tally, unfinished = Tally(last=after), 0
         if not dry_run and expected.rows:
-            with _audited(engine, filters or {"all": "all"}, tally):
-                unfinished = _run(
-                    engine, selection, expected, tally, Pace(pace_rate), wait=wait, timeout=timeout
-                )
+            if resume is None:
+                with engine.begin() as connection:
+                    resume = bulk_resync.begin(connection, Operator.at_terminal(), selection, after=after)
+            unfinished = _run(engine, resume, expected, tally, pace, wait=wait, timeout=timeout)
     _report(expected, tally, unfinished, wait=wait, dry_run=dry_run, as_json=as_json)
     nothing_made_due = bool(expected.rows) and not expected.askable
     if not dry_run and (nothing_made_due or (wait and (tally.failed or unfinished))):
         raise typer.Exit(1)
 
 
-@contextmanager
-def _audited(engine: Engine, subject: dict[str, Any], tally: Tally) -> Iterator[None]:
-    """Write the run into the audit log, with its progress; a run that was stopped has no end there."""
-    with engine.begin() as connection:
-        act_id = audit_log.record(connection, Operator.at_terminal(), "resync", subject, ended=False)
-    ended = False
-    try:
-        yield
-        ended = True
-    finally:
-        with engine.begin() as connection:
-            audit_log.record_progress(connection, act_id, rows=tally.seen, last=tally.last, ended=ended)
+def _recorded(engine: Engine, entry_id: int) -> tuple[Selection, int]:
+    """Return what a stopped re-sync selects, and the publication after which it continues."""
+    with engine.connect() as connection:
+        entry = audit_log.entry(connection, entry_id)
+    selection = bulk_resync.unfinished_selection(entry)
+    if entry is None or selection is None:
+        raise CommandError(f"{entry_id} is not a re-sync that can be resumed: see `dravo audit-log`")
+    return selection, entry.last or 0
 
 
 def _named(engine: Engine, posts: list[str] | None) -> tuple[int, ...] | None:
@@ -149,7 +154,7 @@ def _rate(value: str | None) -> float | None:
 
 def _run(
     engine: Engine,
-    selection: Selection,
+    entry_id: int,
     expected: Estimate,
     tally: Tally,
     pace: Pace,
@@ -167,17 +172,18 @@ def _run(
             bar.update(task, completed=done, total=max(expected.rows, done))
 
         try:
+            steps = bulk_resync.run(engine, entry_id, pace, interactive=interactive)
             if not wait:
-                start_resync(engine, selection, tally, pace, interactive=interactive, on_progress=update)
+                make_all_due(steps, tally, on_progress=update)
                 return 0
             until = time.monotonic() + timeout if timeout is not None else None
-            return resync_and_wait(
-                engine, selection, tally, pace, interactive=interactive, until=until, on_progress=update
+            return make_all_due_and_wait(
+                engine, steps, tally, until=until, paced=pace.rate is not None, on_progress=update
             )
         except KeyboardInterrupt:
             console.complain(
                 f"dravo: stopped; {tally.seen} of {expected.rows} rows were made due and stay due;"
-                f" --after {tally.last} continues with the rest"
+                f" --after {tally.last} or --resume {entry_id} continues with the rest"
             )
             raise
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, text
 
-from deploy.resync.selection import Selection
 from shared.batches import BATCH_SIZE, LINKEDIN_MEMBER_CALLS
+from shared.operations.selection import ASKABLE, Selection
 from shared.quota.spending import BILLABLE_TODAY, dollars
 from shared.settings import Settings
 from shared.vocabulary import Platform
@@ -16,24 +16,17 @@ from shared.vocabulary import Platform
 INSTAGRAM_LOGIN_IDS = 25
 """Ids per call on the Instagram Login host, which has no batch endpoint."""
 
-ASKABLE = """
-(a.state = 'active' AND r.reason <> 'quarantined' AND coalesce(p.platform_post_id, p.publish_id) IS NOT NULL)
-"""
-"""Condition: the row can be refreshed. The others wait for an operator, the account's owner or their id."""
-
-TABLES = """
-  FROM publications p
-  JOIN accounts a ON a.account_id = p.account_id
-  JOIN post_analytics pa ON pa.publication_id = p.id
-  JOIN refresh_state r ON r.publication_id = p.id
-"""
 _COUNTS = f"""
 SELECT a.platform, a.login, a.kind, count(*) AS rows, count(*) FILTER (WHERE {ASKABLE}) AS askable,
        count(*) FILTER (WHERE {ASKABLE} AND p.platform_post_id IS NULL) AS unresolved,
        count(*) FILTER (WHERE {ASKABLE} AND {BILLABLE_TODAY}) AS unread_today
-{TABLES} WHERE {{where}}
+  FROM publications p
+  JOIN accounts a ON a.account_id = p.account_id
+  JOIN post_analytics pa ON pa.publication_id = p.id
+  JOIN refresh_state r ON r.publication_id = p.id
+ WHERE {{where}} AND p.id > :after
  GROUP BY p.account_id, a.platform, a.login, a.kind
-"""
+"""  # noqa: S608 - its parts are constants of ours
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +45,10 @@ class Estimate:
         return self.rows - self.askable
 
 
-def estimate(connection: Connection, selection: Selection, settings: Settings) -> Estimate:
-    """Count the selected rows, and the calls and dollars of fetching all of them once."""
-    accounts = connection.execute(text(_COUNTS.format(where=selection.where)), selection.parameters)
+def estimate(connection: Connection, selection: Selection, settings: Settings, *, after: int = 0) -> Estimate:
+    """Count the selected rows with ids above ``after``, and the calls and dollars of one fetch of each."""
+    statement = text(_COUNTS.format(where=selection.where))
+    accounts = connection.execute(statement, {**selection.parameters, "after": after})
     return _sum(accounts, settings)
 
 

@@ -1,36 +1,24 @@
-"""The run of a re-sync: makes rows due in small steps at a limited rate, and waits for their outcomes.
+"""The progress of a re-sync at the terminal: what was made due, and the outcomes of those rows.
 
-Only the ids of the current step and of rows without an outcome are in memory: a million rows are a stream.
+`shared.operations.bulk_resync` makes the rows due. Only the ids of rows without an outcome are in memory: a
+million rows are a stream.
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import groupby
-from typing import Any
 
-from sqlalchemy import Engine, Row, text
+from sqlalchemy import Engine, text
 
-from deploy.resync.estimate import ASKABLE, TABLES
-from deploy.resync.selection import Selection
+from shared.operations.bulk_resync import Step
 from shared.outcome_kinds import Verdict, outcome_kind
-from shared.refresh_state.make_due import make_due
-from shared.vocabulary import Reason
 
-STEP = 500
-"""Rows made due in one transaction."""
 MAX_WAITING = 2_000
 """Rows waited for at a time with ``--wait``: no more are made due before some of them have an outcome."""
-INTERACTIVE_UP_TO = 1_000
-"""Larger selections take the background lane, so that they do not delay interactive refreshes."""
 _POLL_SECONDS = 0.1
 _MAX_POLL_SECONDS = 2.0
 
-_STEP = f"""
-SELECT p.id, p.workspace_id, {ASKABLE} AS askable {TABLES}
- WHERE {{where}} AND p.id > :last ORDER BY p.id LIMIT :step
-"""
 _OUTCOMES = """
 SELECT w.id, r.publication_id IS NULL AS deleted,
        CASE WHEN r.reason = 'blocked' THEN 'requires_reconnect'
@@ -56,74 +44,48 @@ class Tally:
     last: int = 0
     """Id of the last publication processed: a stopped run continues after it."""
 
-
-@dataclass(slots=True)
-class Pace:
-    """A rate limit in rows a second; ``None``: as fast as they can be written."""
-
-    rate: float | None
-    _since: float | None = None
-    _rows: int = 0
-
-    @property
-    def step(self) -> int:
-        """Rows of one step: those of about a quarter of a second."""
-        return STEP if self.rate is None else max(1, min(STEP, int(self.rate / 4)))
-
-    def spend(self, rows: int) -> None:
-        """Count these rows, and sleep until they are within the rate."""
-        if self._since is None:
-            self._since = time.monotonic()
-        self._rows += rows
-        if self.rate is not None:
-            ahead = self._rows / self.rate - (time.monotonic() - self._since)
-            if ahead > 0:
-                time.sleep(ahead)
+    def add(self, step: Step) -> None:
+        """Count a step; a row that cannot be refreshed counts as failed."""
+        self.seen += step.rows
+        self.made_due += step.made_due
+        self.failed += step.rows - len(step.requested)
+        self.last = step.last
 
 
-def start_resync(
-    engine: Engine,
-    selection: Selection,
-    tally: Tally,
-    pace: Pace,
-    *,
-    interactive: bool,
-    on_progress: Callable[[], None],
-) -> None:
-    """Make all selected rows due at the given pace, without waiting for their outcomes."""
-    for rows in _steps(engine, selection, pace):
-        _make_due(engine, rows, tally, interactive=interactive)
+def make_all_due(steps: Iterator[Step], tally: Tally, on_progress: Callable[[], None]) -> None:
+    """Run all steps of a re-sync, without waiting for outcomes."""
+    for step in steps:
+        tally.add(step)
         on_progress()
-        pace.spend(len(rows))
 
 
-def resync_and_wait(
+def make_all_due_and_wait(
     engine: Engine,
-    selection: Selection,
+    steps: Iterator[Step],
     tally: Tally,
-    pace: Pace,
     *,
-    interactive: bool,
     until: float | None,
+    paced: bool,
     on_progress: Callable[[], None],
 ) -> int:
-    """Make all selected rows due and wait for each one's outcome; return how many have none yet.
+    """Run all steps of a re-sync and wait for each row's outcome; return how many rows have none yet.
 
-    ``until``: instant of the monotonic clock at which waiting ends.
+    ``until``: instant of the monotonic clock at which waiting ends. ``paced``: outcomes are counted between
+    steps.
     """
     waiting: dict[int, datetime] = {}
     poll_after = _POLL_SECONDS
-    steps = _steps(engine, selection, pace)
     more = True
     while more or waiting:
         if until is not None and time.monotonic() >= until:
             break
         if more and len(waiting) < MAX_WAITING:
-            rows = next(steps, ())
-            more = bool(rows)
-            waiting.update(_make_due(engine, rows, tally, interactive=interactive) if rows else {})
-            pace.spend(len(rows))
-            if more and pace.rate is None:
+            step = next(steps, None)
+            more = step is not None and not step.is_last
+            if step is not None:
+                tally.add(step)
+                waiting.update(step.requested)
+            if more and not paced:
                 continue
         done = _count_outcomes(engine, waiting, tally)
         on_progress()
@@ -131,36 +93,6 @@ def resync_and_wait(
         if waiting:
             time.sleep(poll_after)
     return len(waiting)
-
-
-def _steps(engine: Engine, selection: Selection, pace: Pace) -> Iterator[Sequence[Row[Any]]]:
-    statement = text(_STEP.format(where=selection.where))
-    last = selection.after
-    while True:
-        with engine.connect() as connection:
-            rows = connection.execute(
-                statement, selection.parameters | {"last": last, "step": pace.step}
-            ).all()
-        if not rows:
-            return
-        last = rows[-1].id
-        yield rows
-
-
-def _make_due(
-    engine: Engine, rows: Sequence[Row[Any]], tally: Tally, *, interactive: bool
-) -> dict[int, datetime]:
-    """Make these rows due; return those that can be refreshed, each with the instant of the request."""
-    askable = sorted((row for row in rows if row.askable), key=lambda row: row.workspace_id)
-    with engine.begin() as connection:
-        asked_at: datetime = connection.execute(text("SELECT now()")).scalar_one()
-        for workspace_id, group in groupby(askable, key=lambda row: str(row.workspace_id)):
-            ids = [row.id for row in group]
-            tally.made_due += make_due(connection, workspace_id, ids, Reason.MANUAL, interactive=interactive)
-    tally.seen += len(rows)
-    tally.failed += len(rows) - len(askable)
-    tally.last = rows[-1].id
-    return {row.id: asked_at for row in askable}
 
 
 def _count_outcomes(engine: Engine, waiting: dict[int, datetime], tally: Tally) -> int:

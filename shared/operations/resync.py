@@ -6,12 +6,12 @@ from sqlalchemy import Connection, text
 
 from shared.operations import audit_log
 from shared.operations.audit_log import Operator
+from shared.operations.selection import ASKABLE
 from shared.refresh_state.make_due import make_due
 from shared.vocabulary import Reason
 
-_ONE: Final = text("""
-SELECT a.workspace_id, a.state = 'active' AND r.reason NOT IN ('quarantined', 'blocked')
-       AND COALESCE(p.platform_post_id, p.publish_id) IS NOT NULL AS askable
+_ONE: Final = text(f"""
+SELECT a.workspace_id, {ASKABLE} AS askable
   FROM refresh_state r
   JOIN publications p ON p.id = r.publication_id
   JOIN accounts a ON a.account_id = r.account_id

@@ -112,6 +112,14 @@ TARGETS: Final[dict[str, tuple[str, ...]]] = {
         *_LOCKS,
         *_INTERLEAVINGS,
     ),
+    "shared/operations/bulk_resync.py": (
+        "tests/shared/operations/test_bulk_resync.py",
+        "tests/shared/operations/test_selection.py",
+    ),
+    "shared/operations/selection.py": (
+        "tests/shared/operations/test_selection.py",
+        "tests/deploy/resync/test_estimate.py",
+    ),
     "shared/operations/resync.py": ("tests/shared/operations/test_resync.py", *_INTERLEAVINGS),
     "shared/operations/audit_log.py": ("tests/shared/operations/test_audit_log.py",),
     "shared/refresh_queue.py": ("tests/worker/queue/test_consumer.py",),

@@ -54,7 +54,7 @@ class Ops:
         )
         assert found, "no form is on the page"
         answer = self.post(path, {"csrf": found[1], **form})
-        self.office.reruns.wait()
+        self.office.resyncs.wait()
         return answer
 
     def keep(self, *, steps: int = 1) -> Keeper:

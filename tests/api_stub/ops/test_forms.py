@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from api_stub.http import middleware
-from api_stub.ops import bulk_resync, forms
-from shared.operations import audit_log
+from api_stub.ops import forms
+from shared.operations import audit_log, bulk_resync
 from shared.operations.audit_log import AuditEntry, Operator
 from tests.api_stub.ops.conftest import Ops
 
@@ -225,7 +225,7 @@ def test_no_value_of_a_form_field_ends_in_a_5xx(ops: Ops, path: str, value: str)
         headers = {"content-type": "application/x-www-form-urlencoded"}
         answer = ops.runner.run(ops.client.post(path, content=body, headers=headers))
         assert answer.status_code < 500, (name, answer.text)
-    ops.office.reruns.wait()
+    ops.office.resyncs.wait()
 
 
 def test_slow_form_is_cut_off_and_takes_no_slot(ops: Ops, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,6 @@
 """`dravo resync`: selection, cost, rows made due, and waiting for their outcomes."""
 
+import json
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -8,8 +9,10 @@ from typing import Any
 import pytest
 from sqlalchemy import Engine
 
-from deploy.resync.run import Pace
 from shared.database import connect
+from shared.operations import audit_log
+from shared.operations.bulk_resync import Pace, unfinished_selection
+from shared.operations.selection import Selection
 from tests.deploy.commands.conftest import Dravo
 
 LATER = "UPDATE refresh_state SET next_run_at = now() + interval '1 hour', reason = 'stale', priority = 0"
@@ -169,6 +172,48 @@ def test_ctrl_c_prints_where_to_continue(synced: Dravo, sql: Any, monkeypatch: p
     assert len(made_due) == 1
     (first,) = sql("SELECT id FROM publications WHERE post_id = :post", post=made_due[0])[0]
     assert f"--after {first} " in result.err
+
+
+@pytest.mark.parametrize("subject", [{"platform": "x"}, {"platform": ["x"], "status": ["synced", "failed"]}])
+def test_resync_that_the_page_began_is_resumed(synced: Dravo, sql: Any, subject: dict[str, Any]) -> None:
+    first = sql("SELECT id FROM publications WHERE post_id = 'post_3'")[0].id
+    ((act_id,),) = sql(
+        "INSERT INTO operator_acts (operator, via, act, subject, rows, last)"
+        " VALUES ('Anna', 'page', 'resync', CAST(:subject AS jsonb), 1, :last) RETURNING act_id",
+        subject=json.dumps(subject),
+        last=first,
+    )
+
+    result = synced("resync", "--resume", str(act_id), "--json")
+
+    assert (result.code, result.json["rows"], result.json["made_due"]) == (0, 2, 2)
+    assert due(sql) == ["post_6", "post_7"]
+    assert sql("SELECT rows, ended_at IS NOT NULL FROM operator_acts") == [(3, True)]
+    assert synced("resync", "--resume", str(act_id)).code == 1
+    assert synced("resync", "--resume", str(act_id), "--all").code == 2
+
+
+def test_interrupted_resync_is_recorded_so_that_the_page_can_resume_it(
+    synced: Dravo, sql: Any, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(_seconds: float) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(time, "sleep", interrupt)
+
+    result = synced("resync", "--account", "acc_x", "--rate", "4/s")
+
+    engine = connect(database_url, application="tests", pool_size=1)
+    with engine.connect() as connection:
+        (entry,) = audit_log.entries(connection)
+    engine.dispose()
+    assert (entry.rows, entry.ended_at, entry.last) == (1, None, min(ids_of_x(sql)))
+    assert unfinished_selection(entry) == Selection(accounts=("acc_x",))
+    assert f"--resume {entry.entry_id} " in result.err
+
+
+def ids_of_x(sql: Any) -> list[int]:
+    return [one for (one,) in sql("SELECT id FROM publications WHERE account_id = 'acc_x'")]
 
 
 class Worker:

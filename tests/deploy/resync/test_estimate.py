@@ -8,8 +8,9 @@ import pytest
 
 from deploy.console import UsageError
 from deploy.resync.estimate import estimate
-from deploy.resync.selection import Selection, end_instant, first_instant
+from deploy.resync.instants import end_instant, first_instant
 from shared import database
+from shared.operations.selection import Selection
 from shared.settings import Settings
 from shared.vocabulary import Platform, SyncStatus
 from tests.api_stub.support import Rows
@@ -50,10 +51,10 @@ def rows(database_url: str) -> Iterator[Rows]:
     engine.dispose()
 
 
-def expected(rows: Rows, **selection: Any) -> tuple[int, int, int, float]:
+def expected(rows: Rows, *, after: int = 0, **selection: Any) -> tuple[int, int, int, float]:
     """Return rows, rows that cannot be refreshed, calls and dollars of a selection."""
     with rows.engine.connect() as connection:
-        result = estimate(connection, Selection(**selection), Settings(x_dollars_per_read=0.5))
+        result = estimate(connection, Selection(**selection), Settings(x_dollars_per_read=0.5), after=after)
     return result.rows, result.unavailable, result.calls, result.dollars
 
 
