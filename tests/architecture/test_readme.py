@@ -51,6 +51,14 @@ def test_every_path_in_a_document_exists(document: Path) -> None:
     assert {path for path in named if not (ROOT / path).exists()} == set()
 
 
+def test_files_that_the_tour_names_are_in_their_folder() -> None:
+    tour = re.findall(r"^\| `(\w+/)` \| (.*) \|$", (ROOT / "README.md").read_text(), re.MULTILINE)
+    named = {folder + name for folder, text in tour for name in re.findall(r"`(\w+(?:\.py|/))`", text)}
+
+    assert len(named) > 10
+    assert {path for path in named if not (ROOT / path).exists()} == set()
+
+
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_every_relative_link_in_a_document_leads_to_a_file(document: Path) -> None:
     text = document.read_text()
