@@ -5,7 +5,7 @@ import sys
 import structlog
 
 from api_stub.app import create
-from api_stub.http.database import ROLE, TAKE_ROLE
+from api_stub.http.database import ROLE, SET_ROLE
 from api_stub.http.server import bind, serve
 from api_stub.service import Service
 from shared import database
@@ -15,7 +15,7 @@ from shared.settings import Settings, SettingsError, load
 
 
 def main() -> int:
-    """Serve until stopped; one sentence on stderr and 1 when the start is impossible."""
+    """Serve until stopped. Return 1, with one sentence on stderr, when the service cannot start."""
     die_with_parent()
     try:
         settings = load("database_url")
@@ -41,7 +41,7 @@ def check_database(settings: Settings) -> None:
     try:
         database.check_reachable(engine)
         with engine.begin() as connection:
-            taken = connection.exec_driver_sql(TAKE_ROLE, {"role": ROLE}).one_or_none()
+            taken = connection.exec_driver_sql(SET_ROLE, {"role": ROLE}).one_or_none()
     finally:
         engine.dispose()
     if taken is None:

@@ -1,4 +1,4 @@
-"""The application: which address leads where."""
+"""The ASGI application: all routes and their endpoints."""
 
 import contextlib
 from collections.abc import AsyncIterator
@@ -7,9 +7,9 @@ from starlette.routing import Route, Router
 
 from api_stub.docs.openapi import document
 from api_stub.docs.page import page as docs
-from api_stub.events.endpoint import take_events
+from api_stub.events.endpoint import receive_events
 from api_stub.http.health import alive, prometheus, ready
-from api_stub.http.middleware import Shell
+from api_stub.http.middleware import RequestMiddleware
 from api_stub.ops.context import Office
 from api_stub.ops.routes import routes as ops_routes
 from api_stub.posts.endpoint import list_posts
@@ -19,7 +19,7 @@ from api_stub.service import Service
 ROUTES = (
     Route("/v1/analytics/posts", list_posts),
     Route("/v1/analytics/posts/{post_id}/history", list_history),
-    Route("/internal/events", take_events, methods=["POST"]),
+    Route("/internal/events", receive_events, methods=["POST"]),
     Route("/healthz", alive),
     Route("/readyz", ready),
     Route("/metrics", prometheus),
@@ -28,8 +28,8 @@ ROUTES = (
 )
 
 
-def create(service: Service) -> Shell:
-    """Return the ASGI application of a service, which it starts and stops."""
+def create(service: Service) -> RequestMiddleware:
+    """Return the ASGI application of a service; its lifespan starts and stops the service."""
     office = Office(service.settings)
 
     @contextlib.asynccontextmanager
@@ -37,4 +37,6 @@ def create(service: Service) -> Shell:
         async with service.running(), office.open():
             yield
 
-    return Shell(Router((*ROUTES, *ops_routes(office)), redirect_slashes=False, lifespan=lifespan), service)
+    return RequestMiddleware(
+        Router((*ROUTES, *ops_routes(office)), redirect_slashes=False, lifespan=lifespan), service
+    )

@@ -1,4 +1,4 @@
-"""What the endpoints share: built once from the settings, started and stopped with the process."""
+"""The components that all endpoints share: built from the settings, started and stopped with the process."""
 
 import asyncio
 import contextlib
@@ -8,25 +8,25 @@ from typing import Final
 
 from starlette.requests import Request
 
-from api_stub.auth.api_keys import USE_NOTED_EVERY, Keys
+from api_stub.auth.api_keys import LAST_USED_SAVED_EVERY, ApiKeys
 from api_stub.auth.authenticator import Authenticator, Caller
-from api_stub.auth.dashboard_tokens import Tokens, configured
-from api_stub.events.event_log import EventLog
+from api_stub.auth.dashboard_tokens import DashboardTokens, configured
+from api_stub.events.processing import EventProcessor
 from api_stub.http.database import Database
 from api_stub.posts.workspace import Workspace
 from api_stub.refresh.refreshing import Refresher
-from api_stub.refresh.throttle import ForcedRefreshes
-from api_stub.refresh.waiting import Listener
+from api_stub.refresh.throttle import ForcedRefreshLimit
+from api_stub.refresh.waiting import CompletionListener
 from shared.accounts.vault import Sealer, SealingKey, Vault
 from shared.database import connect
 from shared.settings import Settings
 
 EVENT_BATCHES: Final = 4
-"""Batches of events that are committed at the same time."""
+"""The largest number of event batches that are committed at the same time."""
 
 
 class Service:
-    """The parts of a running read API. Raises `SettingsError` for token settings that do not fit."""
+    """The components of a running read API. Raises `SettingsError` for invalid token settings."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -37,12 +37,12 @@ class Service:
             pool_size=EVENT_BATCHES,
             idle=settings.idle,
         )
-        self.event_log = EventLog(self._engine, _sealer(settings), settings.without_token)
-        self.keys = Keys(self.database)
-        self._tokens = Tokens(settings) if configured(settings) else None
+        self.event_processor = EventProcessor(self._engine, _sealer(settings), settings.without_token)
+        self.keys = ApiKeys(self.database)
+        self._tokens = DashboardTokens(settings) if configured(settings) else None
         self.authenticator = Authenticator(self.keys, self._tokens)
-        self.forced = ForcedRefreshes()
-        self.listener = Listener(settings.database)
+        self.forced = ForcedRefreshLimit()
+        self.listener = CompletionListener(settings.database)
         self.refresher = Refresher(
             self.listener,
             wait_seconds=settings.refresh_wait_seconds,
@@ -50,14 +50,14 @@ class Service:
         )
 
     def workspace(self, caller: Caller) -> Workspace:
-        """Return the door to the caller's rows, and to no others."""
+        """Return the access to the rows of the caller's workspace."""
         return Workspace(self.database, caller.workspace_id)
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Connect; run the background tasks until the end of the context."""
+        """Connect, and run the background tasks until the context ends."""
         await self.database.open()
-        tasks = [asyncio.create_task(self.listener.run()), asyncio.create_task(self._note_use())]
+        tasks = [asyncio.create_task(self.listener.run()), asyncio.create_task(self._save_last_used())]
         if self._tokens is not None:
             tasks.append(asyncio.create_task(self._tokens.run()))
         try:
@@ -66,24 +66,24 @@ class Service:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-            await self.keys.note_use()
+            await self.keys.save_last_used()
             await self.database.close()
             self._engine.dispose()
 
-    async def _note_use(self) -> None:
+    async def _save_last_used(self) -> None:
         while True:
-            await asyncio.sleep(USE_NOTED_EVERY.total_seconds())
-            await self.keys.note_use()
+            await asyncio.sleep(LAST_USED_SAVED_EVERY.total_seconds())
+            await self.keys.save_last_used()
 
 
 def _sealer(settings: Settings) -> Sealer | None:
-    """Return what seals the tokens of events: by choice that which cannot open them."""
+    """Return what seals the tokens of events; a sealing key, which opens nothing, is preferred."""
     if settings.sealing_key:
         return SealingKey(settings.sealing_key)
     return Vault(settings.secret_keys) if settings.secret_keys else None
 
 
 def service_of(request: Request) -> Service:
-    """Return the service that a request is made to."""
+    """Return the service that handles a request."""
     service: Service = request.app
     return service

@@ -1,4 +1,4 @@
-"""API keys on the way in: looked up by hash, remembered for seconds, their use noted in passing."""
+"""Verification of API keys: looked up by hash, cached for seconds; their last use is saved in bulk."""
 
 import time
 from collections import OrderedDict
@@ -9,51 +9,53 @@ from api_stub.http.database import Database
 from api_stub.http.errors import ApiError
 from shared.accounts.api_keys import hash_key
 
-KNOWN_FOR: Final = timedelta(seconds=3)
-"""How long a found key is not looked up again: a revoked one is refused everywhere within this time."""
-USE_NOTED_EVERY: Final = timedelta(seconds=60)
-_REMEMBERED: Final = 10_000
+CACHED_FOR: Final = timedelta(seconds=3)
+"""How long a key is cached after a lookup: a revoked key is refused everywhere after this time."""
+LAST_USED_SAVED_EVERY: Final = timedelta(seconds=60)
+_MAX_CACHED: Final = 10_000
 
 _FIND: Final = "SELECT key_id, workspace_id FROM api_keys WHERE key_hash = %(hash)s AND revoked_at IS NULL"
-_NOTE_USE: Final = """
+_SAVE_LAST_USED: Final = """
 UPDATE api_keys AS k SET last_used_at = GREATEST(k.last_used_at, u.used_at)
   FROM unnest(%(ids)s::text[], %(instants)s::timestamptz[]) AS u (key_id, used_at)
  WHERE k.key_id = u.key_id RETURNING k.key_id
 """
 
 
-class Keys:
-    """The keys that this process has seen, and when each was used last."""
+class ApiKeys:
+    """Verifies API keys; caches those that this process has seen, and when each was used last."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._known: OrderedDict[bytes, tuple[float, str, str]] = OrderedDict()
+        self._cached: OrderedDict[bytes, tuple[float, str, str]] = OrderedDict()
         self._used: dict[str, datetime] = {}
 
     async def find(self, key: str) -> tuple[str, str] | None:
-        """Return ``(key_id, workspace_id)`` of a key in force, or ``None``. Raises `ApiError` (503)."""
+        """Return ``(key_id, workspace_id)``, or ``None`` for an unknown or revoked key. Raises `ApiError`."""
         digest, now = hash_key(key), time.monotonic()
-        known = self._known.get(digest)
-        if known is None or known[0] <= now:
-            self._known.pop(digest, None)
-            found = await self._database.fetch(_FIND, {"hash": digest})
-            if not found:
+        cached = self._cached.get(digest)
+        if cached is None or cached[0] <= now:
+            self._cached.pop(digest, None)
+            rows = await self._database.fetch(_FIND, {"hash": digest})
+            if not rows:
                 return None
-            known = (now + KNOWN_FOR.total_seconds(), *found[0])
-            self._known[digest] = known
-            if len(self._known) > _REMEMBERED:
-                self._known.popitem(last=False)
-        _, key_id, workspace_id = known
+            cached = (now + CACHED_FOR.total_seconds(), *rows[0])
+            self._cached[digest] = cached
+            if len(self._cached) > _MAX_CACHED:
+                self._cached.popitem(last=False)
+        _, key_id, workspace_id = cached
         self._used[key_id] = datetime.now(UTC)
         return key_id, workspace_id
 
-    async def note_use(self) -> None:
-        """Write when each key was used last: one statement for all since the last time."""
+    async def save_last_used(self) -> None:
+        """Save when each key was used last, in one statement for all keys used since the last call."""
         used, self._used = self._used, {}
         if not used:
             return
         ids = sorted(used)
         try:
-            await self._database.fetch(_NOTE_USE, {"ids": ids, "instants": [used[key_id] for key_id in ids]})
+            await self._database.fetch(
+                _SAVE_LAST_USED, {"ids": ids, "instants": [used[key_id] for key_id in ids]}
+            )
         except ApiError:
-            self._used = {**used, **self._used}  # told again next time
+            self._used = {**used, **self._used}  # saved by the next call

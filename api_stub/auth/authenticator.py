@@ -1,4 +1,4 @@
-"""Who is calling: an API key or a dashboard token, each bound to one workspace."""
+"""Authentication of a request by its bearer credential: an API key, a dashboard token, the service token."""
 
 import hmac
 from dataclasses import dataclass
@@ -7,8 +7,8 @@ from typing import Final
 from pydantic import SecretStr
 from starlette.requests import Request
 
-from api_stub.auth.api_keys import Keys
-from api_stub.auth.dashboard_tokens import Tokens
+from api_stub.auth.api_keys import ApiKeys
+from api_stub.auth.dashboard_tokens import DashboardTokens
 from api_stub.http.errors import unauthorized
 from shared.accounts.api_keys import PREFIX, looks_like_key
 
@@ -17,17 +17,17 @@ _LONGEST_TOKEN: Final = 8_192
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Whoever asks, and the workspace that this is all about."""
+    """The authenticated client of a request, and the only workspace that it may read."""
 
     workspace_id: str
     subject: str
-    """Whose rate limit this counts against: the key, or the workspace's dashboards."""
+    """What the rate limit counts by: the key's id, or the workspace for its dashboard tokens."""
 
 
 class Authenticator:
-    """Turns the ``Authorization`` header into a `Caller`, or refuses without telling why."""
+    """Turns the ``Authorization`` header into a `Caller`; a refusal does not say what was wrong."""
 
-    def __init__(self, keys: Keys, tokens: Tokens | None) -> None:
+    def __init__(self, keys: ApiKeys, tokens: DashboardTokens | None) -> None:
         self._keys = keys
         self._tokens = tokens
 
@@ -58,7 +58,7 @@ def bearer(request: Request) -> str:
 
 
 def require_service_token(request: Request, expected: SecretStr | None) -> None:
-    """Raise `ApiError` (401) unless the request bears the service token, compared in constant time."""
-    given = bearer(request)
-    if expected is None or not hmac.compare_digest(given.encode(), expected.get_secret_value().encode()):
+    """Raise `ApiError` (401) unless the request has the service token. Compares in constant time."""
+    credential = bearer(request)
+    if expected is None or not hmac.compare_digest(credential.encode(), expected.get_secret_value().encode()):
         raise unauthorized()

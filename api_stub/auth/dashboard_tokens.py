@@ -1,4 +1,4 @@
-"""Dashboard tokens (JWT): signature, times, audience and issuer by PyJWT; which keys and algorithms by us.
+"""Verification of dashboard tokens (JWT) by PyJWT, with keys and algorithms that the settings allow.
 
 An algorithm is accepted only with a key of its own kind, so that a public key never serves as an HMAC secret
 and ``none`` never serves at all (RFC 8725, https://www.rfc-editor.org/rfc/rfc8725).
@@ -22,12 +22,12 @@ from shared.settings import Settings, SettingsError
 
 LEEWAY: Final = timedelta(seconds=10)
 ALGORITHMS: Final = ("HS256", "RS256", "ES256", "EdDSA")
-_LONGEST: Final = 255
+_MAX_LENGTH: Final = 255
 _log = structlog.get_logger(__name__)
 
 
-class Tokens:
-    """Checks tokens as the settings say. Raises `SettingsError` for a key that fits no algorithm."""
+class DashboardTokens:
+    """Verifies dashboard tokens. Raises `SettingsError` for a configured key that fits no algorithm."""
 
     def __init__(self, settings: Settings) -> None:
         if settings.jwt_jwks_url and not settings.jwt_audience:
@@ -36,13 +36,13 @@ class Tokens:
                 " whose issuer signs tokens for other applications too"
             )
         self._key_set = KeySet(settings.jwt_jwks_url) if settings.jwt_jwks_url else None
-        self._key, own = _own_key(settings)
-        offered = own if self._key_set is None else ("RS256", "ES256", "EdDSA")
-        self._algorithms = settings.jwt_algorithms or offered
-        wrong = [name for name in self._algorithms if name not in offered]
+        self._key, algorithms = _configured_key(settings)
+        supported = algorithms if self._key_set is None else ("RS256", "ES256", "EdDSA")
+        self._algorithms = settings.jwt_algorithms or supported
+        wrong = [name for name in self._algorithms if name not in supported]
         if wrong:
             raise SettingsError(
-                f"DRAVO_JWT_ALGORITHMS: {', '.join(wrong)} does not fit the key; {', '.join(offered)} does"
+                f"DRAVO_JWT_ALGORITHMS: {', '.join(wrong)} does not fit the key; {', '.join(supported)} does"
             )
         self._audience = settings.jwt_audience
         self._issuer = settings.jwt_issuer
@@ -58,7 +58,7 @@ class Tokens:
         """Return the workspace that a valid token is bound to. Raises `ApiError` (401)."""
         try:
             return self._workspace(await self._claims(token))
-        # What a hostile token breaks besides PyJWT's own errors: numbers, nesting, text that is none.
+        # Malformed tokens raise more than PyJWT's own errors: for numbers, nesting and invalid Unicode.
         except (jwt.PyJWTError, ValueError, TypeError, OverflowError, RecursionError, UnsupportedAlgorithm):
             raise unauthorized() from None
 
@@ -80,20 +80,20 @@ class Tokens:
 
     def _workspace(self, claims: dict[str, Any]) -> str:
         workspace = claims.get(self._claim)
-        if not isinstance(workspace, str) or not 1 <= len(workspace) <= _LONGEST or "\0" in workspace:
+        if not isinstance(workspace, str) or not 1 <= len(workspace) <= _MAX_LENGTH or "\0" in workspace:
             raise jwt.InvalidTokenError
-        workspace.encode()  # a lone surrogate is no text
+        workspace.encode()  # raises for a lone surrogate
         return workspace
 
 
 def configured(settings: Settings) -> bool:
-    """Return whether dashboard tokens are accepted at all."""
+    """Return whether the settings name a key for dashboard tokens."""
     return bool(settings.jwt_secret or settings.jwt_public_key or settings.jwt_jwks_url)
 
 
-def _own_key(settings: Settings) -> tuple[Any, Sequence[str]]:
-    given = [settings.jwt_secret, settings.jwt_public_key, settings.jwt_jwks_url]
-    if sum(one is not None for one in given) > 1:
+def _configured_key(settings: Settings) -> tuple[Any, Sequence[str]]:
+    keys = [settings.jwt_secret, settings.jwt_public_key, settings.jwt_jwks_url]
+    if sum(key is not None for key in keys) > 1:
         raise SettingsError("set only one of DRAVO_JWT_SECRET, DRAVO_JWT_PUBLIC_KEY and DRAVO_JWT_JWKS_URL")
     if settings.jwt_secret is not None:
         secret = settings.jwt_secret.get_secret_value().encode()

@@ -1,1 +1,4 @@
-"""The API reference: the OpenAPI document and the page that shows it."""
+"""The API reference: the OpenAPI document and the page that shows it.
+
+Guides for operators are in ``deploy/``.
+"""

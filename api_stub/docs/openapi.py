@@ -1,4 +1,4 @@
-"""``/openapi.json``: what this API is, in OpenAPI 3.1, from the same constants that the code obeys."""
+"""``/openapi.json``: the OpenAPI 3.1 document, made from the constants that the endpoints use."""
 
 from importlib.metadata import version
 from typing import Any, Final
@@ -11,7 +11,9 @@ from api_stub.http.errors import encode
 from api_stub.posts.parameters import MAX_ID_LENGTH, MAX_LIMIT, MAX_PAGE
 from shared.vocabulary import Platform
 
-_REQUEST_ID: Final = {"X-Request-ID": {"schema": {"type": "string"}, "description": "Also in our logs."}}
+_REQUEST_ID: Final = {
+    "X-Request-ID": {"schema": {"type": "string"}, "description": "The id of the request, also in the logs."}
+}
 _RETRY_AFTER: Final = {
     "Retry-After": {"schema": {"type": "integer"}, "description": "Seconds."},
     **_REQUEST_ID,
@@ -35,7 +37,7 @@ def _text(description: str, media_type: str) -> Schema:
 
 _FAILURES: Final[Schema] = {
     "400": _json("A parameter is wrong: it is named, with what is allowed.", "Error"),
-    "401": _json("No valid credential; the body does not tell which rule failed.", "Error", _BEARER),
+    "401": _json("No valid credential; the body does not say which rule failed.", "Error", _BEARER),
     "404": _json("No publication of this workspace has the id.", "Error"),
     "408": _json("The body did not arrive in time.", "Error"),
     "413": _json("The body is too large.", "Error"),
@@ -80,7 +82,8 @@ _POST_PARAMETERS: Final = [
         "refresh",
         {"type": "string", "enum": ["true", "false", "1", "0"], "default": "false"},
         "true: every row of the page is read from its platform again, and waited for up to a limit. A row"
-        " that did not make it has the warning refresh_pending; one read moments ago has refresh_debounced.",
+        " that was not refreshed in time has the warning refresh_pending; one that was read moments ago has"
+        " refresh_debounced.",
         "false",
     ),
     _parameter("page", {"type": "integer", "minimum": 1, "maximum": MAX_PAGE, "default": 1}, "From 1.", 1),
@@ -112,7 +115,7 @@ _PATHS: Final[Schema] = {
             "A page of analytics rows of the caller's workspace, the newest first",
             {"200": _json("The page.", "Page"), **_failures("400", "401", "429")},
             description="Answered from the materialized table, never by a platform. Rows that are missing or"
-            " past their stale_after become due in passing.",
+            " past their stale_after become due.",
             security=_CALLER,
             parameters=_POST_PARAMETERS,
         )
@@ -128,18 +131,18 @@ _PATHS: Final[Schema] = {
     },
     "/internal/events": {
         "post": _operation(
-            "takeEvents",
-            "What happened elsewhere in Dravo: one event, or an array",
+            "receiveEvents",
+            "Reports what happened elsewhere in Dravo: one event, or an array",
             {
-                "200": _json("Every event is committed, now or before.", "EventsTaken"),
+                "200": _json("Every event is committed, now or before.", "EventsAccepted"),
                 **_failures("401", "408", "413"),
                 "400": _json(
                     "The body is wrong and nothing is committed, or events were refused: each is named in"
                     " errors, and all others are committed.",
-                    "NotAllTaken",
+                    "EventsOrError",
                 ),
             },
-            description="Idempotent by event_id. Events are taken in their order.",
+            description="Idempotent by event_id. Events are processed in their order.",
             security=[{"serviceToken": []}],
             requestBody={
                 "required": True,
@@ -148,11 +151,11 @@ _PATHS: Final[Schema] = {
         )
     },
     "/healthz": {
-        "get": _operation("alive", "The process runs", {"200": _json("It does.", "Health")}),
+        "get": _operation("alive", "The process runs", {"200": _json("The process runs.", "Health")}),
     },
     "/readyz": {
         "get": _operation(
-            "ready", "Database and schema answer", {"200": _json("They do.", "Health"), **_failures()}
+            "ready", "Database and schema answer", {"200": _json("Both answer.", "Health"), **_failures()}
         ),
     },
     "/metrics": {
@@ -174,7 +177,7 @@ _PATHS: Final[Schema] = {
         ),
     },
     "/docs": {
-        "get": _operation("docs", "This document, for people", {"200": _text("A page.", "text/html")}),
+        "get": _operation("docs", "This document as a page", {"200": _text("A page.", "text/html")}),
     },
 }
 

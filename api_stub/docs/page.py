@@ -1,4 +1,4 @@
-"""``/docs``: the OpenAPI document as one page, without scripts and without anything from elsewhere."""
+"""``/docs``: the OpenAPI document as one page, without scripts and external resources."""
 
 import json
 from pathlib import Path

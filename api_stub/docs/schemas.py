@@ -1,9 +1,9 @@
-"""The shapes of what is sent and answered, for ``/openapi.json``: examples included, nothing left open."""
+"""The JSON schemas of requests and responses for ``/openapi.json``, with examples."""
 
 from typing import Any, Final
 
-from api_stub.events.endpoint import LARGEST_BATCH
-from api_stub.events.event_log import EventType
+from api_stub.events.endpoint import MAX_BATCH
+from api_stub.events.processing import EventType
 from shared.vocabulary import Platform, SyncStatus, WarningCode
 
 Schema = dict[str, Any]
@@ -15,7 +15,7 @@ _STRING_OR_NULL: Final = {"type": ["string", "null"]}
 _COUNT: Final = {"type": "integer", "minimum": 0}
 _METRICS: Final = {
     "type": "object",
-    "description": "What the platform reported. A metric that it did not report is absent; 0: it said 0.",
+    "description": "What the platform reported. A metric that it did not report is absent. 0 is a value.",
     "additionalProperties": {"type": "number"},
 }
 
@@ -72,14 +72,14 @@ _SNAPSHOT: Final = _object(
     {
         "interval_start": {**_INSTANT, "description": "Start of the hour or day; absent with interval=raw."},
         "taken_at": _INSTANT,
-        "last_seen_at": {**_INSTANT, "description": "The newest read that found the same numbers."},
+        "last_seen_at": {**_INSTANT, "description": "The latest read that found the same values."},
         "sync_status": _STATUS,
         "metrics": _METRICS,
     },
     optional=("interval_start",),
 )
 _REFUSED_EVENT: Final = _object({"index": _COUNT, "event_id": _STRING_OR_NULL, "message": _STRING})
-_TAKEN: Final = {
+_BATCH_RESULT: Final = {
     "accepted": {**_COUNT, "description": "Events that were committed now."},
     "duplicates": {**_COUNT, "description": "Events that were committed before; they changed nothing."},
     "errors": {
@@ -90,7 +90,7 @@ _TAKEN: Final = {
 }
 _ERROR: Final = _object(
     {
-        "code": {**_STRING, "description": "Stable; for programs."},
+        "code": {**_STRING, "description": "A stable code, for programs."},
         "message": {**_STRING, "description": "A sentence for people."},
         "parameter": {**_STRING, "description": "The parameter that is wrong, if one is."},
         "request_id": {**_STRING, "description": "With a 5xx: the logs carry it too."},
@@ -191,7 +191,7 @@ SCHEMAS: Final[Schema] = {
             "data": {
                 "type": "object",
                 "description": "An account or a publication as in the import files. A reconnected or"
-                " disconnected account may tell its account_id alone; a deleted publication its post_id, and"
+                " disconnected account may hold account_id alone; a deleted publication its post_id, and"
                 " its account_id where it is deleted from one account only.",
             },
         },
@@ -212,13 +212,13 @@ SCHEMAS: Final[Schema] = {
             {
                 "type": "array",
                 "items": {"$ref": "#/components/schemas/Event"},
-                "maxItems": LARGEST_BATCH,
+                "maxItems": MAX_BATCH,
             },
         ]
     },
-    "EventsTaken": _object(_TAKEN, example={"accepted": 1, "duplicates": 0, "errors": []}),
+    "EventsAccepted": _object(_BATCH_RESULT, example={"accepted": 1, "duplicates": 0, "errors": []}),
     "EventsRefused": _object(
-        {"error": _ERROR, **_TAKEN},
+        {"error": _ERROR, **_BATCH_RESULT},
         example={
             "error": {"code": "events_refused", "message": "Some events were refused, each named in errors."},
             "accepted": 1,
@@ -226,7 +226,7 @@ SCHEMAS: Final[Schema] = {
             "errors": [{"index": 1, "event_id": "evt_91b3", "message": "no account has the id acc_1"}],
         },
     ),
-    "NotAllTaken": {
+    "EventsOrError": {
         "anyOf": [{"$ref": "#/components/schemas/EventsRefused"}, {"$ref": "#/components/schemas/Error"}]
     },
     "Health": _object({"status": _STRING}, example={"status": "alive"}),

@@ -1,1 +1,4 @@
-"""What surrounds every request: server, middleware, errors, health, metrics, connections."""
+"""The HTTP service around the endpoints: server, middleware, errors, health, metrics, connections.
+
+Endpoints for clients belong in the folder of their concern.
+"""

@@ -1,4 +1,4 @@
-"""Request bodies: bounded in bytes and in the whole time that they take, however slowly their pieces come."""
+"""Reading of request bodies, bounded in bytes and in total time however slowly their pieces arrive."""
 
 import asyncio
 
@@ -7,15 +7,18 @@ from starlette.requests import ClientDisconnect, Request
 from api_stub.http.errors import ApiError
 
 
-async def read_body(request: Request, *, most: int, seconds: float) -> bytes:
-    """Return the whole body: ``most`` bytes within ``seconds``. Raises `ApiError` (400, 408, 413)."""
+async def read_body(request: Request, *, max_bytes: int, seconds: float) -> bytes:
+    """Return the whole body of at most ``max_bytes``, received within ``seconds``.
+
+    Raises `ApiError`: 400 when the client disconnects, 408 when time is up, 413 when the body is too large.
+    """
     body = bytearray()
     try:
         async with asyncio.timeout(seconds):
             async for piece in request.stream():
                 body += piece
-                if len(body) > most:
-                    raise ApiError(413, "body_too_large", f"The body may have at most {most} bytes.")
+                if len(body) > max_bytes:
+                    raise ApiError(413, "body_too_large", f"The body may have at most {max_bytes} bytes.")
     except TimeoutError:
         raise ApiError(408, "body_too_slow", f"The body must arrive within {seconds:g} s.") from None
     except ClientDisconnect:

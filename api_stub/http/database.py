@@ -1,4 +1,4 @@
-"""The service's connections: bounded in number and in time, and what is told when there is none."""
+"""The API's connection pool: bounded in number and in time; a database that cannot answer becomes a 503."""
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -9,13 +9,15 @@ import psycopg
 import structlog
 from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout, TooManyRequests
+from sqlalchemy import text
+from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.engine import make_url
 
 from api_stub.http.errors import ApiError, unavailable
 from shared.database import CONNECT_TIMEOUT_SECONDS
 
 POOL_SIZE: Final = 8
-MOST_WAITING: Final = 2_000
+MAX_WAITING: Final = 2_000
 WAIT_SECONDS: Final = 5.0
 STATEMENT_SECONDS: Final = 5.0
 _LOCK_SECONDS: Final = 2.0
@@ -23,7 +25,7 @@ _PREPARED: Final = 200
 
 ROLE: Final = "dravo_api"
 """What these connections may do: read what is served, and mark rows due."""
-TAKE_ROLE: Final = """
+SET_ROLE: Final = """
 SELECT set_config('role', rolname, FALSE) FROM pg_roles
  WHERE rolname = %(role)s AND pg_has_role(rolname, 'MEMBER')
    AND has_table_privilege(rolname, to_regclass('served_accounts'), 'SELECT')
@@ -35,6 +37,12 @@ Connection = AsyncConnection[tuple[Any, ...]]
 _log = structlog.get_logger(__name__)
 
 
+def pyformat(statement: str) -> bytes:
+    """Return a statement with SQLAlchemy's parameters (``:name``) in the style of psycopg (``%(name)s``)."""
+    dialect = PGDialect_psycopg()  # type: ignore[no-untyped-call]  # SQLAlchemy annotates no dialect
+    return str(text(statement).compile(dialect=dialect)).encode()
+
+
 def conninfo(url: str) -> str:
     """Return an SQLAlchemy URL as libpq reads it. It may hold a password: not for logs."""
     return make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
@@ -44,15 +52,15 @@ class Database:
     """A bounded pool of autocommit connections; whatever keeps it from answering becomes a 503."""
 
     def __init__(self, url: str, *, idle: timedelta) -> None:
-        """``idle``: how long a transaction may do nothing before its locks are taken away."""
+        """``idle``: how long a transaction may be idle before PostgreSQL ends it and releases its locks."""
         self._pool: AsyncConnectionPool[Connection] = AsyncConnectionPool(
             conninfo(url),
             min_size=1,
             max_size=POOL_SIZE,
             open=False,
             timeout=WAIT_SECONDS,
-            max_waiting=MOST_WAITING,
-            # Then it tries again when the next request comes, instead of ever more rarely.
+            max_waiting=MAX_WAITING,
+            # After that, the pool connects again at the next request, instead of ever more rarely.
             reconnect_timeout=CONNECT_TIMEOUT_SECONDS,
             configure=self._configure,
             kwargs={
@@ -62,7 +70,7 @@ class Database:
                 "options": (
                     f"-c timezone=UTC -c statement_timeout={STATEMENT_SECONDS * 1000:.0f}"
                     f" -c lock_timeout={_LOCK_SECONDS * 1000:.0f}"
-                    # One text for each set of filters, and one good plan for each text: planned once.
+                    # Each set of filters has its own statement: one generic plan fits, and is made once.
                     " -c plan_cache_mode=force_generic_plan -c jit=off"
                     f" -c idle_in_transaction_session_timeout={idle // timedelta(milliseconds=1)}"
                 ),
@@ -70,7 +78,7 @@ class Database:
         )
 
     async def open(self) -> None:
-        """Start connecting; whether it succeeds is told by the first query."""
+        """Start connecting in the background; the first query reports whether that succeeded."""
         await self._pool.open()
 
     async def close(self) -> None:
@@ -84,20 +92,20 @@ class Database:
     async def fetch(
         self, statement: LiteralString, parameters: Mapping[str, Any] | None = None
     ) -> list[tuple[Any, ...]]:
-        """Run one reading statement and return its rows. Raises `ApiError` (503)."""
+        """Run one statement in autocommit mode and return its rows. Raises `ApiError` (503)."""
         try:
             return await self._fetch(statement, parameters)
         except psycopg.OperationalError as error:
-            if not _lost(error):
-                raise _translated(error) from error
+            if not _connection_lost(error):
+                raise _as_api_error(error) from error
         except _NO_SCHEMA as error:
-            raise _translated(error) from error
-        # The server was restarted, or closed this connection: others may still work, and new ones may be had.
+            raise _as_api_error(error) from error
+        # The server was restarted, or closed this connection: the pool replaces the ones that are closed.
         await self._pool.check()
         try:
             return await self._fetch(statement, parameters)
         except psycopg.Error as error:
-            raise _translated(error) from error
+            raise _as_api_error(error) from error
 
     async def _fetch(
         self, statement: LiteralString, parameters: Mapping[str, Any] | None
@@ -108,7 +116,7 @@ class Database:
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:
-        """Lend a connection. Raises `ApiError` (503) when none is free in time."""
+        """Borrow a connection. Raises `ApiError` (503) when none is free in time."""
         try:
             connection = await self._pool.getconn()
         except (PoolTimeout, TooManyRequests, PoolClosed) as error:
@@ -122,26 +130,26 @@ class Database:
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Connection]:
-        """Lend a connection inside a transaction. Raises `ApiError` (503)."""
+        """Borrow a connection inside a transaction. Raises `ApiError` (503)."""
         async with self.connection() as connection:
             try:
                 async with connection.transaction():
                     yield connection
             except (psycopg.OperationalError, *_NO_SCHEMA) as error:
-                raise _translated(error) from error
+                raise _as_api_error(error) from error
 
     async def _configure(self, connection: Connection) -> None:
         connection.prepared_max = _PREPARED
-        await connection.execute(TAKE_ROLE, {"role": ROLE})
+        await connection.execute(SET_ROLE, {"role": ROLE})
 
 
-def _lost(error: psycopg.OperationalError) -> bool:
-    """Tell whether the connection itself is gone, rather than one statement refused."""
+def _connection_lost(error: psycopg.OperationalError) -> bool:
+    """Return whether the connection itself is lost, rather than one statement refused."""
     return error.sqlstate is None or error.sqlstate.startswith(("57P", "08"))
 
 
-def _translated(error: psycopg.Error) -> ApiError:
-    _log.warning("database_refused", error=type(error).__name__, sqlstate=error.sqlstate)
+def _as_api_error(error: psycopg.Error) -> ApiError:
+    _log.warning("database_error", error=type(error).__name__, sqlstate=error.sqlstate)
     if isinstance(error, _NO_SCHEMA):
         return unavailable("schema_missing", "The database lacks this version's schema.", retry_after=10)
     if isinstance(error, psycopg.errors.QueryCanceled | psycopg.errors.LockNotAvailable):

@@ -1,4 +1,4 @@
-"""What a request can be refused with, and the one body that says so.
+"""The errors that an endpoint may raise, and the JSON body of each.
 
     ApiError
     ├── bad_parameter()     400   a parameter is wrong; it is named, with what is allowed
@@ -7,7 +7,7 @@
     ├── too_many()          429   with Retry-After
     └── unavailable()       503   with Retry-After: overload, or the database does not answer
 
-Anything else that is raised is a defect of ours: 500, with a request id that the logs carry too.
+Every other exception is a defect of ours: 500, with a request id that the logs hold as well.
 """
 
 import json
@@ -17,13 +17,13 @@ from typing import Any, Final
 
 from starlette.responses import Response
 
-LONGEST_QUOTED: Final = 64
-"""Characters of a caller's own word that a message repeats."""
+MAX_QUOTED: Final = 64
+"""Characters of a caller's value that a message repeats at most."""
 BEARER: Final = {"WWW-Authenticate": "Bearer"}
 
 
 class ApiError(Exception):
-    """A refusal with its status, stable code, sentence and, where one is to blame, the parameter."""
+    """An error response: its status, stable code, message and, where one is wrong, the parameter."""
 
     def __init__(
         self,
@@ -42,35 +42,35 @@ class ApiError(Exception):
 
 
 def bad_parameter(parameter: str, message: str) -> ApiError:
-    """Return the refusal of a parameter; ``message`` says what is allowed and repeats no value."""
+    """Return the error (400) of a wrong parameter; ``message`` says what is allowed."""
     return ApiError(400, "invalid_parameter", message, parameter)
 
 
 def unauthorized() -> ApiError:
-    """Return the refusal of whoever has no valid credential, always the same."""
+    """Return the error (401) of a missing or invalid credential; it is the same in every case."""
     return ApiError(
         401, "unauthorized", "A valid API key or token is required: Authorization: Bearer …", headers=BEARER
     )
 
 
 def not_found(message: str, parameter: str | None = None) -> ApiError:
-    """Return the refusal for something that is not there, or not in the caller's workspace."""
+    """Return the error (404) of something that does not exist in the caller's workspace."""
     return ApiError(404, "not_found", message, parameter)
 
 
 def too_many(message: str, retry_after: float) -> ApiError:
-    """Return the refusal of one request too many; ``retry_after`` in seconds."""
+    """Return the error (429) of a rate limit; ``retry_after`` in seconds."""
     return ApiError(429, "rate_limited", message, headers=_retry(retry_after))
 
 
 def unavailable(code: str, message: str, retry_after: float = 1) -> ApiError:
-    """Return the refusal of a service that cannot answer right now; ``retry_after`` in seconds."""
+    """Return the error (503) of a service that cannot answer now; ``retry_after`` in seconds."""
     return ApiError(503, code, message, headers=_retry(retry_after))
 
 
-def quotable(word: str) -> str:
-    """Return a caller's own word as a message may repeat it: short, without control characters."""
-    return "".join(letter if letter.isprintable() else "\ufffd" for letter in word[:LONGEST_QUOTED])
+def quotable(value: str) -> str:
+    """Return a caller's value as a message may repeat it: short, without control characters."""
+    return "".join(character if character.isprintable() else "\ufffd" for character in value[:MAX_QUOTED])
 
 
 def _retry(seconds: float) -> dict[str, str]:
@@ -78,7 +78,7 @@ def _retry(seconds: float) -> dict[str, str]:
 
 
 def error_response(error: ApiError, request_id: str) -> Response:
-    """Return the refusal as an answer; a 5xx carries the request id."""
+    """Return the response of an error; a 5xx carries the request id."""
     body = error_body(error.code, error.message, error.parameter)
     if error.status >= 500:
         body["error"]["request_id"] = request_id
@@ -86,7 +86,7 @@ def error_response(error: ApiError, request_id: str) -> Response:
 
 
 def error_body(code: str, message: str, parameter: str | None = None) -> dict[str, dict[str, Any]]:
-    """Return ``{"error": {"code", "message", "parameter"}}``; no parameter, no such field."""
+    """Return ``{"error": {"code", "message", "parameter"}}``; without a parameter the field is absent."""
     error = {"code": code, "message": message}
     return {"error": error if parameter is None else {**error, "parameter": parameter}}
 

@@ -1,4 +1,4 @@
-"""``/healthz``, ``/readyz`` and ``/metrics``: for whoever runs this service."""
+"""``/healthz``, ``/readyz`` and ``/metrics``: the endpoints for monitoring."""
 
 from typing import Final
 
@@ -17,12 +17,12 @@ SELECT FROM publications, post_analytics, refresh_state, snapshots, accounts, ap
 
 
 async def alive(_request: Request) -> Response:
-    """Answer that the process runs, whatever its database does."""
+    """Answer 200 while the process runs, whether its database answers or not."""
     return json_response({"status": "alive"})
 
 
 async def ready(request: Request) -> Response:
-    """Answer whether the database answers and has the schema that this service reads."""
+    """Answer 200 when the database answers and has the schema that this service reads, else 503."""
     service = service_of(request)
     if service.listener.stopping:
         raise unavailable("stopping", "The service is stopping.")

@@ -1,4 +1,4 @@
-"""What Prometheus may know of this service. Labels are few and fixed: a caller cannot make new ones."""
+"""The Prometheus metrics of the API. Their labels have fixed values: a caller cannot add new ones."""
 
 from typing import Final
 
@@ -19,9 +19,9 @@ FORCED_SECONDS: Final = Histogram(
     buckets=(0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 60),
 )
 FORCED_ROWS: Final = Counter(
-    "dravo_api_forced_refresh_rows_total", "Rows of forced refreshes, by what came of them.", ["result"]
+    "dravo_api_forced_refresh_rows_total", "Rows of forced refreshes, by result.", ["result"]
 )
-SHED: Final = Counter("dravo_api_shed_total", "Requests turned away with 503: too many in flight.")
+SHED: Final = Counter("dravo_api_shed_total", "Requests refused with 503 because too many are in flight.")
 IN_FLIGHT: Final = Gauge("dravo_api_in_flight", "Requests being answered right now.")
 WAITING: Final = Gauge("dravo_api_waiting_for_connection", "Requests waiting for a database connection.")
 EVENTS: Final = Counter("dravo_api_events_total", "Events, by type and result.", ["type", "result"])

@@ -1,4 +1,4 @@
-"""What surrounds every request: an id, a limit on how many are in flight, and one place where errors end."""
+"""The middleware of every request: a request id, a limit of requests in flight, error responses."""
 
 import re
 import secrets
@@ -14,16 +14,17 @@ from api_stub.http import metrics
 from api_stub.http.errors import ApiError, error_response, unavailable
 from shared.observability import tracing
 
-MOST_IN_FLIGHT: Final = 2_048
+MAX_IN_FLIGHT: Final = 2_048
 _REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._-]{1,64}")
-_ALWAYS_ANSWERED: Final = frozenset({"/healthz", "/metrics"})
+_NEVER_SHED: Final = frozenset({"/healthz", "/metrics"})
+"""Paths that are answered however many requests are in flight."""
 _WITHOUT_BODY: Final = frozenset({"GET", "HEAD"})
-"""Methods whose endpoints read no body: they take their slot at once."""
+"""Methods whose endpoints read no body: their requests count as in flight at once."""
 _log = structlog.get_logger(__name__)
 
 
-class Shell:
-    """ASGI middleware around the whole application."""
+class RequestMiddleware:
+    """ASGI middleware around the whole application; it counts and bounds the requests in flight."""
 
     def __init__(self, app: ASGIApp, state: object) -> None:
         self._app = app
@@ -31,65 +32,66 @@ class Shell:
         self._in_flight = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request, whatever happens inside."""
+        """Answer a request, also when an endpoint raises."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         scope["app"] = self._state  # what `Request.app` gives the endpoints
-        answer = _Answer(scope, send)
-        slot = _Slot(self, scope, receive)
+        writer = _ResponseWriter(scope, send)
+        slot = _InFlightSlot(self, scope, receive)
         try:
             if scope["method"] in _WITHOUT_BODY:
-                slot.take()
-            with tracing.span("request", parent=_traceparent(scope), request_id=answer.request_id) as told:
-                await self._app(scope, slot.receive, answer.send)
-                told |= answer.told
-        except Exception as error:  # noqa: BLE001 - the last line of defence: no caller sees our internals
-            await answer.refuse(error, receive)
+                slot.acquire()
+            parent, request_id = _traceparent(scope), writer.request_id
+            with tracing.span("request", parent=parent, request_id=request_id) as attributes:
+                await self._app(scope, slot.receive, writer.send)
+                attributes |= writer.span_attributes
+        except Exception as error:  # noqa: BLE001 - no caller may see our internals, whatever was raised
+            await writer.send_error(error, receive)
         finally:
-            slot.give_back()
-            answer.count()
+            slot.release()
+            writer.count()
 
     def change_in_flight(self, change: int) -> int:
-        """Add to the requests that are in flight and return how many there are."""
+        """Add ``change`` to the number of requests in flight and return the new number."""
         self._in_flight += change
         metrics.IN_FLIGHT.set(self._in_flight)
         return self._in_flight
 
 
-class _Slot:
-    """One request's place among those in flight; a body that is still on its way takes none."""
+class _InFlightSlot:
+    """Counts one request as in flight, from the end of its body on: a slow body holds no slot."""
 
-    def __init__(self, shell: Shell, scope: Scope, receive: Receive) -> None:
-        self._shell = shell
+    def __init__(self, middleware: RequestMiddleware, scope: Scope, receive: Receive) -> None:
+        self._middleware = middleware
         self._path = scope["path"]
         self._receive = receive
-        self._taken = False
+        self._acquired = False
 
     async def receive(self) -> Message:
-        """Receive the request's next message. Raises `ApiError` (503) when the last one finds no slot."""
+        """Return the request's next message. Raises `ApiError` (503) at the last one when no slot is free."""
         message = await self._receive()
         if message["type"] == "http.request" and not message.get("more_body"):
-            self.take()
+            self.acquire()
         return message
 
-    def take(self) -> None:
-        """Take the slot, once. Raises `ApiError` (503) when too many are taken."""
-        if self._taken:
+    def acquire(self) -> None:
+        """Acquire the slot, once. Raises `ApiError` (503) when too many requests are in flight."""
+        if self._acquired:
             return
-        self._taken = True
-        if self._shell.change_in_flight(1) > MOST_IN_FLIGHT and self._path not in _ALWAYS_ANSWERED:
+        self._acquired = True
+        if self._middleware.change_in_flight(1) > MAX_IN_FLIGHT and self._path not in _NEVER_SHED:
             metrics.SHED.inc()
             raise unavailable("overloaded", "Too many requests are in flight.")
 
-    def give_back(self) -> None:
-        """Give the slot back, if it was taken."""
-        if self._taken:
-            self._shell.change_in_flight(-1)
+    def release(self) -> None:
+        """Release the slot if it was acquired."""
+        if self._acquired:
+            self._middleware.change_in_flight(-1)
 
 
-class _Answer:
-    """One request's way out: every answer gets the request id, and is counted."""
+class _ResponseWriter:
+    """Sends one request's response: adds common headers, turns errors into responses, and counts it."""
 
     def __init__(self, scope: Scope, send: Send) -> None:
         self._scope = scope
@@ -107,24 +109,24 @@ class _Answer:
             headers["X-Content-Type-Options"] = "nosniff"
         await self._send(message)
 
-    async def refuse(self, error: Exception, receive: Receive) -> None:
-        refusal = _refusal(error)
-        if refusal.status >= 500:
-            unforeseen = error if refusal.status == 500 else None
+    async def send_error(self, error: Exception, receive: Receive) -> None:
+        api_error = _api_error(error)
+        if api_error.status >= 500:
+            unexpected = error if api_error.status == 500 else None
             _log.error(
                 "request_failed",
                 request_id=self.request_id,
-                status=refusal.status,
-                code=refusal.code,
+                status=api_error.status,
+                code=api_error.code,
                 path=self._scope["path"],
-                exc_info=unforeseen,
+                exc_info=unexpected,
             )
         if self._status is None:
-            await error_response(refusal, self.request_id)(self._scope, receive, self.send)
+            await error_response(api_error, self.request_id)(self._scope, receive, self.send)
 
     @property
-    def told(self) -> dict[str, str | int | float | bool]:
-        """What a trace may know of it."""
+    def span_attributes(self) -> dict[str, str | int | float | bool]:
+        """The attributes of the request's trace span; none of them is free text of a caller."""
         route: Any = self._scope.get("route")
         return {"route": route.path if route is not None else "unknown", "status": self._status or 0}
 
@@ -151,7 +153,7 @@ def _traceparent(scope: Scope) -> str | None:
     return next((value.decode("latin-1") for name, value in scope["headers"] if name == b"traceparent"), None)
 
 
-def _refusal(error: Exception) -> ApiError:
+def _api_error(error: Exception) -> ApiError:
     match error:
         case ApiError():
             return error

@@ -1,4 +1,4 @@
-"""The HTTP server: uvicorn, told how long and how large a request head may be, and how to stop."""
+"""The HTTP server: uvicorn with limits on the size and time of requests, and a graceful stop."""
 
 import asyncio
 import contextlib
@@ -13,70 +13,70 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from api_stub.http.errors import encode, error_body
-from api_stub.http.middleware import Shell
+from api_stub.http.middleware import RequestMiddleware
 from api_stub.service import Service
 from shared.process import end_in_time
 from shared.settings import SettingsError
 
-LARGEST_HEAD: Final = 65_536
+MAX_HEAD_BYTES: Final = 65_536
 HEAD_SECONDS: Final = 10.0
 BODY_SECONDS: Final = 35.0
-"""Longer than any endpoint waits for a body, which then answers 408."""
+"""Longer than an endpoint waits for a body before it answers 408."""
 KEEP_ALIVE_SECONDS: Final = 30
 STOP_SECONDS: Final = 8
 _BACKLOG: Final = 2_048
 
 
 class Protocol(HttpToolsProtocol):
-    """uvicorn's protocol with an end to slow and endless requests, and errors in our own form.
+    """uvicorn's protocol with limits for slow and endless requests, and with our form of errors.
 
-    The whole head has `HEAD_SECONDS`, the whole body `BODY_SECONDS`, whether anybody reads it or not.
+    A connection is closed when a head takes longer than `HEAD_SECONDS`, or a body than `BODY_SECONDS`.
     """
 
-    _ends: asyncio.TimerHandle | None = None
+    _deadline: asyncio.TimerHandle | None = None
     _head_size = 0
     _in_head = True
     _arrived = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Start the clock for the first request's head."""
+        """Set the deadline of the first request's head."""
         super().connection_made(transport)  # type: ignore[arg-type]  # uvicorn narrows asyncio's own annotation
-        self._ends = self.loop.call_later(HEAD_SECONDS, self.transport.close)
+        self._deadline = self.loop.call_later(HEAD_SECONDS, self.transport.close)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Stop the clock."""
-        self._stop_clock()
+        """Cancel the deadline."""
+        self._cancel_deadline()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Parse, as long as the head that is under way stays within its size."""
+        """Parse the data; refuse a head that is larger than `MAX_HEAD_BYTES`."""
         self._arrived = len(data)
         self._head_size += self._arrived
         super().data_received(data)
-        if self._in_head and self._head_size > LARGEST_HEAD and not self.transport.is_closing():
+        if self._in_head and self._head_size > MAX_HEAD_BYTES and not self.transport.is_closing():
             self.send_400_response("The request line and headers are too large.")
 
     def on_message_begin(self) -> None:
-        """Begin a head. The first one of a connection was timed from its start."""
+        """Begin a head. The deadline of a connection's first head is set already."""
         super().on_message_begin()
         self._in_head, self._head_size = True, self._arrived
-        if self._ends is None:
-            self._ends = self.loop.call_later(HEAD_SECONDS, self.transport.close)
+        if self._deadline is None:
+            self._deadline = self.loop.call_later(HEAD_SECONDS, self.transport.close)
 
     def on_headers_complete(self) -> None:
-        """End a head and start the clock for the body."""
+        """End a head and set the deadline of the body."""
         self._in_head = False
-        self._stop_clock()
-        self._ends = self.loop.call_later(BODY_SECONDS, self.transport.close)
+        self._cancel_deadline()
+        self._deadline = self.loop.call_later(BODY_SECONDS, self.transport.close)
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
-        """End a request."""
-        self._stop_clock()
+        """End a request and cancel its deadline."""
+        self._cancel_deadline()
         super().on_message_complete()
 
     def send_400_response(self, msg: str) -> None:
-        """Refuse what is no HTTP request with our own body."""
+        """Answer data that is no HTTP request with our form of errors."""
         body = encode(error_body("invalid_request", msg))
         head = (
             "HTTP/1.1 400 Bad Request\r\ncontent-type: application/json\r\n"
@@ -85,21 +85,21 @@ class Protocol(HttpToolsProtocol):
         self.transport.write(head.encode() + body)
         self.transport.close()
 
-    def _stop_clock(self) -> None:
-        if self._ends is not None:
-            self._ends.cancel()
-            self._ends = None
+    def _cancel_deadline(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
 
 
 class Server(uvicorn.Server):
-    """uvicorn's server; told to stop, it lets waiting requests answer at once and ends with exit code 0."""
+    """uvicorn's server; at a stop signal, requests that wait answer at once and the exit code is 0."""
 
     def __init__(self, config: uvicorn.Config, service: Service) -> None:
         super().__init__(config)
         self._service = service
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Begin to stop; the second signal does not wait for requests that are under way."""
+        """Begin to stop; the second signal does not wait for the requests in flight."""
         self._service.listener.stop()
         if self.should_exit:
             self.force_exit = True
@@ -109,19 +109,19 @@ class Server(uvicorn.Server):
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
-        """Handle signals without raising them again afterwards: a stop that was asked for is no failure."""
-        former = {
+        """Handle signals without raising them again afterwards: a requested stop is no failure."""
+        previous = {
             number: signal.signal(number, self.handle_exit) for number in (signal.SIGINT, signal.SIGTERM)
         }
         try:
             yield
         finally:
-            for number, handler in former.items():
+            for number, handler in previous.items():
                 signal.signal(number, handler)
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """Return a listening socket. Raises `SettingsError` when the address is not to be had."""
+    """Return a listening socket. Raises `SettingsError` when the address is not available."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listening = socket.socket(family, socket.SOCK_STREAM)
     try:
@@ -137,8 +137,8 @@ def bind(host: str, port: int) -> socket.socket:
     return listening
 
 
-def serve(app: Shell, service: Service, listening: socket.socket) -> None:
-    """Answer requests until SIGTERM or SIGINT; requests that are under way have `STOP_SECONDS` to end."""
+def serve(app: RequestMiddleware, service: Service, listening: socket.socket) -> None:
+    """Answer requests until SIGTERM or SIGINT; requests in flight then have `STOP_SECONDS` to end."""
     options: dict[str, Any] = {
         "http": Protocol,
         "loop": "uvloop",
@@ -151,6 +151,6 @@ def serve(app: Shell, service: Service, listening: socket.socket) -> None:
         "timeout_keep_alive": KEEP_ALIVE_SECONDS,
         "timeout_graceful_shutdown": STOP_SECONDS,
     }
-    # Its other messages repeat ours, or could be called forth by anybody who sends nonsense.
+    # Its other messages repeat ours, or could be caused in any number by malformed requests.
     logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
     Server(uvicorn.Config(app, **options), service).run(sockets=[listening])

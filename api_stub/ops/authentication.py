@@ -27,7 +27,7 @@ from shared.settings import Settings
 
 COOKIE: Final = "dravo_ops"
 SESSION_SECONDS: Final = 12 * 3600
-_TRIES: Final = 8
+_MAX_TRIES: Final = 8
 _SECONDS_A_TRY: Final = 10.0
 _REMEMBERED: Final = 2_000
 
@@ -112,7 +112,7 @@ class Door:
 
 
 class Tries:
-    """`_TRIES` wrong tokens at once and one every `_SECONDS_A_TRY` in the long run, for each peer."""
+    """`_MAX_TRIES` wrong tokens at once and one every `_SECONDS_A_TRY` in the long run, for each peer."""
 
     def __init__(self) -> None:
         self._full_at: OrderedDict[str, float] = OrderedDict()
@@ -121,7 +121,7 @@ class Tries:
         """Take one and return 0, or return the seconds until there is one."""
         now = time.monotonic()
         full_at = max(self._full_at.pop(peer, now), now) + _SECONDS_A_TRY
-        wait = full_at - now - _TRIES * _SECONDS_A_TRY
+        wait = full_at - now - _MAX_TRIES * _SECONDS_A_TRY
         self._full_at[peer] = full_at - _SECONDS_A_TRY if wait > 0 else full_at
         if len(self._full_at) > _REMEMBERED:
             self._full_at.popitem(last=False)

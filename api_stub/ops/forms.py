@@ -51,7 +51,7 @@ async def read_form(request: Request) -> dict[str, str]:
     """Return the fields of a form. Raises `FormError` for what is none, `ApiError` for a bad body."""
     if request.headers.get("content-type", "").partition(";")[0] != "application/x-www-form-urlencoded":
         raise FormError("This is not a form.")
-    body = await read_body(request, most=_LARGEST_FORM, seconds=_FORM_SECONDS)
+    body = await read_body(request, max_bytes=_LARGEST_FORM, seconds=_FORM_SECONDS)
     try:
         fields = parse_qsl(
             body.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=_MOST_FIELDS

@@ -1,1 +1,4 @@
-"""The read path of ``GET /v1/analytics/posts`` and of the history, from parameters to JSON."""
+"""The read path of ``GET /v1/analytics/posts`` and of the history, from parameters over SQL to JSON.
+
+What happens around a request (errors, middleware) is in ``http/``, waiting for refreshes in ``refresh/``.
+"""

@@ -1,11 +1,11 @@
-"""Totals and deep pages from counts by month and day instead of from rows.
+"""Splitting of time ranges, so that totals and deep pages are computed from counts by month and day.
 
-A range of time is taken apart into whole months, whole days, and what sticks out at its ends:
+A range is split into whole months, whole days, and the rest at both ends:
 
     fromDate ├──┤├── days ──┤├──── months ────┤├── days ──┤├──┤ toDate
              edge                                          edge
 
-Buckets are added up; only the edges, less than a day each, are counted row by row on an index.
+The counts of months and days are added up; only the edges, each shorter than a day, are counted on an index.
 """
 
 from dataclasses import dataclass
@@ -18,16 +18,16 @@ _FIRST: Final = datetime.min.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
-class Pieces:
-    """A range of time, taken apart; every pair is half open."""
+class RangeParts:
+    """A range of time, split into count buckets and edges; every pair excludes its end."""
 
     buckets: tuple[tuple[str, date, date], ...]
-    """Grain, first bucket, first bucket behind."""
+    """Grain, first bucket, first bucket after the last one."""
     edges: tuple[tuple[datetime, datetime | None], ...]
-    """``None`` is the end of time: the last microsecond that Python knows has no instant after it."""
+    """First instant and end; ``None``: no end, because Python's last microsecond has no successor."""
 
     def parameters(self) -> dict[str, Any]:
-        """Return the bind parameters of a statement over these pieces."""
+        """Return the bind parameters of a statement over these parts."""
         return {
             "grains": [grain for grain, _, _ in self.buckets],
             "bucket_starts": [start for _, start, _ in self.buckets],
@@ -37,27 +37,29 @@ class Pieces:
         }
 
 
-def take_apart(span: Range, *, days: bool) -> Pieces:
-    """Return the pieces of a range; without ``days`` whatever is not a whole month is an edge."""
+def split_range(span: Range, *, days: bool) -> RangeParts:
+    """Return the parts of a range; without ``days`` everything but whole months is an edge."""
     start, end = span.start or _FIRST, span.end
-    first, behind = _month_from(start), (date.max if end is None else _month(end))
-    if first >= behind:
+    first, after_last = _month_from(start), (date.max if end is None else _month(end))
+    if first >= after_last:
         return _in_days(start, end, days=days)
-    before = _in_days(start, _midnight(first), days=days)
-    after = Pieces((), ()) if end is None else _in_days(_midnight(behind), end, days=days)
-    return Pieces((*before.buckets, ("month", first, behind), *after.buckets), (*before.edges, *after.edges))
+    head = _in_days(start, _midnight(first), days=days)
+    tail = RangeParts((), ()) if end is None else _in_days(_midnight(after_last), end, days=days)
+    return RangeParts(
+        (*head.buckets, ("month", first, after_last), *tail.buckets), (*head.edges, *tail.edges)
+    )
 
 
-def _in_days(start: datetime, end: datetime | None, *, days: bool) -> Pieces:
+def _in_days(start: datetime, end: datetime | None, *, days: bool) -> RangeParts:
     if end is not None and start >= end:
-        return Pieces((), ())
+        return RangeParts((), ())
     first = _day_from(start)
-    behind = date.max if end is None else end.date()
-    if not days or first >= behind:
-        return Pieces((), ((start, end),))
-    edges = ((start, _midnight(first)), (_midnight(behind), end))
-    return Pieces(
-        (("day", first, behind),), tuple(edge for edge in edges if edge[1] is None or edge[0] < edge[1])
+    after_last = date.max if end is None else end.date()
+    if not days or first >= after_last:
+        return RangeParts((), ((start, end),))
+    edges = ((start, _midnight(first)), (_midnight(after_last), end))
+    return RangeParts(
+        (("day", first, after_last),), tuple(edge for edge in edges if edge[1] is None or edge[0] < edge[1])
     )
 
 

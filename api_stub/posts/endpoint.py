@@ -10,12 +10,12 @@ from api_stub.http import metrics
 from api_stub.http.errors import json_response
 from api_stub.posts.parameters import PostsQuery, parse_posts
 from api_stub.posts.representation import Page, item, overview
-from api_stub.refresh.refreshing import touch
+from api_stub.refresh.refreshing import make_stale_due
 from api_stub.service import service_of
 
 
 async def list_posts(request: Request) -> Response:
-    """Answer with a page; stale rows become due, and with ``refresh=true`` are waited for."""
+    """Answer with a page. Stale rows become due; ``refresh=true`` makes all rows due and waits for them."""
     service = service_of(request)
     caller = await service.authenticator.caller(request)
     query = parse_posts(request.scope["query_string"])
@@ -24,7 +24,7 @@ async def list_posts(request: Request) -> Response:
     workspace = service.workspace(caller)
     page = await workspace.page(query)
     if not query.refresh:
-        await touch(workspace, page)
+        await make_stale_due(workspace, page)
         return json_response(_body(query, page, {}))
     with metrics.FORCED_SECONDS.time():
         refreshed = await service.refresher.force(workspace, page)

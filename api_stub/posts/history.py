@@ -9,7 +9,7 @@ from starlette.responses import Response
 from api_stub.http.errors import json_response, not_found, quotable
 from api_stub.posts.instants import render
 from api_stub.posts.parameters import parse_history, parse_id
-from api_stub.posts.workspace import MOST_POINTS
+from api_stub.posts.workspace import MAX_SNAPSHOTS
 from api_stub.service import service_of
 
 
@@ -23,18 +23,18 @@ async def list_history(request: Request) -> Response:
     publications = await workspace.publications(post_id)
     if not publications:
         raise not_found(f"no publication has the id {quotable(post_id)}", "post_id")
-    points = await workspace.history([publication.id for publication in publications], query)
+    snapshots = await workspace.history([publication.id for publication in publications], query)
     by_publication: defaultdict[int, list[dict[str, Any]]] = defaultdict(list)
-    for point in reversed(points[:MOST_POINTS]):
-        shown: dict[str, Any] = {
-            "taken_at": render(point.taken_at),
-            "last_seen_at": render(point.last_seen_at),
-            "sync_status": point.sync_status,
-            "metrics": point.metrics,
+    for row in reversed(snapshots[:MAX_SNAPSHOTS]):
+        snapshot: dict[str, Any] = {
+            "taken_at": render(row.taken_at),
+            "last_seen_at": render(row.last_seen_at),
+            "sync_status": row.sync_status,
+            "metrics": row.metrics,
         }
         if query.interval != "raw":
-            shown = {"interval_start": render(point.interval_start), **shown}
-        by_publication[point.publication_id].append(shown)
+            snapshot = {"interval_start": render(row.interval_start), **snapshot}
+        by_publication[row.publication_id].append(snapshot)
     return json_response(
         {
             "post_id": publications[0].post_id,
@@ -48,6 +48,6 @@ async def list_history(request: Request) -> Response:
                 }
                 for publication in publications
             ],
-            "truncated": len(points) > MOST_POINTS,
+            "truncated": len(snapshots) > MAX_SNAPSHOTS,
         }
     )

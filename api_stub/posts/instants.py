@@ -1,4 +1,4 @@
-"""Instants at the edge: what a caller may write for one, and how they are served."""
+"""Instants in requests and responses: parsing of ``fromDate`` and ``toDate``, rendering of RFC 3339."""
 
 import re
 from dataclasses import dataclass
@@ -10,14 +10,14 @@ from api_stub.http.errors import bad_parameter
 _DAY: Final = timedelta(days=1)
 _RESOLUTION: Final = timedelta(microseconds=1)
 _ALLOWED: Final = "must be an ISO 8601 date or instant, like 2026-06-23 or 2026-06-23T10:15:30Z"
-_LONGEST: Final = 64
+_MAX_LENGTH: Final = 64
 _UNESCAPED_PLUS: Final = re.compile(r"(?<=\d) (?=\d\d:?\d\d$)")
 _LEAP_SECOND: Final = re.compile(r"[T ]\d\d:?\d\d:?60(?!\d)")
 
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """Instants from ``start`` on and before ``end``; ``None`` where it has no bound."""
+    """Instants from ``start`` (included) to ``end`` (excluded); ``None`` means unbounded."""
 
     start: datetime | None = None
     end: datetime | None = None
@@ -39,11 +39,11 @@ def parse_range(from_date: str | None, to_date: str | None) -> Range:
 
 
 def _bounds(parameter: str, value: str) -> tuple[datetime, datetime | None]:
-    """Return the first instant that ``value`` means and the first one after it; ``None``: time's end."""
-    if len(value) > _LONGEST or not value.isascii():
+    """Return the first instant of ``value`` and the first one after it (``None`` after the year 9999)."""
+    if len(value) > _MAX_LENGTH or not value.isascii():
         raise bad_parameter(parameter, f"{parameter} {_ALLOWED}")
     if _LEAP_SECOND.search(value):
-        raise bad_parameter(parameter, f"{parameter} names a leap second, which no clock here has: use :59")
+        raise bad_parameter(parameter, f"{parameter} names a leap second, which is not supported: use :59")
     first, length = _parse(parameter, value)
     try:
         return first, first + length
@@ -55,11 +55,11 @@ def _parse(parameter: str, value: str) -> tuple[datetime, timedelta]:
     try:
         day = date.fromisoformat(value)
     except ValueError:
-        pass  # no bare date: an instant, or nothing
+        pass  # not a bare date: parsed as an instant below
     else:
         return datetime(day.year, day.month, day.day, tzinfo=UTC), _DAY
     try:
-        # A "+" that a client forgot to escape in a query arrives as a space.
+        # A "+" that a client did not percent-encode in a query arrives as a space.
         instant = datetime.fromisoformat(_UNESCAPED_PLUS.sub("+", value) if "T" in value else value)
         return (instant.astimezone(UTC) if instant.tzinfo else instant.replace(tzinfo=UTC)), _RESOLUTION
     except (ValueError, OverflowError):
@@ -67,5 +67,5 @@ def _parse(parameter: str, value: str) -> tuple[datetime, timedelta]:
 
 
 def render(instant: datetime | None) -> str | None:
-    """Return a UTC instant as RFC 3339 with ``Z``, microseconds only where it has some."""
+    """Return a UTC instant as RFC 3339 with ``Z``, with microseconds only when they are not zero."""
     return None if instant is None else instant.isoformat()[:-6] + "Z"

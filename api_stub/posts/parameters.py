@@ -1,4 +1,4 @@
-"""Query parameters: each checked, unknown ones named with the nearest known name."""
+"""Validation of query parameters. An unknown name is an error that suggests the nearest known one."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -7,14 +7,14 @@ from difflib import get_close_matches
 from typing import Final, TypeVar
 from urllib.parse import parse_qsl
 
-from api_stub.http.errors import LONGEST_QUOTED, ApiError, bad_parameter, quotable
+from api_stub.http.errors import MAX_QUOTED, ApiError, bad_parameter, quotable
 from api_stub.posts.instants import UNBOUNDED, Range, parse_range
 from shared.vocabulary import Platform
 
 MAX_LIMIT: Final = 100
 MAX_PAGE: Final = 1_000_000_000
 MAX_ID_LENGTH: Final = 512
-_MOST_PARAMETERS: Final = 100
+_MAX_PARAMETERS: Final = 100
 _BOOLEANS: Final = {"true": True, "1": True, "false": False, "0": False}
 _PLATFORMS: Final = frozenset(platform.value for platform in Platform)
 _INTERVALS: Final = ("raw", "hour", "day")
@@ -26,7 +26,7 @@ Value = TypeVar("Value")
 
 @dataclass(frozen=True, slots=True)
 class Filters:
-    """Which rows of the workspace match; ``None`` matches all."""
+    """Filters on the rows of the workspace; ``None`` matches every row."""
 
     post_id: str | None = None
     """A Dravo post id, or a platform post id."""
@@ -46,7 +46,7 @@ class PostsQuery:
 
     @property
     def offset(self) -> int:
-        """How many matching rows come before this page."""
+        """The number of matching rows before this page."""
         return (self.page - 1) * self.limit
 
 
@@ -60,26 +60,26 @@ class HistoryQuery:
 
 def parse_posts(query_string: bytes) -> PostsQuery:
     """Return the parameters of a page of analytics rows. Raises `ApiError` (400)."""
-    given = _split(query_string, _POSTS)
+    values = _split(query_string, _POSTS)
     return PostsQuery(
         filters=Filters(
-            post_id=_take(given, "postId", parse_id),
-            account_id=_take(given, "accountId", parse_id),
-            platform=_take(given, "platform", _platform),
-            created=parse_range(given.get("fromDate"), given.get("toDate")),
+            post_id=_parse_optional(values, "postId", parse_id),
+            account_id=_parse_optional(values, "accountId", parse_id),
+            platform=_parse_optional(values, "platform", _platform),
+            created=parse_range(values.get("fromDate"), values.get("toDate")),
         ),
-        refresh=_take(given, "refresh", _boolean) or False,
-        page=_take(given, "page", lambda name, value: _whole(name, value, MAX_PAGE)) or 1,
-        limit=_take(given, "limit", lambda name, value: _whole(name, value, MAX_LIMIT)) or 25,
+        refresh=_parse_optional(values, "refresh", _boolean) or False,
+        page=_parse_optional(values, "page", lambda name, value: _whole(name, value, MAX_PAGE)) or 1,
+        limit=_parse_optional(values, "limit", lambda name, value: _whole(name, value, MAX_LIMIT)) or 25,
     )
 
 
 def parse_history(query_string: bytes) -> HistoryQuery:
     """Return the parameters of a post's history. Raises `ApiError` (400)."""
-    given = _split(query_string, _HISTORY)
+    values = _split(query_string, _HISTORY)
     return HistoryQuery(
-        taken=parse_range(given.get("fromDate"), given.get("toDate")),
-        interval=_take(given, "interval", _interval) or "raw",
+        taken=parse_range(values.get("fromDate"), values.get("toDate")),
+        interval=_parse_optional(values, "interval", _interval) or "raw",
     )
 
 
@@ -91,34 +91,34 @@ def _split(query_string: bytes, known: tuple[str, ...]) -> dict[str, str]:
             query_string.decode("ascii"),
             keep_blank_values=True,
             errors="strict",
-            max_num_fields=_MOST_PARAMETERS,
+            max_num_fields=_MAX_PARAMETERS,
         )
     except UnicodeError:
         raise ApiError(400, "invalid_query", "The query string must be percent-encoded UTF-8.") from None
     except ValueError:
-        raise ApiError(400, "invalid_query", f"At most {_MOST_PARAMETERS} parameters are taken.") from None
-    given: dict[str, str] = {}
+        raise ApiError(400, "invalid_query", f"At most {_MAX_PARAMETERS} parameters are allowed.") from None
+    values: dict[str, str] = {}
     for name, value in pairs:
         if name not in known:
             raise _unknown(name, known)
-        if name in given:
+        if name in values:
             raise bad_parameter(name, f"{name} may be given once only")
-        given[name] = value
-    return given
+        values[name] = value
+    return values
 
 
 def _unknown(name: str, known: tuple[str, ...]) -> ApiError:
-    plain = {one.lower(): one for one in known}
-    asked = name[:LONGEST_QUOTED].replace("_", "").replace("-", "").lower()
-    nearest = plain[get_close_matches(asked, list(plain), n=1, cutoff=0.0)[0]]
+    known_names = {one.lower(): one for one in known}
+    normalized = name[:MAX_QUOTED].replace("_", "").replace("-", "").lower()
+    nearest = known_names[get_close_matches(normalized, list(known_names), n=1, cutoff=0.0)[0]]
     message = (
         f"unknown parameter {quotable(name)}; did you mean {nearest}? Known parameters: {', '.join(known)}"
     )
-    return ApiError(400, "unknown_parameter", message, name[:LONGEST_QUOTED])
+    return ApiError(400, "unknown_parameter", message, name[:MAX_QUOTED])
 
 
-def _take(given: Mapping[str, str], name: str, parse: Callable[[str, str], Value]) -> Value | None:
-    value = given.get(name)
+def _parse_optional(values: Mapping[str, str], name: str, parse: Callable[[str, str], Value]) -> Value | None:
+    value = values.get(name)
     return None if value is None else parse(name, value)
 
 
@@ -147,7 +147,7 @@ def _boolean(name: str, value: str) -> bool:
     return _BOOLEANS[value]
 
 
-def _whole(name: str, value: str, most: int) -> int:
-    if not re.fullmatch(r"[0-9]{1,10}", value) or not 1 <= int(value) <= most:
-        raise bad_parameter(name, f"{name} must be a whole number from 1 to {most}")
+def _whole(name: str, value: str, largest: int) -> int:
+    if not re.fullmatch(r"[0-9]{1,10}", value) or not 1 <= int(value) <= largest:
+        raise bad_parameter(name, f"{name} must be a whole number from 1 to {largest}")
     return int(value)

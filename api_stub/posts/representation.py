@@ -1,4 +1,4 @@
-"""Rows as the API shows them: ids are strings, instants end in Z, an unreported metric is absent."""
+"""JSON of analytics rows: ids are strings, instants end in Z, a metric that was not reported is absent."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -35,17 +35,17 @@ class AnalyticsRow(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """What one read of the table found."""
+    """One page of analytics rows as PostgreSQL returned it."""
 
     rows: Sequence[AnalyticsRow]
     total: int
-    """All rows that match, on every page."""
+    """The number of all matching rows, on every page."""
     read_at: datetime
-    """The database's clock at this read."""
+    """The database's time of this query."""
 
 
 def item(row: AnalyticsRow, more_warnings: Sequence[str] = ()) -> dict[str, Any]:
-    """Return one row as it is served."""
+    """Return the JSON object of one row."""
     return {
         "post_id": row.post_id,
         "account_id": row.account_id,

@@ -1,7 +1,7 @@
-"""The SQL of the read path, put together from fixed parts; values are always parameters.
+"""The SQL of the read path, put together from constants of this module; values are always bound parameters.
 
-Every statement over rows names ``workspace_id``. Rows are found on an index alone (publications_newest…), and
-only those of the page are joined.
+Every statement over rows names ``workspace_id``. An index alone (publications_newest…) finds the rows of a
+page, and only those are joined.
 """
 
 from functools import lru_cache
@@ -15,17 +15,17 @@ COLUMNS: Final = """
        a.error_message, a.last_updated_at, a.stale_after, a.attempted_at, a.outcome
 """
 
-# Three lookups, whatever the planner thinks of the workspace's size; nothing is joined to find them.
-_KEYS: Final = "id, workspace_id, account_id, platform, created_at"
-_NAMED: Final = f"""
-SELECT {_KEYS} FROM publications WHERE workspace_id = %(workspace)s AND post_id = %(post)s
+# A UNION of three index lookups: with OR, the planner would scan the index of a large workspace.
+_KEY_COLUMNS: Final = "id, workspace_id, account_id, platform, created_at"
+_BY_ANY_ID: Final = f"""
+SELECT {_KEY_COLUMNS} FROM publications WHERE workspace_id = %(workspace)s AND post_id = %(post)s
  UNION
-SELECT {_KEYS} FROM publications WHERE workspace_id = %(workspace)s AND platform_post_id = %(post)s
+SELECT {_KEY_COLUMNS} FROM publications WHERE workspace_id = %(workspace)s AND platform_post_id = %(post)s
  UNION
-SELECT {_KEYS} FROM publications WHERE workspace_id = %(workspace)s AND publish_id = %(post)s
+SELECT {_KEY_COLUMNS} FROM publications WHERE workspace_id = %(workspace)s AND publish_id = %(post)s
 """  # noqa: S608 - fixed parts
 
-_COUNTED: Final = """
+_TOTAL_FROM_COUNTS: Final = """
 SELECT (SELECT COALESCE(sum(b.n), 0)
           FROM unnest(%(grains)s::text[], %(bucket_starts)s::date[], %(bucket_ends)s::date[])
                AS u (grain, starts, ends)
@@ -41,7 +41,7 @@ SELECT (SELECT COALESCE(sum(b.n), 0)
                   AND p.created_at >= u.starts AND p.created_at < COALESCE(u.ends, 'infinity')) e) AS total
 """
 
-_BEGINNING: Final = """
+_DEEP_PAGE_START: Final = """
 WITH segments AS (
     SELECT u.grain, b.bucket::timestamp AT TIME ZONE 'UTC' AS starts,
            (b.bucket + CASE u.grain WHEN 'month' THEN interval '1 month' ELSE interval '1 day' END)
@@ -60,33 +60,33 @@ WITH segments AS (
      CROSS JOIN LATERAL (
            SELECT count(*) AS n FROM publications p
             WHERE {matching} AND p.created_at >= u.starts AND p.created_at < COALESCE(u.ends, 'infinity')) e
-), placed AS (
+), running AS (
     SELECT *, sum(n) OVER (ORDER BY starts DESC) AS upto FROM segments WHERE n > 0
-), piece AS (
-    SELECT grain, starts, ends, upto - n AS before FROM placed WHERE upto > %(offset)s
+), segment AS (
+    SELECT grain, starts, ends, upto - n AS before FROM running WHERE upto > %(offset)s
      ORDER BY starts DESC LIMIT 1
 ), days AS (
-    -- nearer within a month, where its days are counted: for a whole workspace
-    SELECT c.bucket, sum(c.n) AS n, piece.before + sum(sum(c.n)) OVER (ORDER BY c.bucket DESC) AS upto
-      FROM piece
-      JOIN publication_counts c ON piece.grain = 'month' AND c.grain = 'day'
-       AND c.bucket >= (piece.starts AT TIME ZONE 'UTC')::date
-       AND c.bucket < (piece.ends AT TIME ZONE 'UTC')::date
+    -- narrows a month down to a day, where days are counted: for a whole workspace
+    SELECT c.bucket, sum(c.n) AS n, segment.before + sum(sum(c.n)) OVER (ORDER BY c.bucket DESC) AS upto
+      FROM segment
+      JOIN publication_counts c ON segment.grain = 'month' AND c.grain = 'day'
+       AND c.bucket >= (segment.starts AT TIME ZONE 'UTC')::date
+       AND c.bucket < (segment.ends AT TIME ZONE 'UTC')::date
      WHERE c.workspace_id = %(workspace)s AND c.account_id = {account} {of_platform}
-     GROUP BY c.bucket, piece.before
+     GROUP BY c.bucket, segment.before
 ), day AS (
     SELECT (bucket + 1)::timestamp AT TIME ZONE 'UTC' AS ends, upto - n AS before FROM days
      WHERE upto > %(offset)s ORDER BY bucket DESC LIMIT 1
 )
-SELECT CASE WHEN COALESCE(day.ends, piece.ends) < timestamptz '10000-01-01 UTC'
-            THEN COALESCE(day.ends, piece.ends) END,
-       COALESCE(day.before, piece.before)::bigint
-  FROM piece LEFT JOIN day ON TRUE
+SELECT CASE WHEN COALESCE(day.ends, segment.ends) < timestamptz '10000-01-01 UTC'
+            THEN COALESCE(day.ends, segment.ends) END,
+       COALESCE(day.before, segment.before)::bigint
+  FROM segment LEFT JOIN day ON TRUE
 """
 
 
 class Shape(NamedTuple):
-    """Which filters a statement has: one text each, so that PostgreSQL keeps its plan."""
+    """The filters of a statement: each combination has its own text, so that PostgreSQL keeps its plan."""
 
     post: bool
     account: bool
@@ -97,21 +97,21 @@ class Shape(NamedTuple):
 
 @lru_cache
 def page(shape: Shape) -> LiteralString:
-    """Return the statement of a page: its rows with the total of all matching ones and the clock beside."""
+    """Return the statement of a page: its rows, each with the total of matches and the database's time."""
     if shape.post:
-        found: LiteralString = (
-            f"WITH named AS MATERIALIZED ({_NAMED}), matched AS MATERIALIZED ("  # noqa: S608 - fixed parts
+        ctes: LiteralString = (
+            f"WITH named AS MATERIALIZED ({_BY_ANY_ID}), matched AS MATERIALIZED ("  # noqa: S608 - fixed parts
             f"SELECT p.id, p.created_at FROM named p WHERE {_matching(shape)} {_within(shape)})"
         )
         total: LiteralString = "SELECT count(*) AS total FROM matched"
         source: LiteralString = "matched p"
         where: LiteralString = "TRUE"
     else:
-        found, total = "WITH", _fill(_COUNTED, shape)
+        ctes, total = "WITH", _fill(_TOTAL_FROM_COUNTS, shape)
         source, where = "publications p", f"{_matching(shape)} {_within(shape)}"
     comma: LiteralString = "," if shape.post else ""
     return f"""
-{found}{comma} counted AS ({total}), page AS MATERIALIZED (
+{ctes}{comma} counted AS ({total}), page AS MATERIALIZED (
     SELECT p.id FROM {source} WHERE {where}
      ORDER BY p.created_at DESC, p.id DESC LIMIT %(limit)s OFFSET %(offset)s
 )
@@ -123,13 +123,14 @@ SELECT counted.total::bigint, now(), {COLUMNS}
 
 
 @lru_cache
-def beginning(shape: Shape) -> LiteralString:
-    """Return the statement that finds an instant shortly before which a deep page begins.
+def deep_page_start(shape: Shape) -> LiteralString:
+    """Return the statement that locates a deep page by counts.
 
-    Its row holds that instant and how many matching rows are not before it. The instant is NULL where it is
-    after the year 9999, the last that Python knows. Without a row the page is empty.
+    Its row holds an instant and the number of matching rows that are not before it; the page begins shortly
+    before that instant. The instant is NULL after the year 9999, the last that Python supports. Without a
+    row the page is empty.
     """
-    return _fill(_BEGINNING, shape)
+    return _fill(_DEEP_PAGE_START, shape)
 
 
 def _fill(statement: LiteralString, shape: Shape) -> LiteralString:
@@ -145,7 +146,7 @@ def _matching(shape: Shape) -> LiteralString:
     if shape.account:
         conditions += " AND p.account_id = %(account)s"
     if shape.account and shape.platform:
-        # An account has one platform: asked of the account, its index serves this filter as well.
+        # An account has one platform: comparing the account's lets its index serve both filters.
         conditions += (
             " AND EXISTS (SELECT FROM accounts WHERE account_id = %(account)s AND platform = %(platform)s)"
         )
@@ -163,46 +164,46 @@ def _within(shape: Shape) -> LiteralString:
     return conditions
 
 
-# Rows by id, of this workspace only. The fence (OFFSET 0) keeps PostgreSQL on the primary key: to walk
-# through the workspace's index looking for ids seems cheap to it, until the workspace is a large one.
-_OWN: Final = """
+# Rows by id, of this workspace only. OFFSET 0 makes PostgreSQL use the primary key: it would otherwise scan
+# the index of the workspace for the ids, which is slow in a large workspace.
+_ROWS_BY_ID: Final = """
 unnest(%(ids)s::bigint[]) AS u (id)
  CROSS JOIN LATERAL (SELECT * FROM publications WHERE id = u.id OFFSET 0) p
 """
 
 ROWS: Final = f"""
-SELECT {COLUMNS} FROM {_OWN} JOIN post_analytics a ON a.publication_id = p.id
+SELECT {COLUMNS} FROM {_ROWS_BY_ID} JOIN post_analytics a ON a.publication_id = p.id
  WHERE p.workspace_id = %(workspace)s
 """  # noqa: S608 - fixed parts
 
-WAITING: Final = f"""
-SELECT r.publication_id FROM {_OWN} JOIN refresh_state r ON r.publication_id = p.id
+NOT_YET_DUE: Final = f"""
+SELECT r.publication_id FROM {_ROWS_BY_ID} JOIN refresh_state r ON r.publication_id = p.id
  WHERE p.workspace_id = %(workspace)s AND r.reason IN ('stale', 'new') AND r.next_run_at > now()
 """  # noqa: S608 - fixed parts
-"""Rows that a mere read makes due: those that wait for their time, not those that wait after trouble."""
+"""Rows that a read without ``refresh=true`` makes due: not those that wait for a retry or a pause."""
 
-STANDING: Final = f"""
+REFRESH_PROGRESS: Final = f"""
 SELECT r.publication_id,
-       COALESCE(s.attempted_at >= %(since)s, FALSE) AS answered,
+       COALESCE(s.attempted_at >= %(since)s, FALSE) AS refreshed,
        r.priority > 0 AND r.next_run_at IS NOT NULL
-           AND (r.next_run_at <= now() OR r.claimed_at IS NOT NULL) AS asked,
-       a.state = 'active' AND r.reason NOT IN ('quarantined', 'blocked') AND {NOT_PAUSED} AS answerable
-  FROM {_OWN}
+           AND (r.next_run_at <= now() OR r.claimed_at IS NOT NULL) AS requested,
+       a.state = 'active' AND r.reason NOT IN ('quarantined', 'blocked') AND {NOT_PAUSED} AS refreshable
+  FROM {_ROWS_BY_ID}
   JOIN refresh_state r ON r.publication_id = p.id
   JOIN post_analytics s ON s.publication_id = p.id
   JOIN served_accounts a ON a.account_id = p.account_id
  WHERE p.workspace_id = %(workspace)s
 """  # noqa: S608 - fixed parts
-"""How rows stand that are to be read again: answered already, asked already, and ever to be answered."""
+"""`RefreshProgress` of rows: whether each is refreshed, requested, and can be refreshed at all."""
 
 LOCK: Final = f"""
-SELECT r.publication_id FROM {_OWN} JOIN refresh_state r ON r.publication_id = p.id
+SELECT r.publication_id FROM {_ROWS_BY_ID} JOIN refresh_state r ON r.publication_id = p.id
  WHERE p.workspace_id = %(workspace)s
  ORDER BY r.publication_id FOR UPDATE OF r
 """  # noqa: S608 - fixed parts
 
 PUBLICATIONS_OF: Final = f"""
-WITH named AS MATERIALIZED ({_NAMED})
+WITH named AS MATERIALIZED ({_BY_ANY_ID})
 SELECT p.id, p.post_id, p.account_id, p.platform, COALESCE(p.platform_post_id, p.publish_id)
   FROM named JOIN publications p USING (id)
  ORDER BY p.created_at DESC, p.id DESC LIMIT 1000
@@ -213,19 +214,19 @@ SELECT s.publication_id, {interval} AS interval_start, s.taken_at, s.last_seen_a
   FROM {own} JOIN snapshots s ON s.publication_id = p.id
  WHERE p.workspace_id = %(workspace)s
    AND s.last_seen_at >= %(start)s AND s.taken_at < COALESCE(%(end)s::timestamptz, 'infinity')
-   AND s.taken_at >= %(start)s - interval '31 days'  -- none spans two months: older partitions stay unread
+   AND s.taken_at >= %(start)s - interval '31 days'  -- none spans two months: older partitions are pruned
 """
 
 _INTERVAL: Final = "date_trunc(%(grain)s, GREATEST(s.taken_at, %(start)s), 'UTC')"
 
 RAW_HISTORY: Final = f"""
-{_SNAPSHOTS.format(own=_OWN, interval="s.taken_at")}
+{_SNAPSHOTS.format(own=_ROWS_BY_ID, interval="s.taken_at")}
  ORDER BY s.taken_at DESC, s.publication_id DESC LIMIT %(limit)s
 """
 
 HISTORY_BY_INTERVAL: Final = f"""
 SELECT DISTINCT ON (interval_start, publication_id) *
-  FROM ({_SNAPSHOTS.format(own=_OWN, interval=_INTERVAL)}) AS s
+  FROM ({_SNAPSHOTS.format(own=_ROWS_BY_ID, interval=_INTERVAL)}) AS s
  ORDER BY interval_start DESC, publication_id DESC, taken_at DESC LIMIT %(limit)s
 """  # noqa: S608 - fixed parts
 """The last snapshot of each interval."""

@@ -1,14 +1,13 @@
-"""The one door to the tables: no query without a `Workspace`, no `Workspace` without a caller."""
+"""Access to the tables for one workspace: the id of the workspace is bound into every statement."""
 
-import re
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any, Final, LiteralString, NamedTuple
 
-from api_stub.http.database import Connection, Database
+from api_stub.http.database import Connection, Database, pyformat
 from api_stub.posts import statements
-from api_stub.posts.counting import take_apart
+from api_stub.posts.counting import split_range
 from api_stub.posts.parameters import Filters, HistoryQuery, PostsQuery
 from api_stub.posts.representation import AnalyticsRow, Page
 from shared.observability import failpoints
@@ -16,32 +15,36 @@ from shared.refresh_state.make_due import MAKE_DUE, parameters
 from shared.refresh_state.notifications import DUE_CHANNEL, due_payload
 from shared.vocabulary import Reason
 
-DEEP: Final = 1_000
-"""Rows that are skipped one by one; a page that begins deeper is looked up by counts first."""
-MOST_POINTS: Final = 10_000
-"""Snapshots that one answer about history may hold."""
+DEEP_OFFSET: Final = 1_000
+"""The largest offset whose rows are skipped one by one; for a deeper page, counts locate its start."""
+MAX_SNAPSHOTS: Final = 10_000
+"""Snapshots that one history response may hold."""
 _FIRST: Final = datetime.min.replace(tzinfo=UTC)
 
-# The shared statement is written for SQLAlchemy (:name); psycopg spells a parameter %(name)s.
-_MAKE_DUE: Final = re.sub(r"(?<!:):([a-z_]+)", r"%(\1)s", MAKE_DUE)
-_RING: Final = "SELECT pg_notify(%(channel)s, %(payload)s)"
+_MAKE_DUE: Final = pyformat(MAKE_DUE)
+_NOTIFY: Final = "SELECT pg_notify(%(channel)s, %(payload)s)"
 
 
-class Standing(NamedTuple):
-    """How a row stands that somebody wants read again."""
+class RefreshProgress(NamedTuple):
+    """How far the requested refresh of a row is."""
 
     publication_id: int
-    answered: bool
-    asked: bool
-    answerable: bool
+    refreshed: bool
+    requested: bool
+    refreshable: bool
 
     @property
-    def awaited(self) -> bool:
-        """Whether it will be read, and was not yet."""
-        return self.asked and self.answerable and not self.answered
+    def pending(self) -> bool:
+        """Whether the row will be refreshed, and has not been yet."""
+        return self.requested and self.refreshable and not self.refreshed
+
+    @property
+    def unrequested(self) -> bool:
+        """Whether the row was neither refreshed nor is a refresh of it requested."""
+        return not self.refreshed and not self.requested
 
 
-class NamedPublication(NamedTuple):
+class PublicationRef(NamedTuple):
     """One publication of a post."""
 
     id: int
@@ -51,7 +54,7 @@ class NamedPublication(NamedTuple):
     platform_post_id: str | None
 
 
-class Point(NamedTuple):
+class Snapshot(NamedTuple):
     """One snapshot of a publication's history; unchanged reads are one snapshot."""
 
     publication_id: int
@@ -63,7 +66,7 @@ class Point(NamedTuple):
 
 
 class Workspace:
-    """The rows of one workspace. Its id is bound here, into every statement that is run."""
+    """Queries and refresh requests of one workspace, whose id is bound into every statement."""
 
     def __init__(self, database: Database, workspace_id: str) -> None:
         self._database = database
@@ -73,92 +76,92 @@ class Workspace:
         """Return a page of matching rows, the newest first, and the exact total."""
         bound = _bind(query.filters)
         offset, end = query.offset, query.filters.created.end
-        if offset > DEEP and query.filters.post_id is None:
+        if offset > DEEP_OFFSET and query.filters.post_id is None:
             offset, end = await self._locate(query.filters, bound, offset)
-        found = await self._fetch(
+        rows = await self._fetch(
             statements.page(_shape(query.filters, end)),
             {**bound, "end": end, "limit": query.limit, "offset": offset},
         )
-        total, read_at = found[0][:2]
-        rows = [AnalyticsRow(*columns[2:]) for columns in found if columns[2] is not None]
-        return Page(rows, total, read_at)
+        total, read_at = rows[0][:2]
+        page = [AnalyticsRow(*columns[2:]) for columns in rows if columns[2] is not None]
+        return Page(page, total, read_at)
 
     async def _locate(
         self, filters: Filters, bound: dict[str, Any], offset: int
     ) -> tuple[int, datetime | None]:
-        """Return how many rows to skip before which instant, instead of ``offset`` rows from the newest."""
-        found = await self._fetch(
-            statements.beginning(_shape(filters, filters.created.end)), {**bound, "offset": offset}
+        """Return an instant and the rows to skip before it, which is the same place as ``offset``."""
+        rows = await self._fetch(
+            statements.deep_page_start(_shape(filters, filters.created.end)), {**bound, "offset": offset}
         )
-        if not found:
-            return 0, _FIRST  # behind the last row
-        end, before = found[0]
+        if not rows:
+            return 0, _FIRST  # after the last row: an empty page
+        end, before = rows[0]
         return offset - before, end
 
     async def rows(self, ids: Sequence[int]) -> dict[int, AnalyticsRow]:
         """Return these rows as they are now, by id; one that was deleted meanwhile is missing."""
-        found = await self._fetch(statements.ROWS, {"ids": list(ids)})
-        return {columns[0]: AnalyticsRow(*columns) for columns in found}
+        rows = await self._fetch(statements.ROWS, {"ids": list(ids)})
+        return {columns[0]: AnalyticsRow(*columns) for columns in rows}
 
-    async def publications(self, post_id: str) -> list[NamedPublication]:
+    async def publications(self, post_id: str) -> list[PublicationRef]:
         """Return the publications that a post id, or a platform's post id, names."""
-        found = await self._fetch(statements.PUBLICATIONS_OF, {"post": post_id})
-        return [NamedPublication(*columns) for columns in found]
+        rows = await self._fetch(statements.PUBLICATIONS_OF, {"post": post_id})
+        return [PublicationRef(*columns) for columns in rows]
 
-    async def history(self, ids: Sequence[int], query: HistoryQuery) -> list[Point]:
-        """Return snapshots of these publications, the newest first: `MOST_POINTS`, and one more if any."""
+    async def history(self, ids: Sequence[int], query: HistoryQuery) -> list[Snapshot]:
+        """Return snapshots of these publications, the newest first: `MAX_SNAPSHOTS`, and one more if any."""
         statement = statements.RAW_HISTORY if query.interval == "raw" else statements.HISTORY_BY_INTERVAL
         bounds = {"start": query.taken.start or _FIRST, "end": query.taken.end}
-        found = await self._fetch(
-            statement, {"ids": list(ids), "grain": query.interval, "limit": MOST_POINTS + 1, **bounds}
+        rows = await self._fetch(
+            statement, {"ids": list(ids), "grain": query.interval, "limit": MAX_SNAPSHOTS + 1, **bounds}
         )
-        return [Point(*columns) for columns in found]
+        return [Snapshot(*columns) for columns in rows]
 
-    async def touch(self, ids: Sequence[int]) -> None:
-        """Make rows due that a read found missing or stale, those that nobody did yet."""
+    async def make_stale_due(self, ids: Sequence[int]) -> None:
+        """Make those of these missing or stale rows due that are not due yet."""
         query = {"ids": list(ids)}
-        if await self._fetch(statements.WAITING, query):
+        if await self._fetch(statements.NOT_YET_DUE, query):
             async with self._locked(query) as connection:
-                cursor = await connection.execute(statements.WAITING, self._bound(query))
+                cursor = await connection.execute(statements.NOT_YET_DUE, self._bound(query))
                 await self._make_due(connection, [row[0] for row in await cursor.fetchall()], Reason.READ)
 
-    async def ask(self, ids: Sequence[int], since: datetime) -> list[int]:
-        """Make rows due for somebody who waits; return the ones that will be read and were not ``since``.
+    async def request_refresh(self, ids: Sequence[int], since: datetime) -> list[int]:
+        """Make rows due in the interactive lane; return those that will be refreshed and were not ``since``.
 
-        What was asked for already, by anybody, is not asked for again.
+        A row whose refresh is already requested, by whomever, is not requested again.
         """
         query = {"ids": list(ids), "since": since}
-        standing = await self._standing(ids, since)
-        if any(not row.answered and not row.asked for row in standing):
+        progress = await self._progress(ids, since)
+        if any(row.unrequested for row in progress):
             async with self._locked(query) as connection:
-                cursor = await connection.execute(statements.STANDING, self._bound(query))
-                locked = map(Standing._make, await cursor.fetchall())
-                unasked = [row.publication_id for row in locked if not row.answered and not row.asked]
-                await self._make_due(connection, unasked, Reason.FORCED)
-            standing = await self._standing(ids, since)
-        return [row.publication_id for row in standing if row.awaited]
+                cursor = await connection.execute(statements.REFRESH_PROGRESS, self._bound(query))
+                locked = map(RefreshProgress._make, await cursor.fetchall())
+                unrequested = [row.publication_id for row in locked if row.unrequested]
+                await self._make_due(connection, unrequested, Reason.FORCED)
+            progress = await self._progress(ids, since)
+        return [row.publication_id for row in progress if row.pending]
 
-    async def awaited(self, ids: Sequence[int], since: datetime) -> list[int]:
-        """Return which of these rows will be read and were not ``since``."""
-        return [row.publication_id for row in await self._standing(ids, since) if row.awaited]
+    async def still_pending(self, ids: Sequence[int], since: datetime) -> list[int]:
+        """Return those of these rows that will be refreshed and were not ``since``."""
+        return [row.publication_id for row in await self._progress(ids, since) if row.pending]
 
-    async def _standing(self, ids: Sequence[int], since: datetime) -> list[Standing]:
-        found = await self._fetch(statements.STANDING, {"ids": list(ids), "since": since})
-        return [Standing(*columns) for columns in found]
+    async def _progress(self, ids: Sequence[int], since: datetime) -> list[RefreshProgress]:
+        rows = await self._fetch(statements.REFRESH_PROGRESS, {"ids": list(ids), "since": since})
+        return [RefreshProgress(*columns) for columns in rows]
 
     @asynccontextmanager
     async def _locked(self, query: dict[str, Any]) -> AsyncIterator[Connection]:
         async with self._database.transaction() as connection:
-            # The shared statement is planned for these very ids: it knows nothing of the fence in ours.
+            # MAKE_DUE has no OFFSET 0 as our statements do: a plan for these very ids uses the primary key.
             await connection.execute("SET LOCAL plan_cache_mode = force_custom_plan")
             await connection.execute(statements.LOCK, self._bound(query))
             yield connection
 
     async def _make_due(self, connection: Connection, ids: Sequence[int], reason: Reason) -> None:
         if ids:
-            made = await connection.execute(_MAKE_DUE, parameters(self._workspace_id, ids, reason))
-            claims = [(row[0], row[1]) for row in await made.fetchall()]
-            await connection.execute(_RING, {"channel": DUE_CHANNEL, "payload": due_payload(claims)})
+            cursor = await connection.execute(_MAKE_DUE, parameters(self._workspace_id, ids, reason))
+            claims = [(row[0], row[1]) for row in await cursor.fetchall()]
+            await connection.execute(_NOTIFY, {"channel": DUE_CHANNEL, "payload": due_payload(claims)})
             failpoints.hit("asked")
 
     async def _fetch(self, statement: LiteralString, query: dict[str, Any]) -> list[tuple[Any, ...]]:
@@ -179,11 +182,11 @@ def _shape(filters: Filters, end: datetime | None) -> statements.Shape:
 
 
 def _bind(filters: Filters) -> dict[str, Any]:
-    pieces = take_apart(filters.created, days=filters.account_id is None)
+    parts = split_range(filters.created, days=filters.account_id is None)
     return {
         "post": filters.post_id,
         "account": filters.account_id,
         "platform": filters.platform,
         "start": filters.created.start,
-        **pieces.parameters(),
+        **parts.parameters(),
     }

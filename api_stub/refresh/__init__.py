@@ -1,1 +1,4 @@
-"""Reads that refresh: make rows due, wait for them, limit how often."""
+"""Refresh on read: makes rows due, waits for them with ``refresh=true``, and limits how often a client may.
+
+The SQL stands in ``posts/``; this folder never calls a platform.
+"""

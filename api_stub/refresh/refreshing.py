@@ -1,4 +1,4 @@
-"""Reads that refresh: stale rows become due in passing; ``refresh=true`` asks, waits and reads again."""
+"""Refresh on read: every read makes stale rows due; ``refresh=true`` makes all due and waits for them."""
 
 import asyncio
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ import structlog
 from api_stub.http.errors import ApiError
 from api_stub.posts.representation import AnalyticsRow, Page
 from api_stub.posts.workspace import Workspace
-from api_stub.refresh.waiting import Listener
+from api_stub.refresh.waiting import CompletionListener
 from shared.outcome_kinds import Verdict, outcome_kind
 from shared.vocabulary import SyncStatus, WarningCode, warn
 
@@ -18,19 +18,19 @@ _log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Refreshed:
-    """The rows to serve, and what is to be said beside each, by id."""
+class RefreshResult:
+    """The rows to serve, and the warning to add to some of them, by publication id."""
 
     rows: Sequence[AnalyticsRow]
     warnings: dict[int, str]
 
 
-async def touch(workspace: Workspace, page: Page) -> None:
-    """Make the missing and stale rows of a page due. Trouble with that keeps nobody from reading."""
+async def make_stale_due(workspace: Workspace, page: Page) -> None:
+    """Make the missing and stale rows of a page due. An error is logged: the page is served anyway."""
     stale = [row.id for row in page.rows if _is_stale(row, page.read_at)]
     if stale:
         try:
-            await workspace.touch(stale)
+            await workspace.make_stale_due(stale)
         except ApiError as error:
             _log.warning("stale_rows_not_made_due", detail=error.code)
 
@@ -42,44 +42,44 @@ def _is_stale(row: AnalyticsRow, now: datetime) -> bool:
 
 
 class Refresher:
-    """Answers ``refresh=true``: what it waits for is told to it, and it waits no longer than it may."""
+    """Carries out ``refresh=true``: requests refreshes and waits for their completion up to a time limit."""
 
-    def __init__(self, listener: Listener, *, wait_seconds: float, min_age: timedelta) -> None:
+    def __init__(self, listener: CompletionListener, *, wait_seconds: float, min_age: timedelta) -> None:
         self._listener = listener
         self._wait_seconds = wait_seconds
         self._min_age = min_age
         self._debounced = warn(
             WarningCode.REFRESH_DEBOUNCED,
-            f"read from the platform less than {min_age.total_seconds():g} s ago, so it was not asked again",
+            f"read from the platform less than {min_age.total_seconds():g} s ago: not refreshed again",
         )
 
-    async def force(self, workspace: Workspace, page: Page) -> Refreshed:
-        """Have every row of a page read from its platform again, and return what came of it in time."""
-        young = [row.id for row in page.rows if self._is_young(row, page.read_at)]
-        wanted = [row.id for row in page.rows if not self._is_young(row, page.read_at)]
-        warnings = dict.fromkeys(young, self._debounced)
-        if not wanted:
-            return Refreshed(page.rows, warnings)
-        await self._wait(workspace, wanted, page.read_at)
-        found = await workspace.rows([row.id for row in page.rows])
-        rows = [found[row.id] for row in page.rows if row.id in found]
-        for publication_id in wanted:
-            if publication_id in found and not _was_read(found[publication_id], page.read_at):
-                warnings[publication_id] = _pending(found[publication_id], page.read_at)
-        return Refreshed(rows, warnings)
+    async def force(self, workspace: Workspace, page: Page) -> RefreshResult:
+        """Request a refresh of every row of a page, and return the rows as they are when the wait ends."""
+        recent = [row.id for row in page.rows if self._is_recent(row, page.read_at)]
+        requested = [row.id for row in page.rows if not self._is_recent(row, page.read_at)]
+        warnings = dict.fromkeys(recent, self._debounced)
+        if not requested:
+            return RefreshResult(page.rows, warnings)
+        await self._wait(workspace, requested, page.read_at)
+        rows_by_id = await workspace.rows([row.id for row in page.rows])
+        rows = [rows_by_id[row.id] for row in page.rows if row.id in rows_by_id]
+        for publication_id in requested:
+            if publication_id in rows_by_id and not _was_refreshed(rows_by_id[publication_id], page.read_at):
+                warnings[publication_id] = _pending(rows_by_id[publication_id], page.read_at)
+        return RefreshResult(rows, warnings)
 
-    async def _wait(self, workspace: Workspace, wanted: list[int], since: datetime) -> None:
+    async def _wait(self, workspace: Workspace, requested: list[int], since: datetime) -> None:
         until = asyncio.get_running_loop().time() + self._wait_seconds
-        with self._listener.watching(wanted) as watch:
-            expected = await workspace.ask(wanted, since)
-            while expected and await watch.interrupted(expected, until) and not self._listener.stopping:
-                expected = await workspace.awaited(wanted, since)
+        with self._listener.watching(requested) as watch:
+            pending = await workspace.request_refresh(requested, since)
+            while pending and await watch.interrupted(pending, until) and not self._listener.stopping:
+                pending = await workspace.still_pending(requested, since)
 
-    def _is_young(self, row: AnalyticsRow, now: datetime) -> bool:
+    def _is_recent(self, row: AnalyticsRow, now: datetime) -> bool:
         return row.last_updated_at is not None and now - row.last_updated_at < self._min_age
 
 
-def _was_read(row: AnalyticsRow, since: datetime) -> bool:
+def _was_refreshed(row: AnalyticsRow, since: datetime) -> bool:
     if row.attempted_at is None or row.attempted_at < since:
         return False
     kind = outcome_kind(row.outcome)
@@ -88,9 +88,9 @@ def _was_read(row: AnalyticsRow, since: datetime) -> bool:
 
 def _pending(row: AnalyticsRow, since: datetime) -> str:
     if row.sync_status == SyncStatus.REQUIRES_RECONNECT:
-        sentence = "not asked: the account must be reconnected first"
+        sentence = "not refreshed: the account must be reconnected first"
     elif row.attempted_at is not None and row.attempted_at >= since:
-        sentence = "the platform could not be asked right now; it will be asked again"
+        sentence = "the refresh could not be completed now; it will be tried again"
     else:
         sentence = "the platform has not answered yet; these are the last known values"
     return warn(WarningCode.REFRESH_PENDING, sentence)

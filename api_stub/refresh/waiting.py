@@ -1,4 +1,4 @@
-"""Waiting for a refresh to finish: told by PostgreSQL's NOTIFY on one connection a process, never polled."""
+"""Waiting for refreshes to finish: one connection of the process listens for PostgreSQL's NOTIFY."""
 
 import asyncio
 import contextlib
@@ -14,54 +14,54 @@ from api_stub.http.database import conninfo
 from shared.database import CONNECT_TIMEOUT_SECONDS
 from shared.refresh_state.notifications import REFRESHED_CHANNEL
 
-_FIRST_PAUSE: Final = 0.1
-_LONGEST_PAUSE: Final = 5.0
+_FIRST_RECONNECT_SECONDS: Final = 0.1
+_MAX_RECONNECT_SECONDS: Final = 5.0
 _LISTEN_SECONDS: Final = 30.0
 _log = structlog.get_logger(__name__)
 
 
-class Watch:
-    """What one request waits for."""
+class CompletionWatch:
+    """One request's wait for the refreshes of some publications."""
 
     def __init__(self) -> None:
         self._finished: set[int] = set()
-        self._told = asyncio.Event()
+        self._changed = asyncio.Event()
         self._interrupted = False
 
     def finish(self, publication_id: int) -> None:
-        """Note that a refresh of this publication ended."""
+        """Record that a refresh of this publication finished."""
         self._finished.add(publication_id)
-        self._told.set()
+        self._changed.set()
 
     def interrupt(self) -> None:
-        """End the wait: news may have been missed, or the service stops."""
+        """End the wait: notifications may have been missed, or the service stops."""
         self._interrupted = True
-        self._told.set()
+        self._changed.set()
 
     async def interrupted(self, publication_ids: Iterable[int], until: float) -> bool:
-        """Wait until all of these have ended, or the loop's clock says ``until``; tell if cut short."""
-        left = set(publication_ids)
+        """Wait until all of these finish or the loop's clock reads ``until``; return whether interrupted."""
+        remaining = set(publication_ids)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout_at(until):
-                while left - self._finished and not self._interrupted:
-                    self._told.clear()
-                    await self._told.wait()
-        cut_short, self._interrupted = self._interrupted, False
-        return cut_short
+                while remaining - self._finished and not self._interrupted:
+                    self._changed.clear()
+                    await self._changed.wait()
+        was_interrupted, self._interrupted = self._interrupted, False
+        return was_interrupted
 
 
-class Listener:
-    """Hears which refreshes ended and tells every request that waits for one of them."""
+class CompletionListener:
+    """Listens for finished refreshes and wakes the requests that wait for one of them."""
 
     def __init__(self, url: str) -> None:
         self._conninfo = conninfo(url)
-        self._watches: defaultdict[int, set[Watch]] = defaultdict(set)
+        self._watches: defaultdict[int, set[CompletionWatch]] = defaultdict(set)
         self.stopping = False
 
     @contextlib.contextmanager
-    def watching(self, publication_ids: Iterable[int]) -> Iterator[Watch]:
-        """Give a `Watch` of these publications; what ends from now on is not missed."""
-        watch = Watch()
+    def watching(self, publication_ids: Iterable[int]) -> Iterator[CompletionWatch]:
+        """Return a `CompletionWatch` of these publications; it misses nothing that finishes from now on."""
+        watch = CompletionWatch()
         ids = set(publication_ids)
         for publication_id in ids:
             self._watches[publication_id].add(watch)
@@ -79,8 +79,8 @@ class Listener:
         self._interrupt()
 
     async def run(self) -> None:
-        """Listen until cancelled. A lost connection is made again, ever less often up to a limit."""
-        pause = _FIRST_PAUSE
+        """Listen until cancelled. Reconnects after a lost connection, with growing delays up to a limit."""
+        delay = _FIRST_RECONNECT_SECONDS
         while True:
             try:
                 async with await AsyncConnection.connect(
@@ -90,22 +90,22 @@ class Listener:
                     connect_timeout=CONNECT_TIMEOUT_SECONDS,
                 ) as connection:
                     await connection.execute(f"LISTEN {REFRESHED_CHANNEL}")
-                    self._interrupt()  # what ended meanwhile was not heard: each request looks for itself
-                    pause = _FIRST_PAUSE
-                    await self._hear(connection)
+                    self._interrupt()  # notifications were missed meanwhile: each request queries its rows
+                    delay = _FIRST_RECONNECT_SECONDS
+                    await self._receive(connection)
             except psycopg.OperationalError as error:
                 _log.warning("listener_lost", error=type(error).__name__)
-            await asyncio.sleep(pause)
-            pause = min(pause * 2, _LONGEST_PAUSE)
+            await asyncio.sleep(delay)
+            delay = min(delay * 2, _MAX_RECONNECT_SECONDS)
 
-    async def _hear(self, connection: AsyncConnection) -> None:
+    async def _receive(self, connection: AsyncConnection) -> None:
         while True:
-            async for told in connection.notifies(timeout=_LISTEN_SECONDS):
-                for publication_id in told.payload.split(","):
+            async for notification in connection.notifies(timeout=_LISTEN_SECONDS):
+                for publication_id in notification.payload.split(","):
                     if publication_id.isdecimal():
                         for watch in self._watches.get(int(publication_id), ()):
                             watch.finish(int(publication_id))
-            await connection.execute("SELECT 1")  # a connection that died silently is found out
+            await connection.execute("SELECT 1")  # raises when the connection was lost silently
 
     def _interrupt(self) -> None:
         for watches in self._watches.values():

@@ -10,7 +10,7 @@ from typing import Any, Final
 from pydantic import SecretStr
 from sqlalchemy import Connection, Engine
 
-from api_stub.events.event_log import Event, EventLog, EventType
+from api_stub.events.processing import Event, EventProcessor, EventType
 from shared import partitions
 from shared.operations.audit_log import Operator
 from shared.operations.pause import Scope, pause_scope, resume_scope
@@ -150,7 +150,7 @@ def _claim(lane: Lane, _environment: Environment, engine: Engine) -> Any:
 
 def _event(kind: EventType, data: Mapping[str, Any], environment: Environment, engine: Engine) -> Any:
     event = Event(0, f"evt_{kind}_{len(data)}", kind, data)
-    return EventLog(engine, environment.harness.tools.vault).take([event])
+    return EventProcessor(engine, environment.harness.tools.vault).process([event])
 
 
 def _publication(number: int, **fields: Any) -> dict[str, Any]:

@@ -96,7 +96,7 @@ def test_the_last_use_is_noted_by_one_statement_and_not_by_each_request(api: Api
     with api.rows.engine.begin() as connection:
         assert [key.last_used_at for key in list_keys(connection)] == [None]
 
-    api.run(api.service.keys.note_use())
+    api.run(api.service.keys.save_last_used())
 
     with api.rows.engine.begin() as connection:
         assert [key.last_used_at is None for key in list_keys(connection)] == [False]

@@ -11,7 +11,7 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from pydantic import SecretStr
 
-from api_stub.auth.dashboard_tokens import Tokens
+from api_stub.auth.dashboard_tokens import DashboardTokens
 from api_stub.http.errors import ApiError
 from shared.settings import Settings, SettingsError
 from tests.api_stub import support
@@ -31,7 +31,7 @@ def pem(key: Any) -> str:
 
 
 def workspace(settings: Settings, token: str) -> str:
-    return asyncio.run(Tokens(settings).workspace(token))
+    return asyncio.run(DashboardTokens(settings).workspace(token))
 
 
 def refused(settings: Settings, token: str) -> bool:
@@ -153,7 +153,7 @@ def test_a_public_key_never_serves_as_an_hmac_secret() -> None:
 
     assert refused(Settings(jwt_public_key=public), signed({}, claims(), public.encode()))
     with pytest.raises(SettingsError, match="HS256"):
-        Tokens(Settings(jwt_public_key=public, jwt_algorithms=("HS256",)))
+        DashboardTokens(Settings(jwt_public_key=public, jwt_algorithms=("HS256",)))
 
 
 @pytest.mark.parametrize(
@@ -168,7 +168,7 @@ def test_a_public_key_never_serves_as_an_hmac_secret() -> None:
 )
 def test_settings_that_fit_no_algorithm_stop_the_start(settings: dict[str, Any]) -> None:
     with pytest.raises(SettingsError):
-        Tokens(Settings(**settings))
+        DashboardTokens(Settings(**settings))
 
 
 def test_a_dashboard_sees_the_rows_of_its_workspace(database_url: str) -> None:

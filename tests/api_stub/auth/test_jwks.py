@@ -11,7 +11,7 @@ import jwt
 import pytest
 
 from api_stub.auth import jwks
-from api_stub.auth.dashboard_tokens import Tokens
+from api_stub.auth.dashboard_tokens import DashboardTokens
 from api_stub.http.errors import ApiError
 from shared.settings import Settings, SettingsError
 from tests import issuer as issuers
@@ -46,11 +46,11 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return made
 
 
-def tokens_of(issuer: Issuer) -> Tokens:
-    return Tokens(Settings(jwt_jwks_url=issuer.url, jwt_audience=AUDIENCE))
+def tokens_of(issuer: Issuer) -> DashboardTokens:
+    return DashboardTokens(Settings(jwt_jwks_url=issuer.url, jwt_audience=AUDIENCE))
 
 
-async def accepted(tokens: Tokens, given: str) -> bool:
+async def accepted(tokens: DashboardTokens, given: str) -> bool:
     try:
         return await tokens.workspace(given) == "ws_1"
     except ApiError:
@@ -66,7 +66,7 @@ def test_key_is_found_by_its_id_at_the_issuer(issuer: Issuer, algorithm: str) ->
 
 def test_jwks_url_without_audience_stops_the_start(issuer: Issuer) -> None:
     with pytest.raises(SettingsError, match="DRAVO_JWT_AUDIENCE"):
-        Tokens(Settings(jwt_jwks_url=issuer.url))
+        DashboardTokens(Settings(jwt_jwks_url=issuer.url))
 
 
 def test_token_for_another_audience_is_refused(issuer: Issuer) -> None:
@@ -91,7 +91,7 @@ def test_unusable_keys_do_not_cost_the_others(issuer: Issuer) -> None:
 
 
 def test_issuer_that_is_not_reachable_lets_nobody_in() -> None:
-    tokens = Tokens(Settings(jwt_jwks_url="http://127.0.0.1:1/", jwt_audience=AUDIENCE))
+    tokens = DashboardTokens(Settings(jwt_jwks_url="http://127.0.0.1:1/", jwt_audience=AUDIENCE))
 
     assert not asyncio.run(accepted(tokens, token("k")))
 
@@ -105,7 +105,7 @@ def test_unknown_key_ids_cause_one_fetch_per_interval(issuer: Issuer, clock: Clo
         assert issuer.asked == 1
         assert not any([await accepted(tokens, token(f"invented {n}")) for n in range(20)])
         assert issuer.asked == 1
-        clock.pass_(jwks.ASKED_AGAIN_AFTER)
+        clock.pass_(jwks.FETCH_AGAIN_AFTER)
         assert not any(await asyncio.gather(*(accepted(tokens, token(f"new {n}")) for n in range(20))))
         assert issuer.asked == 2
 
@@ -119,7 +119,7 @@ def test_new_key_is_accepted_with_one_fetch(issuer: Issuer, clock: Clock) -> Non
     async def story() -> None:
         assert await accepted(tokens, token("old"))
         issuer.publish("old", "new")
-        clock.pass_(jwks.ASKED_AGAIN_AFTER)
+        clock.pass_(jwks.FETCH_AGAIN_AFTER)
         assert await accepted(tokens, token("new"))
         assert await accepted(tokens, token("old"))
         assert issuer.asked == 2
@@ -134,7 +134,7 @@ def test_unpublished_key_id_is_refused_without_a_fetch_for_a_while(issuer: Issue
     async def story() -> None:
         assert not await accepted(tokens, token("late"))
         issuer.publish("old", "late")
-        clock.pass_(jwks.ASKED_AGAIN_AFTER)
+        clock.pass_(jwks.FETCH_AGAIN_AFTER)
         assert not await accepted(tokens, token("late"))
         assert issuer.asked == 1
         clock.pass_(jwks.UNKNOWN_FOR)
@@ -161,7 +161,7 @@ def test_cached_keys_serve_at_once_while_the_issuer_is_silent(
             async with asyncio.timeout(0.5):
                 assert await accepted(tokens, token("k"))
         refused_at_once = [one for one in invented if one.done()]
-        assert len(refused_at_once) == 150 - jwks.MOST_WAITING
+        assert len(refused_at_once) == 150 - jwks.MAX_WAITING
         assert not any(await asyncio.gather(*invented))
         assert issuer.asked <= 2
 
@@ -188,7 +188,7 @@ def test_withdrawn_key_is_refused_after_the_next_fetch_in_the_background(
     database_url: str, issuer: Issuer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(jwks, "FRESH_FOR", timedelta(milliseconds=20))
-    monkeypatch.setattr(jwks, "ASKED_AGAIN_AFTER", timedelta(milliseconds=1))
+    monkeypatch.setattr(jwks, "FETCH_AGAIN_AFTER", timedelta(milliseconds=1))
     issuer.publish("withdrawn", "kept")
     with support.api(database_url, jwt_jwks_url=issuer.url, jwt_audience=AUDIENCE) as api:
 

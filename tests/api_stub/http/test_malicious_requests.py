@@ -23,7 +23,7 @@ from schemathesis.specs.openapi.checks import response_schema_conformance, statu
 from uvicorn.server import ServerState
 
 from api_stub.http import middleware, server
-from api_stub.http.server import LARGEST_HEAD
+from api_stub.http.server import MAX_HEAD_BYTES
 from deploy.local.postgres import Postgres
 from shared import database
 from shared.accounts.vault import new_key
@@ -114,8 +114,8 @@ def test_pipelined_requests_are_answered_in_order(target: Target) -> None:
         b"GET / HTTP/1.1\r\nContent-Length: x\r\n\r\n",
         b"GET / HTTP/1.1\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n",
         b"GET / HTTP/1.1\r\n: v\r\n\r\n",
-        b"GET / HTTP/1.1\r\nA: " + b"b" * (LARGEST_HEAD + 1),
-        b"GET /?" + b"a" * (LARGEST_HEAD + 1),
+        b"GET / HTTP/1.1\r\nA: " + b"b" * (MAX_HEAD_BYTES + 1),
+        b"GET /?" + b"a" * (MAX_HEAD_BYTES + 1),
     ],
 )
 def test_what_is_no_request_is_refused_with_a_4xx_and_closed(target: Target, sent: bytes) -> None:
@@ -232,7 +232,7 @@ def test_body_that_never_ends_is_cut_off_though_nobody_reads_it(monkeypatch: pyt
 
 
 def test_at_overload_it_sheds_and_recovers(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(middleware, "MOST_IN_FLIGHT", 5)
+    monkeypatch.setattr(middleware, "MAX_IN_FLIGHT", 5)
 
     async def many() -> list[httpx.Response]:
         return await asyncio.gather(*(api.client.get(POSTS) for _ in range(30)))

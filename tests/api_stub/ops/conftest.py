@@ -13,7 +13,7 @@ from pydantic import SecretStr
 from sqlalchemy import Connection
 from starlette.routing import Router
 
-from api_stub.http.middleware import Shell
+from api_stub.http.middleware import RequestMiddleware
 from api_stub.ops.context import Office
 from api_stub.ops.routes import routes
 from api_stub.ops.summary_writer import Keeper
@@ -81,7 +81,7 @@ def page(
     made = Settings(database_url=SecretStr(database_url), **settings)
     engine = database.connect(database_url, application="tests")
     office = Office(made)
-    app = Shell(Router(routes(office)), None)
+    app = RequestMiddleware(Router(routes(office)), None)
     client = httpx.AsyncClient(
         transport=httpx.ASGITransport(app, client=(peer, 50_000)), base_url=f"http://{host}", timeout=30
     )

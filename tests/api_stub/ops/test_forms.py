@@ -229,7 +229,7 @@ def test_no_value_of_a_form_field_ends_in_a_5xx(ops: Ops, path: str, value: str)
 
 
 def test_slow_form_is_cut_off_and_takes_no_slot(ops: Ops, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(middleware, "MOST_IN_FLIGHT", 3)
+    monkeypatch.setattr(middleware, "MAX_IN_FLIGHT", 3)
     monkeypatch.setattr(forms, "_FORM_SECONDS", 0.5)
 
     async def story() -> None:

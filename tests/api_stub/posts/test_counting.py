@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from sqlalchemy import text
 
 from api_stub.posts import statements, workspace
-from api_stub.posts.counting import take_apart
+from api_stub.posts.counting import split_range
 from api_stub.posts.instants import Range
 from tests.api_stub.support import Api
 
@@ -28,20 +28,20 @@ BOUNDS = st.one_of(
 
 
 @given(start=BOUNDS, end=BOUNDS, days=st.booleans(), instants=st.lists(INSTANTS, min_size=1))
-def test_the_pieces_of_a_range_hold_each_instant_of_it_once(
+def test_the_parts_of_a_range_hold_each_instant_of_it_once(
     start: datetime | None, end: datetime | None, days: Any, instants: list[datetime]
 ) -> None:
-    pieces = take_apart(Range(start, end), days=days)
+    parts = split_range(Range(start, end), days=days)
 
     for instant in instants:
         within = (start is None or instant >= start) and (end is None or instant < end)
         day = instant.date()
         held = sum(
             first <= (day.replace(day=1) if grain == "month" else day) < behind
-            for grain, first, behind in pieces.buckets
-        ) + sum(first <= instant and (behind is None or instant < behind) for first, behind in pieces.edges)
+            for grain, first, behind in parts.buckets
+        ) + sum(first <= instant and (behind is None or instant < behind) for first, behind in parts.edges)
         assert held == (within and (start is None or end is None or start < end))
-    assert days or all(grain == "month" for grain, _, _ in pieces.buckets)
+    assert days or all(grain == "month" for grain, _, _ in parts.buckets)
 
 
 FILTERS: list[dict[str, str]] = [
@@ -79,7 +79,7 @@ def test_a_deep_page_is_the_page_that_skipping_rows_would_find(
     pages = (1, 2, 9, 33, 75, 151)
     skipped = [api.posts(page=page, limit=10, **filters) for page in pages]
 
-    monkeypatch.setattr(workspace, "DEEP", 0)
+    monkeypatch.setattr(workspace, "DEEP_OFFSET", 0)
 
     assert [api.posts(page=page, limit=10, **filters) for page in pages] == skipped
     assert all(page["total"] == len(every(api, filters)) for page in skipped)
@@ -158,8 +158,8 @@ def skewed(api: Api) -> Api:
 
 def test_no_statement_scans_a_table_or_sorts_a_whole_match(skewed: Api) -> None:
     pages = {str(shape): statements.page(shape) for shape in SHAPES}
-    deep = {f"deep {shape}": statements.beginning(shape) for shape in SHAPES if not shape.post}
-    by_id = {name: getattr(statements, name) for name in ("ROWS", "WAITING", "STANDING", "LOCK")}
+    deep = {f"deep {shape}": statements.deep_page_start(shape) for shape in SHAPES if not shape.post}
+    by_id = {name: getattr(statements, name) for name in ("ROWS", "NOT_YET_DUE", "REFRESH_PROGRESS", "LOCK")}
 
     for name, statement in {**pages, **deep, **by_id}.items():
         found = plan(skewed, statement)
@@ -170,7 +170,7 @@ def test_no_statement_scans_a_table_or_sorts_a_whole_match(skewed: Api) -> None:
 
 
 def test_deep_page_at_the_end_of_time_is_served(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(workspace, "DEEP", 1)
+    monkeypatch.setattr(workspace, "DEEP_OFFSET", 1)
     instants = [datetime(9999, 12, day, 23, tzinfo=UTC) for day in (1, 30, 31, 31)]
     for instant in [datetime(1, 1, 1, tzinfo=UTC), *instants]:
         api.rows.publication(created_at=instant)

@@ -70,7 +70,7 @@ def test_every_statement_of_the_read_path_names_the_workspace() -> None:
     read = [statement for statement in fixed if statement.lstrip().startswith(("SELECT", "WITH"))]
 
     assert len(read) >= 7
-    for statement in (*read, statements.page(shape), statements.beginning(shape)):
+    for statement in (*read, statements.page(shape), statements.deep_page_start(shape)):
         assert "%(workspace)s" in statement
 
 

@@ -78,7 +78,7 @@ def test_history_of_another_workspace_is_not_served(api: Api, pair: Pair, interv
 def test_a_read_makes_no_row_of_another_workspace_due(api: Api, pair: Pair, *, with_ours: bool) -> None:
     before = api.rows.state(pair.theirs)
 
-    api.run(pair.door.touch([pair.theirs, *([pair.ours] if with_ours else [])]))
+    api.run(pair.door.make_stale_due([pair.theirs, *([pair.ours] if with_ours else [])]))
 
     assert api.rows.state(pair.theirs) == before
     assert (api.rows.state(pair.ours).reason == "read") is with_ours
@@ -89,10 +89,10 @@ def test_a_read_of_another_workspace_s_row_wakes_no_scheduler(
 ) -> None:
     with psycopg.connect(conninfo(database_url), autocommit=True) as listener:
         listener.execute(f"LISTEN {DUE_CHANNEL}")
-        api.run(pair.door.touch([pair.theirs]))
+        api.run(pair.door.make_stale_due([pair.theirs]))
         assert list(listener.notifies(timeout=0)) == []
 
-        api.run(pair.door.touch([pair.theirs, pair.ours]))
+        api.run(pair.door.make_stale_due([pair.theirs, pair.ours]))
         assert len(list(listener.notifies(timeout=10, stop_after=1))) == 1
 
 
@@ -101,7 +101,7 @@ def test_a_forced_read_asks_for_no_row_of_another_workspace(api: Api, pair: Pair
     before = api.rows.state(pair.theirs)
     wanted = [pair.theirs, *([pair.ours] if with_ours else [])]
 
-    asked = api.run(pair.door.ask(wanted, datetime.now(UTC)))
+    asked = api.run(pair.door.request_refresh(wanted, datetime.now(UTC)))
 
     assert asked == ([pair.ours] if with_ours else [])
     assert api.rows.state(pair.theirs) == before
@@ -110,7 +110,7 @@ def test_a_forced_read_asks_for_no_row_of_another_workspace(api: Api, pair: Pair
 def test_a_row_of_another_workspace_is_not_waited_for(api: Api, pair: Pair) -> None:
     api.rows.execute("UPDATE refresh_state SET priority = 1, next_run_at = now()")
 
-    assert api.run(pair.door.awaited([pair.ours, pair.theirs], datetime.now(UTC))) == [pair.ours]
+    assert api.run(pair.door.still_pending([pair.ours, pair.theirs], datetime.now(UTC))) == [pair.ours]
 
 
 def test_another_workspace_s_key_reads_its_own_row_under_a_shared_id(api: Api, pair: Pair) -> None:

@@ -9,8 +9,8 @@ import pytest
 
 from api_stub.posts.representation import AnalyticsRow, Page
 from api_stub.posts.workspace import Workspace
-from api_stub.refresh.refreshing import Refresher, touch
-from api_stub.refresh.waiting import Listener
+from api_stub.refresh.refreshing import Refresher, make_stale_due
+from api_stub.refresh.waiting import CompletionListener
 
 NOW = datetime(2026, 6, 23, 10, 15, 30, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
@@ -22,17 +22,17 @@ class RecordingWorkspace:
 
     def __init__(self, rows: Sequence[AnalyticsRow]) -> None:
         self._rows = {row.id: row for row in rows}
-        self.touched: list[int] = []
-        self.asked: list[int] = []
+        self.made_due: list[int] = []
+        self.requested: list[int] = []
 
-    async def touch(self, ids: Sequence[int]) -> None:
+    async def make_stale_due(self, ids: Sequence[int]) -> None:
         """Keep the ids."""
-        self.touched += ids
+        self.made_due += ids
 
-    async def ask(self, ids: Sequence[int], since: datetime) -> list[int]:
+    async def request_refresh(self, ids: Sequence[int], since: datetime) -> list[int]:
         """Keep the ids; nothing is to be waited for."""
         assert since == NOW
-        self.asked += ids
+        self.requested += ids
         return []
 
     async def rows(self, ids: Sequence[int]) -> dict[int, AnalyticsRow]:
@@ -79,13 +79,13 @@ def test_a_row_is_stale_from_its_instant_on(changed: dict[str, Any], *, stale: b
     rows = [row(1, **changed), row(2)]
     workspace = RecordingWorkspace(rows)
 
-    asyncio.run(touch(cast(Workspace, workspace), Page(rows, 2, NOW)))
+    asyncio.run(make_stale_due(cast(Workspace, workspace), Page(rows, 2, NOW)))
 
-    assert workspace.touched == ([1] if stale else [])
+    assert workspace.made_due == ([1] if stale else [])
 
 
 @pytest.mark.parametrize(
-    ("last_updated_at", "asked"),
+    ("last_updated_at", "requested"),
     [
         (NOW - MIN_AGE + MICROSECOND, False),
         (NOW - MIN_AGE, True),
@@ -94,12 +94,12 @@ def test_a_row_is_stale_from_its_instant_on(changed: dict[str, Any], *, stale: b
         (None, True),
     ],
 )
-def test_a_row_is_asked_again_from_the_minimal_age_on(
-    last_updated_at: datetime | None, *, asked: bool
+def test_forced_refresh_includes_a_row_from_the_minimal_age_on(
+    last_updated_at: datetime | None, *, requested: bool
 ) -> None:
     rows = [row(1, last_updated_at=last_updated_at), row(2), row(3, last_updated_at=NOW)]
     workspace = RecordingWorkspace(rows)
-    listener = Listener("postgresql://nobody@127.0.0.1:1/none")
+    listener = CompletionListener("postgresql://nobody@127.0.0.1:1/none")
 
     async def force() -> dict[int, str]:
         refresher = Refresher(listener, wait_seconds=0, min_age=MIN_AGE)
@@ -107,7 +107,7 @@ def test_a_row_is_asked_again_from_the_minimal_age_on(
 
     warnings = asyncio.run(force())
 
-    assert workspace.asked == ([1, 2] if asked else [2])
+    assert workspace.requested == ([1, 2] if requested else [2])
     codes = {row_id: warning.partition(":")[0] for row_id, warning in warnings.items()}
-    expected = "refresh_pending" if asked else "refresh_debounced"
+    expected = "refresh_pending" if requested else "refresh_debounced"
     assert codes == {1: expected, 2: "refresh_pending", 3: "refresh_debounced"}

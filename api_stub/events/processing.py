@@ -1,4 +1,4 @@
-"""What events change, in one transaction a batch: each event once, in order, bad ones left out by name."""
+"""Processing of events: one transaction for a batch, each event once and in order, refused ones reported."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,18 +17,18 @@ from shared.accounts.vault import Sealer
 from shared.ingestion.importer import ImportResult, import_accounts, import_publications
 from shared.vocabulary import Platform
 
-_TRIES: Final = 4
-_CLASHED: Final = frozenset({"40P01", "40001"})  # deadlock_detected, serialization_failure
+_MAX_TRIES: Final = 4
+_CONFLICTS: Final = frozenset({"40P01", "40001"})  # deadlock_detected, serialization_failure
 _INTERACTIVE: Final = 1
 _log = structlog.get_logger(__name__)
 
 
 _BAD_EVENT: Final = (DataError, IntegrityError, ValueError, TypeError, OverflowError)
-"""What a value that no check foresaw ends in; a database that is away is none of these."""
+"""Raised for values of an event that no check covers; an unreachable database raises none of these."""
 
 
 class EventType(StrEnum):
-    """What the rest of Dravo tells."""
+    """The types of events that the rest of Dravo sends."""
 
     PUBLISHED = "publication.published"
     DELETED = "publication.deleted"
@@ -42,7 +42,7 @@ _OF_ACCOUNTS: Final = frozenset({EventType.CONNECTED, EventType.RECONNECTED, Eve
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One event of a batch, its form checked; ``data`` is not."""
+    """One event of a batch; its envelope is validated, ``data`` is not."""
 
     index: int
     event_id: str
@@ -51,14 +51,14 @@ class Event:
 
     @property
     def account_id(self) -> str:
-        """The account that this is about; empty, which no account is, when it is not told."""
-        named = self.data.get("account_id")
-        return named if isinstance(named, str) and named.isprintable() else ""
+        """The id of the account that the event names; empty when it names none."""
+        account_id = self.data.get("account_id")
+        return account_id if isinstance(account_id, str) and account_id.isprintable() else ""
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
-    """One event that was not taken, and why."""
+class RejectedEvent:
+    """One refused event, and the reason."""
 
     index: int
     event_id: str | None
@@ -66,17 +66,17 @@ class Refused:
 
 
 @dataclass(frozen=True, slots=True)
-class Committed:
-    """What came of a batch, once it is committed."""
+class BatchResult:
+    """The result of a committed batch."""
 
     accepted: int
     duplicates: int
-    """Events that were committed before: they changed nothing."""
-    refused: tuple[Refused, ...]
+    """Events that an earlier batch has committed; they change nothing."""
+    refused: tuple[RejectedEvent, ...]
 
 
-class EventLog:
-    """Takes batches of events. Needs a sealer only for accounts that come with credentials."""
+class EventProcessor:
+    """Processes batches of events. Without a sealer it refuses events that store accounts."""
 
     def __init__(
         self, engine: Engine, sealer: Sealer | None, without_token: frozenset[Platform] = frozenset()
@@ -85,44 +85,46 @@ class EventLog:
         self._sealer = sealer
         self._without_token = without_token
 
-    def take(self, events: Sequence[Event]) -> Committed:
-        """Commit a batch and return what came of it.
+    def process(self, events: Sequence[Event]) -> BatchResult:
+        """Commit a batch and return its result.
 
-        When PostgreSQL or a driver refuses something in it that no check foresaw, each event is committed on
-        its own: the one at fault is named, and its siblings do not wait for somebody to take it out.
+        When PostgreSQL or its driver refuses a value that no check covers, each event is committed in its own
+        transaction: the faulty one is refused, and the others are not held up by it.
         """
         try:
             return self._commit(events)
         except _BAD_EVENT as error:
             if len(events) > 1:
-                return _sum([self.take([event]) for event in events])
+                return _sum([self.process([event]) for event in events])
             (event,) = events
             # The error's text may hold values of the event.
             _log.error("event_refused", event_id=event.event_id, error=type(error).__name__)
-            return Committed(0, 0, (_refuse(event, "the event holds a value that cannot be stored"),))
+            return BatchResult(0, 0, (_refuse(event, "the event holds a value that cannot be stored"),))
 
-    def _commit(self, events: Sequence[Event]) -> Committed:
-        """Commit a batch at once. Two batches that clash are taken one after the other."""
-        for left in reversed(range(_TRIES)):
+    def _commit(self, events: Sequence[Event]) -> BatchResult:
+        """Commit a batch in one transaction. A deadlock or serialization failure is tried again."""
+        for tries_left in reversed(range(_MAX_TRIES)):
             try:
                 with self._engine.begin() as connection:
-                    return self._take(connection, events)
+                    return self._apply_all(connection, events)
             except OperationalError as error:
-                if not left or getattr(error.orig, "sqlstate", None) not in _CLASHED:
+                if not tries_left or getattr(error.orig, "sqlstate", None) not in _CONFLICTS:
                     raise
-                _log.info("events_clashed", tries_left=left)
+                _log.info("events_conflict", tries_left=tries_left)
         raise AssertionError("the last try either returned or raised")
 
-    def _take(self, connection: Connection, events: Sequence[Event]) -> Committed:
-        new = _unseen(connection, events)
+    def _apply_all(self, connection: Connection, events: Sequence[Event]) -> BatchResult:
+        new = _new_events(connection, events)
         _lock_accounts(connection, new)
-        refused: list[Refused] = []
+        refused: list[RejectedEvent] = []
         for kind, run in groupby(new, key=lambda event: event.type):
             refused += self._apply(connection, kind, list(run))
-        _forget(connection, [event.event_id for event in refused if event.event_id])
-        return Committed(len(new) - len(refused), len(events) - len(new), tuple(refused))
+        _delete_event_ids(connection, [event.event_id for event in refused if event.event_id])
+        return BatchResult(len(new) - len(refused), len(events) - len(new), tuple(refused))
 
-    def _apply(self, connection: Connection, kind: EventType, run: Sequence[Event]) -> Iterable[Refused]:
+    def _apply(
+        self, connection: Connection, kind: EventType, run: Sequence[Event]
+    ) -> Iterable[RejectedEvent]:
         match kind:
             case EventType.PUBLISHED:
                 rows = [event.data for event in run]
@@ -134,18 +136,18 @@ class EventLog:
             case EventType.DELETED:
                 return [refused for event in run if (refused := _delete(connection, event))]
 
-    def _connect(self, connection: Connection, run: Sequence[Event]) -> list[Refused]:
-        known = _accounts(connection, run)
-        rows = [{**known.get(event.account_id, {}), **event.data} for event in run]
+    def _connect(self, connection: Connection, run: Sequence[Event]) -> list[RejectedEvent]:
+        stored = _accounts(connection, run)
+        rows = [{**stored.get(event.account_id, {}), **event.data} for event in run]
         if self._sealer is None:
             return [_refuse(event, "accounts cannot be stored: no DRAVO_SEALING_KEY") for event in run]
         refused = _refusals(
             run, import_accounts(connection, self._sealer, rows, without_token=self._without_token)
         )
-        turned_away = {event.index for event in refused}
+        refused_indexes = {event.index for event in refused}
         for event, row in zip(run, rows, strict=True):
-            if event.index not in turned_away:
-                # Whatever its credentials: its owner connected it, so it is tried.
+            if event.index not in refused_indexes:
+                # Also with unchanged credentials: the owner has connected the account, so it is tried again.
                 reconnect(connection, str(row["workspace_id"]), str(row["account_id"]))
         return refused
 
@@ -156,22 +158,22 @@ INSERT INTO events_seen (event_id) SELECT id FROM unnest(CAST(:ids AS text[])) A
 """)
 
 
-def _unseen(connection: Connection, events: Sequence[Event]) -> list[Event]:
-    """Return the events that were not committed before, each id once. Two batches with one id take turns."""
+def _new_events(connection: Connection, events: Sequence[Event]) -> list[Event]:
+    """Return the events that were not committed before, each id once. Batches with a common id wait here."""
     first = {event.event_id: event for event in reversed(events)}
     new = set(connection.execute(_SEEN, {"ids": list(first)}).scalars())
     return sorted((event for key, event in first.items() if key in new), key=lambda event: event.index)
 
 
 def _lock_accounts(connection: Connection, events: Sequence[Event]) -> None:
-    """Lock all accounts of a batch at once and in order: two batches in turn must not deadlock."""
+    """Lock all accounts of a batch in one statement and in order, so that two batches do not deadlock."""
     ids = [event.account_id for event in events]
     changes = any(event.type in _OF_ACCOUNTS for event in events)
     (states.lock if changes else states.hold)(connection, ids)
 
 
-def _forget(connection: Connection, event_ids: Sequence[str]) -> None:
-    """Let refused events come again, put right, under the same id."""
+def _delete_event_ids(connection: Connection, event_ids: Sequence[str]) -> None:
+    """Delete the ids of refused events, so that they can be sent again, corrected, under the same id."""
     if event_ids:
         connection.execute(text("DELETE FROM events_seen WHERE event_id = ANY(:ids)"), {"ids": event_ids})
 
@@ -182,25 +184,25 @@ SELECT account_id, workspace_id, platform, platform_account_id FROM accounts WHE
 
 
 def _accounts(connection: Connection, run: Sequence[Event]) -> dict[str, dict[str, Any]]:
-    """Return who the known accounts are, so that an event may tell only what changed."""
-    found = connection.execute(_ACCOUNTS, {"ids": [event.account_id for event in run]}).mappings()
-    return {row["account_id"]: dict(row) for row in found}
+    """Return the stored identity of these accounts, so that an event may hold only what changed."""
+    rows = connection.execute(_ACCOUNTS, {"ids": [event.account_id for event in run]}).mappings()
+    return {row["account_id"]: dict(row) for row in rows}
 
 
-def _disconnect(connection: Connection, event: Event) -> Refused | None:
-    known = _accounts(connection, [event]).get(event.account_id)
-    if known is None:
-        named = event.account_id
+def _disconnect(connection: Connection, event: Event) -> RejectedEvent | None:
+    stored = _accounts(connection, [event]).get(event.account_id)
+    if stored is None:
+        account_id = event.account_id
         return _refuse(
-            event, f"no account has the id {quotable(named)}" if named else "account_id is required"
+            event, f"no account has the id {quotable(account_id)}" if account_id else "account_id is required"
         )
-    if event.data.get("workspace_id", known["workspace_id"]) != known["workspace_id"]:
+    if event.data.get("workspace_id", stored["workspace_id"]) != stored["workspace_id"]:
         return _refuse(event, "workspace_id is not that of the account")
-    disconnect(connection, known["workspace_id"], known["account_id"])
+    disconnect(connection, stored["workspace_id"], stored["account_id"])
     return None
 
 
-# The refresh state is locked first, as the worker does: a refresh that ends now finds nothing to write to.
+# The refresh state is locked first, as the worker does: a refresh that finishes later finds no row.
 _LOCK: Final = text("""
 SELECT r.publication_id FROM refresh_state r JOIN publications p ON p.id = r.publication_id
  WHERE p.post_id = :post_id
@@ -209,33 +211,33 @@ SELECT r.publication_id FROM refresh_state r JOIN publications p ON p.id = r.pub
    AND (CAST(:platform_post_id AS text) IS NULL OR p.platform_post_id = :platform_post_id)
  ORDER BY r.publication_id FOR UPDATE OF r
 """)
-_NAMING: Final = ("post_id", "workspace_id", "account_id", "platform_post_id")
+_SELECTION: Final = ("post_id", "workspace_id", "account_id", "platform_post_id")
 
 
-def _delete(connection: Connection, event: Event) -> Refused | None:
-    naming = {name: event.data.get(name) for name in _NAMING}
-    if not naming["post_id"]:
+def _delete(connection: Connection, event: Event) -> RejectedEvent | None:
+    selection = {name: event.data.get(name) for name in _SELECTION}
+    if not selection["post_id"]:
         return _refuse(event, "post_id is required")
-    for name, value in naming.items():
+    for name, value in selection.items():
         if value is not None and not (isinstance(value, str) and value.isprintable()):
             return _refuse(event, f"{name} must be a string without control characters")
-    ids = list(connection.execute(_LOCK, naming).scalars())
+    ids = list(connection.execute(_LOCK, selection).scalars())
     connection.execute(text("DELETE FROM snapshots WHERE publication_id = ANY(:ids)"), {"ids": ids})
     connection.execute(text("DELETE FROM publications WHERE id = ANY(:ids)"), {"ids": ids})
     return None
 
 
-def _refusals(run: Sequence[Event], result: ImportResult) -> list[Refused]:
+def _refusals(run: Sequence[Event], result: ImportResult) -> list[RejectedEvent]:
     return [_refuse(run[refusal.index], refusal.message) for refusal in result.refused]
 
 
-def _sum(parts: Sequence[Committed]) -> Committed:
-    return Committed(
+def _sum(parts: Sequence[BatchResult]) -> BatchResult:
+    return BatchResult(
         sum(part.accepted for part in parts),
         sum(part.duplicates for part in parts),
         tuple(refused for part in parts for refused in part.refused),
     )
 
 
-def _refuse(event: Event, message: str) -> Refused:
-    return Refused(event.index, event.event_id, message)
+def _refuse(event: Event, message: str) -> RejectedEvent:
+    return RejectedEvent(event.index, event.event_id, message)
