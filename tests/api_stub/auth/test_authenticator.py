@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import pytest
 
-from api_stub.auth.api_keys import Keys
+from api_stub.auth.api_keys import ApiKeys
 from shared.accounts.api_keys import create_key, hash_key, list_keys, revoke_key
 from tests.api_stub.support import POSTS, Api
 
@@ -116,7 +116,7 @@ def test_use_noted_late_by_one_process_does_not_undo_a_later_use_noted_by_anothe
     api.rows.execute("UPDATE api_keys SET last_used_at = :later", later=later)
     api.rows.key("ws_2")
 
-    api.run(api.service.keys.note_use())
+    api.run(api.service.keys.save_last_used())
 
     with api.rows.engine.begin() as connection:
         assert {key.last_used_at for key in list_keys(connection)} == {later, None}
@@ -130,14 +130,14 @@ def test_the_ten_thousand_keys_found_last_are_remembered() -> None:
             looked_up.append(parameters["hash"])
             return [("key_1", "ws_1")]
 
-    async def lookups(keys: Keys, *names: str) -> int:
+    async def lookups(keys: ApiKeys, *names: str) -> int:
         before = len(looked_up)
         for name in names:
             await keys.find(name)
         return len(looked_up) - before
 
     async def check() -> None:
-        keys = Keys(cast("Any", Found()))
+        keys = ApiKeys(cast("Any", Found()))
         assert await lookups(keys, *map(str, range(10_000))) == 10_000
         assert await lookups(keys, "0", "9999") == 0
         assert await lookups(keys, "one more") == 1
