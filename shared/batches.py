@@ -1,6 +1,6 @@
-"""How many publications of one account one job holds, and which platforms let free places be filled.
+"""Batch sizes: how many publications of one account one job and one call hold, and which jobs are topped up.
 
-A job is bounded by its calls as well as by its rows: a slow platform makes a job of many calls long.
+A job is bounded by its calls as well as by its rows: on a slow platform, a job of many calls takes long.
 """
 
 from typing import Final
@@ -14,20 +14,23 @@ BATCH_SIZE: Final = {
     Platform.LINKEDIN: 20,
     Platform.TIKTOK: 20,
 }
-"""The platforms' own limits of ids per call, or what the fact sheets advise where none is published."""
+"""Publications in one job and ids in one call: the platform's limit, or our choice where it publishes none."""
+
+IDS_PER_INSTAGRAM_LOGIN_CALL: Final = 25
+"""Ids that one call carries on the host of Instagram Login, which has no batch endpoint."""
 
 LINKEDIN_MEMBER_CALLS: Final = 6
-"""Calls for one post of a LinkedIn member: the statistics give one metric a call.
+"""Calls for one post of a LinkedIn member: the statistics endpoint returns one metric per call.
 
 https://learn.microsoft.com/en-us/linkedin/marketing/community-management/members/post-statistics
 """
 MOST_CALLS: Final = 30
-"""Calls that one job may need where every publication has calls of its own."""
+"""The most calls that one job may need where every publication needs calls of its own."""
 
 TOPPED_UP: Final = frozenset({Platform.X, Platform.LINKEDIN, Platform.TIKTOK})
-"""Where a call costs the same however many ids it carries, so nearly due siblings travel along.
+"""Platforms where a call costs the same whatever its number of ids, so nearly due siblings fill up a job.
 
-Meta counts every id of a batch as a call: pulling rows forward there would only spend.
+Meta counts every id of a batch as a call: refreshing rows early there would only spend calls.
 """
 
 
@@ -39,5 +42,5 @@ def batch_size(platform: Platform, kind: str | None) -> int:
 
 
 def is_topped_up(platform: Platform, kind: str | None) -> bool:
-    """Tell whether siblings that are nearly due may fill a job of an account of this kind."""
+    """Return whether siblings that are nearly due fill up a job of an account of this kind."""
     return platform in TOPPED_UP and kind != "member"

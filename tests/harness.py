@@ -36,7 +36,6 @@ class ScriptedAdapter:
     """An adapter that answers by a script and records every request."""
 
     script: Script = field(default_factory=lambda: reads(views=1))
-    batch_size: int = 50
     renewal_endpoint: str | None = "oauth/token"
     asked: list[tuple[str, tuple[int, ...]]] = field(default_factory=list)
     renewals: list[str] = field(default_factory=list)

@@ -7,14 +7,11 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, text
 
-from shared.batches import BATCH_SIZE, LINKEDIN_MEMBER_CALLS
+from shared.batches import BATCH_SIZE, IDS_PER_INSTAGRAM_LOGIN_CALL, LINKEDIN_MEMBER_CALLS
 from shared.operations.selection import ASKABLE, Selection
 from shared.quota.spending import BILLABLE_TODAY, dollars
 from shared.settings import Settings
 from shared.vocabulary import Platform
-
-INSTAGRAM_LOGIN_IDS = 25
-"""Ids per call on the Instagram Login host, which has no batch endpoint."""
 
 _COUNTS = f"""
 SELECT a.platform, a.login, a.kind, count(*) AS rows, count(*) FILTER (WHERE {ASKABLE}) AS askable,
@@ -68,5 +65,5 @@ def _calls(account: Row[Any]) -> int:
         return int(account.askable * LINKEDIN_MEMBER_CALLS)
     size = BATCH_SIZE[Platform(account.platform)]
     if account.login == "instagram":
-        size = INSTAGRAM_LOGIN_IDS
+        size = IDS_PER_INSTAGRAM_LOGIN_CALL
     return int(ceil(account.askable / size) + account.unresolved)

@@ -90,11 +90,6 @@ class Adapter(Protocol):
     """How one platform is read."""
 
     @property
-    def batch_size(self) -> int:
-        """How many publications of one account one job may hold."""
-        ...
-
-    @property
     def renewal_endpoint(self) -> str | None:
         """The endpoint class that `renew` calls; ``None`` where tokens are not renewed."""
         ...

@@ -55,7 +55,6 @@ PROCESSING = "TikTok has not published this post under a public id yet."
 class TikTok:
     """How videos on TikTok are read."""
 
-    batch_size = 20
     renewal_endpoint = TOKEN_ENDPOINT
 
     def __init__(self, settings: Settings) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from deploy.simulators.server import Simulators
+from shared.batches import BATCH_SIZE
 from shared.quota.limits import Limits, Rate
 from shared.redis_client import connect
 from shared.settings import Settings
@@ -73,7 +74,7 @@ class Conformance:
             assert reading.missing == ()
 
     def test_a_full_batch_takes_the_calls_it_should(self, rig: Rig) -> None:
-        publications = rig.publications(rig.adapter.batch_size)
+        publications = rig.publications(rig.subject.batch_size or BATCH_SIZE[rig.subject.platform])
 
         outcome = rig.read(publications)
 

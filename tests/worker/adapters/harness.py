@@ -61,6 +61,8 @@ class Subject:
     renews: bool
     """Whether there is anything to renew a token with."""
     applications: tuple[Application, ...] = ()
+    batch_size: int | None = None
+    """Publications in a full batch; ``None``: the platform's `BATCH_SIZE`."""
     misconfigured: Mapping[str, Any] = field(default_factory=dict)
     """The misbehaviour by which the platform refuses our application or request, if it can be simulated."""
 

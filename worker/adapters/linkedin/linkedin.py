@@ -84,7 +84,6 @@ UNEXPLAINED = warn(
 class LinkedIn:
     """How posts on LinkedIn are read."""
 
-    batch_size = 20
     renewal_endpoint = TOKEN_ENDPOINT
 
     def __init__(self, settings: Settings) -> None:

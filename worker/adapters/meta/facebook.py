@@ -57,11 +57,6 @@ class Facebook:
 
     renewal_endpoint = None
 
-    @property
-    def batch_size(self) -> int:
-        """How many publications one job may hold: one batch."""
-        return MAX_BATCH
-
     def fetch(
         self, upstream: Upstream, account: Account, publications: Sequence[Publication]
     ) -> Iterator[Reading]:

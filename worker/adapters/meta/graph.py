@@ -26,7 +26,8 @@ from urllib.parse import urlencode
 
 from pydantic import SecretStr
 
-from shared.vocabulary import BucketKind
+from shared.batches import BATCH_SIZE
+from shared.vocabulary import BucketKind, Platform
 from worker.adapters.contract import Response, Upstream
 from worker.adapters.meta.errors import (
     DEAD_TOKENS,
@@ -44,7 +45,7 @@ from worker.errors import Misconfigured, Paused, Reauthorize, RefreshError, TryA
 from worker.http import strict_json
 from worker.readings import Account
 
-MAX_BATCH = 50
+MAX_BATCH = BATCH_SIZE[Platform.FACEBOOK]
 BLOCKED_FOR = timedelta(hours=24)
 
 

@@ -36,6 +36,7 @@ from datetime import timedelta
 
 from pydantic import SecretStr
 
+from shared.batches import IDS_PER_INSTAGRAM_LOGIN_CALL
 from shared.settings import Settings
 from worker.adapters.contract import Upstream
 from worker.adapters.meta.doubts import Doubts
@@ -60,7 +61,7 @@ FACEBOOK_SCOPES = ("instagram_manage_insights", "instagram_basic", "pages_read_e
 INSTAGRAM_SCOPES = ("instagram_business_manage_insights", "instagram_business_basic")
 ROUNDS = 6
 """How many batches a job may take: the first, and one for each thing that may be refused after it."""
-GENTLE = 25
+GENTLE = IDS_PER_INSTAGRAM_LOGIN_CALL
 """How many ids a request takes if two requests are due anyway; Meta takes up to 50."""
 EXTRA = 40
 """How many reads a job may spend on taking refused ones apart."""
@@ -76,11 +77,6 @@ class Instagram:
     settings: Settings
 
     renewal_endpoint = "token"
-
-    @property
-    def batch_size(self) -> int:
-        """How many publications one job may hold: one batch, or one list of ids."""
-        return MAX_BATCH
 
     def fetch(
         self, upstream: Upstream, account: Account, publications: Sequence[Publication]

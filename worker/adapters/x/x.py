@@ -69,7 +69,6 @@ Post = Mapping[str, object]
 class X:
     """How posts on X are read."""
 
-    batch_size = 100
     renewal_endpoint = TOKEN_ENDPOINT
 
     def __init__(self, settings: Settings) -> None:

@@ -39,7 +39,6 @@ RECONNECT = "Threads no longer accepts this account's authorization: reconnect t
 class Threads:
     """How posts on Threads are read."""
 
-    batch_size = 20
     renewal_endpoint = TOKEN
 
     def __init__(self, settings: Settings) -> None:

@@ -35,6 +35,7 @@ SUBJECT = Subject(
     post=post,
     metrics=METRICS,
     requests_for_a_full_batch=20,
+    batch_size=20,
     refusals=(used_up("the profile's limit", "profile", BucketKind.ACCOUNT, sliding=True),),
     scope="threads_manage_insights",
     renewable=False,
