@@ -14,7 +14,7 @@ BATCH_SIZE: Final = {
     Platform.LINKEDIN: 20,
     Platform.TIKTOK: 20,
 }
-"""Publications in one job and ids in one call: the platform's limit, or our choice where it publishes none."""
+"""Publications in one job and ids in one call: the platform's limit, or our choice where there is none."""
 
 IDS_PER_INSTAGRAM_LOGIN_CALL: Final = 25
 """Ids that one call carries on the host of Instagram Login, which has no batch endpoint."""
