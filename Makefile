@@ -51,8 +51,8 @@ interleavings: install ## search all interleavings of two operations; MINUTES= a
 soak: install ## run the fleet at half its capacity for an hour and measure what grows
 	$(BIN)/python -m tests.faults.soak
 
-mutants: install ## mutate the deciding modules and run their tests; MINUTES=, ONLY= and SAMPLE= bound that
-	$(BIN)/python -m tests.mutants --minutes $(or $(MINUTES),30) $(if $(ONLY),--only $(ONLY)) $(if $(SAMPLE),--sample $(SAMPLE))
+mutants: install ## mutate the deciding modules and run their tests; MINUTES=, ONLY=, SAMPLE= and KINDS= bound that
+	$(BIN)/python -m tests.mutants --minutes $(or $(MINUTES),30) $(if $(ONLY),--only $(ONLY)) $(if $(SAMPLE),--sample $(SAMPLE)) $(if $(KINDS),--kinds $(KINDS))
 
 bench-smoke: install ## measure the whole pipeline on this machine
 	$(BIN)/python -m deploy.bench.smoke

@@ -42,7 +42,8 @@ from worker.errors import Misconfigured, Paused, Reauthorize, RefreshError, TryA
 from worker.readings import Account, Answer, Publication, Reading, Tokens
 from worker.refresh import refresh
 
-JOB: Final = RefreshJob(ACCOUNT, ((CLAIMED, 5), (CLAIMED_WITHOUT_ID, 5)))
+JOB: Final = RefreshJob(ACCOUNT, ((CLAIMED_WITHOUT_ID, 5), (CLAIMED, 5)))
+"""In an order that is not that of the ids, as a claim may return its rows."""
 PLATFORM_JOBS: Final = 4
 _OPERATOR: Final = Operator("explorer", "command")
 _ALL: Final = frozenset({"active", "disconnected", "expiring", "paused", "spent"})

@@ -1,7 +1,9 @@
 """The worlds: the few rows that a run starts from, put back in some milliseconds before each run.
 
 Every world has one account ``acc`` at TikTok (the platform whose ids may come late) with a row in every state
-that a row of an active account can be in; the worlds differ in what happened before.
+that a row of an active account can be in; the worlds differ in what happened before. Rows lie in the tables
+with the highest id first, so that a statement which orders its locks differs from one that takes rows as they
+lie.
 """
 
 from typing import Final
@@ -47,13 +49,13 @@ SELECT n, 'ws', 'post_' || n, 'acc', '{platform}', CASE WHEN n NOT IN (2, 5) THE
 SELECT setval(pg_get_serial_sequence('publications', 'id'), 7);
 INSERT INTO refresh_state
        (publication_id, account_id, next_run_at, claim_seq, claimed_at, attempts, unfinished, reason)
-VALUES (1, 'acc', now() + interval '60 s', 5, now() - interval '1 s', 0, 0, 'claimed'),
-       (2, 'acc', now() + interval '60 s', 5, now() - interval '1 s', 0, 0, 'claimed'),
-       (3, 'acc', now() - interval '60 s', 5, NULL, 0, 0, 'stale'),
-       (4, 'acc', now() + interval '5 hours', 5, NULL, 0, 0, 'stale'),
-       (5, 'acc', NULL, 0, NULL, 0, 0, 'stopped'),
+VALUES (7, 'acc', now() - interval '5 s', 5, now() - interval '65 s', 1, 1, 'claimed'),
        (6, 'acc', NULL, 9, NULL, 6, 6, 'quarantined'),
-       (7, 'acc', now() - interval '5 s', 5, now() - interval '65 s', 1, 1, 'claimed');
+       (5, 'acc', NULL, 0, NULL, 0, 0, 'stopped'),
+       (4, 'acc', now() + interval '5 hours', 5, NULL, 0, 0, 'stale'),
+       (3, 'acc', now() - interval '60 s', 5, NULL, 0, 0, 'stale'),
+       (2, 'acc', now() + interval '60 s', 5, now() - interval '1 s', 0, 0, 'claimed'),
+       (1, 'acc', now() + interval '60 s', 5, now() - interval '1 s', 0, 0, 'claimed');
 INSERT INTO post_analytics
        (publication_id, sync_status, metrics, last_updated_at, stale_after, snapshot_at, outcome, version)
 SELECT n, 'synced', CAST('{{"views": 10}}' AS jsonb), now() - interval '7 hours', now() - interval '1 hour',

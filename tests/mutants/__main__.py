@@ -1,4 +1,4 @@
-"""``python -m tests.mutants [--minutes N] [--only WORD] [--sample N]``: see the package."""
+"""``python -m tests.mutants [--minutes N] [--only WORD] [--sample N] [--kinds WORD]``: see the package."""
 
 import argparse
 import json
@@ -7,7 +7,7 @@ import os
 import random
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -52,13 +52,12 @@ def _digest(tests: Iterable[str]) -> str:
     return sha256(b"".join((ROOT / test).read_bytes() for test in tests)).hexdigest()
 
 
-def _run(path: str, stand: Bench, deadline: float, sample: int | None) -> None:
+def _run(path: str, stand: Bench, deadline: float, sample: int | None, kinds: Sequence[str]) -> None:
     tests = [test for test in TARGETS[path] if (ROOT / test).exists()]
     verdicts = _known(path, tests)
     known_equivalent = equivalents()
-    wanted = [
-        one for one in mutants_of(path)[:sample] if (path, one.before, one.after) not in known_equivalent
-    ]
+    made = [one for one in mutants_of(path) if (path, one.before, one.after) not in known_equivalent]
+    wanted = [one for one in made if any(kind in one.kind for kind in kinds)][:sample]
     waiting = [one for one in wanted if one.key not in verdicts]
     if not tests or not waiting or time.monotonic() > deadline:
         return
@@ -69,15 +68,15 @@ def _run(path: str, stand: Bench, deadline: float, sample: int | None) -> None:
         found = stand.judge(one, tests, patience)
         verdicts[one.key] = {"verdict": found, "line": one.line, "before": one.before, "after": one.after}
         verdicts[one.key]["kind"] = one.kind
-        kept = {key: verdicts[key] for key in verdicts.keys() & {one.key for one in wanted}}
+        kept = {key: verdicts[key] for key in verdicts.keys() & {one.key for one in made}}
         _state_file(path).write_text(json.dumps({"tests": _digest(tests), "verdicts": kept}, indent=1))
 
 
-def _work(queue: Any, deadline: float, sample: int | None) -> None:
+def _work(queue: Any, deadline: float, sample: int | None, kinds: Sequence[str]) -> None:
     with bench(ROOT) as stand:
         while path := queue.get():
             try:
-                _run(path, stand, deadline, sample)
+                _run(path, stand, deadline, sample, kinds)
             except RuntimeError as error:
                 sys.stderr.write(f"{path}: {error}\n")
 
@@ -90,6 +89,11 @@ def main() -> int:
         "--only", default="", help="files whose path holds one of these words, comma-separated"
     )
     parser.add_argument("--sample", type=int, help="so many mutants of each file at most")
+    parser.add_argument(
+        "--kinds",
+        default="",
+        help="mutants of these kinds, comma-separated words; lock,fence for concurrency",
+    )
     chosen = parser.parse_args()
     words = chosen.only.split(",")
     paths = [path for path in TARGETS if (ROOT / path).exists() and any(word in path for word in words)]
@@ -100,7 +104,8 @@ def main() -> int:
     for path in [*paths, *[None] * workers]:
         queue.put(path)
     processes = [
-        multiprocessing.Process(target=_work, args=(queue, deadline, chosen.sample)) for _ in range(workers)
+        multiprocessing.Process(target=_work, args=(queue, deadline, chosen.sample, chosen.kinds.split(",")))
+        for _ in range(workers)
     ]
     for process in processes:
         process.start()

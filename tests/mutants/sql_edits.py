@@ -13,15 +13,13 @@ _ENDS = re.compile(
 )
 _OF_BETWEEN = re.compile(r"\bBETWEEN\b(?:(?!\b(?:AND|OR|WHERE|WHEN)\b).)*$", re.DOTALL)
 _ASSIGNMENTS = re.compile(r"\bSET\b(?!\s+LOCAL)")
+_LOCK = r"FOR (?:(?:NO KEY )?UPDATE|(?:KEY )?SHARE)"
+_FENCE = re.compile(r"\b(claim_seq|seq|token_version|claimed_at)\b")
 _SIMPLE = (
-    (r"FOR (?:NO KEY )?UPDATE(?: OF \w+)?(?: SKIP LOCKED)?|FOR SHARE(?: OF \w+)?", "", "lock dropped"),
+    (_LOCK + r"(?: OF \w+)?(?: SKIP LOCKED)?", "", "lock dropped"),
     (r" SKIP LOCKED", "", "skip locked dropped"),
-    (
-        r"ORDER BY (?=[^()\"]*FOR (?:NO KEY )?UPDATE)[^()\"]*?(?=LIMIT|FOR (?:NO KEY )?UPDATE)",
-        "",
-        "order dropped",
-    ),
-    (r"ORDER BY (?![^()\"]*FOR (?:NO KEY )?UPDATE)[^()\"{}]*?(?=LIMIT|\)|\"|\n\s*ON)", "", "order dropped"),
+    (rf"ORDER BY (?=[^()\"]*{_LOCK})[^()\"]*?(?=LIMIT|{_LOCK})", "", "lock order dropped"),
+    (rf"ORDER BY (?![^()\"]*{_LOCK})[^()\"{{}}]*?(?=LIMIT|\)|\"|\n\s*ON)", "", "order dropped"),
     (r"GREATEST\(", "LEAST(", "function swapped"),
     (r"LEAST\(", "GREATEST(", "function swapped"),
     (r"\bmin\(", "max(", "function swapped"),
@@ -103,7 +101,8 @@ def _conditions(text: str) -> Iterator[Edit]:
             yield Edit(start, end, "TRUE ", "always")
             yield Edit(start, end, "FALSE ", "never")
         else:
-            yield Edit(start, end, "FALSE " if word == "OR" else "TRUE ", "condition dropped")
+            fence = "fence dropped" if _FENCE.search(text, start, end) else "condition dropped"
+            yield Edit(start, end, "FALSE " if word == "OR" else "TRUE ", fence)
 
 
 def _end_of_condition(text: str, start: int) -> int:

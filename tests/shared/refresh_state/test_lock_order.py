@@ -3,20 +3,24 @@
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from typing import TypeVar
 
 from sqlalchemy import Connection, text
 
-from shared.accounts import states
+from shared.accounts import reseal, states
+from shared.ingestion.importer import import_accounts
 from shared.operations.audit_log import Operator
 from shared.operations.quarantine import release_from_quarantine
 from shared.outcome_kinds import OutcomeKind
 from shared.quota import pauses
 from shared.quota.pauses import PauseKey
 from shared.refresh_queue import RefreshJob
+from shared.refresh_state import ingest
 from shared.refresh_state.make_due import make_due
 from shared.refresh_state.release_claim import release_claim
 from shared.vocabulary import PauseKind, Reason, SyncStatus
 from tests.harness import Harness
+from tests.shared.ingestion.rows import VAULT, account
 from worker.claims import StartedRow, extend, start
 from worker.outcomes import Outcome
 from worker.readings import Publication
@@ -38,7 +42,15 @@ UPDATE refresh_state SET reason = :reason, next_run_at = CAST(:at AS timestamptz
  WHERE publication_id = ANY(:ids)
 """
 WAITS = "SELECT wait_event_type = 'Lock' FROM pg_stat_activity WHERE pid = :pid"
-LOCKABLE = "SELECT publication_id FROM refresh_state WHERE publication_id = ANY(:ids) FOR UPDATE SKIP LOCKED"
+OF_ROWS = (
+    "SELECT 1 FROM refresh_state WHERE publication_id = :id FOR UPDATE",
+    "SELECT publication_id FROM refresh_state WHERE publication_id = ANY(:ids) FOR UPDATE SKIP LOCKED",
+)
+OF_ACCOUNTS = (
+    "SELECT 1 FROM accounts WHERE account_id = :id FOR UPDATE",
+    "SELECT account_id FROM accounts WHERE account_id = ANY(:ids) FOR UPDATE SKIP LOCKED",
+)
+Id = TypeVar("Id", int, str)
 
 
 def started(one: int) -> StartedRow:
@@ -88,6 +100,10 @@ STATEMENTS: dict[str, tuple[str, Callable[[Connection, list[int]], object]]] = {
         "paused",
         lambda connection, _: pauses.make_deferred_due(connection, PauseKey("*", PauseKind.ACCOUNT, "acc_1")),
     ),
+    "arrival of ids": (
+        "stopped",
+        lambda connection, ids: ingest.lock(connection, ids),
+    ),
     "release from quarantine": (
         "quarantined",
         lambda connection, ids: release_from_quarantine(connection, ADA, ids),
@@ -96,36 +112,62 @@ STATEMENTS: dict[str, tuple[str, Callable[[Connection, list[int]], object]]] = {
 
 
 def test_every_statement_over_several_rows_locks_the_lowest_id_first(harness: Harness) -> None:
-    account = harness.account("acc_1")
+    account_id = harness.account("acc_1")
     later = datetime.now(UTC) + timedelta(hours=1)
-    ids = harness.publications(account, 3, next_run_at=later, claim_seq=4, claimed_at=NOW)
+    ids = harness.publications(account_id, 3, next_run_at=later, claim_seq=4, claimed_at=NOW)
     first, *others = ids
     for name, (reason, act) in STATEMENTS.items():
         states = "requires_reconnect" if name == "reconnect" else "active"
         harness.execute("UPDATE accounts SET state = :state", state=states)
         values = {
             "reason": reason,
-            "at": None if reason in {"blocked", "quarantined"} else later,
+            "at": None if reason in {"blocked", "quarantined", "stopped"} else later,
             "claimed": NOW if reason == "claimed" else None,
         }
         for some in (others, [first]):  # what is written last lies last in the table
             harness.execute(PUT, **values, ids=some)
 
-        assert (name, rows_locked_while_waiting_for(harness, first, ids, act)) == (name, [])
+        assert (name, locked_while_waiting_for(harness, OF_ROWS, first, ids, act)) == (name, [])
 
 
-def rows_locked_while_waiting_for(
-    harness: Harness, first: int, ids: list[int], act: Callable[[Connection, list[int]], object]
-) -> list[int]:
-    """Run a statement while another transaction has the first row; return what it locked before it waits."""
+ACCOUNTS: dict[str, Callable[[Connection, list[str]], object]] = {
+    "lock of states": states.lock,
+    "hold of states": states.hold,
+    "import of accounts": lambda connection, ids: import_accounts(
+        connection, VAULT, [account(account_id=one, platform_account_id=f"pa_{one}") for one in ids]
+    ),
+    "re-sealing": lambda connection, ids: connection.execute(reseal._LOCKED, {"ids": ids}),
+}
+
+
+def test_every_statement_over_several_accounts_locks_the_lowest_id_first(harness: Harness) -> None:
+    ids = [harness.account(f"acc_{number}") for number in (1, 2, 3)]
+    for some in (ids[1:], ids[:1]):  # what is written last lies last in the table
+        harness.execute("UPDATE accounts SET name = 'written' WHERE account_id = ANY(:ids)", ids=some)
+
+    for name, act in ACCOUNTS.items():
+        locked = locked_while_waiting_for(harness, OF_ACCOUNTS, ids[0], ids, act)
+        assert (name, locked) == (name, [])
+
+
+def locked_while_waiting_for(
+    harness: Harness,
+    of: tuple[str, str],
+    first: Id,
+    ids: list[Id],
+    act: Callable[[Connection, list[Id]], object],
+) -> list[Id]:
+    """Run a statement while another transaction has the first row; return what it locked before it waits.
+
+    ``of``: the statement that locks the first row, and the one that finds which rows nobody has locked.
+    """
+    lock, lockable_of = of
     with (
         harness.engine.connect() as holder,
         harness.engine.connect() as acting,
         harness.engine.connect() as watching,
     ):
-        holder.execute(
-            text("SELECT 1 FROM refresh_state WHERE publication_id = :id FOR UPDATE"), {"id": first}
-        )
+        holder.execute(text(lock), {"id": first})
         for setting in SHUFFLED:
             acting.exec_driver_sql(setting)
         pid = acting.exec_driver_sql("SELECT pg_backend_pid()").scalar_one()
@@ -134,7 +176,7 @@ def rows_locked_while_waiting_for(
         while thread.is_alive() and not watching.execute(text(WAITS), {"pid": pid}).scalar_one():
             watching.rollback()  # the next look sees the present
         assert thread.is_alive(), "it never asked for the row"
-        lockable = set(watching.execute(text(LOCKABLE), {"ids": ids}).scalars())
+        lockable = set(watching.execute(text(lockable_of), {"ids": ids}).scalars())
         holder.rollback()
         watching.rollback()
         thread.join()

@@ -1,0 +1,42 @@
+"""The API's statements over several rows lock them in the order in which everybody locks them."""
+
+from collections.abc import Callable
+from contextlib import nullcontext
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from sqlalchemy import Connection
+
+from api_stub.events.event_log import Event, EventLog, EventType
+from api_stub.posts import statements
+from tests.harness import Harness
+from tests.shared.ingestion.rows import VAULT
+from tests.shared.refresh_state.test_lock_order import OF_ROWS, locked_while_waiting_for
+
+
+def _forced_read(connection: Connection, ids: list[int]) -> object:
+    return connection.exec_driver_sql(statements.LOCK, {"workspace": "ws_1", "ids": ids})
+
+
+def _delete(connection: Connection, _ids: list[int]) -> object:
+    engine: Any = SimpleNamespace(begin=lambda: nullcontext(connection))
+    event = Event(0, "evt_1", EventType.DELETED, {"post_id": "shared"})
+    return EventLog(engine, VAULT).take([event])
+
+
+@pytest.mark.parametrize("act", [_forced_read, _delete])
+def test_every_statement_over_several_rows_locks_the_lowest_id_first(
+    harness: Harness, act: Callable[[Connection, list[int]], object]
+) -> None:
+    later = datetime.now(UTC) + timedelta(hours=1)
+    ids = []
+    for number in (1, 2, 3):
+        account = harness.account(f"acc_{number}")
+        ids += harness.publications(account, 1, next_run_at=later)
+    harness.execute("UPDATE publications SET post_id = 'shared'")
+    for some in (ids[1:], ids[:1]):  # what is written last lies last in the table
+        harness.execute("UPDATE refresh_state SET claim_seq = 4 WHERE publication_id = ANY(:ids)", ids=some)
+
+    assert locked_while_waiting_for(harness, OF_ROWS, ids[0], ids, act) == []
