@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection
 
-from api_stub.events.event_log import Event, EventLog, EventType
+from api_stub.events.processing import Event, EventProcessor, EventType
 from api_stub.posts import statements
 from tests.harness import Harness
 from tests.shared.ingestion.rows import VAULT
@@ -23,7 +23,7 @@ def _forced_read(connection: Connection, ids: list[int]) -> object:
 def _delete(connection: Connection, _ids: list[int]) -> object:
     engine: Any = SimpleNamespace(begin=lambda: nullcontext(connection))
     event = Event(0, "evt_1", EventType.DELETED, {"post_id": "shared"})
-    return EventLog(engine, VAULT).take([event])
+    return EventProcessor(engine, VAULT).process([event])
 
 
 @pytest.mark.parametrize("act", [_forced_read, _delete])

@@ -151,7 +151,7 @@ TARGETS: Final[dict[str, tuple[str, ...]]] = {
     "api_stub/refresh/throttle.py": ("tests/api_stub/refresh/test_refreshing.py",),
     "api_stub/refresh/waiting.py": ("tests/api_stub/refresh/test_refreshing.py",),
     "api_stub/events/endpoint.py": ("tests/api_stub/events/test_endpoint.py",),
-    "api_stub/events/event_log.py": (
+    "api_stub/events/processing.py": (
         "tests/api_stub/test_lock_order.py",
         "tests/api_stub/events/test_endpoint.py",
         "tests/api_stub/events/test_workspaces.py",
