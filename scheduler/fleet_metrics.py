@@ -18,7 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from scheduler import gauges
 from scheduler.gauges import Value
-from shared.observability.metrics import FACTS, FLEET_READ
+from shared.observability.metrics import FLEET_GAUGES, FLEET_READ
 from shared.redis_client import RedisClient
 
 LOOK_EVERY = timedelta(seconds=10)
@@ -84,11 +84,11 @@ class FleetView:
 
     def describe(self) -> Iterable[GaugeMetricFamily]:
         """Return the families without values: registering must not ask for any."""
-        return [fact.family() for fact in FACTS]
+        return [fact.family() for fact in FLEET_GAUGES]
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         """Yield every fact that is recent enough to be called known."""
-        families = {fact: fact.family() for fact in FACTS}
+        families = {fact: fact.family() for fact in FLEET_GAUGES}
         with self._lock:
             told = dict(self._told)
         now = time.monotonic()

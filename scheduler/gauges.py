@@ -19,13 +19,13 @@ from shared.observability.metrics import (
     OVERDUE_P50,
     OVERDUE_P95,
     OVERDUE_P99,
-    PARKED_UNTIL,
+    PAUSED_UNTIL,
     PAUSES,
     QUEUE_DEPTH,
     STUCK,
     WORKER_THREADS,
     WORKERS_ALIVE,
-    Fact,
+    FleetGauge,
 )
 from shared.quota.pauses import NOT_PAUSED
 from shared.redis_client import RedisClient
@@ -35,7 +35,7 @@ from shared.vocabulary import AccountState, Lane, Platform
 SAMPLED_PAGES = 1_000
 """Pages of ``refresh_state`` in a sample: all of a small table, about 60,000 rows of a large one."""
 
-Value = tuple[Fact, tuple[str, ...], float]
+Value = tuple[FleetGauge, tuple[str, ...], float]
 """A fact, the values of its labels, and its value."""
 
 _OVERDUE = text(f"""
@@ -119,7 +119,7 @@ def paused(connection: Connection) -> Iterator[Value]:
     """Yield the pauses in force, and when the last of them ends, by platform and kind."""
     for row in connection.execute(_PAUSES):
         yield PAUSES, (row.platform, row.kind), row.pauses
-        yield PARKED_UNTIL, (row.platform, row.kind), float(row.until)
+        yield PAUSED_UNTIL, (row.platform, row.kind), float(row.until)
 
 
 def stuck(connection: Connection) -> Iterator[Value]:

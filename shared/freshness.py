@@ -1,4 +1,4 @@
-"""When a row is due again: one pure function, and the sentence that explains it."""
+"""The freshness policy: when a refreshed row is due again, and a sentence that explains it."""
 
 import re
 from dataclasses import dataclass
@@ -10,20 +10,20 @@ _SECONDS = {"d": 86_400, "h": 3_600, "min": 60, "s": 1}
 
 @dataclass(frozen=True, slots=True)
 class Freshness:
-    """The policy in force: a fixed interval after each successful read."""
+    """A fixed interval after each successful refresh."""
 
     interval: timedelta
 
     @classmethod
     def parse(cls, text: str) -> "Freshness":
-        """Read ``fixed:6h`` (units s, m, h, d). Raises `ValueError` naming what is allowed."""
-        found = re.fullmatch(r"fixed:(\d{1,6})([smhd])", text)
-        if not found or int(found[1]) == 0:
+        """Parse ``fixed:6h`` (units s, m, h, d). Raises `ValueError` with what is allowed."""
+        match = re.fullmatch(r"fixed:(\d{1,6})([smhd])", text)
+        if not match or int(match[1]) == 0:
             raise ValueError("must look like fixed:6h (units s, m, h, d)")
-        return cls(timedelta(**{_UNITS[found[2]]: int(found[1])}))
+        return cls(timedelta(**{_UNITS[match[2]]: int(match[1])}))
 
     def stale_after(self, last_updated_at: datetime) -> datetime:
-        """Return the instant after which a row read at ``last_updated_at`` is refreshed."""
+        """Return the instant after which a row with metrics of ``last_updated_at`` is due again."""
         return last_updated_at + self.interval
 
     def explain(self) -> str:

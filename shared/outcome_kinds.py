@@ -1,4 +1,4 @@
-"""How a refresh may end (``post_analytics.outcome``), and what each end means to everybody who asks.
+"""The outcomes of a refresh (``post_analytics.outcome``) and the properties of each.
 
 =================== ========== ======== ======== =========
 kind                verdict    group    answered ends_polling
@@ -26,24 +26,24 @@ from typing import Final, NamedTuple
 
 
 class Verdict(StrEnum):
-    """What an outcome is for somebody who waits for the refresh."""
+    """What an outcome means to a caller who waits for the refresh."""
 
     SUCCEEDED = "succeeded"
     POSTPONED = "postponed"
-    """The platform answered; a later look decides."""
+    """The platform answered; a later refresh decides."""
     RETRIED = "retried"
-    """Nothing is decided: it is tried again by itself."""
+    """Nothing is decided: the refresh is retried automatically."""
     FAILED = "failed"
 
 
 class OutcomeGroup(StrEnum):
-    """How operators see an outcome: the colour on their page."""
+    """How the operators' page classifies an outcome, by colour."""
 
     GOOD = "good"
     WAITING = "waiting"
-    """Nothing is wrong and nothing is to be done; time decides."""
+    """No error and nothing to do: the refresh is repeated later."""
     BAD = "bad"
-    """Something did not work; its cause is listed."""
+    """An error, whose cause is listed."""
 
 
 class _Meaning(NamedTuple):
@@ -57,11 +57,11 @@ class OutcomeKind(StrEnum):
     """How a refresh ended."""
 
     SYNCED = "synced"
-    """Every expected metric came."""
+    """Every expected metric was returned."""
     PARTIAL = "partial"
-    """Some expected metric did not come."""
+    """Some expected metric was not returned."""
     UNAVAILABLE = "unavailable"
-    """The post was reached; the platform has no numbers for it."""
+    """The post exists, but the platform has no metrics for it."""
     WINDOW_CLOSED = "window_closed"
     """The platform's reporting window for the post has ended."""
     MISSING = "missing"
@@ -69,49 +69,49 @@ class OutcomeKind(StrEnum):
     PROCESSING = "processing"
     """The platform has not published the post under a public id yet."""
     PAUSED = "paused"
-    """A limit, a budget or an operator's pause stood in the way."""
+    """A limit, a budget or an operator's pause prevented the refresh."""
     RETRY = "retry"
-    """An attempt failed for a reason that passes."""
+    """The attempt failed for a transient reason."""
     MISCONFIGURED = "misconfigured"
     """The platform refused our application, key or API version."""
     FAILED = "failed"
-    """So many attempts in a row did not succeed; it goes on being tried, more slowly."""
+    """Several attempts in a row failed; retries continue at a slower pace."""
     GONE = "gone"
-    """The post was missing again: confirmed."""
+    """The post was missing a second time, which confirms it."""
     DUPLICATE = "duplicate"
     """The platform published it under an id that another publication of the account has."""
     REQUIRES_RECONNECT = "requires_reconnect"
     """The account's owner must renew its authorization."""
     QUARANTINED = "quarantined"
-    """Set aside as poison."""
+    """In quarantine: its refresh started several times and never finished."""
 
     @property
     def verdict(self) -> Verdict:
-        """What it is for somebody who waits for the refresh."""
+        """What it means to a caller who waits for the refresh."""
         return _MEANINGS[self].verdict
 
     @property
     def group(self) -> OutcomeGroup:
-        """How operators see it."""
+        """How the operators' page classifies it."""
         return _MEANINGS[self].group
 
     @property
     def answered(self) -> bool:
-        """Whether it rests on the platform's answer about this very publication."""
+        """Whether the platform answered about this publication."""
         return _MEANINGS[self].answered
 
     @property
     def ends_polling(self) -> bool:
-        """Whether the publication is not asked for again by itself."""
+        """Whether the publication is no longer refreshed automatically."""
         return _MEANINGS[self].ends_polling
 
 
-def outcome_kind(word: str | None) -> OutcomeKind | None:
-    """Return the kind of a stored word; ``None`` before the first attempt, and for a newer version's word."""
-    return _BY_WORD.get(word) if word is not None else None
+def outcome_kind(value: str | None) -> OutcomeKind | None:
+    """Return the kind of a stored value; ``None`` before the first attempt and for a newer version's kind."""
+    return _BY_VALUE.get(value) if value is not None else None
 
 
-_BY_WORD: Final[Mapping[str, OutcomeKind]] = {kind.value: kind for kind in OutcomeKind}
+_BY_VALUE: Final[Mapping[str, OutcomeKind]] = {kind.value: kind for kind in OutcomeKind}
 _GOOD, _WAITING, _BAD = OutcomeGroup
 _MEANINGS: Final[Mapping[OutcomeKind, _Meaning]] = {
     OutcomeKind.SYNCED: _Meaning(Verdict.SUCCEEDED, _GOOD, answered=True),

@@ -1,4 +1,4 @@
-"""Monthly partitions of ``snapshots``: made ahead, dropped when old; both idempotent."""
+"""Monthly partitions of ``snapshots``, created ahead of time; idempotent."""
 
 from datetime import timedelta
 from typing import Final

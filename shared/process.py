@@ -1,4 +1,4 @@
-"""What every service does as a process: end with its parent, and stop on signals."""
+"""Process lifecycle of every service: it ends with its parent and stops on signals."""
 
 import ctypes
 import os
@@ -9,29 +9,29 @@ from datetime import timedelta
 from typing import Final
 
 STOP_WITHIN: Final = timedelta(seconds=10)
-"""How long a service may take to stop. A supervisor should not send SIGKILL before."""
+"""How long a service may take to stop. A supervisor should not send SIGKILL earlier."""
 
 _PR_SET_PDEATHSIG = 1
 _STEP_SECONDS = 0.5
 
 
 def die_with_parent() -> None:
-    """Ask the kernel for a SIGTERM when the parent dies: a supervisor that is killed leaves no orphan.
+    """Let the kernel send SIGTERM when the parent dies, so that a killed supervisor leaves no orphan.
 
-    Linux only; elsewhere the supervisor's own means must do.
+    Linux only; elsewhere the supervisor must take care of it.
     """
     if sys.platform != "linux":
         return
     parent = os.getppid()
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-    if os.getppid() != parent:  # it died before we asked
+    if os.getppid() != parent:  # it died before prctl
         os.kill(os.getpid(), signal.SIGTERM)
 
 
 def end_in_time() -> None:
-    """End this process after `STOP_WITHIN`, whatever still hangs: a store that never answers, a call.
+    """End this process after `STOP_WITHIN` even if a store or a call never returns.
 
-    Leases and the fence cover what is left.
+    Leases and the fencing token make unfinished work safe.
     """
     last_resort = threading.Timer(STOP_WITHIN.total_seconds(), os._exit, [1])
     last_resort.daemon = True
@@ -47,7 +47,7 @@ def stop_on_signals() -> threading.Event:
 
     def stop(_number: int, _frame: object) -> None:
         if stopping.is_set():
-            os._exit(1)  # leases and the fence cover what is left
+            os._exit(1)  # leases and the fencing token make unfinished work safe
         stopping.set()
         end_in_time()
 
@@ -59,8 +59,8 @@ def stop_on_signals() -> threading.Event:
 def wait_for(stopping: threading.Event) -> None:
     """Return once ``stopping`` is set.
 
-    In steps: a signal to a process that is frozen may be taken by any of its threads when it wakes, and
-    Python's handler then runs only when the main thread does.
+    It waits in steps: when a frozen process wakes, any of its threads may receive the signal, and Python runs
+    the handler only when the main thread runs.
     """
     while not stopping.wait(_STEP_SECONDS):
         pass

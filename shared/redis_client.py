@@ -1,4 +1,4 @@
-"""Connections to Redis or Valkey, direct or through Sentinel, bounded in time."""
+"""Connections to Redis or Valkey, direct or through Sentinel, with time limits."""
 
 from typing import Any, TypeAlias
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -11,14 +11,14 @@ from redis.sentinel import Sentinel
 from shared.settings import SettingsError
 
 RedisClient: TypeAlias = Any
-"""A `redis.Redis`. Its own types call every answer maybe awaitable, which helps nobody."""
+"""A `redis.Redis`, whose own annotations declare every result as possibly awaitable."""
 
 TIMEOUT_SECONDS = 5.0
 _OPTIONS: dict[str, Any] = {
     "socket_timeout": TIMEOUT_SECONDS,
     "socket_connect_timeout": TIMEOUT_SECONDS,
     "health_check_interval": 30,
-    # Trouble is told at once: every caller has its own next try, and none may hang on this one.
+    # Errors surface at once: each caller has its own retry, and none may hang in this one.
     "retry": Retry(NoBackoff(), 1),
 }
 
@@ -27,7 +27,7 @@ def connect(url: str) -> RedisClient:
     """Return a client for ``redis://``, ``rediss://``, ``unix://`` or ``redis+sentinel://`` URLs.
 
     The last has the form ``redis+sentinel://:password@host1:26379,host2:26379/0?service=mymaster`` and always
-    talks to the current primary.
+    connects to the current primary.
     """
     if not url.startswith("redis+sentinel://"):
         return redis.Redis.from_url(url, **_OPTIONS)

@@ -1,1 +1,4 @@
-"""Logs, metrics, traces and failpoints of every service; what they report is decided by their callers."""
+"""Logs, metrics, traces and failpoints of every service.
+
+What a service logs or counts, and when, belongs to that service.
+"""

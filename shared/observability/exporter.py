@@ -1,8 +1,7 @@
-"""The exporter: ``/metrics`` and ``/healthz`` of a service that serves no HTTP otherwise.
+"""The HTTP endpoints ``/metrics`` and ``/healthz`` of a worker or scheduler, which serves no other HTTP.
 
-Off unless ``DRAVO_METRICS_PORT`` is set. It listens on ``DRAVO_API_HOST``, like everything of ours that
-listens: loopback unless somebody opens it. One service is one process, so the process's own registry is all
-there is to tell, and Prometheus adds up the fleet.
+The exporter runs only if ``DRAVO_METRICS_PORT`` is set. It listens on ``DRAVO_API_HOST`` like the API:
+loopback by default. A service is one process and exports only its own registry; Prometheus adds up the fleet.
 """
 
 import threading
@@ -21,29 +20,29 @@ from prometheus_client import MetricsHandler
 from shared.observability import metrics
 from shared.settings import Settings, SettingsError
 
-LONGEST_ROUND = timedelta(minutes=2)
-"""No round of a main loop takes that long: the time limits inside it are shorter."""
+LONGEST_ITERATION = timedelta(minutes=2)
+"""An upper bound of one iteration of a main loop: the time limits inside an iteration are shorter."""
 
 _SLOWEST_CLIENT_SECONDS = 5.0
 _log = structlog.get_logger(__name__)
 
 
 class Heartbeat:
-    """Tells whether a process's main loop still comes round. Stores do not matter: a restart mends none.
+    """Detects a main loop that is stuck. Unreachable stores do not count: a restart repairs none of them.
 
-    ``every``: how long the loop rests between rounds.
+    ``every``: how long the loop sleeps between iterations.
     """
 
     def __init__(self, every: timedelta) -> None:
-        self._stuck_after = (LONGEST_ROUND + every).total_seconds()
+        self._stuck_after = (LONGEST_ITERATION + every).total_seconds()
         self._at = time.monotonic()
 
     def beat(self) -> None:
-        """Say that the loop came round."""
+        """Record that the loop finished an iteration."""
         self._at = time.monotonic()
 
     def stuck(self) -> bool:
-        """Tell whether the last beat is too long ago."""
+        """Return whether the last beat is too long ago."""
         return time.monotonic() - self._at > self._stuck_after
 
 
@@ -55,16 +54,16 @@ class _Handler(MetricsHandler):
         super().__init__(*args)
 
     def do_GET(self) -> None:  # noqa: N802 - http.server looks it up by this name
-        """Answer with the metrics or the health."""
+        """Respond with the metrics or the health."""
         path = self.path.partition("?")[0]
         if path == "/metrics":
             super().do_GET()
         elif path == "/healthz":
-            self._say(503 if self._heartbeat.stuck() else 200)
+            self._respond(503 if self._heartbeat.stuck() else 200)
         else:
-            self._say(404)
+            self._respond(404)
 
-    def _say(self, status: int) -> None:
+    def _respond(self, status: int) -> None:
         body = {200: b"alive\n", 404: b"not found\n", 503: b"stuck\n"}[status]
         self.send_response(status)
         self.send_header("Content-Type", "text/plain; charset=utf-8")
@@ -75,9 +74,9 @@ class _Handler(MetricsHandler):
 
 @contextmanager
 def exporter(service: str, settings: Settings, heartbeat: Heartbeat) -> Iterator[int | None]:
-    """Serve the metrics while the block runs; give the port, or ``None`` when none is set.
+    """Serve the metrics while the block runs; yield the port, or ``None`` when none is set.
 
-    Raises `SettingsError` when the port cannot be had.
+    Raises `SettingsError` when the port cannot be bound.
     """
     if settings.metrics_port is None:
         yield None
@@ -87,7 +86,7 @@ def exporter(service: str, settings: Settings, heartbeat: Heartbeat) -> Iterator
         server = ThreadingHTTPServer(address, partial(_Handler, heartbeat))
     except OSError as error:
         where = f"{address[0]}:{address[1]}"
-        raise SettingsError(f"DRAVO_METRICS_PORT: {where} cannot be had: {error.strerror}") from None
+        raise SettingsError(f"DRAVO_METRICS_PORT: {where} cannot be bound: {error.strerror}") from None
     metrics.BUILD.labels(service, metadata.version("dravo-analytics-sync")).set(1)
     thread = threading.Thread(target=server.serve_forever, name="exporter", daemon=True)
     thread.start()

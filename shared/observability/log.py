@@ -1,12 +1,12 @@
-"""Logs: one event per outcome with the ids that matter; JSON for machines, readable on a terminal.
+"""Structured logs: JSON for machines, readable text on a terminal, and no secret in either.
 
-An event is a fixed word in snake case (``refreshed``, ``leases_expired``). What it is about travels in keys
-that mean the same everywhere: ``platform``, ``account_id``, ``publication_id``, ``request_id``, ``lane``,
+An event is a fixed word in snake case (``refreshed``, ``leases_expired``). Its details are in keys that mean
+the same in every event: ``platform``, ``account_id``, ``publication_id``, ``request_id``, ``lane``,
 ``outcome``, ``detail`` (a sentence), ``rows``, ``seconds``. Every line has ``timestamp``, ``level``,
 ``logger`` and ``service``.
 
-No line can hold a secret: everything is redacted as data, before it is rendered, at whatever depth. That
-includes what ends a thread or the process, and the libraries' own lines.
+No line can contain a secret: every value is redacted as data, at any depth, before it is rendered. That
+includes errors that end a thread or the process, and the lines of libraries.
 """
 
 import logging
@@ -22,10 +22,10 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 
 from shared.accounts.vault import REDACTED, redact
 
-_DEEPEST = 6
-_NAMES_SECRETS: Final = ("token", "secret", "password", "authorization", "api_key", "bearer", "cookie")
-_NO_SECRETS: Final = frozenset({"token_version", "token_expires_at", "token_minted_at", "tokens"})
-"""Keys that speak of a secret and hold none; ``tokens`` counts them."""
+_MAX_DEPTH = 6
+_SECRET_NAMES: Final = ("token", "secret", "password", "authorization", "api_key", "bearer", "cookie")
+_HARMLESS_KEYS: Final = frozenset({"token_version", "token_expires_at", "token_minted_at", "tokens"})
+"""Keys that contain a secret's name but no secret; ``tokens`` is a count."""
 
 _log = structlog.get_logger(__name__)
 
@@ -35,12 +35,12 @@ def _redacted(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDi
 
 
 def _clean(key: str, value: Any, depth: int = 0) -> Any:
-    """Return the value as JSON can say it, without credentials: named ones by their key, others by shape."""
+    """Return the value in JSON's types without credentials, found by their key or by their shape."""
     if value is None or isinstance(value, bool):
         return value
     lowered = key.lower()
-    named = lowered not in _NO_SECRETS and any(name in lowered for name in _NAMES_SECRETS)
-    if named or depth > _DEEPEST:
+    named = lowered not in _HARMLESS_KEYS and any(name in lowered for name in _SECRET_NAMES)
+    if named or depth > _MAX_DEPTH:
         return REDACTED
     if isinstance(value, int | float):
         return value
@@ -55,7 +55,7 @@ def _clean(key: str, value: Any, depth: int = 0) -> Any:
 
 class _Handler(logging.StreamHandler[Any]):
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging calls it by this name
-        """Say that a line is lost, without its content: the library would print the arguments."""
+        """Report a lost line without its content: the library would print the arguments."""
         sys.stderr.write(f'{{"level": "error", "event": "log_line_lost", "logger": "{record.name}"}}\n')
 
 
@@ -65,7 +65,7 @@ def configure(service: str, log_format: str = "auto") -> None:
     ``log_format``: ``json``, ``text``, or ``auto`` (text on a terminal, else JSON).
     """
 
-    def named(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    def add_service(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
         event.setdefault("service", service)  # here, not in a context variable: threads do not inherit those
         return event
 
@@ -76,7 +76,7 @@ def configure(service: str, log_format: str = "auto") -> None:
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
-        named,
+        add_service,
     ]
     renderer: Processor = (
         structlog.dev.ConsoleRenderer(colors=terminal, exception_formatter=structlog.dev.plain_traceback)
@@ -105,18 +105,18 @@ def configure(service: str, log_format: str = "auto") -> None:
         logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=True,
     )
-    sys.excepthook = _last_word
-    threading.excepthook = _last_word_of_thread
+    sys.excepthook = _log_fatal_error
+    threading.excepthook = _log_thread_error
 
 
-def _last_word(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    """Log what ends the process: the interpreter would print it as it stands."""
+def _log_fatal_error(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Log the error that ends the process: the interpreter would print it without redaction."""
     if issubclass(kind, KeyboardInterrupt):
         return
     _log.critical("process_ended_by_error", exc_info=(kind, error, trace))
 
 
-def _last_word_of_thread(ended: threading.ExceptHookArgs) -> None:
+def _log_thread_error(ended: threading.ExceptHookArgs) -> None:
     if ended.exc_value is None or isinstance(ended.exc_value, SystemExit):
         return
     _log.error(

@@ -1,23 +1,24 @@
-"""The metrics: every name with its labels and unit, in one place, for whoever counts and whoever reads.
+"""All metrics of the services, each with its labels and unit.
 
 Names begin with ``dravo_`` and end in their unit (base units: seconds, ratios from 0 to 1), or in ``_total``
-when they only grow. Every label has few values, fixed by the code: never an id, a workspace, a URL or a text.
+if they are counters. Every label has few values, fixed by the code: never an id, a workspace, a URL or a
+text.
 
 platform   the five of `Platform`
-outcome    how a refresh ended: the words of ``post_analytics.outcome``
+outcome    how a refresh ended: `shared.outcome_kinds.OutcomeKind`
 reason     why the row runs next when it does: `Reason`
-endpoint   the endpoint classes that the adapters name
-status     ``2xx`` … ``5xx``; ``none`` when no answer came
-kind       whose limit: `BucketKind`, and what operators pause
+endpoint   an endpoint class, as its adapter names it
+status     ``2xx`` … ``5xx``; ``none`` when no response came
+kind       `BucketKind` of a limit, or `PauseKind` of a pause
 lane       `Lane`
 tick       the scheduler's ticks, by name
-read       what a scheduler looks at, by the name of the look: ``overdue``, ``sample``, ``queue`` …
+read       a query for fleet gauges, by name: ``overdue``, ``sample``, ``queue`` …
 breach     how a row is stuck: `shared.refresh_state.invariants.Breach`
 pool       a pool of database connections, by its owner
 
-What a process counts itself is a `Counter`, `Gauge` or `Histogram` here. What is read from the stores is a
-`Fact`: each scheduler exports all of them, so take ``max`` over instances, never ``sum``; a fact that could
-not be read for a while is absent, because unknown is not zero.
+A `Counter`, `Gauge` or `Histogram` describes one process. A `FleetGauge` is read from the stores: each
+scheduler exports all of them, so take ``max`` over instances, never ``sum``. A fleet gauge that could not be
+read for a while is absent, because unknown is not zero.
 """
 
 from dataclasses import dataclass
@@ -27,12 +28,12 @@ from prometheus_client.core import GaugeMetricFamily
 from sqlalchemy import Engine
 from sqlalchemy.pool import QueuePool
 
-disable_created_metrics()  # type: ignore[no-untyped-call] # it publishes no types; the series double every counter
+disable_created_metrics()  # type: ignore[no-untyped-call] # it publishes no types; a second series per counter is useless
 
 _CALL_SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2, 4, 8, 15, 30)
 _TICK_SECONDS = (0.005, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15, 30)
 
-# The worker's.
+# Of workers.
 REFRESHES = Counter(
     "dravo_refreshes",
     "Publications whose refresh ended and was recorded.",
@@ -40,53 +41,53 @@ REFRESHES = Counter(
 )
 FENCED_WRITES = Counter(
     "dravo_fenced_writes",
-    "Outcomes that were not written, because a newer claim held the row.",
+    "Outcomes that were not written because the row had a newer claim.",
     ["platform"],
 )
 UPSTREAM_CALLS = Counter(
     "dravo_upstream_calls", "Calls sent to a platform.", ["platform", "endpoint", "status"]
 )
 UPSTREAM_COST = Counter(
-    "dravo_upstream_cost", "Units of the platforms' limits that our calls took.", ["platform", "endpoint"]
+    "dravo_upstream_cost", "Units of the platforms' limits that our calls used.", ["platform", "endpoint"]
 )
 UPSTREAM_IDS = Counter(
     "dravo_upstream_ids",
-    "Publications that a platform's answers told something of; by calls, the ids per call.",
+    "Publications in a platform's responses; divided by calls, the ids per call.",
     ["platform"],
 )
 UPSTREAM_SECONDS = Histogram(
     "dravo_upstream_call_seconds",
-    "How long calls to a platform took.",
+    "Duration of calls to a platform.",
     ["platform", "endpoint"],
     buckets=_CALL_SECONDS,
 )
 REFUSALS = Counter(
     "dravo_refusals",
-    "Times that a platform's limit or our budget said wait, by whose limit it was.",
+    "Calls that a platform's limit or our own budget refused, by kind of limit.",
     ["platform", "kind"],
 )
 BUDGET_REMAINING = Gauge(
     "dravo_budget_remaining_ratio",
-    "Part of a budget that was left at the last decision of this process; the tightest of its kind counts.",
+    "Part of a budget that was left at this process's last decision; the smallest of its kind.",
     ["platform", "kind"],
 )
 
-# The scheduler's.
+# Of schedulers.
 CLAIMS = Counter("dravo_claims", "Publications that were claimed.", ["lane"])
 EXPIRED_LEASES = Counter(
-    "dravo_expired_leases", "Claims whose worker never finished: their lease ended.", ["lane"]
+    "dravo_expired_leases", "Claims whose lease ended before their worker finished.", ["lane"]
 )
-TICK_SECONDS = Histogram("dravo_tick_seconds", "How long a tick took.", ["tick"], buckets=_TICK_SECONDS)
-TICK_ENDED_AT = Gauge("dravo_tick_ended_timestamp_seconds", "When a tick ended last, Unix time.", ["tick"])
+TICK_SECONDS = Histogram("dravo_tick_seconds", "Duration of a tick.", ["tick"], buckets=_TICK_SECONDS)
+TICK_ENDED_AT = Gauge("dravo_tick_ended_timestamp_seconds", "End of the last tick, Unix time.", ["tick"])
 
-# Every service's.
+# Of every service.
 POOL_IN_USE = Gauge("dravo_pool_in_use_connections", "Database connections in use.", ["pool"])
 POOL_SIZE = Gauge("dravo_pool_size_connections", "Database connections that may be in use.", ["pool"])
-BUILD = Gauge("dravo_build_info", "Always 1; the labels tell what runs.", ["service", "version"])
+BUILD = Gauge("dravo_build_info", "Always 1; the labels are service and version.", ["service", "version"])
 
 
 @dataclass(frozen=True, slots=True)
-class Fact:
+class FleetGauge:
     """A gauge that is read from the stores and exported by every scheduler."""
 
     name: str
@@ -94,59 +95,61 @@ class Fact:
     labels: tuple[str, ...] = ()
 
     def family(self) -> GaugeMetricFamily:
-        """Return it without values."""
+        """Return its metric family without values."""
         return GaugeMetricFamily(self.name, self.documentation, labels=self.labels)
 
 
-OLDEST_OVERDUE = Fact(
+OLDEST_OVERDUE = FleetGauge(
     "dravo_oldest_overdue_seconds",
-    "How long the longest waiting row of active accounts has been due; 0: none is. paused: it is held back.",
+    "How long the longest overdue row of active accounts has been due, 0 if none; paused: a pause applies.",
     ("platform", "paused"),
 )
-OVERDUE_P50 = Fact(
+OVERDUE_P50 = FleetGauge(
     "dravo_overdue_p50_seconds",
-    "Half of the polled rows are overdue by no more than this (sampled).",
+    "Median of how long polled rows are overdue (sampled).",
     ("platform",),
 )
-OVERDUE_P95 = Fact(
+OVERDUE_P95 = FleetGauge(
     "dravo_overdue_p95_seconds",
-    "95 % of the polled rows are overdue by no more than this (sampled).",
+    "95th percentile of how long polled rows are overdue (sampled).",
     ("platform",),
 )
-OVERDUE_P99 = Fact(
+OVERDUE_P99 = FleetGauge(
     "dravo_overdue_p99_seconds",
-    "99 % of the polled rows are overdue by no more than this (sampled).",
+    "99th percentile of how long polled rows are overdue (sampled).",
     ("platform",),
 )
-FRESH = Fact(
+FRESH = FleetGauge(
     "dravo_fresh_ratio",
-    "Part of the polled rows that were read and whose stale_after has not passed (sampled).",
+    "Part of the polled rows that were refreshed and whose stale_after has not passed (sampled).",
     ("platform",),
 )
-ACCOUNTS = Fact("dravo_accounts", "Accounts, by their state.", ("platform", "state"))
-CLAIMED = Fact("dravo_claimed_publications", "Publications whose claim is open.", ("platform",))
-PAUSES = Fact("dravo_pauses", "Pauses in force; platform * is an operator's, for all.", ("platform", "kind"))
-PARKED_UNTIL = Fact(
+ACCOUNTS = FleetGauge("dravo_accounts", "Accounts by state.", ("platform", "state"))
+CLAIMED = FleetGauge("dravo_claimed_publications", "Publications with an open claim.", ("platform",))
+PAUSES = FleetGauge(
+    "dravo_pauses", "Pauses in force; platform *: an operator's pause of all platforms.", ("platform", "kind")
+)
+PAUSED_UNTIL = FleetGauge(
     "dravo_parked_until_timestamp_seconds",
-    "When the last of these pauses ends, Unix time.",
+    "End of the last of these pauses, Unix time.",
     ("platform", "kind"),
 )
-STUCK = Fact(
+STUCK = FleetGauge(
     "dravo_stuck_publications",
-    "Publications that would never run again although they should, or run although they should not.",
+    "Publications that will never run although they should, or will run although they should not.",
     ("platform", "breach"),
 )
-OLDEST_TRANSACTION = Fact(
+OLDEST_TRANSACTION = FleetGauge(
     "dravo_oldest_transaction_seconds", "Age of the oldest open transaction of our database role."
 )
-QUEUE_DEPTH = Fact("dravo_queue_depth", "Jobs that wait in Redis.", ("lane",))
-WORKERS_ALIVE = Fact("dravo_workers_alive", "Workers that said within 15 seconds that they take jobs.")
-WORKER_THREADS = Fact("dravo_worker_threads_alive", "Threads of those workers.")
-FLEET_READ = Fact(
-    "dravo_fleet_read_up", "1 when the last look at these facts succeeded, 0 when it failed.", ("read",)
+QUEUE_DEPTH = FleetGauge("dravo_queue_depth", "Jobs waiting in Redis.", ("lane",))
+WORKERS_ALIVE = FleetGauge("dravo_workers_alive", "Workers that reported within the last 15 seconds.")
+WORKER_THREADS = FleetGauge("dravo_worker_threads_alive", "Threads of those workers.")
+FLEET_READ = FleetGauge(
+    "dravo_fleet_read_up", "1 when the last query for these gauges succeeded, 0 when it failed.", ("read",)
 )
 
-FACTS = (
+FLEET_GAUGES = (
     OLDEST_OVERDUE,
     OVERDUE_P50,
     OVERDUE_P95,
@@ -155,7 +158,7 @@ FACTS = (
     ACCOUNTS,
     CLAIMED,
     PAUSES,
-    PARKED_UNTIL,
+    PAUSED_UNTIL,
     STUCK,
     OLDEST_TRANSACTION,
     QUEUE_DEPTH,
@@ -166,10 +169,10 @@ FACTS = (
 
 
 def watch_pool(owner: str, engine: Engine) -> None:
-    """Export the use of an engine's connections, read at each scrape."""
+    """Export how many of an engine's connections are in use, read at each scrape."""
     pool = engine.pool
     if not isinstance(pool, QueuePool):
-        raise TypeError(f"{type(pool).__name__} keeps no count of its connections")
+        raise TypeError(f"{type(pool).__name__} does not count its connections")
     POOL_SIZE.labels(owner).set_function(pool.size)
     POOL_IN_USE.labels(owner).set_function(pool.checkedout)
 

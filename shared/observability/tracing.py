@@ -1,11 +1,12 @@
-"""Traces from the API's answer to the platform's call: an optional extra, and nothing without it.
+"""OpenTelemetry traces from a request at the API to the call of a platform, as an optional extra.
 
-``pip install 'dravo-analytics-sync[tracing]'``, and OpenTelemetry's own variables say where spans go
-(``OTEL_EXPORTER_OTLP_ENDPOINT`` switches it on): https://opentelemetry.io/docs/specs/otel/protocol/exporter/
+``pip install 'dravo-analytics-sync[tracing]'`` installs it, and OpenTelemetry's own variables name the
+collector (``OTEL_EXPORTER_OTLP_ENDPOINT`` enables it):
+https://opentelemetry.io/docs/specs/otel/protocol/exporter/
 
-A trace travels by its W3C ``traceparent``: in the request's header, in the doorbell's payload, in the queue's
-message. It is a courtesy: where a piece of paper is lost, work goes on and a new trace begins. Spans hold
-words of ours and ids, never a URL, a text or a token.
+The trace context travels as a W3C ``traceparent``: in the request's header, in the payload of the
+notification, in the queue's message. Where a context is lost, work goes on and a new trace begins. Spans
+contain fixed names and ids, never a URL, a text or a token.
 """
 
 import os
@@ -41,31 +42,31 @@ def configure(service: str) -> None:
 
 
 def use(provider: "TracerProvider | None") -> None:
-    """Make spans with this provider; ``None``: make none."""
-    global _tracer  # one for a process, set as it starts
+    """Create spans with this provider; ``None``: create none."""
+    global _tracer  # one per process, set at its start
     _tracer = provider.get_tracer("dravo") if provider else None
 
 
 @contextmanager
 def span(name: str, *, parent: str | None = None, **attributes: Attribute) -> Iterator[dict[str, Attribute]]:
-    """Cover the block with a span, under ``parent`` (a ``traceparent``) or whatever covers it already.
+    """Run the block in a span below ``parent`` (a ``traceparent``), or else below the current span.
 
-    The block may put further attributes into what it is given.
+    The block may add attributes to the dictionary that it receives.
     """
-    told: dict[str, Attribute] = {}
+    added: dict[str, Attribute] = {}
     if _tracer is None:
-        yield told
+        yield added
         return
     context = propagate.extract({HEADER: parent}) if parent else None
     with _tracer.start_as_current_span(name, context=context, attributes=attributes) as current:
         try:
-            yield told
+            yield added
         finally:
-            current.set_attributes(told)
+            current.set_attributes(added)
 
 
 def traceparent() -> str | None:
-    """Return the paper of the span that covers us, for others to go on from."""
+    """Return the trace context of the current span, for another process to continue from."""
     if _tracer is None:
         return None
     carrier: dict[str, str] = {}

@@ -47,7 +47,7 @@ def known() -> dict[str, set[str]]:
         for family in collector.collect():
             ends = {"counter": ["_total"], "histogram": ["_bucket", "_count", "_sum"]}.get(family.type, [""])
             series |= {family.name + end: labels for end in ends}
-    return series | {fact.name: set(fact.labels) for fact in metrics.FACTS}
+    return series | {fact.name: set(fact.labels) for fact in metrics.FLEET_GAUGES}
 
 
 def told_by(expression: str) -> Iterator[tuple[str, set[str]]]:

@@ -16,7 +16,7 @@ from sqlalchemy import Connection
 from scheduler import fleet_metrics, gauges
 from scheduler.fleet_metrics import FleetView
 from shared import refresh_queue
-from shared.observability.metrics import FACTS, FRESH
+from shared.observability.metrics import FLEET_GAUGES, FRESH
 from shared.quota import pauses
 from shared.redis_client import RedisClient
 from shared.vocabulary import Lane, PauseKind, Platform
@@ -197,7 +197,7 @@ def test_one_look_that_fails_costs_only_its_own_facts(harness: Harness, client: 
 def test_registering_asks_no_store(harness: Harness, client: RedisClient) -> None:
     view = FleetView(harness.scheduler, client)
     harness.engine.dispose()
-    assert {family.name for family in view.describe()} == {fact.name for fact in FACTS}
+    assert {family.name for family in view.describe()} == {fact.name for fact in FLEET_GAUGES}
     assert all(not family.samples for family in view.collect())
 
 

@@ -18,7 +18,7 @@ READ_AT = datetime(2026, 11, 25, 9, 0, tzinfo=UTC)
         ("fixed:48h", timedelta(days=2), "2 d"),
     ],
 )
-def test_a_fixed_interval_is_kept_and_said(text: str, interval: timedelta, words: str) -> None:
+def test_fixed_interval_is_applied_and_explained(text: str, interval: timedelta, words: str) -> None:
     policy = Freshness.parse(text)
 
     assert policy.stale_after(READ_AT) == READ_AT + interval
@@ -26,6 +26,6 @@ def test_a_fixed_interval_is_kept_and_said(text: str, interval: timedelta, words
 
 
 @pytest.mark.parametrize("text", ["", "6h", "fixed:", "fixed:0h", "fixed:6", "fixed:-1h", "fixed:6w"])
-def test_what_is_no_policy_is_refused(text: str) -> None:
+def test_malformed_policy_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="fixed:6h"):
         Freshness.parse(text)

@@ -83,9 +83,7 @@ def at_work(url: str) -> Iterator[dict[str, Worker]]:
 
 
 @pytest.mark.parametrize("revision", BEFORE)
-def test_an_upgrade_keeps_nobody_from_reading_claiming_and_finishing(
-    empty_database_url: str, revision: str
-) -> None:
+def test_upgrade_does_not_block_reads_claims_and_finishes(empty_database_url: str, revision: str) -> None:
     migrate(empty_database_url, revision)
     with connect(empty_database_url) as connection:
         for statement in FILL:
@@ -100,7 +98,7 @@ def test_an_upgrade_keeps_nobody_from_reading_claiming_and_finishing(
     assert [name for name in WORK if after[name] <= before[name]] == []
 
 
-def test_rows_that_were_there_before_are_counted_by_the_upgrade(empty_database_url: str) -> None:
+def test_upgrade_counts_existing_rows(empty_database_url: str) -> None:
     migrate(empty_database_url, "0001")
     with connect(empty_database_url) as connection:
         for statement in FILL:
@@ -115,7 +113,7 @@ def test_rows_that_were_there_before_are_counted_by_the_upgrade(empty_database_u
     assert counted == (ROWS,)
 
 
-def test_rows_that_a_reconnection_had_left_out_are_repaired(empty_database_url: str) -> None:
+def test_upgrade_repairs_rows_that_a_reconnect_left_blocked(empty_database_url: str) -> None:
     migrate(empty_database_url, "0050")
     with connect(empty_database_url) as connection:
         connection.execute(

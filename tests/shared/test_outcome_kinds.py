@@ -22,7 +22,7 @@ def _documented() -> dict[str, tuple[str, str, bool, bool]]:
     return table
 
 
-def test_the_documented_table_is_the_one_that_is_asked() -> None:
+def test_properties_match_the_documented_table() -> None:
     assert _documented() == {
         kind.value: (kind.verdict.value, kind.group.value, kind.answered, kind.ends_polling)
         for kind in OutcomeKind
@@ -30,7 +30,7 @@ def test_the_documented_table_is_the_one_that_is_asked() -> None:
 
 
 @pytest.mark.parametrize("kind", OutcomeKind, ids=str)
-def test_the_properties_of_a_kind_agree_with_each_other(kind: OutcomeKind) -> None:
+def test_properties_of_a_kind_are_consistent(kind: OutcomeKind) -> None:
     if kind.verdict is Verdict.RETRIED:
         assert not kind.ends_polling, "what is tried again by itself goes on being polled"
         assert not kind.answered
@@ -43,5 +43,5 @@ def test_the_properties_of_a_kind_agree_with_each_other(kind: OutcomeKind) -> No
 @pytest.mark.parametrize(
     ("word", "kind"), [("gone", OutcomeKind.GONE), (None, None), ("of_a_newer_version", None)]
 )
-def test_a_stored_word_is_understood_or_left_open(word: str | None, kind: OutcomeKind | None) -> None:
+def test_stored_value_has_a_kind_or_none(word: str | None, kind: OutcomeKind | None) -> None:
     assert outcome_kind(word) is kind

@@ -20,7 +20,7 @@ def month(offset: int) -> datetime:
     return datetime(months // 12, months % 12 + 1, 1, tzinfo=UTC)
 
 
-def test_this_month_and_the_next_two_are_made_once_and_take_their_rows_along(database_url: str) -> None:
+def test_partitions_of_three_months_are_created_once_and_receive_existing_rows(database_url: str) -> None:
     with open_harness(database_url) as harness, harness.engine.begin() as connection:
         connection.execute(text("SET LOCAL TIME ZONE 'Pacific/Kiritimati'"))  # 14 hours ahead of UTC
         for offset in range(3):
@@ -49,7 +49,7 @@ def test_this_month_and_the_next_two_are_made_once_and_take_their_rows_along(dat
         )] == [True]  # fmt: skip
 
 
-def test_two_schedulers_at_once_make_each_partition_once(database_url: str) -> None:
+def test_two_concurrent_schedulers_create_each_partition_once(database_url: str) -> None:
     with open_harness(database_url) as harness:
         harness.execute(f"DROP TABLE snapshots_{month(1):%Y_%m}")
         with harness.engine.connect() as first, harness.engine.connect() as second:

@@ -21,7 +21,7 @@ from shared.settings import Settings
         (2, 0.9, 1),
     ],
 )
-def test_part_of_the_threads_is_reserved_and_never_all(threads: int, share: float, reserved: int) -> None:
+def test_part_of_the_threads_is_reserved_but_never_all(threads: int, share: float, reserved: int) -> None:
     assert reserved_threads(threads, share) == reserved
 
 

@@ -15,7 +15,7 @@ def mistakes(*required: str) -> list[str]:
     return str(caught.value).splitlines()
 
 
-def test_every_mistake_is_listed_at_once_and_no_value_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_mistakes_are_listed_at_once_without_values(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DRAVO_LEASE_SECONDS", "soon-7f3a")
     monkeypatch.setenv("DRAVO_DATABASE_URL", "mysql://root:hunter2@host/db")
     monkeypatch.setenv("DRAVO_SECRET_KEYS", "no-key-hunter3")
@@ -35,13 +35,13 @@ def test_every_mistake_is_listed_at_once_and_no_value_is_shown(monkeypatch: pyte
     assert not any(value in "".join(lines) for value in ("hunter2", "hunter3", "7f3a", "often"))
 
 
-def test_what_is_required_and_missing_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_required_setting_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DRAVO_REDIS_URL", "")
 
     assert mistakes("redis_url") == ["DRAVO_REDIS_URL: is required and not set"]
 
 
-def test_a_settings_repr_shows_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_repr_of_settings_contains_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
     key = new_key()
     monkeypatch.setenv("DRAVO_DATABASE_URL", "postgres://u:hunter2@localhost/d")
     monkeypatch.setenv("DRAVO_SECRET_KEYS", f"{key}, {new_key()}")
@@ -54,7 +54,9 @@ def test_a_settings_repr_shows_no_secret(monkeypatch: pytest.MonkeyPatch) -> Non
     assert key not in repr(settings)
 
 
-def test_the_second_look_at_a_missing_post_follows_the_contract(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_default_delay_before_a_missing_post_is_confirmed_follows_the_contract(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     assert load().missing_confirm(Platform.X) == timedelta(hours=1)
     assert load().missing_confirm(Platform.TIKTOK) == timedelta(days=1)
     monkeypatch.setenv("DRAVO_MISSING_CONFIRM_SECONDS", "5")

@@ -89,7 +89,7 @@ class Bearing:
     ],
     ids=lambda extra: next(iter(extra)),
 )
-def test_no_extra_carries_a_secret(lines: Lines, log_format: str, extra: dict[str, Any]) -> None:
+def test_no_key_of_an_event_contains_a_secret(lines: Lines, log_format: str, extra: dict[str, Any]) -> None:
     log.configure("tests", log_format)
     structlog.get_logger("tests").warning("something_happened", **extra)
     assert "something_happened" in lines.text
@@ -98,7 +98,7 @@ def test_no_extra_carries_a_secret(lines: Lines, log_format: str, extra: dict[st
 
 
 @pytest.mark.parametrize("log_format", ["json", "text"])
-def test_no_message_and_no_exception_carries_a_secret(lines: Lines, log_format: str) -> None:
+def test_messages_and_exceptions_contain_no_secret(lines: Lines, log_format: str) -> None:
     key = new_key()
     log.configure("tests", log_format)
     try:
@@ -111,7 +111,7 @@ def test_no_message_and_no_exception_carries_a_secret(lines: Lines, log_format: 
     assert key not in lines.text
 
 
-def test_what_ends_a_thread_or_the_process_is_redacted_too(lines: Lines) -> None:
+def test_errors_that_end_a_thread_or_the_process_are_redacted(lines: Lines) -> None:
     log.configure("tests", "json")
 
     url = f"https://user:{TOKEN}@host/"
@@ -129,7 +129,7 @@ def test_what_ends_a_thread_or_the_process_is_redacted_too(lines: Lines) -> None
     assert TOKEN not in lines.text
 
 
-def test_a_line_that_cannot_be_written_is_named_and_not_shown(lines: Lines) -> None:
+def test_line_that_cannot_be_written_is_reported_without_its_content(lines: Lines) -> None:
     log.configure("tests", "json")
     logging.getLogger("some.library").warning("%d of them", TOKEN)
     assert "log_line_lost" in lines.text
@@ -150,14 +150,14 @@ def test_every_line_has_the_same_keys_in_every_thread(lines: Lines) -> None:
     assert lines.last.keys() == {"timestamp", "level", "logger", "service", "event"}
 
 
-def test_text_is_coloured_on_terminals_only(lines: Lines) -> None:
+def test_text_is_coloured_only_on_terminals(lines: Lines) -> None:
     log.configure("tests", "text")
     structlog.get_logger("tests").warning("something_happened", rows=3)
     assert "rows=3" in lines.text
     assert "\x1b" not in lines.text
 
 
-def test_what_only_speaks_of_a_secret_is_shown(lines: Lines) -> None:
+def test_harmless_keys_that_name_a_secret_are_shown(lines: Lines) -> None:
     log.configure("tests", "json")
     structlog.get_logger("tests").info("renewed", token_version=7, detail="the token is renewed", ok=True)
     assert (lines.last["token_version"], lines.last["ok"]) == (7, True)
@@ -179,7 +179,7 @@ def _events() -> Iterator[tuple[str, ast.Call]]:
                     yield f"{path.relative_to(ROOT)}:{node.lineno}", node
 
 
-def test_every_event_is_a_word_and_every_key_is_one_of_ours() -> None:
+def test_every_event_is_in_snake_case_and_every_key_is_known() -> None:
     synonyms = {"account", "publication", "acc", "id", "msg", "message", "err", "exc", "why", "text"}
     found = list(_events())
     assert len(found) > 20

@@ -59,7 +59,7 @@ def port(heartbeat: Heartbeat) -> Iterator[int]:
         yield port
 
 
-def test_the_exporter_serves_metrics(port: int) -> None:
+def test_exporter_serves_metrics(port: int) -> None:
     metrics.CLAIMS.labels("background").inc(3)
     status, text = get(port, "/metrics")
     told = samples(text)
@@ -70,30 +70,30 @@ def test_the_exporter_serves_metrics(port: int) -> None:
     assert get(port, "/")[0] == 404
 
 
-def test_health_is_that_of_the_main_loop(port: int) -> None:
+def test_healthz_reports_a_stuck_main_loop(port: int) -> None:
     assert get(port, "/healthz") == (200, "alive\n")
-    stuck = Heartbeat(-exporter.LONGEST_ROUND)  # whatever it does, its last round took too long
+    stuck = Heartbeat(-exporter.LONGEST_ITERATION)  # whatever it does, its last round took too long
     with exporter.exporter("tests", Settings(metrics_port=0), stuck) as other:
         assert other is not None
         assert get(other, "/healthz") == (503, "stuck\n")
 
 
-def test_without_a_port_nothing_listens(heartbeat: Heartbeat) -> None:
+def test_exporter_without_a_port_does_not_listen(heartbeat: Heartbeat) -> None:
     with exporter.exporter("tests", Settings(), heartbeat) as port:
         assert port is None
 
 
-def test_a_port_that_is_taken_stops_the_start_with_one_sentence(heartbeat: Heartbeat) -> None:
+def test_port_in_use_stops_the_start_with_one_sentence(heartbeat: Heartbeat) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         settings = Settings(metrics_port=taken.getsockname()[1])
         with (
-            pytest.raises(SettingsError, match=r"^DRAVO_METRICS_PORT: 127\.0\.0\.1:\d+ cannot be had: "),
+            pytest.raises(SettingsError, match=r"^DRAVO_METRICS_PORT: 127\.0\.0\.1:\d+ cannot be bound: "),
             exporter.exporter("tests", settings, heartbeat),
         ):
             pass
 
 
-def test_the_pool_is_read_at_each_scrape(port: int, database_url: str) -> None:
+def test_pool_gauges_are_read_at_each_scrape(port: int, database_url: str) -> None:
     engine = database.connect(database_url, application="tests", pool_size=4)
     try:
         metrics.watch_pool("tests", engine)
@@ -111,7 +111,7 @@ def test_the_pool_is_read_at_each_scrape(port: int, database_url: str) -> None:
 def test_names_follow_the_conventions_and_labels_are_bounded() -> None:
     assert api_metrics.REQUESTS
     ours = [family for family in REGISTRY.collect() if family.name.startswith("dravo_")]
-    ours += [fact.family() for fact in metrics.FACTS]
+    ours += [fact.family() for fact in metrics.FLEET_GAUGES]
     assert len(ours) > 30
     for family in ours:
         name = family.name + ("_total" if family.type == "counter" else "")
@@ -140,7 +140,7 @@ def start(module: str, environment: dict[str, str]) -> tuple[subprocess.Popen[by
 
 
 @pytest.mark.parametrize("module", ["worker", "scheduler"])
-def test_each_service_exports_its_own(module: str, database_url: str, redis_url: str) -> None:
+def test_each_service_exports_its_own_metrics(module: str, database_url: str, redis_url: str) -> None:
     environment = {"DRAVO_DATABASE_URL": database_url, "DRAVO_REDIS_URL": redis_url}
     process, port = start(module, environment | {"DRAVO_SECRET_KEYS": new_key()})
     try:

@@ -53,7 +53,7 @@ def parent_of(span: ReadableSpan) -> int | None:
     return span.parent.span_id if span.parent else None
 
 
-def test_one_trace_leads_from_the_request_to_the_call(
+def test_one_trace_covers_the_request_and_the_call(
     database_url: str, redis_url: str, spans: InMemorySpanExporter
 ) -> None:
     client = connect(redis_url)
@@ -125,14 +125,14 @@ def test_spans_reach_the_collector_that_the_environment_names() -> None:
     assert b"acc_1" in body
 
 
-def test_without_a_collector_nothing_is_said_and_nothing_kept() -> None:
+def test_no_spans_are_created_without_a_collector() -> None:
     with tracing.span("request", parent=CALLER) as told:
         told["status"] = 200
         assert tracing.traceparent() is None
         assert notifications.due_payload([(1, 1), (2, None)]) == ""
 
 
-def test_a_context_belongs_to_the_claim_that_it_was_for_and_to_no_later_one(
+def test_trace_context_is_used_by_its_claim_and_no_later_one(
     database_url: str, spans: InMemorySpanExporter
 ) -> None:
     del spans
@@ -175,7 +175,7 @@ def claim_all(harness: Harness) -> tuple[RefreshJob, ...]:
     "words",
     ["x", "[]", '{"claims": [[1, 1]]}', '{"traceparent": "t", "claims": [["one", 1]]}', '{"traceparent": 1}'],
 )
-def test_a_notification_that_is_not_understood_stops_nobody(words: str) -> None:
+def test_malformed_notification_is_ignored(words: str) -> None:
     traces = Traces()
 
     traces.remember([words, "", '{"traceparent": "00-1", "claims": [[7, 2]]}'])
