@@ -10,7 +10,7 @@ import typer
 from sqlalchemy import Connection, text
 
 from deploy import console, stores
-from deploy.commands.pauses_in_force import shape
+from deploy.commands.pauses_in_force import shape, subject_name
 from deploy.console import AsJson, CommandError, UsageError, instant
 from deploy.resync.instants import first_instant
 from shared.operations.audit_log import AuditEntry, Operator, entries
@@ -85,7 +85,7 @@ def pause(
         console.emit({**placed, "accounts": concerned})
     else:
         accounts = "1 account" if concerned == 1 else f"{concerned} accounts"
-        console.show(f"paused {_named(scope.key)} ({accounts}) {_until(ends)}")
+        console.show(f"paused {subject_name(scope.key)} ({accounts}) {_until(ends)}")
 
 
 def resume(
@@ -106,13 +106,13 @@ def resume(
         lifted = resume_scope(connection, Operator.at_terminal(), scope, reason)
         remaining = [shape(one) for one in pauses_in_force(connection)]
     if not lifted:
-        raise CommandError(f"no operator has paused {_named(scope.key)}: see `dravo pauses`")
+        raise CommandError(f"no operator has paused {subject_name(scope.key)}: see `dravo pauses`")
     if as_json:
         console.emit({"resumed": lifted, "pauses": remaining})
         return
-    console.show(f"resumed {_named(scope.key)}" + (f": {lifted} pauses lifted" if lifted > 1 else ""))
+    console.show(f"resumed {subject_name(scope.key)}" + (f": {lifted} pauses lifted" if lifted > 1 else ""))
     for one in remaining:
-        console.show(console.plain(f"still paused: {_named(one)}: {one['reason']}"))
+        console.show(console.plain(f"still paused: {subject_name(one)}: {one['reason']}"))
 
 
 def pauses(*, as_json: AsJson = False) -> None:
@@ -187,14 +187,6 @@ def _count_accounts(connection: Connection, scope: Scope) -> int:
     if not count and (scope.account_id or scope.workspace_id):
         raise CommandError("no account matches: see `dravo accounts`")
     return count
-
-
-def _named(key: dict[str, Any]) -> str:
-    platform = "" if key["platform"] == "*" else str(key["platform"])
-    if not key["subject"]:
-        return platform or "everything"
-    what = str(key["kind"]).removeprefix("operator_")
-    return f"{what} {key['subject']}" + (f" on {platform}" if platform else "")
 
 
 def _until(ends: datetime | None) -> str:

@@ -3,7 +3,7 @@
 from typing import Any
 
 from deploy.console import instant
-from shared.quota.pauses import PauseInForce
+from shared.quota.pauses import EVERY_PLATFORM, PauseInForce
 
 
 def shape(pause: PauseInForce) -> dict[str, Any]:
@@ -17,6 +17,15 @@ def shape(pause: PauseInForce) -> dict[str, Any]:
         "paused_until": instant(pause.ends_at),
         "reason": pause.reason,
     }
+
+
+def subject_name(key: dict[str, Any]) -> str:
+    """Return the subject of a pause, from its ``platform``, ``kind`` and ``subject``, for people."""
+    platform = "" if key["platform"] == EVERY_PLATFORM else str(key["platform"])
+    if not key["subject"]:
+        return platform or "everything"
+    what = str(key["kind"]).removeprefix("operator_")
+    return f"{what} {key['subject']}" + (f" on {platform}" if platform else "")
 
 
 def until(shape: dict[str, Any]) -> str:

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import OperationalError
 
 from deploy import console, stores
-from deploy.commands.pauses_in_force import shape, until
+from deploy.commands.pauses_in_force import shape, subject_name, until
 from deploy.console import AsJson, UsageError, duration, instant
 from shared.quota import spending
 from shared.quota.pauses import pauses_in_force
@@ -215,8 +215,7 @@ def _screen(fleet: dict[str, Any]) -> Group:
 
 
 def _paused(pause: dict[str, Any]) -> str:
-    subject = f" {pause['subject']}" if pause["subject"] else ""
-    return f"paused: {pause['platform']} {pause['kind']}{subject} {until(pause)}"
+    return f"paused: {subject_name(pause)} {until(pause)}"
 
 
 def _stuck(rows: list[dict[str, Any]]) -> str:

@@ -31,6 +31,14 @@ _SCHEMES: Final[tuple[Literal["light", "dark"], ...]] = ("light", "dark")
 _MAX_BYTES: Final = 300_000
 _COLUMNS: Final = 100
 _HISTORY: Final = "SELECT count(DISTINCT at) FROM ops_history"
+_PAUSE: Final = (
+    "--account",
+    "acc_south_tiktok",
+    "--for",
+    "2h",
+    "--reason",
+    "The customer is moving accounts.",
+)
 _FONT_DOWNLOAD: Final = re.compile(r"@font-face \{.*?\}", re.DOTALL)
 
 
@@ -41,13 +49,12 @@ def main() -> None:
     minutes = parser.parse_args().minutes
     with (
         work_directory() as directory,
-        local_stack(directory / "data", free_port(), freshness="30s") as stack,
+        local_stack(directory / "data", free_port(), freshness="2m") as stack,
         chromium() as browser,
     ):
         stack.command("resync", "--workspace", "ws_south", "--wait")
-        stack.command(
-            "pause", "--account", "acc_south_tiktok", "--for", "2h", "--reason", "Asked for by ws_south"
-        )
+        _wait(lambda: _minutes_of_history(stack) >= minutes - 1, within_seconds=60 * (minutes + 2))
+        stack.command("pause", *_PAUSE)
         _wait(lambda: _minutes_of_history(stack) >= minutes, within_seconds=60 * (minutes + 3))
         _picture_page(browser, stack)
         _picture_status(stack)
