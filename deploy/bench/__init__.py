@@ -1,1 +1,1 @@
-"""Benchmarks through the public doors; every figure in the docs comes from one of these."""
+"""Benchmarks through public interfaces; every figure in the documentation comes from one of them."""

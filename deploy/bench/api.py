@@ -1,7 +1,7 @@
 """``make bench-api``: how fast the read API is beside a bare application that runs the same SQL.
 
 Starts an embedded PostgreSQL, loads each number of rows over 2,000 workspaces, and measures the API and the
-bare application in turn, in one run. Both are one process each, asked over loopback by the same client.
+bare application in turn, in one run. Each is one process; the same client sends requests over loopback.
 """
 
 import argparse
@@ -14,7 +14,7 @@ from sqlalchemy.engine import make_url
 
 from deploy.bench import api_rows, ops_page
 from deploy.bench.load import measure
-from deploy.bench.report import told
+from deploy.bench.report import report
 from deploy.bench.services import api, bare
 from deploy.bench.work_directory import work_directory
 from deploy.console import show
@@ -46,7 +46,7 @@ _BARE_VALUES: Final = [["month"], ["0001-01-01"], ["9999-12-31"], api_rows.LARGE
 
 
 def main() -> None:
-    """Load, measure, print; ``--json`` for machines."""
+    """Load rows, measure and print; with ``--json``, results are also printed as JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, nargs="+", default=[1_000_000, 10_000_000])
     parser.add_argument("--seconds", type=float, default=5.0, help="length of each measurement")
@@ -71,15 +71,15 @@ def _bench(server: Postgres, rows: int, seconds: float, connections: int) -> lis
         for name, query in _READS.items():
             path = f"{_POSTS}?{query.format(last=total // 25)}"
             measured = measure(address, [path], token=key, connections=connections, seconds=seconds)
-            results.append(told(rows, f"api, {name}", measured))
+            results.append(report(rows, f"api, {name}", measured))
             alone = measure(address, [path], token=key, connections=1, seconds=seconds / 2)
-            results.append(told(rows, f"api, {name}, one at a time", alone))
+            results.append(report(rows, f"api, {name}, one at a time", alone))
         httpx.get(f"{address}{_POSTS}", headers={"Authorization": f"Bearer {key}"}).raise_for_status()
         statement = _last_statement(url)
     with bare(_plain(url), statement, _BARE_VALUES) as address:
         measured = measure(address, ["/"], connections=connections, seconds=seconds)
-        results.append(told(rows, "bare, page 1", measured))
-    with api(url, DRAVO_OPS_TOKEN=ops_page.TOKEN) as address:  # alone: its figures are counted beside it
+        results.append(report(rows, "bare, page 1", measured))
+    with api(url, DRAVO_OPS_TOKEN=ops_page.TOKEN) as address:  # by itself: it counts its figures itself
         results += ops_page.bench(address, rows, seconds)
     return results
 
@@ -99,21 +99,21 @@ def _fill(server: Postgres, rows: int) -> tuple[str, str, int]:
     with _admin(url) as admin:
         admin.execute("VACUUM ANALYZE")
         counted = admin.execute("SELECT count(*) FROM publications WHERE workspace_id = %s", [api_rows.LARGE])
-        found = counted.fetchone()
-    return url, key, found[0] if found else 0
+        row = counted.fetchone()
+    return url, key, row[0] if row else 0
 
 
 def _last_statement(url: str) -> str:
-    """Return the SQL that the API ran last, as PostgreSQL was told it."""
+    """Return the SQL that the API ran last, as PostgreSQL received it."""
     with _admin(url) as connection:
-        found = connection.execute(
+        row = connection.execute(
             "SELECT query FROM pg_stat_activity WHERE application_name = 'dravo-api'"
             " AND query LIKE '%post_analytics%' AND datname = current_database()"
             " ORDER BY query_start DESC LIMIT 1"
         ).fetchone()
-    if found is None:
+    if row is None:
         raise RuntimeError("the read API has not run its page statement")
-    return str(found[0])
+    return str(row[0])
 
 
 def _admin(url: str) -> psycopg.Connection:

@@ -1,7 +1,6 @@
-"""The least that can be done: an ASGI application that runs one statement and answers with its rows as JSON.
+"""The baseline of `deploy.bench.api`: an ASGI application that runs one statement and returns rows as JSON.
 
-The yardstick of `deploy.bench.api`; it takes the statement and its values from the environment, so that it is
-the very statement that the read API runs.
+The environment holds the statement and its values, so that it is the statement that the read API runs.
 """
 
 import json
@@ -32,7 +31,7 @@ _pool = AsyncConnectionPool(
 async def app(
     scope: Message, receive: Callable[[], Awaitable[Message]], send: Callable[[Message], Awaitable[None]]
 ) -> None:
-    """Answer every request alike."""
+    """Answer every request with the statement's rows."""
     if scope["type"] == "lifespan":
         await receive()
         await _pool.open()

@@ -1,8 +1,8 @@
-"""``python -m deploy.bench.budgets``: how many two-bucket decisions a second the fleet's budgets make.
+"""``python -m deploy.bench.budgets``: how many decisions about two buckets the fleet's budgets make a second.
 
-Starts a Valkey of its own and asks it from two processes, and from two threads of one, each time for as long
-as `--seconds` says: the account's bucket and the endpoint's, background lane, 1,000 accounts. No limit stands
-in the way, as a decision that says "wait" writes nothing and would be cheaper.
+Starts a Valkey of its own and reserves calls from two processes, then from two threads of one process, for
+`--seconds` each: the account's and the endpoint's bucket, background lane, 1,000 accounts. The limits are
+never reached, as a refusal writes nothing and would be cheaper.
 """
 
 import argparse
@@ -29,32 +29,32 @@ _ENDPOINT = Bucket(Platform.TIKTOK, BucketKind.ENDPOINT, "video/query")
 
 
 def decide(url: str, seconds: float, first: int) -> float:
-    """Decide for so long; return the decisions a second."""
+    """Make decisions for this long; return the decisions a second."""
     client = connect(url)
     budgets = Budgets(client)
     wanted = [
         ((_ENDPOINT, _AMPLE), (Bucket(Platform.TIKTOK, BucketKind.ACCOUNT, f"acc_{first + number}"), _AMPLE))
         for number in range(_ACCOUNTS)
     ]
-    made = 0
+    decisions = 0
     began = time.perf_counter()
     while (took := time.perf_counter() - began) < seconds:
         for pair in wanted[:100]:
             budgets.reserve(pair, 1, Lane.BACKGROUND)
         wanted = wanted[100:] + wanted[:100]
-        made += 100
+        decisions += 100
     client.close()
-    return made / took
+    return decisions / took
 
 
 def measure(executor: Callable[[int], Executor], url: str, seconds: float) -> float:
-    """Return what two of them decide together, a second."""
+    """Return the decisions a second of two workers of an executor together."""
     with executor(2) as pair:
         return sum(pair.map(partial(decide, url, seconds), (0, _ACCOUNTS)))
 
 
 def main() -> int:
-    """Measure and tell; exit 1 when the better of the two misses the target."""
+    """Measure and print; return 1 when the better of the two misses the target."""
     options = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     options.add_argument("--seconds", type=float, default=5)
     seconds = options.parse_args().seconds

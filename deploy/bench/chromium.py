@@ -1,4 +1,4 @@
-"""A real Chromium, and when it first paints a page, as it says itself."""
+"""A real Chromium, and its own measurement of when it first paints a page."""
 
 import shutil
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ from typing import Final
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
-_ALONE: Final = (
+_ARGUMENTS: Final = (
     "--no-sandbox",
     "--disable-gpu",
     "--disable-quic",
@@ -17,7 +17,7 @@ _ALONE: Final = (
     "--disable-component-update",
     "--disable-sync",
 )
-"""A browser that talks to nobody but the page."""
+"""They keep the browser from contacting anything but the page's server."""
 _FIRST_PAINT: Final = """
 new Promise(done => new PerformanceObserver(list => done(list.getEntries()[0].startTime))
     .observe({type: 'paint', buffered: true}))
@@ -27,11 +27,11 @@ new Promise(done => new PerformanceObserver(list => done(list.getEntries()[0].st
 @contextmanager
 def chromium() -> Iterator[Browser]:
     """Start the system's Chromium with a profile of its own. Raises `RuntimeError` where there is none."""
-    found = shutil.which("chromium") or shutil.which("chromium-browser")
-    if found is None:
+    executable = shutil.which("chromium") or shutil.which("chromium-browser")
+    if executable is None:
         raise RuntimeError("no chromium was found: `make chromium` installs Debian's")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=found, args=list(_ALONE))
+        browser = playwright.chromium.launch(executable_path=executable, args=list(_ARGUMENTS))
         yield browser
         browser.close()
 

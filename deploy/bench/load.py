@@ -1,4 +1,4 @@
-"""A load generator for loopback HTTP: as many keep-alive connections as asked, latencies of every answer."""
+"""A load generator for loopback HTTP: a number of keep-alive connections, the latency of every answer."""
 
 import asyncio
 import random
@@ -14,8 +14,8 @@ _READ: Final = 262_144
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
-    """What came of a run."""
+class Measurement:
+    """The result of one run of the load generator."""
 
     requests: int
     seconds: float
@@ -40,21 +40,21 @@ def measure(
     cookie: str = "",
     connections: int = 16,
     seconds: float = 5,
-) -> Measured:
-    """Ask for these paths in random order for a while. Raises `RuntimeError` for an answer that is no 200."""
+) -> Measurement:
+    """Request these paths in random order for a while. Raises `RuntimeError` for any answer but a 200."""
     return uvloop.run(_measure(url, paths, (token, cookie), connections, seconds))
 
 
 async def _measure(
     url: str, paths: Sequence[str], credentials: tuple[str, str], connections: int, seconds: float
-) -> Measured:
+) -> Measurement:
     latencies: list[float] = []
     started = time.perf_counter()
     ends = started + seconds
     await asyncio.gather(
         *(_ask(url, paths, credentials, ends, random.Random(n), latencies) for n in range(connections))  # noqa: S311 - no secret
     )
-    return Measured(len(latencies), time.perf_counter() - started, tuple(sorted(latencies)))
+    return Measurement(len(latencies), time.perf_counter() - started, tuple(sorted(latencies)))
 
 
 async def _ask(
@@ -69,9 +69,9 @@ async def _ask(
     reader, writer = await asyncio.open_connection(address.hostname, address.port, limit=_READ)
     token, cookie = credentials
     head = f"Host: {address.netloc}\r\nAuthorization: Bearer {token}\r\nCookie: {cookie}\r\n\r\n"
-    asked = [f"GET {path} HTTP/1.1\r\n{head}".encode() for path in paths]
+    requests = [f"GET {path} HTTP/1.1\r\n{head}".encode() for path in paths]
     while (started := time.perf_counter()) < ends:
-        writer.write(order.choice(asked))
+        writer.write(order.choice(requests))
         answer = await reader.readuntil(b"\r\n\r\n")
         length = int(answer.lower().partition(b"content-length:")[2].split(b"\r\n", 1)[0])
         body = await reader.readexactly(length)

@@ -1,4 +1,4 @@
-"""The operators' page: how soon its figures are known, what the server takes, when a browser paints it."""
+"""Measures the operators' page: time until its figures are complete, latency, first paint in a browser."""
 
 import statistics
 import time
@@ -9,7 +9,7 @@ import httpx
 
 from deploy.bench.chromium import chromium, first_paint
 from deploy.bench.load import measure
-from deploy.bench.report import told
+from deploy.bench.report import report
 from deploy.console import show
 
 _PAGES: Final = {"the operators' page": "/ops", "its list of publications": "/ops/publications"}
@@ -20,27 +20,27 @@ TOKEN: Final = token_urlsafe(32)
 
 
 def bench(address: str, rows: int, seconds: float) -> list[dict[str, Any]]:
-    """Measure an API that has just started and is asked by nobody else."""
+    """Measure an API that has just started and gets no other requests."""
     login = httpx.post(f"{address}/ops/login", data={"name": "bench", "token": TOKEN})
     ((name, value),) = login.cookies.items()
     cookie = f"{name}={value}"
     results = [_count_rows(address, rows, cookie)]
     for title, path in _PAGES.items():
         measured = measure(address, [path], cookie=cookie, connections=1, seconds=seconds)
-        results.append(told(rows, f"{title}, one at a time", measured))
+        results.append(report(rows, f"{title}, one at a time", measured))
     return [*results, *(_paint(address, rows, cookie, (title, path)) for title, path in _PAGES.items())]
 
 
 def _count_rows(address: str, rows: int, cookie: str) -> dict[str, Any]:
-    """Wait for the first count of every row, which the page's figures are from."""
+    """Wait until the page shows the first complete count of all rows."""
     began = time.monotonic()
     everything = f"of {rows:,} publications".replace(",", "\N{NARROW NO-BREAK SPACE}")
     while everything not in httpx.get(f"{address}/ops", headers={"cookie": cookie}).text:
         if time.monotonic() - began > _COUNT_WITHIN_SECONDS:
-            raise RuntimeError("the operators' page never told of every row")
+            raise RuntimeError("the operators' page did not count every row in time")
         time.sleep(1)
     took = time.monotonic() - began
-    show(f"  the operators' page tells of every row after {took:.0f} s")
+    show(f"  the operators' page shows every row counted after {took:.0f} s")
     return {"rows": rows, "what": "every row counted", "seconds": took}
 
 

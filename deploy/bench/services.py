@@ -1,4 +1,4 @@
-"""What is measured, as one process each on a free loopback port, ended by its id."""
+"""The measured services: one process each, on a free loopback port."""
 
 import json
 import os
@@ -26,7 +26,7 @@ def api(url: str, **more: str) -> Iterator[str]:
 
 @contextmanager
 def bare(url: str, statement: str, values: Sequence[Any]) -> Iterator[str]:
-    """Run the application that answers every request by one statement and nothing else."""
+    """Run the application that answers every request with one statement."""
     port = free_port()
     environment = {"BARE_DATABASE": url, "BARE_STATEMENT": statement, "BARE_VALUES": json.dumps(values)}
     command = [sys.executable, "-m", "uvicorn", "deploy.bench.bare:app", "--port", str(port)]

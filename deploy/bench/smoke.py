@@ -1,8 +1,8 @@
-"""``make bench-smoke``: how fast the whole line is on this machine, through its public doors.
+"""``make bench-smoke``: how fast the whole pipeline is on this machine, measured through public interfaces.
 
-Starts ``dravo up`` in a fresh directory and measures three things with the database's clock:
-the first synced row after the start; from an accepted ``publication.published`` event to its row synced; and
-publications refreshed a second, end to end, with the simulated platforms at zero latency.
+Starts ``dravo up`` in a fresh directory and measures with the database's clock: the time from the start to
+the first synced row; from an accepted ``publication.published`` event to its row synced; and publications
+refreshed a second, end to end, with simulated platforms without latency.
 """
 
 import argparse
@@ -24,7 +24,7 @@ from deploy.bench.local_stack import LocalStack, local_stack
 from deploy.bench.work_directory import work_directory
 from deploy.local.server_process import free_port
 
-_PATIENCE = timedelta(minutes=3)
+_TIMEOUT = timedelta(minutes=3)
 
 _CHUNK = 500
 _PER_ACCOUNT = 1_000
@@ -56,7 +56,7 @@ class Bench:
         httpx.post(f"{self.control}/{collection}", json=rows, timeout=60).raise_for_status()
 
     def synced(self, prefix: str, since: datetime | None = None) -> int:
-        """Return how many rows of the accounts with this prefix were read since then."""
+        """Return how many rows of the accounts with this prefix were refreshed since then."""
         query = (
             "SELECT count(*) FROM publications p JOIN post_analytics a ON a.publication_id = p.id"
             " WHERE p.account_id LIKE %s AND a.last_updated_at >= %s"
@@ -78,11 +78,11 @@ def running(port: int) -> Iterator[tuple[Bench, datetime]]:
 
 
 def until(condition: Any, what: str) -> None:
-    """Wait until a condition holds; end the run when it does not come true in time."""
-    deadline = time.monotonic() + _PATIENCE.total_seconds()
+    """Wait until a condition holds; end the run when it does not hold in time."""
+    deadline = time.monotonic() + _TIMEOUT.total_seconds()
     while not condition():
         if time.monotonic() > deadline:
-            raise SystemExit(f"gave up waiting for {what}")
+            raise SystemExit(f"timed out waiting for {what}")
         time.sleep(0.02)
 
 

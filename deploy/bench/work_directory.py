@@ -1,4 +1,4 @@
-"""Where a benchmark's servers live: gone with the run, however that ends."""
+"""A temporary directory for a benchmark's servers, removed however the run ends."""
 
 import os
 import signal
@@ -11,10 +11,10 @@ from pathlib import Path
 
 @contextmanager
 def work_directory() -> Iterator[Path]:
-    """Lend a directory. SIGTERM ends the run through here, and with it everything that was started."""
+    """Provide a directory. SIGTERM then raises `SystemExit`, so that everything that was started is stopped."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-    roomy = "/var/tmp" if os.geteuid() == 0 else None  # noqa: S108 - it is made for us alone
-    with tempfile.TemporaryDirectory(prefix="dravo-bench-", dir=roomy) as name:
+    parent = "/var/tmp" if os.geteuid() == 0 else None  # noqa: S108 - the directory in it is private
+    with tempfile.TemporaryDirectory(prefix="dravo-bench-", dir=parent) as name:
         directory = Path(name)
-        directory.chmod(0o711)  # as root, servers run as another user, who must get in
+        directory.chmod(0o711)  # as root, servers run as another user, who must enter it
         yield directory

@@ -1,1 +1,1 @@
-"""The whole system on one machine: embedded servers, processes, demo data."""
+"""`dravo up`: the whole system on one machine, with embedded servers and demo data; no production service."""

@@ -1,7 +1,7 @@
-"""The demonstration: three workspaces with accounts and posts on every simulated platform.
+"""The demo data: three workspaces with accounts and posts on every simulated platform.
 
-Nothing here says how a row will end. Posts are deleted, private, too old or unpublished on the simulated
-platforms, and the pipeline finds out by asking, as it would in production.
+No sync status is set here. Some posts are deleted, private, too old or unpublished on the simulated
+platforms, and the pipeline detects that when it fetches them, as in production.
 """
 
 import hashlib
@@ -23,7 +23,7 @@ _TEXTS = (
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A kind of account: how its ids and tokens look, what it may read, how long its tokens live."""
+    """A kind of account: the form of its ids and tokens, its scopes, the lifetime of its tokens."""
 
     platform: str
     token_prefix: str
@@ -70,13 +70,13 @@ _WORKSPACES = {
     "ws_south": ("facebook", "instagram-facebook", "instagram", "x", "linkedin", "tiktok"),
     "ws_lab": ("x", "linkedin-member"),
 }
-_DEAD_TOKEN = ("ws_lab", "x")
-"""This account's owner withdrew the authorization."""
+_REVOKED = ("ws_lab", "x")
+"""The owner of this account has revoked the authorization."""
 
 
 @dataclass(frozen=True, slots=True)
 class Demo:
-    """The same demonstration told twice: to the simulated platforms, and as import rows."""
+    """The demo data in two forms: for the simulated platforms' control host, and as import rows."""
 
     platform_accounts: list[dict[str, Any]]
     platform_posts: list[dict[str, Any]]
@@ -86,7 +86,7 @@ class Demo:
 
 
 def build(secret: str, began_at: datetime) -> Demo:
-    """Return the demonstration as of ``began_at``; the same secret and instant give the same one."""
+    """Return the demo data as of ``began_at``; the same secret and instant give the same data."""
     demo = Demo([], [], [], [], [])
     for workspace, kinds in _WORKSPACES.items():
         for name in kinds:
@@ -126,7 +126,7 @@ def _add_account(demo: Demo, secret: str, began_at: datetime, workspace: str, na
             "refresh_token_expires_at": refresh_expires_at,
         }
     )
-    if (workspace, name) == _DEAD_TOKEN:
+    if (workspace, name) == _REVOKED:
         demo.revoked.append((kind.platform, owner))
     demo.account_rows.append(
         {
@@ -158,7 +158,7 @@ def _add_post(demo: Demo, began_at: datetime, name: str, number: int, place: int
         "media_type": _media_type(kind, place),
         "half_life": timedelta(hours=30).total_seconds(),
     }
-    post |= _peculiarity(kind, place, began_at)
+    post |= _special_properties(kind, place, began_at)
     row = {
         "post_id": f"post_{account['account_id'][4:]}_{place:02}",
         "account_id": account["account_id"],
@@ -180,8 +180,8 @@ def _post_id(kind: Kind, owner: str, number: int, place: int) -> str:
         case "facebook":
             return f"{owner}_{2000 + place}"
         case "linkedin":
-            sort = "ugcPost" if place % 3 == 2 else "share"
-            return f"urn:li:{sort}:73900000000{number:02}{place:06}"
+            urn_type = "ugcPost" if place % 3 == 2 else "share"
+            return f"urn:li:{urn_type}:73900000000{number:02}{place:06}"
         case "tiktok":
             return f"75600000000{number:02}{place:06}"
         case "instagram":
@@ -196,8 +196,8 @@ def _media_type(kind: Kind, place: int) -> str | None:
     return "VIDEO" if kind.platform == "tiktok" else None
 
 
-def _peculiarity(kind: Kind, place: int, began_at: datetime) -> dict[str, Any]:
-    """Return what is special about a few posts of every account, on their platform."""
+def _special_properties(kind: Kind, place: int, began_at: datetime) -> dict[str, Any]:
+    """Return the special properties of a few posts of every account, on their platform."""
     if kind.kind == "member":
         return {}
     special: dict[int, dict[str, Any]] = {7: {"deleted": True}}
@@ -216,9 +216,9 @@ def _peculiarity(kind: Kind, place: int, began_at: datetime) -> dict[str, Any]:
             old = _iso(began_at - timedelta(days=400))
             special |= {9: {"no_data": True}, 44: {"created_at": old}}
         case "tiktok":
-            never, soon = _iso(began_at + timedelta(days=30)), _iso(began_at + timedelta(seconds=20))
+            late, soon = _iso(began_at + timedelta(days=30)), _iso(began_at + timedelta(seconds=20))
             special |= {
-                0: {"publish_id": "v_pub_file~v2-1.", "resolved_at": never},
+                0: {"publish_id": "v_pub_file~v2-1.", "resolved_at": late},
                 1: {"publish_id": "v_pub_url~v2-1.", "resolved_at": soon},
             }
     return special.get(place, {})

@@ -1,7 +1,7 @@
-"""What PostgreSQL and Valkey from wheels have in common: how they are started, found again and stopped.
+"""The base class of the embedded PostgreSQL and Valkey: start, recovery after a kill, stop.
 
-Layout of a data directory: `password` and `log` (ours), and the server's own directory, which is in STORE
-instead when the user it runs as cannot come here, see `unprivileged`.
+A data directory holds `password` and `log` (ours) and the server's own directory, which is in STORE instead
+when the server's user cannot enter the data directory, see `unprivileged`.
 """
 
 import subprocess
@@ -16,15 +16,15 @@ from typing import ClassVar, Self
 
 from deploy.local.errors import LocalServerError
 from deploy.local.lock import DirectoryLock
-from deploy.local.private_files import kept_password
-from deploy.local.server_process import Step, free_port, fresh_log, last_words, stop
+from deploy.local.private_files import read_or_create_password
+from deploy.local.server_process import Step, exit_reason, free_port, fresh_log, stop
 from deploy.local.unprivileged import SystemUser, server_home, server_user
 
-_READY_WITHIN = timedelta(seconds=60)  # a start after a crash replays what was logged first
+_READY_WITHIN = timedelta(seconds=60)  # a start after a crash replays the log first
 
 
 class EmbeddedServer(ABC):
-    """One server for one data directory, on a loopback port that stays the same for this object."""
+    """One server for one data directory, on a loopback port that stays the same over restarts."""
 
     _name: ClassVar[str]
     _ending: ClassVar[Sequence[Step]]
@@ -51,10 +51,10 @@ class EmbeddedServer(ABC):
         return self._process.pid
 
     def start(self) -> None:
-        """Start the server (again, if it runs or was killed) and return when it answers.
+        """Start or restart the server and return when it answers.
 
-        A first start makes its data. A server that a killed launcher left behind is stopped first. Raises
-        LocalServerError.
+        The first start creates its data. A server that a killed launcher left running is stopped first.
+        Raises LocalServerError.
         """
         self.stop()
         self._locks.enter_context(DirectoryLock(self._data_dir))
@@ -65,12 +65,12 @@ class EmbeddedServer(ABC):
             raise LocalServerError(
                 f"{self._name} cannot start in {self._data_dir}: {error.strerror}."
             ) from error
-        except BaseException:  # Ctrl-C included: nothing may stay behind
+        except BaseException:  # also at Ctrl-C, no process may keep running
             self.stop()
             raise
 
     def stop(self) -> None:
-        """Stop the server within 5 seconds, frozen or not; harmless when it is not running."""
+        """Stop the server within 5 seconds, also a frozen one; if none runs, this does nothing."""
         self._halt(self._ending)
         self._locks.close()
 
@@ -85,11 +85,11 @@ class EmbeddedServer(ABC):
 
     @abstractmethod
     def _program(self, user: SystemUser) -> Path:
-        """Return the server's executable, where the user may run it."""
+        """Return the server's executable at a path where the user may run it."""
 
     @abstractmethod
     def _prepare(self, program: Path, home: Path, user: SystemUser) -> Path:
-        """Make the server's own directory in ``home``, clear what a killed launcher left, and return it."""
+        """Create the server's own directory in ``home``, stop a server left running, return the directory."""
 
     @abstractmethod
     def _spawn(
@@ -99,30 +99,30 @@ class EmbeddedServer(ABC):
 
     @abstractmethod
     def _ready(self, directory: Path, pid: int, port: int) -> bool:
-        """Tell whether this very process answers by now."""
+        """Return whether the process with this id answers."""
 
     @abstractmethod
-    def _passes(self, refusal: str) -> bool:
-        """Tell whether a refusal to start passes by itself."""
+    def _is_transient(self, failure: str) -> bool:
+        """Return whether a failed start may succeed on a retry."""
 
-    def _explained(self, refusal: str, directory: Path) -> str:
-        """Return a refusal as it is told."""
+    def _explain(self, failure: str, directory: Path) -> str:
+        """Return the reason of a failed start for the error message."""
         del directory
-        return refusal
+        return failure
 
     def _launch(self) -> None:
         user = server_user(self._data_dir)
         program = self._program(user)
         home = server_home(self._data_dir, user)
-        if home != self._data_dir:  # a copy of our data directory would point to the same home
+        if home != self._data_dir:  # a copy of the data directory would point to the same home
             self._locks.enter_context(DirectoryLock(home))
-        self._password = kept_password(self._data_dir / "password")
+        self._password = read_or_create_password(self._data_dir / "password")
         directory = self._prepare(program, home, user)
         log = fresh_log(self._data_dir)
         deadline = time.monotonic() + _READY_WITHIN.total_seconds()
-        while (refusal := self._try(program, directory, user, log, deadline)) is not None:
-            if time.monotonic() > deadline or not self._passes(refusal):
-                reason = self._explained(refusal, directory)
+        while (failure := self._try(program, directory, user, log, deadline)) is not None:
+            if time.monotonic() > deadline or not self._is_transient(failure):
+                reason = self._explain(failure, directory)
                 raise LocalServerError(f"{self._name} did not start: {reason} (log: {log}).")
             log.unlink()
             time.sleep(0.1)
@@ -130,7 +130,7 @@ class EmbeddedServer(ABC):
     def _try(
         self, program: Path, directory: Path, user: SystemUser, log: Path, deadline: float
     ) -> str | None:
-        """Start once. Return None when the server is ready, else its last words."""
+        """Start once. Return None when the server is ready, else the reason it ended."""
         port = self._port or free_port()
         self._process = self._spawn(program, directory, user, log, port)
         while self._process.poll() is None:
@@ -140,7 +140,7 @@ class EmbeddedServer(ABC):
             if time.monotonic() > deadline:
                 return f"it was not ready within {_READY_WITHIN.total_seconds():.0f} s"
             time.sleep(0.01)
-        return last_words(log.read_text(encoding="utf-8", errors="replace"))
+        return exit_reason(log.read_text(encoding="utf-8", errors="replace"))
 
     def _halt(self, steps: Sequence[Step]) -> None:
         if self._process is not None:

@@ -1,5 +1,5 @@
-"""What the local stack says when it cannot go on."""
+"""The error of the local stack."""
 
 
 class LocalServerError(Exception):
-    """One sentence for the person at the terminal: what cannot be done, why, where to look. No secrets."""
+    """The local stack cannot start or continue; one sentence says what failed, why and where to look."""

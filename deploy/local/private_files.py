@@ -1,4 +1,4 @@
-"""Files for our eyes alone, written whole or not at all, even if we are killed in the middle."""
+"""Files that only this user can read, written atomically."""
 
 import os
 import secrets
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def write(path: Path, content: str) -> None:
-    """Write a file that only we may read, in the place of the one that is there."""
+    """Write or replace a file that only this user can read."""
     new = path.with_name(f"{path.name}.new")
     new.unlink(missing_ok=True)
     with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
@@ -15,13 +15,13 @@ def write(path: Path, content: str) -> None:
     new.replace(path)
 
 
-def kept(path: Path, make: Callable[[], str]) -> str:
-    """Return what is kept in a file, made once."""
+def read_or_create(path: Path, create: Callable[[], str]) -> str:
+    """Return a file's content; a missing file is created first."""
     if not path.exists():
-        write(path, make())
+        write(path, create())
     return path.read_text()
 
 
-def kept_password(path: Path) -> str:
-    """Return the password kept in a file, made once."""
-    return kept(path, lambda: secrets.token_urlsafe(32))
+def read_or_create_password(path: Path) -> str:
+    """Return the password in a file; a missing file is created with a random one."""
+    return read_or_create(path, lambda: secrets.token_urlsafe(32))

@@ -1,4 +1,4 @@
-"""A server's process: started apart from the terminal, found again after a crash, stopped for certain."""
+"""Processes of embedded servers: start in a session of their own, detection after a crash, certain stop."""
 
 import os
 import signal
@@ -17,11 +17,11 @@ from deploy.local.unprivileged import SystemUser
 _POLL = timedelta(milliseconds=20)
 
 Step = tuple[signal.Signals, timedelta]
-"""A signal, and how long the process may take to obey it before the next step."""
+"""A signal, and how long the process may take to end before the next step."""
 
 
 def free_port() -> int:
-    """Return a loopback TCP port that is free now; somebody may take it before you do: be ready to retry."""
+    """Return a loopback TCP port that is free now; another process may take it first, so callers retry."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -29,27 +29,27 @@ def free_port() -> int:
 
 
 def fresh_log(data_dir: Path) -> Path:
-    """Return the path of a log to begin; the one of the last run is kept beside it, older ones are not."""
+    """Return the path of a new log; the log of the previous run is kept as `log.previous`."""
     log = data_dir / "log"
     if log.exists():
         log.replace(log.with_name("log.previous"))
     return log
 
 
-def last_words(output: str) -> str:
-    """Return why a program ended: what the last line of its output says, or the last one it calls FATAL."""
+def exit_reason(output: str) -> str:
+    """Return why a program ended: the last FATAL line of its output, or else the last line."""
     lines = [line.strip() for line in output.splitlines() if line.strip()]
     fatal = [line.partition("FATAL:")[2].strip() for line in lines if "FATAL:" in line]
-    return (fatal or lines or ["it ended without a word"])[-1].rstrip(".")
+    return (fatal or lines or ["it ended without any output"])[-1].rstrip(".")
 
 
 def spawn(
     command: Sequence[str], *, user: SystemUser, directory: Path, log: Path, stdin: bytes = b""
 ) -> subprocess.Popen[bytes]:
-    """Start a server in its own session, so that Ctrl-C reaches only us and we decide the order of stopping.
+    """Start a server in its own session, so that Ctrl-C does not reach it and we stop servers in order.
 
-    Its output is appended to `log`. It gets none of our environment: an unprivileged user's processes are
-    open to each other, and our environment holds secrets.
+    Its output is appended to `log`. It inherits nothing of our environment, which holds secrets: processes
+    of the same unprivileged user can read each other's environment.
     """
     with os.fdopen(
         os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW, 0o600), "ab"
@@ -66,8 +66,8 @@ def spawn(
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-    assert process.stdin is not None  # noqa: S101 - PIPE above, told to the type checker
-    with suppress(BrokenPipeError), process.stdin:  # it ended already: its log says why
+    assert process.stdin is not None  # noqa: S101 - narrows the type: stdin is a PIPE
+    with suppress(BrokenPipeError), process.stdin:  # it has ended already; its log says why
         process.stdin.write(stdin)
     return process
 
@@ -75,7 +75,7 @@ def spawn(
 def leftover(pid_file: Path, directory: Path) -> int | None:
     """Return the id of a server that an earlier, killed launcher left running in `directory`.
 
-    A process id alone proves nothing, ids are used again: the process must name `directory` in its command.
+    A process id alone proves nothing, as ids are reused: the process must have `directory` in its command.
     """
     try:
         pid = int(pid_file.read_text().split(maxsplit=1)[0])
@@ -86,13 +86,13 @@ def leftover(pid_file: Path, directory: Path) -> int | None:
 
 
 def stop(pid: int, steps: Sequence[Step]) -> None:
-    """End a process and its children: by each step in turn, at last by SIGKILL. Return when they are gone."""
+    """End a process and its children by each step in turn, finally by SIGKILL; return when they ended."""
     try:
         process = psutil.Process(pid)
-        for number, patience in steps:
+        for number, timeout in steps:
             family = [process, *process.children(recursive=True)]
             process.send_signal(number)
-            if _ended(family, patience):
+            if _ended(family, timeout):
                 return
     except psutil.NoSuchProcess:
         return
@@ -102,8 +102,8 @@ def stop(pid: int, steps: Sequence[Step]) -> None:
     _ended(family, timedelta(seconds=2))
 
 
-def _ended(processes: Sequence[psutil.Process], patience: timedelta) -> bool:
-    deadline = time.monotonic() + patience.total_seconds()
+def _ended(processes: Sequence[psutil.Process], timeout: timedelta) -> bool:
+    deadline = time.monotonic() + timeout.total_seconds()
     while any(_lives(process) for process in processes):
         if time.monotonic() > deadline:
             return False

@@ -1,4 +1,4 @@
-"""The services of one machine: started by command, started again when they fall, stopped together."""
+"""The supervisor of `dravo up`: starts services as processes, restarts crashed ones, stops all together."""
 
 import os
 import signal
@@ -15,23 +15,23 @@ from typing import Self
 from deploy.local.errors import LocalServerError
 
 STOP_WITHIN_SECONDS = 8.0
-_MOST_FALLS = 5
-_FALLS_WITHIN_SECONDS = 60.0
+_MAX_CRASHES = 5
+_CRASH_WINDOW_SECONDS = 60.0
 
 
 @dataclass
 class Service:
-    """One process of the stack, and when it fell."""
+    """One process of the stack, and the instants at which it ended by itself."""
 
     name: str
     command: Sequence[str]
     environment: Mapping[str, str]
     log: Path
     process: subprocess.Popen[bytes] | None = None
-    falls: list[float] = field(default_factory=list)
+    crashes: list[float] = field(default_factory=list)
 
     def start(self, stdout: int | None = None) -> subprocess.Popen[bytes]:
-        """Start the process, out of reach of the terminal's Ctrl-C: we stop it ourselves, in order."""
+        """Start the process in a session of its own: Ctrl-C does not reach it, `Services.stop` ends it."""
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(  # noqa: S603 - our own package, our own arguments
                 self.command,
@@ -44,13 +44,13 @@ class Service:
         return self.process
 
     def last_line(self) -> str:
-        """Return the last line of the log: why it fell, most likely."""
+        """Return the last line of the log, most likely the reason for a crash."""
         lines = self.log.read_text("utf-8", "replace").strip().splitlines()
-        return lines[-1] if lines else "it left no word"
+        return lines[-1] if lines else "its log is empty"
 
 
 class Services:
-    """The stack's own processes, in the order in which they start; stopped all at once."""
+    """The processes of the stack: started one after the other, stopped all at once."""
 
     def __init__(self, logs: Path) -> None:
         self._logs = logs
@@ -58,32 +58,32 @@ class Services:
         logs.mkdir(exist_ok=True)
 
     def start(self, name: str, module: str, environment: Mapping[str, str], *arguments: str) -> Service:
-        """Start ``python -m module`` and look after it from now on."""
+        """Start ``python -m module`` and supervise it."""
         service = self.prepared(name, module, environment, *arguments)
         service.start()
         return service
 
     def prepared(self, name: str, module: str, environment: Mapping[str, str], *arguments: str) -> Service:
-        """Return a service that the caller starts; it is looked after all the same."""
+        """Return a service that the caller starts; it is supervised all the same."""
         command = [sys.executable, "-P", "-m", module, *arguments]
         service = Service(name, command, environment, self._logs / f"{name}.log")
         self._services.append(service)
         return service
 
-    def check(self, tell: Callable[[str], None]) -> None:
-        """Start again what has fallen. Raises `LocalServerError` for one that keeps falling."""
+    def check(self, report: Callable[[str], None]) -> None:
+        """Restart crashed services. Raises `LocalServerError` for one that keeps crashing."""
         for service in self._services:
             if service.process is None or service.process.poll() is None:
                 continue
             now = time.monotonic()
-            service.falls = [fall for fall in service.falls if now - fall < _FALLS_WITHIN_SECONDS] + [now]
-            if len(service.falls) > _MOST_FALLS:
+            service.crashes = [at for at in service.crashes if now - at < _CRASH_WINDOW_SECONDS] + [now]
+            if len(service.crashes) > _MAX_CRASHES:
                 raise LocalServerError(f"{service.name} keeps ending: {service.last_line()} ({service.log})")
-            tell(f"{service.name} ended with {service.process.returncode}; starting it again")
+            report(f"{service.name} ended with {service.process.returncode}; restarting it")
             service.start()
 
     def stop(self) -> None:
-        """End every process: politely, then, past the time limit, for certain."""
+        """End every process: with SIGTERM, and after the time limit with SIGKILL."""
         running = [one.process for one in self._services if one.process and one.process.poll() is None]
         for process in running:
             process.send_signal(signal.SIGTERM)

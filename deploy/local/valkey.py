@@ -1,4 +1,4 @@
-"""A real Valkey (a server that speaks Redis) from a wheel: its executable, our launcher.
+"""A real Valkey (a Redis-compatible server) from a wheel.
 
 The server's own directory is `store`.
 """
@@ -36,7 +36,7 @@ _SETTINGS = (
 class Valkey(EmbeddedServer):
     """One Valkey server for one data directory.
 
-    `settings` are lines as in valkey.conf, e.g. "maxmemory 5mb"; they follow our own, and the last one wins.
+    `settings` are lines as in valkey.conf, e.g. "maxmemory 5mb"; they override those of `_SETTINGS`.
     """
 
     _name = "Valkey"
@@ -71,7 +71,7 @@ class Valkey(EmbeddedServer):
     def _spawn(
         self, program: Path, directory: Path, user: SystemUser, log: Path, port: int
     ) -> subprocess.Popen[bytes]:
-        # On its standard input: a command line is everybody's to read, and a file would outlive its use.
+        # The password goes through standard input: a command line is public, and a file would stay behind.
         lines = [
             *self._settings,
             f"port {port}",
@@ -87,13 +87,13 @@ class Valkey(EmbeddedServer):
         )
 
     def _ready(self, directory: Path, pid: int, port: int) -> bool:
-        """Tell whether this very process answers, and has read its file."""
+        """Return whether the process with this id answers and has loaded its file."""
         del directory
         with redis.Redis(
             host="127.0.0.1",
             port=port,
             password=self._password,
-            socket_timeout=0.5,  # whoever has our port instead may never answer
+            socket_timeout=0.5,  # another process on this port may never answer
             retry=Retry(NoBackoff(), 0),  # the client's own retries would wait for seconds
         ) as client:
             try:
@@ -102,16 +102,16 @@ class Valkey(EmbeddedServer):
                 return False
         return bool(info["process_id"] == pid and not info["loading"])
 
-    def _passes(self, refusal: str) -> bool:
-        return "Failed listening on port" in refusal
+    def _is_transient(self, failure: str) -> bool:
+        return "Failed listening on port" in failure
 
-    def _explained(self, refusal: str, directory: Path) -> str:
-        words = _LOG_PREFIX.sub("", refusal)
-        if "append only file" not in words:
-            return words
-        return f"{words}; remove {directory}, the database knows all that matters"
+    def _explain(self, failure: str, directory: Path) -> str:
+        reason = _LOG_PREFIX.sub("", failure)
+        if "append only file" not in reason:
+            return reason
+        return f"{reason}; remove {directory}, nothing in it is needed"
 
 
 def _platform() -> str:
-    """Name this machine as the wheel names its directories."""
+    """Return this machine's platform in the form of the wheel's directory names."""
     return f"{platform.system().lower()}-{platform.machine().lower()}"

@@ -1,4 +1,4 @@
-"""Directories for the servers of one test, and a store of its own in place of the machine's."""
+"""Fixtures: directories for the servers of one test, with a STORE of its own."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,15 +11,15 @@ from tests.servers import fast_parent, server_directory
 
 @pytest.fixture
 def directory(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """Give a new directory; what would go to /var/lib/dravo goes to its `store`."""
-    with server_directory(fast_parent()) as made:
-        monkeypatch.setattr(unprivileged, "STORE", made / "store")
-        yield made
+    """Provide a new directory; what belongs in /var/lib/dravo goes to its `store`."""
+    with server_directory(fast_parent()) as path:
+        monkeypatch.setattr(unprivileged, "STORE", path / "store")
+        yield path
 
 
 @pytest.fixture
 def executable_directory(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """Give the same on disk: what is in memory may be barred from execution."""
-    with server_directory() as made:
-        monkeypatch.setattr(unprivileged, "STORE", made / "store")
-        yield made
+    """Provide the same on disk: a file system in memory may forbid execution."""
+    with server_directory() as path:
+        monkeypatch.setattr(unprivileged, "STORE", path / "store")
+        yield path

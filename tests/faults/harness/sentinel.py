@@ -13,7 +13,7 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from deploy.local.private_files import kept_password
+from deploy.local.private_files import read_or_create_password
 from deploy.local.server_process import free_port, spawn
 from deploy.local.unprivileged import private_directory, server_user
 from deploy.local.valkey import Valkey
@@ -49,7 +49,7 @@ def pair(directory: Path) -> Iterator[Pair]:
     """Run both servers and the Sentinel, all with one password."""
     for name in ("primary", "replica"):
         (directory / name).mkdir()
-    password = kept_password(directory / "primary" / "password")
+    password = read_or_create_password(directory / "primary" / "password")
     (directory / "replica" / "password").write_text(password)
     auth = f"primaryauth {password}"
     with Valkey(directory / "primary", ["appendonly no", auth]) as primary:
