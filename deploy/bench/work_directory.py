@@ -11,7 +11,7 @@ from pathlib import Path
 
 @contextmanager
 def work_directory() -> Iterator[Path]:
-    """Provide a directory. SIGTERM then raises `SystemExit`, so that everything that was started is stopped."""
+    """Provide a directory. SIGTERM then raises `SystemExit`, so that all that was started is stopped."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     parent = "/var/tmp" if os.geteuid() == 0 else None  # noqa: S108 - the directory in it is private
     with tempfile.TemporaryDirectory(prefix="dravo-bench-", dir=parent) as name:

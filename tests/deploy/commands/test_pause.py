@@ -185,7 +185,7 @@ def test_audit_log_holds_who_did_what_and_when(
     assert paused["subject"]["until"].endswith("Z")
     assert (resumed["act"], resumed["subject"], resumed["reason"]) == ("resume", {"platform": "x"}, "done")
     assert (resynced["act"], resynced["rows"]) == ("resync", 1)
-    assert resynced["subject"] == {"platform": ["tiktok"], "status": ["pending"]}
+    assert resynced["subject"] == {"platform": "tiktok", "status": "pending"}
     assert (released["act"], released["rows"]) == ("release", 3)
     assert all(one["acted_at"] and one["ended_at"] for one in (released, resynced, resumed, paused))
     assert "anna on " in fleet("audit-log").out
@@ -196,7 +196,7 @@ def test_stopped_resync_has_no_end_in_the_audit_log(fleet: Dravo, monkeypatch: p
     def stop(*_: object, **__: object) -> int:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("deploy.commands.resync.start_resync", stop)
+    monkeypatch.setattr("deploy.commands.resync.make_all_due", stop)
 
     assert fleet("resync", "--all").code == 130
 
