@@ -1,19 +1,30 @@
-"""``dravo scheduler``: a few named ticks in UTC. Any number of these may run; none of them leads."""
+"""``dravo scheduler``: claims due rows, enqueues them, and maintains the fleet's figures.
+
+Any number of schedulers may run; none of them leads.
+"""
 
 import sys
 import threading
-from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from collections.abc import Sequence
+from contextlib import closing
+from datetime import timedelta
 
 import structlog
-from apscheduler.executors.pool import ThreadPoolExecutor
-from apscheduler.schedulers.background import BackgroundScheduler
 from prometheus_client import REGISTRY
+from sqlalchemy import Engine
 
-from scheduler.fleet_metrics import LOOK_EVERY, FleetView
+from scheduler.fleet_metrics import READ_EVERY, FleetMetrics
 from scheduler.listener import listen
-from scheduler.ticks import PARTITIONS_EVERY, PROBE_LOOKS_EVERY, RENEW_EVERY, Ticks
-from scheduler.trace_contexts import Traces
+from scheduler.schedule import THREADS, Schedule, Tick
+from scheduler.summary_writer import STATEMENT_SECONDS, SummaryWriter
+from scheduler.ticks import (
+    CHECK_BUDGET_EVERY,
+    PARTITIONS_EVERY,
+    PROBE_BUDGETS_EVERY,
+    REFILLS_PER_TICK,
+    RENEW_EVERY,
+    Ticks,
+)
 from shared import database, redis_client, refresh_queue
 from shared.observability import log, metrics, tracing
 from shared.observability.exporter import Heartbeat, exporter
@@ -21,13 +32,7 @@ from shared.process import die_with_parent, stop_on_signals, wait_for
 from shared.settings import Settings, SettingsError, load
 
 ROLE = "dravo_scheduler"
-"""What its sessions may do in the database: see what is due, claim it, make partitions."""
-
-_THREADS = 3
-"""One for handing out whatever the slower ticks do; each uses one database connection at a time."""
-
-Schedule = Mapping[str, tuple[Callable[[], object], timedelta]]
-"""What runs, by name, and how often."""
+"""Its role in the database: may see what is due, claim it, make partitions and write the fleet's summary."""
 
 _log = structlog.get_logger(__name__)
 
@@ -39,13 +44,8 @@ def main() -> int:
         settings = load("database_url", "redis_url")
         log.configure("scheduler", settings.log_format)
         tracing.configure("scheduler")
-        engine = database.connect(
-            settings.database,
-            application="dravo-scheduler",
-            pool_size=_THREADS,
-            idle=settings.idle,
-            role=ROLE,
-        )
+        engine = _connect(settings, "dravo-scheduler", THREADS)
+        summary_engine = _connect(settings, "dravo-scheduler-summary", 1, STATEMENT_SECONDS)
         metrics.watch_pool("scheduler", engine)
         try:
             database.check_reachable(engine)
@@ -53,80 +53,76 @@ def main() -> int:
             client = redis_client.connect(settings.redis)
             redis_client.check_reachable(client)
             ticks = Ticks(settings, engine, client, refresh_queue.broker(client))
-            view = FleetView(engine, client)
-            REGISTRY.register(view)
+            fleet_metrics = FleetMetrics(engine, client)
+            REGISTRY.register(fleet_metrics)
             heartbeat = Heartbeat(timedelta(seconds=settings.tick_seconds))
-            with exporter("scheduler", settings, heartbeat) as port:
-                _serve(settings, _schedule(settings, ticks, view if port else None, heartbeat), ticks.traces)
+            with (
+                exporter("scheduler", settings, heartbeat) as port,
+                closing(SummaryWriter(summary_engine, client)) as writer,
+            ):
+                schedule = _schedule(settings, ticks, fleet_metrics if port else None, heartbeat)
+                writer.start()
+                _serve(settings, schedule, ticks)
         finally:
             engine.dispose()
+            summary_engine.dispose()
     except SettingsError as error:
         sys.stderr.write(f"{error}\n")
         return 1
     return 0
 
 
-def _schedule(settings: Settings, ticks: Ticks, view: FleetView | None, heartbeat: Heartbeat) -> Schedule:
-    def hand_out() -> None:
-        heartbeat.beat()
-        ticks.hand_out()
+def _connect(settings: Settings, application: str, connections: int, statement_seconds: float = 30) -> Engine:
+    return database.connect(
+        settings.database,
+        application=application,
+        pool_size=connections,
+        statement_seconds=statement_seconds,
+        idle=settings.idle,
+        role=ROLE,
+    )
 
-    schedule: dict[str, tuple[Callable[[], object], timedelta]] = {
-        "hand_out": (hand_out, timedelta(seconds=settings.tick_seconds)),
+
+def _schedule(
+    settings: Settings, ticks: Ticks, fleet_metrics: FleetMetrics | None, heartbeat: Heartbeat
+) -> Schedule:
+    tick = timedelta(seconds=settings.tick_seconds)
+
+    def hand_out() -> timedelta | None:
+        heartbeat.beat()
+        return tick / REFILLS_PER_TICK if ticks.hand_out() else None
+
+    schedule: dict[str, tuple[Tick, timedelta]] = {
+        "hand_out": (hand_out, tick),
         "make_partitions": (ticks.make_partitions, PARTITIONS_EVERY),
         "renew_tokens": (ticks.renew_tokens, RENEW_EVERY),
-        "probe_budgets": (ticks.probe_budgets, PROBE_LOOKS_EVERY),
+        "probe_budgets": (ticks.probe_budgets, PROBE_BUDGETS_EVERY),
+        "check_budget": (ticks.check_budget, CHECK_BUDGET_EVERY),
     }
-    if view:
-        schedule["look"] = (view.look, LOOK_EVERY)
-    return schedule
+    if fleet_metrics:
+        schedule["read_fleet_metrics"] = (fleet_metrics.read, READ_EVERY)
+    return Schedule(schedule)
 
 
-def _timed(name: str, tick: Callable[[], object]) -> Callable[[], None]:
-    def run() -> None:
-        with metrics.TICK_SECONDS.labels(name).time():
-            tick()
-        metrics.TICK_ENDED_AT.labels(name).set_to_current_time()
-
-    return run
-
-
-def _serve(settings: Settings, schedule: Schedule, traces: Traces) -> None:
+def _serve(settings: Settings, schedule: Schedule, ticks: Ticks) -> None:
     stopping = stop_on_signals()
-    # In memory only: what is due is in PostgreSQL, a tick that was missed is made up by the next one.
-    scheduler = BackgroundScheduler(
-        timezone=UTC,
-        executors={"default": ThreadPoolExecutor(_THREADS)},
-        # Two: who rings while a tick still refills the queue is answered at once, by one more.
-        job_defaults={"coalesce": True, "max_instances": 2, "misfire_grace_time": None},
-    )
-    jobs = {
-        name: scheduler.add_job(
-            _timed(name, tick),
-            "interval",
-            seconds=every.total_seconds(),
-            next_run_time=datetime.now(UTC),
-            id=name,
-        )
-        for name, (tick, every) in schedule.items()
-    }
-    scheduler.start()
 
-    def wake(said: Sequence[str]) -> None:
-        traces.remember(said)
-        jobs["hand_out"].modify(next_run_time=datetime.now(UTC))
+    def wake(payloads: Sequence[str]) -> None:
+        ticks.trace_contexts.remember(payloads)
+        schedule.run_soon("hand_out")
 
-    doorbell = threading.Thread(
+    listener = threading.Thread(
         target=listen,
         args=(settings.database, wake, stopping),
-        name="doorbell",
+        name="listener",
         daemon=True,
     )
-    doorbell.start()
+    schedule.start()
+    listener.start()
     _log.info("scheduler_started", tick_seconds=settings.tick_seconds)
     wait_for(stopping)
-    scheduler.shutdown(wait=True)
-    doorbell.join()
+    schedule.stop()
+    listener.join()
     _log.info("scheduler_stopped")
 
 

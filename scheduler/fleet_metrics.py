@@ -1,6 +1,6 @@
-"""The fleet as the stores tell it: looked at every few seconds, exported by every scheduler.
+"""Fleet metrics: read from the stores every few seconds and exported by every scheduler.
 
-Each look has its own time limit and fails alone: what it told before is exported for a while, then nothing.
+Each query has its own time limit and fails alone: its former samples are exported for a while, then none.
 """
 
 import threading
@@ -17,90 +17,89 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from scheduler import gauges
-from scheduler.gauges import Value
+from scheduler.gauges import Sample
 from shared.observability.metrics import FLEET_GAUGES, FLEET_READ
 from shared.redis_client import RedisClient
 
-LOOK_EVERY = timedelta(seconds=10)
-"""How often the stores are asked: within any usual scrape interval."""
+READ_EVERY = timedelta(seconds=10)
+"""How often the stores are read: within any usual scrape interval."""
 
-LOOK_RARELY_EVERY = timedelta(minutes=5)
-"""How often the costlier questions are asked."""
+READ_RARELY_EVERY = timedelta(minutes=5)
+"""How often the costlier queries run."""
 
-KEPT_FOR = timedelta(seconds=60)
-"""How long a fact is exported after the look that told it; then it counts as unknown."""
+EXPORTED_FOR = timedelta(seconds=60)
+"""How long a sample is exported after it was read; then its value counts as unknown."""
 
 TIME_LIMIT = timedelta(seconds=5)
-"""For each statement: it is a look, and must not become a burden."""
+"""For each statement, so that reading metrics never becomes a load."""
 
 _log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class _Told:
-    """What one look told, and when; ``failed``: the latest try told nothing."""
+class _Result:
+    """The latest samples of one query, and when they were read; ``failed``: the latest attempt read none."""
 
-    values: tuple[Value, ...]
-    at: float
+    samples: tuple[Sample, ...]
+    read_at: float
     failed: bool
-    tried_at: float
+    attempted_at: float
 
 
-class FleetView:
-    """A collector for `prometheus_client`: a scrape shows the latest look and asks no store."""
+class FleetMetrics:
+    """A collector for `prometheus_client`: a scrape exports the latest samples and queries no store."""
 
     def __init__(self, engine: Engine, client: RedisClient) -> None:
         self._engine = engine
         self._client = client
-        self._told: dict[str, _Told] = {}
+        self._results: dict[str, _Result] = {}
         self._lock = threading.Lock()
 
-    def look(self) -> None:
-        """Ask both stores; what does not answer keeps its former facts until they are too old."""
-        self._keep(gauges.queue.__name__, lambda: list(gauges.queue(self._client)))
-        for ask in gauges.AT_DATABASE:
-            self._keep(ask.__name__, partial(self._from_database, ask))
-        for ask in gauges.AT_DATABASE_RARELY:
-            before = self._told.get(ask.__name__)
-            if before is None or time.monotonic() - before.tried_at >= LOOK_RARELY_EVERY.total_seconds():
-                self._keep(ask.__name__, partial(self._from_database, ask))
+    def read(self) -> None:
+        """Query both stores; where one does not answer, the former samples stay until they are too old."""
+        self._store(gauges.queue.__name__, lambda: list(gauges.queue(self._client)))
+        for query in gauges.FROM_DATABASE:
+            self._store(query.__name__, partial(self._from_database, query))
+        for query in gauges.FROM_DATABASE_RARELY:
+            before = self._results.get(query.__name__)
+            if before is None or time.monotonic() - before.attempted_at >= READ_RARELY_EVERY.total_seconds():
+                self._store(query.__name__, partial(self._from_database, query))
 
-    def _from_database(self, ask: Callable[[Connection], Iterator[Value]]) -> list[Value]:
+    def _from_database(self, query: Callable[[Connection], Iterator[Sample]]) -> list[Sample]:
         with self._engine.begin() as connection:
             limit = int(TIME_LIMIT.total_seconds() * 1000)
             connection.exec_driver_sql(f"SET LOCAL statement_timeout = {limit}")
-            return list(ask(connection))
+            return list(query(connection))
 
-    def _keep(self, name: str, ask: Callable[[], list[Value]]) -> None:
+    def _store(self, name: str, query: Callable[[], list[Sample]]) -> None:
         now = time.monotonic()
-        before = self._told.get(name, _Told((), now, failed=True, tried_at=now))
+        before = self._results.get(name, _Result((), now, failed=True, attempted_at=now))
         try:
-            told = _Told(tuple(ask()), time.monotonic(), failed=False, tried_at=now)
-        except (redis.RedisError, SQLAlchemyError) as error:  # whatever it is, the other looks go on
-            _log.warning("fleet_not_seen", read=name, detail=type(error).__name__)
-            told = _Told(before.values, before.at, failed=True, tried_at=now)
+            result = _Result(tuple(query()), time.monotonic(), failed=False, attempted_at=now)
+        except (redis.RedisError, SQLAlchemyError) as error:  # whatever it is, the other queries go on
+            _log.warning("fleet_metrics_not_read", read=name, detail=type(error).__name__)
+            result = _Result(before.samples, before.read_at, failed=True, attempted_at=now)
         with self._lock:
-            self._told[name] = told
+            self._results[name] = result
 
     def describe(self) -> Iterable[GaugeMetricFamily]:
-        """Return the families without values: registering must not ask for any."""
-        return [fact.family() for fact in FLEET_GAUGES]
+        """Return the families without values: registering a collector must not query the stores."""
+        return [gauge.family() for gauge in FLEET_GAUGES]
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
-        """Yield every fact that is recent enough to be called known."""
-        families = {fact: fact.family() for fact in FLEET_GAUGES}
+        """Yield the gauges with every sample that is recent enough to count as known."""
+        families = {gauge: gauge.family() for gauge in FLEET_GAUGES}
         with self._lock:
-            told = dict(self._told)
+            results = dict(self._results)
         now = time.monotonic()
-        for name, look in told.items():
-            families[FLEET_READ].add_metric((name,), 0 if look.failed else 1)
-            for fact, labels, value in (
-                look.values if now - look.at <= _kept_for(name).total_seconds() else ()
-            ):
-                families[fact].add_metric(labels, value)
+        for name, result in results.items():
+            families[FLEET_READ].add_metric((name,), 0 if result.failed else 1)
+            known = now - result.read_at <= _exported_for(name).total_seconds()
+            for gauge, labels, value in result.samples if known else ():
+                families[gauge].add_metric(labels, value)
         yield from families.values()
 
 
-def _kept_for(name: str) -> timedelta:
-    rarely = any(ask.__name__ == name for ask in gauges.AT_DATABASE_RARELY)
-    return KEPT_FOR + LOOK_RARELY_EVERY if rarely else KEPT_FOR
+def _exported_for(name: str) -> timedelta:
+    rarely = any(query.__name__ == name for query in gauges.FROM_DATABASE_RARELY)
+    return EXPORTED_FOR + READ_RARELY_EVERY if rarely else EXPORTED_FOR

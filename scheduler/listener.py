@@ -1,4 +1,4 @@
-"""The doorbell: a listening connection that wakes the scheduler between its ticks."""
+"""Listens for notifications that rows became due, and wakes the scheduler between its ticks."""
 
 import threading
 from collections.abc import Callable, Sequence
@@ -16,9 +16,9 @@ _log = structlog.get_logger(__name__)
 
 
 def listen(url: str, wake: Callable[[Sequence[str]], object], stopping: threading.Event) -> None:
-    """Call ``wake`` with what was said whenever rows were made due, until ``stopping``.
+    """Call ``wake`` with the payloads of notifications whenever rows were made due, until ``stopping``.
 
-    Without it everything still happens, a tick later; so trouble here is only logged, and tried again.
+    Without notifications the same happens a tick later; so a lost connection is only logged and made again.
     """
     conninfo = make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
     while not stopping.is_set():
@@ -26,14 +26,14 @@ def listen(url: str, wake: Callable[[Sequence[str]], object], stopping: threadin
             with psycopg.connect(
                 conninfo,
                 autocommit=True,
-                application_name="dravo-scheduler-doorbell",
+                application_name="dravo-scheduler-listener",
                 connect_timeout=CONNECT_TIMEOUT_SECONDS,
             ) as connection:
                 connection.execute(f"LISTEN {DUE_CHANNEL}")
                 while not stopping.is_set():
-                    # Rings that came together are answered by one tick.
-                    if rings := list(connection.notifies(timeout=_POLL_SECONDS, stop_after=1)):
-                        wake([ring.payload for ring in rings])
+                    # Notifications that arrive together are answered by one tick.
+                    if notifications := list(connection.notifies(timeout=_POLL_SECONDS, stop_after=1)):
+                        wake([one.payload for one in notifications])
         except psycopg.OperationalError as error:
-            _log.warning("doorbell_lost", detail=type(error).__name__)
+            _log.warning("listener_disconnected", detail=type(error).__name__)
             stopping.wait(_RECONNECT_SECONDS)

@@ -16,7 +16,7 @@ SELECT a.account_id
    AND (a.token_minted_at IS NULL OR a.token_minted_at < now() - :old_enough)
    AND {NOT_PAUSED}
  ORDER BY a.token_expires_at LIMIT :most
-""")  # noqa: S608 - the condition is a constant of ours
+""")
 
 
 def ending_soon(connection: Connection) -> list[str]:

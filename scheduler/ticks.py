@@ -1,7 +1,7 @@
-"""What the scheduler does at each tick: claim → commit → enqueue; make partitions ahead."""
+"""The scheduler's ticks: hand out due rows, renew tokens, probe and check budgets, make partitions."""
 
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import timedelta
 
 import dramatiq
@@ -11,7 +11,7 @@ from sqlalchemy import Engine
 
 from scheduler.probes import probe
 from scheduler.renewals import ending_soon
-from scheduler.trace_contexts import Traces
+from scheduler.trace_contexts import TraceContexts
 from shared import database, refresh_queue
 from shared.freshness import Freshness
 from shared.observability import failpoints, metrics
@@ -27,20 +27,23 @@ QUEUED_PER_THREAD = 2
 """Jobs that may wait in Redis for each worker thread: what the fleet can take soon, and no more."""
 
 INTERACTIVE_EXTRA = 2
-"""How many times what background may have in flight at a platform that shares the fleet, with people's jobs:
-theirs never wait for room that background took."""
+"""How many times the background capacity of a platform that shares the fleet its interactive jobs may use:
+they never wait for capacity that background jobs took."""
 
 REFILLS_PER_TICK = 4
-"""Looks within a tick while there is work: threads that are done early do not wait for the next one."""
+"""How often rows are handed out in the time of a tick while there is work, so that no thread idles."""
 
 PARTITIONS_EVERY = timedelta(hours=1)
-"""How often the next months' partitions are looked for; any tick of a month would do."""
+"""How often the next months' partitions are checked; once a month would do."""
 
 RENEW_EVERY = timedelta(hours=1)
-"""How often tokens that end soon are looked for: their margins are days."""
+"""How often tokens that end soon are looked up: their margins are days."""
 
-PROBE_LOOKS_EVERY = timedelta(seconds=30)
-"""How often is looked for budgets to ask about; `scheduler.probes` says how often each is."""
+PROBE_BUDGETS_EVERY = timedelta(seconds=30)
+"""How often paused budgets are looked up; `scheduler.probes` says how often each is probed."""
+
+CHECK_BUDGET_EVERY = timedelta(hours=1)
+"""How often a raised budget is looked for. The run at the start matters: settings are read then."""
 
 _ROUNDS_PER_TICK = 20
 _TOP_UP_SHARE = 10  # a sibling travels along in the last tenth of its interval
@@ -48,80 +51,53 @@ _log = structlog.get_logger(__name__)
 
 
 class Ticks:
-    """The ticks of one scheduler process; each may be called at any time and by any number of schedulers."""
+    """The ticks of one scheduler process; each may be called at any time and by any number of schedulers.
+
+    An outage of Redis or PostgreSQL ends a tick with a log line: nothing is lost, the next run sees the same
+    rows.
+    """
 
     def __init__(
-        self,
-        settings: Settings,
-        engine: Engine,
-        client: RedisClient,
-        broker: dramatiq.Broker,
-        *,
-        wait: Callable[[float], object] = time.sleep,
+        self, settings: Settings, engine: Engine, client: RedisClient, broker: dramatiq.Broker
     ) -> None:
         self._settings = settings
         self._engine = engine
         self._client = client
         self._broker = broker
-        self._wait = wait
-        self.traces = Traces()
-        """On whose trace rows became due, as far as the doorbell told."""
-        self._started = False
+        self.trace_contexts = TraceContexts()
+        """Trace contexts of rows that became due, as notifications named them."""
         interval = Freshness.parse(settings.freshness).interval
         self._top_up = dict.fromkeys(Platform, interval / _TOP_UP_SHARE)
 
     def hand_out(self) -> int:
-        """Claim what is due, as far as the fleet can take it soon; return how many rows were handed out.
+        """Claim due rows and enqueue their jobs, as far as workers can take them soon; return how many rows.
 
-        Interactive work first; while there is work, the queue is filled up again until the tick is over.
-        Trouble with Redis or PostgreSQL ends the tick with a log line: nothing is lost, the next tick sees
-        the same rows.
+        Interactive work goes first.
         """
         handed_out = 0
-        try:
-            self._lift_outgrown_pause()
-            for look in range(REFILLS_PER_TICK):
-                if look:
-                    self._wait(self._settings.tick_seconds / REFILLS_PER_TICK)
-                workers = list(refresh_queue.workers_alive(self._client).values())
-                for lane in (Lane.INTERACTIVE, Lane.BACKGROUND):
-                    handed_out += self._fill(lane, workers)
-                if not handed_out:
-                    break
-        except redis.RedisError as error:
-            _log.warning("redis_unreachable", detail=type(error).__name__)
-        except database.DATABASE_AWAY as error:
-            _log.warning("database_unreachable", detail=type(error.orig).__name__)
+        with _outages_logged():
+            workers = list(refresh_queue.workers_alive(self._client).values())
+            for lane in (Lane.INTERACTIVE, Lane.BACKGROUND):
+                handed_out += self._fill(lane, workers)
         return handed_out
 
-    def _lift_outgrown_pause(self) -> None:
-        """At the start: a larger budget, set since X was paused for a spent one, holds at once."""
-        if not self._started:
-            with self._engine.begin() as connection:
-                lifted = spending.lift_pause_after_budget_increase(
-                    connection, spending.Caps.of(self._settings)
-                )
-            self._started = True
-            if lifted:
-                _log.info("budget_raised", platform=Platform.X.value)
-
     def _fill(self, lane: Lane, workers: Sequence[int]) -> int:
-        """Fill a lane's queue for these workers, each told by its threads; return how many rows."""
+        """Fill a lane's queue for these workers, each given by its threads; return how many rows."""
         handed_out = 0
         for _ in range(_ROUNDS_PER_TICK):
-            room = sum(workers) * QUEUED_PER_THREAD - refresh_queue.depth(self._client, lane)
-            if room <= 0:
+            capacity = sum(workers) * QUEUED_PER_THREAD - refresh_queue.depth(self._client, lane)
+            if capacity <= 0:
                 break
-            claims = self._claim(lane, room, workers)
+            claims = self._claim(lane, capacity, workers)
             if not claims.jobs:
                 break
             failpoints.hit("claimed")
-            self._ring(lane, claims)
+            self._enqueue(lane, claims)
             failpoints.hit("enqueued")
             handed_out += claims.rows
         return handed_out
 
-    def _claim(self, lane: Lane, room: int, workers: Sequence[int]) -> Claims:
+    def _claim(self, lane: Lane, capacity: int, workers: Sequence[int]) -> Claims:
         threads, share = sum(workers), self._settings.interactive_share
         for_background = threads - sum(refresh_queue.reserved_threads(each, share) for each in workers)
         shared = for_background * (INTERACTIVE_EXTRA if lane is Lane.INTERACTIVE else 1)
@@ -129,7 +105,7 @@ class Ticks:
             claims = claim(
                 connection,
                 lane,
-                jobs=room,
+                jobs=capacity,
                 platform_jobs=threads * (1 + QUEUED_PER_THREAD),
                 shared_jobs=max(1, shared),
                 lease=self._settings.lease,
@@ -145,43 +121,52 @@ class Ticks:
             _log.warning("leases_expired", lane=lane.value, rows=claims.expired_leases)
         return claims
 
-    def _ring(self, lane: Lane, claims: Claims) -> None:
-        """Enqueue after the commit; what cannot be enqueued is given back, due again in a moment."""
+    def _enqueue(self, lane: Lane, claims: Claims) -> None:
+        """Enqueue after the commit; claims that cannot be enqueued are released, due again a tick later."""
         try:
-            refresh_queue.enqueue(self._broker, lane, claims.jobs, self.traces.of)
+            refresh_queue.enqueue(self._broker, lane, claims.jobs, self.trace_contexts.take)
         except redis.RedisError:
             with self._engine.begin() as connection:
                 release_claim(connection, claims.jobs, after=timedelta(seconds=self._settings.tick_seconds))
             raise
 
     def renew_tokens(self) -> None:
-        """Ask for the renewal of tokens that end soon on accounts that nothing else may touch in time."""
-        try:
+        """Enqueue the renewal of tokens that end soon on accounts that nothing else may touch in time."""
+        with _outages_logged():
             with self._engine.begin() as connection:
                 accounts = ending_soon(connection)
             refresh_queue.enqueue_renewals(self._broker, accounts)
-        except redis.RedisError as error:
-            _log.warning("redis_unreachable", detail=type(error).__name__)
-        except database.DATABASE_AWAY as error:
-            _log.warning("database_unreachable", detail=type(error.orig).__name__)
 
     def probe_budgets(self) -> None:
-        """Let one row ask for each budget whose background work has been waiting for a while."""
-        try:
+        """Let one row probe each budget whose background work has been paused for a while."""
+        with _outages_logged(), self._engine.begin() as connection:
+            probe(connection, self._client)
+
+    def check_budget(self) -> None:
+        """End the pause that X's spent budget placed, if the budget of these settings is larger."""
+        with _outages_logged():
             with self._engine.begin() as connection:
-                probe(connection, self._client)
-        except redis.RedisError as error:
-            _log.warning("redis_unreachable", detail=type(error).__name__)
-        except database.DATABASE_AWAY as error:
-            _log.warning("database_unreachable", detail=type(error.orig).__name__)
+                lifted = spending.lift_pause_after_budget_increase(
+                    connection, spending.Caps.of(self._settings)
+                )
+            if lifted:
+                _log.info("budget_raised", platform=Platform.X.value)
 
     def make_partitions(self) -> None:
         """Make the partitions that the next months need."""
-        try:
+        with _outages_logged():
             with self._engine.begin() as connection:
                 made = ensure_partitions(connection)
-        except database.DATABASE_AWAY as error:
-            _log.warning("database_unreachable", detail=type(error.orig).__name__)
-            return
-        if made:
-            _log.info("partitions_made", names=made)
+            if made:
+                _log.info("partitions_made", names=made)
+
+
+@contextmanager
+def _outages_logged() -> Iterator[None]:
+    """End a tick that meets an outage with a log line."""
+    try:
+        yield
+    except redis.RedisError as error:
+        _log.warning("redis_unreachable", detail=type(error).__name__)
+    except database.DATABASE_AWAY as error:
+        _log.warning("database_unreachable", detail=type(error.orig).__name__)

@@ -11,15 +11,15 @@ import structlog
 from shared.refresh_queue import RefreshJob
 
 _MOST: Final = 10_000
-"""Claims whose trace context is remembered; the oldest is forgotten first, and travels without."""
+"""Claims whose trace context is kept. The oldest is dropped first; its job then travels without a context."""
 _log = structlog.get_logger(__name__)
 
 
-class Traces:
-    """The trace contexts of claims to come, by publication and ``claim_seq``. Thread-safe.
+class TraceContexts:
+    """The trace contexts of future claims, by publication and ``claim_seq``. Thread-safe.
 
-    Every scheduler is notified, so whichever makes the claim knows its context. The others keep it in vain: a
-    later claim has another ``claim_seq``.
+    Every scheduler is notified, so whichever makes the claim knows its context. In the others the context is
+    never used: a later claim has another ``claim_seq``.
     """
 
     def __init__(self) -> None:
@@ -27,12 +27,12 @@ class Traces:
         self._lock = threading.Lock()
 
     def remember(self, payloads: Sequence[str]) -> None:
-        """Take what notifications said (`shared.refresh_state.make_due.payload`); most say nothing."""
+        """Keep the contexts in these payloads (`shared.refresh_state.notifications`); most are empty."""
         for payload in filter(None, payloads):
             try:
-                told = json.loads(payload)
-                context = str(told["traceparent"])
-                claims = [(int(publication_id), int(seq)) for publication_id, seq in told["claims"]]
+                parsed = json.loads(payload)
+                context = str(parsed["traceparent"])
+                claims = [(int(publication_id), int(seq)) for publication_id, seq in parsed["claims"]]
             except (ValueError, TypeError, KeyError):
                 _log.warning("notification_not_understood")
                 continue
@@ -43,8 +43,8 @@ class Traces:
                 while len(self._contexts) > _MOST:
                     self._contexts.popitem(last=False)
 
-    def of(self, job: RefreshJob) -> str | None:
-        """Return the context of a job that is handed out now, and forget it: one of its claims', if any."""
+    def take(self, job: RefreshJob) -> str | None:
+        """Remove and return the context of a job that is handed out now, if one of its claims has one."""
         with self._lock:
             contexts = [self._contexts.pop(claim, None) for claim in job.claims]
         return next(filter(None, contexts), None)

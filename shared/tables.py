@@ -349,13 +349,15 @@ class OperatorAct(Base):
 
 
 class OpsSummary(Base):
-    """The fleet in figures, kept up to date in the background: what no page counts while somebody waits."""
+    """Figures of the whole fleet, maintained by the scheduler, so that no request counts rows."""
 
     __tablename__ = "ops_summary"
 
     part: Mapped[str] = mapped_column(primary_key=True)
-    """``census`` (every row, counted slice by slice) or ``watch`` (looked up every few seconds)."""
+    """``rows`` (row counts, slice by slice) or ``live`` (queried every few seconds)."""
+    payload: Mapped[dict[str, Any]]
     told: Mapped[dict[str, Any]]
+    """The former name of ``payload``, kept equal by a trigger for services of earlier versions."""
     counted_from: Mapped[datetime]
     """When the oldest figure in it was counted."""
     counted_at: Mapped[datetime]

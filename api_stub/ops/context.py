@@ -9,8 +9,7 @@ from sqlalchemy import Connection, Engine
 
 from api_stub.ops.authentication import Door
 from api_stub.ops.bulk_resync import BackgroundResyncs
-from api_stub.ops.summary_writer import Keeper
-from shared import database, redis_client
+from shared import database
 from shared.settings import Settings
 
 Result = TypeVar("Result")
@@ -27,8 +26,6 @@ class Office:
         self.engine = self._connect(settings, "dravo-api-ops", _CONNECTIONS)
         self._behind = self._connect(settings, "dravo-api-ops-behind", 2)
         self.resyncs = BackgroundResyncs(self._behind)
-        client = redis_client.connect(settings.redis) if settings.redis_url else None
-        self._keeper = Keeper(self._behind, client)
 
     @staticmethod
     def _connect(settings: Settings, application: str, connections: int) -> Engine:
@@ -60,9 +57,7 @@ class Office:
 
     @contextlib.asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
-        """Keep the figures until the end of the context, if there is a page to show them."""
-        if self.door.leads_anywhere:
-            self._keeper.start()
+        """Close the connections at the end of the context."""
         try:
             yield
         finally:
@@ -70,7 +65,6 @@ class Office:
 
     def close(self) -> None:
         """End what goes on in the background, and close the connections."""
-        self._keeper.stop()
         self.resyncs.stop()
         self.engine.dispose()
         self._behind.dispose()

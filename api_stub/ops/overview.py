@@ -47,11 +47,11 @@ class OnPlatform:
 class Overview:
     """The first page."""
 
-    census_age: float | None
-    """Seconds since the oldest figure of the census was counted; ``None``: it was never complete."""
-    watch_age: float | None
+    rows_age: float | None
+    """Seconds since the oldest row count; ``None``: not every row was counted yet."""
+    live_age: float | None
     progress: float | None
-    """Part of the first census that is done, while there is none before it."""
+    """Part of the rows that were counted, while there is none before it."""
     platforms: Sequence[OnPlatform]
     recent: Sequence[tuple[str, str, int]]
     """Outcome, its kind, rows whose last attempt ended so within a minute."""
@@ -111,54 +111,54 @@ class Overview:
     @property
     def old(self) -> bool:
         """Whether nobody keeps the figures."""
-        return self.watch_age is None or self.watch_age > TOO_OLD_SECONDS
+        return self.live_age is None or self.live_age > TOO_OLD_SECONDS
 
 
 def read(connection: Connection) -> Overview:
     """Read everything that the first page shows: the summary, and a few rows by index."""
     parts = queries.summary(connection)
-    census = parts["census"].told if "census" in parts else {}
-    watch = parts["watch"].told if "watch" in parts else {}
+    rows = parts["rows"].payload if "rows" in parts else {}
+    live = parts["live"].payload if "live" in parts else {}
     history, step = queries.history(connection)
     bars, most, minutes = _outcomes(history, step)
-    by_state = [(platform, state, number) for platform, state, number in watch.get("accounts", [])]
+    by_state = [(platform, state, number) for platform, state, number in live.get("accounts", [])]
     return Overview(
-        census_age=float(parts["census"].oldest) if census else None,
-        watch_age=float(parts["watch"].age) if watch else None,
-        progress=watch.get("progress"),
-        platforms=_platforms(census, watch, history, queries.clock(connection)),
-        recent=_recent(census),
+        rows_age=float(parts["rows"].oldest) if rows else None,
+        live_age=float(parts["live"].age) if live else None,
+        progress=live.get("progress"),
+        platforms=_platforms(rows, live, history, queries.clock(connection)),
+        recent=_recent(rows),
         bars=bars,
         most_a_minute=most,
         span_minutes=minutes,
-        causes=census.get("causes", []),
-        more_causes=census.get("more_causes", 0),
+        causes=rows.get("causes", []),
+        more_causes=rows.get("more_causes", 0),
         reconnect=[
             (platform, number)
             for platform, state, number in sorted(by_state)
             if state == AccountState.REQUIRES_RECONNECT
         ],
-        accounts=sum(number for _, _, number in by_state) if watch else None,
+        accounts=sum(number for _, _, number in by_state) if live else None,
         accounts_to_reconnect=queries.accounts(connection, state=AccountState.REQUIRES_RECONNECT)[:5],
-        quarantined=watch.get("quarantined"),
-        quarantined_or_more=watch.get("quarantined_or_more", False),
-        claimed=watch.get("claimed"),
-        queues=watch.get("queues"),
-        workers=watch.get("workers"),
-        redis_error=watch.get("redis_error"),
+        quarantined=live.get("quarantined"),
+        quarantined_or_more=live.get("quarantined_or_more", False),
+        claimed=live.get("claimed"),
+        queues=live.get("queues"),
+        workers=live.get("workers"),
+        redis_error=live.get("redis_error"),
         pauses=queries.pauses(connection),
         acts=audit_log.entries(connection, most=5),
     )
 
 
 def _platforms(
-    census: Mapping[str, Any], watch: Mapping[str, Any], history: Sequence[Row[Any]], now: datetime
+    rows: Mapping[str, Any], live: Mapping[str, Any], history: Sequence[Row[Any]], now: datetime
 ) -> list[OnPlatform]:
     statuses: dict[str, dict[str, int]] = {}
-    for platform, status, number in census.get("rows", []):
+    for platform, status, number in rows.get("rows", []):
         statuses.setdefault(platform, {})[status] = number
-    polled, fresh, due = (dict(census.get(name, [])) for name in ("polled", "fresh", "due"))
-    overdue = {(platform, paused): seconds for platform, paused, seconds in watch.get("overdue", [])}
+    polled, fresh, due = (dict(rows.get(name, [])) for name in ("polled", "fresh", "due"))
+    overdue = {(platform, paused): seconds for platform, paused, seconds in live.get("overdue", [])}
     order = {one.value: place for place, one in enumerate(Platform)}
     return [
         OnPlatform(
@@ -185,9 +185,9 @@ def _platforms(
     ]
 
 
-def _recent(census: Mapping[str, Any]) -> list[tuple[str, str, int]]:
+def _recent(rows: Mapping[str, Any]) -> list[tuple[str, str, int]]:
     by_outcome: dict[str, int] = {}
-    for _, outcome, number in census.get("recent", []):
+    for _, outcome, number in rows.get("recent", []):
         by_outcome[outcome] = by_outcome.get(outcome, 0) + number
     ranked = sorted(by_outcome.items(), key=lambda one: -one[1])
     return [(outcome, group_of(outcome), number) for outcome, number in ranked]

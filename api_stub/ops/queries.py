@@ -30,7 +30,7 @@ SELECT p.id, p.post_id, p.platform_post_id, p.publish_id, left(p.text, 120) AS t
        pa.last_updated_at, pa.attempted_at, r.next_run_at, r.reason, r.attempts
 """
 _SUMMARY: Final = text("""
-SELECT part, told, counted_from, counted_at, now() AS now,
+SELECT part, payload, counted_from, counted_at, now() AS now,
        EXTRACT(epoch FROM now() - counted_at) AS age, EXTRACT(epoch FROM now() - counted_from) AS oldest
   FROM ops_summary
 """)

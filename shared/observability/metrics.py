@@ -125,7 +125,7 @@ FRESH = FleetGauge(
     ("platform",),
 )
 ACCOUNTS = FleetGauge("dravo_accounts", "Accounts by state.", ("platform", "state"))
-CLAIMED = FleetGauge("dravo_claimed_publications", "Publications with an open claim.", ("platform",))
+CLAIMED = FleetGauge("dravo_claimed_publications", "Publications whose lease has not expired.", ("platform",))
 PAUSES = FleetGauge(
     "dravo_pauses", "Pauses in force; platform *: an operator's pause of all platforms.", ("platform", "kind")
 )

@@ -14,7 +14,8 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, ViewportSize, expect
 
 from deploy.bench.chromium import chromium
-from shared import database
+from scheduler.summary_writer import SummaryWriter
+from shared import database, redis_client
 from tests.api_stub.support import Rows
 from tests.faults.harness.waiting import until
 
@@ -52,6 +53,8 @@ def browser() -> Iterator[Browser]:
 def fleet(database_url: str, redis_url: str) -> Iterator[Fleet]:
     """Run the API as a process, with rows of every kind."""
     engine = database.connect(database_url, application="tests")
+    writer = SummaryWriter(engine, redis_client.connect(redis_url))
+    writer.start()
     rows = Rows(engine)
     failed, rich = _store(rows)
     clean = {name: value for name, value in os.environ.items() if not name.startswith("DRAVO_")}
@@ -72,12 +75,13 @@ def fleet(database_url: str, redis_url: str) -> Iterator[Fleet]:
     try:
         url = next((json.loads(line)["url"] for line in process.stderr if "api_listening" in line), None)
         assert url, "the API did not start"
-        counted = "SELECT FROM ops_summary WHERE part = 'census'"
+        counted = "SELECT FROM ops_summary WHERE part = 'rows'"
         until(lambda: rows.execute(counted), within=30, what="every row is counted")
         yield Fleet(url, rows, failed, rich)
     finally:
         process.terminate()
         process.communicate(timeout=20)
+        writer.close()
         engine.dispose()
 
 

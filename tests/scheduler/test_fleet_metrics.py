@@ -14,7 +14,7 @@ from prometheus_client import CollectorRegistry
 from sqlalchemy import Connection
 
 from scheduler import fleet_metrics, gauges
-from scheduler.fleet_metrics import FleetView
+from scheduler.fleet_metrics import FleetMetrics
 from shared import refresh_queue
 from shared.observability.metrics import FLEET_GAUGES, FRESH
 from shared.quota import pauses
@@ -27,10 +27,10 @@ class Scraped:
     """A fleet view behind a registry: looked once, read as Prometheus reads."""
 
     def __init__(self, open_harness: Harness, client: RedisClient) -> None:
-        self.view = FleetView(open_harness.scheduler, client)
+        self.view = FleetMetrics(open_harness.scheduler, client)
         self.registry = CollectorRegistry(auto_describe=True)
         self.registry.register(self.view)
-        self.view.look()
+        self.view.read()
 
     def __call__(self, name: str, **labels: str) -> float | None:
         """Return the value of a metric, or ``None`` when it is absent."""
@@ -175,11 +175,11 @@ def test_a_store_that_does_not_answer_is_told_and_never_shown_as_zero(
     assert (told("workers_alive"), told("fleet_read_up", read="queue")) == (1, 1)
 
     away.append(True)
-    told.view.look()
+    told.view.read()
     assert told("fleet_read_up", read="queue") == 0
     assert told("fleet_read_up", read="overdue") == 1
     assert told("workers_alive") == 1  # a while ago, and recent enough
-    monkeypatch.setattr(fleet_metrics, "KEPT_FOR", timedelta(seconds=-1))
+    monkeypatch.setattr(fleet_metrics, "EXPORTED_FOR", timedelta(seconds=-1))
     assert told("workers_alive") is None
     assert told("fleet_read_up", read="queue") == 0
 
@@ -195,7 +195,7 @@ def test_one_look_that_fails_costs_only_its_own_facts(harness: Harness, client: 
 
 
 def test_registering_asks_no_store(harness: Harness, client: RedisClient) -> None:
-    view = FleetView(harness.scheduler, client)
+    view = FleetMetrics(harness.scheduler, client)
     harness.engine.dispose()
     assert {family.name for family in view.describe()} == {fact.name for fact in FLEET_GAUGES}
     assert all(not family.samples for family in view.collect())
@@ -214,5 +214,5 @@ def test_stuck_rows_are_told_by_platform_and_asked_for_rarely(
     now = time.monotonic()
     for seconds, expected in ((295, 2), (301, 0)):
         monkeypatch.setattr(time, "monotonic", lambda seconds=seconds: now + seconds)
-        told.view.look()
+        told.view.read()
         assert told("stuck_publications", platform="x", breach="never_due") == expected

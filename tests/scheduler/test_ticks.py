@@ -8,6 +8,7 @@ from prometheus_client import REGISTRY
 from deploy.local.valkey import Valkey
 from scheduler.ticks import QUEUED_PER_THREAD, Ticks
 from shared import refresh_queue
+from shared.quota.spending import PAUSE
 from shared.redis_client import RedisClient, connect
 from shared.vocabulary import Lane, Platform
 from tests.harness import Harness
@@ -113,3 +114,17 @@ def test_partitions_are_made_once(harness: Harness, ticks: Ticks) -> None:
 
     assert before == partitions()
     assert len(before) == 4
+
+
+def test_raised_budget_ends_the_pause_of_the_spent_one(harness: Harness, ticks: Ticks) -> None:
+    harness.execute(
+        "INSERT INTO pauses (platform, kind, subject, paused_until, reason)"
+        " VALUES (:platform, :kind, :subject, now() + interval '1 day', 'spent')",
+        platform=PAUSE.platform,
+        kind=PAUSE.kind.value,
+        subject=PAUSE.subject,
+    )
+
+    ticks.check_budget()
+
+    assert harness.execute("SELECT platform FROM pauses") == []

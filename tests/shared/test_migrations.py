@@ -149,3 +149,25 @@ def test_upgrade_repairs_rows_that_a_reconnect_left_blocked(empty_database_url: 
         ("gone", "stopped", None, "failed", "why"),
         ("blocked", "blocked", None, "requires_reconnect", "why"),
     ]
+
+
+def test_summary_payload_stays_equal_to_its_former_name_whoever_writes(empty_database_url: str) -> None:
+    write: Final[dict[str, LiteralString]] = {
+        "told": "INSERT INTO ops_summary (part, told, counted_from, counted_at)"
+        " VALUES ('census', %s, now(), now()) ON CONFLICT (part) DO UPDATE SET told = excluded.told",
+        "payload": "INSERT INTO ops_summary (part, payload, counted_from, counted_at)"
+        " VALUES ('census', %s, now(), now()) ON CONFLICT (part) DO UPDATE SET payload = excluded.payload",
+    }
+    stored: LiteralString = "SELECT part, payload->'rows', told->'rows' FROM ops_summary ORDER BY part"
+    migrate(empty_database_url, "0110")
+    with connect(empty_database_url) as connection:
+        connection.execute(write["told"], ['{"rows": 1}'])
+
+    migrate(empty_database_url)
+
+    with connect(empty_database_url) as connection:
+        assert connection.execute(stored).fetchall() == [("census", 1, 1), ("rows", 1, 1)]
+        connection.execute("DELETE FROM ops_summary WHERE part = 'rows'")
+        for number, name in enumerate(("told", "payload", "told", "payload")):
+            connection.execute(write[name], [f'{{"rows": {number}}}'])
+            assert connection.execute(stored).fetchall() == [("census", number, number)]

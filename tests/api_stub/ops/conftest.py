@@ -16,7 +16,7 @@ from starlette.routing import Router
 from api_stub.http.middleware import RequestMiddleware
 from api_stub.ops.context import Office
 from api_stub.ops.routes import routes
-from api_stub.ops.summary_writer import Keeper
+from scheduler.summary_writer import SummaryWriter
 from shared import database, redis_client
 from shared.settings import Settings
 from tests.api_stub.support import Rows
@@ -57,20 +57,20 @@ class Ops:
         self.office.resyncs.wait()
         return answer
 
-    def keep(self, *, steps: int = 1) -> Keeper:
-        """Keep the figures once, as the thread behind the page does."""
-        client = redis_client.connect(self.settings.redis) if self.settings.redis_url else None
-        keeper = Keeper(self.office.engine, client)
+    def write_summary(self, *, steps: int = 1) -> SummaryWriter:
+        """Write the summary once, as a scheduler does."""
+        url = self.settings.redis if self.settings.redis_url else "redis://127.0.0.1:1/0"
+        writer = SummaryWriter(self.office.engine, redis_client.connect(url))
         with self.office.engine.connect() as connection:
-            self._count(keeper, connection, steps)
-        return keeper
+            self._count(writer, connection, steps)
+        return writer
 
     @staticmethod
-    def _count(keeper: Keeper, connection: Connection, steps: int) -> None:
+    def _count(writer: SummaryWriter, connection: Connection, steps: int) -> None:
         for _ in range(steps):
-            keeper.census.step(connection)
+            writer.counter.step(connection)
             connection.rollback()
-        keeper.write(connection)
+        writer.write(connection)
 
 
 @contextmanager

@@ -7,8 +7,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from api_stub.ops import queries, row_counter
+from api_stub.ops import queries
 from api_stub.ops.rendering import number, prose, seconds, share
+from scheduler import row_counter
 from tests.api_stub.ops.conftest import TOKEN, Ops, page
 
 LATER = datetime.now(UTC) + timedelta(hours=3)
@@ -75,7 +76,7 @@ def test_before_anything_was_counted_nothing_is_told(ops: Ops) -> None:
 
 def test_the_figures_are_those_of_the_rows(with_redis: Ops) -> None:
     mixed(with_redis)
-    with_redis.keep()
+    with_redis.write_summary()
 
     shown = with_redis.get().text
 
@@ -99,7 +100,7 @@ def test_no_figure_is_told_until_every_row_was_counted(
     monkeypatch.setattr(row_counter, "SLICE", 2)
     mixed(ops)
 
-    ops.keep(steps=steps)
+    ops.write_summary(steps=steps)
 
     told = tile(ops.get().text, "Failed")
     assert told.startswith("1 of 5" if steps == 3 else "\N{EN DASH}")
@@ -109,20 +110,20 @@ def test_no_figure_is_told_until_every_row_was_counted(
 def test_rows_that_go_leave_the_figures(ops: Ops, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(row_counter, "SLICE", 2)
     mixed(ops)
-    keeper = ops.keep(steps=3)
+    writer = ops.write_summary(steps=3)
     ops.rows.execute("DELETE FROM publications WHERE post_id IN ('broken', 'poison')")
 
     with ops.office.engine.connect() as connection:
         for _ in range(2):
-            keeper.census.step(connection)
-        keeper.write(connection)
+            writer.counter.step(connection)
+        writer.write(connection)
 
     assert tile(ops.get().text, "Failed").startswith("0 of 3")
 
 
 def test_every_number_leads_to_its_rows(with_redis: Ops) -> None:
     mixed(with_redis)
-    with_redis.keep()
+    with_redis.write_summary()
     shown = with_redis.get().text
 
     links = [html.unescape(link) for link in re.findall(r'href="(/ops/publications\?[^"]+)"', shown)]
@@ -290,7 +291,7 @@ def test_redis_out_of_reach_is_said_and_no_zero(database_url: str) -> None:
     with page(database_url, ops_token=TOKEN, redis_url="redis://127.0.0.1:1/0") as ops:
         ops.rows.account()
         ops.sign_in()
-        ops.keep()
+        ops.write_summary()
 
         shown = ops.get().text
 
@@ -310,17 +311,17 @@ def test_a_database_out_of_reach_is_said() -> None:
 
 
 def test_old_figures_are_called_old(ops: Ops) -> None:
-    ops.keep()
+    ops.write_summary()
     ops.rows.execute("UPDATE ops_summary SET counted_at = now() - interval '10 minutes'")
 
-    assert "nobody keeps them" in ops.get().text
+    assert "no scheduler updates them" in ops.get().text
 
 
 def test_the_past_is_kept_and_drawn(ops: Ops) -> None:
     mixed(ops)
-    ops.keep()
+    ops.write_summary()
     ops.rows.execute("UPDATE ops_history SET at = at - interval '1 hour'")
-    ops.keep()
+    ops.write_summary()
 
     shown = ops.get().text
 

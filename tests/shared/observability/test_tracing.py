@@ -18,7 +18,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from sqlalchemy.engine import make_url
 
 from scheduler.ticks import Ticks
-from scheduler.trace_contexts import Traces
+from scheduler.trace_contexts import TraceContexts
 from shared import refresh_queue
 from shared.observability import tracing
 from shared.redis_client import connect
@@ -77,7 +77,7 @@ def test_one_trace_covers_the_request_and_the_call(
         ):
             make_due.make_due(connection, "ws_1", publications, Reason.FORCED)
         ticks = Ticks(harness.tools.settings, harness.scheduler, client, refresh_queue.broker(client))
-        ticks.traces.remember([ring.payload for ring in listener.notifies(timeout=5, stop_after=1)])
+        ticks.trace_contexts.remember([ring.payload for ring in listener.notifies(timeout=5, stop_after=1)])
         refresh_queue.report_alive(client, "host:1", 8)
         ticks.hand_out()
         broker = consuming_broker(client)
@@ -137,7 +137,7 @@ def test_trace_context_is_used_by_its_claim_and_no_later_one(
 ) -> None:
     del spans
     plain = make_url(database_url).set(drivername="postgresql").render_as_string(hide_password=False)
-    first, second = Traces(), Traces()
+    first, second = TraceContexts(), TraceContexts()
     with open_harness(database_url) as harness, psycopg.connect(plain, autocommit=True) as listener:
         listener.execute(f"LISTEN {notifications.DUE_CHANNEL}")
         idle, in_hand = harness.publications(harness.account("acc_1"), 2)
@@ -152,11 +152,11 @@ def test_trace_context_is_used_by_its_claim_and_no_later_one(
             scheduler.remember(payloads)
 
         claims = claim_all(harness)
-        assert [first.of(job) is not None for job in claims] == [True]
+        assert [first.take(job) is not None for job in claims] == [True]
         harness.execute("UPDATE refresh_state SET next_run_at = now() - interval '1 s', claimed_at = NULL")
         (again,) = claim_all(harness)
 
-    assert second.of(again) is None
+    assert second.take(again) is None
 
 
 def claim_all(harness: Harness) -> tuple[RefreshJob, ...]:
@@ -176,10 +176,10 @@ def claim_all(harness: Harness) -> tuple[RefreshJob, ...]:
     ["x", "[]", '{"claims": [[1, 1]]}', '{"traceparent": "t", "claims": [["one", 1]]}', '{"traceparent": 1}'],
 )
 def test_malformed_notification_is_ignored(words: str) -> None:
-    traces = Traces()
+    traces = TraceContexts()
 
     traces.remember([words, "", '{"traceparent": "00-1", "claims": [[7, 2]]}'])
 
-    assert traces.of(RefreshJob("acc_1", ((7, 3), (8, 1)))) is None
-    assert traces.of(RefreshJob("acc_1", ((7, 2), (8, 1)))) == "00-1"
-    assert traces.of(RefreshJob("acc_1", ((7, 2),))) is None
+    assert traces.take(RefreshJob("acc_1", ((7, 3), (8, 1)))) is None
+    assert traces.take(RefreshJob("acc_1", ((7, 2), (8, 1)))) == "00-1"
+    assert traces.take(RefreshJob("acc_1", ((7, 2),))) is None

@@ -1,8 +1,9 @@
-"""The census: every row counted, a slice at a time, for ever.
+"""Exact row counts of the whole fleet, maintained slice by slice, so that no request counts rows.
 
-A slice is a range of ids, counted in a tenth of a second. At any moment the figures are the sum of each
-slice's latest count, so none is older than one round: a thousand rows are counted anew every few seconds, ten
-million every few minutes, at the same small load. What is rare is counted, where a sample would say zero.
+A slice is a range of publication ids; counting one takes about a tenth of a second. At any moment the figures
+are the sum of each slice's latest count, so none is older than one round: a thousand rows are counted anew
+every few seconds, ten million every few minutes, at the same small load. Rare rows are counted, too, where a
+sample would report zero.
 """
 
 from collections import Counter
@@ -17,7 +18,7 @@ from shared.outcome_kinds import OutcomeGroup, OutcomeKind
 SLICE: Final = 20_000
 """Ids of a slice."""
 RECENT_SECONDS: Final = 60
-"""Attempts that ended within so long are told by outcome: the fleet's throughput a minute."""
+"""Attempts that ended within so long are counted by outcome: the fleet's throughput a minute."""
 _MOST_CAUSES: Final = 40
 
 _NEXT: Final = text("SELECT min(publication_id), now() FROM refresh_state WHERE publication_id > :after")
@@ -39,24 +40,24 @@ SELECT a.platform, pa.sync_status, r.reason, COALESCE(r.next_run_at <= now(), FA
   JOIN accounts a ON a.account_id = r.account_id
  WHERE r.publication_id > :after AND r.publication_id <= :upto
  GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9
-""")  # noqa: S608 - the conditions are constants of ours
+""")
 
 
 @dataclass(frozen=True, slots=True)
 class _Slice:
     counted_at: datetime
-    cells: tuple[Any, ...]
+    groups: tuple[Any, ...]
 
 
 @dataclass(slots=True)
-class Census:
-    """The latest count of every slice, and how far the round under way has come."""
+class RowCounter:
+    """The latest count of every slice, and how far the current round has come."""
 
     slices: dict[int, _Slice] = field(default_factory=dict)
     complete: bool = False
     """Whether every row was counted at least once."""
     progress: float = 0.0
-    """Part of the ids that the round under way has gone through."""
+    """Part of the ids that the current round has gone through."""
     _after: int = 0
     _seen: set[int] = field(default_factory=set)
 
@@ -67,10 +68,8 @@ class Census:
             return self._end_round()
         number = (first - 1) // SLICE
         upto = (number + 1) * SLICE
-        cells = connection.execute(
-            _COUNT, {"after": number * SLICE, "upto": upto, "recent": RECENT_SECONDS}
-        ).all()
-        self.slices[number] = _Slice(now, tuple(cells))
+        bound = {"after": number * SLICE, "upto": upto, "recent": RECENT_SECONDS}
+        self.slices[number] = _Slice(now, tuple(connection.execute(_COUNT, bound).all()))
         self._seen.add(number)
         self._after = upto
         self.progress = min(1.0, upto / (connection.execute(_LARGEST).scalar_one_or_none() or upto))
@@ -87,8 +86,8 @@ class Census:
         """When the oldest slice in the figures was counted; ``None``: there are no rows."""
         return min((one.counted_at for one in self.slices.values()), default=None)
 
-    def told(self) -> dict[str, Any]:
-        """Return the figures: lists of the words that rows are counted by, with their number last."""
+    def payload(self) -> dict[str, Any]:
+        """Return the figures by name: lists of the values that rows are grouped by, the count last."""
         rows: Counter[tuple[str, ...]] = Counter()
         runs: Counter[tuple[str, ...]] = Counter()
         due: Counter[tuple[str, ...]] = Counter()
@@ -96,22 +95,29 @@ class Census:
         fresh: Counter[tuple[str, ...]] = Counter()
         recent: Counter[tuple[str, ...]] = Counter()
         causes: Counter[tuple[str, ...]] = Counter()
-        for cell in (cell for one in self.slices.values() for cell in one.cells):
-            rows[cell.platform, cell.sync_status] += cell.rows
-            runs[cell.platform, cell.reason] += cell.rows
-            due[(cell.platform,)] += cell.rows if cell.due else 0
-            polled[(cell.platform,)] += cell.rows if cell.polled else 0
-            fresh[(cell.platform,)] += cell.rows if cell.fresh else 0
-            if cell.recent is not None:
-                recent[cell.platform, cell.recent] += cell.rows
-            if cell.troubled is not None:
-                causes[cell.platform, cell.troubled, cell.cause or ""] += cell.rows
-        told = {"rows": rows, "runs": runs, "due": due, "polled": polled, "fresh": fresh, "recent": recent}
+        for group in (group for one in self.slices.values() for group in one.groups):
+            rows[group.platform, group.sync_status] += group.rows
+            runs[group.platform, group.reason] += group.rows
+            due[(group.platform,)] += group.rows if group.due else 0
+            polled[(group.platform,)] += group.rows if group.polled else 0
+            fresh[(group.platform,)] += group.rows if group.fresh else 0
+            if group.recent is not None:
+                recent[group.platform, group.recent] += group.rows
+            if group.troubled is not None:
+                causes[group.platform, group.troubled, group.cause or ""] += group.rows
+        counters = {
+            "rows": rows,
+            "runs": runs,
+            "due": due,
+            "polled": polled,
+            "fresh": fresh,
+            "recent": recent,
+        }
         return {
             **{
-                name: [[*words, number] for words, number in sorted(one.items())]
-                for name, one in told.items()
+                name: [[*values, number] for values, number in sorted(one.items())]
+                for name, one in counters.items()
             },
-            "causes": [[*words, number] for words, number in causes.most_common(_MOST_CAUSES)],
+            "causes": [[*values, number] for values, number in causes.most_common(_MOST_CAUSES)],
             "more_causes": max(0, len(causes) - _MOST_CAUSES),
         }

@@ -1,0 +1,59 @@
+"""Runs named ticks at their intervals; a tick may ask to run again sooner."""
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+
+from apscheduler.executors.pool import ThreadPoolExecutor
+from apscheduler.schedulers.background import BackgroundScheduler
+
+from shared.observability import metrics
+
+THREADS = 3
+"""One for handing out whatever the slower ticks do; each uses one database connection at a time."""
+
+Tick = Callable[[], timedelta | None]
+"""One run of a tick; returns the delay until its next run when that should come before its interval ends."""
+
+
+class Schedule:
+    """Ticks by name, each with its interval; every tick runs at once when the schedule starts."""
+
+    def __init__(self, ticks: Mapping[str, tuple[Tick, timedelta]]) -> None:
+        # In memory only: what is due is in PostgreSQL, and the next run makes up for one that was missed.
+        self._scheduler = BackgroundScheduler(
+            timezone=UTC,
+            executors={"default": ThreadPoolExecutor(THREADS)},
+            # Two: rows that are made due while a tick runs are handed out at once, by one more.
+            job_defaults={"coalesce": True, "max_instances": 2, "misfire_grace_time": None},
+        )
+        for name, (tick, every) in ticks.items():
+            self._scheduler.add_job(
+                self._run,
+                "interval",
+                args=(name, tick),
+                seconds=every.total_seconds(),
+                next_run_time=datetime.now(UTC),
+                id=name,
+            )
+
+    def start(self) -> None:
+        """Start all ticks."""
+        self._scheduler.start()
+
+    def stop(self) -> None:
+        """Stop, and wait for the ticks that run."""
+        self._scheduler.shutdown(wait=True)
+
+    def run_soon(self, name: str, after: timedelta = timedelta()) -> None:
+        """Bring a tick's next run forward to ``after`` this delay; it never moves back."""
+        at = datetime.now(UTC) + after
+        job = self._scheduler.get_job(name)
+        if job is not None and job.next_run_time > at:
+            job.modify(next_run_time=at)
+
+    def _run(self, name: str, tick: Tick) -> None:
+        with metrics.TICK_SECONDS.labels(name).time():
+            again_after = tick()
+        metrics.TICK_ENDED_AT.labels(name).set_to_current_time()
+        if again_after is not None:
+            self.run_soon(name, again_after)

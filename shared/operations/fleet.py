@@ -1,0 +1,86 @@
+"""Figures of the whole fleet, each defined once: for metrics, the operators' page and ``dravo status``.
+
+Cheap at any size: the oldest overdue row costs index probes by account, as a claim does; open claims are
+bounded by what the fleet can hold. `scheduler.row_counter` counts rows by status, in the background.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from sqlalchemy import Connection, text
+
+from shared.quota.pauses import BACKGROUND_NOT_PAUSED, NOT_PAUSED
+
+_OLDEST_OVERDUE: Final = text(f"""
+SELECT platform, paused, min(next_run_at) AS due_at,
+       CAST(EXTRACT(epoch FROM now() - min(next_run_at)) AS float8) AS seconds
+  FROM (SELECT a.platform, a.paused OR (a.background_paused AND first.background) AS paused, first.next_run_at
+          FROM (SELECT a.account_id, a.platform, NOT ({NOT_PAUSED}) AS paused,
+                       NOT ({BACKGROUND_NOT_PAUSED}) AS background_paused
+                  FROM accounts a WHERE a.state = 'active') a
+         CROSS JOIN LATERAL (
+               (SELECT TRUE AS background, (
+                       SELECT r.next_run_at FROM refresh_state r
+                        WHERE r.account_id = a.account_id AND r.next_run_at <= now() AND r.priority = 0
+                        ORDER BY r.next_run_at LIMIT 1) AS next_run_at)
+                UNION ALL
+               (SELECT FALSE, (
+                       SELECT r.next_run_at FROM refresh_state r
+                        WHERE r.account_id = a.account_id AND r.next_run_at <= now() AND r.priority > 0
+                        ORDER BY r.next_run_at LIMIT 1))) first) accounts
+ GROUP BY platform, paused
+""")
+
+_ACCOUNTS: Final = text("SELECT platform, state, count(*) AS accounts FROM accounts GROUP BY platform, state")
+
+_CLAIMED: Final = text("""
+SELECT a.platform, count(r.claimed_at) AS claimed
+  FROM accounts a
+  LEFT JOIN refresh_state r
+         ON r.account_id = a.account_id AND r.claimed_at IS NOT NULL AND r.next_run_at > now()
+ GROUP BY a.platform
+""")
+
+_QUARANTINED: Final = text("""
+SELECT count(*) FROM (
+       SELECT FROM refresh_state WHERE reason = 'quarantined' AND next_run_at IS NULL LIMIT :most) quarantined
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class Overdue:
+    """The row that has been due for longest, of a platform's active accounts."""
+
+    platform: str
+    paused: bool
+    """Whether a pause holds these rows up: it then explains why they wait."""
+    due_at: datetime | None
+    """``None``: no row is due."""
+    seconds: float | None
+
+
+def oldest_overdue(connection: Connection) -> list[Overdue]:
+    """Return the longest wait of a due row, by platform, apart for rows that a pause holds up.
+
+    A pause of background work holds up background rows alone. A platform without an active account is left
+    out.
+    """
+    return [Overdue(*row) for row in connection.execute(_OLDEST_OVERDUE)]
+
+
+def accounts_by_state(connection: Connection) -> Mapping[tuple[str, str], int]:
+    """Return the number of accounts by platform and state; what is not named is none."""
+    return {(row.platform, row.state): row.accounts for row in connection.execute(_ACCOUNTS)}
+
+
+def claimed(connection: Connection) -> Mapping[str, int]:
+    """Return the number of claimed rows by platform. A row whose lease has expired is due, not claimed."""
+    return {row.platform: row.claimed for row in connection.execute(_CLAIMED)}
+
+
+def quarantined(connection: Connection, *, most: int | None = None) -> int:
+    """Return the number of quarantined rows; ``most``: at most so many are counted."""
+    count: int = connection.execute(_QUARANTINED, {"most": most}).scalar_one()
+    return count

@@ -1,0 +1,71 @@
+"""Figures of the fleet: what counts as overdue, held up and claimed."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from shared.operations import fleet
+from shared.quota import pauses
+from shared.vocabulary import PauseKind, Platform
+from tests.harness import Harness
+
+NOW = datetime.now(UTC)
+HOUR = timedelta(hours=1)
+
+
+def overdue(harness: Harness) -> dict[tuple[str, bool], float | None]:
+    """Return the hours that the oldest row has been due, by platform and whether it is paused."""
+    with harness.engine.connect() as connection:
+        found = fleet.oldest_overdue(connection)
+    return {(one.platform, one.paused): one.seconds and round(one.seconds / 3600) for one in found}
+
+
+def pause(harness: Harness, kind: PauseKind, subject: str = "") -> None:
+    with harness.engine.begin() as connection:
+        until = datetime.now(UTC) + HOUR
+        pauses.pause(connection, platform="facebook", kind=kind, subject=subject, until=until, reason="")
+
+
+def test_pause_of_background_work_explains_overdue_background_rows_alone(harness: Harness) -> None:
+    account = harness.account("acc_1", Platform.FACEBOOK)
+    harness.publications(account, next_run_at=NOW - 3 * HOUR)
+    harness.publications(harness.account("acc_2", Platform.FACEBOOK), next_run_at=NOW - 2 * HOUR, priority=1)
+    assert overdue(harness) == {("facebook", False): 3}
+
+    pause(harness, PauseKind.BACKGROUND)
+    assert overdue(harness) == {("facebook", True): 3, ("facebook", False): 2}
+
+    pause(harness, PauseKind.APP)
+    assert overdue(harness) == {("facebook", True): 3}
+
+
+def test_accounts_without_due_rows_have_no_overdue_row(harness: Harness) -> None:
+    harness.publications(harness.account("acc_1", Platform.X), next_run_at=NOW + HOUR)
+    harness.publications(harness.account("acc_2", Platform.TIKTOK, state="disconnected"))
+
+    assert overdue(harness) == {("x", False): None}
+
+
+def test_expired_lease_is_not_claimed(harness: Harness) -> None:
+    account = harness.account("acc_1", Platform.X)
+    harness.publications(account, 2, reason="claimed", claimed_at=NOW, next_run_at=NOW + HOUR)
+    harness.account("acc_2", Platform.TIKTOK)
+    assert_claimed(harness, {"x": 2, "tiktok": 0})
+
+    harness.execute("UPDATE refresh_state SET next_run_at = now() - interval '1 s'")
+
+    assert_claimed(harness, {"x": 0, "tiktok": 0})
+
+
+def assert_claimed(harness: Harness, expected: dict[str, int]) -> None:
+    with harness.engine.connect() as connection:
+        assert fleet.claimed(connection) == expected
+
+
+@pytest.mark.parametrize(("most", "counted"), [(None, 3), (2, 2), (9, 3)])
+def test_quarantined_rows_are_counted_up_to_a_bound(harness: Harness, most: int | None, counted: int) -> None:
+    harness.publications(harness.account("acc_1"), 3, reason="quarantined", next_run_at=None)
+    harness.publications(harness.account("acc_2"), reason="stopped", next_run_at=None)
+
+    with harness.engine.connect() as connection:
+        assert fleet.quarantined(connection, most=most) == counted
