@@ -37,7 +37,7 @@ _PAUSE: Final = (
     "--for",
     "2h",
     "--reason",
-    "The customer is moving accounts.",
+    "The customer asked for it.",
 )
 _FONT_DOWNLOAD: Final = re.compile(r"@font-face \{.*?\}", re.DOTALL)
 
@@ -49,7 +49,7 @@ def main() -> None:
     minutes = parser.parse_args().minutes
     with (
         work_directory() as directory,
-        local_stack(directory / "data", free_port(), freshness="2m") as stack,
+        local_stack(directory / "data", free_port(), freshness="45s") as stack,
         chromium() as browser,
     ):
         stack.command("resync", "--workspace", "ws_south", "--wait")
