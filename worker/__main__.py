@@ -1,14 +1,13 @@
-"""``dravo worker``: one process, N threads, part of them kept free for the interactive lane.
+"""``dravo worker``: one process with N threads, some of them reserved for the interactive lane.
 
-Run one process per supervised unit, any number of units. SIGTERM finishes what is in flight and gives back
-what is not; a second one ends now.
+Run one process per supervised unit, any number of units. SIGTERM lets jobs in flight finish and releases the
+claims of queued ones; a second SIGTERM ends the process at once.
 """
 
 import os
 import socket
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import timedelta
@@ -23,8 +22,6 @@ from shared.accounts.vault import Vault
 from shared.observability import log, metrics, tracing
 from shared.observability.exporter import Heartbeat, exporter
 from shared.process import die_with_parent, stop_on_signals, wait_for
-from shared.refresh_queue import RefreshJob
-from shared.refresh_state.release_claim import release_claim
 from shared.settings import Settings, SettingsError, load
 from shared.vocabulary import Lane
 from worker.adapters import ADAPTERS
@@ -34,17 +31,15 @@ from worker.credentials.renewal import renew_ahead
 from worker.http.client import Bounds, Client
 from worker.queue import actors
 from worker.queue.consumer import consuming_broker
+from worker.queue.shutdown import shut_down
 from worker.quota.fleet import FleetBudgets
 from worker.refresh import refresh
 
 ROLE = "dravo_worker"
 """What its sessions may do in the database: open tokens, record readings, pause."""
 
-GRACE = timedelta(seconds=9)
-"""How long SIGTERM waits for jobs in flight; what is still running then is covered by its lease."""
-
 _IDLE_POLL_MILLISECONDS = 100
-_ALIVE_EVERY_SECONDS = 4.0
+_HEARTBEAT_SECONDS = 4.0
 _log = structlog.get_logger(__name__)
 
 
@@ -58,7 +53,7 @@ def main() -> int:
         with _worker_context(settings) as context:
             client = redis_client.connect(settings.redis)
             redis_client.check_reachable(client)
-            heartbeat = Heartbeat(timedelta(seconds=_ALIVE_EVERY_SECONDS))
+            heartbeat = Heartbeat(timedelta(seconds=_HEARTBEAT_SECONDS))
             with exporter("worker", settings, heartbeat):
                 _serve(settings, context, client, heartbeat)
     except SettingsError as error:
@@ -93,7 +88,7 @@ def _worker_context(settings: Settings) -> Iterator[WorkerContext]:
 
 
 def _bounds(settings: Settings) -> Bounds:
-    """Bound a call so that it ends well before its claim's lease does."""
+    """Return bounds with which a call ends well before its claim's lease does."""
     whole = min(timedelta(seconds=30), settings.lease / 2)
     return Bounds(
         connect=min(timedelta(seconds=5), whole), read=min(timedelta(seconds=15), whole), whole=whole
@@ -121,20 +116,20 @@ def _serve(
                 refresh_queue.report_alive(client, worker_id, threads)
             except redis.RedisError as error:
                 _log.warning("redis_unreachable", detail=type(error).__name__)
-            if stopping.wait(_ALIVE_EVERY_SECONDS):
+            if stopping.wait(_HEARTBEAT_SECONDS):
                 break
-        with suppress(redis.RedisError):  # it forgets us by itself within seconds
+        with suppress(redis.RedisError):  # the entry expires by itself within seconds
             refresh_queue.report_gone(client, worker_id, threads)
 
-    # Beside the main thread: a Redis that hangs must not keep SIGTERM from being heard.
+    # In a thread of its own: a Redis that hangs must not delay the reaction to SIGTERM.
     threading.Thread(target=report, name="report_alive", daemon=True).start()
     wait_for(stopping)
-    _stop(workers, context)
+    shut_down(workers, context.engine)
     _log.info("worker_stopped", worker_id=worker_id)
 
 
 def _worker(settings: Settings, context: WorkerContext, queues: set[str], threads: int) -> dramatiq.Worker:
-    """Return a `dramatiq.Worker` on a broker of its own: two of them in one process must share nothing."""
+    """Return a `dramatiq.Worker` on a broker of its own: two workers in one process must share nothing."""
     broker = consuming_broker(redis_client.connect(settings.redis))
     actors.register(
         broker, lambda job: refresh(job, context), lambda account_id: renew_ahead(account_id, context)
@@ -142,40 +137,6 @@ def _worker(settings: Settings, context: WorkerContext, queues: set[str], thread
     return dramatiq.Worker(
         broker, queues=queues, worker_threads=threads, worker_timeout=_IDLE_POLL_MILLISECONDS
     )
-
-
-def _stop(workers: list[dramatiq.Worker], context: WorkerContext) -> None:
-    # A job that starts between this look and the stop has spent its claims: releasing those does nothing.
-    unstarted = [_job(item.message) for worker in workers for item in list(worker.work_queue.queue)]
-    stops = [
-        threading.Thread(target=worker.stop, args=(int(GRACE.total_seconds() * 1000),), daemon=True)
-        for worker in workers
-    ]
-    for stop in stops:
-        stop.start()
-    _give_back(context, [job for job in unstarted if job])
-    deadline = time.monotonic() + GRACE.total_seconds()
-    for stop in stops:
-        stop.join(max(0.0, deadline - time.monotonic()))
-
-
-def _give_back(context: WorkerContext, unstarted: list[RefreshJob]) -> None:
-    try:
-        with context.engine.begin() as connection:
-            released = release_claim(connection, unstarted)
-    except database.DATABASE_AWAY:
-        _log.warning(
-            "claims_not_released", detail="the database did not answer; their leases end by themselves"
-        )
-    else:
-        _log.info("claims_released", rows=released)
-
-
-def _job(message: dramatiq.MessageProxy) -> RefreshJob | None:
-    try:
-        return RefreshJob.parse(message.kwargs.get("account_id"), message.kwargs.get("claims"))
-    except ValueError:
-        return None
 
 
 if __name__ == "__main__":

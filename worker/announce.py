@@ -9,7 +9,7 @@ import structlog
 from shared.observability import metrics
 from shared.outcome_kinds import OutcomeKind
 from shared.vocabulary import Platform, Reason
-from worker.outcomes import Outcome
+from worker.outcomes.outcome import Outcome
 from worker.readings import Account
 
 _ALERTED: Final = (

@@ -14,7 +14,7 @@ from worker.claims import StartedRow
 from worker.clock import DatabaseClock
 from worker.credentials.tokens import StoredAccount
 from worker.http.client import Client
-from worker.outcomes import Policy
+from worker.outcomes.outcome import Policy
 from worker.quota.fleet import FleetBudgets
 
 

@@ -7,6 +7,7 @@ import structlog
 
 from shared.quota.spending import Reservation
 from shared.vocabulary import Platform
+from worker.adapters.refused_metrics import FleetMemory
 from worker.announce import announce
 from worker.claims import StartedRow, extend
 from worker.context import RefreshRun, WorkerContext
@@ -16,12 +17,12 @@ from worker.credentials.tokens import StoredAccount
 from worker.errors import ClaimsLost, Reauthorize, RefreshError, TryAgain
 from worker.http.upstream import JobUpstream
 from worker.lease import Lease
-from worker.outcomes import Outcome, judge
+from worker.outcomes.outcome import Outcome
+from worker.outcomes.readings import judge_reading
 from worker.quota.gate import JobBudget
 from worker.quota.pause import NewPause
 from worker.readings import Reading
 from worker.record import record
-from worker.refused_metrics import FleetMemory
 
 _log = structlog.get_logger(__name__)
 
@@ -163,7 +164,7 @@ class _Fetch:
         Rows whose claim no longer stands are dropped. Raises `worker.errors.ClaimsLost` when none is left.
         """
         account = self._stored.account
-        outcomes = [judge(one.row, one.reading, self._policy, one.read_at) for one in self._readings]
+        outcomes = [judge_reading(one.row, one.reading, self._policy, one.read_at) for one in self._readings]
         with self._context.engine.begin() as connection:
             owned = extend(
                 connection,

@@ -6,14 +6,16 @@ from sqlalchemy import Connection
 from shared.accounts import states
 from shared.observability import failpoints
 from shared.vocabulary import AccountState
-from worker import outcomes
 from worker.announce import announce
 from worker.context import RefreshRun, WorkerContext
 from worker.credentials import tokens
 from worker.credentials.tokens import StoredAccount
 from worker.errors import AccountInactive, Reauthorize, RefreshError, TryAgain
 from worker.fetch import FetchResult
-from worker.outcomes import Outcome
+from worker.outcomes.errors import judge_error
+from worker.outcomes.outcome import Outcome
+from worker.outcomes.readings import judge_reading
+from worker.outcomes.stopped import quarantined
 from worker.quota import defer, paid_reads
 from worker.quota.pause import Deferred
 from worker.record import record
@@ -70,10 +72,10 @@ def _judge(
     run: RefreshRun, result: FetchResult, error: RefreshError | None, context: WorkerContext
 ) -> list[Outcome]:
     """Return the outcome of every row; a refusal of the whole account blocks the rest without one."""
-    judged = [outcomes.quarantined(row) for row in run.poison]
-    judged += [outcomes.judge(one.row, one.reading, run.policy, one.read_at) for one in result.readings]
+    judged = [quarantined(row) for row in run.poison]
+    judged += [judge_reading(one.row, one.reading, run.policy, one.read_at) for one in result.readings]
     if isinstance(error, Reauthorize):
         return judged
     now = context.clock.now()
     reason = error or TryAgain("The adapter gave no reading for this post.")
-    return judged + [outcomes.judge_error(row, reason, run.policy, now) for row in result.rest]
+    return judged + [judge_error(row, reason, run.policy, now) for row in result.rest]

@@ -10,7 +10,8 @@ from sqlalchemy.exc import IntegrityError
 
 from shared.refresh_state.finish import NextRun, finish, lock_claims
 from shared.refresh_state.notifications import notify_refreshed
-from worker.outcomes import Outcome, duplicate
+from worker.outcomes.outcome import Outcome
+from worker.outcomes.stopped import duplicate
 
 _ANALYTICS = text("""
 UPDATE post_analytics AS a

@@ -20,7 +20,7 @@ from worker.credentials import tokens
 from worker.errors import AccountInactive, Misconfigured, RefreshError
 from worker.fetch import FetchResult, fetch
 from worker.finish import finish
-from worker.outcomes import Policy
+from worker.outcomes.outcome import Policy
 from worker.quota import paid_reads
 from worker.quota.pause import Deferred, pause_of_whole_job
 

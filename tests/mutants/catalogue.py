@@ -45,7 +45,12 @@ _READERS: Final = (
 )
 
 TARGETS: Final[dict[str, tuple[str, ...]]] = {
-    "worker/outcomes.py": ("tests/worker/test_outcomes.py",),
+    "worker/outcomes/backoff.py": ("tests/worker/outcomes",),
+    "worker/outcomes/errors.py": ("tests/worker/outcomes",),
+    "worker/outcomes/missing.py": ("tests/worker/outcomes",),
+    "worker/outcomes/outcome.py": ("tests/worker/outcomes",),
+    "worker/outcomes/readings.py": ("tests/worker/outcomes",),
+    "worker/outcomes/stopped.py": ("tests/worker/outcomes",),
     "worker/record.py": ("tests/worker/test_record.py", *_LOCKS, *_INTERLEAVINGS),
     "worker/finish.py": (*_REFRESH, "tests/worker/quota/test_refreshes_under_budgets.py", *_INTERLEAVINGS),
     "worker/quota/defer.py": ("tests/worker/test_pause_endings.py", *_REFRESH),

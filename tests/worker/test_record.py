@@ -10,7 +10,7 @@ from shared.vocabulary import Platform, Reason, SyncStatus
 from tests.harness import Harness
 from tests.servers import connect
 from worker.claims import StartedRow
-from worker.outcomes import Outcome
+from worker.outcomes.outcome import Outcome
 from worker.readings import Publication
 from worker.record import record
 

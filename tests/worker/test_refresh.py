@@ -15,7 +15,7 @@ from shared.refresh_state.claim import JOBS_PER_ACCOUNT, claim
 from shared.vocabulary import BucketKind, Lane, Platform
 from tests.harness import Harness, open_harness, reads
 from worker.errors import Misconfigured, Paused, Reauthorize, TryAgain
-from worker.outcomes import ATTEMPTS_UNTIL_FAILED
+from worker.outcomes.backoff import ATTEMPTS_UNTIL_FAILED
 from worker.readings import Answer, Publication, Reading, Tokens
 from worker.refresh import refresh
 

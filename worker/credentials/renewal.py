@@ -5,6 +5,7 @@ import structlog
 from shared.accounts.states import require_reconnect
 from shared.quota import pauses
 from shared.vocabulary import AccountState, Lane
+from worker.adapters.refused_metrics import FleetMemory
 from worker.context import WorkerContext
 from worker.credentials import tokens
 from worker.credentials.tokens import StoredAccount
@@ -13,7 +14,6 @@ from worker.http.upstream import JobUpstream
 from worker.quota import defer
 from worker.quota.gate import JobBudget
 from worker.quota.pause import pause_of_whole_job
-from worker.refused_metrics import FleetMemory
 
 _LOCK_WAIT_SHARE = 4  # of the lease: together with the call, bounded to half of it, it ends within the lease
 _log = structlog.get_logger(__name__)

@@ -10,7 +10,7 @@ from shared.quota.spending import BudgetExhausted, Caps, Reservation
 from shared.settings import Settings
 from shared.vocabulary import Platform
 from worker.claims import StartedRow
-from worker.outcomes import Outcome
+from worker.outcomes.outcome import Outcome
 
 
 def reserve(

@@ -22,7 +22,7 @@ from shared.vocabulary import PauseKind, Reason, SyncStatus
 from tests.harness import Harness
 from tests.shared.ingestion.rows import VAULT, account
 from worker.claims import StartedRow, extend, start
-from worker.outcomes import Outcome
+from worker.outcomes.outcome import Outcome
 from worker.readings import Publication
 from worker.record import record
 

@@ -38,7 +38,7 @@ def test_a_token_that_no_key_opens_is_recorded_and_nobody_is_asked(
     assert (row.reason, row.attempts, row.unfinished, row.claimed_at) == ("retry", 0, 0, None)
     assert row.wait > timedelta(seconds=30), "it is not tried again at once"
     assert row.warnings == [
-        "platform_unavailable: the stored authorization cannot be opened; operators are told"
+        "platform_unavailable: the stored authorization cannot be opened; operators are alerted"
     ]
     assert "DRAVO_SECRET_KEYS" in row.outcome_detail
     assert len(harness.adapter.asked) == 1

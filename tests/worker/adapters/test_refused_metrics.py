@@ -2,7 +2,7 @@
 
 from shared.vocabulary import Platform
 from tests.harness import Harness
-from worker.refused_metrics import FleetMemory
+from worker.adapters.refused_metrics import FleetMemory
 
 
 def memory(harness: Harness, platform: Platform = Platform.INSTAGRAM) -> FleetMemory:

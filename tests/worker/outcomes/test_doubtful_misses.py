@@ -8,7 +8,8 @@ from shared.freshness import Freshness
 from shared.vocabulary import Reason, SyncStatus
 from tests.worker.adapters.support import publication
 from worker.claims import StartedRow
-from worker.outcomes import Policy, judge
+from worker.outcomes.outcome import Policy
+from worker.outcomes.readings import judge_reading
 from worker.readings import Answer, Reading
 
 NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
@@ -42,7 +43,7 @@ def started(*, attempts: int = 1, missing_since: datetime | None = None) -> Star
 
 @pytest.mark.parametrize("missing_since", [None, NOW - timedelta(days=3)], ids=["first look", "second look"])
 def test_a_doubtful_miss_neither_confirms_nor_starts_the_clock(missing_since: datetime | None) -> None:
-    outcome = judge(started(missing_since=missing_since), DOUBTFUL, policy(), NOW)
+    outcome = judge_reading(started(missing_since=missing_since), DOUBTFUL, policy(), NOW)
 
     assert (outcome.outcome, outcome.reason) == ("missing", Reason.UNCONFIRMED)
     assert (outcome.sync_status, outcome.metrics) == (None, None)
@@ -52,7 +53,7 @@ def test_a_doubtful_miss_neither_confirms_nor_starts_the_clock(missing_since: da
 
 
 def test_a_miss_that_is_not_doubtful_is_confirmed_by_the_second_look() -> None:
-    outcome = judge(started(missing_since=NOW - CONFIRM), Reading(1, Answer.MISSING), policy(), NOW)
+    outcome = judge_reading(started(missing_since=NOW - CONFIRM), Reading(1, Answer.MISSING), policy(), NOW)
 
     assert (outcome.outcome, outcome.next_run_at) == ("gone", None)
 
@@ -60,7 +61,7 @@ def test_a_miss_that_is_not_doubtful_is_confirmed_by_the_second_look() -> None:
 def test_doubtful_misses_are_asked_at_a_growing_interval_that_ends_at_hours() -> None:
     waits = []
     for attempts in (1, 5, 100):
-        outcome = judge(started(attempts=attempts), DOUBTFUL, policy(timedelta()), NOW)
+        outcome = judge_reading(started(attempts=attempts), DOUBTFUL, policy(timedelta()), NOW)
         assert outcome.attempts == attempts, "the pace needs the count"
         assert outcome.next_run_at is not None
         waits.append(outcome.next_run_at - NOW)

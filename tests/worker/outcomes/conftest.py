@@ -1,0 +1,18 @@
+"""Jitter without chance."""
+
+import random
+
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def bounds(monkeypatch: pytest.MonkeyPatch) -> list[tuple[float, float]]:
+    """Make every jitter its upper bound; return the bounds that were asked for."""
+    asked: list[tuple[float, float]] = []
+
+    def upper(low: float, high: float) -> float:
+        asked.append((low, high))
+        return high
+
+    monkeypatch.setattr(random, "uniform", upper)
+    return asked

@@ -1,0 +1,70 @@
+"""What an outcome writes, as a dict: the rows of the table that the tests of this folder spell out."""
+
+from dataclasses import MISSING, fields
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from shared.freshness import Freshness
+from shared.vocabulary import Reason, SyncStatus
+from worker.claims import StartedRow
+from worker.errors import RefreshError
+from worker.outcomes.errors import judge_error
+from worker.outcomes.outcome import Outcome, Policy
+from worker.outcomes.readings import judge_reading
+from worker.readings import Answer, Publication, Reading
+
+NOW = datetime(2026, 11, 26, 12, tzinfo=UTC)
+SECOND, MINUTE, HOUR, DAY = (timedelta(**{unit: 1}) for unit in ("seconds", "minutes", "hours", "days"))
+POLICY = Policy(Freshness(6 * HOUR), first_retry=15 * SECOND, missing_confirm=HOUR, quarantine_starts=5)
+KEPT = ("metric_unavailable: likes", "permission_missing: shares")
+OURS = "platform_unavailable: the platform refuses our application; operators are alerted"
+ROW = StartedRow(
+    publication=Publication(7, "1790", None, "IMAGE", NOW - 10 * DAY),
+    fence=4,
+    attempts=3,
+    unfinished=1,
+    missing_since=None,
+    sync_status=SyncStatus.SYNCED,
+    metrics={"views": 9, "likes": 0},
+    warnings=KEPT,
+    last_updated_at=NOW - 7 * HOUR,
+    snapshot_at=NOW - DAY,
+)
+"""A row that was read before, has warnings, and is started for the third time in a row."""
+SINCE = NOW - 20 * MINUTE
+
+
+def written(outcome: Outcome) -> dict[str, Any]:
+    """Return what an outcome writes: every field that is not its default, and the row's four always."""
+    always = {"outcome", "reason", "next_run_at", "attempts"}
+    values = {one.name: (getattr(outcome, one.name), one.default) for one in fields(outcome)}
+    return {
+        name: value
+        for name, (value, default) in values.items()
+        if name != "row" and (name in always or default is MISSING or value != default)
+    }
+
+
+def judged(row: StartedRow, answer: Answer, **reading: Any) -> dict[str, Any]:
+    return written(judge_reading(row, Reading(7, answer, **reading), POLICY, NOW))
+
+
+def judged_error(row: StartedRow, error: RefreshError) -> dict[str, Any]:
+    return written(judge_error(row, error, POLICY, NOW))
+
+
+def retried(wait: timedelta, attempts: int, sentence: str) -> dict[str, Any]:
+    failed = attempts >= 5
+    found: dict[str, Any] = {
+        "outcome": "failed" if failed else "retry",
+        "reason": Reason.RETRY,
+        "next_run_at": NOW + wait,
+        "attempts": attempts,
+        "missing_since": SINCE,
+        "detail": sentence,
+        "warnings": KEPT,
+    }
+    if failed:
+        found["sync_status"] = SyncStatus.FAILED
+        found["error_message"] = f"{attempts} attempts in a row did not succeed; the last: {sentence}"
+    return found
