@@ -1,8 +1,8 @@
 """The errors of Meta's Graph API: the envelope, and one table that says what each error means.
 
-Errors are told apart by ``error.code``, ``error_subcode`` and a few fixed texts, never by the HTTP status
-alone and never by ``error.type``: `OAuthException` is used for nearly everything, throttles arrive as 400 or
-403, refused tokens as 400 or 401, and a 2xx may carry an error too.
+``error.code``, ``error_subcode`` and a few fixed texts distinguish errors, never the HTTP status alone and
+never ``error.type``: `OAuthException` is used for nearly everything, throttles arrive as 400 or 403, refused
+tokens as 400 or 401, and a 2xx may carry an error too.
 
 Meta localises messages (Japanese and Portuguese were recorded at graph.instagram.com), so an English text
 decides only where Meta sends no code of its own; each such place says so. Identifiers inside a message
@@ -14,7 +14,7 @@ https://developers.facebook.com/docs/graph-api/overview/rate-limiting
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 from typing import Any
 
@@ -30,13 +30,13 @@ class Meaning(Enum):
     BLOCKED = auto()
     RESTRICTED = auto()
     DENIED = auto()
-    """A permission lacks: for the account as a rule, for one object when its siblings read fine."""
+    """A permission is missing: for the account as a rule, for one object when its siblings are found."""
     TRANSIENT = auto()
     PRE_BUSINESS = auto()
     FEW_VIEWERS = auto()
     UNSUPPORTED_METRIC = auto()
     MISSING = auto()
-    """Deleted, not permitted or never there: Meta does not tell which."""
+    """Deleted, not permitted or never there: Meta does not say which."""
     WRONG_NODE = auto()
     TOO_LARGE = auto()
     OTHER = auto()
@@ -56,12 +56,12 @@ class Refusal:
 
 
 Body = dict[str, Any]
-Answered = Body | Refusal | None
-"""An object's answer; ``None`` when the platform did not get to it or it cannot be read."""
-WHOLE = frozenset(
+GraphAnswer = Body | Refusal | None
+"""An object's answer; ``None`` when the platform did not process it or it cannot be read."""
+ENDS_FETCH = frozenset(
     {Meaning.LIMITED, Meaning.DEAD_TOKEN, Meaning.MISCONFIGURED, Meaning.BLOCKED, Meaning.RESTRICTED}
 )
-"""What ends a read at once, wherever it turns up."""
+"""Errors that concern the account or our application, so they end the fetch wherever they occur."""
 
 APP_LIMITS = frozenset({4, 341})
 PLATFORM_LIMITS = APP_LIMITS | {17, 32}
@@ -76,7 +76,7 @@ DEAD_TOKENS: Mapping[int, str] = {
     467: "the session was ended",
     492: "its owner no longer has a role on the Page",
 }
-"""Why a token is dead, by subcode; none of them comes back to life by a renewal."""
+"""Why a token is dead, by subcode; a renewal helps with none of them."""
 SCOPES = (
     "instagram_business_manage_insights",
     "instagram_business_basic",
@@ -86,11 +86,11 @@ SCOPES = (
     "pages_read_engagement",
     "pages_show_list",
 )
-"""Permissions that we ask for: the only words of a message that are ever repeated to people."""
+"""Permissions that we request: the only words of a message that a sentence for users may repeat."""
 
 MAX_TEXT = 4_000
 INDEXED = re.compile(r"metric\[(\d{1,3})\]")
-"""Instagram, a name that the endpoint does not know. All the valid names follow: only the index tells."""
+"""Instagram, a name that the endpoint does not know; all valid names follow, so only the index counts."""
 _LIST = r"([\w, ]{1,200})"
 NAMED = re.compile(
     rf"does not support the {_LIST} metrics? for this media product type"
@@ -98,9 +98,9 @@ NAMED = re.compile(
     rf"|the metrics? {_LIST} (?:is|are) not supported"
 )
 """Instagram, a known name that these media do not have; perhaps not all such names at once. English only: in
-another language the one metric in the message is taken; of several, the right one is found by asking."""
+another language a single metric in the message is the one; of several, further calls find it."""
 UNNAMED = "must be a valid insights metric"
-"""Facebook; which one must be found by asking for fewer. English only: no code or name tells."""
+"""Facebook; calls with fewer metrics find the one. English only: there is no code or name for it."""
 METRIC = re.compile(rf"\b({'|'.join((*metrics.INSTAGRAM, *metrics.FACEBOOK, metrics.FACEBOOK_REMOVED))})\b")
 OUR_APP = ("api access blocked", "api access deactivated", "error validating application", "valid app id")
 """Meta refuses the application itself. English only: the codes (200, 190) are those of a missing permission
@@ -108,8 +108,8 @@ and a dead token."""
 NO_PROOF = ("appsecret_proof", "app secret proof")
 """Our call lacks its proof or has a wrong one. The second form is English only."""
 ON_BEHALF = "cannot call api for app"
-"""Meta does not say why: a permission withdrawn, an application that is not live, a role lost. English only;
-in another language the scopes are asked for as after any other refusal."""
+"""Meta does not say why: a permission was withdrawn, the application is not live, or a role was lost. English
+only; in another language the scopes are checked as after any other refusal."""
 
 TABLE: Sequence[tuple[Meaning, Callable[[Refusal], bool]]] = (
     (
@@ -125,7 +125,7 @@ TABLE: Sequence[tuple[Meaning, Callable[[Refusal], bool]]] = (
     # "Application does not have the capability": English only, for code 3 is also a permission's.
     (Meaning.MISCONFIGURED, lambda e: e.code == 3 and "capability" in e.text),
     (Meaning.PRE_BUSINESS, lambda e: e.subcode == POSTED_BEFORE_BUSINESS),
-    # In another language it is DENIED, until `may_be_few_viewers` and the kind of the media tell.
+    # In another language it is DENIED, until `may_be_few_viewers` and the kind of the media decide.
     (Meaning.FEW_VIEWERS, lambda e: e.code == 10 and "not enough viewers" in e.text),
     (Meaning.UNSUPPORTED_METRIC, lambda e: e.code == 3001 or (e.code == 100 and _names_metric(e.text))),
     (Meaning.TOO_LARGE, lambda e: e.code == 1 and "reduce the amount of data" in e.text),
@@ -151,8 +151,8 @@ TABLE: Sequence[tuple[Meaning, Callable[[Refusal], bool]]] = (
     ),
     (Meaning.OTHER, lambda _: True),
 )
-"""The first row that holds decides. The order matters: code 4 may come with ``is_transient``, code 10 has two
-meanings, and a transient flag outweighs what looks like a missing object or permission."""
+"""The first row whose condition holds decides. The order matters: code 4 may come with ``is_transient``, code
+10 has two meanings, and a transient flag outweighs what looks like a missing object or permission."""
 
 
 def refusal(status: int, body: object) -> Refusal | None:
@@ -162,53 +162,53 @@ def refusal(status: int, body: object) -> Refusal | None:
         return None
     if (body is None and status != 429) or 300 <= status <= 399:
         return Refusal(status, meaning=Meaning.TRANSIENT)
-    told = error if isinstance(error, dict) else {}
-    message = told.get("message")
-    found = Refusal(
+    fields = error if isinstance(error, dict) else {}
+    message = fields.get("message")
+    refused = Refusal(
         status,
-        _integer(told.get("code")),
-        _integer(told.get("error_subcode")),
-        told.get("is_transient") is True,
+        _integer(fields.get("code")),
+        _integer(fields.get("error_subcode")),
+        fields.get("is_transient") is True,
         message[:MAX_TEXT].lower() if isinstance(message, str) else "",
     )
-    meaning = next(meaning for meaning, holds in TABLE if holds(found))
-    return Refusal(status, found.code, found.subcode, found.transient, found.text, meaning)
+    meaning = next(meaning for meaning, holds in TABLE if holds(refused))
+    return replace(refused, meaning=meaning)
 
 
-def named_metrics(found: Refusal, asked: Sequence[str]) -> frozenset[str]:
-    """Return which of the metrics ``asked`` an unsupported-metric error names; none when it names nothing."""
-    if indexed := INDEXED.search(found.text):
-        return frozenset(asked[int(indexed[1]) : int(indexed[1]) + 1])
-    if named := NAMED.search(found.text):
+def named_metrics(refused: Refusal, requested: Sequence[str]) -> frozenset[str]:
+    """Return which of the requested metrics an unsupported-metric error names; none when it names nothing."""
+    if indexed := INDEXED.search(refused.text):
+        return frozenset(requested[int(indexed[1]) : int(indexed[1]) + 1])
+    if named := NAMED.search(refused.text):
         listed = next(group for group in named.groups() if group)
-        return frozenset(asked) & {name.strip() for name in listed.split(",")}
-    mentioned = set(METRIC.findall(found.text))
-    return frozenset(asked) & mentioned if len(mentioned) == 1 else frozenset()
+        return frozenset(requested) & {name.strip() for name in listed.split(",")}
+    mentioned = set(METRIC.findall(refused.text))
+    return frozenset(requested) & mentioned if len(mentioned) == 1 else frozenset()
 
 
-def unknown_to_all(found: Refusal) -> bool:
-    """Tell whether the error says that nobody has the metric: the endpoint does not know its name."""
-    return INDEXED.search(found.text) is not None
+def unknown_to_all(refused: Refusal) -> bool:
+    """Tell whether no object has the metric: the endpoint does not know its name."""
+    return INDEXED.search(refused.text) is not None
 
 
-def concerns_these_media(found: Refusal) -> bool:
-    """Tell whether the error says that these media do not have the metric, not that nobody has it."""
-    return not unknown_to_all(found) and METRIC.search(found.text) is not None
+def concerns_these_media(refused: Refusal) -> bool:
+    """Tell whether these media do not have the metric, though others may."""
+    return not unknown_to_all(refused) and METRIC.search(refused.text) is not None
 
 
-def named_scope(found: Refusal) -> str | None:
-    """Return the permission that a message names, if it is one that we ask for."""
-    return next((scope for scope in SCOPES if scope in found.text), None)
+def named_scope(refused: Refusal) -> str | None:
+    """Return the permission that a message names, if it is one that we request."""
+    return next((scope for scope in SCOPES if scope in refused.text), None)
 
 
-def on_behalf(found: Refusal) -> bool:
-    """Tell whether Meta refuses to let our application act for the owner, and does not say why."""
-    return ON_BEHALF in found.text
+def on_behalf(refused: Refusal) -> bool:
+    """Tell whether Meta does not let our application act for the account's owner, without saying why."""
+    return ON_BEHALF in refused.text
 
 
-def may_be_few_viewers(found: Refusal) -> bool:
-    """Tell whether a refusal may mean that too few people saw a story, in a language that we do not read."""
-    return found.code == 10 and named_scope(found) is None and "permission" not in found.text
+def may_be_few_viewers(refused: Refusal) -> bool:
+    """Tell whether a refusal may mean too few viewers of a story, in a language that we do not match."""
+    return refused.code == 10 and named_scope(refused) is None and "permission" not in refused.text
 
 
 def _names_metric(text: str) -> bool:

@@ -1,9 +1,8 @@
-"""What both of Meta's adapters share of the Graph API: calls, batches, and who is at fault when in doubt.
+"""The calls to the Graph API that both of Meta's adapters make: single requests, batches, permission checks.
 
-`Graph` is one job's conversation with one host. An answer is a body or a `Refusal` that concerns one object;
-what concerns the whole account or application is raised (or, inside a batch, handed back to be raised once
-the other items have their readings) as a `worker.errors.RefreshError`. `graph_doubts` tells which it is where
-the answer alone does not.
+An answer is a body or a `Refusal` that concerns one object. An error that concerns the whole account or
+application is raised as a `worker.errors.RefreshError`; inside a batch it is returned, and raised once the
+other items have their readings. Where the answer alone does not decide, `ambiguous_errors` does.
 
 The version is a setting. v25.0 (2026-02-18) is the default; v27.0 is the newest in Meta's reference. Meta
 withdraws metrics from all versions at once, so an older version keeps none alive.
@@ -31,9 +30,9 @@ from shared.vocabulary import BucketKind, Platform
 from worker.adapters.contract import Response, Upstream
 from worker.adapters.meta.errors import (
     DEAD_TOKENS,
-    WHOLE,
-    Answered,
+    ENDS_FETCH,
     Body,
+    GraphAnswer,
     Meaning,
     Refusal,
     named_scope,
@@ -51,26 +50,26 @@ BLOCKED_FOR = timedelta(hours=24)
 
 @dataclass(slots=True)
 class Graph:
-    """One job's conversation with a Graph host, for one account."""
+    """The calls of one job to a Graph host, for one account."""
 
     upstream: Upstream
     account: Account
     platform: str
-    """As people read it: ``Facebook`` or ``Instagram``."""
+    """``Facebook`` or ``Instagram``, for sentences."""
     host: str
     version: str
     """Empty for the few paths without one."""
     product: str
     """The ``type`` of our entries in X-Business-Use-Case-Usage: ``pages`` or ``instagram``."""
     scopes: tuple[str, ...]
-    """What reading insights takes, the insights permission first."""
+    """The permissions that reading insights needs, the insights permission first."""
     facebook_login: bool
-    """The host is graph.facebook.com: the only one that takes a proof and tells the granted permissions."""
+    """The host is graph.facebook.com: the only one that accepts a proof and lists the granted permissions."""
     app_secret: SecretStr | None
     near_limit_percent: int
     """From this share of the application's or the account's limit on, a miss is doubtful."""
     used_percent: int = 0
-    """The highest share of a limit that an answer has told in this job."""
+    """The highest used share of a limit that an answer has reported in this job."""
 
     @property
     def near_limit(self) -> bool:
@@ -78,7 +77,7 @@ class Graph:
         return self.used_percent >= self.near_limit_percent
 
     def get(self, path: str, query: Mapping[str, str], *, endpoint: str, cost: int = 1) -> Body | Refusal:
-        """Read one node, edge or set of ids; a `Refusal` is one that an object may be the cause of."""
+        """Request a node, an edge or a set of ids; a returned `Refusal` may concern one object alone."""
         token = self.account.access_token.get_secret_value()
         response = self.upstream.send(
             "GET",
@@ -87,7 +86,7 @@ class Graph:
             cost=cost,
             headers={"Authorization": f"Bearer {token}"},
         )
-        body, refused = self._heard(response)
+        body, refused = self._parse(response)
         if refused is not None:
             error = self.ending(refused, response)
             if error is not None:
@@ -97,10 +96,10 @@ class Graph:
             raise TryAgain(f"{self.platform} answered with something that cannot be read.")
         return body
 
-    def batch(self, urls: Sequence[str], *, endpoint: str) -> tuple[list[Answered], RefreshError | None]:
-        """Read up to 50 relative URLs in one request; each counts as a call.
+    def batch(self, urls: Sequence[str], *, endpoint: str) -> tuple[list[GraphAnswer], RefreshError | None]:
+        """Request up to 50 relative URLs in one call; each counts as a call.
 
-        Returns the answers in order, and what ends the read, to be raised when the good answers are used.
+        Returns the answers in order, and the error that ends the fetch: raise it after using the answers.
         """
         form = {
             "access_token": self.account.access_token.get_secret_value(),
@@ -108,21 +107,21 @@ class Graph:
             "batch": json.dumps([{"method": "GET", "relative_url": url} for url in urls]),
         }
         response = self.upstream.send("POST", self._url("", {}), endpoint=endpoint, cost=len(urls), form=form)
-        body, refused = self._heard(response)
+        body, refused = self._parse(response)
         if refused is not None:
             raise self.ending(refused, response) or self._refused_whole(refused)
         if not isinstance(body, list) or len(body) != len(urls):
             raise TryAgain(f"{self.platform} answered a batch with something that cannot be read.")
         answers = [_item(element) for element in body]
         refusals = [answer for answer in answers if isinstance(answer, Refusal)]
-        passing = [one for one in refusals if one.meaning is Meaning.TRANSIENT]
-        if len(urls) > 1 and len(passing) == len(urls):
-            raise TryAgain(f"{self.platform} has a passing trouble.", breaks=passing[0].status >= 500)
-        whole = (one for one in refusals if one.meaning in WHOLE)
+        transient = [one for one in refusals if one.meaning is Meaning.TRANSIENT]
+        if len(urls) > 1 and len(transient) == len(urls):
+            raise TryAgain(f"{self.platform} has a temporary problem.", breaks=transient[0].status >= 500)
+        whole = (one for one in refusals if one.meaning in ENDS_FETCH)
         return answers, next((self.ending(one, response) for one in whole), None)
 
     def ending(self, refused: Refusal, response: Response) -> RefreshError | None:
-        """Return what to raise for an error that no single object causes, else ``None``."""
+        """Return what to raise for an error that concerns more than one object, else ``None``."""
         match refused.meaning:
             case Meaning.LIMITED:
                 return paused(
@@ -148,43 +147,43 @@ class Graph:
                     operator_alert=True,
                 )
             case Meaning.TRANSIENT:
-                return TryAgain(f"{self.platform} has a passing trouble.", breaks=refused.status >= 500)
+                return TryAgain(f"{self.platform} has a temporary problem.", breaks=refused.status >= 500)
         return None
 
-    def culprit(self, node: str, metrics: Sequence[str]) -> str:
-        """Find a metric for which ``node`` refuses them all, by halving: log2(n) calls, rounded up."""
-        suspects = metrics
-        while len(suspects) > 1:
-            half = suspects[: len(suspects) // 2]
+    def find_rejected_metric(self, node: str, metrics: Sequence[str]) -> str:
+        """Return the metric that makes ``node`` refuse all, found by bisection: log2(n) calls, rounded up."""
+        candidates = metrics
+        while len(candidates) > 1:
+            half = candidates[: len(candidates) // 2]
             answer = self.get(f"{node}/insights", {"metric": ",".join(half)}, endpoint="insights")
             refused = isinstance(answer, Refusal) and answer.meaning is Meaning.UNSUPPORTED_METRIC
-            suspects = half if refused else suspects[len(half) :]
-        return suspects[0]
+            candidates = half if refused else candidates[len(half) :]
+        return candidates[0]
 
     def granted(self) -> frozenset[str] | None:
-        """Return the permissions that the token has now, or ``None`` when the host does not tell."""
+        """Return the permissions that the token has now, or ``None`` when the host does not list them."""
         if not self.facebook_login:
             return None
         body = self.get("me/permissions", {}, endpoint="permissions")
         entries = None if isinstance(body, Refusal) else body.get("data")
         if not isinstance(entries, list):
             return None
-        told = [entry for entry in entries if isinstance(entry, dict)]
-        return frozenset(str(entry.get("permission")) for entry in told if entry.get("status") == "granted")
+        listed = [entry for entry in entries if isinstance(entry, dict)]
+        return frozenset(str(entry.get("permission")) for entry in listed if entry.get("status") == "granted")
 
-    def lacking(self) -> tuple[str, ...] | None:
-        """Return which permissions of a read the account has not granted; ``None`` when that cannot be told.
+    def missing_scopes(self) -> tuple[str, ...] | None:
+        """Return which required permissions the account has not granted; ``None`` when that is not known.
 
-        Asks the host (one call) where it tells. The scopes stored at the connection only prove what was not
-        granted then, as its owner may have withdrawn others since.
+        Makes one call where the host lists them. The scopes stored at the connection only prove what was not
+        granted then, because the owner may have withdrawn others since.
         """
         granted = self.granted()
         known = self.account.scopes if granted is None else granted
         lacking = tuple(scope for scope in self.scopes if scope not in known)
         return lacking if granted is not None or (lacking and known) else None
 
-    def lacks(self, scopes: Sequence[str]) -> Reauthorize:
-        """Return the error for permissions that the account's authorization does not hold."""
+    def scopes_error(self, scopes: Sequence[str]) -> Reauthorize:
+        """Return the error for permissions that the account's authorization lacks."""
         listed = ", ".join(scopes)
         what, it = ("permission", "it") if len(scopes) == 1 else ("permissions", "them")
         verb = "is" if len(scopes) == 1 else "are"
@@ -192,42 +191,43 @@ class Graph:
         return Reauthorize(sentence, missing_scope=listed)
 
     def denied(self, refused: Refusal) -> Reauthorize | None:
-        """Return the error for a refusal of everything, or ``None`` when no permission lacks (one call)."""
-        lacking, named = self.lacking(), named_scope(refused)
+        """Return the error for a refusal of all posts, or ``None`` if no permission is missing (one call)."""
+        lacking, named = self.missing_scopes(), named_scope(refused)
         if lacking:
-            return self.lacks(lacking)
+            return self.scopes_error(lacking)
         if on_behalf(refused):
             return Reauthorize(
                 f"{self.platform} does not let our application act for this account's owner: "
-                "its owner must reconnect the account and grant all that is asked for."
+                "its owner must reconnect the account and grant all requested permissions."
             )
         if lacking is not None:
             return None
         if named:
-            return self.lacks((named,))
+            return self.scopes_error((named,))
         listed = ", ".join(self.scopes)
         sentence = f"One of the permissions {listed} is missing: reconnect the account and grant all of them."
         return Reauthorize(sentence, missing_scope=listed)
 
     def require_scopes(self) -> None:
-        """Raise `worker.errors.Reauthorize` if a permission lacks: empty data may be all that Meta tells."""
-        if lacking := self.lacking():
-            raise self.lacks(lacking)
+        """Raise `worker.errors.Reauthorize` if a permission is missing: Meta may then send empty data."""
+        if lacking := self.missing_scopes():
+            raise self.scopes_error(lacking)
 
     def require_account(self) -> None:
-        """Raise `worker.errors.Reauthorize` when the token no longer opens its own account."""
+        """Raise `worker.errors.Reauthorize` when the token can no longer read its own account."""
         answer = self.get(self.account.platform_account_id, {"fields": "id"}, endpoint="account")
         if not isinstance(answer, Refusal):
             return
         if answer.code is None or answer.meaning not in {Meaning.MISSING, Meaning.DENIED, Meaning.WRONG_NODE}:
-            raise TryAgain(f"{self.platform} did not tell whether the account can still be read.")
+            raise TryAgain(f"{self.platform} did not say whether the account can still be read.")
         raise self.lost_role()
 
     def lost_role(self) -> Reauthorize:
-        """Return the error for an account that is closed to its authorization, whatever was granted."""
+        """Return the error for an account that its authorization cannot read, although all is granted."""
         return Reauthorize(
-            f"{self.platform} no longer opens this account to its authorization: the role on the account or "
-            "Page was lost, or it is no professional account any more. Restore that, then reconnect it.",
+            f"{self.platform} no longer lets the stored authorization read this account: the role on the "
+            "account or Page was lost, or it is not a professional account any more. Restore that, then "
+            "reconnect it.",
             missing_scope="account role",
         )
 
@@ -238,10 +238,10 @@ class Graph:
         root = f"{self.host}/{self.version}" if self.version else self.host
         return f"{root}/{path}" + (f"?{urlencode(sent)}" if sent else "")
 
-    def _heard(self, response: Response) -> tuple[object, Refusal | None]:
-        told = limits(response, self.account.platform_account_id, self.product)
-        self.used_percent = max(self.used_percent, *(one.used_percent or 0 for one in told), 0)
-        self.upstream.saw(*told)
+    def _parse(self, response: Response) -> tuple[object, Refusal | None]:
+        found = limits(response, self.account.platform_account_id, self.product)
+        self.used_percent = max(self.used_percent, *(one.used_percent or 0 for one in found), 0)
+        self.upstream.saw(*found)
         try:
             body = response.json()
         except ValueError:
@@ -275,7 +275,7 @@ def _dead(platform: str, refused: Refusal) -> str:
     return f"{platform} refuses the account's authorization: {reason}. Reconnect the account."
 
 
-def _item(element: object) -> Answered:
+def _item(element: object) -> GraphAnswer:
     if not isinstance(element, dict):
         return None
     status, text = element.get("code"), element.get("body")

@@ -1,4 +1,4 @@
-"""The metrics that we ask Meta for, by their names at the Graph API, which are our public keys too.
+"""The metrics that we request from Meta, by their names at the Graph API, which are our public keys too.
 
 https://developers.facebook.com/docs/instagram-platform/reference/instagram-media/insights
 https://developers.facebook.com/docs/graph-api/reference/insights

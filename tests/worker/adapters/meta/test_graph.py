@@ -28,7 +28,7 @@ GONE = (
         (error(190, "Cannot parse access token"), Reauthorize, "kind of login"),
         (error(9009), Reauthorize, "restricted"),
         (error(100, "requires an appsecret_proof argument"), Misconfigured, "secret"),
-        (error(2, "try later"), TryAgain, "passing"),
+        (error(2, "try later"), TryAgain, "temporary"),
         (error(368), Paused, "blocked"),
     ],
 )
