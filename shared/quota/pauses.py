@@ -13,6 +13,7 @@ from typing import Final
 
 from sqlalchemy import Connection, Row, text
 
+from shared.quota.read_endpoints import read_endpoint_sql
 from shared.refresh_state import make_due as refresh_state
 from shared.vocabulary import PauseKind, PauseSubject
 
@@ -21,19 +22,9 @@ EVERY_PLATFORM: Final = "*"
 UNTIL_RESUMED: Final = datetime(9999, 1, 1, tzinfo=UTC)
 """``paused_until`` of a pause without an end. Only `PauseInForce.ends_at` is for people and machines."""
 
-_READ_ENDPOINT = """
-CASE a.platform
-    WHEN 'x' THEN CASE WHEN a.sealed_access_token IS NULL THEN 'tweets:app' ELSE 'tweets' END
-    WHEN 'linkedin' THEN CASE WHEN a.kind = 'member' THEN 'memberCreatorPostAnalytics'
-                              ELSE 'organizationalEntityShareStatistics' END
-    WHEN 'tiktok' THEN 'video/query'
-    ELSE 'insights' END
-"""
-"""The endpoint class without which nothing of an ``accounts a`` can be read, as its adapter names it."""
-
 _NAMED: Final[Mapping[PauseSubject, str]] = {
     PauseSubject.PLATFORM: "TRUE",
-    PauseSubject.ENDPOINT: f"w.subject IN ('', {_READ_ENDPOINT})",
+    PauseSubject.ENDPOINT: f"w.subject IN ('', {read_endpoint_sql('a')})",
     PauseSubject.ACCOUNT: "w.subject IN ('', a.account_id)",
     PauseSubject.WORKSPACE: "w.subject = a.workspace_id",
 }
