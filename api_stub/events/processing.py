@@ -169,7 +169,7 @@ def _lock_accounts(connection: Connection, events: Sequence[Event]) -> None:
     """Lock all accounts of a batch in one statement and in order, so that two batches do not deadlock."""
     ids = [event.account_id for event in events]
     changes = any(event.type in _OF_ACCOUNTS for event in events)
-    (states.lock if changes else states.hold)(connection, ids)
+    (states.lock if changes else states.lock_shared)(connection, ids)
 
 
 def _delete_event_ids(connection: Connection, event_ids: Sequence[str]) -> None:

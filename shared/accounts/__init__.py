@@ -1,4 +1,4 @@
-"""Account states, the life of tokens, sealed secrets and API keys.
+"""Account states, token lifetimes, encryption of secrets at rest and API keys.
 
-Rows of publications belong to `shared.refresh_state`.
+Statements that write ``refresh_state`` belong to `shared.refresh_state`; token renewal belongs to the worker.
 """

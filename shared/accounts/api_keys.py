@@ -1,4 +1,4 @@
-"""API keys: made, listed, revoked. Only a hash is stored; the key itself is shown once."""
+"""API keys: create, list, revoke. Only a hash is stored; the key itself is shown once."""
 
 import re
 import secrets
@@ -15,7 +15,7 @@ _SHAPE: Final = re.compile(r"dra_[A-Za-z0-9_-]{32,128}")
 
 @dataclass(frozen=True, slots=True)
 class KeyListing:
-    """What may be told about a key: everything but the key."""
+    """Everything that is stored about a key except its hash."""
 
     key_id: str
     workspace_id: str
@@ -26,7 +26,7 @@ class KeyListing:
 
 
 def create_key(connection: Connection, workspace_id: str, name: str | None) -> tuple[str, str]:
-    """Store a new key of a workspace and return ``(key_id, key)``: the key is not to be had again.
+    """Store a new key of a workspace and return ``(key_id, key)``; the key cannot be read again.
 
     Raises `ValueError` for a workspace id that is empty or cannot be stored.
     """
@@ -57,7 +57,7 @@ def list_keys(connection: Connection, workspace_id: str | None = None) -> list[K
 
 
 def revoke_key(connection: Connection, key_id: str) -> bool:
-    """Refuse a key from now on and return whether there is one; to revoke twice changes nothing."""
+    """Revoke a key and return whether it exists; revoking it twice changes nothing."""
     found = connection.execute(
         text("UPDATE api_keys SET revoked_at = coalesce(revoked_at, now()) WHERE key_id = :key_id"),
         {"key_id": key_id},
@@ -71,9 +71,9 @@ def looks_like_key(credential: str) -> bool:
 
 
 def hash_key(key: str) -> bytes:
-    """Return what is stored and looked up. A key is random and long, so a fast hash is enough.
+    """Return the hash by which a key is stored and found. A key is random and long, so a fast hash is enough.
 
-    The lookup compares hashes: how far a wrong one agrees with a right one tells nothing about the key, so
-    the time that the index takes is no leak.
+    The lookup compares hashes: a common prefix of two hashes reveals nothing about the keys, so the duration
+    of the index lookup leaks nothing.
     """
     return sha256(key.encode()).digest()

@@ -1,7 +1,7 @@
-"""Re-sealing every stored token with the first key, so that older keys can be retired.
+"""Key rotation: seals every stored token with the first key, so that older keys can be removed.
 
-Each batch is a transaction of its own, in order of account ids; what the first key has sealed already stays.
-So a run that was stopped is repeated from the beginning and goes quickly over what is done.
+Each batch is one transaction, in order of account ids; tokens that the first key sealed stay unchanged. A run
+that was stopped is repeated from the beginning and passes quickly over finished accounts.
 """
 
 from collections.abc import Iterator
@@ -18,10 +18,10 @@ _TOKENS = """
 SELECT account_id, sealed_access_token, sealed_refresh_token FROM accounts
  WHERE account_id = ANY(:ids) ORDER BY account_id FOR NO KEY UPDATE
 """
-# A renewal holds its account while it asks the platform: that account is looked at again at the end.
+# A renewal locks its account while it calls the platform: such accounts are processed at the end.
 _UNLOCKED: Final = text(f"{_TOKENS} SKIP LOCKED")
 _LOCKED: Final = text(_TOKENS)
-_PATIENTLY: Final = text("SET LOCAL lock_timeout = '60s'")
+_LONG_LOCK_TIMEOUT: Final = text("SET LOCAL lock_timeout = '60s'")
 _IDS: Final = text(
     "SELECT account_id FROM accounts WHERE account_id > :after ORDER BY account_id LIMIT :most"
 )
@@ -35,24 +35,24 @@ UPDATE accounts AS a SET sealed_access_token = n.access, sealed_refresh_token = 
 
 @dataclass(slots=True)
 class Resealed:
-    """What a run has done so far."""
+    """The progress of a run."""
 
     accounts: int = 0
-    """Accounts that were looked at."""
+    """Accounts processed."""
     resealed: int = 0
-    """Accounts of which a token was sealed anew."""
+    """Accounts with a token that was sealed again."""
     unopened: list[str] = field(default_factory=list)
-    """Accounts of which a token cannot be opened by any key: they stay as they are."""
+    """Accounts with a token that no key opens; they stay unchanged."""
 
 
 def accounts(connection: Connection) -> int:
-    """Count the accounts that a run goes through."""
+    """Count the accounts that a run processes."""
     number: int = connection.execute(text("SELECT count(*) FROM accounts")).scalar_one()
     return number
 
 
 def reseal(engine: Engine, vault: Vault) -> Iterator[Resealed]:
-    """Re-seal all tokens and yield, after each batch, what has been done so far."""
+    """Re-seal all tokens and yield the progress after each batch."""
     done, after = Resealed(), ""
     busy: list[str] = []
     while True:
@@ -73,21 +73,21 @@ def reseal(engine: Engine, vault: Vault) -> Iterator[Resealed]:
 def _reseal_batch(
     connection: Connection, vault: Vault, ids: list[str], done: Resealed, *, wait: bool
 ) -> set[str]:
-    """Re-seal these accounts' tokens and return the accounts that were reached."""
+    """Re-seal these accounts' tokens and return the accounts that were not locked by others."""
     if wait:
-        connection.execute(_PATIENTLY)
+        connection.execute(_LONG_LOCK_TIMEOUT)
     rows = connection.execute(_LOCKED if wait else _UNLOCKED, {"ids": ids}).all()
     changed = []
     for row in rows:
         done.accounts += 1
         sealed = (row.sealed_access_token, row.sealed_refresh_token)
         try:
-            anew = tuple(_anew(vault, one) for one in sealed)
+            resealed = tuple(_sealed_by_first_key(vault, one) for one in sealed)
         except SealError:
             done.unopened.append(row.account_id)
             continue
-        if anew != sealed:
-            changed.append((row.account_id, *anew))
+        if resealed != sealed:
+            changed.append((row.account_id, *resealed))
     if changed:
         done.resealed += len(changed)
         names = ("ids", "accesses", "refreshes")
@@ -95,5 +95,5 @@ def _reseal_batch(
     return {row.account_id for row in rows}
 
 
-def _anew(vault: Vault, sealed: str | None) -> str | None:
+def _sealed_by_first_key(vault: Vault, sealed: str | None) -> str | None:
     return sealed if sealed is None or vault.is_current(sealed) else vault.rotate(sealed)

@@ -1,12 +1,12 @@
-"""Whether an account may be read: the three changes, each one transaction's worth of statements.
+"""Changes of an account's state: reconnect required, disconnected, reconnected. Each runs in one transaction.
 
-Every change raises ``claim_seq`` of the rows it takes out of work, so that a worker which has them right now
-is fenced off and cannot overwrite the verdict.
+Every change increments ``claim_seq`` of the rows that it blocks, so that the fencing token of a worker which
+has them is outdated and it cannot overwrite the new state.
 
-A change and a write that depends on the state take turns, or a row could be written for a state that has
-ended: each change locks the account ``FOR UPDATE``, and whoever writes rows by an account's state holds it
-``FOR KEY SHARE``. Writers do not wait for each other, nor for a token's renewal (``FOR NO KEY UPDATE``).
-Accounts are locked before any ``refresh_state`` row, in the order of their ids.
+A change and a write that depends on the state exclude each other; otherwise a row could be written for a
+state that has ended. Each change locks the account ``FOR UPDATE``, and a transaction that writes rows by an
+account's state locks it ``FOR KEY SHARE``. Such writers wait neither for each other nor for a token renewal
+(``FOR NO KEY UPDATE``). Accounts are locked before any row of ``refresh_state``, in the order of their ids.
 """
 
 from collections.abc import Sequence
@@ -18,10 +18,12 @@ from shared.refresh_state.block import block, unblock
 from shared.vocabulary import PauseKind
 
 UNREADABLE = "The account must be connected again before its posts can be refreshed."
-"""What a row of an account that may not be read says, when nothing is recorded for the account."""
+"""The error of a row whose account may not be read, when the account records no reason."""
 
 _LOCK = text("SELECT account_id FROM accounts WHERE account_id = ANY(:ids) ORDER BY account_id FOR UPDATE")
-_HOLD = text("SELECT account_id FROM accounts WHERE account_id = ANY(:ids) ORDER BY account_id FOR KEY SHARE")
+_LOCK_SHARED = text(
+    "SELECT account_id FROM accounts WHERE account_id = ANY(:ids) ORDER BY account_id FOR KEY SHARE"
+)
 
 _SET_STATE = """
 UPDATE accounts SET state = :state, state_reason = :sentence, state_changed_at = now()
@@ -31,17 +33,17 @@ UPDATE accounts SET state = :state, state_reason = :sentence, state_changed_at =
 
 
 def lock(connection: Connection, account_ids: Sequence[str]) -> None:
-    """Wait for all who write rows by these accounts' states, and keep others from it until the end.
+    """Lock these accounts for a change of state, against `lock_shared`, until the transaction ends.
 
-    The changes below do this themselves; a transaction that changes several accounts, or holds rows of an
-    account before it changes its state, locks all of them first.
+    The changes below do this themselves. A transaction that changes several accounts, or locks rows of an
+    account before it changes its state, locks all accounts first.
     """
     connection.execute(_LOCK, {"ids": sorted(set(account_ids))})
 
 
-def hold(connection: Connection, account_ids: Sequence[str]) -> None:
-    """Keep these accounts in the state that the next statement sees, until the transaction ends."""
-    connection.execute(_HOLD, {"ids": sorted(set(account_ids))})
+def lock_shared(connection: Connection, account_ids: Sequence[str]) -> None:
+    """Keep the states of these accounts unchanged until the transaction ends."""
+    connection.execute(_LOCK_SHARED, {"ids": sorted(set(account_ids))})
 
 
 def require_reconnect(
@@ -54,14 +56,14 @@ def require_reconnect(
 ) -> int | None:
     """Mark an active account and all its rows ``requires_reconnect``; return how many rows.
 
-    ``token_version``: the pair that was refused. ``None`` comes back, and nothing changes, when the account
-    has a newer pair by now or is not active any more.
+    ``token_version``: the version of the refused tokens. Returns ``None`` and changes nothing when the
+    account has newer tokens or is not active any more.
     """
     return _leave_active(connection, workspace_id, account_id, sentence, "requires_reconnect", token_version)
 
 
 def disconnect(connection: Connection, workspace_id: str, account_id: str) -> int | None:
-    """Mark an account that its owner removed; its rows stay with their last values and are not polled."""
+    """Mark an account that its owner removed; its rows keep their last values and are not polled."""
     sentence = "The account was disconnected: connect it again to refresh its posts."
     return _leave_active(connection, workspace_id, account_id, sentence, "disconnected", None)
 

@@ -1,7 +1,8 @@
-"""Secrets: sealed at rest, opened where they are used, and taken out of every text that leaves.
+"""Encryption of secrets at rest, and their redaction from every text that leaves a process.
 
-A sealed value has one of two forms. A `Vault` seals with a secret key (Fernet). A `SealingKey`, the public
-half of a secret key, seals by HPKE (RFC 9180): its holder cannot open. A `Vault` opens both.
+An encrypted ("sealed") value has one of two forms. A `Vault` seals with a secret key (Fernet). A
+`SealingKey`, the public half of a secret key, seals by HPKE (RFC 9180) and cannot open what it sealed. A
+`Vault` opens both.
 """
 
 import re
@@ -31,14 +32,14 @@ class Sealer(Protocol):
         """Return the secret as ASCII text that only a holder of the secret keys can open."""
 
     def matches(self, sealed: str, secret: SecretStr) -> bool:
-        """Tell whether the sealed value is known to hold this secret."""
+        """Return whether the sealed value is known to contain this secret."""
 
 
 class SealingKey:
-    """The public half of a secret key: seals what only a `Vault` with that secret key can open."""
+    """The public half of a secret key: it seals values that only a `Vault` with that secret key can open."""
 
     def __init__(self, text: str) -> None:
-        """Read a value of ``DRAVO_SEALING_KEY``. Raises `SealError`."""
+        """Parse a value of ``DRAVO_SEALING_KEY``. Raises `SealError`."""
         try:
             self._public = X25519PublicKey.from_public_bytes(_decoded(text, _PUBLIC))
         except ValueError:
@@ -78,11 +79,11 @@ class Vault:
         return self._ring.encrypt(_bytes(secret)).decode("ascii")
 
     def open(self, sealed: str) -> SecretStr:
-        """Return the secret again. Raises `SealError` when no key opens it, or when it was tampered with."""
+        """Return the secret. Raises `SealError` when no key opens it or the sealed value was changed."""
         return SecretStr(self._plain(sealed).decode("utf-8", "surrogatepass"))
 
     def matches(self, sealed: str, secret: SecretStr) -> bool:
-        """Tell whether the sealed value holds this secret; false when no key opens it."""
+        """Return whether the sealed value contains this secret; false when no key opens it."""
         try:
             return self.open(sealed) == secret
         except SealError:
@@ -105,7 +106,7 @@ class Vault:
         raise SealError(_CLOSED)
 
     def is_current(self, sealed: str) -> bool:
-        """Tell whether the first key sealed it, so that no other key is needed to open it."""
+        """Return whether the first key sealed it, so that no other key is needed to open it."""
         try:
             self._first.decrypt(sealed.encode())
         except InvalidToken:
@@ -118,7 +119,7 @@ class Vault:
 
 
 def _private_half(key: str) -> X25519PrivateKey:
-    """Derive the private key from a secret key, so that whoever has the one has the other."""
+    """Derive the private key of a `SealingKey` from a secret key."""
     derive = HKDF(algorithm=SHA256(), length=32, salt=None, info=b"dravo sealing key")
     return X25519PrivateKey.from_private_bytes(derive.derive(urlsafe_b64decode(key)))
 
@@ -140,15 +141,15 @@ def _decoded(text: str, prefix: str) -> bytes:
 
 
 def new_key() -> str:
-    """Return a new random key: a value for ``DRAVO_SECRET_KEYS``, or for any other secret of ours."""
+    """Return a new random key for ``DRAVO_SECRET_KEYS`` or any other secret setting."""
     return Fernet.generate_key().decode("ascii")
 
 
 def redact(text: str, *known_secrets: str) -> str:
-    """Return ``text`` without credentials: the ones named, and whatever looks like one.
+    """Return ``text`` without credentials: those in ``known_secrets``, and everything that looks like one.
 
-    Takes out too much rather than too little, in time linear in the text's length: every repetition is
-    either bounded or possessive, and none starts again inside a run that another one has walked through.
+    It removes too much rather than too little. The time is linear in the text's length: every repetition is
+    bounded or possessive, and none starts inside a run that another one has matched.
     """
     known = {form for one in known_secrets if one for form in (one, quote(one, safe=""))}
     if known:
@@ -189,7 +190,7 @@ _OWN_STORES = r"(?:rediss?|redis\+sentinel|unix|postgres(?:ql)?(?:\+[a-z0-9]{1,2
 _NAMED: Final = [
     (words, re.compile(shape, re.IGNORECASE), replacement)
     for words, shape, replacement in (
-        # The password of one of our own stores may hold a "/" or "@" that somebody forgot to encode.
+        # The password of one of our own stores may contain a "/" or "@" that is not percent-encoded.
         (("redis", "unix", "postgres"), rf"({_OWN_STORES}://)[^\s\"'<>]{{0,512}}@", rf"\1{REDACTED}@"),
         (("://",), r"(://)[^\s/@\"'<>]{1,512}+@", rf"\1{REDACTED}@"),
         (

@@ -1,4 +1,4 @@
-"""Accounts and publications from import files and events: checked, merged and stored.
+"""Import of accounts and publications from files and events: rows are checked, compared and stored.
 
-Nothing here reads a platform.
+Nothing here calls a platform; rows of ``refresh_state`` are written by `shared.refresh_state.ingest`.
 """

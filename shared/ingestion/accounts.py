@@ -1,4 +1,4 @@
-"""Accounts on their way in: what is known of them, what changes, one insert and one update for all."""
+"""Import of accounts: compares rows with the stored accounts, then inserts and updates in bulk."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, fields, replace
@@ -15,7 +15,7 @@ from shared.vocabulary import AccountState, Platform
 
 @dataclass(frozen=True, slots=True)
 class _Account:
-    """The columns that intake writes."""
+    """The columns that an import writes."""
 
     account_id: str
     workspace_id: str
@@ -65,7 +65,7 @@ UPDATE accounts AS a
 
 
 class AccountImporter:
-    """The accounts that a chunk of rows touches. Their rows stay locked until the transaction ends."""
+    """Imports the accounts of a chunk of rows. Stored ones stay locked until the transaction ends."""
 
     def __init__(
         self,
@@ -79,16 +79,16 @@ class AccountImporter:
         self._sealer = sealer
         ids = sorted({row.account_id for row in rows})
         self._stored = {
-            found.account_id: _Account(**{**found._mapping, "scopes": tuple(found.scopes)})
-            for found in connection.execute(text(_LOAD), {"ids": ids})
+            row.account_id: _Account(**{**row._mapping, "scopes": tuple(row.scopes)})
+            for row in connection.execute(text(_LOAD), {"ids": ids})
         }
         self._current = dict(self._stored)
         self._now = connection.execute(text("SELECT now()")).scalar_one().astimezone(UTC)
 
-    def enter(self, row: AccountRow) -> bool:
-        """Take an account and return whether it changes anything. Raises `RowError`."""
+    def add(self, row: AccountRow) -> bool:
+        """Add an account and return whether it changes anything. Raises `RowError`."""
         before = self._current.get(row.account_id)
-        after = self._opened(row) if before is None else self._changed(before, row)
+        after = self._new(row) if before is None else self._merged(before, row)
         self._current[row.account_id] = after
         return after != before
 
@@ -116,7 +116,7 @@ class AccountImporter:
                 text(statement), {name: [row[name] for row in rows] for name in _COLUMNS}
             )
 
-    def _opened(self, row: AccountRow) -> _Account:
+    def _new(self, row: AccountRow) -> _Account:
         if row.access_token is None and row.platform not in self._without_token:
             raise RowError("access_token is required: the account is not known yet")
         return _Account(
@@ -136,7 +136,7 @@ class AccountImporter:
             state=AccountState.ACTIVE.value,
         )
 
-    def _changed(self, known: _Account, row: AccountRow) -> _Account:
+    def _merged(self, known: _Account, row: AccountRow) -> _Account:
         if row.workspace_id != known.workspace_id:
             raise RowError("workspace_id differs: a known account does not move to another workspace")
         if row.platform != known.platform:
@@ -172,9 +172,10 @@ class AccountImporter:
         return replace(account, token_version=account.token_version + renewed)
 
     def _is_outdated(self, known: _Account, row: AccountRow) -> bool:
-        """Tell whether the row's pair has expired while the stored one, renewed since, works.
+        """Return whether the row's tokens have expired while the stored ones, renewed since, are valid.
 
-        An old file imported again must not bring back a pair that single-use refresh tokens made worthless.
+        Importing an old file again must not restore tokens that a single-use refresh token has made
+        worthless.
         """
         return (
             known.state == AccountState.ACTIVE
@@ -184,7 +185,7 @@ class AccountImporter:
         )
 
     def _is_stored(self, sealed: str | None, token: SecretStr) -> bool:
-        # Sealed with a key that is gone, or not to be opened here: the row's token is stored as a new one.
+        # A stored token that cannot be opened here does not match: the row's token is stored as a new one.
         return sealed is not None and self._sealer.matches(sealed, token)
 
 

@@ -1,8 +1,8 @@
-"""The intake of accounts and publications: import files and events come through this one door.
+"""Import of accounts and publications, for import files and events alike.
 
-Each function takes a chunk of rows (about 1,000) inside the caller's transaction: rows are checked, told
-apart into new, changed and unchanged, and written in bulk. A wrong row is refused with a sentence and its
-siblings are taken. The same rows again change nothing.
+Each function imports a chunk of rows (about 1,000) in the caller's transaction: it checks them, splits them
+into new, changed and unchanged ones, and writes them in bulk. An invalid row is refused with a sentence while
+the others are imported. Importing the same rows again changes nothing.
 """
 
 from collections.abc import Callable, Collection, Sequence
@@ -18,29 +18,29 @@ from shared.ingestion.publications import PublicationImporter
 from shared.ingestion.rows import RowError, parse_account, parse_publication
 from shared.vocabulary import Platform
 
-_TRIES = 3
+_ATTEMPTS = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A row that was not taken."""
+    """A row that was not imported."""
 
     index: int
-    """Its place in the chunk, from 0."""
+    """Its position in the chunk, from 0."""
     message: str
-    """One sentence for whoever sent it: the field and what is allowed, no value, no secret."""
+    """One sentence for the sender: the field and what is allowed, without values or secrets."""
 
 
 @dataclass(frozen=True, slots=True)
 class ImportResult:
-    """What came of a chunk; ``accepted + unchanged + len(refused)`` is its length."""
+    """The result of a chunk; ``accepted + unchanged + len(refused)`` is its length."""
 
     accepted: int
-    """Rows that were new or changed something."""
+    """Rows that were new or changed a stored row."""
     unchanged: int
     refused: tuple[Refusal, ...]
     new_ids: tuple[int, ...] = ()
-    """``publications.id`` of the publications that were not known before."""
+    """``publications.id`` of the new publications."""
 
 
 def import_accounts(
@@ -50,13 +50,13 @@ def import_accounts(
     *,
     without_token: Collection[Platform] = (),
 ) -> ImportResult:
-    """Store accounts from decoded JSON objects.
+    """Import accounts from decoded JSON objects.
 
-    ``without_token``: platforms whose accounts may come without an access token (`Settings.without_token`).
-    A token that differs from the stored one makes an account active again and its rows due; an empty or
-    missing one keeps what is stored, with its expiry. A known account never changes workspace or platform.
+    ``without_token``: platforms whose accounts may lack an access token (`Settings.without_token`). A token
+    that differs from the stored one makes an account active again and its rows due. An empty or missing token
+    keeps the stored one with its expiry. A known account never changes workspace or platform.
     """
-    return _take(
+    return _import(
         connection,
         rows,
         parse_account,
@@ -65,38 +65,38 @@ def import_accounts(
 
 
 def import_publications(connection: Connection, rows: Sequence[object], *, priority: int = 0) -> ImportResult:
-    """Store publications from decoded JSON objects, each new one with its refresh state and analytics row.
+    """Import publications from decoded JSON objects, each new one with its refresh state and analytics row.
 
-    ``priority``: 1 when someone waits for the first snapshot (an event, a handful of rows), 0 for bulk. New
-    ones are due at once; those of accounts that may not be read are not, and neither are those whose id at
-    the platform is still unknown, until it comes.
+    ``priority``: 1 when someone waits for the first snapshot (an event, a handful of rows), 0 for bulk
+    imports. A new publication is due at once unless its account is not active or its id at the platform is
+    not known yet.
     """
-    return _take(
+    return _import(
         connection, rows, parse_publication, lambda parsed: PublicationImporter(connection, parsed, priority)
     )
 
 
 Row = TypeVar("Row")
-RowTaken = TypeVar("RowTaken", contravariant=True)
+ImportedRow = TypeVar("ImportedRow", contravariant=True)
 
 
-class _Book(Protocol[RowTaken]):
-    """The known rows that a chunk touches, and what is to be written."""
+class _Importer(Protocol[ImportedRow]):
+    """Compares a chunk of rows with the stored ones and writes the difference."""
 
-    def enter(self, row: RowTaken) -> bool:
-        """Take a row and return whether it changes anything. Raises `RowError`."""
+    def add(self, row: ImportedRow) -> bool:
+        """Add a row to the import and return whether it changes anything. Raises `RowError`."""
         ...
 
     def write(self) -> tuple[int, ...]:
-        """Write everything that changed and return the ids of new publications."""
+        """Write all differences and return the ids of new publications."""
         ...
 
 
-def _take(
+def _import(
     connection: Connection,
     rows: Sequence[object],
     parse: Callable[[object], Row],
-    open_book: Callable[[Sequence[Row]], _Book[Row]],
+    importer_of: Callable[[Sequence[Row]], _Importer[Row]],
 ) -> ImportResult:
     refused = []
     parsed = []
@@ -105,28 +105,32 @@ def _take(
             parsed.append((index, parse(row)))
         except RowError as error:
             refused.append(Refusal(index, str(error)))
-    for left in reversed(range(_TRIES)):
+    for left in reversed(range(_ATTEMPTS)):
         try:
             with connection.begin_nested():
-                return _enter(parsed, refused, open_book([row for _, row in parsed]))
-        except IntegrityError:  # another intake, or a worker that learned an id, was faster: look again
+                return _write(parsed, refused, importer_of([row for _, row in parsed]))
+        except (
+            IntegrityError
+        ):  # a concurrent import, or a worker that learned an id, committed first: compare again
             if not left:
                 raise
-    raise AssertionError("the last try either returned or raised")
+    raise AssertionError("the last attempt either returned or raised")
 
 
-def _enter(parsed: Sequence[tuple[int, Row]], refused: Sequence[Refusal], book: _Book[Row]) -> ImportResult:
+def _write(
+    parsed: Sequence[tuple[int, Row]], refused: Sequence[Refusal], importer: _Importer[Row]
+) -> ImportResult:
     accepted = 0
-    turned_away = list(refused)
+    all_refused = list(refused)
     for index, row in parsed:
         try:
-            accepted += book.enter(row)
+            accepted += importer.add(row)
         except RowError as error:
-            turned_away.append(Refusal(index, str(error)))
-    new_ids = book.write()
+            all_refused.append(Refusal(index, str(error)))
+    new_ids = importer.write()
     return ImportResult(
         accepted=accepted,
-        unchanged=len(parsed) + len(refused) - accepted - len(turned_away),
-        refused=tuple(sorted(turned_away, key=lambda refusal: refusal.index)),
+        unchanged=len(parsed) + len(refused) - accepted - len(all_refused),
+        refused=tuple(sorted(all_refused, key=lambda refusal: refusal.index)),
         new_ids=new_ids,
     )

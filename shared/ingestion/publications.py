@@ -1,7 +1,7 @@
-"""Publications on their way in: which known one a row means, what changes, one insert and one update for all.
+"""Import of publications: matches rows with stored publications, then inserts and updates in bulk.
 
-A row means the publication of its account with the same ``platform_post_id``; else the one with the same
-``publish_id``; else the one of the same post that still waits for its id; else it is new.
+A row matches the publication of its account with the same ``platform_post_id``; else the one with the same
+``publish_id``; else the one of the same post that still waits for its id; else it is a new publication.
 """
 
 from collections import defaultdict
@@ -17,13 +17,13 @@ from shared.refresh_state import ingest as refresh_state
 from shared.refresh_state.notifications import notify_due
 from shared.vocabulary import Platform
 
-_INTAKE_LOCK = 720_571_932
-"""First half of the advisory locks that let one intake at a time into a workspace."""
+_IMPORT_LOCK = 720_571_932
+"""First half of the keys of the advisory locks that allow one import at a time per workspace."""
 
 
 @dataclass(slots=True)
 class _Publication:
-    """The columns that intake writes; ``id`` is ``None`` until it is stored."""
+    """The columns that an import writes; ``id`` is ``None`` until the publication is stored."""
 
     id: int | None
     workspace_id: str
@@ -39,13 +39,13 @@ class _Publication:
     published_at: datetime | None
 
     @property
-    def askable(self) -> bool:
-        """Whether its platform can be asked for it."""
+    def has_id(self) -> bool:
+        """Whether the platform can be asked for it."""
         return (self.platform_post_id or self.publish_id) is not None
 
 
-_ALL = tuple(column.name for column in fields(_Publication))
-_COLUMNS = _ALL[1:]
+_COLUMNS_WITH_ID = tuple(column.name for column in fields(_Publication))
+_COLUMNS = _COLUMNS_WITH_ID[1:]
 _TYPES = {"id": "bigint", "created_at": "timestamptz", "published_at": "timestamptz"}
 
 
@@ -57,14 +57,14 @@ def _unnest(columns: Iterable[str]) -> str:
 _ACCOUNTS = "SELECT account_id, workspace_id, platform FROM accounts WHERE account_id = ANY(:ids)"
 _LOCK = "SELECT pg_advisory_xact_lock(:key, hashtext(w)) FROM unnest(CAST(:workspaces AS text[])) AS w"
 _BY_POST = f"""
-SELECT {", ".join(_ALL)} FROM publications WHERE post_id = ANY(:posts) ORDER BY id
+SELECT {", ".join(_COLUMNS_WITH_ID)} FROM publications WHERE post_id = ANY(:posts) ORDER BY id
 """
 _BY_ID = f"""
-SELECT {", ".join("p." + name for name in _ALL)} FROM publications p
+SELECT {", ".join("p." + name for name in _COLUMNS_WITH_ID)} FROM publications p
   JOIN unnest(CAST(:accounts AS text[]), CAST(:platform_post_ids AS text[])) AS u (account_id, id_there)
     ON p.account_id = u.account_id AND p.platform_post_id = u.id_there
 UNION
-SELECT {", ".join("p." + name for name in _ALL)} FROM publications p
+SELECT {", ".join("p." + name for name in _COLUMNS_WITH_ID)} FROM publications p
   JOIN unnest(CAST(:accounts AS text[]), CAST(:publish_ids AS text[])) AS u (account_id, id_there)
     ON p.account_id = u.account_id AND p.publish_id = u.id_there
 """
@@ -81,7 +81,9 @@ WITH added AS (
 )
 SELECT id FROM added ORDER BY id
 """
-_CHANGEABLE = tuple(name for name in _ALL if name not in {"id", "workspace_id", "account_id", "platform"})
+_CHANGEABLE = tuple(
+    name for name in _COLUMNS_WITH_ID if name not in {"id", "workspace_id", "account_id", "platform"}
+)
 _IDS = frozenset({"platform_post_id", "publish_id"})
 # An id is never unset: one that a worker has learned since these rows were loaded stays.
 _UPDATE = f"""
@@ -93,15 +95,15 @@ UPDATE publications AS p
 
 
 class PublicationImporter:
-    """The publications that a chunk of rows touches, found by each of their names."""
+    """Imports the publications of a chunk of rows, matched by each of their ids."""
 
     def __init__(self, connection: Connection, rows: Sequence[PublicationRow], priority: int) -> None:
         self._connection = connection
         self._priority = priority
         ids = sorted({row.account_id for row in rows})
-        states.hold(connection, ids)
-        found = connection.execute(text(_ACCOUNTS), {"ids": ids})
-        self._accounts = {account: (workspace, platform) for account, workspace, platform in found}
+        states.lock_shared(connection, ids)
+        rows_of_accounts = connection.execute(text(_ACCOUNTS), {"ids": ids})
+        self._accounts = {account: (workspace, platform) for account, workspace, platform in rows_of_accounts}
         self._by_platform_post: dict[tuple[str, str], _Publication] = {}
         self._by_publish: dict[tuple[str, str], _Publication] = {}
         self._by_post: dict[str, list[_Publication]] = defaultdict(list)
@@ -110,15 +112,15 @@ class PublicationImporter:
         self._known: dict[int, _Publication] = {}
         self._load(rows)
 
-    def enter(self, row: PublicationRow) -> bool:
-        """Take a publication and return whether it changes anything. Raises `RowError`."""
+    def add(self, row: PublicationRow) -> bool:
+        """Add a publication and return whether it changes anything. Raises `RowError`."""
         if row.account_id not in self._accounts:
             raise RowError("account_id is not known: import its account first")
         workspace, platform = self._accounts[row.account_id]
         self._check(row, workspace, platform)
-        known = self._find(row)
+        known = self._match(row)
         if known is None:
-            self._add(row, workspace, platform)
+            self._add_new(row, workspace, platform)
             return True
         changed = False
         for name in _CHANGEABLE:
@@ -132,13 +134,15 @@ class PublicationImporter:
         return changed
 
     def write(self) -> tuple[int, ...]:
-        """Write new and changed publications; return the ids of the new ones and wake the scheduler."""
+        """Write new and changed publications, notify the scheduler of due rows, and return the new ids."""
         due = False
         new_ids: tuple[int, ...] = ()
         changed = [known for key, known in self._known.items() if known != self._stored[key]]
-        came = [known.id or 0 for known in changed if self._learned(known)]
-        if came:  # before any publication, as a worker does that learns an id, or the two could deadlock
-            refresh_state.lock(self._connection, came)
+        identified = [known.id or 0 for known in changed if self._is_newly_identified(known)]
+        if (
+            identified
+        ):  # before any publication, like a worker that learns an id; otherwise the two could deadlock
+            refresh_state.lock(self._connection, identified)
         if self._new:
             self._new.sort(key=_order)
             bound = _arrays(self._new, _COLUMNS) | {"unreadable": states.UNREADABLE}
@@ -147,30 +151,30 @@ class PublicationImporter:
         if changed:
             changed.sort(key=lambda known: known.id or 0)
             self._connection.execute(text(_UPDATE), _arrays(changed, ("id", *_CHANGEABLE)))
-        if came:
-            due |= refresh_state.id_arrived(self._connection, came, self._priority)
+        if identified:
+            due |= refresh_state.id_arrived(self._connection, identified, self._priority)
         if due:
             notify_due(self._connection)
         return new_ids
 
     def _load(self, rows: Sequence[PublicationRow]) -> None:
-        """Let one intake at a time into each workspace, and find what these rows may mean."""
+        """Wait for other imports into these workspaces, and load the publications that the rows may match."""
         workspaces = sorted({workspace for workspace, _ in self._accounts.values()})
-        self._connection.execute(text(_LOCK), {"key": _INTAKE_LOCK, "workspaces": workspaces})
+        self._connection.execute(text(_LOCK), {"key": _IMPORT_LOCK, "workspaces": workspaces})
         posts = {"posts": sorted({row.post_id for row in rows})}
-        named = {
+        ids = {
             "accounts": [row.account_id for row in rows],
             "platform_post_ids": [row.platform_post_id for row in rows],
             "publish_ids": [row.publish_id for row in rows],
         }
-        for found in (
+        for stored in (
             *self._connection.execute(text(_BY_POST), posts),
-            *self._connection.execute(text(_BY_ID), named),
+            *self._connection.execute(text(_BY_ID), ids),
         ):
-            if found.id not in self._known:
-                known = _Publication(*found)
-                self._known[found.id] = known
-                self._stored[found.id] = replace(known)
+            if stored.id not in self._known:
+                known = _Publication(*stored)
+                self._known[stored.id] = known
+                self._stored[stored.id] = replace(known)
                 self._by_post[known.post_id].append(known)
                 self._index(known)
 
@@ -190,7 +194,7 @@ class PublicationImporter:
         if any(other.workspace_id != workspace for other in self._by_post[row.post_id]):
             raise RowError("post_id is known in another workspace: a post does not move between workspaces")
 
-    def _find(self, row: PublicationRow) -> _Publication | None:
+    def _match(self, row: PublicationRow) -> _Publication | None:
         account, by_id, by_publish = row.account_id, None, None
         if row.platform_post_id is not None:
             by_id = self._by_platform_post.get((account, row.platform_post_id))
@@ -201,10 +205,10 @@ class PublicationImporter:
                 raise RowError("platform_post_id and publish_id belong to two different publications")
             if row.platform_post_id and by_publish.platform_post_id:
                 raise RowError("publish_id is known under another platform_post_id")
-        return by_id or by_publish or self._waiting(row)
+        return by_id or by_publish or self._without_id(row)
 
-    def _waiting(self, row: PublicationRow) -> _Publication | None:
-        """Return the publication of this post that the row may complete, or be an older word of."""
+    def _without_id(self, row: PublicationRow) -> _Publication | None:
+        """Return the publication of this post that the row completes, or that it describes without any id."""
         siblings = [one for one in self._by_post[row.post_id] if one.account_id == row.account_id]
         for one in siblings:
             clash = row.publish_id and one.publish_id and row.publish_id != one.publish_id
@@ -212,7 +216,7 @@ class PublicationImporter:
                 return one
         return siblings[-1] if siblings and not (row.platform_post_id or row.publish_id) else None
 
-    def _add(self, row: PublicationRow, workspace: str, platform: str) -> None:
+    def _add_new(self, row: PublicationRow, workspace: str, platform: str) -> None:
         publication = _Publication(
             None,
             workspace,
@@ -225,9 +229,9 @@ class PublicationImporter:
         self._by_post[row.post_id].append(publication)
         self._index(publication)
 
-    def _learned(self, known: _Publication) -> bool:
+    def _is_newly_identified(self, known: _Publication) -> bool:
         before = self._stored[known.id or 0]
-        return (known.askable and not before.askable) or (
+        return (known.has_id and not before.has_id) or (
             known.platform_post_id is not None and before.platform_post_id is None
         )
 

@@ -1,7 +1,7 @@
-"""What an account or a publication from outside must look like: all fields checked, each mistake a sentence.
+"""Validation of the rows of import files and events: every field is checked, every mistake is one sentence.
 
-The same rows come from import files and from events. A sentence names the field and what is allowed; it never
-repeats the value, which may be a credential in the wrong column.
+A sentence names the field and what is allowed. It never repeats the value, which may be a credential in the
+wrong column.
 """
 
 from collections.abc import Mapping
@@ -17,12 +17,12 @@ from shared.vocabulary import Platform
 ID_BYTES = 255
 POST_ID_BYTES = 512
 TEXT_BYTES = 8_192
-"""UTF-8 bytes of a post's text that are kept; a longer one is cut, so that a page of 100 rows stays small."""
+"""UTF-8 bytes of a post's text that are stored; longer texts are cut to keep a page of 100 rows small."""
 TOKEN_BYTES = 8_192
 SCOPES = 200
 _LONGEST_NUMBER = 10**40
 EARLIEST, LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
-"""Instants outside are slips or placeholders, and arithmetic at the ends of the calendar overflows."""
+"""Instants outside are mistakes or placeholders, and arithmetic at the ends of the calendar overflows."""
 
 LOGINS = ("facebook", "instagram")
 KINDS = ("organization", "member")
@@ -58,12 +58,12 @@ PUBLICATION_FIELDS = (
 
 
 class RowError(ValueError):
-    """A row cannot be taken; the message is one sentence without any value of the row."""
+    """A row cannot be imported; the message is one sentence without any value of the row."""
 
 
 @dataclass(frozen=True, slots=True)
 class AccountRow:
-    """An account as told from outside. ``None`` is what was not told."""
+    """A validated row of an account; ``None``: the field is absent or empty."""
 
     account_id: str
     workspace_id: str
@@ -78,19 +78,19 @@ class AccountRow:
     refresh_token_expires_at: datetime | None
     scopes: tuple[str, ...] | None
     given: frozenset[str]
-    """The fields that the row has: an absent one keeps what is stored, ``null`` clears it."""
+    """The fields that are present: an absent one keeps the stored value, ``null`` clears it."""
 
 
 @dataclass(frozen=True, slots=True)
 class PublicationRow:
-    """A publication as told from outside."""
+    """A validated row of a publication; ``None``: the field is absent or empty."""
 
     post_id: str
     account_id: str
     workspace_id: str | None
-    """Optional: when told, it must be the account's."""
+    """Optional; must be the account's."""
     platform: Platform | None
-    """Optional: when told, it must be the account's."""
+    """Optional; must be the account's."""
     platform_post_id: str | None
     publish_id: str | None
     platform_post_url: str | None
@@ -99,7 +99,7 @@ class PublicationRow:
     created_at: datetime
     published_at: datetime | None
     given: frozenset[str]
-    """The fields that the row has: an absent one keeps what is stored, ``null`` clears it."""
+    """The fields that are present: an absent one keeps the stored value, ``null`` clears it."""
 
 
 def parse_account(row: object) -> AccountRow:
@@ -152,7 +152,7 @@ def _fields(row: object, known: tuple[str, ...]) -> Mapping[str, object]:
         raise RowError("a row must be a JSON object with named fields")
     for name in row.keys() - set(known):
         meant = _nearest(name, known) if isinstance(name, str) and len(name) <= 64 else None
-        if meant and meant not in row:  # richer dumps are welcome; a slip of the pen is not lost in silence
+        if meant and meant not in row:  # other fields are ignored, but a misspelt one is an error
             raise RowError(f"{name} is no field of this row: did you mean {meant}?")
     return row
 
@@ -186,7 +186,7 @@ def _required_id(fields: Mapping[str, object], name: str) -> str:
 
 
 def _cut(value: str | None, most: int) -> str | None:
-    """Return the beginning of a text, of ``most`` bytes at most, between two characters."""
+    """Cut a text to at most ``most`` bytes, between two characters."""
     return None if value is None else value.encode()[:most].decode("utf-8", "ignore")
 
 
@@ -262,8 +262,8 @@ def _instant(fields: Mapping[str, object], name: str) -> datetime | None:
     if value is None or value == "":
         return None
     try:
-        told = datetime.fromisoformat(value) if isinstance(value, str) else None
-        instant = told and (told if told.tzinfo else told.replace(tzinfo=UTC)).astimezone(UTC)
+        parsed = datetime.fromisoformat(value) if isinstance(value, str) else None
+        instant = parsed and (parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).astimezone(UTC)
     except (ValueError, OverflowError):
         instant = None
     if instant is None:
@@ -278,7 +278,7 @@ def _scopes(fields: Mapping[str, object]) -> tuple[str, ...] | None:
     value = fields.get("scopes")
     if value is None:
         return None
-    if isinstance(value, str):  # as platforms themselves tell them: one string, commas or spaces between
+    if isinstance(value, str):  # as platforms write them: one string, separated by commas or spaces
         value = value.replace(",", " ").split()
     if not isinstance(value, list) or not all(isinstance(scope, str) and scope for scope in value):
         raise RowError("scopes must be a list of strings")

@@ -15,7 +15,7 @@ def release_from_quarantine(
 ) -> list[int]:
     """Make quarantined publications (``None``: all) due with no attempts counted; return their ids."""
     ids = None if publication_ids is None else sorted(set(publication_ids))
-    states.hold(connection, accounts_of_quarantined(connection, ids))
+    states.lock_shared(connection, accounts_of_quarantined(connection, ids))
     released = unquarantine(connection, ids, unreadable=states.UNREADABLE)
     if released:
         subject = {"all": "all"} if ids is None else {"publications": released}

@@ -1,8 +1,11 @@
-"""Pauses: what is not asked until an instant. PostgreSQL holds them, so that losing Redis lifts none.
+"""Pauses: platforms, endpoints, accounts and workspaces that are not called until an instant.
 
-A pause defers rows: a worker that meets it moves their next run to its end. So a pause that ends early, for
-whatever reason, makes these rows due in the transaction that ends it (`end`), and a worker defers rows only
-while it holds the pause (`hold`). Both lock the pause before any row of ``refresh_state``.
+ They are stored in PostgreSQL: losing Redis lifts none.
+
+A pause defers rows: a worker that encounters it moves their next run to its end. A pause that ends early, for
+whatever reason, therefore makes these rows due in the transaction that ends it (`end`), and a worker defers
+rows only while it locks the pause (`lock_if_in_force`). Both lock the pause before any row of
+``refresh_state``.
 """
 
 from collections import defaultdict
@@ -20,9 +23,9 @@ from shared.vocabulary import PauseKind, PauseSubject
 EVERY_PLATFORM: Final = "*"
 
 UNTIL_RESUMED: Final = datetime(9999, 1, 1, tzinfo=UTC)
-"""``paused_until`` of a pause without an end. Only `PauseInForce.ends_at` is for people and machines."""
+"""``paused_until`` of a pause without an end. `PauseInForce.ends_at` is the value to show."""
 
-_NAMED: Final[Mapping[PauseSubject, str]] = {
+_SUBJECT_CONDITIONS: Final[Mapping[PauseSubject, str]] = {
     PauseSubject.PLATFORM: "TRUE",
     PauseSubject.ENDPOINT: f"w.subject IN ('', {read_endpoint_sql('a')})",
     PauseSubject.ACCOUNT: "w.subject IN ('', a.account_id)",
@@ -30,10 +33,10 @@ _NAMED: Final[Mapping[PauseSubject, str]] = {
 }
 
 
-def _concerned(*, background_only: bool) -> str:
-    """Return the condition that a ``pauses w`` in force holds up an ``accounts a``, for these kinds."""
+def _applies(*, background_only: bool) -> str:
+    """Return the condition that a ``pauses w`` of these kinds is in force and applies to an ``accounts a``."""
     named = []
-    for subject, condition in _NAMED.items():
+    for subject, condition in _SUBJECT_CONDITIONS.items():
         kinds = [
             f"'{kind.value}'"
             for kind in PauseKind
@@ -45,11 +48,11 @@ def _concerned(*, background_only: bool) -> str:
     return f"{anywhere} AND ({' OR '.join(named)})"
 
 
-_ALL_WORK = _concerned(background_only=False)
-_BACKGROUND_WORK = _concerned(background_only=True)
+_ALL_WORK = _applies(background_only=False)
+_BACKGROUND_WORK = _applies(background_only=True)
 
 NOT_PAUSED = f"NOT EXISTS (SELECT 1 FROM pauses w WHERE {_ALL_WORK})"
-"""Condition on an ``accounts a``: a claim skips what is paused. Other endpoints are judged by the worker."""
+"""Condition on an ``accounts a``, by which a claim skips paused accounts; the worker checks other endpoints."""
 
 BACKGROUND_NOT_PAUSED = f"NOT EXISTS (SELECT 1 FROM pauses w WHERE {_BACKGROUND_WORK})"
 """The same for pauses that hold for background work alone."""
@@ -74,7 +77,7 @@ _OF_ENDPOINTS: Final = [kind.value for kind in PauseKind if kind.subject is Paus
 
 @dataclass(frozen=True, slots=True, order=True)
 class PauseKey:
-    """What is paused: the primary key of a row of ``pauses``. Locks are taken in this order."""
+    """The primary key of a row of ``pauses``. Locks are taken in this order."""
 
     platform: str
     """A platform, or ``*`` for all of them."""
@@ -97,7 +100,7 @@ class PauseInForce:
 
     @property
     def key(self) -> PauseKey:
-        """What it pauses."""
+        """Its primary key."""
         return PauseKey(self.platform, self.kind, self.subject)
 
     @property
@@ -114,10 +117,10 @@ def pauses_in_force(connection: Connection) -> list[PauseInForce]:
 def pauses_of_accounts(
     connection: Connection, account_ids: Sequence[str], *, every_endpoint: bool = False
 ) -> dict[str, list[PauseInForce]]:
-    """Return the pauses that hold up these accounts now, by account, the longest first.
+    """Return the pauses that apply to these accounts now, by account, the last to end first.
 
-    An account without any is left out. ``every_endpoint``: also those of endpoints of its platform without
-    which the account's posts can be read; a single call may need them.
+    An account without any is absent. ``every_endpoint``: also pauses of other endpoints of its platform,
+    which a single call may need.
     """
     found: dict[str, list[PauseInForce]] = defaultdict(list)
     bound = {
@@ -152,7 +155,7 @@ def pause(
     until: datetime,
     reason: str,
 ) -> datetime:
-    """Place or prolong a pause and return the instant at which it ends."""
+    """Place or extend a pause and return the instant at which it ends."""
     ends: datetime = connection.execute(
         text(_PAUSE),
         {
@@ -178,36 +181,36 @@ RETURNING paused_until
 """
 
 
-def hold(connection: Connection, key: PauseKey) -> datetime | None:
-    """Return when a pause ends and keep it from ending earlier until the transaction ends.
+def lock_if_in_force(connection: Connection, key: PauseKey) -> datetime | None:
+    """Return when a pause ends, and lock it so that it cannot end earlier until the transaction ends.
 
-    ``None``: it is not in force (any more). Waits for a transaction that ends it.
+    ``None``: it is not in force. Waits for a transaction that is ending it.
     """
-    ends: datetime | None = connection.execute(_HOLD, _bound(key)).scalar_one_or_none()
+    ends: datetime | None = connection.execute(_LOCK_IN_FORCE, _bound(key)).scalar_one_or_none()
     return ends
 
 
 def end(connection: Connection, keys: Iterable[PauseKey]) -> list[PauseKey]:
-    """End these pauses, make the rows due that they deferred, and return the pauses that stood.
+    """End these pauses, make the rows due that they deferred, and return the pauses that existed.
 
     Waits for the workers that are deferring rows because of them.
     """
-    stood = [key for key in sorted(set(keys)) if connection.execute(_END, _bound(key)).rowcount]
-    for key in stood:
+    existing = [key for key in sorted(set(keys)) if connection.execute(_END, _bound(key)).rowcount]
+    for key in existing:
         make_deferred_due(connection, key)
-    return stood
+    return existing
 
 
 def shorten(connection: Connection, key: PauseKey, until: datetime) -> None:
     """Let a pause end at ``until`` if it would last longer, and make the rows due that it deferred."""
-    if connection.execute(_SHORTEN, {**_bound(key), "until": until, "least": _WORTH_SHORTENING}).rowcount:
+    if connection.execute(_SHORTEN, {**_bound(key), "until": until, "least": _LEAST_SHORTENING}).rowcount:
         make_deferred_due(connection, key)
 
 
 def make_deferred_due(connection: Connection, key: PauseKey) -> int:
-    """Make the rows due now that a pause may have deferred which has ended or ends earlier; return how many.
+    """Make the rows due that a pause may have deferred, after it ended or was shortened; return how many.
 
-    Rows that another pause holds up as well become due too: claims skip them until that one ends.
+    Rows to which another pause applies become due too: claims skip them until that pause ends.
     """
     return refresh_state.make_deferred_due(
         connection,
@@ -221,13 +224,13 @@ def _bound(key: PauseKey) -> dict[str, str]:
     return {"platform": key.platform, "kind": key.kind.value, "subject": key.subject}
 
 
-_WORTH_SHORTENING: Final = timedelta(minutes=1)
+_LEAST_SHORTENING: Final = timedelta(minutes=1)
 _SHORTEN: Final = text("""
 UPDATE pauses SET paused_until = :until
  WHERE platform = :platform AND kind = :kind AND subject = :subject
    AND paused_until > CAST(:until AS timestamptz) + CAST(:least AS interval)
 """)
-_HOLD: Final = text("""
+_LOCK_IN_FORCE: Final = text("""
 SELECT paused_until FROM pauses
  WHERE platform = :platform AND kind = :kind AND subject = :subject AND paused_until > now() FOR SHARE
 """)

@@ -397,7 +397,7 @@ def test_a_refusal_of_the_account_does_not_deadlock_with_an_id_that_arrives(harn
     )
     with ThreadPoolExecutor(1) as worker, harness.engine.connect() as arriving:
         with arriving.begin():
-            states.hold(arriving, ["acc_1"])
+            states.lock_shared(arriving, ["acc_1"])
             running = worker.submit(run, harness)
             waiting = (
                 "SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"

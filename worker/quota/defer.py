@@ -83,7 +83,7 @@ def bounded(connection: Connection, error: Deferred, now: datetime) -> Deferred:
     if error.pause is None:
         until = min(error.until, now + LONGEST_BY_BUDGET)
     else:
-        ends = pauses.hold(connection, error.pause) or now
+        ends = pauses.lock_if_in_force(connection, error.pause) or now
         if error.pause.kind.by_operator:
             ends = min(ends, now + LONGEST_BY_OPERATOR)
         until = min(error.until, ends)

@@ -9,7 +9,7 @@ from shared.accounts import api_keys
 from tests.harness import open_harness
 
 
-def test_a_key_is_stored_as_its_hash_listed_newest_first_and_revoked_once(database_url: str) -> None:
+def test_key_is_stored_as_hash_listed_newest_first_and_revoked_once(database_url: str) -> None:
     with open_harness(database_url) as harness, harness.engine.begin() as connection:
         made = [api_keys.create_key(connection, workspace, name) for workspace, name in
                 (("ws_1", "first"), ("ws_2", None), ("ws_1", ""))]  # fmt: skip
@@ -48,7 +48,7 @@ def test_a_key_is_stored_as_its_hash_listed_newest_first_and_revoked_once(databa
 
 
 @pytest.mark.parametrize(("workspace", "name"), [("", None), ("ws\0", None), ("ws_1", "n\0"), ("", "n")])
-def test_a_key_without_a_workspace_or_with_a_nul_is_refused(
+def test_key_without_workspace_or_with_nul_is_refused(
     database_url: str, workspace: str, name: str | None
 ) -> None:
     with open_harness(database_url) as harness, harness.engine.begin() as connection:
@@ -69,5 +69,5 @@ def test_a_key_without_a_workspace_or_with_a_nul_is_refused(
         ("xdra_" + "a" * 32, False),
     ],
 )
-def test_a_key_is_told_by_its_shape(credential: str, *, is_one: bool) -> None:
+def test_key_is_recognized_by_its_shape(credential: str, *, is_one: bool) -> None:
     assert api_keys.looks_like_key(credential) is is_one

@@ -23,7 +23,7 @@ def reconnect(harness: Harness) -> int:
         return states.reconnect(connection, "ws_1", "acc_1")
 
 
-def test_all_rows_of_the_account_are_marked_and_taken_out_of_work(harness: Harness) -> None:
+def test_require_reconnect_blocks_all_rows_of_the_account(harness: Harness) -> None:
     ids = harness.publications(harness.account("acc_1"), 3)
     other = harness.publications(harness.account("acc_2"))[0]
 
@@ -37,7 +37,7 @@ def test_all_rows_of_the_account_are_marked_and_taken_out_of_work(harness: Harne
     assert harness.state(other).sync_status == "pending"
 
 
-def test_a_refusal_of_an_older_pair_is_no_verdict(harness: Harness) -> None:
+def test_refusal_of_older_tokens_changes_nothing(harness: Harness) -> None:
     harness.publications(harness.account("acc_1", token_version=5))
 
     assert require(harness, version=4) is None
@@ -45,13 +45,13 @@ def test_a_refusal_of_an_older_pair_is_no_verdict(harness: Harness) -> None:
     assert require(harness, version=5) is None, "once is enough"
 
 
-def test_another_workspace_cannot_touch_it(harness: Harness) -> None:
+def test_another_workspace_cannot_change_the_account(harness: Harness) -> None:
     harness.publications(harness.account("acc_1"))
 
     assert require(harness, workspace="ws_2") is None
 
 
-def test_a_reconnection_makes_the_rows_due_the_stalest_first(harness: Harness) -> None:
+def test_reconnect_makes_rows_due_the_stalest_first(harness: Harness) -> None:
     ids = harness.publications(harness.account("acc_1"), 3)
     for days, one in zip((1, 9, None), ids, strict=True):
         at = datetime.now(UTC) - timedelta(days=days) if days else None
@@ -69,7 +69,7 @@ def test_a_reconnection_makes_the_rows_due_the_stalest_first(harness: Harness) -
     assert harness.execute("SELECT state, state_reason FROM accounts") == [("active", None)]
 
 
-def test_a_disconnected_account_keeps_its_values_and_says_so(harness: Harness) -> None:
+def test_disconnected_account_keeps_its_values_and_explains_itself(harness: Harness) -> None:
     publication = harness.publications(harness.account("acc_1"))[0]
     harness.execute("UPDATE post_analytics SET metrics = '{\"views\": 7}'")
     with harness.engine.begin() as connection:
@@ -81,9 +81,7 @@ def test_a_disconnected_account_keeps_its_values_and_says_so(harness: Harness) -
 
 
 @pytest.mark.parametrize("connected", [True, False], ids=["published_before", "published_while_disconnected"])
-def test_after_a_reconnection_a_row_without_an_id_waits_for_it_and_asks_for_nothing_else(
-    harness: Harness, *, connected: bool
-) -> None:
+def test_row_without_id_stays_stopped_after_a_reconnect(harness: Harness, *, connected: bool) -> None:
     harness.account("acc_1")
     row = {"post_id": "post_1", "account_id": "acc_1", "created_at": "2026-06-23T10:15:30Z"}
     with harness.engine.begin() as connection:
@@ -126,7 +124,7 @@ def account(harness: Harness) -> tuple[Any, ...]:
     return row.state, row.state_reason, row.state_changed_at > PAST
 
 
-def test_an_account_that_leaves_the_active_state_takes_its_rows_along_and_no_others(harness: Harness) -> None:
+def test_account_that_becomes_inactive_blocks_its_rows_and_no_others(harness: Harness) -> None:
     harness.account("acc_1")
     harness.account("acc_2")
     mine, poison = harness.publications("acc_1", 2, **STATE)
@@ -160,7 +158,7 @@ def disconnect(harness: Harness, workspace: str = "ws_1") -> int | None:
         return states.disconnect(connection, workspace, "acc_1")
 
 
-def test_which_state_follows_which(harness: Harness) -> None:
+def test_allowed_transitions_between_account_states(harness: Harness) -> None:
     harness.account("acc_1")
 
     def follow(change: Callable[[Harness], int | None]) -> str:
@@ -182,7 +180,7 @@ def test_which_state_follows_which(harness: Harness) -> None:
     assert follow(reconnect) == "active"
 
 
-def test_a_reconnection_brings_back_what_was_blocked_and_nothing_else(harness: Harness) -> None:
+def test_reconnect_unblocks_blocked_rows_only(harness: Harness) -> None:
     harness.account("acc_1", state="requires_reconnect", state_reason="Reconnect.", state_changed_at=PAST)
     harness.account("acc_2")
     blocked, stopped, poison = harness.publications("acc_1", 3, **{**STATE, "next_run_at": None})
@@ -214,9 +212,7 @@ def test_a_reconnection_brings_back_what_was_blocked_and_nothing_else(harness: H
     assert [tuple(row) for row in kept] == [("account", "acc_2"), ("operator_account", "acc_1")]
 
 
-def test_a_reconnection_wakes_the_scheduler_when_rows_are_due_again(
-    harness: Harness, database_url: str
-) -> None:
+def test_reconnect_notifies_the_scheduler_if_rows_become_due(harness: Harness, database_url: str) -> None:
     harness.publications(harness.account("acc_1"))
     with connect(database_url) as listener:
         listener.execute(f"LISTEN {DUE_CHANNEL}")

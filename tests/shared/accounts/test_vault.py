@@ -15,7 +15,7 @@ any_text = st.text(st.characters())  # lone surrogates included
 
 
 @given(any_text)
-def test_what_was_sealed_opens_to_the_same(secret: str) -> None:
+def test_sealed_secret_opens_unchanged(secret: str) -> None:
     vault = Vault([NEW])
 
     sealed = vault.seal(SecretStr(secret))
@@ -25,7 +25,7 @@ def test_what_was_sealed_opens_to_the_same(secret: str) -> None:
 
 
 @given(any_text)
-def test_keys_rotate_without_losing_a_secret(secret: str) -> None:
+def test_key_rotation_loses_no_secret(secret: str) -> None:
     sealed = Vault([OLD]).seal(SecretStr(secret))
     both = Vault([NEW, OLD])
 
@@ -37,13 +37,13 @@ def test_keys_rotate_without_losing_a_secret(secret: str) -> None:
         Vault([OLD]).open(rotated)
 
 
-def test_the_first_key_seals() -> None:
+def test_first_key_seals() -> None:
     sealed = Vault([NEW, OLD]).seal(SecretStr("one"))
 
     assert Vault([NEW]).open(sealed).get_secret_value() == "one"
 
 
-def test_a_sealed_value_matches_its_own_secret_alone() -> None:
+def test_sealed_value_matches_only_its_own_secret() -> None:
     vault = Vault([NEW])
     sealed = vault.seal(SecretStr("one"))
 
@@ -52,20 +52,20 @@ def test_a_sealed_value_matches_its_own_secret_alone() -> None:
     assert not Vault([FOREIGN]).matches(sealed, SecretStr("one"))
 
 
-def test_a_secret_key_has_the_same_sealing_key_in_every_release() -> None:
+def test_secret_key_has_the_same_sealing_key_in_every_release() -> None:
     key = SecretStr("A" * 43 + "=")
 
     assert Vault([key]).sealing_key == "public1.WwMHa430k0Lb-HTQP4zakUd_a3jccOO6NjyWklXEx3g="
 
 
-def test_sealing_the_same_twice_looks_different() -> None:
+def test_sealing_twice_yields_different_values() -> None:
     vault = Vault([NEW])
 
     assert vault.seal(SecretStr("one")) != vault.seal(SecretStr("one"))
 
 
 @given(st.text())
-def test_what_no_key_opens_is_refused_without_being_shown(sealed: str) -> None:
+def test_value_that_no_key_opens_is_refused_without_being_shown(sealed: str) -> None:
     for attempt in (Vault([NEW]).open, Vault([NEW]).rotate):
         with pytest.raises(SealError) as refusal:
             attempt(sealed)
@@ -74,7 +74,7 @@ def test_what_no_key_opens_is_refused_without_being_shown(sealed: str) -> None:
         assert refusal.value.__cause__ is None
 
 
-def test_a_foreign_key_opens_nothing() -> None:
+def test_another_key_opens_nothing() -> None:
     sealed = Vault([FOREIGN]).seal(SecretStr("EAAsecret"))
 
     with pytest.raises(SealError, match="DRAVO_SECRET_KEYS") as refusal:
@@ -83,7 +83,7 @@ def test_a_foreign_key_opens_nothing() -> None:
     assert sealed not in str(refusal.value)
 
 
-def test_a_changed_seal_is_refused() -> None:
+def test_changed_sealed_value_is_refused() -> None:
     sealed = Vault([NEW]).seal(SecretStr("one"))
     changed = sealed[:40] + ("A" if sealed[40] != "A" else "B") + sealed[41:]
 
@@ -91,7 +91,7 @@ def test_a_changed_seal_is_refused() -> None:
         Vault([NEW]).open(changed)
 
 
-def test_no_keys_is_an_error_that_says_what_to_do() -> None:
+def test_missing_keys_raise_an_error_that_says_what_to_do() -> None:
     with pytest.raises(SealError, match="dravo secrets generate"):
         Vault([])
 
@@ -130,7 +130,7 @@ SECRET = "s3cr3t-VALUE"
         f"token={SECRET}",
     ],
 )
-def test_a_credential_goes_by_its_name_or_place(text: str) -> None:
+def test_credential_is_redacted_by_its_name_or_place(text: str) -> None:
     assert SECRET not in redact(text)
     assert REDACTED in redact(text)
 
@@ -154,7 +154,7 @@ def test_a_credential_goes_by_its_name_or_place(text: str) -> None:
     ids=lambda one: "key" if len(one) == 44 else one[:6],  # a random value must not name a test
 )
 @pytest.mark.parametrize("around", ["{}", "the call with {} failed", "'{}'", "/path/{}/x", "({})", "%20{}"])
-def test_a_credential_goes_by_its_shape(credential: str, around: str) -> None:
+def test_credential_is_redacted_by_its_shape(credential: str, around: str) -> None:
     assert credential not in redact(around.format(credential))
 
 
@@ -170,28 +170,28 @@ def test_a_credential_goes_by_its_shape(credential: str, around: str) -> None:
         "aNameInCamelCase" * 4,
     ],
 )
-def test_what_is_no_credential_stays(text: str) -> None:
+def test_text_without_credentials_is_unchanged(text: str) -> None:
     assert redact(text) == text
 
 
 @given(st.text(), st.text(min_size=1), st.text())
-def test_a_known_secret_is_gone_whatever_it_looks_like(before: str, secret: str, after: str) -> None:
+def test_known_secret_is_redacted_whatever_its_shape(before: str, secret: str, after: str) -> None:
     left = redact(before + secret + after, secret).replace(REDACTED, "")
 
     assert secret not in left or secret in before + after
 
 
-def test_a_known_secret_is_gone_in_its_url_form_too() -> None:
+def test_known_secret_is_redacted_in_its_url_form() -> None:
     assert "p%7Cw" not in redact("…/me?key=p%7Cw", "p|w")
     assert "p%2Fw" not in redact("…/me?key=p%2Fw", "p/w")
 
 
-def test_an_empty_secret_redacts_nothing() -> None:
+def test_empty_secret_redacts_nothing() -> None:
     assert redact("one sentence", "") == "one sentence"
 
 
 @given(st.text(alphabet="aA1_-.=&:\"'\\ @/%token"))
-def test_redacting_twice_changes_nothing_more(text: str) -> None:
+def test_redaction_is_idempotent(text: str) -> None:
     once = redact(text)
 
     assert redact(once) == once
@@ -214,7 +214,7 @@ def test_redacting_twice_changes_nothing_more(text: str) -> None:
         "A%",
     ],
 )
-def test_a_hostile_text_takes_no_longer_than_its_length_asks(unit: str) -> None:
+def test_redaction_of_malicious_text_takes_linear_time(unit: str) -> None:
     # A quarter of a megabyte takes a fraction of a second; any quadratic pattern would take minutes.
     hostile = ("access_token" + unit * 250_000)[:250_000]
     started = time.process_time()
@@ -266,7 +266,7 @@ def test_changed_value_of_a_sealing_key_is_refused(damage: Callable[[str], str])
     "text",
     ["", pytest.param(new_key(), id="secret key"), "public1.", "public1.AAAA", "public1.\u00e9"],
 )
-def test_other_text_is_no_sealing_key(text: str) -> None:
+def test_other_text_is_refused_as_sealing_key(text: str) -> None:
     with pytest.raises(SealError, match="secrets sealing-key"):
         SealingKey(text)
 

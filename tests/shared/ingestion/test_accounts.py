@@ -24,7 +24,7 @@ from tests.shared.ingestion.rows import (
 from worker.credentials import tokens
 
 
-def test_an_account_is_stored_sealed_and_the_same_row_again_changes_nothing(engine: Engine) -> None:
+def test_account_is_stored_sealed_and_importing_it_again_changes_nothing(engine: Engine) -> None:
     row = account(scopes=["instagram_basic"], token_expires_at="2026-12-01T00:00:00+02:00", name="Dravo")
 
     assert (give_accounts(engine, row).accepted, give_accounts(engine, row).unchanged) == (1, 1)
@@ -41,9 +41,7 @@ def test_an_account_is_stored_sealed_and_the_same_row_again_changes_nothing(engi
 
 
 @pytest.mark.parametrize("missing", [{"access_token": ""}, {"access_token": None}])
-def test_an_empty_token_keeps_the_stored_one_with_its_expiry(
-    engine: Engine, missing: dict[str, object]
-) -> None:
+def test_empty_token_keeps_the_stored_one_with_its_expiry(engine: Engine, missing: dict[str, object]) -> None:
     give_accounts(engine, account(token_expires_at="2030-01-01T00:00:00Z"))
 
     taken = give_accounts(engine, account(token_expires_at=None, name="New name") | missing)
@@ -56,7 +54,7 @@ def test_an_empty_token_keeps_the_stored_one_with_its_expiry(
     assert found["token_version"] == 1
 
 
-def test_an_account_of_x_may_come_without_a_token_where_our_own_bearer_reads(engine: Engine) -> None:
+def test_x_account_needs_no_token_if_the_app_has_a_bearer(engine: Engine) -> None:
     mine = {"platform": "x", "access_token": None}
     allowed = Settings(x_app_bearer=SecretStr("AAAA-app-bearer-very-secret")).without_token
     with engine.begin() as connection:
@@ -79,14 +77,14 @@ def test_an_account_of_x_may_come_without_a_token_where_our_own_bearer_reads(eng
     assert Settings().without_token == frozenset()
 
 
-def test_a_new_account_needs_a_token(engine: Engine) -> None:
+def test_new_account_needs_a_token(engine: Engine) -> None:
     taken = give_accounts(engine, account(access_token=""))
 
     assert messages(taken) == ["access_token is required: the account is not known yet"]
     assert stored(engine, "SELECT * FROM accounts") == []
 
 
-def test_a_new_token_brings_an_account_and_its_rows_back(engine: Engine) -> None:
+def test_new_token_makes_account_active_and_its_rows_due(engine: Engine) -> None:
     give_accounts(engine, account())
     give(engine, publication())
     with engine.begin() as connection:
@@ -101,7 +99,7 @@ def test_a_new_token_brings_an_account_and_its_rows_back(engine: Engine) -> None
     assert (states(engine)[0]["reason"], states(engine)[0]["due"]) == ("reconnected", True)
 
 
-def test_an_old_file_does_not_bring_back_a_pair_that_was_renewed_since(engine: Engine) -> None:
+def test_old_file_does_not_restore_expired_tokens(engine: Engine) -> None:
     old = account(refresh_token="r1", token_expires_at="2020-01-01T00:00:00Z")
     give_accounts(engine, old)
     give_accounts(engine, account(access_token="renewed", refresh_token="r2", token_expires_at="2199-12-31"))
@@ -112,7 +110,7 @@ def test_an_old_file_does_not_bring_back_a_pair_that_was_renewed_since(engine: E
     assert VAULT.open(found["sealed_refresh_token"]).get_secret_value() == "r2"
 
 
-def test_a_known_account_moves_neither_workspace_nor_platform(engine: Engine) -> None:
+def test_known_account_changes_neither_workspace_nor_platform(engine: Engine) -> None:
     give_accounts(engine, account())
 
     taken = give_accounts(engine, account(workspace_id="ws_2"), account(platform="x"))
@@ -154,7 +152,7 @@ def test_a_known_account_moves_neither_workspace_nor_platform(engine: Engine) ->
         ({"refresh_tokn": "r"}, "refresh_tokn is no field of this row: did you mean refresh_token?"),
     ],
 )
-def test_a_wrong_account_is_named_by_field_and_its_siblings_are_taken(
+def test_invalid_account_is_refused_by_field_and_others_are_imported(
     engine: Engine, wrong: dict[str, object], message: str
 ) -> None:
     taken = give_accounts(engine, account(account_id="acc_0"), account() | wrong, account(account_id="acc_2"))
@@ -165,16 +163,16 @@ def test_a_wrong_account_is_named_by_field_and_its_siblings_are_taken(
 
 
 @pytest.mark.parametrize("row", [None, 3, "text", [], {}])
-def test_a_row_that_is_no_object_or_empty_is_refused(engine: Engine, row: object) -> None:
+def test_row_that_is_not_an_object_or_empty_is_refused(engine: Engine, row: object) -> None:
     assert len(give_accounts(engine, row).refused) == 1
     assert len(give(engine, row).refused) == 1
 
 
-def test_richer_dumps_are_welcome(engine: Engine) -> None:
+def test_unknown_fields_are_ignored(engine: Engine) -> None:
     assert give_accounts(engine, account(id=7, tags={"a": 1}, internal_notes=None)).accepted == 1
 
 
-def test_no_message_repeats_a_value(engine: Engine) -> None:
+def test_refusals_contain_no_value(engine: Engine) -> None:
     shifted = dict.fromkeys(account(), TOKEN) | {"created_at": TOKEN, "post_id": TOKEN}
 
     said = str(give_accounts(engine, shifted)) + str(give(engine, shifted))
@@ -182,7 +180,7 @@ def test_no_message_repeats_a_value(engine: Engine) -> None:
     assert TOKEN not in said
 
 
-def test_two_intakes_of_a_new_account_at_once_store_it_once(engine: Engine) -> None:
+def test_concurrent_imports_of_a_new_account_store_it_once(engine: Engine) -> None:
     with ThreadPoolExecutor(4) as pool:
         taken = list(pool.map(lambda _: give_accounts(engine, account()), range(4)))
 
@@ -192,7 +190,7 @@ def test_two_intakes_of_a_new_account_at_once_store_it_once(engine: Engine) -> N
 
 @pytest.mark.parametrize("name", ["token_expires_at", "refresh_token_expires_at"])
 @pytest.mark.parametrize("value", ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z", "2200-01-01"])
-def test_an_instant_at_the_end_of_the_calendar_is_refused(name: str, value: str) -> None:
+def test_instant_at_the_end_of_the_calendar_is_refused(name: str, value: str) -> None:
     row = {
         "account_id": "acc_1",
         "workspace_id": "ws_1",

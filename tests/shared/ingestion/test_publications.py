@@ -12,7 +12,7 @@ from tests import servers
 from tests.shared.ingestion.rows import account, give, give_accounts, messages, publication, states, stored
 
 
-def test_a_new_publication_is_pending_and_due(engine: Engine) -> None:
+def test_new_publication_is_pending_and_due(engine: Engine) -> None:
     give_accounts(engine, account())
 
     taken = give(engine, publication(platform_post_id=18000000000000000001, text="Shipping \U0001f6a2"))
@@ -24,7 +24,7 @@ def test_a_new_publication_is_pending_and_due(engine: Engine) -> None:
     assert (row["sync_status"], row["reason"], row["due"], row["priority"]) == ("pending", "new", True, 0)
 
 
-def test_events_go_the_fast_lane(engine: Engine) -> None:
+def test_events_use_the_interactive_lane(engine: Engine) -> None:
     give_accounts(engine, account())
 
     give(engine, publication(), priority=1)
@@ -32,9 +32,7 @@ def test_events_go_the_fast_lane(engine: Engine) -> None:
     assert states(engine)[0]["priority"] == 1
 
 
-def test_the_scheduler_is_woken_once_a_chunk_and_only_when_something_is_due(
-    engine: Engine, database_url: str
-) -> None:
+def test_scheduler_is_notified_once_per_chunk_if_a_row_is_due(engine: Engine, database_url: str) -> None:
     give_accounts(engine, account())
     with servers.connect(database_url) as listening:
         listening.execute(f"LISTEN {notifications.DUE_CHANNEL}")
@@ -55,7 +53,7 @@ def _notifications(connection: psycopg.Connection) -> list[psycopg.Notify]:
     return found
 
 
-def test_the_same_publications_again_change_nothing_and_a_changed_one_is_not_due_again(
+def test_importing_again_changes_nothing_and_a_changed_publication_is_not_due(
     engine: Engine,
 ) -> None:
     give_accounts(engine, account())
@@ -73,7 +71,7 @@ def test_the_same_publications_again_change_nothing_and_a_changed_one_is_not_due
     assert (row["due"], row["reason"]) == (False, "stale")
 
 
-def test_an_absent_field_keeps_what_is_stored_and_null_clears_it(engine: Engine) -> None:
+def test_absent_field_keeps_the_stored_value_and_null_clears_it(engine: Engine) -> None:
     give_accounts(engine, account())
     give(engine, publication(text="Kept", media_type="REELS"))
 
@@ -82,7 +80,7 @@ def test_an_absent_field_keeps_what_is_stored_and_null_clears_it(engine: Engine)
     assert (states(engine)[0]["text"], states(engine)[0]["media_type"]) == ("Kept", None)
 
 
-def test_the_last_row_of_a_publication_in_a_chunk_wins(engine: Engine) -> None:
+def test_last_row_of_a_publication_in_a_chunk_wins(engine: Engine) -> None:
     give_accounts(engine, account())
 
     taken = give(engine, publication(text="first"), publication(text="last"))
@@ -91,7 +89,7 @@ def test_the_last_row_of_a_publication_in_a_chunk_wins(engine: Engine) -> None:
     assert [row["text"] for row in states(engine)] == ["last"]
 
 
-def test_the_id_that_arrives_later_belongs_to_the_publication_that_waits_for_it(engine: Engine) -> None:
+def test_late_id_completes_the_waiting_publication(engine: Engine) -> None:
     give_accounts(engine, account())
     early = publication(platform_post_id=None)
     give(engine, early)
@@ -104,7 +102,7 @@ def test_the_id_that_arrives_later_belongs_to_the_publication_that_waits_for_it(
     assert give(engine, early).unchanged == 1, "the older file changes nothing"
 
 
-def test_a_tiktok_publication_is_found_by_its_publish_id(engine: Engine) -> None:
+def test_tiktok_publication_is_matched_by_publish_id(engine: Engine) -> None:
     give_accounts(engine, account(platform="tiktok"))
     give(engine, publication(platform_post_id=None, publish_id="v_pub_file~v2.1"))
     (row,) = states(engine)
@@ -135,7 +133,7 @@ def test_contradicting_ids_are_refused(engine: Engine) -> None:
     ]
 
 
-def test_a_post_may_have_several_publications_on_one_account(engine: Engine) -> None:
+def test_post_may_have_several_publications_on_one_account(engine: Engine) -> None:
     give_accounts(engine, account())
 
     give(engine, publication(), publication(platform_post_id="18000000000000001"))
@@ -143,7 +141,7 @@ def test_a_post_may_have_several_publications_on_one_account(engine: Engine) -> 
     assert len(states(engine)) == 2
 
 
-def test_publications_of_an_account_that_may_not_be_read_wait_for_it(engine: Engine) -> None:
+def test_publications_of_an_inactive_account_are_blocked(engine: Engine) -> None:
     give_accounts(engine, account())
     with engine.begin() as connection:
         account_state.require_reconnect(connection, "ws_1", "acc_1", "Reconnect it.")
@@ -155,7 +153,7 @@ def test_publications_of_an_account_that_may_not_be_read_wait_for_it(engine: Eng
     assert (row["reason"], row["next_run_at"]) == ("blocked", None)
 
 
-def test_an_id_that_comes_for_a_blocked_row_of_an_account_that_is_back_makes_it_due(engine: Engine) -> None:
+def test_late_id_of_a_blocked_row_makes_it_due_if_the_account_is_active(engine: Engine) -> None:
     give_accounts(engine, account())
     give(engine, publication(platform_post_id=None))
     with engine.begin() as connection:
@@ -167,7 +165,7 @@ def test_an_id_that_comes_for_a_blocked_row_of_an_account_that_is_back_makes_it_
     assert (states(engine)[0]["reason"], states(engine)[0]["due"]) == ("new", True)
 
 
-def test_an_id_that_comes_while_a_worker_has_the_row_ends_its_claim(engine: Engine) -> None:
+def test_late_id_ends_an_open_claim(engine: Engine) -> None:
     give_accounts(engine, account(platform="tiktok"))
     give(engine, publication(platform_post_id=None, publish_id="v1"))
     stored(
@@ -206,7 +204,7 @@ def test_an_id_that_comes_while_a_worker_has_the_row_ends_its_claim(engine: Engi
         ({"platform_post_id": "1" * 513}, "platform_post_id may have at most 512 bytes"),
     ],
 )
-def test_a_wrong_publication_is_named_by_field_and_its_siblings_are_taken(
+def test_invalid_publication_is_refused_by_field_and_others_are_imported(
     engine: Engine, wrong: dict[str, object], message: str
 ) -> None:
     give_accounts(engine, account())
@@ -217,7 +215,7 @@ def test_a_wrong_publication_is_named_by_field_and_its_siblings_are_taken(
     assert taken.accepted == 1
 
 
-def test_a_post_does_not_move_to_another_workspace(engine: Engine) -> None:
+def test_post_does_not_move_to_another_workspace(engine: Engine) -> None:
     give_accounts(engine, account(), account(account_id="acc_2", workspace_id="ws_2"))
     give(engine, publication())
 
@@ -229,7 +227,7 @@ def test_a_post_does_not_move_to_another_workspace(engine: Engine) -> None:
     assert len(states(engine)) == 1
 
 
-def test_two_intakes_of_the_same_rows_at_once_store_each_publication_once(engine: Engine) -> None:
+def test_concurrent_imports_store_each_publication_once(engine: Engine) -> None:
     give_accounts(engine, account())
     rows = [publication(post_id=f"post_{n}", platform_post_id=f"pp_{n}") for n in range(200)]
     waiting = [publication(post_id=f"waiting_{n}", platform_post_id=None) for n in range(50)]
@@ -241,7 +239,7 @@ def test_two_intakes_of_the_same_rows_at_once_store_each_publication_once(engine
     assert sum(one.accepted for one in taken) == 250
 
 
-def test_an_id_that_comes_starts_the_row_afresh_unless_it_is_quarantined(engine: Engine) -> None:
+def test_late_id_resets_the_row_unless_it_is_quarantined(engine: Engine) -> None:
     give_accounts(engine, account(platform="tiktok"), account(account_id="acc_2", platform="tiktok"))
     names = ("worn", "poison", "without an account's reason", "known")
     for name in names:
@@ -289,7 +287,7 @@ def test_an_id_that_comes_starts_the_row_afresh_unless_it_is_quarantined(engine:
     ]
 
 
-def test_rows_of_a_blocked_account_say_what_to_do_even_if_nobody_wrote_a_reason(engine: Engine) -> None:
+def test_rows_of_an_inactive_account_without_reason_have_an_error_message(engine: Engine) -> None:
     give_accounts(engine, account())
     stored(engine, "UPDATE accounts SET state = 'disconnected', state_reason = NULL RETURNING 1")
 
@@ -299,7 +297,7 @@ def test_rows_of_a_blocked_account_say_what_to_do_even_if_nobody_wrote_a_reason(
     assert row["error_message"] == "The account must be connected again before its posts can be refreshed."
 
 
-def test_a_word_without_ids_means_the_newest_publication_of_its_post(engine: Engine) -> None:
+def test_row_without_ids_matches_the_newest_publication_of_its_post(engine: Engine) -> None:
     give_accounts(engine, account(platform="tiktok"))
     for number in (1, 2):
         give(engine, publication(platform_post_id=f"pp_{number}"))
@@ -309,7 +307,7 @@ def test_a_word_without_ids_means_the_newest_publication_of_its_post(engine: Eng
     assert [row["text"] for row in states(engine)] == [None, "older file"]
 
 
-def test_two_publishing_processes_of_one_post_are_two_publications(engine: Engine) -> None:
+def test_two_publish_ids_of_one_post_are_two_publications(engine: Engine) -> None:
     give_accounts(engine, account(platform="tiktok"))
     give(engine, publication(platform_post_id=None, publish_id="v1"))
     give(engine, publication(platform_post_id=None, publish_id="v2"))

@@ -19,7 +19,7 @@ def refused(parse: Any, row: object) -> str:
     return str(refusal.value)
 
 
-def test_a_whole_account_is_read_field_by_field() -> None:
+def test_account_with_all_fields_is_parsed() -> None:
     row = {
         "account_id": "acc_1",
         "workspace_id": "ws_1",
@@ -52,7 +52,7 @@ def test_a_whole_account_is_read_field_by_field() -> None:
     )
 
 
-def test_a_whole_publication_is_read_field_by_field() -> None:
+def test_publication_with_all_fields_is_parsed() -> None:
     row = {
         "post_id": "post_1",
         "account_id": "acc_1",
@@ -84,7 +84,7 @@ def test_a_whole_publication_is_read_field_by_field() -> None:
 
 
 @pytest.mark.parametrize("empty", EMPTY)
-def test_what_is_empty_was_not_told(empty: str | None) -> None:
+def test_empty_field_counts_as_absent(empty: str | None) -> None:
     optional = (
         "login",
         "kind",
@@ -133,7 +133,7 @@ FITS: list[tuple[str, object, object]] = [
 
 
 @pytest.mark.parametrize(("name", "value", "read"), FITS, ids=lambda one: str(one)[:20])
-def test_what_just_fits_is_taken(name: str, value: object, read: object) -> None:
+def test_largest_valid_value_is_accepted(name: str, value: object, read: object) -> None:
     assert getattr(parse_account(account(**{name: value})), name) == read
 
 
@@ -181,11 +181,11 @@ TOO_MUCH: list[tuple[str, object, str]] = [
 
 
 @pytest.mark.parametrize(("name", "value", "message"), TOO_MUCH, ids=lambda one: str(one)[:20])
-def test_what_is_one_too_much_is_refused_by_name(name: str, value: object, message: str) -> None:
+def test_value_beyond_a_bound_is_refused_by_field(name: str, value: object, message: str) -> None:
     assert refused(parse_account, account(**{name: value})) == message
 
 
-def test_a_login_is_for_instagram_and_a_kind_for_linkedin() -> None:
+def test_login_is_for_instagram_and_kind_for_linkedin() -> None:
     assert parse_account(account(login="instagram")).login == "instagram"
     assert parse_account(account(platform="linkedin", kind="organization")).kind == "organization"
     message = "login is for instagram accounts only"
@@ -211,11 +211,11 @@ def test_a_login_is_for_instagram_and_a_kind_for_linkedin() -> None:
         ("created_at", "1969-12-31", "created_at must lie between 1970 and 2199"),
     ],
 )
-def test_a_publication_s_fields_are_bounded_as_well(name: str, value: object, message: str) -> None:
+def test_publication_value_beyond_a_bound_is_refused_by_field(name: str, value: object, message: str) -> None:
     assert refused(parse_publication, publication(**{name: value})) == message
 
 
-def test_a_publication_s_fields_that_just_fit_are_taken() -> None:
+def test_largest_valid_publication_values_are_accepted() -> None:
     fits = {
         "post_id": "p" * 255,
         "platform_post_id": "p" * 512,
@@ -228,7 +228,7 @@ def test_a_publication_s_fields_that_just_fit_are_taken() -> None:
     assert {name: getattr(parsed, name) for name in fits} == fits
 
 
-def test_a_slip_in_a_field_s_name_is_named_and_any_other_field_is_welcome() -> None:
+def test_misspelt_field_is_refused_and_other_fields_are_ignored() -> None:
     row = {name: value for name, value in account().items() if name != "access_token"}
     message = refused(parse_account, {**row, "acess_token": "x"})
     assert message == parse_slip("acess_token", "access_token")
@@ -244,7 +244,7 @@ def parse_slip(name: str, meant: str) -> str:
 
 
 @pytest.mark.parametrize("row", [None, 7, "text", [], [("account_id", "a")]])
-def test_what_is_no_object_is_refused(row: object) -> None:
+def test_row_that_is_not_an_object_is_refused(row: object) -> None:
     assert refused(parse_account, row) == refused(parse_publication, row)
     assert refused(parse_account, row) == "a row must be a JSON object with named fields"
 

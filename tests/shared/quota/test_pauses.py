@@ -13,7 +13,7 @@ from shared.quota.pauses import (
     NOT_PAUSED,
     PauseKey,
     end,
-    hold,
+    lock_if_in_force,
     make_deferred_due,
     pause,
     pauses_in_force,
@@ -37,7 +37,7 @@ def place(harness: Harness, until: datetime) -> datetime:
         )
 
 
-def test_a_pause_is_prolonged_and_never_shortened(harness: Harness) -> None:
+def test_pause_is_extended_and_never_shortened(harness: Harness) -> None:
     place(harness, NOW + timedelta(hours=2))
 
     assert place(harness, NOW + timedelta(hours=1)) == NOW + timedelta(hours=2)
@@ -78,7 +78,7 @@ def fleet(harness: Harness) -> Harness:
 
 
 @pytest.mark.parametrize(("platform", "kind", "subject", "held_up"), HELD_UP)
-def test_a_pause_holds_up_what_it_names_and_claims_agree(
+def test_pause_applies_to_its_subject_and_claims_skip_the_same_accounts(
     fleet: Harness, platform: str, kind: PauseKind, subject: str, held_up: set[str]
 ) -> None:
     with fleet.engine.connect() as connection:
@@ -94,11 +94,11 @@ def test_a_pause_holds_up_what_it_names_and_claims_agree(
     assert claimable == EVERYBODY - held_up
 
 
-def test_every_kind_of_pause_is_judged_here() -> None:
+def test_every_kind_of_pause_is_covered() -> None:
     assert {kind for _, kind, _, _ in HELD_UP} == set(PauseKind)
 
 
-def test_a_worker_is_told_of_every_endpoint_of_its_platform(fleet: Harness) -> None:
+def test_worker_sees_pauses_of_every_endpoint_of_its_platform(fleet: Harness) -> None:
     fleet.execute(
         "INSERT INTO pauses (platform, kind, subject, paused_until, reason) VALUES"
         " ('linkedin', 'endpoint', 'ugcPosts', now() + interval '1 hour', 'limit'),"
@@ -113,7 +113,7 @@ def test_a_worker_is_told_of_every_endpoint_of_its_platform(fleet: Harness) -> N
     }
 
 
-def test_a_pause_that_has_ended_or_is_of_an_unknown_kind_holds_up_nobody(fleet: Harness) -> None:
+def test_ended_or_unknown_pause_applies_to_no_account(fleet: Harness) -> None:
     fleet.execute(
         "INSERT INTO pauses (platform, kind, subject, paused_until, reason) VALUES"
         " ('*', 'operator_platform', '', now(), 'over'),"
@@ -125,7 +125,7 @@ def test_a_pause_that_has_ended_or_is_of_an_unknown_kind_holds_up_nobody(fleet: 
         assert pauses_in_force(connection) == []
 
 
-def test_a_pause_without_an_end_has_none(fleet: Harness) -> None:
+def test_pause_until_resumed_has_no_end(fleet: Harness) -> None:
     with fleet.engine.begin() as connection:
         pause_scope(connection, Operator("ada", "command"), Scope(account_id="acc_x"), "a wish")
         (found,) = pauses_of_accounts(connection, ["acc_x"])["acc_x"]
@@ -134,7 +134,7 @@ def test_a_pause_without_an_end_has_none(fleet: Harness) -> None:
         assert pauses_in_force(connection) == [found]
 
 
-def test_a_pause_counts_refusals_in_a_row_and_keeps_when_it_began(harness: Harness) -> None:
+def test_pause_counts_consecutive_refusals_and_keeps_its_start(harness: Harness) -> None:
     soon = datetime.now(UTC) + timedelta(minutes=2)
     # When the pause that stands ends, seen from now; then what a refusal makes of it.
     cases = [
@@ -167,7 +167,7 @@ def test_a_pause_counts_refusals_in_a_row_and_keeps_when_it_began(harness: Harne
         assert row.paused_at == (now if begins_anew else now - timedelta(days=1))
 
 
-def test_rows_that_a_pause_deferred_are_made_due_when_it_ends_and_no_others(harness: Harness) -> None:
+def test_end_of_pause_makes_the_rows_due_that_it_deferred_and_no_others(harness: Harness) -> None:
     later = datetime.now(UTC) + timedelta(hours=1)
     for account, at_platform, workspace in (
         ("acc_1", Platform.X, "ws_1"),
@@ -210,13 +210,13 @@ def test_rows_that_a_pause_deferred_are_made_due_when_it_ends_and_no_others(harn
         assert count == len(due) == len(accounts)
 
 
-def test_only_pauses_that_stand_are_ended(harness: Harness) -> None:
+def test_only_existing_pauses_are_ended(harness: Harness) -> None:
     place(harness, NOW + timedelta(hours=2))
     stands, unknown = (PauseKey("linkedin", PauseKind.ACCOUNT, one) for one in ("acc_1", "acc_2"))
 
     with harness.engine.begin() as connection:
-        assert hold(connection, stands) == NOW + timedelta(hours=2)
-        assert hold(connection, unknown) is None
+        assert lock_if_in_force(connection, stands) == NOW + timedelta(hours=2)
+        assert lock_if_in_force(connection, unknown) is None
         assert end(connection, [unknown, stands, stands]) == [stands]
-        assert hold(connection, stands) is None
+        assert lock_if_in_force(connection, stands) is None
         assert end(connection, [stands]) == []

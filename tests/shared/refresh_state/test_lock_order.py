@@ -132,7 +132,7 @@ def test_every_statement_over_several_rows_locks_the_lowest_id_first(harness: Ha
 
 ACCOUNTS: dict[str, Callable[[Connection, list[str]], object]] = {
     "lock of states": states.lock,
-    "hold of states": states.hold,
+    "hold of states": states.lock_shared,
     "import of accounts": lambda connection, ids: import_accounts(
         connection, VAULT, [account(account_id=one, platform_account_id=f"pa_{one}") for one in ids]
     ),

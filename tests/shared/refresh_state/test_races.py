@@ -138,12 +138,12 @@ def test_accounts_are_locked_in_order_whatever_order_a_file_has(engine: Engine) 
 
     with ThreadPoolExecutor(1) as other, engine.connect() as publishing:
         with publishing.begin():
-            states.hold(publishing, ["acc_1"])
+            states.lock_shared(publishing, ["acc_1"])
             running = other.submit(
                 _run, engine, lambda connection: import_accounts(connection, VAULT, tokens)
             )
             _wait_until_done_or_locked(engine, running)
-            states.hold(publishing, ["acc_2"])
+            states.lock_shared(publishing, ["acc_2"])
         running.result(timeout=20)
 
     assert {row["state"] for row in stored(engine, "SELECT state FROM accounts")} == {"active"}
