@@ -1,6 +1,6 @@
 """Pauses: platforms, endpoints, accounts and workspaces that are not called until an instant.
 
- They are stored in PostgreSQL: losing Redis lifts none.
+They are stored in PostgreSQL: losing Redis lifts none.
 
 A pause defers rows: a worker that encounters it moves their next run to its end. A pause that ends early, for
 whatever reason, therefore makes these rows due in the transaction that ends it (`end`), and a worker defers
@@ -34,7 +34,7 @@ _SUBJECT_CONDITIONS: Final[Mapping[PauseSubject, str]] = {
 
 
 def _applies(*, background_only: bool) -> str:
-    """Return the condition that a ``pauses w`` of these kinds is in force and applies to an ``accounts a``."""
+    """Return the condition that a ``pauses w`` of these kinds is in force for an ``accounts a``."""
     named = []
     for subject, condition in _SUBJECT_CONDITIONS.items():
         kinds = [
@@ -52,7 +52,7 @@ _ALL_WORK = _applies(background_only=False)
 _BACKGROUND_WORK = _applies(background_only=True)
 
 NOT_PAUSED = f"NOT EXISTS (SELECT 1 FROM pauses w WHERE {_ALL_WORK})"
-"""Condition on an ``accounts a``, by which a claim skips paused accounts; the worker checks other endpoints."""
+"""Condition on an ``accounts a``: a claim skips paused accounts, and the worker checks other endpoints."""
 
 BACKGROUND_NOT_PAUSED = f"NOT EXISTS (SELECT 1 FROM pauses w WHERE {_BACKGROUND_WORK})"
 """The same for pauses that hold for background work alone."""
