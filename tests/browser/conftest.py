@@ -17,7 +17,7 @@ from deploy.bench.chromium import chromium
 from scheduler.summary_writer import SummaryWriter
 from shared import database, redis_client
 from tests.api_stub.support import Rows
-from tests.faults.harness.waiting import until
+from tests.faults.harness.waiting import wait_until
 
 collect_ignore_glob = [] if os.environ.get("BROWSER_TESTS") else ["test_*.py"]
 
@@ -76,7 +76,7 @@ def fleet(database_url: str, redis_url: str) -> Iterator[Fleet]:
         url = next((json.loads(line)["url"] for line in process.stderr if "api_listening" in line), None)
         assert url, "the API did not start"
         counted = "SELECT FROM ops_summary WHERE part = 'rows'"
-        until(lambda: rows.execute(counted), within=30, what="every row is counted")
+        wait_until(lambda: rows.execute(counted), within=30, what="every row is counted")
         yield Fleet(url, rows, failed, rich)
     finally:
         process.terminate()

@@ -1,6 +1,7 @@
-"""The fault matrix: break one thing of a running system, heal it, and check what must hold.
+"""Fault injection: break one thing of a running fleet, restore it, and check what must hold.
 
-`stage` sets up real servers, simulated platforms and a seeded world; `fleet` runs the services as processes;
-`journal`, the simulators' request log and `reader` watch; `catalogue` lists the faults; `invariants` judges
-with code of its own; `matrix` plays rounds; `report` tells. `python -m tests.faults --help`.
+`harness` runs real servers, simulated platforms and the services as processes; `faults` lists what is broken;
+`judge` observes rows, requests and responses, and checks the invariants with code of its own. `matrix` runs
+one round, `long_run` repeats rounds, `soak` runs without faults for an hour.
+See `python -m tests.faults --help`.
 """

@@ -1,4 +1,4 @@
-"""``python -m tests.faults``: the long run, with a table here and a report in Markdown."""
+"""``python -m tests.faults``: the long run, which prints a table and writes a report in Markdown."""
 
 import argparse
 import signal
@@ -15,9 +15,9 @@ from tests.faults.matrix import Result
 
 
 def main() -> int:
-    """Run what the arguments ask for. Returns 1 when an invariant was broken."""
+    """Run the selected faults. Returns 1 when an invariant was broken, 2 when no fault is selected."""
     options = _options()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # servers are to end with us
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that the servers stop too
     console, began = Console(), time.monotonic()
     faults = long_run.chosen(options.only)
     if not faults:
@@ -27,13 +27,13 @@ def main() -> int:
         console.print("\n".join(fault.name for fault in faults))
         return 0
 
-    def tell(result: Result) -> None:
-        mark = "broken" if result.breaches else "held"
+    def show(result: Result) -> None:
+        mark = "failed" if result.breaches else "passed"
         console.print(f"{mark:>6}  {result.recovery.total_seconds():5.2f} s  {result.fault} ({result.seed})")
         for breach in result.breaches:
             console.print(f"        {breach}", style="red", highlight=False)
 
-    results = long_run.run(faults, timedelta(minutes=options.minutes), options.seed, tell)
+    results = long_run.run(faults, timedelta(minutes=options.minutes), options.seed, show)
     lasted = timedelta(seconds=time.monotonic() - began)
     report.show(results, console)
     report.write(results, options.report, options.seed, lasted)
@@ -43,12 +43,18 @@ def main() -> int:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
-    parser.add_argument("--minutes", type=float, default=30.0, help="no round begins after that long")
-    parser.add_argument("--seed", type=int, default=int(time.time()), help="decides order and details")
+    parser.add_argument("--minutes", type=float, default=30.0, help="start no round after this time")
     parser.add_argument(
-        "--only", nargs="*", default=[], metavar="WORD", help="faults with a word in the name"
+        "--seed", type=int, default=int(time.time()), help="seed of the order and of random details"
     )
-    parser.add_argument("--list", action="store_true", help="list the faults and end")
+    parser.add_argument(
+        "--only",
+        nargs="*",
+        default=[],
+        metavar="WORD",
+        help="only faults whose names contain one of these words",
+    )
+    parser.add_argument("--list", action="store_true", help="list the faults and exit")
     parser.add_argument("--report", type=Path, default=Path("build/faults/report.md"))
     return parser.parse_args()
 

@@ -1,4 +1,4 @@
-"""The long run: every fault, over and over in an order that the seed decides, until the time is up."""
+"""The long run: every fault, again and again, in an order that the seed determines."""
 
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -7,38 +7,38 @@ from random import Random
 
 from tests.faults.faults.catalogue import FAULTS
 from tests.faults.harness.environment import TICK
-from tests.faults.harness.environments import Theatre
+from tests.faults.harness.environments import Environments
 from tests.faults.matrix import Fault, Result
 
-TIME_FOR_FULL_LENGTHS = timedelta(minutes=20)
+LEAST_TIME_FOR_FULL_LENGTHS = timedelta(minutes=20)
 
 
 def chosen(words: Sequence[str]) -> list[Fault]:
-    """Return the faults whose names hold one of these words, or all of them."""
+    """Return the faults whose names contain one of these words, or all faults."""
     return [fault for fault in FAULTS if not words or any(word in fault.name for word in words)]
 
 
 def run(
-    faults: Sequence[Fault], lasting: timedelta, seed: int, tell: Callable[[Result], None]
+    faults: Sequence[Fault], lasting: timedelta, seed: int, report: Callable[[Result], None]
 ) -> list[Result]:
-    """Play rounds until the time is up and return how they ended.
+    """Run rounds until the time is up and return their results.
 
-    Each fault lasts its full length once, in a run that has the time for that.
+    In a run that is long enough, each fault has its full length once.
     """
     results: list[Result] = []
 
-    def note(result: Result) -> None:
+    def record(result: Result) -> None:
         results.append(result)
-        tell(result)
+        report(result)
 
     deadline = time.monotonic() + lasting.total_seconds()
-    rounds = _rounds(faults, seed, full_length=lasting >= TIME_FOR_FULL_LENGTHS)
-    with Theatre(seed, TICK) as theatre:
+    rounds = _rounds(faults, seed, full_length=lasting >= LEAST_TIME_FOR_FULL_LENGTHS)
+    with Environments(seed, TICK) as environments:
         for number, (fault, full_length) in enumerate(rounds, start=1):
             if time.monotonic() > deadline:
                 break
-            note(theatre.play(fault, seed * 10_000 + number, long=full_length))
-        note(_ending(theatre, seed))
+            record(environments.run_round(fault, seed * 10_000 + number, full_length=full_length))
+        record(_stop_everything(environments, seed))
     return results
 
 
@@ -51,9 +51,9 @@ def _rounds(faults: Sequence[Fault], seed: int, *, full_length: bool) -> Iterato
         full_length = False
 
 
-def _ending(theatre: Theatre, seed: int) -> Result:
-    """End everything and judge how it ended."""
+def _stop_everything(environments: Environments, seed: int) -> Result:
+    """Stop all services and judge how they stopped."""
     began = time.monotonic()
-    wrong = tuple(f"I6: {sentence}" for sentence in theatre.end_services())
+    problems = tuple(f"I6: {sentence}" for sentence in environments.end_services())
     took = timedelta(seconds=time.monotonic() - began)
-    return Result("everything stopped by SIGTERM", seed, timedelta(), 0, took, wrong, 0, 0)
+    return Result("everything stopped by SIGTERM", seed, timedelta(), 0, took, problems, 0, 0)

@@ -1,4 +1,4 @@
-"""Rounds: calm → fault → heal → quiesce → judge."""
+"""A round: record a baseline, inject a fault, remove it, wait for recovery, judge."""
 
 import time
 from collections.abc import Callable
@@ -6,85 +6,85 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from random import Random
 
-from tests.faults.harness.environment import FRESHNESS, Stage
-from tests.faults.judge.invariants import NOISE, Allowed, bound, judge
-from tests.faults.judge.observations import begin, collect, lateness
+from tests.faults.harness.environment import FRESHNESS, Environment
+from tests.faults.judge.invariants import NOISE, Tolerance, bound, judge
+from tests.faults.judge.observations import collect, lateness, take_baseline
 
 
 @dataclass(frozen=True)
-class Scene:
-    """What a fault gets to act with."""
+class RoundContext:
+    """What a fault is given: the environment, a random generator, and how long it may last."""
 
-    stage: Stage
+    environment: Environment
     random: Random
-    long: bool
-    """Whether there is time for the full lengths that the matrix promises."""
+    full_length: bool
+    """Whether faults last as long as in a real incident."""
 
     def seconds(self, short: float, full: float) -> float:
-        """Return how long something is to last."""
-        return full if self.long else short
+        """Return the length of a fault."""
+        return full if self.full_length else short
 
 
 @dataclass(frozen=True)
 class Fault:
-    """One line of the matrix. ``act`` breaks something and returns once it is healed, or nothing can be."""
+    """One line of the matrix. ``inject`` breaks something and returns when it works again, or cannot."""
 
     name: str
-    act: Callable[[Scene], None]
-    allowed: Allowed = field(default_factory=Allowed)
+    inject: Callable[[RoundContext], None]
+    tolerance: Tolerance = field(default_factory=Tolerance)
     short: bool = True
-    """Whether it fits into the test command's time."""
+    """Whether ``make test`` includes it."""
     replaces_api: bool = False
-    """Whether the only API process is away for a while, and nothing answers."""
+    """Whether the only API process is absent for a while."""
     sentinel: bool = False
-    """Whether Redis is a primary with a replica and a Sentinel, for this round only."""
-    after: Callable[[Stage], list[str]] = lambda _stage: []
-    """What else must hold afterwards."""
+    """Whether the round needs Redis with a replica and a Sentinel."""
+    after: Callable[[Environment], list[str]] = lambda _stage: []
+    """Restores the environment for the next round, and returns further breaches."""
 
 
 @dataclass(frozen=True)
 class Result:
-    """How a round ended."""
+    """The result of a round."""
 
     fault: str
     seed: int
     recovery: timedelta
-    """The latest reading after the healing, counted from when it was due."""
+    """The lateness of the last publication after the end of the fault, see `lateness`."""
     kills: int
     lasted: timedelta
     breaches: tuple[str, ...]
     served: int
-    """Reads through the API that were answered, a 503 with Retry-After included."""
+    """Requests to the API that were answered, including 503 with Retry-After."""
     unanswered: int
     api_replaced: bool = False
 
 
-def play(stage: Stage, fault: Fault, seed: int, *, long: bool = False) -> Result:
-    """Play one round and judge it."""
+def run_round(environment: Environment, fault: Fault, seed: int, *, full_length: bool = False) -> Result:
+    """Run one round and judge it."""
     began = time.monotonic()
-    beginning = begin(stage)
+    baseline = take_baseline(environment)
     breaches = []
     try:
-        fault.act(Scene(stage, Random(seed), long))  # noqa: S311 - a seed makes the run repeatable
-    except Exception as error:  # noqa: BLE001 - one round must not cost the report of all the others
-        breaches.append(f"the fault did not come about: {error!r}")
-    healed_at = stage.now()
-    stage.fleet.mend()
-    patience = bound(stage.tick) + FRESHNESS + 2 * NOISE + fault.allowed.late
+        fault.inject(RoundContext(environment, Random(seed), full_length))  # noqa: S311 - a seed makes the run repeatable
+    except Exception as error:  # noqa: BLE001 - one failing round must not end a run of many
+        breaches.append(f"the fault could not be injected: {error!r}")
+    healed_at = environment.now()
+    environment.fleet.restart_dead()
+    patience = bound(environment.tick) + FRESHNESS + 2 * NOISE + fault.tolerance.late
     try:
-        stage.await_reads(healed_at, patience.total_seconds(), but_paused=fault.allowed.pauses)
+        environment.await_reads(healed_at, patience.total_seconds(), but_paused=fault.tolerance.pauses)
     except AssertionError as error:
         breaches.append(f"I1: {error}")
-    evidence = collect(stage, beginning, healed_at)
-    breaches += judge(stage, evidence, fault.allowed) + fault.after(stage)
+    observations = collect(environment, baseline, healed_at)
+    breaches += judge(environment, observations, fault.tolerance) + fault.after(environment)
     return Result(
         fault.name,
         seed,
-        max(lateness(evidence).values(), default=timedelta()),
-        evidence.kills,
+        max(lateness(observations).values(), default=timedelta()),
+        observations.kills,
         timedelta(seconds=time.monotonic() - began),
         tuple(breaches),
-        sum(one.polite for one in evidence.answered),
-        sum(not one.polite for one in evidence.answered),
+        sum(one.acceptable for one in observations.requests),
+        sum(not one.acceptable for one in observations.requests),
         fault.replaces_api,
     )

@@ -1,7 +1,7 @@
-"""``python -m tests.faults.soak``: an hour at half the fleet's capacity, and what grows meanwhile.
+"""``python -m tests.faults.soak``: the fleet at half of its capacity for an hour, to find what keeps growing.
 
-Memory and file descriptors of every process, dead tuples of the tables that are rewritten, keys of Redis,
-connections. The report shows each as a curve with its slope after the warm-up.
+It samples the memory and file descriptors of every process, the dead tuples of the tables that are rewritten
+often, the keys in Redis, and connections. The report shows each as a curve with its growth after the warm-up.
 """
 
 import argparse
@@ -17,20 +17,20 @@ from statistics import linear_regression, mean
 import psutil  # type: ignore[import-untyped]  # psutil publishes no types
 from rich.console import Console
 
-from tests.faults.harness.environment import Stage, stage
-from tests.faults.harness.waiting import lasts
+from tests.faults.harness.environment import Environment, open_environment
+from tests.faults.harness.waiting import sleep_for
 from tests.servers import fast_parent, server_directory
 
 SAMPLE_SECONDS = 5.0
 WARM_UP_SHARE = 0.25
 MOST_GROWTH_PERCENT = 2.0
-"""Of memory, an hour, after the warm-up."""
+"""The most that memory may grow in an hour, after the warm-up."""
 MOST_CREEP = 1.25
-"""Of everything else: how far the last quarter's peak may be above that of the two quarters before."""
+"""For everything else: the ratio between the peak of the last quarter and that of the two quarters before."""
 _SLACK = 5.0
-"""What that does not count: a few connections, keys or descriptors are no trend."""
+"""Growth that is ignored: a few connections, keys or descriptors are no trend."""
 LOAD = 0.5
-"""Of the capacity that was measured first."""
+"""The share of the capacity, which is measured first."""
 CAPACITY_SECONDS = 30.0
 _OVERLOAD = {"DRAVO_FRESHNESS": "fixed:1s"}
 _MEMORY = "MB of "
@@ -38,63 +38,63 @@ _BARS = "▁▂▃▄▅▆▇█"
 _WIDTH = 60
 
 Curves = Mapping[str, Sequence[tuple[float, float]]]
-"""Points (seconds, value) by what was measured."""
+"""Points (seconds, value) by the name of the measured value."""
 
 
-def sample(on: Stage) -> dict[str, float]:
-    """Measure everything once."""
+def sample(environment: Environment) -> dict[str, float]:
+    """Measure every value once."""
     values: dict[str, float] = {}
-    for name, member in on.fleet.members.items():
+    for name, member in environment.fleet.members.items():
         process = psutil.Process(member.process.pid)
         values[f"{_MEMORY}{name}"] = process.memory_info().rss / 1e6
         values[f"file descriptors of {name}"] = process.num_fds()
-    for table, dead in on.query(
+    for table, dead in environment.query(
         "SELECT relname, n_dead_tup FROM pg_stat_user_tables"
         " WHERE relname IN ('refresh_state', 'post_analytics', 'accounts')"
     ):
         values[f"dead tuples of {table}"] = dead
-    for application, number in on.query(
+    for application, number in environment.query(
         "SELECT application_name, count(*) FROM pg_stat_activity WHERE application_name LIKE %s GROUP BY 1",
         "dravo-%",
     ):
         values[f"connections of {application}"] = number
-    with on.redis() as client:
+    with environment.redis() as client:
         values["keys in Redis"] = client.dbsize()
         values["MB in Redis"] = client.info("memory")["used_memory"] / 1e6
     return values
 
 
-def capacity(on: Stage) -> float:
-    """Return how many publications a second the fleet reads when everything is always due."""
-    began, before = time.monotonic(), _reads(on)
-    lasts(CAPACITY_SECONDS)
-    return (_reads(on) - before) / (time.monotonic() - began)
+def capacity(environment: Environment) -> float:
+    """Return how many publications the fleet refreshes in a second when all are always due."""
+    began, before = time.monotonic(), _reads(environment)
+    sleep_for(CAPACITY_SECONDS)
+    return (_reads(environment) - before) / (time.monotonic() - began)
 
 
-def _reads(on: Stage) -> int:
-    return int(on.value("SELECT sum(reads) FROM snapshots"))
+def _reads(environment: Environment) -> int:
+    return int(environment.value("SELECT sum(reads) FROM snapshots"))
 
 
-def ease(on: Stage, seconds: int) -> None:
-    """Start scheduler and workers again with another freshness."""
-    for member in [*on.fleet.of("scheduler"), *on.fleet.of("worker")]:
-        assert on.fleet.end(member) == []
-        on.fleet.start(member.module, name=member.name, DRAVO_FRESHNESS=f"fixed:{seconds}s")
+def restart_with_freshness(environment: Environment, seconds: int) -> None:
+    """Restart scheduler and workers with another freshness."""
+    for member in [*environment.fleet.of("scheduler"), *environment.fleet.of("worker")]:
+        assert environment.fleet.stop(member) == []
+        environment.fleet.start(member.module, name=member.name, DRAVO_FRESHNESS=f"fixed:{seconds}s")
 
 
-def run(on: Stage, lasting: timedelta) -> Curves:
-    """Sample until the time is up."""
+def run(environment: Environment, lasting: timedelta) -> Curves:
+    """Sample until the time is up and return the curves."""
     curves: dict[str, list[tuple[float, float]]] = defaultdict(list)
     began = time.monotonic()
     while (at := time.monotonic() - began) < lasting.total_seconds():
-        for name, value in sample(on).items():
+        for name, value in sample(environment).items():
             curves[name].append((at, value))
-        lasts(SAMPLE_SECONDS)
+        sleep_for(SAMPLE_SECONDS)
     return curves
 
 
 def growth(points: Sequence[tuple[float, float]]) -> float:
-    """Return the slope after the warm-up, in percent of the mean an hour."""
+    """Return the growth after the warm-up in percent of the mean for each hour."""
     after = points[int(len(points) * WARM_UP_SHARE) :]
     level = mean(value for _, value in after)
     if len(after) < 2 or not level:
@@ -102,8 +102,8 @@ def growth(points: Sequence[tuple[float, float]]) -> float:
     return 100 * 3600 * linear_regression(*zip(*after, strict=True)).slope / level
 
 
-def crept(points: Sequence[tuple[float, float]]) -> bool:
-    """Whether the last quarter reached higher than the two quarters before it, by more than chance."""
+def keeps_growing(points: Sequence[tuple[float, float]]) -> bool:
+    """Return whether the last quarter's peak exceeds that of the two quarters before by more than chance."""
     quarter = len(points) // 4
     before = max((value for _, value in points[quarter : 3 * quarter]), default=0.0)
     after = max((value for _, value in points[3 * quarter :]), default=0.0)
@@ -111,23 +111,23 @@ def crept(points: Sequence[tuple[float, float]]) -> bool:
 
 
 def judge(curves: Curves) -> list[str]:
-    """Return what grew, a sentence each."""
-    wrong = []
+    """Return a sentence for every value that kept growing."""
+    problems = []
     for name, points in sorted(curves.items()):
         if name.startswith(_MEMORY):
             percent = growth(points)
             if percent > MOST_GROWTH_PERCENT:
-                wrong.append(f"{name} grew by {percent:.1f} % an hour")
-        elif crept(points):
-            wrong.append(f"{name} kept growing")
-    return wrong
+                problems.append(f"{name} grew by {percent:.1f} % an hour")
+        elif keeps_growing(points):
+            problems.append(f"{name} kept growing")
+    return problems
 
 
 def curve(points: Sequence[tuple[float, float]]) -> str:
-    """Draw the values from their least to their greatest."""
-    step = max(1, len(points) // _WIDTH)
+    """Draw the values as a line of bars."""
+    change = max(1, len(points) // _WIDTH)
     values = [
-        max(value for _, value in points[place : place + step]) for place in range(0, len(points), step)
+        max(value for _, value in points[place : place + change]) for place in range(0, len(points), change)
     ]
     low, high = min(values), max(values)
     span = (high - low) or 1.0
@@ -135,7 +135,7 @@ def curve(points: Sequence[tuple[float, float]]) -> str:
 
 
 def table(curves: Curves) -> list[str]:
-    """Return the report's table, a line each."""
+    """Return the lines of the report's table."""
     lines = ["| measured | first | last | most | growth an hour | curve |", "|---|---:|---:|---:|---:|---|"]
     for name, points in sorted(curves.items()):
         values = [value for _, value in points]
@@ -147,45 +147,47 @@ def table(curves: Curves) -> list[str]:
 
 
 def main() -> int:
-    """Run, and return 1 when something grew that may not."""
+    """Run, and return 1 when a value kept growing."""
     parser = argparse.ArgumentParser(prog="python -m tests.faults.soak", description=__doc__)
     parser.add_argument("--minutes", type=float, default=60.0)
-    parser.add_argument("--posts", type=int, default=600, help="of each of the twelve accounts")
+    parser.add_argument("--posts", type=int, default=600, help="posts of each of the twelve accounts")
     parser.add_argument("--report", type=Path, default=Path("build/faults/soak.md"))
     options = parser.parse_args()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # servers are to end with us
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that the servers stop too
     with (
         server_directory(fast_parent()) as directory,
-        stage(directory, seed=1, posts=options.posts, environment=_OVERLOAD) as on,
+        open_environment(directory, seed=1, posts=options.posts, settings=_OVERLOAD) as environment,
     ):
-        # The triggers are the matrix's own load, not the product's.
-        on.query("DROP SCHEMA faults CASCADE")
-        number, most = 12 * options.posts, capacity(on)
-        every = round(number / (LOAD * most))
-        Console().print(f"{most:.0f} readings a second at most; now {number} publications every {every} s")
-        ease(on, every)
-        before, began = _reads(on), time.monotonic()
-        curves = run(on, timedelta(minutes=options.minutes))
-        pace = (_reads(on) - before) / (time.monotonic() - began)
-        wrong = judge(curves) + on.fleet.end()
-    told = [
+        # The triggers of the event log would add load.
+        environment.query("DROP SCHEMA faults CASCADE")
+        number, capacity_a_second = 12 * options.posts, capacity(environment)
+        every = round(number / (LOAD * capacity_a_second))
+        Console().print(
+            f"{capacity_a_second:.0f} readings a second at most; now {number} publications every {every} s"
+        )
+        restart_with_freshness(environment, every)
+        before, began = _reads(environment), time.monotonic()
+        curves = run(environment, timedelta(minutes=options.minutes))
+        pace = (_reads(environment) - before) / (time.monotonic() - began)
+        problems = judge(curves) + environment.fleet.stop()
+    lines = [
         "# Soak",
         "",
         (
-            f"{options.minutes:g} minutes, {number} publications each read every {every} s:"
-            f" {pace:.1f} readings a second, {100 * pace / most:.0f} % of the {most:.0f} that the fleet can"
-            " do on this machine."
+            f"{options.minutes:g} minutes, {number} publications each refreshed every {every} s:"
+            f" {pace:.1f} readings a second, {100 * pace / capacity_a_second:.0f} % of the"
+            f" {capacity_a_second:.0f} that the fleet reaches on this machine."
         ),
         "",
         *table(curves),
         "",
-        *(f"- {sentence}" for sentence in wrong),
+        *(f"- {sentence}" for sentence in problems),
         "",
     ]
     options.report.parent.mkdir(parents=True, exist_ok=True)
-    options.report.write_text("\n".join(told), encoding="utf-8")
-    Console().print("\n".join(told), highlight=False, soft_wrap=True)
-    return int(bool(wrong))
+    options.report.write_text("\n".join(lines), encoding="utf-8")
+    Console().print("\n".join(lines), highlight=False, soft_wrap=True)
+    return int(bool(problems))
 
 
 if __name__ == "__main__":

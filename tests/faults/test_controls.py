@@ -1,4 +1,4 @@
-"""Tests of the tests: with a safeguard taken away, the same rounds must break what it guards."""
+"""Controls: without a safeguard, the same rounds must break the invariant that it protects."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from tests.faults.faults.freeze import frozen_past_its_lease
-from tests.faults.faults.kill import dies_at
+from tests.faults.faults.kill import killed_at
 from tests.faults.faults.redis import down_while_jobs_fail
-from tests.faults.harness.environment import stage
-from tests.faults.matrix import Fault, Result, Scene, play
+from tests.faults.harness.environment import open_environment
+from tests.faults.matrix import Fault, Result, RoundContext, run_round
 from tests.servers import fast_parent, server_directory
 
 SEED = 9
@@ -26,34 +26,34 @@ def broken(result: Result, invariant: str) -> bool:
     return any(breach.startswith(f"{invariant}:") for breach in result.breaches)
 
 
-def calm(_scene: Scene) -> None:
-    """Break nothing."""
+def calm(_context: RoundContext) -> None:
+    """Inject no fault."""
 
 
-def test_without_the_fence_a_stale_worker_overwrites_newer_numbers(directory: Path) -> None:
-    act = frozen_past_its_lease("fetched", "tests.faults.harness.broken_worker", BROKEN="fence")
-    with stage(directory, seed=SEED) as set_up:
-        result = play(set_up, Fault("frozen", act), SEED)
+def test_stale_worker_overwrites_newer_metrics_without_the_fencing_token(directory: Path) -> None:
+    inject = frozen_past_its_lease("fetched", "tests.faults.harness.broken_worker", BROKEN="fence")
+    with open_environment(directory, seed=SEED) as environment:
+        result = run_round(environment, Fault("frozen", inject), SEED)
 
     assert broken(result, "I2")
 
 
-def test_without_a_lease_a_killed_worker_s_rows_are_lost(directory: Path) -> None:
-    with stage(directory, seed=SEED, environment=NO_LEASE) as set_up:
-        before = play(set_up, Fault("calm", calm), SEED)
-        result = play(set_up, Fault("killed", dies_at("worker", "started")), SEED)
+def test_rows_of_a_killed_worker_are_lost_without_a_lease(directory: Path) -> None:
+    with open_environment(directory, seed=SEED, settings=NO_LEASE) as environment:
+        before = run_round(environment, Fault("calm", calm), SEED)
+        result = run_round(environment, Fault("killed", killed_at("worker", "started")), SEED)
 
     assert before.breaches == ()
     assert broken(result, "I1")
 
 
-def test_retries_left_to_dramatiq_are_lost_with_redis(directory: Path) -> None:
+def test_retries_of_dramatiq_are_lost_with_redis(directory: Path) -> None:
     retrying = {"BROKEN": "retries", **NO_LEASE}
-    with stage(
-        directory, seed=SEED, worker_module="tests.faults.harness.broken_worker", environment=retrying
-    ) as set_up:
-        before = play(set_up, Fault("calm", calm), SEED)
-        result = play(set_up, Fault("Redis down", down_while_jobs_fail), SEED)
+    with open_environment(
+        directory, seed=SEED, worker_module="tests.faults.harness.broken_worker", settings=retrying
+    ) as environment:
+        before = run_round(environment, Fault("calm", calm), SEED)
+        result = run_round(environment, Fault("Redis down", down_while_jobs_fail), SEED)
 
     assert not broken(before, "I1")
     assert broken(result, "I1")

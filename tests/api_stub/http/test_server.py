@@ -20,7 +20,7 @@ from api_stub.__main__ import check_database
 from shared import database
 from shared.settings import Settings
 from tests.api_stub.support import POSTS, Rows
-from tests.faults.harness.waiting import until
+from tests.faults.harness.waiting import wait_until
 
 
 def command(**environment: str) -> dict[str, object]:
@@ -86,7 +86,7 @@ def test_a_stop_lets_whoever_waits_for_a_refresh_go_at_once(database_url: str) -
         raw.sendall(
             f"GET {POSTS}?refresh=1 HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {key}\r\n\r\n".encode()
         )
-        until(lambda: rows.state(publication).reason == "forced", within=15, what="the row is asked for")
+        wait_until(lambda: rows.state(publication).reason == "forced", within=15, what="the row is asked for")
 
         process.send_signal(signal.SIGTERM)
 

@@ -14,7 +14,7 @@ import psutil  # type: ignore[import-untyped]  # psutil publishes no types
 import pytest
 
 from tests.deploy.simulators.example import port_of
-from tests.faults.harness.waiting import until
+from tests.faults.harness.waiting import wait_until
 
 
 @contextmanager
@@ -61,7 +61,7 @@ def test_the_process_ends_with_its_parent() -> None:
         parent.wait(10)
     orphan = psutil.Process(int(pid))
     try:
-        until(lambda: gone(orphan), 10, "the end of the orphan")
+        wait_until(lambda: gone(orphan), 10, "the end of the orphan")
     finally:
         if not gone(orphan):
             orphan.kill()

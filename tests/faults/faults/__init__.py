@@ -1,1 +1,1 @@
-"""What is broken, one file a kind of fault."""
+"""The faults that a round can inject, one file for each part that fails; `judge` judges them."""

@@ -1,47 +1,50 @@
-"""Faults of our own processes: frozen past their lease, with clocks apart, doubled."""
+"""Services that are frozen past their lease, have wrong clocks, or receive messages several times."""
 
 import signal
 from collections.abc import Callable
 
-from tests.faults.harness.environment import LEASE, THREADS, Stage
-from tests.faults.harness.forced_refresh_client import asked_for_fresh_rows
-from tests.faults.harness.waiting import until
-from tests.faults.judge.invariants import Allowed
-from tests.faults.matrix import Fault, Scene
+from tests.faults.harness.environment import LEASE, THREADS, Environment
+from tests.faults.harness.forced_refresh_client import forced_refreshes
+from tests.faults.harness.waiting import wait_until
+from tests.faults.judge.invariants import Tolerance
+from tests.faults.matrix import Fault, RoundContext
 
 _PATIENCE = 30.0
-_ONE_FROZEN = Allowed(lost_jobs=THREADS)
+_ONE_FROZEN = Tolerance(lost_jobs=THREADS)
 
 
-def frozen_past_its_lease(gap: str, module: str = "worker", **environment: str) -> Callable[[Scene], None]:
-    """Freeze a worker with a job in hand, wait until others have redone it, and wake it."""
+def frozen_past_its_lease(
+    gap: str, module: str = "worker", **settings: str
+) -> Callable[[RoundContext], None]:
+    """Freeze a worker that has a job, wait until other workers have repeated the job, and resume it."""
 
-    def act(scene: Scene) -> None:
-        stage = scene.stage
-        victim = stage.fleet.armed(module, f"{gap}=stop", **environment)
-        until(victim.frozen, _PATIENCE, f"a worker frozen at {gap}")
-        held = _redone(stage)
-        until(held, LEASE.total_seconds() * 3, "others that redo the frozen worker's job")
+    def inject(context: RoundContext) -> None:
+        environment = context.environment
+        victim = environment.fleet.start_with_failpoints(module, f"{gap}=stop", **settings)
+        wait_until(victim.frozen, _PATIENCE, f"a worker frozen at {gap}")
+        repeated = _all_repeated(environment)
+        wait_until(repeated, LEASE.total_seconds() * 3, "other workers that repeat the frozen worker's job")
         victim.signal(signal.SIGCONT)
         if module != "worker":
-            stage.fleet.end(victim)  # it finishes what it has in hand, and the judge must see that
+            environment.fleet.stop(victim)  # it finishes its job, and the judge must observe that
         elif gap == "fetched":
-            until(lambda: victim.says('"fenced"'), _PATIENCE, "the fence")
+            wait_until(lambda: victim.logged('"fenced"'), _PATIENCE, "an outcome that is rejected")
 
-    return act
+    return inject
 
 
-def _redone(stage: Stage) -> Callable[[], bool]:
-    """Tell when no claim that is open now still is: the frozen one's can be finished by others alone.
+def _all_repeated(environment: Environment) -> Callable[[], bool]:
+    """Return a condition: every claim that is open now has ended, so other workers finished the frozen one's.
 
-    They claim a row (one number more), start it (one more) and finish it; by the third it has been finished.
+    They increase ``claim_seq`` when they claim a row and when they start it. A row whose ``claim_seq`` is
+    three higher has been claimed once more, so it has been finished.
     """
-    [(ids, numbers)] = stage.query(
+    [(ids, numbers)] = environment.query(
         "SELECT COALESCE(array_agg(publication_id), '{}'), COALESCE(array_agg(claim_seq), '{}')"
         " FROM refresh_state WHERE claimed_at IS NOT NULL"
     )
     return lambda: (
-        not stage.value(
+        not environment.value(
             "SELECT EXISTS (SELECT 1 FROM unnest(%s::bigint[], %s::bigint[]) AS c (id, seq)"
             " JOIN refresh_state r ON r.publication_id = c.id"
             " WHERE r.claimed_at IS NOT NULL AND r.claim_seq < c.seq + 3)",
@@ -51,64 +54,66 @@ def _redone(stage: Stage) -> Callable[[], bool]:
     )
 
 
-def scheduler_frozen(gap: str) -> Callable[[Scene], None]:
-    """Freeze one of two schedulers; what it rings for when it wakes is void."""
+def scheduler_frozen(gap: str) -> Callable[[RoundContext], None]:
+    """Freeze one of two schedulers; the claims that it enqueues when it resumes are void."""
 
-    def act(scene: Scene) -> None:
-        stage = scene.stage
-        with stage.fleet.without("scheduler"):
-            victim = stage.fleet.armed("scheduler", f"{gap}=stop")
-            until(victim.frozen, _PATIENCE, "a frozen scheduler")
-        stage.await_reads(stage.now(), 3 * LEASE.total_seconds())
+    def inject(context: RoundContext) -> None:
+        environment = context.environment
+        with environment.fleet.stopped("scheduler"):
+            victim = environment.fleet.start_with_failpoints("scheduler", f"{gap}=stop")
+            wait_until(victim.frozen, _PATIENCE, "a frozen scheduler")
+        environment.await_reads(environment.now(), 3 * LEASE.total_seconds())
         victim.signal(signal.SIGCONT)
 
-    return act
+    return inject
 
 
-def api_frozen_while_it_asks(scene: Scene) -> None:
-    """Freeze the API in the transaction that makes rows due: its locks may hold nobody up for long."""
-    stage = scene.stage
-    stage.fleet.end(*stage.fleet.of("api_stub"))
-    victim = stage.fleet.armed("api_stub", "asked=stop")
-    with asked_for_fresh_rows(stage):
-        until(victim.frozen, _PATIENCE, "an API that is frozen")
-        stage.await_reads(stage.now(), 1.5 * LEASE.total_seconds())
+def api_frozen_during_forced_refresh(context: RoundContext) -> None:
+    """Freeze the API in the transaction that makes rows due: its locks may delay refreshes only briefly."""
+    environment = context.environment
+    environment.fleet.stop(*environment.fleet.of("api_stub"))
+    victim = environment.fleet.start_with_failpoints("api_stub", "asked=stop")
+    with forced_refreshes(environment):
+        wait_until(victim.frozen, _PATIENCE, "an API that is frozen")
+        environment.await_reads(environment.now(), 1.5 * LEASE.total_seconds())
         victim.signal(signal.SIGCONT)
-    wrong = stage.fleet.end(victim)
-    assert wrong == [], wrong
-    stage.fleet.start("api_stub", name="api_stub-a")
+    problems = environment.fleet.stop(victim)
+    assert problems == [], problems
+    environment.fleet.start("api_stub", name="api_stub-a")
 
 
-def clocks_apart(scene: Scene) -> None:
-    """Replace the scheduler by two whose clocks are an hour behind and an hour ahead."""
-    stage = scene.stage
-    stage.fleet.end(*stage.fleet.of("scheduler"))
+def clocks_apart(context: RoundContext) -> None:
+    """Replace the scheduler by two, one an hour behind and one an hour ahead."""
+    environment = context.environment
+    environment.fleet.stop(*environment.fleet.of("scheduler"))
     for hours in ("-1", "1"):
-        stage.fleet.start("tests.faults.harness.skewed_scheduler", name=f"skewed{hours}", SKEW_HOURS=hours)
-    stage.await_reads(stage.now(), (2 * LEASE).total_seconds())
-    _restore_scheduler(stage)
+        environment.fleet.start(
+            "tests.faults.harness.skewed_scheduler", name=f"skewed{hours}", SKEW_HOURS=hours
+        )
+    environment.await_reads(environment.now(), (2 * LEASE).total_seconds())
+    _restore_scheduler(environment)
 
 
-def thrice(scene: Scene) -> None:
-    """Deliver every message three times for a while."""
-    stage = scene.stage
-    stage.fleet.end(*stage.fleet.of("scheduler"))
-    stage.fleet.start("tests.faults.harness.thrice_scheduler", name="thrice")
-    for _ in range(int(scene.seconds(1, 5))):
-        stage.await_reads(stage.now(), (2 * LEASE).total_seconds())
-    _restore_scheduler(stage)
+def every_message_three_times(context: RoundContext) -> None:
+    """Deliver every message three times."""
+    environment = context.environment
+    environment.fleet.stop(*environment.fleet.of("scheduler"))
+    environment.fleet.start("tests.faults.harness.redelivering_scheduler", name="redelivering")
+    for _ in range(int(context.seconds(1, 5))):
+        environment.await_reads(environment.now(), (2 * LEASE).total_seconds())
+    _restore_scheduler(environment)
 
 
-def _restore_scheduler(stage: Stage) -> None:
-    odd = [one for one in stage.fleet.members.values() if one.module.startswith("tests.faults.")]
-    stage.fleet.end(*odd)
-    stage.fleet.start("scheduler", name="scheduler-a")
+def _restore_scheduler(environment: Environment) -> None:
+    odd = [one for one in environment.fleet.members.values() if one.module.startswith("tests.faults.")]
+    environment.fleet.stop(*odd)
+    environment.fleet.start("scheduler", name="scheduler-a")
 
 
 FAULTS = (
-    Fault("worker frozen past its lease, answers in hand", frozen_past_its_lease("fetched"), _ONE_FROZEN),
+    Fault("worker frozen past its lease, after the fetch", frozen_past_its_lease("fetched"), _ONE_FROZEN),
     Fault(
-        "worker frozen past its lease, nothing asked",
+        "worker frozen past its lease, before the fetch",
         frozen_past_its_lease("started"),
         _ONE_FROZEN,
         short=False,
@@ -116,7 +121,11 @@ FAULTS = (
     Fault("worker frozen past its lease, in a transaction", frozen_past_its_lease("recorded"), _ONE_FROZEN),
     Fault("one of two schedulers frozen", scheduler_frozen("claimed"), short=False),
     Fault("one of two schedulers frozen, in a transaction", scheduler_frozen("claiming")),
-    Fault("API frozen during refresh=true, in a transaction", api_frozen_while_it_asks, replaces_api=True),
+    Fault(
+        "API frozen during refresh=true, in a transaction",
+        api_frozen_during_forced_refresh,
+        replaces_api=True,
+    ),
     Fault("schedulers' clocks an hour apart", clocks_apart),
-    Fault("every message delivered three times", thrice),
+    Fault("every message delivered three times", every_message_three_times),
 )

@@ -1,4 +1,4 @@
-"""The fault of the issuer of dashboard tokens: it accepts connections and answers nothing."""
+"""An issuer of dashboard tokens that accepts connections and does not answer."""
 
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -7,24 +7,24 @@ import httpx
 
 from deploy.local.server_process import free_port
 from tests.api_stub.support import POSTS
-from tests.faults.harness.waiting import until
-from tests.faults.matrix import Fault, Scene
+from tests.faults.harness.waiting import wait_until
+from tests.faults.matrix import Fault, RoundContext
 from tests.issuer import AUDIENCE, issuer, token
 
 _AT_ONCE_SECONDS = 1.5
 """Below the time for which a request may wait for an unknown key."""
-_INVENTED = 40
+_UNKNOWN = 40
 
 
-def silent_issuer(scene: Scene) -> None:
-    """Let the issuer fall silent while tokens with known and with invented keys arrive."""
+def silent_issuer(context: RoundContext) -> None:
+    """Let the issuer stop answering while tokens with known and with unknown keys arrive."""
     port = free_port()
     url = f"http://127.0.0.1:{port}{POSTS}"
     with issuer() as running, httpx.Client(timeout=5, trust_env=False) as client:
         running.publish("known")
-        member = scene.stage.fleet.start(
+        member = context.environment.fleet.start(
             "api_stub",
-            passing=True,
+            temporary=True,
             DRAVO_API_PORT=str(port),
             DRAVO_JWT_JWKS_URL=running.url,
             DRAVO_JWT_AUDIENCE=AUDIENCE,
@@ -33,18 +33,18 @@ def silent_issuer(scene: Scene) -> None:
         def status(credential: str) -> int:
             return client.get(url, headers={"Authorization": f"Bearer {credential}"}).status_code
 
-        until(lambda: member.says("api_listening"), 30, "a second API")
-        until(lambda: status(token("known")) == httpx.codes.OK, 30, "the issuer's key")
+        wait_until(lambda: member.logged("api_listening"), 30, "a second API")
+        wait_until(lambda: status(token("known")) == httpx.codes.OK, 30, "the issuer's key")
         running.answers.clear()
-        with ThreadPoolExecutor(_INVENTED) as pool:
-            invented = [pool.submit(status, token(f"invented {number}")) for number in range(_INVENTED)]
+        with ThreadPoolExecutor(_UNKNOWN) as pool:
+            unknown = [pool.submit(status, token(f"unknown {number}")) for number in range(_UNKNOWN)]
             for _ in range(5):
-                for credential in (token("known"), scene.stage.api_key):
+                for credential in (token("known"), context.environment.api_key):
                     began = time.monotonic()
                     assert status(credential) == httpx.codes.OK
-                    assert time.monotonic() - began < _AT_ONCE_SECONDS, "a valid credential had to wait"
-            assert {one.result() for one in invented} == {httpx.codes.UNAUTHORIZED}
-        assert scene.stage.fleet.end(member) == []
+                    assert time.monotonic() - began < _AT_ONCE_SECONDS, "a valid credential was delayed"
+            assert {one.result() for one in unknown} == {httpx.codes.UNAUTHORIZED}
+        assert context.environment.fleet.stop(member) == []
 
 
 FAULTS = (Fault("silent JWKS issuer", silent_issuer),)

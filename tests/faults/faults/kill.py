@@ -1,150 +1,158 @@
-"""Faults of our own processes: killed, at a gap or at any moment, and by what they read."""
+"""Services that are killed: at a failpoint, at a random moment, or by one publication."""
 
 import signal
 from collections.abc import Callable
 from datetime import timedelta
 
-from tests.faults.harness.environment import FRESHNESS, LEASE, Stage
-from tests.faults.harness.forced_refresh_client import asked_for_fresh_rows
-from tests.faults.harness.waiting import lasts, until
-from tests.faults.judge.invariants import Allowed
-from tests.faults.matrix import Fault, Scene
+from tests.faults.harness.environment import FRESHNESS, LEASE, Environment
+from tests.faults.harness.forced_refresh_client import forced_refreshes
+from tests.faults.harness.waiting import sleep_for, wait_until
+from tests.faults.judge.invariants import Tolerance
+from tests.faults.matrix import Fault, RoundContext
 
 _PATIENCE = 30.0
 
 
-def dies_at(module: str, gap: str) -> Callable[[Scene], None]:
-    """Let one more process of a service die by SIGKILL at a gap."""
+def killed_at(module: str, gap: str) -> Callable[[RoundContext], None]:
+    """Start one more process of a service, which is killed at a failpoint."""
 
-    def act(scene: Scene) -> None:
-        fleet = scene.stage.fleet
-        victim = fleet.armed(module, f"{gap}=kill")
-        assert fleet.died(victim, _PATIENCE) == -signal.SIGKILL, f"{victim.name} was not killed at {gap}"
+    def inject(context: RoundContext) -> None:
+        fleet = context.environment.fleet
+        victim = fleet.start_with_failpoints(module, f"{gap}=kill")
+        assert fleet.await_exit(victim, _PATIENCE) == -signal.SIGKILL, (
+            f"{victim.name} was not killed at {gap}"
+        )
 
-    return act
-
-
-def scheduler_dies_at(gap: str) -> Callable[[Scene], None]:
-    """Let a scheduler die by SIGKILL at a gap, and start another."""
-
-    def act(scene: Scene) -> None:
-        with scene.stage.fleet.without("scheduler"):
-            dies_at("scheduler", gap)(scene)
-
-    return act
+    return inject
 
 
-def dies_with_new_tokens(scene: Scene) -> None:
-    """Kill a worker that has just stored a renewed pair of tokens and has not used it."""
-    stage = scene.stage
-    owners = stage.query("SELECT account_id FROM accounts WHERE platform IN ('x', 'tiktok')")
+def scheduler_killed_at(gap: str) -> Callable[[RoundContext], None]:
+    """Replace the scheduler by one that is killed at a failpoint, and start it again."""
+
+    def inject(context: RoundContext) -> None:
+        with context.environment.fleet.stopped("scheduler"):
+            killed_at("scheduler", gap)(context)
+
+    return inject
+
+
+def killed_with_new_tokens(context: RoundContext) -> None:
+    """Kill a worker that has just stored a renewed pair of tokens and has not used it yet."""
+    environment = context.environment
+    owners = environment.query("SELECT account_id FROM accounts WHERE platform IN ('x', 'tiktok')")
 
     def dead() -> bool:
         ends_soon = "SELECT count(*) FROM accounts WHERE token_expires_at < now() + interval '10 minutes'"
-        if victim.alive and stage.value(ends_soon) == 0:
-            expire_soon(stage, scene.random.choice(owners)[0])
+        if victim.alive and environment.value(ends_soon) == 0:
+            expire_soon(environment, context.random.choice(owners)[0])
         return not victim.alive
 
-    with stage.fleet.without("worker"):
-        victim = stage.fleet.armed("worker", "token_renewed=kill")
-        until(dead, _PATIENCE, "a renewal by the armed worker")
-        stage.fleet.died(victim)
+    with environment.fleet.stopped("worker"):
+        victim = environment.fleet.start_with_failpoints("worker", "token_renewed=kill")
+        wait_until(dead, _PATIENCE, "a renewal by the armed worker")
+        environment.fleet.await_exit(victim)
 
 
-def expire_soon(stage: Stage, account_id: str) -> None:
-    """Let an account's stored tokens end within the minutes in which they are renewed ahead.
+def expire_soon(environment: Environment, account_id: str) -> None:
+    """Set the expiry of an account's tokens so near that the next job renews them.
 
-    One account at a time: no pair is safe between the platform's answer and our commit, whoever dies then.
+    One account at a time: a worker that dies between the platform's answer and the commit loses the new pair.
     """
-    stage.query(
+    environment.query(
         "UPDATE accounts SET token_expires_at = now() + interval '1 minute' WHERE account_id = %s", account_id
     )
 
 
-def random_worker_dies(scene: Scene) -> None:
-    """Kill a worker at any moment of its work."""
-    fleet = scene.stage.fleet
-    lasts(scene.random.uniform(0, FRESHNESS.total_seconds()))
-    fleet.kill(scene.random.choice(fleet.of("worker")))
+def random_worker_killed(context: RoundContext) -> None:
+    """Kill a worker at a random moment."""
+    fleet = context.environment.fleet
+    sleep_for(context.random.uniform(0, FRESHNESS.total_seconds()))
+    fleet.kill(context.random.choice(fleet.of("worker")))
 
 
-def barrage(scene: Scene) -> None:
-    """Kill workers and schedulers at random, one after another, each started again at once."""
-    fleet = scene.stage.fleet
-    for _ in range(int(scene.seconds(40, 80))):
-        lasts(scene.random.uniform(0.3, 1.5))
-        fleet.kill(scene.random.choice([*fleet.of("worker"), *fleet.of("scheduler")]))
-        fleet.mend()
+def many_random_kills(context: RoundContext) -> None:
+    """Kill workers and schedulers at random, one after another, and restart each at once."""
+    fleet = context.environment.fleet
+    for _ in range(int(context.seconds(40, 80))):
+        sleep_for(context.random.uniform(0.3, 1.5))
+        fleet.kill(context.random.choice([*fleet.of("worker"), *fleet.of("scheduler")]))
+        fleet.restart_dead()
 
 
-def every_worker_dies(scene: Scene) -> None:
-    """Kill all workers at once, at any moment; the supervisor starts them again."""
-    lasts(scene.random.uniform(0, FRESHNESS.total_seconds()))
-    for victim in scene.stage.fleet.of("worker"):
-        scene.stage.fleet.kill(victim)
+def every_worker_killed(context: RoundContext) -> None:
+    """Kill all workers at once, at a random moment; they are restarted afterwards."""
+    sleep_for(context.random.uniform(0, FRESHNESS.total_seconds()))
+    for victim in context.environment.fleet.of("worker"):
+        context.environment.fleet.kill(victim)
 
 
-def api_dies_while_asked(scene: Scene) -> None:
-    """Kill the API while a read with refresh=true waits."""
-    stage = scene.stage
-    stage.behave(latency_seconds=1.0)
-    with asked_for_fresh_rows(stage) as heard:
+def api_killed_during_forced_refresh(context: RoundContext) -> None:
+    """Kill the API while a request with refresh=true waits."""
+    environment = context.environment
+    environment.behave(latency_seconds=1.0)
+    with forced_refreshes(environment) as responses:
         try:
-            until(
-                lambda: stage.value("SELECT count(*) FROM refresh_state WHERE priority > 0") > 0,
+            wait_until(
+                lambda: environment.value("SELECT count(*) FROM refresh_state WHERE priority > 0") > 0,
                 _PATIENCE,
-                "rows that somebody waits for",
+                "rows that a request waits for",
             )
         except AssertionError as error:
-            raise AssertionError(f"{error}; the API's last answer: {heard[-1]}") from error
+            raise AssertionError(f"{error}; the API's last answer: {responses[-1]}") from error
         finally:
-            for member in stage.fleet.of("api_stub"):
-                stage.fleet.kill(member)
-    stage.behave()
+            for member in environment.fleet.of("api_stub"):
+                environment.fleet.kill(member)
+    environment.behave()
 
 
-def api_dies_with_an_event(scene: Scene) -> None:
-    """Kill the API between its commit of an event and the answer: the sender sends it again."""
-    stage = scene.stage
-    stage.fleet.end(*stage.fleet.of("api_stub"))
-    stage.fleet.died(stage.fleet.armed("api_stub", "event_committed=kill"), _PATIENCE)
-    stage.fleet.start("api_stub", name="api_stub-a")
-    told = len(stage.teller.acknowledged)
-    until(lambda: len(stage.teller.acknowledged) > told, _PATIENCE, "an event that is acknowledged")
+def api_killed_with_an_event(context: RoundContext) -> None:
+    """Kill the API between the commit of an event and the answer; the producer sends the event again."""
+    environment = context.environment
+    environment.fleet.stop(*environment.fleet.of("api_stub"))
+    environment.fleet.await_exit(
+        environment.fleet.start_with_failpoints("api_stub", "event_committed=kill"), _PATIENCE
+    )
+    environment.fleet.start("api_stub", name="api_stub-a")
+    acknowledged = len(environment.producer.acknowledged)
+    wait_until(
+        lambda: len(environment.producer.acknowledged) > acknowledged,
+        _PATIENCE,
+        "an event that is acknowledged",
+    )
 
 
-def poison(scene: Scene) -> None:
-    """Let one publication kill whoever starts it, until it is set aside."""
-    stage = scene.stage
-    ids = [row[0] for row in stage.query("SELECT publication_id FROM refresh_state ORDER BY 1")]
-    victim = scene.random.choice(ids)
-    workers = stage.fleet.of("worker")
-    stage.fleet.end(*workers)
+def poison(context: RoundContext) -> None:
+    """Let one publication kill every worker that starts it, until it is quarantined."""
+    environment = context.environment
+    ids = [row[0] for row in environment.query("SELECT publication_id FROM refresh_state ORDER BY 1")]
+    victim = context.random.choice(ids)
+    workers = environment.fleet.of("worker")
+    environment.fleet.stop(*workers)
     for member in workers:
-        stage.fleet.start(
+        environment.fleet.start(
             "worker",
             name=member.name,
             DRAVO_FAILPOINTS=f"started#{victim}=kill",
             DRAVO_LEASE_SECONDS="2",
         )
 
-    def set_aside() -> bool:
-        for member in list(stage.fleet.members.values()):
+    def quarantined() -> bool:
+        for member in list(environment.fleet.members.values()):
             if not member.alive:
-                stage.fleet.died(member)
-        stage.fleet.mend()
+                environment.fleet.await_exit(member)
+        environment.fleet.restart_dead()
         reason = "SELECT reason FROM refresh_state WHERE publication_id = %s"
-        return bool(stage.value(reason, victim) == "quarantined")
+        return bool(environment.value(reason, victim) == "quarantined")
 
-    until(set_aside, 12 * LEASE.total_seconds(), "a poison publication set aside")
-    stage.fleet.end(*stage.fleet.of("worker"))
+    wait_until(quarantined, 12 * LEASE.total_seconds(), "a poison publication in quarantine")
+    environment.fleet.stop(*environment.fleet.of("worker"))
     for member in workers:
-        stage.fleet.start("worker", name=member.name)
+        environment.fleet.start("worker", name=member.name)
 
 
-def release_the_poison(stage: Stage) -> list[str]:
-    """Release what was set aside, so that the next round begins like any other."""
-    stage.query(
+def unquarantine(environment: Environment) -> list[str]:
+    """Release the quarantined rows, so that they do not affect the next round."""
+    environment.query(
         "UPDATE refresh_state SET next_run_at = now(), reason = 'stale', attempts = 0, unfinished = 0,"
         " claim_seq = claim_seq + 1 WHERE reason = 'quarantined'"
     )
@@ -153,16 +161,16 @@ def release_the_poison(stage: Stage) -> list[str]:
 
 FAULTS = (
     *(
-        Fault(f"worker killed when {gap}", dies_at("worker", gap), short=gap != "acknowledged")
+        Fault(f"worker killed when {gap}", killed_at("worker", gap), short=gap != "acknowledged")
         for gap in ("started", "fetched", "committed", "acknowledged")
     ),
-    Fault("worker killed when token_renewed", dies_with_new_tokens),
-    Fault("worker killed at any moment", random_worker_dies, short=False),
-    Fault("workers killed at random, many", barrage, Allowed(late=LEASE), short=False),
-    Fault("all workers killed", every_worker_dies, Allowed(late=timedelta(seconds=3))),
-    Fault("scheduler killed when claimed", scheduler_dies_at("claimed")),
-    Fault("scheduler killed when enqueued", scheduler_dies_at("enqueued"), short=False),
-    Fault("API killed during refresh=true", api_dies_while_asked, replaces_api=True),
-    Fault("API killed when event_committed", api_dies_with_an_event, replaces_api=True),
-    Fault("poison publication", poison, Allowed(late=LEASE, poison=1), after=release_the_poison),
+    Fault("worker killed when token_renewed", killed_with_new_tokens),
+    Fault("worker killed at a random moment", random_worker_killed, short=False),
+    Fault("workers killed at random, many", many_random_kills, Tolerance(late=LEASE), short=False),
+    Fault("all workers killed", every_worker_killed, Tolerance(late=timedelta(seconds=3))),
+    Fault("scheduler killed when claimed", scheduler_killed_at("claimed")),
+    Fault("scheduler killed when enqueued", scheduler_killed_at("enqueued"), short=False),
+    Fault("API killed during refresh=true", api_killed_during_forced_refresh, replaces_api=True),
+    Fault("API killed when event_committed", api_killed_with_an_event, replaces_api=True),
+    Fault("poison publication", poison, Tolerance(late=LEASE, poison=1), after=unquarantine),
 )

@@ -1,4 +1,4 @@
-"""Faults of Redis: gone, emptied, hung, full, and full of rubbish."""
+"""Redis killed, emptied, hung, out of memory, failed over, and with malformed messages."""
 
 import json
 import os
@@ -7,107 +7,107 @@ from collections.abc import Callable
 from random import Random
 from typing import Any
 
-from tests.faults.harness.environment import Stage
+from tests.faults.harness.environment import Environment
 from tests.faults.harness.fleet import frozen
-from tests.faults.harness.waiting import lasts, until
-from tests.faults.judge.invariants import Allowed
-from tests.faults.matrix import Fault, Scene
+from tests.faults.harness.waiting import sleep_for, wait_until
+from tests.faults.judge.invariants import Tolerance
+from tests.faults.matrix import Fault, RoundContext
 
 _PATIENCE = 20.0
 _QUEUES = ("background", "interactive", "background.DQ")
 
 
-def killed_and_restarted_empty(scene: Scene) -> None:
-    """Kill the server; it comes back on the same port and remembers nothing."""
-    _with_messages_waiting(scene.stage, lambda: _kill_server(scene.stage))
-    scene.stage.valkey.start()
+def killed_and_restarted_empty(context: RoundContext) -> None:
+    """Kill the server and start it on the same port without its data."""
+    _with_messages_waiting(context.environment, lambda: _kill_server(context.environment))
+    context.environment.valkey.start()
 
 
-def _with_messages_waiting(stage: Stage, act: Callable[[], object]) -> None:
-    """Act while messages are in Redis that no worker has taken, so that they are lost for certain."""
-    workers = stage.fleet.of("worker")
+def _with_messages_waiting(environment: Environment, inject: Callable[[], object]) -> None:
+    """Call ``act`` while messages that no worker has taken are in Redis, so that messages are lost."""
+    workers = environment.fleet.of("worker")
     for worker in workers:
         worker.signal(signal.SIGSTOP)
-    with stage.redis() as client:
-        until(lambda: client.llen("dramatiq:background") > 2, _PATIENCE, "messages that wait")
-    act()
+    with environment.redis() as client:
+        wait_until(lambda: client.llen("dramatiq:background") > 2, _PATIENCE, "messages in the queue")
+    inject()
     for worker in workers:
         worker.signal(signal.SIGCONT)
 
 
-def _kill_server(stage: Stage) -> None:
-    os.kill(stage.valkey.pid, signal.SIGKILL)
-    stage.valkey.stop()
+def _kill_server(environment: Environment) -> None:
+    os.kill(environment.valkey.pid, signal.SIGKILL)
+    environment.valkey.stop()
 
 
-def flushed(scene: Scene) -> None:
+def flushed(context: RoundContext) -> None:
     """FLUSHALL while messages wait."""
-    with scene.stage.redis() as client:
-        _with_messages_waiting(scene.stage, client.flushall)
+    with context.environment.redis() as client:
+        _with_messages_waiting(context.environment, client.flushall)
 
 
-def failed_over(scene: Scene) -> None:
-    """Kill the primary and wait until Sentinel has made its replica the primary."""
-    servers = scene.stage.pair
+def failed_over(context: RoundContext) -> None:
+    """Kill the primary and wait until Sentinel has promoted the replica."""
+    servers = context.environment.sentinel_servers
     assert servers is not None
     os.kill(servers.primary.pid, signal.SIGKILL)
     servers.await_failover()
-    scene.stage.valkey = servers.replica
+    context.environment.valkey = servers.replica
 
 
-def down_while_jobs_fail(scene: Scene) -> None:
-    """Take Redis away while the platforms answer 503: what fails meanwhile must be tried again."""
-    stage = scene.stage
-    request_log = stage.simulators.request_log
+def down_while_jobs_fail(context: RoundContext) -> None:
+    """Stop Redis while the platforms answer 503: the jobs that fail meanwhile must be retried."""
+    environment = context.environment
+    request_log = environment.simulators.request_log
     failed = request_log.requests(outcome="fault")
-    stage.behave(outage=True)
-    until(lambda: request_log.requests(outcome="fault") > failed, _PATIENCE, "a job that failed")
-    _kill_server(stage)
-    lasts(scene.seconds(2, 30))
-    stage.behave()
-    stage.valkey.start()
+    environment.behave(outage=True)
+    wait_until(lambda: request_log.requests(outcome="fault") > failed, _PATIENCE, "a job that failed")
+    _kill_server(environment)
+    sleep_for(context.seconds(2, 30))
+    environment.behave()
+    environment.valkey.start()
 
 
-def hung(scene: Scene) -> None:
-    """Freeze the server: connections stand, answers do not come."""
-    with frozen(scene.stage.valkey.pid):
-        lasts(scene.seconds(3, 15))
+def hung(context: RoundContext) -> None:
+    """Freeze the server: connections stay open, and no response arrives."""
+    with frozen(context.environment.valkey.pid):
+        sleep_for(context.seconds(3, 15))
 
 
-def out_of_memory(scene: Scene) -> None:
-    """Let the server refuse every write, as one does that is full and may not evict."""
-    with scene.stage.redis() as client:
+def out_of_memory(context: RoundContext) -> None:
+    """Let the server refuse every write, as with a full memory and the policy noeviction."""
+    with context.environment.redis() as client:
         client.config_set("maxmemory-policy", "noeviction")
         client.config_set("maxmemory", 1024 * 1024 // 2)
-        lasts(scene.seconds(2, 20))
+        sleep_for(context.seconds(2, 20))
         client.config_set("maxmemory", 0)
 
 
-def junk(scene: Scene) -> None:
-    """Put rubbish into every queue: bytes, torn JSON, unknown actors and arguments, ids without message."""
-    stage = scene.stage
-    with stage.redis() as client:
+def malformed_messages(context: RoundContext) -> None:
+    """Enqueue random bytes, truncated JSON, unknown actors and arguments, and ids without a message."""
+    environment = context.environment
+    with environment.redis() as client:
         for number in range(30):
-            queue = f"dramatiq:{scene.random.choice(_QUEUES)}"
-            rubbish = _rubbish(scene.random, number)
-            if rubbish is not None:
-                client.hset(f"{queue}.msgs", f"junk-{number}", rubbish)
-            client.lpush(queue, f"junk-{number}")
-        until(
+            queue = f"dramatiq:{context.random.choice(_QUEUES)}"
+            malformed = _malformed_message(context.random, number)
+            if malformed is not None:
+                client.hset(f"{queue}.msgs", f"malformed-{number}", malformed)
+            client.lpush(queue, f"malformed-{number}")
+        wait_until(
             lambda: all(client.llen(f"dramatiq:{queue}") == 0 for queue in _QUEUES[:2]),
             _PATIENCE,
-            "queues without rubbish",
+            "queues without malformed messages",
         )
 
 
-def _rubbish(random: Random, number: int) -> bytes | None:
+def _malformed_message(random: Random, number: int) -> bytes | None:
     message: dict[str, Any] = {
         "queue_name": "background",
         "actor_name": "refresh",
         "args": [],
         "kwargs": {"account_id": "acc_north_x", "claims": [[1, 1]]},
-        "options": {"redis_message_id": f"junk-{number}"},
-        "message_id": f"junk-{number}",
+        "options": {"redis_message_id": f"malformed-{number}"},
+        "message_id": f"malformed-{number}",
         "message_timestamp": 0,
     }
     whole = json.dumps(message).encode()
@@ -132,5 +132,5 @@ FAULTS = (
     Fault("Redis hung", hung),
     Fault("Redis out of memory, noeviction", out_of_memory),
     Fault("Redis failed over through Sentinel", failed_over, sentinel=True),
-    Fault("junk, torn and unknown messages", junk, Allowed()),
+    Fault("malformed, truncated and unknown messages", malformed_messages, Tolerance()),
 )

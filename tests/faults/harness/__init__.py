@@ -1,1 +1,1 @@
-"""What a round runs on: servers, services, clients and simulated accounts."""
+"""The environment of a round: servers, services, clients and simulated accounts. It knows no fault."""

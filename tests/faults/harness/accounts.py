@@ -1,4 +1,4 @@
-"""The seeded world: accounts and posts, told to the simulated platforms and to the intake alike."""
+"""Accounts and posts, as the simulated platforms hold them and as rows to import."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,8 +12,8 @@ WORKSPACES = ("ws_north", "ws_south")
 
 
 @dataclass(frozen=True)
-class Kind:
-    """A kind of account, and how ids and tokens of it look."""
+class AccountKind:
+    """A kind of account, with the patterns of its ids and tokens."""
 
     name: str
     platform: str
@@ -26,30 +26,30 @@ class Kind:
     renews: bool = False
 
 
-KINDS = (
-    Kind(
+ACCOUNT_KINDS = (
+    AccountKind(
         "page", "facebook", "EAA", "10{:04}", "{owner}_{:06}",
         frozenset({"read_insights", "pages_read_engagement"}), kind="page",
     ),
-    Kind(
+    AccountKind(
         "business", "instagram", "EAA", "1784140000000{:04}", "1790{account:04}{:09}",
         frozenset({"instagram_basic", "instagram_manage_insights", "pages_read_engagement"}),
         login="facebook",
     ),
-    Kind(
+    AccountKind(
         "creator", "instagram", "IGAA", "1784140000000{:04}", "1790{account:04}{:09}",
         frozenset({"instagram_business_basic", "instagram_business_manage_insights"}), login="instagram",
     ),
-    Kind(
+    AccountKind(
         "x", "x", "x", "55{:05}", "1990{account:04}{:09}",
         frozenset({"tweet.read", "users.read", "offline.access"}), renews=True,
     ),
-    Kind(
+    AccountKind(
         "organization", "linkedin", "AQ", "urn:li:organization:55{:05}",
         "urn:li:share:739{account:04}{:012}",
         frozenset({"rw_organization_admin", "r_organization_social"}), kind="organization", renews=True,
     ),
-    Kind(
+    AccountKind(
         "tiktok", "tiktok", "act.", "55{:05}", "756{account:04}{:012}",
         frozenset({"video.list", "video.publish"}), renews=True,
     ),
@@ -57,8 +57,8 @@ KINDS = (
 
 
 @dataclass(frozen=True)
-class Story:
-    """The same world told twice: to the platforms, and as import rows."""
+class SeedData:
+    """The same accounts and posts twice: for the simulated platforms, and as rows to import."""
 
     accounts: list[Account]
     posts: list[Post]
@@ -66,27 +66,33 @@ class Story:
     publication_rows: list[dict[str, Any]]
 
 
-def story(seed: int, posts: int) -> Story:
-    """Return the world of a seed: every kind of account in every workspace, with so many posts each."""
+def seed_data(seed: int, posts: int) -> SeedData:
+    """Return one account of every kind in every workspace, each with ``posts`` posts."""
     random = Random(seed)  # noqa: S311 - a seed makes the run repeatable
-    told = Story([], [], [], [])
+    seed_data = SeedData([], [], [], [])
     now = datetime.now(UTC)
-    for number, (workspace, kind) in enumerate(_people(), start=1):
-        _tell(told, random, now, workspace, kind, number, posts)
-    return told
+    for number, (workspace, kind) in enumerate(_accounts_of_workspaces(), start=1):
+        _add_account(seed_data, random, now, workspace, kind, number, posts)
+    return seed_data
 
 
-def _people() -> Iterator[tuple[str, Kind]]:
-    return ((workspace, kind) for workspace in WORKSPACES for kind in KINDS)
+def _accounts_of_workspaces() -> Iterator[tuple[str, AccountKind]]:
+    return ((workspace, kind) for workspace in WORKSPACES for kind in ACCOUNT_KINDS)
 
 
-def _tell(
-    told: Story, random: Random, now: datetime, workspace: str, kind: Kind, number: int, posts: int
+def _add_account(
+    seed_data: SeedData,
+    random: Random,
+    now: datetime,
+    workspace: str,
+    kind: AccountKind,
+    number: int,
+    posts: int,
 ) -> None:
     account_id, owner = f"acc_{workspace[3:]}_{kind.name}", kind.owner.format(number)
     access, refresh = (f"{kind.token}{random.getrandbits(160):040x}" for _ in range(2))
     expires_at = now + timedelta(days=50)
-    told.accounts.append(
+    seed_data.accounts.append(
         Account(
             kind.platform,
             owner,
@@ -100,7 +106,7 @@ def _tell(
             refresh_token_expires_at=expires_at if kind.renews else None,
         )
     )
-    told.account_rows.append(
+    seed_data.account_rows.append(
         {
             "account_id": account_id,
             "workspace_id": workspace,
@@ -119,8 +125,8 @@ def _tell(
         one = kind.post.format(place, owner=owner, account=number)
         created_at = now - timedelta(days=40, minutes=7 * place + number)
         media = {"instagram": "IMAGE", "tiktok": "VIDEO"}.get(kind.platform)
-        told.posts.append(Post(kind.platform, one, owner, created_at, media_type=media))
-        told.publication_rows.append(
+        seed_data.posts.append(Post(kind.platform, one, owner, created_at, media_type=media))
+        seed_data.publication_rows.append(
             {
                 "post_id": f"post_{account_id[4:]}_{place:02}",
                 "account_id": account_id,

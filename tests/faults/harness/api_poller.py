@@ -1,4 +1,4 @@
-"""A client that reads through the API all the time: what it is served must never go back."""
+"""A client that polls the API: the rows that it is served must never become older."""
 
 import threading
 import time
@@ -12,40 +12,40 @@ _TIMEOUT_SECONDS = 8.0
 
 
 @dataclass(frozen=True)
-class Answered:
-    """One request: when, and how it ended. No status means that no answer came."""
+class PolledRequest:
+    """One request. No status means that no response came."""
 
     at: float
-    """By the monotonic clock."""
+    """When it ended, by the monotonic clock."""
     status: int | None
-    polite: bool
-    """An answer with rows, or a 503 that says when to come back."""
+    acceptable: bool
+    """Whether it was answered with rows, or with 503 and Retry-After."""
 
 
 @dataclass
-class Reader:
-    """Pages through one workspace's rows with an API key until stopped."""
+class ApiPoller:
+    """Pages through the rows of one workspace with an API key until it is stopped."""
 
     url: str
     key: str
-    answered: list[Answered] = field(default_factory=list)
-    backwards: list[str] = field(default_factory=list)
+    requests: list[PolledRequest] = field(default_factory=list)
+    outdated: list[str] = field(default_factory=list)
 
     def start(self) -> None:
-        """Begin to read, in a thread of its own."""
+        """Start polling in a thread."""
         self._stopping = threading.Event()
         self._newest: dict[str, str] = {}
-        self._thread = threading.Thread(target=self._run, name="reader", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="api-poller", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
-        """End after the request that is under way."""
+        """Stop after the current request."""
         self._stopping.set()
         self._thread.join()
 
-    def since(self, at: float) -> list[Answered]:
+    def since(self, at: float) -> list[PolledRequest]:
         """Return the requests that ended after an instant of the monotonic clock."""
-        return [one for one in self.answered if one.at >= at]
+        return [one for one in self.requests if one.at >= at]
 
     def _run(self) -> None:
         headers = {"Authorization": f"Bearer {self.key}"}
@@ -60,11 +60,11 @@ class Reader:
         try:
             answer = client.get("/v1/analytics/posts", params={"limit": _PAGE, "page": page})
         except httpx.TransportError:
-            self.answered.append(Answered(time.monotonic(), None, polite=False))
+            self.requests.append(PolledRequest(time.monotonic(), None, acceptable=False))
             return page
         served = answer.status_code == httpx.codes.OK
         waits = answer.status_code == httpx.codes.SERVICE_UNAVAILABLE and "retry-after" in answer.headers
-        self.answered.append(Answered(time.monotonic(), answer.status_code, polite=served or waits))
+        self.requests.append(PolledRequest(time.monotonic(), answer.status_code, acceptable=served or waits))
         if not served:
             return page
         items = answer.json()["items"]
@@ -76,14 +76,14 @@ class Reader:
         before = self._newest.get(row, "")
         if last_updated_at is None:
             if before:
-                self.backwards.append(f"the API served {row} as never read after a reading of {before}")
+                self.outdated.append(f"the API served {row} without a reading after one of {before}")
             return
         if _instant(last_updated_at) < _instant(before):
-            self.backwards.append(f"the API served {row} as of {last_updated_at} after {before}")
+            self.outdated.append(f"the API served {row} as of {last_updated_at} after {before}")
         self._newest[row] = last_updated_at
 
 
 def _instant(text: str) -> str:
-    """Return RFC 3339 text of UTC so that it sorts: a whole second has no fraction."""
+    """Return a UTC instant in RFC 3339 in a form that sorts: a whole second has no fraction."""
     seconds, _, fraction = text.removesuffix("Z").partition(".")
     return f"{seconds}.{fraction:<06}"

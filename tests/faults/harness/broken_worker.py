@@ -1,7 +1,7 @@
-"""A worker with one of its safeguards taken away, for the controls: ``BROKEN`` names which.
+"""A worker without one of its safeguards, for the controls. ``BROKEN`` names the safeguard.
 
-``fence``: outcomes are written whether or not the claim still stands. ``retries``: a failure is not recorded,
-dramatiq is to try the message again, as it would by default.
+``fence``: outcomes are written even if the row was claimed again. ``retries``: a failure is not recorded;
+dramatiq retries the message, as it does by default.
 """
 
 import os
@@ -20,12 +20,12 @@ from worker.queue import consumer
 
 
 def _without(statement: Any, part: str, instead: str = "") -> Any:
-    assert part in str(statement.text), "the product changed: this control takes nothing away any more"
+    assert part in str(statement.text), "the product changed: this control removes nothing any more"
     return text(statement.text.replace(part, instead))
 
 
-class _NotRecorded(Exception):  # noqa: N818 - dramatiq is to see it, nobody else
-    """A failure that is left to dramatiq."""
+class _NotRecorded(Exception):  # noqa: N818 - only dramatiq catches it
+    """A failure that dramatiq is to retry."""
 
 
 def _left_to_dramatiq(*_: object) -> None:
@@ -44,7 +44,7 @@ if os.environ["BROKEN"] == "fence":
         _FINISH=_without(refresh_finish._FINISH, " AND o.seq = s.claim_seq AND s.claimed_at IS NOT NULL")
     )
 else:
-    # The same message must be able to start again, and its options to come through.
+    # The same message must be able to start again, with its options.
     vars(refresh_start).update(_START=_without(refresh_start._START, "claim_seq = r.claim_seq + 1, "))
     vars(finish)["_judge_the_rest"] = _left_to_dramatiq
     vars(consumer).update(broker_options=_retrying, _deliverable=lambda *_: True)

@@ -1,4 +1,4 @@
-"""A stage: real servers, simulated platforms, a seeded world, the fleet, and everything that watches it."""
+"""The environment of a round: servers, simulated platforms, accounts, the fleet and its clients."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -26,12 +26,12 @@ from shared.accounts import api_keys
 from shared.accounts.vault import Vault, new_key
 from shared.ingestion import importer
 from tests.faults.harness import accounts
-from tests.faults.harness.api_poller import Reader
-from tests.faults.harness.event_producer import Teller
+from tests.faults.harness.api_poller import ApiPoller
+from tests.faults.harness.event_producer import EventProducer
 from tests.faults.harness.fleet import Fleet, own_environment
-from tests.faults.harness.sentinel import Pair, pair
-from tests.faults.harness.waiting import until
-from tests.faults.judge.event_log import Journal
+from tests.faults.harness.sentinel import SentinelServers, sentinel_servers
+from tests.faults.harness.waiting import wait_until
+from tests.faults.judge.event_log import EventLog
 from tests.servers import connect, copy_cluster, run_directory
 
 PLATFORMS = ("facebook", "instagram", "x", "linkedin", "tiktok")
@@ -39,24 +39,24 @@ INTERNAL_TOKEN = "events-of-the-fault-matrix-0123456789"
 THREADS = 4
 LEASE = timedelta(seconds=5)
 TICK = timedelta(seconds=1)
-"""As shipped, unlike the lease, which is a twelfth of what is shipped."""
+"""The default; the lease is a twelfth of the default."""
 SHORT_TICK = timedelta(seconds=0.2)
-"""Where rounds have to be short."""
+"""The tick in the short matrix."""
 FRESHNESS = timedelta(seconds=3)
 LATENCY_SECONDS = 0.1
-"""Of every simulated platform: calls under way are what faults are about."""
+"""Of every simulated platform, so that faults hit calls that are in progress."""
 
 _UNLIMITED = {name: {"calls": 10**9, "seconds": 86_400} for name in ("page", "user", "account", "app")}
-"""Meta's limits per account would end a run of minutes at this pace of reading."""
+"""At this rate of calls, Meta's real limits per account would be used up within minutes."""
 
-# fsync is about lost power, which no fault here is; a commit must survive a killed server all the same.
+# No fault here is a loss of power, so fsync is off; a commit must survive a killed server all the same.
 _POSTGRES = {"fsync": "off", "full_page_writes": "off"}
 _VALKEY = ("appendonly no",)  # so that a restarted one is empty
 
 
 @dataclass
-class Stage:
-    """Everything that a fault may break and a judge may look at."""
+class Environment:
+    """Everything that a fault may break and that the judge observes."""
 
     postgres: Postgres
     valkey: Valkey
@@ -65,15 +65,15 @@ class Stage:
     api_key: str
     api_url: str
     fleet: Fleet
-    reader: Reader
-    teller: Teller
-    story: accounts.Story
-    environment: dict[str, str]
+    poller: ApiPoller
+    producer: EventProducer
+    seed_data: accounts.SeedData
+    settings: dict[str, str]
     tick: timedelta
-    pair: Pair | None = None
-    """The servers that a Sentinel watches; ``valkey`` is the primary of them."""
+    sentinel_servers: SentinelServers | None = None
+    """The servers that a Sentinel monitors; ``valkey`` is their primary."""
     tokens: set[str] = field(default_factory=set)
-    """Every token that ever was: none of them may show up anywhere."""
+    """Every token that ever existed: none of them may appear in a log or in Redis."""
 
     # The database, on a new connection each time: faults break connections.
 
@@ -102,7 +102,7 @@ class Stage:
 
     @contextmanager
     def redis(self, timeout: float = 2.0) -> Iterator[Any]:
-        """Lend a client that does not wait for long."""
+        """Lend a client with a short time-out."""
         with redis.Redis.from_url(
             self.valkey.url, socket_timeout=timeout, retry=Retry(NoBackoff(), 0)
         ) as client:
@@ -111,7 +111,7 @@ class Stage:
     # Platforms
 
     def behave(self, *platforms: str, **values: Any) -> None:
-        """Replace how these platforms (or all) misbehave, their usual latency aside."""
+        """Set how these platforms (or all) misbehave; the usual latency stays."""
         for platform in platforms or PLATFORMS:
             usual = {"latency_seconds": LATENCY_SECONDS, "limits": _UNLIMITED}
             self.simulators.behave(platform, **(usual | values))
@@ -119,9 +119,9 @@ class Stage:
     # Waiting
 
     def unread(self, instant: datetime, *, but_paused: bool = False) -> list[int]:
-        """Return the polled publications that were not read after an instant.
+        """Return the polled publications without a reading after an instant.
 
-        ``but_paused``: without those that wait for the end of a platform's pause.
+        ``but_paused`` leaves out those that wait for the end of a pause.
         """
         rows = self.query(
             "SELECT publication_id FROM refresh_state JOIN post_analytics a USING (publication_id)"
@@ -135,11 +135,11 @@ class Stage:
 
     def await_api(self) -> None:
         """Wait until the API answers."""
-        until(lambda: _api_answers(self.api_url), 30, "the API")
+        wait_until(lambda: _api_answers(self.api_url), 30, "the API")
 
     def await_reads(self, instant: datetime, within: float, *, but_paused: bool = False) -> None:
-        """Wait until every polled publication was read after an instant."""
-        until(
+        """Wait until every polled publication has a reading after an instant."""
+        wait_until(
             lambda: not self.unread(instant, but_paused=but_paused),
             within,
             "a new reading of every publication",
@@ -147,7 +147,7 @@ class Stage:
 
 
 @contextmanager
-def stage(
+def open_environment(
     directory: Path,
     *,
     seed: int,
@@ -156,68 +156,68 @@ def stage(
     worker_module: str = "worker",
     tick: timedelta = SHORT_TICK,
     sentinel: bool = False,
-    environment: Mapping[str, str] | None = None,
-) -> Iterator[Stage]:
-    """Set a stage in a directory, wait until every publication has been read once, and strike it after."""
+    settings: Mapping[str, str] | None = None,
+) -> Iterator[Environment]:
+    """Start an environment, wait for the first reading of every publication, and stop it afterwards."""
     with ExitStack() as stack:
         stack.enter_context(run_directory())
         copy_cluster(directory / "postgres")
         postgres = stack.enter_context(Postgres(directory / "postgres", _POSTGRES))
-        watched = stack.enter_context(pair(directory)) if sentinel else None
+        watched = stack.enter_context(sentinel_servers(directory)) if sentinel else None
         valkey = watched.primary if watched else stack.enter_context(Valkey(directory / "valkey", _VALKEY))
         simulators = stack.enter_context(Simulators(seed, speed=3600))
-        secret, told = new_key(), accounts.story(seed, posts)
+        secret, seed_data = new_key(), accounts.seed_data(seed, posts)
         port = free_port()
         url = f"http://127.0.0.1:{port}"
-        settings = own_environment() | _settings(postgres, valkey, simulators, secret, port, tick)
-        settings |= {"DRAVO_REDIS_URL": watched.url} if watched else {}
-        settings |= environment or {}
-        fleet = Fleet(settings, directory)
-        set_up = Stage(
+        variables = own_environment() | _variables(postgres, valkey, simulators, secret, port, tick)
+        variables |= {"DRAVO_REDIS_URL": watched.url} if watched else {}
+        variables |= settings or {}
+        fleet = Fleet(variables, directory)
+        environment = Environment(
             postgres, valkey, simulators, Vault([SecretStr(secret)]), "", url, fleet,
-            Reader(url, ""), Teller(url, INTERNAL_TOKEN, told.publication_rows), told,
-            settings, tick, watched,
+            ApiPoller(url, ""), EventProducer(url, INTERNAL_TOKEN, seed_data.publication_rows), seed_data,
+            variables, tick, watched,
         )  # fmt: skip
-        _furnish(set_up)
-        stack.callback(_strike, set_up)
+        _seed(environment)
+        stack.callback(_kill_processes, environment)
         for module, number in ((worker_module, workers), ("scheduler", 1), ("api_stub", 1)):
             for place in range(number):
                 fleet.start(module, name=f"{module}-{chr(97 + place)}")
-        set_up.await_api()
-        set_up.reader.key = set_up.api_key
-        set_up.reader.start()
-        stack.callback(set_up.reader.stop)
-        set_up.teller.start()
-        stack.callback(set_up.teller.stop)
-        set_up.await_reads(datetime.min.replace(tzinfo=set_up.now().tzinfo), 30)
-        yield set_up
+        environment.await_api()
+        environment.poller.key = environment.api_key
+        environment.poller.start()
+        stack.callback(environment.poller.stop)
+        environment.producer.start()
+        stack.callback(environment.producer.stop)
+        environment.await_reads(datetime.min.replace(tzinfo=environment.now().tzinfo), 30)
+        yield environment
 
 
-def _furnish(set_up: Stage) -> None:
-    """Migrate, tell the world to both sides, and begin the journal."""
-    world = set_up.simulators.world
+def _seed(environment: Environment) -> None:
+    """Add accounts and posts to platforms and database, and install the event log."""
+    world = environment.simulators.world
 
     def remember(value: Account | Post | None) -> None:
         if isinstance(value, Account):
-            set_up.tokens |= {value.access_token, *filter(None, [value.refresh_token])}
+            environment.tokens |= {value.access_token, *filter(None, [value.refresh_token])}
 
     world.watch(remember)
-    world.add_accounts(set_up.story.accounts)
-    world.add_posts(set_up.story.posts)
-    set_up.behave()
-    engine = database.connect(set_up.postgres.url, application="faults", pool_size=1)
+    world.add_accounts(environment.seed_data.accounts)
+    world.add_posts(environment.seed_data.posts)
+    environment.behave()
+    engine = database.connect(environment.postgres.url, application="faults", pool_size=1)
     with engine.begin() as connection:
-        result = importer.import_accounts(connection, set_up.vault, set_up.story.account_rows)
-        more = importer.import_publications(connection, set_up.story.publication_rows)
+        result = importer.import_accounts(connection, environment.vault, environment.seed_data.account_rows)
+        more = importer.import_publications(connection, environment.seed_data.publication_rows)
         assert [*result.refused, *more.refused] == []
-        set_up.api_key = api_keys.create_key(connection, accounts.WORKSPACES[0], "faults")[1]
+        environment.api_key = api_keys.create_key(connection, accounts.WORKSPACES[0], "faults")[1]
     engine.dispose()
-    with set_up.database() as plain:
-        Journal.install(plain)
+    with environment.database() as plain:
+        EventLog.install(plain)
 
 
-def _strike(set_up: Stage) -> None:
-    for member in list(set_up.fleet.members.values()):
+def _kill_processes(environment: Environment) -> None:
+    for member in list(environment.fleet.members.values()):
         if member.alive:
             member.process.kill()
         member.process.wait()
@@ -230,7 +230,7 @@ def _api_answers(url: str) -> bool:
         return False
 
 
-def _settings(
+def _variables(
     postgres: Postgres, valkey: Valkey, simulators: Simulators, secret: str, port: int, tick: timedelta
 ) -> dict[str, str]:
     return {

@@ -1,4 +1,4 @@
-"""The rest of Dravo: sends events all the time, each until it is acknowledged."""
+"""A client that sends events all the time, each one until it is acknowledged."""
 
 import threading
 from collections.abc import Sequence
@@ -14,24 +14,24 @@ _POSTS = 5
 
 
 @dataclass
-class Teller:
-    """Changes the text of a few known posts, over and over: text is the number of the last event."""
+class EventProducer:
+    """Sets the text of a few posts, over and over, to the number of the event."""
 
     url: str
     token: str
     rows: Sequence[dict[str, Any]]
     acknowledged: dict[str, tuple[str, int]] = field(default_factory=dict)
-    """``(post id, number)`` by event id: what was answered with 200."""
-    sent_again: int = 0
+    """``(post id, number)`` of every event that was answered with 200, by event id."""
+    resent: int = 0
 
     def start(self) -> None:
-        """Begin to send, in a thread of its own."""
+        """Start sending in a thread."""
         self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="teller", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="event-producer", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
-        """End after the request that is under way."""
+        """Stop after the current request."""
         self._stopping.set()
         self._thread.join()
 
@@ -48,7 +48,7 @@ class Teller:
                     "data": {**row, "text": str(number)},
                 }
                 while not self._accepted(client, event):
-                    self.sent_again += 1
+                    self.resent += 1
                     if self._stopping.wait(_PAUSE_SECONDS):
                         return
                 self.acknowledged[f"evt_{number}"] = (row["post_id"], number)

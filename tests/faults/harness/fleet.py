@@ -1,4 +1,4 @@
-"""The services as processes: started, killed, frozen, mended, and stopped with a look at how they end."""
+"""The services as processes: started, killed, frozen, restarted and stopped."""
 
 import os
 import signal
@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil  # type: ignore[import-untyped]  # psutil publishes no types
 
 from shared.process import STOP_WITHIN
-from tests.faults.harness.waiting import until
+from tests.faults.harness.waiting import wait_until
 
 ROOT = Path(__file__).parents[3]
 GRACE_SECONDS = STOP_WITHIN.total_seconds() + 2
@@ -23,15 +23,15 @@ _START_WITHIN = 30.0
 
 @dataclass
 class Member:
-    """One process of the fleet. A passing one is not started again when it has died."""
+    """One process of the fleet. A temporary one is not restarted when it has died."""
 
     name: str
     module: str
     environment: Mapping[str, str]
     log: Path
-    passing: bool
+    temporary: bool
     root: Path = ROOT
-    """The tree whose code it runs."""
+    """The source tree that it runs."""
     process: subprocess.Popen[bytes] = field(init=False)
 
     @property
@@ -44,23 +44,23 @@ class Member:
         self.process.send_signal(number)
 
     def frozen(self) -> bool:
-        """Whether it is stopped by SIGSTOP."""
+        """Whether SIGSTOP has stopped it."""
         return self.alive and psutil.Process(self.process.pid).status() == psutil.STATUS_STOPPED
 
-    def says(self, word: str) -> bool:
-        """Whether its log holds a word."""
+    def logged(self, word: str) -> bool:
+        """Whether its log contains a word."""
         return word.encode() in self.log.read_bytes()
 
 
 class Fleet:
-    """The processes of one stage. Start them from the main thread: they die with the thread that did."""
+    """The processes of one environment. Start them in the main thread: they die with the thread that did."""
 
     def __init__(self, environment: Mapping[str, str], logs: Path) -> None:
         self._environment = {**environment, "DRAVO_LOG_FORMAT": "json"}
         self.logs = logs
         self.members: dict[str, Member] = {}
         self.kills = 0
-        """Processes that were killed, by us or by a failpoint."""
+        """Processes that were killed, by a fault or at a failpoint."""
         self._started = 0
 
     def start(
@@ -68,15 +68,15 @@ class Fleet:
         module: str,
         *,
         name: str | None = None,
-        passing: bool = False,
+        temporary: bool = False,
         root: Path = ROOT,
         **environment: str,
     ) -> Member:
-        """Start ``python -m module``; settings go by their names in the environment."""
+        """Start ``python -m module`` with these environment variables added."""
         self._started += 1
         name = name or f"{module}-{self._started}"
         settings = {**self._environment, **environment}
-        member = Member(name, module, settings, self.logs / f"{name}.log", passing, root)
+        member = Member(name, module, settings, self.logs / f"{name}.log", temporary, root)
         self.members[name] = member
         self._run(member)
         return member
@@ -97,47 +97,47 @@ class Fleet:
         """Return the running members of one service."""
         return [one for one in self.members.values() if one.module == module and one.alive]
 
-    def armed(self, module: str, failpoints: str, **environment: str) -> Member:
-        """Start one more process of a service, with failpoints."""
+    def start_with_failpoints(self, module: str, failpoints: str, **environment: str) -> Member:
+        """Start one more process of a service with failpoints. It is temporary."""
         more = {"DRAVO_FAILPOINTS": failpoints, **environment}
-        return self.start(module, name=None, passing=True, root=ROOT, **more)
+        return self.start(module, name=None, temporary=True, root=ROOT, **more)
 
     @contextmanager
-    def without(self, module: str) -> Iterator[None]:
-        """Leave an armed process alone with the work of its kind: in step with others it might get none."""
+    def stopped(self, module: str) -> Iterator[None]:
+        """Stop a service for a while, so that only the process with failpoints does its work."""
         names = [member.name for member in self.of(module)]
         for member in self.of(module):
-            self.end(member)
+            self.stop(member)
         yield
         for name in names:
             self.start(module, name=name)
 
     def kill(self, member: Member) -> None:
-        """SIGKILL a process and reap it."""
+        """Send SIGKILL to a process and wait for its end."""
         member.process.kill()
-        self.died(member)
+        self.await_exit(member)
 
-    def died(self, member: Member, within: float = _START_WITHIN) -> int:
-        """Wait until a process has ended, count it as killed if it was, and return how it ended."""
-        code = until(lambda: member.process.poll() is not None, within, f"the end of {member.name}")
+    def await_exit(self, member: Member, within: float = _START_WITHIN) -> int:
+        """Wait until a process has ended, count it if it was killed, and return its exit code."""
+        code = wait_until(lambda: member.process.poll() is not None, within, f"the end of {member.name}")
         del code
         self.kills += member.process.returncode == -signal.SIGKILL
-        if member.passing:
+        if member.temporary:
             del self.members[member.name]
         return member.process.returncode
 
-    def mend(self) -> None:
-        """Wake what is frozen and start again what has died, as a supervisor does."""
+    def restart_dead(self) -> None:
+        """Resume frozen processes and restart dead ones, as a supervisor does."""
         for member in list(self.members.values()):
             if member.alive:
                 member.signal(signal.SIGCONT)
-            elif member.passing:
+            elif member.temporary:
                 del self.members[member.name]
             else:
                 self._run(member)
 
-    def end(self, *members: Member) -> list[str]:
-        """End these (or all) members by SIGTERM and return what was wrong with how they ended."""
+    def stop(self, *members: Member) -> list[str]:
+        """Stop these (or all) members with SIGTERM and return what was wrong with how they stopped."""
         ending = members or tuple(self.members.values())
         children = {one.name: _family(one) for one in ending if one.alive}
         for member in ending:
@@ -145,25 +145,25 @@ class Fleet:
                 member.signal(signal.SIGCONT)
                 member.signal(signal.SIGTERM)
         deadline = time.monotonic() + GRACE_SECONDS
-        wrong = []
+        problems = []
         for member in ending:
             try:
                 code = member.process.wait(max(0.1, deadline - time.monotonic()))
                 if code and member.name in children:
-                    wrong.append(f"{member.name} ended with {code}")
+                    problems.append(f"{member.name} ended with {code}")
             except subprocess.TimeoutExpired:
-                wrong.append(f"{member.name} still ran {GRACE_SECONDS:g} s after SIGTERM")
+                problems.append(f"{member.name} still ran {GRACE_SECONDS:g} s after SIGTERM")
                 member.process.kill()
                 member.process.wait()
             self.members.pop(member.name, None)
         for name, family in children.items():
-            wrong += [f"{name} left process {one.pid} behind" for one in family if _runs(one)]
-        return wrong
+            problems += [f"{name} left process {one.pid} behind" for one in family if _runs(one)]
+        return problems
 
 
 @contextmanager
 def frozen(*pids: int) -> Iterator[None]:
-    """Freeze these processes with all their children, and wake them after."""
+    """Freeze these processes with all their children, and resume them afterwards."""
     roots = [psutil.Process(pid) for pid in pids]
     family = [*roots, *(child for root in roots for child in root.children(recursive=True))]
     try:
@@ -173,7 +173,7 @@ def frozen(*pids: int) -> Iterator[None]:
         yield
     finally:
         for process in family:
-            with suppress(psutil.NoSuchProcess):  # one that had ended is reaped once its parent wakes
+            with suppress(psutil.NoSuchProcess):  # a child that had ended is reaped when its parent resumes
                 process.resume()
 
 
@@ -186,7 +186,7 @@ def _runs(process: psutil.Process) -> bool:
 
 
 def own_environment() -> dict[str, str]:
-    """Return our environment without settings, proxies and libpq variables."""
+    """Return this process's environment without settings, proxies and libpq variables."""
     return {
         name: value
         for name, value in os.environ.items()

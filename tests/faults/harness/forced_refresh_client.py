@@ -1,4 +1,4 @@
-"""A client that asks for fresh rows, whatever comes of it."""
+"""A client that requests rows with ``refresh=true``, whatever it is answered."""
 
 import threading
 from collections.abc import Iterator
@@ -6,36 +6,36 @@ from contextlib import contextmanager
 
 import httpx
 
-from tests.faults.harness.environment import Stage
+from tests.faults.harness.environment import Environment
 
 _PAUSE_SECONDS = 0.05
 _TIMEOUT_SECONDS = 20.0
 
 
 @contextmanager
-def asked_for_fresh_rows(stage: Stage) -> Iterator[list[str]]:
-    """Read with ``refresh=true`` again and again until the context ends; give what was answered."""
-    enough, heard = threading.Event(), [""]
-    asker = threading.Thread(target=_ask, args=(stage, enough, heard))
-    asker.start()
+def forced_refreshes(environment: Environment) -> Iterator[list[str]]:
+    """Request rows with ``refresh=true`` until the context ends; give the responses so far."""
+    stopping, responses = threading.Event(), [""]
+    thread = threading.Thread(target=_request_until, args=(environment, stopping, responses))
+    thread.start()
     try:
-        yield heard
+        yield responses
     finally:
-        enough.set()
-        asker.join()
+        stopping.set()
+        thread.join()
 
 
-def _ask(stage: Stage, enough: threading.Event, heard: list[str]) -> None:
+def _request_until(environment: Environment, stopping: threading.Event, responses: list[str]) -> None:
     with httpx.Client(
-        base_url=stage.api_url,
-        headers={"Authorization": f"Bearer {stage.api_key}"},
+        base_url=environment.api_url,
+        headers={"Authorization": f"Bearer {environment.api_key}"},
         timeout=_TIMEOUT_SECONDS,
         trust_env=False,
     ) as client:
-        while not enough.wait(_PAUSE_SECONDS):
+        while not stopping.wait(_PAUSE_SECONDS):
             try:
                 answer = client.get("/v1/analytics/posts", params={"refresh": "true", "limit": 100})
             except httpx.TransportError as error:
-                heard.append(repr(error))
+                responses.append(repr(error))
             else:
-                heard.append(f"{answer.status_code} {answer.text[:200]}")
+                responses.append(f"{answer.status_code} {answer.text[:200]}")

@@ -1,4 +1,4 @@
-"""Two Valkeys, a primary and its replica, and a Sentinel that makes the one the other."""
+"""A Valkey primary with a replica, and a Sentinel that promotes the replica when the primary fails."""
 
 import os
 import subprocess
@@ -17,36 +17,36 @@ from deploy.local.private_files import read_or_create_password
 from deploy.local.server_process import free_port, spawn
 from deploy.local.unprivileged import private_directory, server_user
 from deploy.local.valkey import Valkey
-from tests.faults.harness.waiting import until
+from tests.faults.harness.waiting import wait_until
 
 SERVICE = "mymaster"
 _PATIENCE = 20.0
 
 
 @dataclass
-class Pair:
-    """A primary, its replica, and the URL under which Sentinel tells who is which."""
+class SentinelServers:
+    """A primary, its replica, and the URL that names their Sentinel."""
 
     primary: Valkey
     replica: Valkey
     url: str
     client: Any
-    """Of the Sentinel."""
+    """A client of the Sentinel."""
 
     def primary_port(self) -> int:
         """Return the port of the server that Sentinel calls the primary."""
         return int(self.client.execute_command("SENTINEL", "get-master-addr-by-name", SERVICE)[1])
 
     def await_failover(self) -> None:
-        """Wait until the replica has become the primary."""
-        until(lambda: self.primary_port() == self.replica.port, _PATIENCE, "the fail-over")
+        """Wait until the replica is the primary."""
+        wait_until(lambda: self.primary_port() == self.replica.port, _PATIENCE, "the fail-over")
         with redis.Redis.from_url(self.replica.url) as client:
-            until(lambda: client.info("replication")["role"] == "master", _PATIENCE, "a new primary")
+            wait_until(lambda: client.info("replication")["role"] == "master", _PATIENCE, "a new primary")
 
 
 @contextmanager
-def pair(directory: Path) -> Iterator[Pair]:
-    """Run both servers and the Sentinel, all with one password."""
+def sentinel_servers(directory: Path) -> Iterator[SentinelServers]:
+    """Run both servers and the Sentinel with one password."""
     for name in ("primary", "replica"):
         (directory / name).mkdir()
     password = read_or_create_password(directory / "primary" / "password")
@@ -56,7 +56,7 @@ def pair(directory: Path) -> Iterator[Pair]:
         follow = f"replicaof 127.0.0.1 {primary.port}"
         with Valkey(directory / "replica", ["appendonly no", auth, follow]) as replica:
             with redis.Redis.from_url(replica.url) as client:
-                until(
+                wait_until(
                     lambda: client.info("replication")["master_link_status"] == "up", _PATIENCE, "a replica"
                 )
             port, process = _sentinel(directory, primary, password)
@@ -64,9 +64,11 @@ def pair(directory: Path) -> Iterator[Pair]:
                 with redis.Redis(
                     port=port, password=password, socket_timeout=2, retry=Retry(NoBackoff(), 0)
                 ) as client:
-                    until(lambda: _knows_the_replica(client), _PATIENCE, "a Sentinel that knows the replica")
+                    wait_until(
+                        lambda: _knows_the_replica(client), _PATIENCE, "a Sentinel that knows the replica"
+                    )
                     url = f"redis+sentinel://:{password}@127.0.0.1:{port}/0?service={SERVICE}"
-                    yield Pair(primary, replica, url, client)
+                    yield SentinelServers(primary, replica, url, client)
             finally:
                 process.kill()
                 process.wait()
@@ -84,7 +86,7 @@ def _sentinel(directory: Path, primary: Valkey, password: str) -> tuple[int, sub
         f"sentinel failover-timeout {SERVICE} 3000\n"
     )
     if user.uid is not None and user.gid is not None:
-        os.chown(configuration, user.uid, user.gid)  # Sentinel keeps what it learns in there
+        os.chown(configuration, user.uid, user.gid)  # Sentinel writes its state to this file
     process = spawn(
         [psutil.Process(primary.pid).exe(), str(configuration), "--sentinel"],
         user=user,

@@ -11,13 +11,13 @@ _SKEW = timedelta(hours=float(os.environ["SKEW_HOURS"]))
 _true_time = time.time
 time.time = lambda: _true_time() + _SKEW.total_seconds()
 
-from scheduler import __main__ as scheduler  # noqa: E402 - the clock is wrong before anything looks at it
+from scheduler import __main__ as scheduler  # noqa: E402 - the clock is wrong before any module reads it
 
-importlib.import_module("apscheduler.triggers.interval")  # which it would import only later
+importlib.import_module("apscheduler.triggers.interval")  # the scheduler would import it only later
 
 
 class _Skewed(datetime):
-    """What ``datetime`` means there: C code reads the clock, so that ``time.time`` alone skews little."""
+    """Replaces ``datetime``, whose C code does not read the clock through ``time.time``."""
 
     @classmethod
     def now(cls, tz: tzinfo | None = None) -> Self:

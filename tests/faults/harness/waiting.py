@@ -1,4 +1,4 @@
-"""Waiting for a condition, never for a time."""
+"""Waiting for a condition, and the one function that lets time pass."""
 
 import time
 from collections.abc import Callable
@@ -8,7 +8,7 @@ Result = TypeVar("Result")
 _POLL_SECONDS = 0.02
 
 
-def until(condition: Callable[[], Result], within: float, what: str) -> Result:
+def wait_until(condition: Callable[[], Result], within: float, what: str) -> Result:
     """Return the condition's value once it is true. Raises `AssertionError` after ``within`` seconds."""
     deadline = time.monotonic() + within
     while not (value := condition()):
@@ -18,6 +18,6 @@ def until(condition: Callable[[], Result], within: float, what: str) -> Result:
     return value
 
 
-def lasts(seconds: float) -> None:
-    """Let a fault last: the one place where time itself is what is wanted."""
+def sleep_for(seconds: float) -> None:
+    """Let time pass, for a fault that must last."""
     time.sleep(seconds)

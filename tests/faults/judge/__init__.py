@@ -1,1 +1,1 @@
-"""What a round is judged by: event log, observations, invariants, report."""
+"""How a round is judged: event log, observations, invariants, report. Nothing here injects a fault."""

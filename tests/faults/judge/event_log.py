@@ -1,4 +1,4 @@
-"""The journal: what happened to every row, written down by triggers that the product knows nothing of."""
+"""The event log: every change of a row, recorded by triggers that the product does not know."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -8,7 +8,7 @@ from psycopg import Connection
 
 INSTALL = """
 CREATE SCHEMA faults;
-CREATE TABLE faults.steps (
+CREATE TABLE faults.row_changes (
     n BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     at TIMESTAMPTZ NOT NULL DEFAULT clock_timestamp(),
     job BIGINT NOT NULL DEFAULT txid_current(),
@@ -17,12 +17,12 @@ CREATE TABLE faults.steps (
     due TIMESTAMPTZ,
     seq BIGINT NOT NULL
 );
-CREATE TABLE faults.backwards (
+CREATE TABLE faults.decreases (
     at TIMESTAMPTZ NOT NULL DEFAULT clock_timestamp(), publication_id BIGINT NOT NULL, what TEXT NOT NULL
 );
-CREATE FUNCTION faults.note_state() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
+CREATE FUNCTION faults.record_state() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
 BEGIN
-    INSERT INTO faults.steps (publication_id, kind, due, seq) VALUES (NEW.publication_id,
+    INSERT INTO faults.row_changes (publication_id, kind, due, seq) VALUES (NEW.publication_id,
         CASE WHEN NEW.claim_seq > OLD.claim_seq AND NEW.claimed_at IS NULL
              THEN CASE NEW.reason WHEN 'blocked' THEN 'blocked' ELSE 'released' END
              WHEN NEW.claim_seq > OLD.claim_seq AND NEW.unfinished > OLD.unfinished THEN 'started'
@@ -30,38 +30,38 @@ BEGIN
              WHEN NEW.claim_seq > OLD.claim_seq THEN 'reclaimed'
              WHEN OLD.claimed_at IS NOT NULL AND NEW.claimed_at IS NULL THEN 'finished'
              WHEN NEW.claimed_at IS NOT NULL AND NEW.next_run_at > OLD.next_run_at THEN 'extended'
-             ELSE 'asked' END,
+             ELSE 'made_due' END,
         NEW.next_run_at, NEW.claim_seq);
     IF NEW.claim_seq < OLD.claim_seq THEN
-        INSERT INTO faults.backwards (publication_id, what) VALUES (NEW.publication_id, 'claim_seq');
+        INSERT INTO faults.decreases (publication_id, what) VALUES (NEW.publication_id, 'claim_seq');
     END IF;
     RETURN NULL;
 END $$;
-CREATE FUNCTION faults.note_analytics() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
+CREATE FUNCTION faults.record_analytics() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
 BEGIN
     IF NEW.last_updated_at IS DISTINCT FROM OLD.last_updated_at THEN
-        INSERT INTO faults.steps (publication_id, kind, due, seq)
+        INSERT INTO faults.row_changes (publication_id, kind, due, seq)
         VALUES (NEW.publication_id, 'read', NEW.last_updated_at, NEW.version);
     END IF;
     IF NEW.version < OLD.version THEN
-        INSERT INTO faults.backwards (publication_id, what) VALUES (NEW.publication_id, 'version');
+        INSERT INTO faults.decreases (publication_id, what) VALUES (NEW.publication_id, 'version');
     END IF;
     IF NEW.last_updated_at < OLD.last_updated_at THEN
-        INSERT INTO faults.backwards (publication_id, what) VALUES (NEW.publication_id, 'last_updated_at');
+        INSERT INTO faults.decreases (publication_id, what) VALUES (NEW.publication_id, 'last_updated_at');
     END IF;
     RETURN NULL;
 END $$;
-CREATE TRIGGER note_state AFTER UPDATE ON refresh_state FOR EACH ROW EXECUTE FUNCTION faults.note_state();
-CREATE TRIGGER note_analytics AFTER UPDATE ON post_analytics
-    FOR EACH ROW EXECUTE FUNCTION faults.note_analytics();
+CREATE TRIGGER record_state AFTER UPDATE ON refresh_state FOR EACH ROW EXECUTE FUNCTION faults.record_state();
+CREATE TRIGGER record_analytics AFTER UPDATE ON post_analytics
+    FOR EACH ROW EXECUTE FUNCTION faults.record_analytics();
 """
 
 
-class Step(NamedTuple):
+class RowChange(NamedTuple):
     """One change of a row.
 
-    ``due``: the row's next run from then on, or the instant of a reading. ``seq``: its claim then, or the
-    claim that wrote the reading. ``job``: changes of one transaction share it.
+    ``due``: the row's next run after the change, or the instant of a reading. ``seq``: the ``claim_seq`` of
+    the row after the change, or of the claim which wrote the reading. ``job``: the transaction's id.
     """
 
     n: int
@@ -73,29 +73,29 @@ class Step(NamedTuple):
     seq: int
 
 
-class Journal:
-    """What the triggers wrote. Each use takes a connection, because faults break connections."""
+class EventLog:
+    """The rows that the triggers wrote. Every method takes a connection, because faults break connections."""
 
     @staticmethod
     def install(connection: Connection) -> None:
-        """Make the tables and triggers."""
+        """Create the tables and triggers."""
         connection.execute(INSTALL)
 
     @staticmethod
     def clear(connection: Connection) -> None:
-        """Forget everything, so that a round reads only its own steps."""
-        connection.execute("TRUNCATE faults.steps, faults.backwards")
+        """Delete everything, so that a round sees only its own changes."""
+        connection.execute("TRUNCATE faults.row_changes, faults.decreases")
 
     @staticmethod
-    def steps(connection: Connection) -> list[Step]:
-        """Return all steps in the order in which they were written."""
+    def changes(connection: Connection) -> list[RowChange]:
+        """Return all changes in the order in which they were written."""
         rows: Iterable[tuple[int, datetime, int, int, str, datetime | None, int]] = connection.execute(
-            "SELECT n, at, job, publication_id, kind, due, seq FROM faults.steps ORDER BY n"
+            "SELECT n, at, job, publication_id, kind, due, seq FROM faults.row_changes ORDER BY n"
         )
-        return [Step(*row) for row in rows]
+        return [RowChange(*row) for row in rows]
 
     @staticmethod
-    def backwards(connection: Connection) -> list[str]:
-        """Return what went back that never may."""
-        rows = connection.execute("SELECT at, publication_id, what FROM faults.backwards ORDER BY at")
-        return [f"{what} of publication {one} went back at {at:%H:%M:%S.%f}" for at, one, what in rows]
+    def decreases(connection: Connection) -> list[str]:
+        """Return a sentence for every value that decreased and may not."""
+        rows = connection.execute("SELECT at, publication_id, what FROM faults.decreases ORDER BY at")
+        return [f"{what} of publication {one} decreased at {at:%H:%M:%S.%f}" for at, one, what in rows]

@@ -1,4 +1,4 @@
-"""The invariants, judged from journal, ledger and tables by code that shares nothing with the product's."""
+"""The invariants, checked on observations and tables by code that shares nothing with the product."""
 
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -6,76 +6,82 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from shared.refresh_state.invariants import STUCK
-from tests.faults.harness.environment import LEASE, THREADS, Stage
-from tests.faults.judge.observations import Evidence, lateness, lost_jobs
+from tests.faults.harness.environment import LEASE, THREADS, Environment
+from tests.faults.judge.observations import Observations, lateness, lost_jobs
 
 NOISE = timedelta(seconds=2)
-"""What a shared machine may add to it before a test fails."""
-_MOST_TOLD = 3
+"""How much longer recovery may take on a shared machine before a test fails."""
+_MOST_REPORTED = 3
 
 
 @dataclass(frozen=True)
-class Allowed:
-    """What a fault excuses, beyond what its kills do."""
+class Tolerance:
+    """What a fault may cause, in addition to what its kills cause."""
 
     late: timedelta = timedelta()
     lost_jobs: int = 0
     refused: int = 0
     pauses: bool = False
-    """Rows may wait for the end of a pause instead of being read."""
+    """Rows may wait for the end of a pause."""
     poison: int = 0
-    """Publications that must be set aside."""
+    """The number of publications that must be quarantined."""
     repeated: int = 0
-    """Requests for a publication beyond its starts: what comes of a second try inside one job."""
+    """Requests for a publication in addition to one for each start: a retry within one job."""
 
 
 def bound(tick: timedelta) -> timedelta:
-    """Return what recovery after a single fault may take."""
+    """Return how long recovery from a single fault may take."""
     return LEASE + 2 * tick
 
 
-def judge(stage: Stage, evidence: Evidence, allowed: Allowed) -> list[str]:
-    """Return every breach, as a sentence that begins with the invariant's name."""
+def judge(environment: Environment, observations: Observations, tolerance: Tolerance) -> list[str]:
+    """Return a sentence for every breach, which begins with the invariant's name."""
     breaches = []
     for name, check in _CHECKS.items():
-        found = check(stage, evidence, allowed)
-        breaches += [f"{name}: {sentence}" for sentence in found[:_MOST_TOLD]]
-        if len(found) > _MOST_TOLD:
-            breaches.append(f"{name}: … and {len(found) - _MOST_TOLD} more")
+        found = check(environment, observations, tolerance)
+        breaches += [f"{name}: {sentence}" for sentence in found[:_MOST_REPORTED]]
+        if len(found) > _MOST_REPORTED:
+            breaches.append(f"{name}: … and {len(found) - _MOST_REPORTED} more")
     return breaches
 
 
-def _i1_nothing_overdue(stage: Stage, evidence: Evidence, allowed: Allowed) -> list[str]:
-    """Every polled row is read again, and none later than lease and ticks allow."""
-    late = lateness(evidence)
-    left = stage.unread(evidence.healed_at, but_paused=allowed.pauses)
-    unread = [f"publication {one} was not read again" for one in left]
-    longest = bound(stage.tick) + NOISE + allowed.late
+def _i1_nothing_overdue(
+    environment: Environment, observations: Observations, tolerance: Tolerance
+) -> list[str]:
+    """Check that every polled row is refreshed again within the bound."""
+    late = lateness(observations)
+    left = environment.unread(observations.healed_at, but_paused=tolerance.pauses)
+    unread = [f"publication {one} was not refreshed again" for one in left]
+    longest = bound(environment.tick) + NOISE + tolerance.late
     slow = [
         f"publication {one} was {took.total_seconds():.1f} s late"
         for one, took in late.items()
         if took > longest
     ]
-    aside = stage.value("SELECT count(*) FROM refresh_state WHERE reason = 'quarantined'")
-    if aside != allowed.poison:
-        unread.append(f"{aside} publications are set aside instead of {allowed.poison}")
+    quarantined = environment.value("SELECT count(*) FROM refresh_state WHERE reason = 'quarantined'")
+    if quarantined != tolerance.poison:
+        unread.append(f"{quarantined} publications are quarantined instead of {tolerance.poison}")
     return unread + slow
 
 
-def _i2_nothing_goes_back(_stage: Stage, evidence: Evidence, _allowed: Allowed) -> list[str]:
-    return list(evidence.backwards)
+def _i2_nothing_decreases(
+    _stage: Environment, observations: Observations, _tolerance: Tolerance
+) -> list[str]:
+    return list(observations.decreases)
 
 
-def _i3_history_is_true(stage: Stage, evidence: Evidence, _allowed: Allowed) -> list[str]:
+def _i3_history_is_true(
+    environment: Environment, observations: Observations, _tolerance: Tolerance
+) -> list[str]:
     breaches = [
         f"claim {seq} of publication {one} has {number} snapshots"
-        for one, seq, number in stage.query(
+        for one, seq, number in environment.query(
             "SELECT publication_id, claim_seq, count(*) FROM snapshots GROUP BY 1, 2 HAVING count(*) > 1"
         )
     ]
     breaches += [
-        f"publication {one} serves numbers that its newest snapshot does not have"
-        for (one,) in stage.query(
+        f"publication {one} serves metrics that differ from its newest snapshot"
+        for (one,) in environment.query(
             """
             SELECT a.publication_id FROM post_analytics a
               LEFT JOIN snapshots s ON s.publication_id = a.publication_id AND s.taken_at = a.snapshot_at
@@ -85,8 +91,8 @@ def _i3_history_is_true(stage: Stage, evidence: Evidence, _allowed: Allowed) -> 
         )
     ]
     breaches += [
-        f"{workspace} counts {counted} publications and has {there}"
-        for workspace, counted, there in stage.query(
+        f"{workspace} counts {counted} publications and has {existing}"
+        for workspace, counted, existing in environment.query(
             """
             SELECT p.workspace_id, c.n, p.n
               FROM (SELECT workspace_id, count(*) AS n FROM publications GROUP BY 1) p
@@ -96,99 +102,101 @@ def _i3_history_is_true(stage: Stage, evidence: Evidence, _allowed: Allowed) -> 
             """
         )
     ]
-    told = sum(step.kind == "read" for step in evidence.steps)
-    if told != evidence.reads:
-        breaches.append(f"{told} readings were written and {evidence.reads} are in the history")
+    readings = sum(change.kind == "read" for change in observations.changes)
+    if readings != observations.reads:
+        breaches.append(f"{readings} readings were written and {observations.reads} are in the history")
     return breaches
 
 
-def _i4_no_needless_calls(_stage: Stage, evidence: Evidence, allowed: Allowed) -> list[str]:
-    """Asked upstream at most once a start; starts are lost only to the fault."""
-    starts = Counter(step.publication_id for step in evidence.steps if step.kind == "started")
-    starts.update(evidence.beginning.claimed)
-    asked = Counter(
+def _i4_no_needless_calls(_stage: Environment, observations: Observations, tolerance: Tolerance) -> list[str]:
+    """Check that each start requests a publication once, and that only the fault makes starts fail."""
+    starts = Counter(change.publication_id for change in observations.changes if change.kind == "started")
+    starts.update(observations.baseline.claimed)
+    requested = Counter(
         (publication_id, entry.endpoint)
-        for entry in evidence.entries
+        for entry in observations.entries
         if entry.outcome in {"ok", "fault"}
         for one in entry.ids
-        if (publication_id := evidence.publication_ids.get((entry.platform, one))) is not None
+        if (publication_id := observations.publication_ids.get((entry.platform, one))) is not None
     )
     breaches = [
-        f"publication {one} was asked for {number} times at {endpoint} in {starts[one]} starts"
-        for (one, endpoint), number in asked.items()
-        if number > starts[one] + allowed.repeated
+        f"publication {one} was requested {number} times at {endpoint} in {starts[one]} starts"
+        for (one, endpoint), number in requested.items()
+        if number > starts[one] + tolerance.repeated
     ]
-    lost, excused = lost_jobs(evidence), evidence.kills * THREADS + allowed.lost_jobs
+    lost, excused = lost_jobs(observations), observations.kills * THREADS + tolerance.lost_jobs
     if lost > excused:
-        breaches.append(f"{lost} jobs were started and never finished; the fault excuses {excused}")
+        breaches.append(f"{lost} jobs were started and never finished; the fault allows {excused}")
     return breaches
 
 
-def _i5_limits_hold(_stage: Stage, evidence: Evidence, allowed: Allowed) -> list[str]:
+def _i5_limits_hold(_stage: Environment, observations: Observations, tolerance: Tolerance) -> list[str]:
     refused = Counter(
         entry.platform
-        for entry in evidence.entries
+        for entry in observations.entries
         if entry.outcome == "refused_limit" or entry.status == 429
     )
     return [
-        f"{platform} refused {number} requests for its limits; the fault excuses {allowed.refused}"
+        f"{platform} refused {number} requests because of its limits; the fault allows {tolerance.refused}"
         for platform, number in refused.items()
-        if number > allowed.refused
+        if number > tolerance.refused
     ]
 
 
-def _i7_no_event_lost(stage: Stage, _evidence: Evidence, _allowed: Allowed) -> list[str]:
-    acknowledged = dict(stage.teller.acknowledged)
-    seen = {row[0] for row in stage.query("SELECT event_id FROM events_seen")}
-    lost = [f"event {one} was acknowledged and is not known" for one in acknowledged if one not in seen]
-    texts = {row[0]: row[1] or "" for row in stage.query("SELECT post_id, text FROM publications")}
+def _i7_no_event_lost(environment: Environment, _evidence: Observations, _tolerance: Tolerance) -> list[str]:
+    acknowledged = dict(environment.producer.acknowledged)
+    seen = {row[0] for row in environment.query("SELECT event_id FROM events_seen")}
+    lost = [f"event {one} was acknowledged and is not stored" for one in acknowledged if one not in seen]
+    texts = {row[0]: row[1] or "" for row in environment.query("SELECT post_id, text FROM publications")}
     newest = dict(acknowledged.values())
     lost += [
-        f"{post} says {texts[post]!r} after event {number}"
+        f"{post} has the text {texts[post]!r} after event {number}"
         for post, number in newest.items()
         if int(texts[post] or -1) < number
     ]
     return lost
 
 
-def _i8_tokens_kept(stage: Stage, _evidence: Evidence, _allowed: Allowed) -> list[str]:
+def _i8_tokens_kept(environment: Environment, _evidence: Observations, _tolerance: Tolerance) -> list[str]:
     breaches = []
     stored = {
         (platform, owner): (access, refresh)
-        for platform, owner, access, refresh in stage.query(
+        for platform, owner, access, refresh in environment.query(
             "SELECT platform, platform_account_id, sealed_access_token, sealed_refresh_token FROM accounts"
         )
     }
-    for account in stage.simulators.world.accounts():
+    for account in environment.simulators.world.accounts():
         access, refresh = stored[account.platform, account.platform_account_id]
-        if stage.vault.open(access).get_secret_value() != account.access_token:
+        if environment.vault.open(access).get_secret_value() != account.access_token:
             breaches.append(f"the access token of {account.platform_account_id} is not the platform's")
-        if refresh and stage.vault.open(refresh).get_secret_value() != account.refresh_token:
+        if refresh and environment.vault.open(refresh).get_secret_value() != account.refresh_token:
             breaches.append(f"the refresh token of {account.platform_account_id} is not the platform's")
-    return breaches + [f"a token is in {place}" for place in _leaks(stage)]
+    return breaches + [f"a token is in {place}" for place in _leaks(environment)]
 
 
-def _leaks(stage: Stage) -> list[str]:
-    tokens = [token.encode() for token in set(stage.tokens)]
-    places = {path.name: path.read_bytes() for path in stage.fleet.logs.glob("*.log")}
-    with stage.redis() as client:
+def _leaks(environment: Environment) -> list[str]:
+    tokens = [token.encode() for token in set(environment.tokens)]
+    places = {path.name: path.read_bytes() for path in environment.fleet.logs.glob("*.log")}
+    with environment.redis() as client:
         for key in client.scan_iter():
             if client.type(key) == b"hash":
                 places[f"Redis {key.decode()}"] = b"".join(client.hvals(key))
     return [place for place, content in places.items() if any(token in content for token in tokens)]
 
 
-def _i9_no_row_is_stuck(stage: Stage, _evidence: Evidence, _allowed: Allowed) -> list[str]:
-    """No row breaks the rule that operators are alerted by: here the product's own query is the judge."""
+def _i9_no_row_is_stuck(
+    environment: Environment, _evidence: Observations, _tolerance: Tolerance
+) -> list[str]:
+    """Check the rule that operators are alerted by, with the product's own query."""
     return [
         f"publication {one} of {account} on {platform} is stuck: {breach}"
-        for one, account, platform, breach in stage.query(STUCK)
+        for one, account, platform, breach in environment.query(STUCK)
     ]
 
 
-_CHECKS: dict[str, Callable[[Stage, Evidence, Allowed], Sequence[str]]] = {
+_CHECKS: dict[str, Callable[[Environment, Observations, Tolerance], Sequence[str]]] = {
     "I1": _i1_nothing_overdue,
-    "I2": _i2_nothing_goes_back,
+    "I2": _i2_nothing_decreases,
     "I3": _i3_history_is_true,
     "I4": _i4_no_needless_calls,
     "I5": _i5_limits_hold,

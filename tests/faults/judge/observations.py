@@ -1,4 +1,4 @@
-"""What a round is judged by: baseline at its beginning, steps and ledger since, rows at its end."""
+"""What is observed of a round: the state before it, and the changes and requests during it."""
 
 import time
 from collections import defaultdict
@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from deploy.simulators.request_log import Entry
-from tests.faults.harness.api_poller import Answered
-from tests.faults.harness.environment import Stage
-from tests.faults.judge.event_log import Journal, Step
+from tests.faults.harness.api_poller import PolledRequest
+from tests.faults.harness.environment import Environment
+from tests.faults.judge.event_log import EventLog, RowChange
 
 _BASELINE = """
 SELECT publication_id, COALESCE(claimed_at, next_run_at), claimed_at IS NOT NULL
@@ -20,13 +20,13 @@ _ENDS_A_CLAIM = frozenset({"finished", "released", "blocked"})
 
 
 @dataclass(frozen=True)
-class Beginning:
-    """How things stood when a round began."""
+class Baseline:
+    """The state when a round began."""
 
     at: datetime
     monotonic: float
     due: dict[int, datetime | None]
-    """When each row was due, or had been claimed."""
+    """When each row was due, or when it was claimed."""
     claimed: frozenset[int]
     reads: int
     request_log: int
@@ -34,103 +34,109 @@ class Beginning:
 
 
 @dataclass(frozen=True)
-class Evidence:
-    """Everything that was seen of a round."""
+class Observations:
+    """Everything that was observed of a round."""
 
-    beginning: Beginning
+    baseline: Baseline
     healed_at: datetime
-    steps: Sequence[Step]
-    backwards: Sequence[str]
+    changes: Sequence[RowChange]
+    decreases: Sequence[str]
     entries: Sequence[Entry]
-    answered: Sequence[Answered]
+    requests: Sequence[PolledRequest]
     reads: int
     kills: int
     publication_ids: dict[tuple[str, str], int]
-    """By platform and the platform's own id."""
+    """By platform and the platform's id."""
 
 
-def begin(stage: Stage) -> Beginning:
-    """Clear the journal and note how things stand, in one transaction."""
-    with stage.database() as connection, connection.transaction():
-        Journal.clear(connection)
+def take_baseline(environment: Environment) -> Baseline:
+    """Clear the event log and return the current state, in one transaction."""
+    with environment.database() as connection, connection.transaction():
+        EventLog.clear(connection)
         rows = connection.execute(_BASELINE).fetchall()
         at, reads = connection.execute(
             "SELECT clock_timestamp(), COALESCE(sum(reads), 0)::bigint FROM snapshots"
         ).fetchall()[0]
-    entries = stage.simulators.request_log.entries()
-    return Beginning(
+    entries = environment.simulators.request_log.entries()
+    return Baseline(
         at=at,
         monotonic=time.monotonic(),
         due={one: due for one, due, _ in rows},
         claimed=frozenset(one for one, _, claimed in rows if claimed),
         reads=reads,
         request_log=entries[-1].seq if entries else 0,
-        kills=stage.fleet.kills,
+        kills=environment.fleet.kills,
     )
 
 
-def collect(stage: Stage, beginning: Beginning, healed_at: datetime) -> Evidence:
-    """Gather what was seen since the beginning, the tables in one snapshot.
+def collect(environment: Environment, baseline: Baseline, healed_at: datetime) -> Observations:
+    """Return what was observed since the baseline, the tables in one snapshot.
 
-    The ledger first: a start is committed before its calls, so that every call has its start in the snapshot.
+    The platforms' requests come first: a start is committed before its calls, so every call has its start in
+    the snapshot.
     """
-    entries = stage.simulators.request_log.entries(beginning.request_log)
-    with stage.database() as connection, connection.transaction():
+    entries = environment.simulators.request_log.entries(baseline.request_log)
+    with environment.database() as connection, connection.transaction():
         connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
-        steps, backwards = Journal.steps(connection), Journal.backwards(connection)
+        changes, decreases = EventLog.changes(connection), EventLog.decreases(connection)
         reads = connection.execute("SELECT COALESCE(sum(reads), 0)::bigint FROM snapshots").fetchall()[0][0]
         known = connection.execute("SELECT platform, platform_post_id, id FROM publications").fetchall()
-    return Evidence(
-        beginning,
+    return Observations(
+        baseline,
         healed_at,
-        steps,
-        [*backwards, *stage.reader.backwards],
+        changes,
+        [*decreases, *environment.poller.outdated],
         entries,
-        stage.reader.since(beginning.monotonic),
-        reads - beginning.reads,
-        stage.fleet.kills - beginning.kills,
+        environment.poller.since(baseline.monotonic),
+        reads - baseline.reads,
+        environment.fleet.kills - baseline.kills,
         {(platform, one): publication_id for platform, one, publication_id in known},
     )
 
 
-def lateness(evidence: Evidence) -> dict[int, timedelta]:
-    """Return how late each publication was read first after the healing, counted from when it was due.
+def lateness(observations: Observations) -> dict[int, timedelta]:
+    """Return how late the first reading of each publication after the end of the fault was.
 
-    What was due before counts from the healing. Rows that were not read again are missing.
+    Lateness counts from the instant when the row was due, but at the earliest from the end of the fault.
+    Rows without a new reading are missing.
     """
-    due = dict(evidence.beginning.due)
-    in_work = set(evidence.beginning.claimed)
+    due = dict(observations.baseline.due)
+    claimed = set(observations.baseline.claimed)
     due_before: dict[int, datetime | None] = {}
     late: dict[int, timedelta] = {}
-    for step in evidence.steps:
-        one = step.publication_id
-        if step.kind in _OPENS_A_CLAIM:
-            in_work.add(one)
-        elif step.kind in _ENDS_A_CLAIM:
-            in_work.discard(one)
-            due_before[one], due[one] = due.get(one), step.due
-        elif step.kind == "asked" and one not in in_work:
-            due[one] = step.due
-        elif step.kind == "read" and step.at > evidence.healed_at and one not in late:
-            since = max(filter(None, (evidence.healed_at, due_before.get(one))))
-            late[one] = max(step.at - since, timedelta())
+    for change in observations.changes:
+        one = change.publication_id
+        if change.kind in _OPENS_A_CLAIM:
+            claimed.add(one)
+        elif change.kind in _ENDS_A_CLAIM:
+            claimed.discard(one)
+            due_before[one], due[one] = due.get(one), change.due
+        elif change.kind == "made_due" and one not in claimed:
+            due[one] = change.due
+        elif change.kind == "read" and change.at > observations.healed_at and one not in late:
+            since = max(filter(None, (observations.healed_at, due_before.get(one))))
+            late[one] = max(change.at - since, timedelta())
     return late
 
 
-def lost_jobs(evidence: Evidence) -> int:
-    """Count the jobs that started and of which not every row was finished under that claim."""
+def lost_jobs(observations: Observations) -> int:
+    """Count the started jobs of which at least one row was not finished under the same claim."""
     started: dict[int, set[tuple[int, int]]] = defaultdict(set)
     finished = set()
-    for step in evidence.steps:
-        if step.kind == "started":
-            started[step.job].add((step.publication_id, step.seq))
-        elif step.kind == "finished":
-            finished.add((step.publication_id, step.seq))
-    in_flight = {(step.publication_id, step.seq) for step in _last(evidence.steps) if step.kind == "started"}
+    for change in observations.changes:
+        if change.kind == "started":
+            started[change.job].add((change.publication_id, change.seq))
+        elif change.kind == "finished":
+            finished.add((change.publication_id, change.seq))
+    in_flight = {
+        (change.publication_id, change.seq)
+        for change in _last(observations.changes)
+        if change.kind == "started"
+    }
     return sum(1 for rows in started.values() if rows - finished - in_flight)
 
 
-def _last(steps: Sequence[Step]) -> list[Step]:
-    """Return the last step of every publication that changed in whose hands it is."""
-    changes = (step for step in steps if step.kind not in {"asked", "extended"})
-    return list({step.publication_id: step for step in changes}.values())
+def _last(changes: Sequence[RowChange]) -> list[RowChange]:
+    """Return the last change of every publication that began or ended a claim."""
+    ended = (change for change in changes if change.kind not in {"made_due", "extended"})
+    return list({change.publication_id: change for change in ended}.values())

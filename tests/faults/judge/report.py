@@ -1,4 +1,4 @@
-"""What a run has shown: a table for the terminal, and a report in Markdown for whoever was not there."""
+"""The results of a run: a table for the terminal, and a report in Markdown."""
 
 import platform
 from collections import defaultdict
@@ -29,7 +29,7 @@ class Line:
     results: Sequence[Result]
 
     def cells(self) -> tuple[str, ...]:
-        """Return the line's cells, in the order of the columns."""
+        """Return the cells of the line, in the order of the columns."""
         recoveries = [result.recovery.total_seconds() for result in self.results]
         return (
             self.fault,
@@ -42,7 +42,7 @@ class Line:
 
 
 def lines(results: Sequence[Result]) -> list[Line]:
-    """Group rounds by fault, in the order in which the faults were first played."""
+    """Group rounds by fault, in the order of each fault's first round."""
     by_fault: dict[str, list[Result]] = defaultdict(list)
     for result in results:
         by_fault[result.fault].append(result)
@@ -63,14 +63,14 @@ def show(results: Sequence[Result], console: Console) -> None:
 def write(results: Sequence[Result], path: Path, seed: int, lasted: timedelta) -> None:
     """Write the report."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    told = [
+    content = [
         "# Fault matrix",
         "",
         (
             f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, seed {seed}, {lasted.total_seconds() / 60:.1f} minutes;"
-            f" lease {LEASE.total_seconds():g} s, tick {TICK.total_seconds():g} s, every publication read"
-            f" every {FRESHNESS.total_seconds():g} s, two workers of {THREADS} threads, one scheduler,"
-            " one API."
+            f" lease {LEASE.total_seconds():g} s, tick {TICK.total_seconds():g} s, every publication"
+            f" refreshed every {FRESHNESS.total_seconds():g} s, two workers of {THREADS} threads, one"
+            " scheduler, one API."
         ),
         "",
         f"Python {platform.python_version()} on {platform.machine()}, "
@@ -80,8 +80,8 @@ def write(results: Sequence[Result], path: Path, seed: int, lasted: timedelta) -
         *(f"- {sentence}" for sentence in _totals(results)),
         "",
         (
-            "Recovery: from the healing (a killed process needs none) until the last publication that was due"
-            " is read again; what fell due later counts from then."
+            "Recovery: the time from the end of the fault until the last publication that was due has a new"
+            " reading; for a publication that became due later, the time since then."
         ),
         "",
         f"| {' | '.join(_COLUMNS)} |",
@@ -89,19 +89,19 @@ def write(results: Sequence[Result], path: Path, seed: int, lasted: timedelta) -
         *(f"| {' | '.join(line.cells())} |" for line in lines(results)),
         "",
     ]
-    if late := _late(results):
-        told += ["## Recoveries beyond lease + 2 ticks", ""]
-        told += [f"- {one.fault}, seed {one.seed}: {one.recovery.total_seconds():.2f} s" for one in late]
-        told.append("")
+    if late := beyond_bound(results):
+        content += ["## Recoveries beyond lease + 2 ticks", ""]
+        content += [f"- {one.fault}, seed {one.seed}: {one.recovery.total_seconds():.2f} s" for one in late]
+        content.append("")
     breaches = [(result, breach) for result in results for breach in result.breaches]
     if breaches:
-        told += ["## Breaches", ""]
-        told += [f"- {result.fault}, seed {result.seed}: {breach}" for result, breach in breaches]
-        told.append("")
-    path.write_text("\n".join(told), encoding="utf-8")
+        content += ["## Breaches", ""]
+        content += [f"- {result.fault}, seed {result.seed}: {breach}" for result, breach in breaches]
+        content.append("")
+    path.write_text("\n".join(content), encoding="utf-8")
 
 
-def _late(results: Sequence[Result]) -> list[Result]:
+def beyond_bound(results: Sequence[Result]) -> list[Result]:
     return [result for result in results if result.recovery > _BOUND]
 
 
@@ -114,9 +114,9 @@ def _totals(results: Sequence[Result]) -> list[str]:
             f"{len(results)} rounds, {sum(one.kills for one in results)} kills,"
             f" {sum(len(one.breaches) for one in results)} breaches"
         ),
-        f"{len(_late(results))} recoveries beyond lease + 2 ticks ({_BOUND.total_seconds():g} s)",
+        f"{len(beyond_bound(results))} recoveries beyond lease + 2 ticks ({_BOUND.total_seconds():g} s)",
         (
-            f"{share:.2f} % of {served + unanswered} reads answered (503 with Retry-After while the database"
-            " was away included), rounds that replace the only API process aside"
+            f"{share:.2f} % of {served + unanswered} requests answered (including 503 with Retry-After"
+            " while the database was away), without rounds that replace the only API process"
         ),
     ]

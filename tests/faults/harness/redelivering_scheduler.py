@@ -1,4 +1,4 @@
-"""A scheduler whose every message arrives three times, as at-least-once delivery allows."""
+"""A scheduler that sends every message three times, as at-least-once delivery allows."""
 
 import sys
 from collections.abc import Iterable
@@ -11,11 +11,13 @@ from shared.refresh_queue import RefreshJob
 _once = refresh_queue.enqueue
 
 
-def _thrice(target: Any, lane: Any, jobs: Iterable[RefreshJob], traceparent: Any = lambda _job: None) -> None:
+def _three_times(
+    target: Any, lane: Any, jobs: Iterable[RefreshJob], traceparent: Any = lambda _job: None
+) -> None:
     _once(target, lane, [job for job in jobs for _ in range(3)], traceparent)
 
 
-refresh_queue.enqueue = _thrice
+refresh_queue.enqueue = _three_times
 
 if __name__ == "__main__":
     sys.exit(main())
