@@ -6,6 +6,7 @@ dramatiq retries the message, as it does by default.
 
 import os
 import sys
+from types import ModuleType
 from typing import Any
 
 import dramatiq
@@ -16,6 +17,10 @@ from shared.refresh_state import finish as refresh_finish
 from shared.refresh_state import start as refresh_start
 from worker import finish
 from worker.__main__ import main
+from worker.context import RefreshRun, WorkerContext
+from worker.errors import RefreshError
+from worker.fetch import FetchResult
+from worker.outcomes import Outcome
 from worker.queue import consumer
 
 
@@ -28,8 +33,12 @@ class _NotRecorded(Exception):  # noqa: N818 - only dramatiq catches it
     """A failure that dramatiq is to retry."""
 
 
-def _left_to_dramatiq(*_: object) -> None:
-    raise _NotRecorded
+def _not_recorded(
+    run: RefreshRun, result: FetchResult, error: RefreshError | None, context: WorkerContext
+) -> list[Outcome]:
+    if error is not None:
+        raise _NotRecorded
+    return _JUDGE(run, result, error, context)
 
 
 def _retrying() -> dict[str, Any]:
@@ -37,17 +46,23 @@ def _retrying() -> dict[str, Any]:
     return {**_OPTIONS(), "middleware": [retries]}
 
 
+def _replace(module: ModuleType, **attributes: object) -> None:
+    for name in attributes:
+        assert name in vars(module), "the product changed: this control replaces nothing any more"
+    vars(module).update(attributes)
+
+
 _OPTIONS = refresh_queue.broker_options
+_JUDGE = finish._judge
 
 if os.environ["BROKEN"] == "fence":
-    vars(refresh_finish).update(
-        _FINISH=_without(refresh_finish._FINISH, " AND o.seq = s.claim_seq AND s.claimed_at IS NOT NULL")
-    )
+    condition = " AND o.seq = s.claim_seq AND s.claimed_at IS NOT NULL"
+    _replace(refresh_finish, _FINISH=_without(refresh_finish._FINISH, condition))
 else:
     # The same message must be able to start again, with its options.
-    vars(refresh_start).update(_START=_without(refresh_start._START, "claim_seq = r.claim_seq + 1, "))
-    vars(finish)["_judge_the_rest"] = _left_to_dramatiq
-    vars(consumer).update(broker_options=_retrying, _deliverable=lambda *_: True)
+    _replace(refresh_start, _START=_without(refresh_start._START, "claim_seq = r.claim_seq + 1, "))
+    _replace(finish, _judge=_not_recorded)
+    _replace(consumer, broker_options=_retrying, _deliverable=lambda *_: True)
 
 if __name__ == "__main__":
     sys.exit(main())
