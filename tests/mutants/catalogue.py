@@ -53,8 +53,12 @@ TARGETS: Final[dict[str, tuple[str, ...]]] = {
     "worker/outcomes/stopped.py": ("tests/worker/outcomes",),
     "worker/record.py": ("tests/worker/test_record.py", *_LOCKS, *_INTERLEAVINGS),
     "worker/finish.py": (*_REFRESH, "tests/worker/quota/test_refreshes_under_budgets.py", *_INTERLEAVINGS),
-    "worker/quota/defer.py": ("tests/worker/test_pause_endings.py", *_REFRESH),
-    "worker/lease.py": ("tests/worker/test_lease.py",),
+    "worker/quota/defer.py": (
+        "tests/worker/quota/test_defer.py",
+        "tests/worker/test_pause_endings.py",
+        *_REFRESH,
+    ),
+    "worker/lease.py": ("tests/worker/test_lease_instants.py", "tests/worker/test_lease.py"),
     "worker/claims.py": ("tests/worker/test_claims.py", *_LOCKS, *_INTERLEAVINGS),
     "worker/credentials/tokens.py": (
         "tests/worker/credentials/test_tokens.py",
@@ -67,7 +71,10 @@ TARGETS: Final[dict[str, tuple[str, ...]]] = {
     "worker/fetch.py": (*_REFRESH, "tests/worker/test_lease.py"),
     "worker/quota/pause.py": (*_GATE, "tests/worker/quota/test_background_pauses.py"),
     "worker/quota/fleet.py": _GATE,
-    "worker/quota/paid_reads.py": ("tests/worker/quota/test_refreshes_under_budgets.py",),
+    "worker/quota/paid_reads.py": (
+        "tests/worker/quota/test_paid_reads.py",
+        "tests/worker/quota/test_refreshes_under_budgets.py",
+    ),
     "worker/quota/gate.py": (*_GATE, "tests/worker/quota/test_refreshes_under_budgets.py"),
     "worker/quota/breaker.py": ("tests/worker/quota/test_breaker.py",),
     "shared/freshness.py": ("tests/shared/test_freshness.py",),

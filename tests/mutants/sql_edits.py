@@ -7,12 +7,12 @@ from itertools import pairwise
 from tests.mutants.change import Edit
 
 _COMMENT = re.compile(r"--[^\n]*")
-_CONDITION = re.compile(r"\b(WHERE|AND|OR|WHEN|ON)\b(?!\s+(CONFLICT|true|TRUE))\s*")
+_CONDITION = re.compile(r"\b(WHERE|AND|OR|WHEN|ON)\b(?!\s+(CONFLICT|REPLACE|FUNCTION|true|TRUE))\s*")
 _ENDS = re.compile(
     r"\b(AND|OR|WHERE|ORDER|GROUP|LIMIT|FOR|RETURNING|UNION|SET|FROM|LEFT|JOIN|CROSS|THEN|ELSE|WHEN|HAVING)\b"
 )
 _OF_BETWEEN = re.compile(r"\bBETWEEN\b(?:(?!\b(?:AND|OR|WHERE|WHEN)\b).)*$", re.DOTALL)
-_ASSIGNMENTS = re.compile(r"\bSET\b(?!\s+LOCAL)")
+_ASSIGNMENTS = re.compile(r"\bSET\b(?!\s+(LOCAL|search_path))")
 _LOCK = r"FOR (?:(?:NO KEY )?UPDATE|(?:KEY )?SHARE)"
 _FENCE = re.compile(r"\b(claim_seq|seq|token_version|claimed_at)\b")
 _SIMPLE = (
@@ -88,7 +88,8 @@ def lua_edits(text: str) -> Iterator[Edit]:
 def _simple(text: str, edits: tuple[tuple[str, str, str], ...]) -> Iterator[Edit]:
     for pattern, new, kind in edits:
         for found in re.finditer(pattern, text):
-            yield Edit(*found.span(), found.expand(new), kind)
+            if (changed := found.expand(new)) != found[0]:
+                yield Edit(*found.span(), changed, kind)
 
 
 def _conditions(text: str) -> Iterator[Edit]:

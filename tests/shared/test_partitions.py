@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 from sqlalchemy import text
 
-from shared.partitions import ensure_partitions
+from shared.partitions import FUNCTION, ensure_partitions
 from tests.harness import open_harness
 
 INSERT = """
@@ -22,6 +22,9 @@ def month(offset: int) -> datetime:
 
 def test_partitions_of_three_months_are_created_once_and_receive_existing_rows(database_url: str) -> None:
     with open_harness(database_url) as harness, harness.engine.begin() as connection:
+        connection.exec_driver_sql(
+            FUNCTION.replace("%", "%%")
+        )  # as its migration does, and again: it replaces itself
         connection.execute(text("SET LOCAL TIME ZONE 'Pacific/Kiritimati'"))  # 14 hours ahead of UTC
         for offset in range(3):
             connection.execute(text(f"DROP TABLE snapshots_{month(offset):%Y_%m}"))

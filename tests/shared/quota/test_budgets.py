@@ -194,6 +194,45 @@ def test_server_clock_is_the_default(client: RedisClient) -> None:
     assert timedelta(minutes=59) < reserve(budgets, (ENDPOINT, rate)).wait < timedelta(minutes=61)
 
 
+def test_update_uses_the_server_clock_too(client: RedisClient) -> None:
+    budgets = Budgets(client)
+    budgets.pause(ACCOUNT, MINUTE)
+
+    assert MINUTE - timedelta(seconds=5) < reserve(budgets, (ACCOUNT, None)).wait <= MINUTE
+
+
+def test_bucket_without_a_pace_stores_nothing(client: RedisClient, budgets: Budgets) -> None:
+    reserve(budgets, (ACCOUNT, None), (ENDPOINT, Rate(600, MINUTE)))
+
+    assert (client.exists(ACCOUNT.key), client.exists(ENDPOINT.key)) == (0, 1)
+
+
+def test_decision_names_the_tightest_bucket_and_the_part_left_of_its_burst(
+    budgets: Budgets, clock: Clock
+) -> None:
+    wide, narrow = Rate(60_000, MINUTE), Rate(6_000, MINUTE)
+    reserve(budgets, (ENDPOINT, wide), (ACCOUNT, narrow))
+    clock.advance(MINUTE)
+    for _ in range(narrow.burst // 2):
+        reserve(budgets, (ENDPOINT, wide), (ACCOUNT, narrow))
+
+    bucket, part = reserve(budgets, (ENDPOINT, wide), (ACCOUNT, narrow)).left or (None, 0.0)
+
+    assert bucket == ACCOUNT
+    assert part == pytest.approx(0.5, abs=0.002)
+
+
+def test_reported_numbers_leave_background_a_burst_of_one_call_at_least(budgets: Budgets) -> None:
+    budgets.update(ENDPOINT, remaining=60, limit=60, left=2 * MINUTE)
+
+    at_once = 0
+    while not reserve(budgets, (ENDPOINT, None), lane=Lane.BACKGROUND).wait:
+        at_once += 1
+
+    assert at_once == 1
+    assert timedelta() < reserve(budgets, (ENDPOINT, None), lane=Lane.BACKGROUND).wait < timedelta(seconds=2)
+
+
 def test_process_without_redis_has_a_small_allowance_and_never_waits_long() -> None:
     with server_directory() as directory:
         with Valkey(directory / "valkey") as server:

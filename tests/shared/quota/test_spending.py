@@ -3,6 +3,8 @@
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
 from shared.quota import spending
 from shared.quota.spending import BudgetExhausted, Caps, Reservation
 from shared.settings import Settings
@@ -26,6 +28,11 @@ def test_budgets_in_dollars_become_reads_and_the_cap_of_x_applies_too() -> None:
     assert Caps.of(Settings(x_monthly_budget_dollars=1e6)).per_month == 3_000_000
     assert Caps.of(Settings(x_daily_budget_dollars=0)).per_day == 0
     assert spending.dollars(2_001, Settings()) == 10.005
+
+
+def test_without_a_budget_or_a_price_reads_are_not_limited() -> None:
+    assert Caps.of(Settings()).per_day > 10**9
+    assert Caps.of(Settings(x_daily_budget_dollars=1, x_dollars_per_read=0)).per_day > 10**9
 
 
 def test_exhausted_daily_budget_waits_until_next_utc_midnight(harness: Harness) -> None:
@@ -60,13 +67,49 @@ def test_monthly_budget_counts_all_days_of_this_month_and_none_before(harness: H
 def test_reserved_reads_that_are_not_billed_are_released(harness: Harness) -> None:
     caps = Caps(per_day=10, per_month=100)
     reservation = reserve(harness, 10, caps)
+    before = datetime.now(UTC)
     waiting = reserve(harness, 1, caps)
+    after = datetime.now(UTC)
     settle(harness, reservation, 0)
 
     assert isinstance(waiting, BudgetExhausted)
     assert not waiting.spent
-    assert waiting.until < datetime.now(UTC) + timedelta(minutes=2)
+    assert before <= waiting.until - timedelta(seconds=30) <= after
     assert isinstance(reserve(harness, 10, caps), Reservation)
+
+
+@pytest.mark.parametrize("caps", [Caps(per_day=100, per_month=10**9), Caps(per_day=10**9, per_month=100)])
+def test_budget_that_only_reservations_fill_is_not_spent(harness: Harness, caps: Caps) -> None:
+    settle(harness, reserve(harness, 90, caps), 90)
+    reserve(harness, 5, caps)
+
+    waiting = reserve(harness, 10, caps)
+
+    assert isinstance(waiting, BudgetExhausted)
+    assert not waiting.spent
+
+
+def test_reads_of_another_platform_spend_nothing(harness: Harness) -> None:
+    harness.execute(
+        "INSERT INTO post_reads (platform, day, reads)"
+        " VALUES ('facebook', CAST(now() AT TIME ZONE 'UTC' AS date), 1000)"
+    )
+
+    assert isinstance(reserve(harness, 10, Caps(10, 10)), Reservation)
+
+
+def test_row_is_billable_until_it_was_read_on_this_utc_day(harness: Harness) -> None:
+    day = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    instants = [None, day - timedelta(microseconds=1), day, day + timedelta(microseconds=1)]
+    query = [
+        "SELECT",
+        spending.BILLABLE_TODAY,
+        "FROM (VALUES (CAST(:at AS timestamptz))) pa (last_updated_at)",
+    ]
+
+    billable = [harness.execute(" ".join(query), at=at)[0][0] for at in instants]
+
+    assert billable == [True, True, False, False]
 
 
 def test_concurrent_jobs_never_overdraw_the_daily_budget(harness: Harness) -> None:
@@ -79,8 +122,9 @@ def test_concurrent_jobs_never_overdraw_the_daily_budget(harness: Harness) -> No
 
 
 def test_only_the_first_read_of_a_utc_day_is_billable() -> None:
-    now = datetime(2026, 11, 23, 0, 30, tzinfo=UTC)
-    ats = [None, now - timedelta(minutes=31), now - timedelta(minutes=30), now]
+    now = datetime(2026, 11, 23, 0, 30, 15, 500_000, tzinfo=UTC)
+    day = datetime(2026, 11, 23, tzinfo=UTC)
+    ats = [None, day - timedelta(microseconds=1), day, day + timedelta(milliseconds=1), now]
 
     assert spending.count_billable(ats, now) == 2
 

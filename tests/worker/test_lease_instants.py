@@ -1,0 +1,57 @@
+"""When a running job extends its lease: after a third of it, and never so late that a call outlives it."""
+
+from datetime import timedelta
+
+import pytest
+from sqlalchemy.exc import OperationalError
+
+from worker.errors import TryAgain
+from worker.lease import Lease
+
+
+class Job:
+    """A job with a lease of a minute, on a clock that the test sets."""
+
+    def __init__(self) -> None:
+        self.now = 1_000.0
+        self.extended: list[float] = []
+        self.database_is_away = False
+        self.lease = Lease(timedelta(seconds=60), self._extend, lambda: self.now, began=self.now)
+
+    def _extend(self) -> None:
+        if self.database_is_away:
+            raise OperationalError("UPDATE", {}, Exception("away"))
+        self.extended.append(self.now)
+
+    def keep_at(self, second: float) -> None:
+        """Keep the lease at so many seconds after it began."""
+        self.now = 1_000.0 + second
+        self.lease.keep()
+
+
+def test_lease_is_extended_from_each_third_of_it_on() -> None:
+    job = Job()
+    for second in (0, 19.9, 20, 39.9, 40, 41, 59.9, 75, 94.9):
+        job.keep_at(second)
+
+    assert job.extended == [1_020, 1_040, 1_075]
+
+
+def test_database_that_is_away_is_asked_again_before_the_next_call() -> None:
+    job = Job()
+    job.database_is_away = True
+    job.keep_at(20)
+    job.keep_at(30)
+    job.database_is_away = False
+    job.keep_at(30.5)
+
+    assert job.extended == [1_030.5]
+
+
+def test_job_gives_up_when_a_call_could_end_after_its_lease() -> None:
+    job = Job()
+    job.database_is_away = True
+    job.keep_at(30)
+
+    with pytest.raises(TryAgain, match="database"):
+        job.keep_at(30.1)
