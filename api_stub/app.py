@@ -10,7 +10,7 @@ from api_stub.docs.page import page as docs
 from api_stub.events.endpoint import receive_events
 from api_stub.http.health import alive, prometheus, ready
 from api_stub.http.middleware import RequestMiddleware
-from api_stub.ops.context import Office
+from api_stub.ops.context import OpsContext
 from api_stub.ops.routes import routes as ops_routes
 from api_stub.posts.endpoint import list_posts
 from api_stub.posts.history import list_history
@@ -30,7 +30,7 @@ ROUTES = (
 
 def create(service: Service) -> RequestMiddleware:
     """Return the ASGI application of a service; its lifespan starts and stops the service."""
-    office = Office(service.settings)
+    office = OpsContext(service.settings)
 
     @contextlib.asynccontextmanager
     async def lifespan(_app: object) -> AsyncIterator[None]:

@@ -1,5 +1,6 @@
-"""``/ops``, the operators' page: what the fleet does, the rows behind each number, and what to do about them.
+"""``/ops``, the operators' page: figures of the fleet, the rows behind each figure, and forms to act on them.
 
-Rendered here, alive with a small script, whole without it. Nothing is counted while somebody waits: `keeper`
-keeps the figures in a table, and every page says how old they are.
+HTML is rendered here; a small script reloads it, and every page works without the script. No request counts
+rows: the figures are read from summary tables, and every page shows their age. What an operator's action does
+to the fleet is in ``shared/operations``.
 """

@@ -1,4 +1,4 @@
-"""The office behind the page: its own connections, its door, what it keeps and what it carries out."""
+"""What the handlers of the operators' page share: connections, authentication, background re-syncs."""
 
 import asyncio
 import contextlib
@@ -7,7 +7,7 @@ from typing import Final, TypeVar
 
 from sqlalchemy import Connection, Engine
 
-from api_stub.ops.authentication import Door
+from api_stub.ops.authentication import OpsAuthenticator
 from api_stub.ops.bulk_resync import BackgroundResyncs
 from shared import database
 from shared.settings import Settings
@@ -17,15 +17,15 @@ STATEMENT_SECONDS: Final = 5.0
 _CONNECTIONS: Final = 3
 
 
-class Office:
-    """Everything that the pages need. Connections are its own: no page takes one from the read API."""
+class OpsContext:
+    """Shared state of the operators' page. It has connections of its own: no page takes one from the API."""
 
     def __init__(self, settings: Settings) -> None:
-        self.door = Door(settings)
+        self.authenticator = OpsAuthenticator(settings)
         self.freshness = settings.freshness
         self.engine = self._connect(settings, "dravo-api-ops", _CONNECTIONS)
-        self._behind = self._connect(settings, "dravo-api-ops-behind", 2)
-        self.resyncs = BackgroundResyncs(self._behind)
+        self._background_engine = self._connect(settings, "dravo-api-ops-background", 2)
+        self.resyncs = BackgroundResyncs(self._background_engine)
 
     @staticmethod
     def _connect(settings: Settings, application: str, connections: int) -> Engine:
@@ -37,21 +37,21 @@ class Office:
             idle=settings.idle,
         )
 
-    async def ask(self, question: Callable[[Connection], Result]) -> Result:
-        """Run something that reads, on a connection, in a thread."""
+    async def read(self, query: Callable[[Connection], Result]) -> Result:
+        """Run a query on a connection, in a thread."""
 
         def run() -> Result:
             with self.engine.connect() as connection:
-                return question(connection)
+                return query(connection)
 
         return await asyncio.to_thread(run)
 
-    async def do(self, act: Callable[[Connection], Result]) -> Result:
-        """Run something that writes, in one transaction, in a thread."""
+    async def write(self, change: Callable[[Connection], Result]) -> Result:
+        """Run a change in one transaction, in a thread."""
 
         def run() -> Result:
             with self.engine.begin() as connection:
-                return act(connection)
+                return change(connection)
 
         return await asyncio.to_thread(run)
 
@@ -64,7 +64,7 @@ class Office:
             await asyncio.to_thread(self.close)
 
     def close(self) -> None:
-        """End what goes on in the background, and close the connections."""
+        """Stop the background re-syncs, and close the connections."""
         self.resyncs.stop()
         self.engine.dispose()
-        self._behind.dispose()
+        self._background_engine.dispose()

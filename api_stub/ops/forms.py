@@ -1,4 +1,4 @@
-"""What an operator does: come in, leave, pause, resume, re-sync, release; forms that only our page sends."""
+"""The forms of the operators' page: login, logout, re-sync, release, pause and resume."""
 
 import asyncio
 import hmac
@@ -14,10 +14,10 @@ from starlette.responses import Response
 from api_stub.http.bodies import read_body
 from api_stub.ops import queries
 from api_stub.ops.authentication import COOKIE, Session, same_site
-from api_stub.ops.context import Office
+from api_stub.ops.context import OpsContext
 from api_stub.ops.filters import Filter, FilterError
-from api_stub.ops.pages import shown
-from api_stub.ops.rendering import away, page, seconds
+from api_stub.ops.pages import render_for
+from api_stub.ops.rendering import redirect, render, seconds
 from shared.operations import audit_log
 from shared.operations.audit_log import Operator
 from shared.operations.bulk_resync import unfinished_selection
@@ -27,12 +27,12 @@ from shared.operations.resync import resync_one
 from shared.operations.selection import next_rows
 from shared.vocabulary import Platform, Reason
 
-_LARGEST_FORM: Final = 16_384
+_MAX_FORM_BYTES: Final = 16_384
 _FORM_SECONDS: Final = 10.0
-_MOST_FIELDS: Final = 50
-_LONGEST_NAME: Final = 80
-_LONGEST_REASON: Final = 500
-_LENGTHS: Final = {
+_MAX_FIELDS: Final = 50
+_MAX_NAME: Final = 80
+_MAX_REASON: Final = 500
+_DURATIONS: Final = {
     "": None,
     "15m": timedelta(minutes=15),
     "1h": timedelta(hours=1),
@@ -40,136 +40,136 @@ _LENGTHS: Final = {
     "1d": timedelta(days=1),
     "7d": timedelta(days=7),
 }
-_MOST_RELEASED: Final = 10_000
+_MAX_RELEASED: Final = 10_000
 
 
 class FormError(ValueError):
-    """A form that cannot be obeyed; the message is for people."""
+    """A form with an invalid value; the message is shown to the operator."""
 
 
 async def read_form(request: Request) -> dict[str, str]:
-    """Return the fields of a form. Raises `FormError` for what is none, `ApiError` for a bad body."""
+    """Return the fields of a form. Raises `FormError` for another content type, `ApiError` for a bad body."""
     if request.headers.get("content-type", "").partition(";")[0] != "application/x-www-form-urlencoded":
-        raise FormError("This is not a form.")
-    body = await read_body(request, max_bytes=_LARGEST_FORM, seconds=_FORM_SECONDS)
+        raise FormError("The content type of a form is required.")
+    body = await read_body(request, max_bytes=_MAX_FORM_BYTES, seconds=_FORM_SECONDS)
     try:
         fields = parse_qsl(
-            body.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=_MOST_FIELDS
+            body.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=_MAX_FIELDS
         )
     except ValueError:
-        raise FormError(f"The form may have at most {_MOST_FIELDS} fields.") from None
+        raise FormError(f"The form may have at most {_MAX_FIELDS} fields.") from None
     return {name: value.replace("\0", "") for name, value in fields}
 
 
-def genuine(request: Request, session: Session, form: dict[str, str]) -> bool:
-    """Return whether a form was sent from a page of this session."""
-    given = form.get("csrf", "").encode("utf-8", "replace")
-    return same_site(request) and hmac.compare_digest(given, session.csrf.encode())
+def is_genuine(request: Request, session: Session, form: dict[str, str]) -> bool:
+    """Return whether a form was sent from a page of this session (its CSRF token and its site match)."""
+    token = form.get("csrf", "").encode("utf-8", "replace")
+    return same_site(request) and hmac.compare_digest(token, session.csrf.encode())
 
 
-async def login(office: Office, request: Request) -> Response:
-    """Show the door, or knock on it."""
-    goal = _local(request.query_params.get("next", ""))
+async def login(context: OpsContext, request: Request) -> Response:
+    """Show the login page, or log an operator in."""
     if request.method != "POST":
-        shown = {"goal": goal, "said": None, "name": "", "token": request.query_params.get("token", "")}
-        return page("login.html", shown)
+        target = _local(request.query_params.get("next", ""))
+        return _login_page(target, token=request.query_params.get("token", ""))
     if not same_site(request):
-        return page(
-            "login.html", {"goal": goal, "said": "Sign in from this page.", "name": "", "token": ""}, 403
-        )
+        return _login_page("/ops", 403, "Sign in from this page.")
     form = await read_form(request)
-    name = " ".join(form.get("name", "").split())[:_LONGEST_NAME]
-    goal = _local(form.get("next", ""))
+    target = _local(form.get("next", ""))
+    name = " ".join(form.get("name", "").split())[:_MAX_NAME]
     if not name:
-        said = "Please give your name: it is kept with what you do."
-        return page("login.html", {"goal": goal, "said": said, "name": "", "token": ""}, 400)
-    entered = office.door.enter(request, form.get("token", ""), name)
-    if isinstance(entered, Session):
-        answer = away(goal)
-        office.door.remember(request, answer, entered)
-        return answer
-    if entered is None:
-        return page(
-            "login.html", {"goal": goal, "said": "This is not the token.", "name": name, "token": ""}, 403
-        )
-    answer = page(
-        "login.html",
-        {"goal": goal, "said": f"Too many tries: wait {seconds(entered + 1)}.", "name": name, "token": ""},
-        429,
-    )
-    answer.headers["Retry-After"] = str(int(entered) + 1)
-    return answer
+        return _login_page(target, 400, "A name is required: the audit log shows it.")
+    result = context.authenticator.log_in(request, form.get("token", ""), name)
+    if result is None:
+        return _login_page(target, 403, "This is not the token.", name=name)
+    if isinstance(result, Session):
+        response = redirect(target)
+        context.authenticator.set_cookie(request, response, result)
+        return response
+    response = _login_page(target, 429, f"Too many tries: wait {seconds(result + 1)}.", name=name)
+    response.headers["Retry-After"] = str(int(result) + 1)
+    return response
 
 
-async def logout(_office: Office, _request: Request, _session: Session, _form: dict[str, str]) -> Response:
-    """Forget the session."""
-    answer = away("/ops/login")
-    answer.delete_cookie(COOKIE, path="/ops", httponly=True, samesite="strict")
-    return answer
+def _login_page(
+    target: str, status: int = 200, error: str | None = None, *, name: str = "", token: str = ""
+) -> Response:
+    return render("login.html", {"target": target, "error": error, "name": name, "token": token}, status)
 
 
-async def resync(office: Office, _request: Request, session: Session, form: dict[str, str]) -> Response:
+async def logout(
+    _context: OpsContext, _request: Request, _session: Session, _form: dict[str, str]
+) -> Response:
+    """Delete the session's cookie."""
+    response = redirect("/ops/login")
+    response.delete_cookie(COOKIE, path="/ops", httponly=True, samesite="strict")
+    return response
+
+
+async def resync(context: OpsContext, _request: Request, session: Session, form: dict[str, str]) -> Response:
     """Make one publication due now, or all rows of a filter in the background."""
     operator = _operator(session)
     if publication := form.get("publication"):
         number = _id("publication", publication)
-        asked = await office.do(partial(resync_one, operator=operator, publication_id=number))
-        said = "asked" if asked else "not-asked"
-        return away(f"/ops/publications/{number}?said={said}")
+        requested = await context.write(partial(resync_one, operator=operator, publication_id=number))
+        result = "requested" if requested else "not-requested"
+        return redirect(f"/ops/publications/{number}?result={result}")
     wanted = Filter.parse(form)
-    act_id = await asyncio.to_thread(office.resyncs.begin, operator, wanted)
-    return away(f"/ops/acts?begun={act_id}")
+    await asyncio.to_thread(context.resyncs.begin, operator, wanted)
+    return redirect("/ops/audit-log")
 
 
-async def go_on(office: Office, _request: Request, _session: Session, form: dict[str, str]) -> Response:
-    """Go on with a re-sync that was stopped half-way."""
-    entry_id = _id("act_id", form.get("act_id", ""))
-    entry = await office.ask(partial(audit_log.entry, entry_id=entry_id))
+async def resume_resync(
+    context: OpsContext, _request: Request, _session: Session, form: dict[str, str]
+) -> Response:
+    """Resume an unfinished bulk re-sync."""
+    entry_id = _id("entry_id", form.get("entry_id", ""))
+    entry = await context.read(partial(audit_log.entry, entry_id=entry_id))
     if unfinished_selection(entry) is None:
-        raise FormError(f"No unfinished re-sync has the act_id {entry_id}.")
-    office.resyncs.resume(entry_id)
-    return away(f"/ops/acts?begun={entry_id}")
+        raise FormError(f"No unfinished re-sync has the entry_id {entry_id}.")
+    context.resyncs.resume(entry_id)
+    return redirect("/ops/audit-log")
 
 
-async def release(office: Office, _request: Request, session: Session, form: dict[str, str]) -> Response:
+async def release(context: OpsContext, _request: Request, session: Session, form: dict[str, str]) -> Response:
     """Let a quarantined publication, or all quarantined rows of a filter, be tried again."""
     operator = _operator(session)
     if publication := form.get("publication"):
         number = _id("publication", publication)
-        await office.do(partial(release_from_quarantine, operator=operator, publication_ids=[number]))
-        return away(f"/ops/publications/{number}?said=released")
+        await context.write(partial(release_from_quarantine, operator=operator, publication_ids=[number]))
+        return redirect(f"/ops/publications/{number}?result=released")
     wanted = Filter.parse({**form, "reason": Reason.QUARANTINED})
 
-    def all_of(connection: Connection) -> int:
-        rows, _ = next_rows(connection, wanted.selection, after=0, most=_MOST_RELEASED)
+    def release_all(connection: Connection) -> int:
+        rows, _ = next_rows(connection, wanted.selection, after=0, most=_MAX_RELEASED)
         return len(release_from_quarantine(connection, operator, [row.id for row in rows]))
 
-    await office.do(all_of)
-    return away("/ops/acts")
+    await context.write(release_all)
+    return redirect("/ops/audit-log")
 
 
-async def pause(office: Office, _request: Request, session: Session, form: dict[str, str]) -> Response:
-    """Ask nothing within a scope for a while."""
-    reason = " ".join(form.get("reason", "").split())[:_LONGEST_REASON]
+async def pause(context: OpsContext, _request: Request, session: Session, form: dict[str, str]) -> Response:
+    """Pause a scope for a while: nothing in it is refreshed."""
+    reason = " ".join(form.get("reason", "").split())[:_MAX_REASON]
     if not reason:
-        raise FormError("reason is required: say why, other operators read it.")
-    if form.get("length", "") not in _LENGTHS:
-        raise FormError(f"length must be one of {', '.join(filter(None, _LENGTHS))}, or empty.")
-    length = _LENGTHS[form.get("length", "")]
+        raise FormError("reason is required: other operators read it.")
+    if form.get("length", "") not in _DURATIONS:
+        raise FormError(f"length must be one of {', '.join(filter(None, _DURATIONS))}, or empty.")
+    duration = _DURATIONS[form.get("length", "")]
     scope = _scope(form)
 
-    def place(connection: Connection) -> None:
-        until = queries.clock(connection) + length if length else None
+    def add_pause(connection: Connection) -> None:
+        until = queries.database_now(connection) + duration if duration else None
         pause_scope(connection, _operator(session), scope, reason, until)
 
-    await office.do(place)
-    return away(_local(form.get("next", "")))
+    await context.write(add_pause)
+    return redirect(_local(form.get("next", "")))
 
 
-async def resume(office: Office, _request: Request, session: Session, form: dict[str, str]) -> Response:
-    """Lift an operator's pause."""
-    await office.do(partial(resume_scope, operator=_operator(session), scope=_scope(form)))
-    return away(_local(form.get("next", "")))
+async def resume(context: OpsContext, _request: Request, session: Session, form: dict[str, str]) -> Response:
+    """End an operator's pause."""
+    await context.write(partial(resume_scope, operator=_operator(session), scope=_scope(form)))
+    return redirect(_local(form.get("next", "")))
 
 
 def _scope(form: dict[str, str]) -> Scope:
@@ -178,7 +178,7 @@ def _scope(form: dict[str, str]) -> Scope:
     if platform and platform not in {one.value for one in Platform}:
         raise FormError(f"platform must be one of {', '.join(Platform)}.")
     if not (platform or account or workspace or form.get("all")):
-        raise FormError("Say what: a platform, an account, a workspace, or everything.")
+        raise FormError("A scope is required: a platform, an account, a workspace, or everything.")
     return Scope(Platform(platform) if platform else None, account or None, workspace or None)
 
 
@@ -192,18 +192,18 @@ def _id(name: str, value: str) -> int:
     return int(value)
 
 
-def _local(goal: str) -> str:
-    """Return an address of this page: whatever else was asked for leads to its beginning."""
-    inside = goal == "/ops" or goal.startswith(("/ops/", "/ops?"))
-    return goal if inside and "\\" not in goal and goal.isascii() and goal.isprintable() else "/ops"
+def _local(target: str) -> str:
+    """Return the target of a redirect if it is below ``/ops``, else ``/ops``."""
+    is_local = target == "/ops" or target.startswith(("/ops/", "/ops?"))
+    return target if is_local and "\\" not in target and target.isascii() and target.isprintable() else "/ops"
 
 
-async def refused(session: Session, error: FilterError | FormError) -> Response:
-    """Say why an address or a form makes no sense."""
-    return shown(session, "trouble.html", 400, title="That does not work", sentence=str(error))
+async def invalid_input_page(session: Session, error: FilterError | FormError) -> Response:
+    """Return the page that explains an invalid filter or form."""
+    return render_for(session, "error.html", 400, title="Invalid input", sentence=str(error))
 
 
-def to_login(request: Request) -> Response:
-    """Lead to the door, and from there back to where somebody wanted to go."""
-    goal = request.url.path + (f"?{request.url.query}" if request.url.query else "")
-    return away(f"/ops/login?{urlencode({'next': goal})}" if request.method == "GET" else "/ops/login")
+def redirect_to_login(request: Request) -> Response:
+    """Redirect to the login page, which leads back to the requested page."""
+    target = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+    return redirect(f"/ops/login?{urlencode({'next': target})}" if request.method == "GET" else "/ops/login")

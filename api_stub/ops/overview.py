@@ -14,7 +14,7 @@ from shared.outcome_kinds import OutcomeGroup, outcome_kind
 from shared.quota.pauses import PauseInForce
 from shared.vocabulary import AccountState, Platform, SyncStatus
 
-TOO_OLD_SECONDS: Final = 30.0
+STALE_AFTER_SECONDS: Final = 30.0
 """Figures older than that are called old: whoever keeps them is not there."""
 
 _SPARK: Final = (150, 28)
@@ -22,7 +22,7 @@ _BARS: Final = (720, 120)
 
 
 @dataclass(frozen=True, slots=True)
-class OnPlatform:
+class PlatformSummary:
     """One line of the table of platforms."""
 
     name: str
@@ -52,7 +52,7 @@ class Overview:
     live_age: float | None
     progress: float | None
     """Part of the rows that were counted, while there is none before it."""
-    platforms: Sequence[OnPlatform]
+    platforms: Sequence[PlatformSummary]
     recent: Sequence[tuple[str, str, int]]
     """Outcome, its kind, rows whose last attempt ended so within a minute."""
     bars: Sequence[charts.Bar]
@@ -111,7 +111,7 @@ class Overview:
     @property
     def old(self) -> bool:
         """Whether nobody keeps the figures."""
-        return self.live_age is None or self.live_age > TOO_OLD_SECONDS
+        return self.live_age is None or self.live_age > STALE_AFTER_SECONDS
 
 
 def read(connection: Connection) -> Overview:
@@ -126,7 +126,7 @@ def read(connection: Connection) -> Overview:
         rows_age=float(parts["rows"].oldest) if rows else None,
         live_age=float(parts["live"].age) if live else None,
         progress=live.get("progress"),
-        platforms=_platforms(rows, live, history, queries.clock(connection)),
+        platforms=_platforms(rows, live, history, queries.database_now(connection)),
         recent=_recent(rows),
         bars=bars,
         most_a_minute=most,
@@ -153,7 +153,7 @@ def read(connection: Connection) -> Overview:
 
 def _platforms(
     rows: Mapping[str, Any], live: Mapping[str, Any], history: Sequence[Row[Any]], now: datetime
-) -> list[OnPlatform]:
+) -> list[PlatformSummary]:
     statuses: dict[str, dict[str, int]] = {}
     for platform, status, number in rows.get("rows", []):
         statuses.setdefault(platform, {})[status] = number
@@ -161,7 +161,7 @@ def _platforms(
     overdue = {(platform, paused): seconds for platform, paused, seconds in live.get("overdue", [])}
     order = {one.value: place for place, one in enumerate(Platform)}
     return [
-        OnPlatform(
+        PlatformSummary(
             name=platform,
             total=sum(statuses[platform].values()),
             statuses=statuses[platform],

@@ -1,4 +1,4 @@
-"""What an operator looks at: overview, publications, one publication, accounts, acts."""
+"""The pages of the operators' page: overview, publications, accounts, audit log, confirmation."""
 
 import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -13,71 +13,77 @@ from starlette.responses import Response
 from api_stub.http.errors import quotable
 from api_stub.ops import charts, overview, queries
 from api_stub.ops.authentication import Session
-from api_stub.ops.context import Office
+from api_stub.ops.context import OpsContext
 from api_stub.ops.filters import Filter
-from api_stub.ops.rendering import away, page
+from api_stub.ops.rendering import redirect, render
 from shared.freshness import Freshness
 from shared.operations import audit_log, explain
 from shared.operations.bulk_resync import unfinished_selection
 from shared.quota.pauses import pauses_of_accounts
 from shared.vocabulary import AccountState, Platform
 
-View = Callable[[Office, Request, Session], Awaitable[Response]]
-_SAID: Final = frozenset({"asked", "not-asked", "released"})
+View = Callable[[OpsContext, Request, Session], Awaitable[Response]]
+_RESULTS: Final = frozenset({"requested", "not-requested", "released"})
 _CHART: Final = (240, 56)
 
 
-def shown(session: Session, template: str, status: int = 200, **context: Any) -> Response:
-    """Return a page for somebody who was let in."""
-    return page(template, {"session": session, "notice": None, **context}, status)
+def render_for(session: Session, template: str, status: int = 200, **context: Any) -> Response:
+    """Return a rendered template for an operator who is logged in."""
+    return render(template, {"session": session, "notice": None, **context}, status)
 
 
-async def first(office: Office, request: Request, session: Session) -> Response:
+async def show_overview(context: OpsContext, request: Request, session: Session) -> Response:
     """Show the overview."""
-    seen = await office.ask(overview.read)
-    return shown(session, "overview.html", seen=seen, now=await office.ask(queries.clock), request=request)
+    seen = await context.read(overview.read)
+    return render_for(
+        session, "overview.html", seen=seen, now=await context.read(queries.database_now), request=request
+    )
 
 
-async def publications(office: Office, request: Request, session: Session) -> Response:
-    """Show the rows of a filter, or the one that was searched for."""
+async def list_publications(context: OpsContext, request: Request, session: Session) -> Response:
+    """Show the publications of a filter, or those with the id that is searched for."""
     if name := request.query_params.get("q", "").strip():
-        ids = [] if "\0" in name else await office.ask(partial(explain.find, name=name[:500]))
+        ids = [] if "\0" in name else await context.read(partial(explain.find, name=name[:500]))
         if len(ids) == 1:
-            return away(f"/ops/publications/{ids[0]}")
-        rows = await office.ask(partial(_named, ids=ids))
-        return shown(session, "search.html", rows=rows, name=name)
+            return redirect(f"/ops/publications/{ids[0]}")
+        rows = await context.read(partial(_named, ids=ids))
+        return render_for(session, "search.html", rows=rows, name=name)
     wanted = Filter.parse(request.query_params)
     below = _number(request.query_params.get("below"))
-    now, found = await office.ask(
+    now, found = await context.read(
         lambda connection: (
-            queries.clock(connection),
+            queries.database_now(connection),
             queries.publications(connection, wanted, below=below),
         )
     )
-    return shown(session, "publications.html", found=found, wanted=wanted, below=below, now=now)
+    return render_for(session, "publications.html", found=found, wanted=wanted, below=below, now=now)
 
 
 def _named(connection: Connection, ids: Sequence[int]) -> list[explain.Explanation]:
     return explain.explain(connection, ids[: queries.PAGE])
 
 
-async def publication(office: Office, request: Request, session: Session) -> Response:
-    """Show one publication: how it stands, why, its history, what to do."""
+async def show_publication(context: OpsContext, request: Request, session: Session) -> Response:
+    """Show one publication: its status and the reason, its history, and what to do."""
     number = _number(request.path_params["publication_id"])
 
     def read(connection: Connection) -> Any:
         explained = explain.explain(connection, [number]) if number is not None else []
         if not explained:
             return None
-        return explained[0], queries.snapshots(connection, explained[0].row.id), queries.clock(connection)
+        return (
+            explained[0],
+            queries.snapshots(connection, explained[0].row.id),
+            queries.database_now(connection),
+        )
 
-    found = await office.ask(read)
+    found = await context.read(read)
     if found is None:
         sentence = f"No publication has the id {quotable(request.path_params['publication_id'])}."
-        return shown(session, "trouble.html", 404, title="Not found", sentence=sentence)
+        return render_for(session, "error.html", 404, title="Not found", sentence=sentence)
     explanation, snapshots, now = found
-    said = request.query_params.get("said", "")
-    return shown(
+    result = request.query_params.get("result", "")
+    return render_for(
         session,
         "publication.html",
         explanation=explanation,
@@ -85,14 +91,14 @@ async def publication(office: Office, request: Request, session: Session) -> Res
         metrics=_metrics(explanation.row, snapshots),
         snapshots=snapshots,
         now=now,
-        policy=Freshness.parse(office.freshness).explain(),
-        said=said if said in _SAID else None,
-        link=_safe_link(explanation.row.platform_post_url),
+        policy=Freshness.parse(context.freshness).explain(),
+        result=result if result in _RESULTS else None,
+        link=_web_url(explanation.row.platform_post_url),
     )
 
 
 def _metrics(row: Row[Any], snapshots: Sequence[Row[Any]]) -> list[tuple[str, Any, charts.Line]]:
-    """Return each metric with its value and the line of its history; a value holds until the next one."""
+    """Return each metric with its value and its history as a step chart."""
     names = list(dict.fromkeys([*row.metrics, *(name for one in snapshots for name in one.metrics)]))
     made = []
     for name in names:
@@ -108,25 +114,25 @@ def _metrics(row: Row[Any], snapshots: Sequence[Row[Any]]) -> list[tuple[str, An
     return made
 
 
-def _safe_link(url: str | None) -> str | None:
-    """Return the address of a post if it is one of the web; what others stored must not run in this page."""
+def _web_url(url: str | None) -> str | None:
+    """Return the URL of a post if its scheme is http or https: a stored URL must not run a script here."""
     return url if url and urlsplit(url).scheme in {"http", "https"} else None
 
 
-async def accounts(office: Office, request: Request, session: Session) -> Response:
+async def list_accounts(context: OpsContext, request: Request, session: Session) -> Response:
     """Show the accounts of a filter."""
-    given: Mapping[str, str] = request.query_params
+    parameters: Mapping[str, str] = request.query_params
     names = ("state", "platform", "workspace")
-    wanted = {name: given.get(name, "").strip().replace("\0", "") for name in names}
-    after = given.get("after", "").replace("\0", "")
+    wanted = {name: parameters.get(name, "").strip().replace("\0", "") for name in names}
+    after = parameters.get("after", "").replace("\0", "")
 
     def read(connection: Connection) -> Any:
         found = queries.accounts(connection, **wanted, after=after)
         pauses = pauses_of_accounts(connection, [row.account_id for row in found])
-        return found, pauses, queries.clock(connection)
+        return found, pauses, queries.database_now(connection)
 
-    rows, pauses, now = await office.ask(read)
-    return shown(
+    rows, pauses, now = await context.read(read)
+    return render_for(
         session,
         "accounts.html",
         rows=rows[: queries.PAGE],
@@ -139,47 +145,49 @@ async def accounts(office: Office, request: Request, session: Session) -> Respon
     )
 
 
-async def acts(office: Office, request: Request, session: Session) -> Response:
-    """Show what operators did, the newest first."""
+async def list_audit_log(context: OpsContext, request: Request, session: Session) -> Response:
+    """Show the audit log, the newest entry first."""
     before = _number(request.query_params.get("before"))
-    found, now = await office.ask(
+    found, now = await context.read(
         lambda connection: (
             audit_log.entries(connection, most=queries.PAGE + 1, before=before),
-            queries.clock(connection),
+            queries.database_now(connection),
         )
     )
-    return shown(
+    return render_for(
         session,
-        "acts.html",
-        acts=found[: queries.PAGE],
+        "audit_log.html",
+        entries=found[: queries.PAGE],
         more=found[queries.PAGE - 1].entry_id if len(found) > queries.PAGE else None,
         resumable=unfinished_selection,
-        told=lambda subject: ", ".join(f"{name} {_told(value)}" for name, value in subject.items()),
+        subject_text=lambda subject: ", ".join(
+            f"{name} {_value_text(value)}" for name, value in subject.items()
+        ),
         now=now,
     )
 
 
-async def confirm(office: Office, request: Request, session: Session) -> Response:
-    """Show what an act on all rows of a filter would be done to, and ask."""
+async def confirm_bulk_action(context: OpsContext, request: Request, session: Session) -> Response:
+    """Show how many publications a bulk action would change, and ask for confirmation."""
     wanted = Filter.parse(request.query_params)
-    counted = await office.ask(partial(queries.count, wanted=wanted))
-    return shown(
+    counted = await context.read(partial(queries.count, wanted=wanted))
+    return render_for(
         session,
         "confirm.html",
         wanted=wanted,
         counted=counted,
         total=sum(counted.values()),
-        most=queries.COUNTED,
+        most=queries.MAX_COUNTED,
         releasing=request.query_params.get("act") == "release",
     )
 
 
-def _told(value: object) -> str:
+def _value_text(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value)[:120]
 
 
 def _number(value: str | None) -> int | None:
-    """Return an id from an address; what is none matches nothing."""
+    """Return an id from a URL, or ``None`` for a value that is no id."""
     if value and value.isascii() and value.isdigit() and len(value) < 20:
         return min(int(value), queries.LARGEST_ID)
     return None

@@ -1,4 +1,4 @@
-"""What the pages read: each statement bounded by a key, by how many rows it looks at, or by a summary."""
+"""Queries of the operators' pages: each is bounded by a key, by the rows that it scans, or by a summary."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,11 +12,11 @@ from shared.quota.pauses import PauseInForce, pauses_in_force
 
 PAGE: Final = 50
 """Rows of a page."""
-LOOKED_AT: Final = 20_000
-"""Rows that one page goes through in search of matches; then it offers to go on."""
+MAX_SCANNED: Final = 20_000
+"""Rows that one page scans in search of matches; the page then offers to continue."""
 LARGEST_ID: Final = 2**63 - 1
-_MOST_PAUSES: Final = 100
-COUNTED: Final = 10_000
+_MAX_PAUSES: Final = 100
+MAX_COUNTED: Final = 10_000
 """Up to so many rows of a filter are counted before an act on them; what is above is "more"."""
 
 _JOINS: Final = """
@@ -58,74 +58,76 @@ SELECT taken_at, last_seen_at, reads, sync_status, metrics FROM snapshots
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """A page of rows, and where the next one begins."""
+class PublicationPage:
+    """A page of publications, and where the next one begins."""
 
     rows: Sequence[Row[Any]]
     more: int | None
-    """The next page begins below this id; ``None``: there is none."""
-    exhausted: bool
-    """Whether the page ends because so many rows were looked at, not because it is full."""
+    """The next page begins below this id; ``None``: this is the last page."""
+    scan_limit_reached: bool
+    """Whether the page ends because `MAX_SCANNED` rows were scanned, not because it is full."""
 
 
 def summary(connection: Connection) -> dict[str, Row[Any]]:
-    """Return the parts of the summary that were ever kept."""
+    """Return the parts of the summary by name; a part that was never written is missing."""
     return {row.part: row for row in connection.execute(_SUMMARY)}
 
 
 def history(connection: Connection) -> tuple[Sequence[Row[Any]], int]:
-    """Return the last 24 hours in steps, and the seconds of a step: finer while there is little to show."""
+    """Return the history of 24 hours in steps, and the seconds of a step: shorter while there is little."""
     young = connection.execute(_HISTORY_SPAN).scalar_one()
     step = 60 if young else 600
     return connection.execute(_HISTORY, {"step": step}).all(), step
 
 
 def pauses(connection: Connection) -> list[PauseInForce]:
-    """Return what is held back now, operators' pauses first."""
-    return sorted(pauses_in_force(connection), key=lambda pause: not pause.kind.by_operator)[:_MOST_PAUSES]
+    """Return the pauses in force, operators' pauses first."""
+    return sorted(pauses_in_force(connection), key=lambda pause: not pause.kind.by_operator)[:_MAX_PAUSES]
 
 
-def publications(connection: Connection, wanted: Filter, *, below: int | None = None) -> Found:
+def publications(connection: Connection, wanted: Filter, *, below: int | None = None) -> PublicationPage:
     """Return a page of the filter's rows: the longest overdue first if it is about those, else the newest."""
     selection = wanted.selection
     overdue_first = selection.due and below is None and selection.source.startswith("refresh_state")
     order = "c.next_run_at, c.publication_id" if overdue_first else "c.publication_id DESC"
     statement = f"""
-    WITH looked_at AS MATERIALIZED (
+    WITH scanned AS MATERIALIZED (
         SELECT c.publication_id AS id, row_number() OVER (ORDER BY {order}) AS place FROM {selection.source}
            AND (CAST(:below AS bigint) IS NULL OR c.publication_id < :below)
-         ORDER BY {order} LIMIT :looked_at
+         ORDER BY {order} LIMIT :scanned
     ), found AS MATERIALIZED (
-        SELECT f.id, f.place FROM looked_at f {_JOINS} WHERE {selection.where} ORDER BY f.place LIMIT :most
+        SELECT f.id, f.place FROM scanned f {_JOINS} WHERE {selection.where} ORDER BY f.place LIMIT :most
     )
-    {_COLUMNS}, (SELECT count(*) FROM looked_at) AS seen, (SELECT min(id) FROM looked_at) AS lowest
+    {_COLUMNS}, (SELECT count(*) FROM scanned) AS seen, (SELECT min(id) FROM scanned) AS lowest
       FROM (SELECT 1) one LEFT JOIN (found f JOIN publications p ON p.id = f.id {_JOINS}) ON TRUE
      ORDER BY f.place
     """  # noqa: S608 - put together from constants of `Selection`; values are parameters
-    bound = {**selection.parameters, "below": below, "looked_at": LOOKED_AT, "most": PAGE + 1}
+    bound = {**selection.parameters, "below": below, "scanned": MAX_SCANNED, "most": PAGE + 1}
     rows = connection.execute(text(statement), bound).all()
     seen, lowest = rows[0].seen, rows[0].lowest
     rows = [row for row in rows if row.id is not None]
-    full, exhausted = len(rows) > PAGE, seen == LOOKED_AT
+    full, scan_limit_reached = len(rows) > PAGE, seen == MAX_SCANNED
     if overdue_first:
         # The first page has the longest overdue ones; the following go through all of them, by id.
-        return Found(rows[:PAGE], LARGEST_ID if full or exhausted else None, exhausted=False)
+        return PublicationPage(
+            rows[:PAGE], LARGEST_ID if full or scan_limit_reached else None, scan_limit_reached=False
+        )
     if full:
-        return Found(rows[:PAGE], rows[PAGE - 1].id, exhausted=False)
-    return Found(rows, lowest if exhausted else None, exhausted)
+        return PublicationPage(rows[:PAGE], rows[PAGE - 1].id, scan_limit_reached=False)
+    return PublicationPage(rows, lowest if scan_limit_reached else None, scan_limit_reached)
 
 
 def count(connection: Connection, wanted: Filter) -> dict[str, int]:
-    """Return how many rows the filter holds by platform, of the first `COUNTED` that are found."""
+    """Return how many rows the filter holds by platform, of the first `MAX_COUNTED` that are found."""
     selection = wanted.selection
     statement = f"""
     SELECT platform, count(*) AS rows FROM (
         SELECT a.platform
-          FROM (SELECT c.publication_id AS id FROM {selection.source} LIMIT :looked_at) f {_JOINS}
+          FROM (SELECT c.publication_id AS id FROM {selection.source} LIMIT :scanned) f {_JOINS}
          WHERE {selection.where} LIMIT :most) found
      GROUP BY 1
     """  # noqa: S608 - put together from constants of `Selection`; values are parameters
-    bound = {**selection.parameters, "looked_at": LOOKED_AT * 5, "most": COUNTED + 1}
+    bound = {**selection.parameters, "scanned": MAX_SCANNED * 5, "most": MAX_COUNTED + 1}
     return {row.platform: row.rows for row in connection.execute(text(statement), bound)}
 
 
@@ -144,7 +146,7 @@ def snapshots(connection: Connection, publication_id: int, most: int = 500) -> S
     return connection.execute(_SNAPSHOTS, {"id": publication_id, "most": most}).all()[::-1]
 
 
-def clock(connection: Connection) -> datetime:
-    """Return the database's time: the one by which everything here is due."""
+def database_now(connection: Connection) -> datetime:
+    """Return the database's time, by which rows become due."""
     now: datetime = connection.execute(text("SELECT now()")).scalar_one()
     return now

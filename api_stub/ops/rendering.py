@@ -1,4 +1,4 @@
-"""Templates, the words and numbers in them, and the headers that every page goes out with."""
+"""Rendering of the operators' pages: templates, their filters, and the headers of every page."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -19,9 +19,9 @@ STATIC: Final = {
     "style.css": ((_HERE / "static" / "style.css").read_bytes(), "text/css; charset=utf-8"),
     "live.js": ((_HERE / "static" / "live.js").read_bytes(), "text/javascript; charset=utf-8"),
 }
-"""Files beside the pages, by name, with their type."""
+"""Static files by name: content and media type."""
 VERSION: Final = sha256(b"".join(content for content, _ in STATIC.values())).hexdigest()[:12]
-"""Part of their address, so that a browser may keep them for good."""
+"""A hash of the static files in their URL, so that browsers may cache them without limit."""
 
 HEADERS: Final = {
     "Content-Security-Policy": (
@@ -35,7 +35,7 @@ HEADERS: Final = {
     "Cache-Control": "no-store",
 }
 
-_NAMES: Final[Mapping[str, str]] = {
+_LABELS: Final[Mapping[str, str]] = {
     **{platform.value: platform.label for platform in Platform},
     "*": "all platforms",
     "requires_reconnect": "to reconnect",
@@ -59,12 +59,12 @@ _UNITS: Final = (
 
 
 def number(value: float | None) -> str:
-    """Return a number in groups of three; nothing known is a dash, never a zero."""
+    """Return a number with grouped digits; an unknown number is a dash, never a zero."""
     return UNKNOWN if value is None else f"{value:,.0f}".replace(",", "\N{NARROW NO-BREAK SPACE}")
 
 
 def share(value: float | None) -> str:
-    """Return a part as per cent, and neither 0 nor 100 unless it is exactly that."""
+    """Return a share in per cent; 0 and 100 appear only when they are exact."""
     if value is None:
         return UNKNOWN
     if value in {0, 1}:
@@ -73,7 +73,7 @@ def share(value: float | None) -> str:
 
 
 def seconds(value: float | None) -> str:
-    """Return a length of time: its two largest units."""
+    """Return a duration in its two largest units."""
     if value is None:
         return UNKNOWN
     whole = int(abs(value))
@@ -90,23 +90,23 @@ def instant(value: datetime | None) -> str:
 
 
 def machine_instant(value: datetime | None) -> str:
-    """Return an instant as the attribute of ``<time>`` wants it."""
+    """Return an instant in the format of the attribute ``datetime`` of ``<time>``."""
     return value.astimezone(UTC).isoformat().replace("+00:00", "Z") if value else ""
 
 
-def since(value: datetime | None, now: datetime) -> str:
-    """Return how far an instant is from now, in words."""
+def relative_time(value: datetime | None, now: datetime) -> str:
+    """Return the distance of an instant from now, like ``in 5 min`` or ``3 s ago``."""
     if value is None:
         return "never"
-    away = value - now
-    if abs(away) < timedelta(seconds=1):
+    distance = value - now
+    if abs(distance) < timedelta(seconds=1):
         return "now"
-    told = seconds(away.total_seconds())
-    return f"in {told}" if away > timedelta() else f"{told} ago"
+    duration = seconds(distance.total_seconds())
+    return f"in {duration}" if distance > timedelta() else f"{duration} ago"
 
 
-def prose(value: str) -> Markup:
-    """Return a sentence in which what stands between backticks is code."""
+def inline_code(value: str) -> Markup:
+    """Return a sentence as HTML in which the parts between backticks are ``<code>``."""
     parts = value.split("`")
     return Markup("").join(
         Markup("<code>{}</code>").format(part) if place % 2 and place < len(parts) - 1 else part
@@ -114,9 +114,9 @@ def prose(value: str) -> Markup:
     )
 
 
-def words(value: str) -> str:
-    """Return one of our words as people read it."""
-    return _NAMES.get(value, value.replace("_", " "))
+def label(value: str) -> str:
+    """Return the readable form of a platform, status, reason or outcome."""
+    return _LABELS.get(value, value.replace("_", " "))
 
 
 def _environment() -> Environment:
@@ -133,9 +133,9 @@ def _environment() -> Environment:
         seconds=seconds,
         instant=instant,
         machine_instant=machine_instant,
-        since=since,
-        words=words,
-        prose=prose,
+        relative_time=relative_time,
+        label=label,
+        inline_code=inline_code,
         status_kind=lambda status: _STATUS_KINDS.get(status, "waiting"),
         outcome_kind=group_of,
     )
@@ -152,13 +152,13 @@ def _environment() -> Environment:
 _TEMPLATES: Final = _environment()
 
 
-def page(template: str, context: Mapping[str, Any], status: int = 200) -> Response:
-    """Return a page."""
+def render(template: str, context: Mapping[str, Any], status: int = 200) -> Response:
+    """Return a rendered template as a response."""
     body = _TEMPLATES.get_template(template).render(context)
-    # A lone half of a surrogate pair in somebody's text must not cost us the page.
+    # A lone surrogate in the text of a post must not make the page fail.
     return Response(body.encode("utf-8", "replace"), status, HEADERS, "text/html; charset=utf-8")
 
 
-def away(location: str) -> Response:
-    """Return an answer that leads to another page of ours, to be asked for with GET."""
+def redirect(location: str) -> Response:
+    """Return a redirect (303) to another page."""
     return Response(status_code=303, headers={**HEADERS, "Location": location})

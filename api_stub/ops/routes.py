@@ -1,4 +1,4 @@
-"""Which address of the operators' page leads where, and what stands before each: the door, and trouble."""
+"""Routes of the operators' page, with what every request passes: the session, and error pages."""
 
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -14,116 +14,119 @@ from starlette.routing import Route
 from api_stub.http.errors import not_found
 from api_stub.ops import forms, pages
 from api_stub.ops.authentication import Session
-from api_stub.ops.context import Office
+from api_stub.ops.context import OpsContext
 from api_stub.ops.filters import FilterError
 from api_stub.ops.forms import FormError
-from api_stub.ops.pages import shown
+from api_stub.ops.pages import render_for
 from api_stub.ops.rendering import HEADERS, STATIC
 
-Act = Callable[[Office, Request, Session, dict[str, str]], Awaitable[Response]]
+FormHandler = Callable[[OpsContext, Request, Session, dict[str, str]], Awaitable[Response]]
 _TOO_SLOW: Final = "57014"
 _NO_SCHEMA: Final = ("42P01", "42703")
 _log = structlog.get_logger(__name__)
 
 
-def routes(office: Office) -> list[Route]:
-    """Return the routes of the page."""
-    look = {
-        "/ops": pages.first,
-        "/ops/publications": pages.publications,
-        "/ops/publications/{publication_id}": pages.publication,
-        "/ops/accounts": pages.accounts,
-        "/ops/acts": pages.acts,
-        "/ops/confirm": pages.confirm,
+def routes(context: OpsContext) -> list[Route]:
+    """Return the routes of the operators' page."""
+    pages_by_path = {
+        "/ops": pages.show_overview,
+        "/ops/publications": pages.list_publications,
+        "/ops/publications/{publication_id}": pages.show_publication,
+        "/ops/accounts": pages.list_accounts,
+        "/ops/audit-log": pages.list_audit_log,
+        "/ops/confirm": pages.confirm_bulk_action,
     }
-    act: dict[str, Act] = {
+    forms_by_path: dict[str, FormHandler] = {
         "/ops/resync": forms.resync,
-        "/ops/go-on": forms.go_on,
+        "/ops/resume-resync": forms.resume_resync,
         "/ops/release": forms.release,
         "/ops/pause": forms.pause,
         "/ops/resume": forms.resume,
         "/ops/logout": forms.logout,
     }
     return [
-        Route("/ops/login", _at_the_door(office, forms.login), methods=["GET", "POST"]),
-        Route("/ops/static/{version}/{name}", _static(office)),
-        *(Route(path, _looking(office, view)) for path, view in look.items()),
-        *(Route(path, _acting(office, view), methods=["POST"]) for path, view in act.items()),
+        Route("/ops/login", _login_endpoint(context, forms.login), methods=["GET", "POST"]),
+        Route("/ops/static/{version}/{name}", _static(context)),
+        *(Route(path, _page_endpoint(context, view)) for path, view in pages_by_path.items()),
+        *(
+            Route(path, _form_endpoint(context, view), methods=["POST"])
+            for path, view in forms_by_path.items()
+        ),
     ]
 
 
-def _at_the_door(
-    office: Office, view: Callable[[Office, Request], Awaitable[Response]]
+def _login_endpoint(
+    context: OpsContext, view: Callable[[OpsContext, Request], Awaitable[Response]]
 ) -> Callable[[Request], Awaitable[Response]]:
     async def endpoint(request: Request) -> Response:
-        if not office.door.leads_anywhere:
+        if not context.authenticator.enabled:
             raise not_found("There is nothing at this address; see /openapi.json.")
         try:
-            return await view(office, request)
+            return await view(context, request)
         except FormError as error:
             return Response(str(error), 400, HEADERS, "text/plain; charset=utf-8")
 
     return endpoint
 
 
-def _looking(office: Office, view: pages.View) -> Callable[[Request], Awaitable[Response]]:
+def _page_endpoint(context: OpsContext, view: pages.View) -> Callable[[Request], Awaitable[Response]]:
     async def endpoint(request: Request) -> Response:
-        return await _let_in(office, request, partial(view, office, request))
+        return await _with_session(context, request, partial(view, context, request))
 
     return endpoint
 
 
-def _acting(office: Office, act: Act) -> Callable[[Request], Awaitable[Response]]:
+def _form_endpoint(context: OpsContext, handler: FormHandler) -> Callable[[Request], Awaitable[Response]]:
     async def endpoint(request: Request) -> Response:
-        async def obey(session: Session) -> Response:
+        async def handle(session: Session) -> Response:
             form = await forms.read_form(request)
-            if not forms.genuine(request, session, form):
-                sentence = "This form is not of your session: go back, load the page again, and repeat."
-                return shown(session, "trouble.html", 403, title="Nothing was done", sentence=sentence)
-            return await act(office, request, session, form)
+            if not forms.is_genuine(request, session, form):
+                sentence = "The form does not belong to your session: go back, reload the page and try again."
+                return render_for(session, "error.html", 403, title="Nothing was done", sentence=sentence)
+            return await handler(context, request, session, form)
 
-        return await _let_in(office, request, obey)
+        return await _with_session(context, request, handle)
 
     return endpoint
 
 
-async def _let_in(
-    office: Office, request: Request, inside: Callable[[Session], Awaitable[Response]]
+async def _with_session(
+    context: OpsContext, request: Request, respond: Callable[[Session], Awaitable[Response]]
 ) -> Response:
-    session = office.door.session(request)
+    session = context.authenticator.session(request)
     if session is None:
-        if office.door.leads_anywhere:
-            return forms.to_login(request)
+        if context.authenticator.enabled:
+            return forms.redirect_to_login(request)
         raise not_found("There is nothing at this address; see /openapi.json.")
     try:
-        answer = await inside(session)
+        response = await respond(session)
     except (FilterError, FormError) as error:
-        answer = await forms.refused(session, error)
+        response = await forms.invalid_input_page(session, error)
     except (DBAPIError, PoolTimeout) as error:
-        answer = _unreachable(session, error)
-    return answer
+        response = _database_error_page(session, error)
+    return response
 
 
-def _unreachable(session: Session, error: DBAPIError | PoolTimeout) -> Response:
+def _database_error_page(session: Session, error: DBAPIError | PoolTimeout) -> Response:
     state = getattr(getattr(error, "orig", None), "sqlstate", None)
-    _log.warning("ops_page_unanswered", detail=type(error).__name__, sqlstate=state)
+    _log.warning("ops_page_failed", detail=type(error).__name__, sqlstate=state)
     if state == _TOO_SLOW:
-        title, sentence = "That takes too long", "Add a filter: an account, a status, a platform."
+        title, sentence = "The query takes too long", "Add a filter: an account, a status, a platform."
     elif state in _NO_SCHEMA:
-        title, sentence = "The schema is older than this program", "Run `dravo migrate`."
+        title, sentence = "The database schema is older than this version", "Run `dravo migrate`."
     else:
         title = "PostgreSQL does not answer"
-        sentence = "Nothing is known of the fleet until it does: figures are neither shown nor guessed."
-    return shown(session, "trouble.html", 503, title=title, sentence=sentence)
+        sentence = "No figures are shown until it answers."
+    return render_for(session, "error.html", 503, title=title, sentence=sentence)
 
 
-def _static(office: Office) -> Callable[[Request], Awaitable[Response]]:
+def _static(context: OpsContext) -> Callable[[Request], Awaitable[Response]]:
     async def endpoint(request: Request) -> Response:
-        found: Any = STATIC.get(request.path_params["name"])
-        if found is None or not office.door.leads_anywhere:
+        static_file: Any = STATIC.get(request.path_params["name"])
+        if static_file is None or not context.authenticator.enabled:
             raise not_found("There is nothing at this address; see /openapi.json.")
-        content, kind = found
+        content, media_type = static_file
         headers = {**HEADERS, "Cache-Control": "public, max-age=31536000, immutable"}
-        return Response(content, headers=headers, media_type=kind)
+        return Response(content, headers=headers, media_type=media_type)
 
     return endpoint

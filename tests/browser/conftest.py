@@ -1,4 +1,4 @@
-"""A real Chromium in front of the real process. Collected only by its own command: it needs a browser."""
+"""A real Chromium and the API as a process. Collected only by ``make test-browser``: it needs a browser."""
 
 import json
 import os
@@ -86,25 +86,28 @@ def fleet(database_url: str, redis_url: str) -> Iterator[Fleet]:
 
 
 @pytest.fixture
-def complaints() -> list[str]:
-    """Collect what pages complain about. A test that provokes some takes them out."""
+def console_errors() -> list[str]:
+    """Collect the errors of the browser's console. A test that provokes some clears them."""
     return []
 
 
 @pytest.fixture
-def visit(browser: Browser, fleet: Fleet, complaints: list[str]) -> Iterator[Open]:
-    """Open pages as somebody who has signed in; what a page complains about fails the test."""
+def visit(browser: Browser, fleet: Fleet, console_errors: list[str]) -> Iterator[Open]:
+    """Open pages as an operator who is logged in; an error in the browser's console fails the test."""
     contexts: list[BrowserContext] = []
 
     def opened(path: str = "/ops", *, signed_in: bool = True, **options: Any) -> Page:
-        # Without motion: a colour that is half way to another one is nobody's contrast.
+        # Without motion: a colour in a transition would fail the check of contrasts.
         still = {"viewport": DESK, "base_url": fleet.url, "reduced_motion": "reduce"}
         context = browser.new_context(**{**still, **options})
         context.set_default_timeout(15_000)
         contexts.append(context)
         page = context.new_page()
-        page.on("console", lambda told: complaints.append(told.text) if told.type == "error" else None)
-        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on(
+            "console",
+            lambda message: console_errors.append(message.text) if message.type == "error" else None,
+        )
+        page.on("pageerror", lambda error: console_errors.append(str(error)))
         if signed_in:
             sign_in(page)
         page.goto(path)
@@ -113,11 +116,11 @@ def visit(browser: Browser, fleet: Fleet, complaints: list[str]) -> Iterator[Ope
     yield opened
     for context in contexts:
         context.close()
-    assert complaints == []
+    assert console_errors == []
 
 
 def sign_in(page: Page) -> None:
-    """Come in through the door."""
+    """Log in."""
     page.goto("/ops/login")
     page.get_by_label("Your name").fill("Anna")
     page.get_by_label("Operators' token").fill(TOKEN)

@@ -1,4 +1,4 @@
-"""The page as people meet it: by eye, by ear, on a phone, at night, without scripts, from a hostile site."""
+"""The operators' page in Chromium: layout, accessibility, dark mode, without scripts, other sites."""
 
 import http.server
 import threading
@@ -22,21 +22,21 @@ PAGES = {
     "failed": "/ops/publications?status=failed&platform=instagram",
     "overdue": "/ops/publications?due=1",
     "publication": "/ops/publications/{rich}",
-    "trouble": "/ops/publications/{failed}",
+    "failure": "/ops/publications/{failed}",
     "accounts": "/ops/accounts",
-    "acts": "/ops/acts",
+    "audit-log": "/ops/audit-log",
     "confirm": "/ops/confirm?status=failed",
     "search": "/ops/publications?q=nothing",
 }
 
 
-def told(page: Page) -> None:
+def wait_for_counts(page: Page) -> None:
     """Wait until every row was counted."""
     expect(page.get_by_text("of 65 publications")).to_be_visible()
 
 
 def axe(page: Page) -> list[str]:
-    """Return what axe finds serious, with the places."""
+    """Return the serious violations that axe finds, with their elements."""
     if not page.evaluate("typeof window.axe !== 'undefined'"):
         page.evaluate(_axe_source())
     found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
@@ -54,7 +54,7 @@ def _axe_source() -> str:
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_every_page_fits_reads_and_has_no_serious_fault(visit: Open, fleet: Fleet, name: str) -> None:
+def test_page_fits_the_screen_and_has_no_serious_violation(visit: Open, fleet: Fleet, name: str) -> None:
     path = PAGES[name].format(rich=fleet.rich, failed=fleet.failed)
     page = visit(path)
     expect(page.get_by_role("heading", level=1)).to_have_count(1)
@@ -70,30 +70,30 @@ def test_every_page_fits_reads_and_has_no_serious_fault(visit: Open, fleet: Flee
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_the_door_has_no_serious_fault(visit: Open, scheme: str) -> None:
+def test_login_page_has_no_serious_violation(visit: Open, scheme: str) -> None:
     page = visit("/ops/publications?status=failed", signed_in=False, color_scheme=scheme)
 
-    page.screenshot(path=PICTURES / f"door-{scheme}.png")
+    page.screenshot(path=PICTURES / f"login-{scheme}.png")
     assert axe(page) == []
     page.get_by_label("Your name").fill("Anna")
     page.get_by_label("Operators' token").fill("not the token")
 
 
-def test_the_first_paint_is_quick(visit: Open) -> None:
+def test_first_paint_takes_less_than_200_ms(visit: Open) -> None:
     page = visit()
     took = []
     for _ in range(5):
         page.goto("/ops")
-        told(page)
+        wait_for_counts(page)
         took.append(first_paint(page))
 
     # The best of five: what the page takes, not what else this machine does.
     assert min(took) < FIRST_PAINT_MS
 
 
-def test_it_lives_without_being_reloaded(visit: Open, fleet: Fleet) -> None:
+def test_live_page_updates_and_keeps_unsent_input(visit: Open, fleet: Fleet) -> None:
     page = visit()
-    told(page)
+    wait_for_counts(page)
     page.evaluate("window.stayed = true")
     page.get_by_text("Pause something").click()
     page.get_by_label("Why").fill("half a sentence")
@@ -109,30 +109,32 @@ def test_it_lives_without_being_reloaded(visit: Open, fleet: Fleet) -> None:
     expect(page.locator("#signal")).to_have_text("Live")
 
 
-def test_a_page_that_is_not_answered_says_how_old_it_is(visit: Open, complaints: list[str]) -> None:
+def test_page_shows_its_age_while_the_server_does_not_answer(visit: Open, console_errors: list[str]) -> None:
     page = visit()
     page.route("**/ops", lambda route: route.fulfill(status=200, body="<main>nothing</main>"))
-    told(page)
+    wait_for_counts(page)
     page.unroute("**/ops")
 
     page.route("**/ops", lambda route: route.fulfill(status=303, headers={"location": "/ops/login"}))
 
     expect(page.locator("#signal")).to_contain_text("these figures are that old")
-    told(page)
+    wait_for_counts(page)
     page.close()
-    assert set(complaints) == {"Failed to load resource: net::ERR_FAILED"}
-    complaints.clear()
+    assert set(console_errors) == {"Failed to load resource: net::ERR_FAILED"}
+    console_errors.clear()
 
 
 @pytest.mark.parametrize("javascript", [True, False])
-def test_an_operator_acts_on_one_row_and_on_a_filter(visit: Open, fleet: Fleet, *, javascript: bool) -> None:
+def test_operator_resyncs_one_publication_and_a_filter(
+    visit: Open, fleet: Fleet, *, javascript: bool
+) -> None:
     page = visit("/ops/publications", java_script_enabled=javascript)
     page.get_by_label("Status").select_option("failed")
     page.get_by_role("button", name="Filter").click()
     page.get_by_role("link", name="post_failed").click()
 
     page.get_by_role("button", name="Re-sync now").click()
-    expect(page.get_by_text("It is due now")).to_be_visible()
+    expect(page.get_by_text("The publication is due now")).to_be_visible()
 
     page.get_by_role("link", name="Publications").click()
     page.get_by_label("Platform").select_option("x")
@@ -150,7 +152,7 @@ def test_an_operator_acts_on_one_row_and_on_a_filter(visit: Open, fleet: Fleet, 
 
 
 @pytest.mark.parametrize("javascript", [True, False])
-def test_an_operator_pauses_resumes_and_releases(visit: Open, fleet: Fleet, *, javascript: bool) -> None:
+def test_operator_pauses_resumes_and_releases(visit: Open, fleet: Fleet, *, javascript: bool) -> None:
     page = visit("/ops", java_script_enabled=javascript)
     page.get_by_text("Pause something").click()
     page.get_by_role("combobox", name="Platform", exact=True).select_option("tiktok")
@@ -165,14 +167,14 @@ def test_an_operator_pauses_resumes_and_releases(visit: Open, fleet: Fleet, *, j
     page.goto("/ops/publications?reason=quarantined")
     page.get_by_role("link", name="post_poison").click()
     page.get_by_role("button", name="Release").click()
-    expect(page.get_by_text("It is out of quarantine")).to_be_visible()
+    expect(page.get_by_text("The publication is released from quarantine")).to_be_visible()
 
     acts = [row[0] for row in fleet.rows.execute("SELECT act FROM operator_acts ORDER BY act_id")]
     assert acts == ["pause", "resume", "release"]
 
 
 @contextmanager
-def hostile_site(body: str) -> Iterator[str]:
+def other_site(body: str) -> Iterator[str]:
     """Serve one page from another origin of the same machine."""
 
     class Handler(http.server.BaseHTTPRequestHandler):
@@ -196,9 +198,7 @@ def hostile_site(body: str) -> Iterator[str]:
         server.server_close()
 
 
-def test_another_site_cannot_act_in_an_operators_name(
-    visit: Open, fleet: Fleet, complaints: list[str]
-) -> None:
+def test_form_of_another_site_is_refused(visit: Open, fleet: Fleet, console_errors: list[str]) -> None:
     page = visit()
     secret = page.locator("input[name=csrf]").first.get_attribute("value")
     assert page.evaluate("document.cookie") == ""
@@ -207,20 +207,20 @@ def test_another_site_cannot_act_in_an_operators_name(
         '<input name="all" value="1"><input name="reason" value="owned"></form><button>go</button>'
         "<script>document.querySelector('button').onclick = () => document.forms[0].submit()</script>"
     )
-    with hostile_site(body) as site:
+    with other_site(body) as site:
         page.goto(site)
         with page.expect_response("**/ops/pause") as answered:
             page.get_by_role("button", name="go").click()
         assert answered.value.status == 403
         page.close()
-    assert all("403 (Forbidden)" in told for told in complaints)
-    complaints.clear()
+    assert all("403 (Forbidden)" in text for text in console_errors)
+    console_errors.clear()
     assert fleet.rows.execute("SELECT FROM operator_acts") == []
 
 
-def test_the_keyboard_is_enough(visit: Open) -> None:
+def test_skip_link_works_by_keyboard(visit: Open) -> None:
     page = visit()
     page.keyboard.press("Tab")
-    expect(page.get_by_role("link", name="To the content")).to_be_focused()
+    expect(page.get_by_role("link", name="Skip to the content")).to_be_focused()
     page.keyboard.press("Enter")
     expect(page.locator("#main")).to_be_focused()

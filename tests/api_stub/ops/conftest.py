@@ -1,4 +1,4 @@
-"""The operators' page in this process: an office on a real database, and a browser that only reads."""
+"""The operators' page in this process on a real database, and an HTTP client that keeps its session."""
 
 import asyncio
 import re
@@ -26,7 +26,7 @@ TOKEN = "the operators' token of these tests"
 
 @dataclass
 class Ops:
-    """A running page and somebody who reads it."""
+    """A running operators' page and a client of it."""
 
     rows: Rows
     office: Office
@@ -35,7 +35,7 @@ class Ops:
     settings: Settings
 
     def get(self, path: str = "/ops", **options: Any) -> httpx.Response:
-        """Ask for a page."""
+        """Request a page."""
         return self.runner.run(self.client.get(path, **options))
 
     def post(self, path: str, form: dict[str, str] | None = None, **options: Any) -> httpx.Response:
@@ -43,25 +43,25 @@ class Ops:
         return self.runner.run(self.client.post(path, data=form or {}, **options))
 
     def sign_in(self, name: str = "Anna", token: str = TOKEN) -> httpx.Response:
-        """Come in through the door."""
+        """Log in."""
         return self.post("/ops/login", {"name": name, "token": token})
 
     def send(self, path: str, **form: str) -> httpx.Response:
-        """Send a form as a page of this session would, and carry it out to the end."""
-        page = self.get("/ops/acts").text
+        """Send a form with the session's CSRF token, and wait for the background re-syncs."""
+        page = self.get("/ops/audit-log").text
         found = re.search(r'name="csrf" value="([^"]+)"', page) or re.search(
             r'name="csrf" value="([^"]+)"', self.get("/ops").text
         )
         assert found, "no form is on the page"
         answer = self.post(path, {"csrf": found[1], **form})
-        self.office.resyncs.wait()
+        self.context.resyncs.wait()
         return answer
 
     def write_summary(self, *, steps: int = 1) -> SummaryWriter:
         """Write the summary once, as a scheduler does."""
         url = self.settings.redis if self.settings.redis_url else "redis://127.0.0.1:1/0"
-        writer = SummaryWriter(self.office.engine, redis_client.connect(url))
-        with self.office.engine.connect() as connection:
+        writer = SummaryWriter(self.context.engine, redis_client.connect(url))
+        with self.context.engine.connect() as connection:
             self._count(writer, connection, steps)
         return writer
 
@@ -77,26 +77,26 @@ class Ops:
 def page(
     database_url: str, peer: str = "203.0.113.7", host: str = "ops.test", **settings: Any
 ) -> Iterator[Ops]:
-    """Run the page for somebody at ``peer`` who asks for it by the name ``host``."""
+    """Run the page for a client at the address ``peer`` that uses the host name ``host``."""
     made = Settings(database_url=SecretStr(database_url), **settings)
     engine = database.connect(database_url, application="tests")
     office = Office(made)
-    app = RequestMiddleware(Router(routes(office)), None)
+    app = RequestMiddleware(Router(routes(context)), None)
     client = httpx.AsyncClient(
         transport=httpx.ASGITransport(app, client=(peer, 50_000)), base_url=f"http://{host}", timeout=30
     )
     try:
         with asyncio.Runner() as runner:
-            yield Ops(Rows(engine), office, client, runner, made)
+            yield Ops(Rows(engine), context, client, runner, made)
             runner.run(client.aclose())
     finally:
-        office.close()
+        context.close()
         engine.dispose()
 
 
 @pytest.fixture
 def ops(database_url: str) -> Iterator[Ops]:
-    """Give a page behind a token, with an account, and Anna signed in."""
+    """Give a page with a token and an account, and Anna logged in."""
     with page(database_url, ops_token=TOKEN) as running:
         running.rows.account()
         assert running.sign_in().status_code == 303

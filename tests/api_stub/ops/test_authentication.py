@@ -7,28 +7,35 @@ import pytest
 from api_stub.ops.authentication import SESSION_SECONDS
 from tests.api_stub.ops.conftest import TOKEN, Ops, page
 
-PAGES = ("/ops", "/ops/publications", "/ops/publications/1", "/ops/accounts", "/ops/acts", "/ops/confirm")
+PAGES = (
+    "/ops",
+    "/ops/publications",
+    "/ops/publications/1",
+    "/ops/accounts",
+    "/ops/audit-log",
+    "/ops/confirm",
+)
 
 
 @pytest.mark.parametrize("path", [*PAGES, "/ops/login", "/ops/static/v/style.css"])
-def test_without_a_token_there_is_no_page(database_url: str, path: str) -> None:
-    with page(database_url, ops_token=None) as closed:
-        assert closed.get(path).status_code == 404
+def test_page_does_not_exist_without_a_configured_token(database_url: str, path: str) -> None:
+    with page(database_url, ops_token=None) as running:
+        assert running.get(path).status_code == 404
 
 
 @pytest.mark.parametrize("path", PAGES)
-def test_who_is_not_signed_in_is_led_to_the_door_and_back(database_url: str, path: str) -> None:
-    with page(database_url, ops_token=TOKEN) as closed:
-        answer = closed.get(f"{path}?status=failed")
+def test_request_without_a_session_is_redirected_to_login(database_url: str, path: str) -> None:
+    with page(database_url, ops_token=TOKEN) as running:
+        answer = running.get(f"{path}?status=failed")
 
         assert answer.status_code == 303
         assert answer.headers["location"].startswith("/ops/login?next=%2Fops")
-        assert closed.post("/ops/resync", {"status": "failed"}).headers["location"] == "/ops/login"
+        assert running.post("/ops/resync", {"status": "failed"}).headers["location"] == "/ops/login"
 
 
-def test_the_token_opens_and_the_cookie_is_kept_from_scripts_and_other_sites(database_url: str) -> None:
-    with page(database_url, ops_token=TOKEN) as door:
-        answer = door.sign_in()
+def test_login_sets_a_cookie_that_scripts_and_other_sites_cannot_use(database_url: str) -> None:
+    with page(database_url, ops_token=TOKEN) as running:
+        answer = running.sign_in()
 
         assert (answer.status_code, answer.headers["location"]) == (303, "/ops")
         cookie = answer.headers["set-cookie"]
@@ -37,12 +44,12 @@ def test_the_token_opens_and_the_cookie_is_kept_from_scripts_and_other_sites(dat
         assert f"Max-Age={SESSION_SECONDS}" in cookie
         assert "Secure" not in cookie
         assert TOKEN not in cookie
-        assert "Anna" in door.get("/ops/acts").text
+        assert "Anna" in running.get("/ops/audit-log").text
 
 
-def test_behind_https_the_cookie_goes_over_https_alone(database_url: str) -> None:
-    with page(database_url, ops_token=TOKEN) as door:
-        answer = door.post(
+def test_cookie_is_secure_behind_https(database_url: str) -> None:
+    with page(database_url, ops_token=TOKEN) as running:
+        answer = running.post(
             "/ops/login", {"name": "Anna", "token": TOKEN}, headers={"x-forwarded-proto": "https"}
         )
 
@@ -50,20 +57,20 @@ def test_behind_https_the_cookie_goes_over_https_alone(database_url: str) -> Non
 
 
 @pytest.mark.parametrize("token", ["", "wrong", TOKEN + " ", TOKEN[:-1], "\ufffd"])
-def test_another_token_does_not(database_url: str, token: str) -> None:
-    with page(database_url, ops_token=TOKEN) as door:
-        answer = door.sign_in(token=token)
+def test_wrong_token_is_refused(database_url: str, token: str) -> None:
+    with page(database_url, ops_token=TOKEN) as running:
+        answer = running.sign_in(token=token)
 
         assert answer.status_code == 403
         assert "set-cookie" not in answer.headers
 
 
-def test_guessing_is_slowed_down_and_the_right_token_too(database_url: str) -> None:
-    with page(database_url, ops_token=TOKEN) as door:
-        answers = [door.sign_in(token="guess").status_code for _ in range(9)]
+def test_logins_are_throttled_after_wrong_tokens(database_url: str) -> None:
+    with page(database_url, ops_token=TOKEN) as running:
+        answers = [running.sign_in(token="guess").status_code for _ in range(9)]
 
         assert answers == [403] * 8 + [429]
-        refused = door.sign_in()
+        refused = running.sign_in()
         assert refused.status_code == 429
         assert int(refused.headers["retry-after"]) > 0
 
@@ -79,65 +86,65 @@ def test_guessing_is_slowed_down_and_the_right_token_too(database_url: str) -> N
     ],
     ids=str,
 )
-def test_a_login_form_of_another_site_signs_nobody_in(database_url: str, headers: dict[str, str]) -> None:
-    with page(database_url, ops_token=TOKEN) as door:
-        answer = door.post("/ops/login", {"name": "Eve", "token": TOKEN}, headers=headers)
+def test_login_form_of_another_site_is_refused(database_url: str, headers: dict[str, str]) -> None:
+    with page(database_url, ops_token=TOKEN) as running:
+        answer = running.post("/ops/login", {"name": "Eve", "token": TOKEN}, headers=headers)
 
         assert answer.status_code == 403
         assert "set-cookie" not in answer.headers
-        assert door.get().status_code == 303
+        assert running.get().status_code == 303
 
 
 @pytest.mark.parametrize(
     "headers", [{"origin": "http://ops.test", "sec-fetch-site": "same-origin"}, {"sec-fetch-site": "none"}]
 )
-def test_a_login_form_of_our_own_page_signs_in(database_url: str, headers: dict[str, str]) -> None:
-    with page(database_url, ops_token=TOKEN) as door:
-        assert door.post("/ops/login", {"name": "Anna", "token": TOKEN}, headers=headers).status_code == 303
+def test_login_form_of_this_site_is_accepted(database_url: str, headers: dict[str, str]) -> None:
+    with page(database_url, ops_token=TOKEN) as running:
+        assert (
+            running.post("/ops/login", {"name": "Anna", "token": TOKEN}, headers=headers).status_code == 303
+        )
 
 
-def test_a_session_ends_after_twelve_hours_whatever_the_browser_keeps(
-    database_url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_session_expires_after_twelve_hours(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     signed_in_at = 1_800_000_000
     clock = [signed_in_at]
     monkeypatch.setattr("cryptography.fernet.time.time", lambda: clock[0])
-    with page(database_url, ops_token=TOKEN) as door:
-        door.sign_in()
-        cookie = {"Cookie": f"dravo_ops={door.client.cookies['dravo_ops']}"}
-        door.client.cookies.clear()
+    with page(database_url, ops_token=TOKEN) as running:
+        running.sign_in()
+        cookie = {"Cookie": f"dravo_ops={running.client.cookies['dravo_ops']}"}
+        running.client.cookies.clear()
 
         clock[0] = signed_in_at + 12 * 3600
-        assert door.get("/ops/acts", headers=cookie).status_code == 200
+        assert running.get("/ops/audit-log", headers=cookie).status_code == 200
         clock[0] += 1
-        assert door.get("/ops/acts", headers=cookie).status_code == 303
+        assert running.get("/ops/audit-log", headers=cookie).status_code == 303
 
 
-def test_a_name_is_asked_for(database_url: str) -> None:
-    with page(database_url, ops_token=TOKEN) as door:
-        assert door.sign_in(name="  ").status_code == 400
+def test_login_requires_a_name(database_url: str) -> None:
+    with page(database_url, ops_token=TOKEN) as running:
+        assert running.sign_in(name="  ").status_code == 400
 
 
 @pytest.mark.parametrize(
-    "goal", ["https://evil.test/", "//evil.test", "/ops\\..", "/opsis", "/ops/\nSet-Cookie: a=b"]
+    "target", ["https://evil.test/", "//evil.test", "/ops\\..", "/opsis", "/ops/\nSet-Cookie: a=b"]
 )
-def test_the_door_leads_nowhere_else(database_url: str, goal: str) -> None:
-    with page(database_url, ops_token=TOKEN) as door:
-        answer = door.post("/ops/login", {"name": "Anna", "token": TOKEN, "next": goal})
+def test_login_redirects_only_below_ops(database_url: str, target: str) -> None:
+    with page(database_url, ops_token=TOKEN) as running:
+        answer = running.post("/ops/login", {"name": "Anna", "token": TOKEN, "next": target})
 
         assert answer.headers["location"] == "/ops"
 
 
-def test_a_session_of_another_token_ends(database_url: str) -> None:
-    with page(database_url, ops_token=TOKEN) as door:
-        door.sign_in()
-        cookies = door.client.cookies
-    with page(database_url, ops_token="another operators' token") as door:
-        door.client.cookies = cookies
-        assert door.get().status_code == 303
+def test_session_ends_when_the_token_changes(database_url: str) -> None:
+    with page(database_url, ops_token=TOKEN) as running:
+        running.sign_in()
+        cookies = running.client.cookies
+    with page(database_url, ops_token="another operators' token") as running:
+        running.client.cookies = cookies
+        assert running.get().status_code == 303
 
 
-def test_signing_out_forgets_the_session(ops: Ops) -> None:
+def test_logout_ends_the_session(ops: Ops) -> None:
     assert ops.send("/ops/logout").headers["location"] == "/ops/login"
     assert ops.get().status_code == 303
 
@@ -152,25 +159,25 @@ def test_request_from_loopback_has_to_log_in(database_url: str, path: str) -> No
 def test_login_link_works_once(database_url: str, tmp_path: Path) -> None:
     login = tmp_path / "ops-login"
     login.write_text("good for one login")
-    with page(database_url, ops_token=TOKEN, ops_login_file=str(login)) as door:
-        assert 'value="good for one login"' in door.get("/ops/login?token=good for one login").text
-        assert door.sign_in(token="another").status_code == 403
-        assert door.sign_in(token="good for one login").status_code == 303
-        assert "Anna" in door.get("/ops/acts").text
-        door.client.cookies.clear()
-        assert door.sign_in(token="good for one login").status_code == 403
-        assert door.sign_in(token="").status_code == 403
-        assert door.sign_in().status_code == 303
+    with page(database_url, ops_token=TOKEN, ops_login_file=str(login)) as running:
+        assert 'value="good for one login"' in running.get("/ops/login?token=good for one login").text
+        assert running.sign_in(token="another").status_code == 403
+        assert running.sign_in(token="good for one login").status_code == 303
+        assert "Anna" in running.get("/ops/audit-log").text
+        running.client.cookies.clear()
+        assert running.sign_in(token="good for one login").status_code == 403
+        assert running.sign_in(token="").status_code == 403
+        assert running.sign_in().status_code == 303
     assert not login.exists()
 
 
-def test_login_file_opens_nothing_without_a_token(database_url: str, tmp_path: Path) -> None:
+def test_login_file_is_ignored_without_a_configured_token(database_url: str, tmp_path: Path) -> None:
     (tmp_path / "ops-login").write_text("good for one login")
-    with page(database_url, ops_login_file=str(tmp_path / "ops-login")) as closed:
-        assert closed.sign_in(token="good for one login").status_code == 404
+    with page(database_url, ops_login_file=str(tmp_path / "ops-login")) as running:
+        assert running.sign_in(token="good for one login").status_code == 404
 
 
-def test_every_page_forbids_what_it_does_not_need(ops: Ops) -> None:
+def test_every_page_sends_security_headers(ops: Ops) -> None:
     for path in (*PAGES, "/ops/login"):
         headers = ops.get(path).headers
         assert headers["content-security-policy"].startswith("default-src 'none'; style-src 'self'")

@@ -1,4 +1,4 @@
-"""What an operator does on the page is done, kept with a name, and done for nobody else's page."""
+"""Forms of the operators' page change the fleet, are recorded, and are refused from other sites."""
 
 import asyncio
 import re
@@ -17,8 +17,8 @@ from tests.api_stub.ops.conftest import Ops
 LATER = datetime.now(UTC) + timedelta(hours=3)
 
 
-def acts(ops: Ops) -> list[AuditEntry]:
-    with ops.office.engine.connect() as connection:
+def audit_entries(ops: Ops) -> list[AuditEntry]:
+    with ops.context.engine.connect() as connection:
         return audit_log.entries(connection)
 
 
@@ -29,17 +29,17 @@ def due(ops: Ops) -> set[int]:
     }
 
 
-@pytest.mark.parametrize("path", ["resync", "release", "pause", "resume", "go-on", "logout"])
+@pytest.mark.parametrize("path", ["resync", "release", "pause", "resume", "resume-resync", "logout"])
 @pytest.mark.parametrize("form", [{}, {"csrf": ""}, {"csrf": "guessed"}])
-def test_a_form_without_the_sessions_secret_does_nothing(ops: Ops, path: str, form: dict[str, str]) -> None:
+def test_form_without_the_csrf_token_changes_nothing(ops: Ops, path: str, form: dict[str, str]) -> None:
     ops.rows.publication()
 
     answer = ops.post(f"/ops/{path}", {**form, "all": "1", "reason": "x"})
 
     assert answer.status_code == 403
-    assert acts(ops) == []
+    assert audit_entries(ops) == []
     assert due(ops) == set()
-    assert ops.get("/ops/acts").status_code == 200
+    assert ops.get("/ops/audit-log").status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -51,15 +51,15 @@ def test_a_form_without_the_sessions_secret_does_nothing(ops: Ops, path: str, fo
         {"sec-fetch-site": "same-site"},
     ],
 )
-def test_a_form_of_another_site_does_nothing(ops: Ops, headers: dict[str, str]) -> None:
+def test_form_of_another_site_changes_nothing(ops: Ops, headers: dict[str, str]) -> None:
     ops.client.headers.update(headers)
 
     assert ops.send("/ops/resync", status="failed").status_code == 403
-    assert acts(ops) == []
+    assert audit_entries(ops) == []
 
 
 @pytest.mark.parametrize("content", [b"csrf=x", b"[]"])
-def test_what_is_no_form_is_refused(ops: Ops, content: bytes) -> None:
+def test_malformed_form_is_refused(ops: Ops, content: bytes) -> None:
     answer = ops.runner.run(
         ops.client.post("/ops/resync", content=content, headers={"content-type": "text/plain"})
     )
@@ -70,30 +70,35 @@ def test_what_is_no_form_is_refused(ops: Ops, content: bytes) -> None:
     assert too_many.status_code == 400
 
 
-def test_one_publication_is_asked_for_again(ops: Ops) -> None:
-    asked, other = ops.rows.publication(), ops.rows.publication()
+def test_resync_of_one_publication_makes_it_due_and_is_recorded(ops: Ops) -> None:
+    requested, other = ops.rows.publication(), ops.rows.publication()
 
-    answer = ops.send("/ops/resync", publication=str(asked))
+    answer = ops.send("/ops/resync", publication=str(requested))
 
-    assert answer.headers["location"] == f"/ops/publications/{asked}?said=asked"
-    assert due(ops) == {asked}
+    assert answer.headers["location"] == f"/ops/publications/{requested}?result=requested"
+    assert due(ops) == {requested}
     assert other not in due(ops)
-    (act,) = acts(ops)
-    assert (act.action, act.via, act.rows, act.subject) == ("resync", "page", 1, {"publications": [asked]})
-    assert act.operator.startswith("Anna (session ")
-    assert "It is due now" in ops.get(answer.headers["location"]).text
+    (entry,) = audit_entries(ops)
+    assert (entry.action, entry.via, entry.rows, entry.subject) == (
+        "resync",
+        "page",
+        1,
+        {"publications": [requested]},
+    )
+    assert entry.operator.startswith("Anna (session ")
+    assert "The publication is due now" in ops.get(answer.headers["location"]).text
 
 
-def test_a_publication_that_cannot_be_asked_for_says_so(ops: Ops) -> None:
-    held = ops.rows.publication(state={"next_run_at": None, "reason": "quarantined"})
+def test_resync_of_a_quarantined_publication_is_reported_as_refused(ops: Ops) -> None:
+    quarantined = ops.rows.publication(state={"next_run_at": None, "reason": "quarantined"})
 
-    answer = ops.send("/ops/resync", publication=str(held))
+    answer = ops.send("/ops/resync", publication=str(quarantined))
 
-    assert answer.headers["location"].endswith("said=not-asked")
+    assert answer.headers["location"].endswith("result=not-requested")
     assert due(ops) == set()
 
 
-def test_all_rows_of_a_filter_are_asked_for_and_no_other(ops: Ops, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bulk_resync_makes_the_rows_of_the_filter_due(ops: Ops, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bulk_resync, "STEP", 2)
     ops.rows.account("acc_2", "ws_2", platform="x")
     failed = [
@@ -105,12 +110,12 @@ def test_all_rows_of_a_filter_are_asked_for_and_no_other(ops: Ops, monkeypatch: 
     ops.send("/ops/resync", status="failed")
     assert due(ops) == set(failed)
 
-    (act,) = acts(ops)
-    assert (act.rows, act.subject, act.last) == (6, {"status": "failed"}, max(failed))
-    assert act.ended_at is not None
+    (entry,) = audit_entries(ops)
+    assert (entry.rows, entry.subject, entry.last) == (6, {"status": "failed"}, max(failed))
+    assert entry.ended_at is not None
 
 
-def test_filters_of_an_act_combine(ops: Ops) -> None:
+def test_bulk_resync_combines_filters(ops: Ops) -> None:
     ops.rows.account("acc_2", "ws_2", platform="x")
     wanted = ops.rows.publication("acc_2", analytics={"sync_status": "failed", "outcome": "gone"})
     ops.rows.publication("acc_2", analytics={"sync_status": "failed", "outcome": "retry"})
@@ -121,25 +126,25 @@ def test_filters_of_an_act_combine(ops: Ops) -> None:
     assert due(ops) == {wanted}
 
 
-def test_a_resync_that_was_stopped_goes_on_where_it_was(ops: Ops) -> None:
+def test_interrupted_resync_resumes_after_its_last_row(ops: Ops) -> None:
     ids = [ops.rows.publication() for _ in range(4)]
-    with ops.office.engine.begin() as connection:
-        act_id = audit_log.record(
+    with ops.context.engine.begin() as connection:
+        entry_id = audit_log.record(
             connection, Operator("Anna", "page"), "resync", {"account": "acc_1"}, ended=False
         )
-        audit_log.record_progress(connection, act_id, rows=2, last=ids[1])
-    assert "Go on" in ops.get("/ops/acts").text
+        audit_log.record_progress(connection, entry_id, rows=2, last=ids[1])
+    assert ">Resume<" in ops.get("/ops/audit-log").text
 
-    ops.send("/ops/go-on", act_id=str(act_id))
+    ops.send("/ops/resume-resync", entry_id=str(entry_id))
 
     assert due(ops) == set(ids[2:])
-    (act,) = acts(ops)
-    assert (act.rows, act.ended_at is not None) == (4, True)
-    assert ops.send("/ops/go-on", act_id=str(act_id)).status_code == 400
+    (entry,) = audit_entries(ops)
+    assert (entry.rows, entry.ended_at is not None) == (4, True)
+    assert ops.send("/ops/resume-resync", entry_id=str(entry_id)).status_code == 400
 
 
 @pytest.mark.parametrize("by_filter", [True, False])
-def test_what_is_in_quarantine_is_released(ops: Ops, *, by_filter: bool) -> None:
+def test_release_makes_quarantined_rows_due(ops: Ops, *, by_filter: bool) -> None:
     held = {"next_run_at": None, "reason": "quarantined", "unfinished": 6}
     first, second = (ops.rows.publication(state=held) for _ in range(2))
 
@@ -150,7 +155,7 @@ def test_what_is_in_quarantine_is_released(ops: Ops, *, by_filter: bool) -> None
 
     assert due(ops) == ({first, second} if by_filter else {first})
     assert ops.rows.state(first).unfinished == 0
-    assert (acts(ops)[0].action, acts(ops)[0].rows) == ("release", 2 if by_filter else 1)
+    assert (audit_entries(ops)[0].action, audit_entries(ops)[0].rows) == ("release", 2 if by_filter else 1)
 
 
 @pytest.mark.parametrize(
@@ -162,7 +167,7 @@ def test_what_is_in_quarantine_is_released(ops: Ops, *, by_filter: bool) -> None
         ({"all": "1"}, ("*", "operator_platform", "")),
     ],
 )
-def test_a_pause_is_placed_shown_and_lifted(ops: Ops, form: dict[str, str], key: Any) -> None:
+def test_pause_is_stored_shown_and_resumed(ops: Ops, form: dict[str, str], key: Any) -> None:
     ops.send("/ops/pause", **form, reason="a wish", length="1h")
 
     assert [tuple(row) for row in ops.rows.execute("SELECT platform, kind, subject FROM pauses")] == [key]
@@ -170,7 +175,7 @@ def test_a_pause_is_placed_shown_and_lifted(ops: Ops, form: dict[str, str], key:
 
     assert ops.send("/ops/resume", **form, next="/ops/accounts").headers["location"] == "/ops/accounts"
     assert ops.rows.execute("SELECT FROM pauses") == []
-    assert [act.action for act in acts(ops)] == ["resume", "pause"]
+    assert [entry.action for entry in audit_entries(ops)] == ["resume", "pause"]
 
 
 @pytest.mark.parametrize(
@@ -183,14 +188,14 @@ def test_a_pause_is_placed_shown_and_lifted(ops: Ops, form: dict[str, str], key:
         ({"platform": "x", "reason": "x", "length": "1y"}, "length must be one of 15m"),
     ],
 )
-def test_a_pause_that_makes_no_sense_is_refused(ops: Ops, form: dict[str, str], named: str) -> None:
+def test_invalid_pause_is_refused(ops: Ops, form: dict[str, str], named: str) -> None:
     refused = ops.send("/ops/pause", **form)
     assert refused.status_code == 400
     assert named in refused.text
     assert ops.rows.execute("SELECT FROM pauses") == []
 
 
-def test_an_act_on_many_rows_is_asked_about_first(ops: Ops) -> None:
+def test_bulk_action_asks_for_confirmation(ops: Ops) -> None:
     ops.rows.account("acc_2", platform="x")
     for account in ("acc_1", "acc_2", "acc_2"):
         ops.rows.publication(account, analytics={"sync_status": "failed"})
@@ -199,7 +204,7 @@ def test_an_act_on_many_rows_is_asked_about_first(ops: Ops) -> None:
 
     assert "Re-sync 3 publications?" in shown
     assert "X charges" in shown
-    assert acts(ops) == []
+    assert audit_entries(ops) == []
 
 
 @pytest.mark.parametrize("path", ["/ops/login", "/ops/resync", "/ops/pause"])
@@ -207,7 +212,7 @@ def test_an_act_on_many_rows_is_asked_about_first(ops: Ops) -> None:
     "value", ["%00", "%ed%a0%80", "%ff", "%F0%9F%92%A9", "9" * 400, "%c2%b2", "a=b;c", "-1"]
 )
 def test_no_value_of_a_form_field_ends_in_a_5xx(ops: Ops, path: str, value: str) -> None:
-    csrf = re.search(r'name="csrf" value="([^"]+)"', ops.get("/ops/acts").text)
+    csrf = re.search(r'name="csrf" value="([^"]+)"', ops.get("/ops/audit-log").text)
     assert csrf
     names = [
         "platform",
@@ -220,19 +225,19 @@ def test_no_value_of_a_form_field_ends_in_a_5xx(ops: Ops, path: str, value: str)
         "length",
         "next",
     ]
-    for name in [*names, "act_id", "token", "name", "all", "outcome", "cause", "due", value]:
+    for name in [*names, "entry_id", "token", "name", "all", "outcome", "cause", "due", value]:
         body = f"csrf={csrf[1]}&{name}={value}&reason=why"
         headers = {"content-type": "application/x-www-form-urlencoded"}
         answer = ops.runner.run(ops.client.post(path, content=body, headers=headers))
         assert answer.status_code < 500, (name, answer.text)
-    ops.office.resyncs.wait()
+    ops.context.resyncs.wait()
 
 
-def test_slow_form_is_cut_off_and_takes_no_slot(ops: Ops, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_slow_form_times_out_and_holds_no_slot(ops: Ops, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(middleware, "MAX_IN_FLIGHT", 3)
     monkeypatch.setattr(forms, "_FORM_SECONDS", 0.5)
 
-    async def story() -> None:
+    async def scenario() -> None:
         began = asyncio.Event()
 
         async def slow() -> AsyncIterator[bytes]:
@@ -241,12 +246,12 @@ def test_slow_form_is_cut_off_and_takes_no_slot(ops: Ops, monkeypatch: pytest.Mo
             await asyncio.Event().wait()
 
         headers = {"content-type": "application/x-www-form-urlencoded"}
-        slow_ones = [
+        slow_requests = [
             asyncio.create_task(ops.client.post("/ops/login", content=slow(), headers=headers))
             for _ in range(10)
         ]
         await began.wait()
         assert (await ops.client.get("/ops")).status_code == 200
-        assert {answer.status_code for answer in await asyncio.gather(*slow_ones)} == {408}
+        assert {answer.status_code for answer in await asyncio.gather(*slow_requests)} == {408}
 
-    ops.runner.run(story())
+    ops.runner.run(scenario())

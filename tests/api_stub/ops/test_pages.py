@@ -1,4 +1,4 @@
-"""What an operator sees: true figures, the rows behind them, and that the unknown is no zero."""
+"""The pages show true figures, link to the rows behind them, and show unknown figures as unknown."""
 
 import html
 import re
@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from api_stub.ops import queries
-from api_stub.ops.rendering import number, prose, seconds, share
+from api_stub.ops.rendering import inline_code, number, seconds, share
 from scheduler import row_counter
 from tests.api_stub.ops.conftest import TOKEN, Ops, page
 
@@ -24,7 +24,7 @@ def with_redis(database_url: str, redis_url: str) -> Iterator[Ops]:
 
 
 def past() -> datetime:
-    """Return the instant seven minutes ago: now, not when this module was imported."""
+    """Return the instant seven minutes before this call."""
     return datetime.now(UTC) - timedelta(minutes=7)
 
 
@@ -65,7 +65,7 @@ def mixed(ops: Ops) -> None:
     )
 
 
-def test_before_anything_was_counted_nothing_is_told(ops: Ops) -> None:
+def test_figures_are_unknown_before_the_first_count(ops: Ops) -> None:
     shown = ops.get().text
 
     for label in ("Fresh", "Failed", "Refreshed", "Quarantine", "To reconnect"):
@@ -74,7 +74,7 @@ def test_before_anything_was_counted_nothing_is_told(ops: Ops) -> None:
     assert "gathered for the first time" in shown
 
 
-def test_the_figures_are_those_of_the_rows(with_redis: Ops) -> None:
+def test_figures_equal_the_stored_rows(with_redis: Ops) -> None:
     mixed(with_redis)
     with_redis.write_summary()
 
@@ -94,7 +94,7 @@ def test_the_figures_are_those_of_the_rows(with_redis: Ops) -> None:
 
 
 @pytest.mark.parametrize("steps", [1, 2, 3])
-def test_no_figure_is_told_until_every_row_was_counted(
+def test_row_figures_appear_after_every_row_was_counted(
     ops: Ops, steps: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(row_counter, "SLICE", 2)
@@ -107,13 +107,13 @@ def test_no_figure_is_told_until_every_row_was_counted(
     assert ("are being counted" in ops.get().text) is (steps < 3)
 
 
-def test_rows_that_go_leave_the_figures(ops: Ops, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_deleted_rows_leave_the_figures(ops: Ops, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(row_counter, "SLICE", 2)
     mixed(ops)
     writer = ops.write_summary(steps=3)
     ops.rows.execute("DELETE FROM publications WHERE post_id IN ('broken', 'poison')")
 
-    with ops.office.engine.connect() as connection:
+    with ops.context.engine.connect() as connection:
         for _ in range(2):
             writer.counter.step(connection)
         writer.write(connection)
@@ -121,7 +121,7 @@ def test_rows_that_go_leave_the_figures(ops: Ops, monkeypatch: pytest.MonkeyPatc
     assert tile(ops.get().text, "Failed").startswith("0 of 3")
 
 
-def test_every_number_leads_to_its_rows(with_redis: Ops) -> None:
+def test_every_figure_links_to_its_rows(with_redis: Ops) -> None:
     mixed(with_redis)
     with_redis.write_summary()
     shown = with_redis.get().text
@@ -168,14 +168,14 @@ def test_filters_combine(ops: Ops, query: str, expected: set[str]) -> None:
 @pytest.mark.parametrize(
     "query", ["platform=myspace", "status=odd", "reason=odd", "within=-1", "within=x", f"account={'a' * 501}"]
 )
-def test_a_filter_that_cannot_hold_is_refused(ops: Ops, query: str) -> None:
+def test_invalid_filter_is_refused(ops: Ops, query: str) -> None:
     answer = ops.get(f"/ops/publications?{query}")
 
     assert answer.status_code == 400
-    assert "That does not work" in answer.text
+    assert "Invalid input" in answer.text
 
 
-def test_pages_go_through_all_rows_once(ops: Ops, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_paging_shows_every_row_once(ops: Ops, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(queries, "PAGE", 3)
     stored = {f"p{place}" for place in range(8)}
     for post in sorted(stored):
@@ -191,21 +191,23 @@ def test_pages_go_through_all_rows_once(ops: Ops, monkeypatch: pytest.MonkeyPatc
     assert seen == sorted(stored, reverse=True)
 
 
-def test_a_rare_row_is_found_by_looking_further(ops: Ops, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(queries, "LOOKED_AT", 4)
+def test_rare_row_is_found_by_scanning_further(ops: Ops, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(queries, "MAX_SCANNED", 4)
     ops.rows.publication(post_id="rare", analytics={"outcome": "processing"})
     for _ in range(5):
         ops.rows.publication()
 
-    first = ops.get("/ops/publications?outcome=processing").text
-    further = re.search(r'href="(/ops/publications\?[^"]*below=[^"]*)">Look further', first)
+    first_page = ops.get("/ops/publications?outcome=processing").text
+    further = re.search(r'href="(/ops/publications\?[^"]*below=[^"]*)">Scan further', first_page)
 
-    assert posts(first) == []
+    assert posts(first_page) == []
     assert further
     assert posts(ops.get(html.unescape(further[1])).text) == ["rare"]
 
 
-def test_overdue_rows_come_by_their_wait_and_then_all(ops: Ops, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_overdue_rows_are_ordered_by_wait_on_the_first_page(
+    ops: Ops, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(queries, "PAGE", 2)
     for minutes in (3, 9, 6):
         ops.rows.publication(
@@ -219,7 +221,7 @@ def test_overdue_rows_come_by_their_wait_and_then_all(ops: Ops, monkeypatch: pyt
     assert posts(ops.get(html.unescape(more[1])).text) == ["m6", "m9"]
 
 
-def test_a_publication_is_explained_with_its_history(ops: Ops) -> None:
+def test_publication_page_shows_status_advice_and_history(ops: Ops) -> None:
     publication = ops.rows.publication(
         post_id="told",
         text="<script>alert(1)</script>",
@@ -254,7 +256,7 @@ def test_a_publication_is_explained_with_its_history(ops: Ops) -> None:
     assert "No publication has the id 999999999999999999999999." in unknown.text
 
 
-def test_an_operators_pause_is_the_reason_why(ops: Ops) -> None:
+def test_publication_page_names_an_operators_pause(ops: Ops) -> None:
     publication = ops.rows.publication()
     ops.send("/ops/pause", workspace="ws_1", reason="their wish")
 
@@ -265,7 +267,7 @@ def test_an_operators_pause_is_the_reason_why(ops: Ops) -> None:
 
 
 @pytest.mark.parametrize("name", ["post_77", "18000000000000077", "there"])
-def test_a_publication_is_found_by_any_of_its_names(ops: Ops, name: str) -> None:
+def test_publication_is_found_by_any_of_its_ids(ops: Ops, name: str) -> None:
     publication = ops.rows.publication(
         post_id="post_77", platform_post_id="18000000000000077", publish_id="there"
     )
@@ -287,7 +289,7 @@ def test_accounts_are_listed_by_state(ops: Ops) -> None:
     assert "acc_2" not in shown
 
 
-def test_redis_out_of_reach_is_said_and_no_zero(database_url: str) -> None:
+def test_unreachable_redis_shows_unknown_instead_of_zero(database_url: str) -> None:
     with page(database_url, ops_token=TOKEN, redis_url="redis://127.0.0.1:1/0") as ops:
         ops.rows.account()
         ops.sign_in()
@@ -299,7 +301,7 @@ def test_redis_out_of_reach_is_said_and_no_zero(database_url: str) -> None:
         assert tile(shown, "Queue") == "unknown Redis does not answer."
 
 
-def test_a_database_out_of_reach_is_said() -> None:
+def test_unreachable_database_is_a_503_without_figures() -> None:
     with page("postgresql+psycopg://nobody@127.0.0.1:1/nothing", ops_token=TOKEN) as ops:
         ops.sign_in()
 
@@ -310,14 +312,14 @@ def test_a_database_out_of_reach_is_said() -> None:
     assert 'class="value"' not in answer.text
 
 
-def test_old_figures_are_called_old(ops: Ops) -> None:
+def test_stale_figures_are_marked(ops: Ops) -> None:
     ops.write_summary()
     ops.rows.execute("UPDATE ops_summary SET counted_at = now() - interval '10 minutes'")
 
     assert "no scheduler updates them" in ops.get().text
 
 
-def test_the_past_is_kept_and_drawn(ops: Ops) -> None:
+def test_history_is_stored_and_charted(ops: Ops) -> None:
     mixed(ops)
     ops.write_summary()
     ops.rows.execute("UPDATE ops_history SET at = at - interval '1 hour'")
@@ -334,11 +336,11 @@ def test_the_past_is_kept_and_drawn(ops: Ops) -> None:
     ("value", "told"),
     [(None, "\N{EN DASH}"), (0, "0 %"), (1, "100 %"), (0.99999, "99.9 %"), (0.00001, "0.1 %")],
 )
-def test_a_share_is_all_or_nothing_only_when_it_is(value: float | None, told: str) -> None:
+def test_share_is_0_or_100_percent_only_when_exact(value: float | None, told: str) -> None:
     assert share(value) == told
 
 
-def test_words_and_numbers() -> None:
+def test_numbers_durations_and_inline_code_are_formatted() -> None:
     assert number(None) == seconds(None) == "\N{EN DASH}"
     assert seconds(3_700) == "1 h 1 min"
-    assert prose("run `<b>` now") == "run <code>&lt;b&gt;</code> now"
+    assert inline_code("run `<b>` now") == "run <code>&lt;b&gt;</code> now"
