@@ -30,13 +30,13 @@ ROUTES = (
 
 def create(service: Service) -> RequestMiddleware:
     """Return the ASGI application of a service; its lifespan starts and stops the service."""
-    office = OpsContext(service.settings)
+    ops = OpsContext(service.settings)
 
     @contextlib.asynccontextmanager
     async def lifespan(_app: object) -> AsyncIterator[None]:
-        async with service.running(), office.open():
+        async with service.running(), ops.open():
             yield
 
     return RequestMiddleware(
-        Router((*ROUTES, *ops_routes(office)), redirect_slashes=False, lifespan=lifespan), service
+        Router((*ROUTES, *ops_routes(ops)), redirect_slashes=False, lifespan=lifespan), service
     )

@@ -101,7 +101,7 @@ def publications(connection: Connection, wanted: Filter, *, below: int | None = 
     {_COLUMNS}, (SELECT count(*) FROM scanned) AS seen, (SELECT min(id) FROM scanned) AS lowest
       FROM (SELECT 1) one LEFT JOIN (found f JOIN publications p ON p.id = f.id {_JOINS}) ON TRUE
      ORDER BY f.place
-    """  # noqa: S608 - put together from constants of `Selection`; values are parameters
+    """
     bound = {**selection.parameters, "below": below, "scanned": MAX_SCANNED, "most": PAGE + 1}
     rows = connection.execute(text(statement), bound).all()
     seen, lowest = rows[0].seen, rows[0].lowest
@@ -126,7 +126,7 @@ def count(connection: Connection, wanted: Filter) -> dict[str, int]:
           FROM (SELECT c.publication_id AS id FROM {selection.source} LIMIT :scanned) f {_JOINS}
          WHERE {selection.where} LIMIT :most) found
      GROUP BY 1
-    """  # noqa: S608 - put together from constants of `Selection`; values are parameters
+    """
     bound = {**selection.parameters, "scanned": MAX_SCANNED * 5, "most": MAX_COUNTED + 1}
     return {row.platform: row.rows for row in connection.execute(text(statement), bound)}
 

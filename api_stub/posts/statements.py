@@ -23,7 +23,7 @@ SELECT {_KEY_COLUMNS} FROM publications WHERE workspace_id = %(workspace)s AND p
 SELECT {_KEY_COLUMNS} FROM publications WHERE workspace_id = %(workspace)s AND platform_post_id = %(post)s
  UNION
 SELECT {_KEY_COLUMNS} FROM publications WHERE workspace_id = %(workspace)s AND publish_id = %(post)s
-"""  # noqa: S608 - fixed parts
+"""
 
 _TOTAL_FROM_COUNTS: Final = """
 SELECT (SELECT COALESCE(sum(b.n), 0)
@@ -100,7 +100,7 @@ def page(shape: Shape) -> LiteralString:
     """Return the statement of a page: its rows, each with the total of matches and the database's time."""
     if shape.post:
         ctes: LiteralString = (
-            f"WITH named AS MATERIALIZED ({_BY_ANY_ID}), matched AS MATERIALIZED ("  # noqa: S608 - fixed parts
+            f"WITH named AS MATERIALIZED ({_BY_ANY_ID}), matched AS MATERIALIZED ("
             f"SELECT p.id, p.created_at FROM named p WHERE {_matching(shape)} {_within(shape)})"
         )
         total: LiteralString = "SELECT count(*) AS total FROM matched"
@@ -119,7 +119,7 @@ SELECT counted.total::bigint, now(), {COLUMNS}
   FROM counted
   LEFT JOIN (page JOIN publications p USING (id) JOIN post_analytics a ON a.publication_id = p.id) ON TRUE
  ORDER BY p.created_at DESC, p.id DESC
-"""  # noqa: S608 - fixed parts
+"""
 
 
 @lru_cache
@@ -174,12 +174,12 @@ unnest(%(ids)s::bigint[]) AS u (id)
 ROWS: Final = f"""
 SELECT {COLUMNS} FROM {_ROWS_BY_ID} JOIN post_analytics a ON a.publication_id = p.id
  WHERE p.workspace_id = %(workspace)s
-"""  # noqa: S608 - fixed parts
+"""
 
 NOT_YET_DUE: Final = f"""
 SELECT r.publication_id FROM {_ROWS_BY_ID} JOIN refresh_state r ON r.publication_id = p.id
  WHERE p.workspace_id = %(workspace)s AND r.reason IN ('stale', 'new') AND r.next_run_at > now()
-"""  # noqa: S608 - fixed parts
+"""
 """Rows that a read without ``refresh=true`` makes due: not those that wait for a retry or a pause."""
 
 REFRESH_PROGRESS: Final = f"""
@@ -193,21 +193,21 @@ SELECT r.publication_id,
   JOIN post_analytics s ON s.publication_id = p.id
   JOIN served_accounts a ON a.account_id = p.account_id
  WHERE p.workspace_id = %(workspace)s
-"""  # noqa: S608 - fixed parts
+"""
 """`RefreshProgress` of rows: whether each is refreshed, requested, and can be refreshed at all."""
 
 LOCK: Final = f"""
 SELECT r.publication_id FROM {_ROWS_BY_ID} JOIN refresh_state r ON r.publication_id = p.id
  WHERE p.workspace_id = %(workspace)s
  ORDER BY r.publication_id FOR UPDATE OF r
-"""  # noqa: S608 - fixed parts
+"""
 
 PUBLICATIONS_OF: Final = f"""
 WITH named AS MATERIALIZED ({_BY_ANY_ID})
 SELECT p.id, p.post_id, p.account_id, p.platform, COALESCE(p.platform_post_id, p.publish_id)
   FROM named JOIN publications p USING (id)
  ORDER BY p.created_at DESC, p.id DESC LIMIT 1000
-"""  # noqa: S608 - fixed parts
+"""
 
 _SNAPSHOTS: Final = """
 SELECT s.publication_id, {interval} AS interval_start, s.taken_at, s.last_seen_at, s.sync_status, s.metrics
@@ -228,5 +228,5 @@ HISTORY_BY_INTERVAL: Final = f"""
 SELECT DISTINCT ON (interval_start, publication_id) *
   FROM ({_SNAPSHOTS.format(own=_ROWS_BY_ID, interval=_INTERVAL)}) AS s
  ORDER BY interval_start DESC, publication_id DESC, taken_at DESC LIMIT %(limit)s
-"""  # noqa: S608 - fixed parts
+"""
 """The last snapshot of each interval."""

@@ -1,4 +1,4 @@
-"""What the read API's tests share: a service in this process on a real database, and rows to serve."""
+"""Helpers of the read API's tests: a service in this process on a real database, and rows to serve."""
 
 import asyncio
 from collections.abc import Coroutine, Iterator, Mapping
@@ -26,7 +26,7 @@ POSTS = "/v1/analytics/posts"
 
 @dataclass
 class Rows:
-    """Stores accounts and publications with their analytics rows, as intake and worker leave them."""
+    """Stores accounts and publications with their analytics rows, as ingestion and worker store them."""
 
     engine: Engine
     numbers: Iterator[int] = field(default_factory=lambda: count(1))
@@ -53,7 +53,7 @@ class Rows:
         analytics: Mapping[str, Any] | None = None,
         **columns: Any,
     ) -> int:
-        """Store a publication of a known account, fresh and synced unless told otherwise; return its id."""
+        """Store a publication of a known account, fresh and synced by default; return its id."""
         number = next(self.numbers)
         workspace, platform = self.execute(
             "SELECT workspace_id, platform FROM accounts WHERE account_id = :id", id=account_id
@@ -105,7 +105,7 @@ class Rows:
             return create_key(connection, workspace, "tests")[1]
 
     def state(self, publication_id: int) -> Any:
-        """Return when and why a publication runs next."""
+        """Return the row of `refresh_state` of a publication."""
         return self.execute("SELECT * FROM refresh_state WHERE publication_id = :id", id=publication_id)[0]
 
 
@@ -123,7 +123,7 @@ class Api:
         return self.runner.run(coroutine)
 
     def get(self, path: str = POSTS, **options: Any) -> httpx.Response:
-        """Ask with the key of ``ws_1``; ``headers`` replace it."""
+        """Send a request with the key of ``ws_1``; ``headers`` replace it."""
         return self.run(self.client.get(path, **options))
 
     def posts(self, **parameters: Any) -> Any:

@@ -1,4 +1,4 @@
-"""API keys: who gets in, and that nothing tells why not."""
+"""API keys: which are accepted, and that a refusal gives no reason."""
 
 import asyncio
 from collections.abc import Mapping
@@ -48,18 +48,18 @@ def test_every_missing_or_wrong_credential_gets_the_same_answer(api: Api, header
     }
 
 
-def test_the_scheme_is_read_in_any_case(api: Api) -> None:
+def test_authorization_scheme_is_case_insensitive(api: Api) -> None:
     assert api.get(headers={"Authorization": f"bearer {api.rows.key()}"}).status_code == 200
 
 
-def test_two_credentials_at_once_are_none(api: Api) -> None:
+def test_two_authorization_headers_are_refused(api: Api) -> None:
     header = ("Authorization", f"Bearer {api.rows.key()}")
     request = api.client.build_request("GET", POSTS, headers=[header, header])
 
     assert api.run(api.client.send(request)).status_code == 401
 
 
-def test_a_key_opens_its_own_workspace_only(api: Api) -> None:
+def test_key_reads_its_own_workspace_only(api: Api) -> None:
     api.rows.account("acc_other", workspace="ws_2")
     api.rows.publication("acc_other", post_id="theirs")
     headers = {"Authorization": f"Bearer {api.rows.key('ws_2')}"}
@@ -70,9 +70,7 @@ def test_a_key_opens_its_own_workspace_only(api: Api) -> None:
     assert api.get(headers=headers).json()["items"][0]["post_id"] == "theirs"
 
 
-def test_a_revoked_key_is_refused_once_it_is_looked_up_again(
-    api: Api, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_revoked_key_is_refused_after_the_cache_expires(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = [100.0]
     monkeypatch.setattr("api_stub.auth.api_keys.time.monotonic", lambda: clock[0])
     with api.rows.engine.begin() as connection:
@@ -90,7 +88,7 @@ def test_a_revoked_key_is_refused_once_it_is_looked_up_again(
     assert api.get(headers=headers).status_code == 401
 
 
-def test_the_last_use_is_noted_by_one_statement_and_not_by_each_request(api: Api) -> None:
+def test_last_use_of_keys_is_saved_by_one_statement(api: Api) -> None:
     api.get()
     api.get()
     with api.rows.engine.begin() as connection:
@@ -110,7 +108,7 @@ def test_only_a_hash_of_a_key_is_stored(api: Api) -> None:
     assert hash_key(key) in [row.key_hash for row in stored]
 
 
-def test_use_noted_late_by_one_process_does_not_undo_a_later_use_noted_by_another(api: Api) -> None:
+def test_earlier_use_never_overwrites_a_later_one(api: Api) -> None:
     later = datetime.now(UTC) + timedelta(minutes=1)
     api.get()
     api.rows.execute("UPDATE api_keys SET last_used_at = :later", later=later)
@@ -122,7 +120,7 @@ def test_use_noted_late_by_one_process_does_not_undo_a_later_use_noted_by_anothe
         assert {key.last_used_at for key in list_keys(connection)} == {later, None}
 
 
-def test_the_ten_thousand_keys_found_last_are_remembered() -> None:
+def test_cache_holds_the_ten_thousand_latest_keys() -> None:
     looked_up: list[Any] = []
 
     class Found:

@@ -1,4 +1,4 @@
-"""Dashboard tokens: every algorithm with a key of its own kind, and everything hostile refused alike."""
+"""Dashboard tokens: accepted algorithms with their kinds of keys; malicious tokens are refused alike."""
 
 import asyncio
 import base64
@@ -44,18 +44,18 @@ def by_secret(**more: Any) -> Settings:
     return Settings(jwt_secret=SecretStr(SECRET), **more)
 
 
-def test_a_token_signed_with_the_secret_opens_its_workspace() -> None:
+def test_token_signed_with_the_secret_is_accepted_for_its_workspace() -> None:
     assert workspace(by_secret(), jwt.encode(claims(), SECRET)) == "ws_1"
 
 
 @pytest.mark.parametrize("algorithm", KEYS)
-def test_a_token_signed_with_the_private_key_opens_its_workspace(algorithm: str) -> None:
+def test_token_signed_with_the_private_key_is_accepted_for_its_workspace(algorithm: str) -> None:
     settings = Settings(jwt_public_key=pem(KEYS[algorithm]))
 
     assert workspace(settings, jwt.encode(claims(), KEYS[algorithm], algorithm)) == "ws_1"
 
 
-def test_the_claim_that_names_the_workspace_is_a_setting() -> None:
+def test_workspace_claim_is_configurable() -> None:
     settings = by_secret(jwt_workspace_claim="tenant")
 
     assert workspace(settings, jwt.encode(claims(tenant="ws_9"), SECRET)) == "ws_9"
@@ -91,18 +91,18 @@ def test_wrong_claims_are_refused(changed: dict[str, Any]) -> None:
     assert refused(settings, signed({}, {**right, **changed}))
 
 
-def test_a_token_without_an_end_is_refused() -> None:
+def test_token_without_expiry_is_refused() -> None:
     assert refused(by_secret(), jwt.encode({"workspace_id": "ws_1"}, SECRET))
 
 
-def test_a_clock_may_be_a_little_ahead_or_behind() -> None:
+def test_clock_skew_within_the_leeway_is_accepted() -> None:
     now = int(time.time())
 
     assert workspace(by_secret(), jwt.encode(claims(exp=now - 3, nbf=now + 3), SECRET)) == "ws_1"
 
 
 @pytest.mark.parametrize("changed", [{"exp": -13}, {"nbf": 20}, {"iat": 20}], ids=str)
-def test_a_clock_may_not_be_further_off_than_ten_seconds(changed: dict[str, int]) -> None:
+def test_clock_skew_beyond_ten_seconds_is_refused(changed: dict[str, int]) -> None:
     (claim, seconds), *_ = changed.items()
     within = {"exp": -7}.get(claim, 9)
 
@@ -144,11 +144,11 @@ def signed(header: dict[str, Any], body: Any, key: bytes = SECRET.encode()) -> s
     ],
     ids=lambda _token: "token",  # they hold the time: every run of the tests must have the same names
 )
-def test_hostile_and_malformed_tokens_are_refused(token: str) -> None:
+def test_malicious_and_malformed_tokens_are_refused(token: str) -> None:
     assert refused(by_secret(), token)
 
 
-def test_a_public_key_never_serves_as_an_hmac_secret() -> None:
+def test_public_key_is_never_used_as_an_hmac_secret() -> None:
     public = pem(RSA_KEY)
 
     assert refused(Settings(jwt_public_key=public), signed({}, claims(), public.encode()))
@@ -166,12 +166,12 @@ def test_a_public_key_never_serves_as_an_hmac_secret() -> None:
         {"jwt_secret": SecretStr(SECRET), "jwt_algorithms": ("none",)},
     ],
 )
-def test_settings_that_fit_no_algorithm_stop_the_start(settings: dict[str, Any]) -> None:
+def test_key_that_fits_no_algorithm_stops_the_start(settings: dict[str, Any]) -> None:
     with pytest.raises(SettingsError):
         DashboardTokens(Settings(**settings))
 
 
-def test_a_dashboard_sees_the_rows_of_its_workspace(database_url: str) -> None:
+def test_dashboard_token_reads_the_rows_of_its_workspace(database_url: str) -> None:
     with support.api(database_url, jwt_secret=SECRET) as api:
         api.rows.publication()
         answers = [
@@ -182,7 +182,7 @@ def test_a_dashboard_sees_the_rows_of_its_workspace(database_url: str) -> None:
         assert [answer.json()["total"] for answer in answers] == [1, 0]
 
 
-def test_a_credential_longer_than_8192_characters_is_refused(database_url: str) -> None:
+def test_credential_longer_than_8192_characters_is_refused(database_url: str) -> None:
     with support.api(database_url, jwt_secret=SECRET) as api:
         tokens = [jwt.encode(claims(padding="x" * length), SECRET) for length in (10, 8_192)]
         answers = [api.get(headers={"Authorization": f"Bearer {token}"}) for token in tokens]

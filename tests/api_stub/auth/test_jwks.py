@@ -1,4 +1,4 @@
-"""Keys of an issuer: served from memory whatever the issuer does, fetched seldom, and withdrawn in time."""
+"""Keys of an issuer: served from memory when the issuer is silent, fetched seldom, withdrawn in time."""
 
 import asyncio
 import base64
@@ -29,18 +29,18 @@ def issuer() -> Iterator[Issuer]:
 
 @dataclass
 class Clock:
-    """The process's clock, moved by the test."""
+    """The process's clock, advanced by the test."""
 
     now: float = 1_000.0
 
     def pass_(self, duration: timedelta) -> None:
-        """Move it on."""
+        """Advance the clock."""
         self.now += duration.total_seconds() + 0.001
 
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    """Replace the clock by which keys age."""
+    """Replace the clock that the key set uses."""
     made = Clock()
     monkeypatch.setattr("api_stub.auth.jwks.monotonic", lambda: made.now)
     return made
@@ -75,7 +75,7 @@ def test_token_for_another_audience_is_refused(issuer: Issuer) -> None:
     assert not asyncio.run(accepted(tokens_of(issuer), token("k", aud="another application")))
 
 
-def test_symmetric_key_of_the_issuer_is_no_key(issuer: Issuer) -> None:
+def test_symmetric_key_of_the_issuer_is_ignored(issuer: Issuer) -> None:
     secret = b"a-secret-of-the-tests-with-enough-bytes"
     issuer.keys = [{"kty": "oct", "k": base64.urlsafe_b64encode(secret).decode(), "kid": "k"}]
     claims = {"workspace_id": "ws_1", "exp": int(time.time()) + 60, "aud": AUDIENCE}
@@ -83,14 +83,14 @@ def test_symmetric_key_of_the_issuer_is_no_key(issuer: Issuer) -> None:
     assert not asyncio.run(accepted(tokens_of(issuer), jwt.encode(claims, secret, headers={"kid": "k"})))
 
 
-def test_unusable_keys_do_not_cost_the_others(issuer: Issuer) -> None:
+def test_unusable_key_does_not_affect_the_others(issuer: Issuer) -> None:
     broken = [{"kty": "EC", "crv": "P-256", "kid": "a"}, {"kty": "RSA", "n": 5}, 5, {"kty": ["EC"]}]
     issuer.keys = [*broken, published("ES256", "k")]  # type: ignore[list-item]  # what no issuer should send
 
     assert asyncio.run(accepted(tokens_of(issuer), token("k")))
 
 
-def test_issuer_that_is_not_reachable_lets_nobody_in() -> None:
+def test_tokens_are_refused_while_no_key_was_ever_fetched() -> None:
     tokens = DashboardTokens(Settings(jwt_jwks_url="http://127.0.0.1:1/", jwt_audience=AUDIENCE))
 
     assert not asyncio.run(accepted(tokens, token("k")))
@@ -168,7 +168,7 @@ def test_cached_keys_serve_at_once_while_the_issuer_is_silent(
     asyncio.run(story())
 
 
-def test_keys_of_a_silent_issuer_are_not_trusted_for_ever(
+def test_cached_keys_expire_while_the_issuer_is_silent(
     issuer: Issuer, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(jwks, "WAIT_SECONDS", 0.05)

@@ -1,4 +1,4 @@
-"""The OpenAPI document tells the truth: about every address, every status, every field."""
+"""The OpenAPI document matches the service: every route, every status, every field."""
 
 from typing import Any
 
@@ -28,11 +28,11 @@ def test_every_route_is_described_and_nothing_else() -> None:
 
 
 @pytest.mark.parametrize("name", [name for name in SCHEMAS if "example" in SCHEMAS[name]])
-def test_examples_are_what_their_schemas_say(name: str) -> None:
+def test_examples_match_their_schemas(name: str) -> None:
     conforms(SCHEMAS[name]["example"], name)
 
 
-def test_answers_are_what_the_document_says(api: Api) -> None:
+def test_responses_match_their_schemas(api: Api) -> None:
     api.rows.publication(post_id="post_1")
     api.rows.publication(
         analytics={
@@ -50,7 +50,7 @@ def test_answers_are_what_the_document_says(api: Api) -> None:
     conforms(api.get("/healthz").json(), "Health")
 
 
-def test_the_document_and_the_page_are_served_to_everybody(api: Api) -> None:
+def test_document_and_the_page_are_served_to_everybody(api: Api) -> None:
     document = api.get("/openapi.json", headers={"Authorization": ""})
     page = api.get("/docs", headers={"Authorization": ""})
 
@@ -60,20 +60,20 @@ def test_the_document_and_the_page_are_served_to_everybody(api: Api) -> None:
     assert all(path in page.text for path in DOCUMENT["paths"])
 
 
-def test_every_operation_tells_its_credentials_and_failures() -> None:
+def test_every_operation_lists_its_credentials_and_failures() -> None:
     for path in (POSTS, f"{POSTS}/{{post_id}}/history"):
         operation = DOCUMENT["paths"][path]["get"]
         assert [next(iter(one)) for one in operation["security"]] == ["apiKey", "dashboardToken"]
         assert {"200", "400", "401", "500", "503"} <= set(operation["responses"])
 
 
-def test_a_request_id_goes_in_and_out(api: Api) -> None:
+def test_request_id_is_accepted_and_returned(api: Api) -> None:
     assert api.get("/healthz", headers={"X-Request-ID": "abc-1"}).headers["X-Request-ID"] == "abc-1"
     invented = api.get("/healthz", headers={"X-Request-ID": "not a valid id"}).headers["X-Request-ID"]
     assert len(invented) == 16
 
 
-def test_prometheus_sees_requests_by_route(api: Api) -> None:
+def test_metrics_count_requests_by_route(api: Api) -> None:
     api.posts()
 
     metrics = api.get("/metrics").text
@@ -81,7 +81,7 @@ def test_prometheus_sees_requests_by_route(api: Api) -> None:
     assert 'dravo_api_requests_total{method="GET",route="/v1/analytics/posts",status="200"}' in metrics
 
 
-def test_a_missing_schema_is_not_ready_and_alive_all_the_same(api: Api) -> None:
+def test_missing_schema_is_alive_but_not_ready(api: Api) -> None:
     api.rows.execute("ALTER TABLE publications RENAME TO elsewhere")
 
     ready = api.get("/readyz")

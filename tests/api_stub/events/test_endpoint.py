@@ -1,4 +1,4 @@
-"""Events: taken once, committed before the answer, in order, bad ones named and good ones kept."""
+"""Events: processed once and in order, committed before the response; invalid ones are reported."""
 
 import json
 from collections.abc import Iterator
@@ -31,7 +31,7 @@ CONNECTED = {
 
 @pytest.fixture
 def api(database_url: str) -> Iterator[Api]:
-    """Give a service that takes events."""
+    """Give a service that accepts events."""
     with support.api(database_url, internal_token=TOKEN, secret_keys=new_key()) as running:
         yield running
 
@@ -53,7 +53,7 @@ def taken(api: Api, *events: dict[str, Any]) -> dict[str, Any]:
     return body
 
 
-def test_a_published_publication_is_served_and_due_at_once(api: Api) -> None:
+def test_published_publication_is_served_and_due_at_once(api: Api) -> None:
     answer = send(api, event("evt_1", "publication.published", PUBLISHED))
 
     assert (answer.status_code, answer.json()) == (200, {"accepted": 1, "duplicates": 0, "errors": []})
@@ -64,7 +64,7 @@ def test_a_published_publication_is_served_and_due_at_once(api: Api) -> None:
     assert state.next_run_at <= datetime.now(UTC)
 
 
-def test_the_same_event_again_changes_nothing(api: Api) -> None:
+def test_same_event_again_changes_nothing(api: Api) -> None:
     published = event("evt_1", "publication.published", PUBLISHED)
     deleted = event("evt_2", "publication.deleted", {"post_id": "post_2a7f93"})
     taken(api, published, published, deleted)
@@ -73,7 +73,7 @@ def test_the_same_event_again_changes_nothing(api: Api) -> None:
     assert api.posts()["total"] == 0
 
 
-def test_bad_events_are_named_and_good_ones_kept(api: Api) -> None:
+def test_invalid_events_are_reported_and_valid_ones_committed(api: Api) -> None:
     batch = [
         event("evt_1", "publication.published", PUBLISHED),
         event("evt_2", "publication.published", {**PUBLISHED, "account_id": "acc_nobody"}),
@@ -109,7 +109,7 @@ def test_bad_events_are_named_and_good_ones_kept(api: Api) -> None:
     ],
 )
 @pytest.mark.parametrize("bad", ["\ud800", "\0", "9999-12-31T23:59:59-12:00", 5.5, ["\udfff"], {"a": {}}])
-def test_no_value_of_any_field_holds_up_its_batch(
+def test_malformed_field_never_fails_the_whole_batch(
     api: Api, kind: str, right: dict[str, Any], bad: Any
 ) -> None:
     fields = sorted({*right, "text", "media_type", "published_at", "platform_post_url", "token_expires_at"})
@@ -144,14 +144,14 @@ def test_event_that_only_the_database_refuses_is_named_and_its_siblings_are_comm
     assert send(api, batch).json()["duplicates"] == 2
 
 
-def test_a_refused_event_may_come_again_put_right(api: Api) -> None:
+def test_refused_event_can_be_sent_again_corrected(api: Api) -> None:
     wrong = event("evt_1", "publication.published", {**PUBLISHED, "created_at": "yesterday"})
     assert send(api, wrong).status_code == 400
 
     assert taken(api, event("evt_1", "publication.published", PUBLISHED))["accepted"] == 1
 
 
-def test_a_deleted_publication_goes_with_its_history(api: Api) -> None:
+def test_deleted_publication_is_removed_with_its_history(api: Api) -> None:
     gone = api.rows.publication(post_id="post_gone")
     kept = api.rows.publication(post_id="post_kept")
     for publication in (gone, kept):
@@ -174,7 +174,7 @@ def test_a_deleted_publication_goes_with_its_history(api: Api) -> None:
     assert api.get("/v1/analytics/posts/post_gone/history").status_code == 404
 
 
-def test_a_disconnected_account_keeps_its_last_values_and_is_not_polled(api: Api) -> None:
+def test_disconnected_account_keeps_its_last_values_and_is_not_polled(api: Api) -> None:
     row = api.rows.publication(state={"claim_seq": 7})
 
     taken(api, event("evt_1", "account.disconnected", {"account_id": "acc_1"}))
@@ -187,7 +187,7 @@ def test_a_disconnected_account_keeps_its_last_values_and_is_not_polled(api: Api
     assert state.claim_seq > 7
 
 
-def test_a_reconnected_account_is_active_and_its_rows_due_the_stalest_first(api: Api) -> None:
+def test_reconnected_account_is_active_and_its_rows_due_the_stalest_first(api: Api) -> None:
     now = datetime.now(UTC)
     ages = [timedelta(hours=hours) for hours in (1, 3, 2)]
     rows = [api.rows.publication(analytics={"last_updated_at": now - age}) for age in ages]
@@ -207,7 +207,7 @@ def test_a_reconnected_account_is_active_and_its_rows_due_the_stalest_first(api:
     assert order == [1, 2, 0]
 
 
-def test_events_of_one_account_are_taken_in_their_order(api: Api) -> None:
+def test_events_of_one_account_are_processed_in_order(api: Api) -> None:
     api.rows.publication()
     off = {"account_id": "acc_new"}
 
@@ -227,7 +227,7 @@ def test_events_of_one_account_are_taken_in_their_order(api: Api) -> None:
     assert api.posts(accountId="acc_new")["total"] == 0
 
 
-def test_a_token_in_an_event_is_stored_sealed(api: Api) -> None:
+def test_token_in_an_event_is_stored_sealed(api: Api) -> None:
     taken(api, event("evt_1", "account.connected", CONNECTED))
 
     assert "token-one" not in repr(api.rows.execute("SELECT * FROM accounts"))
@@ -247,15 +247,15 @@ def test_five_hundred_events_are_one_batch_and_one_more_is_refused(api: Api) -> 
 
 
 @pytest.mark.parametrize("token", ["wrong", "", "internal-token-of-the-test"])
-def test_only_the_service_token_opens_this_door(api: Api, token: str) -> None:
+def test_only_the_service_token_is_accepted(api: Api, token: str) -> None:
     assert send(api, event("evt_1", "publication.deleted", {"post_id": "p"}), token).status_code == 401
 
 
-def test_an_api_key_does_not_open_this_door(api: Api) -> None:
+def test_api_key_is_refused(api: Api) -> None:
     assert send(api, [], api.rows.key()).status_code == 401
 
 
-def test_without_a_service_token_nobody_comes_in(database_url: str) -> None:
+def test_every_request_is_refused_without_a_configured_service_token(database_url: str) -> None:
     with support.api(database_url) as running:
         assert send(running, []).status_code == 401
 
@@ -274,18 +274,18 @@ def test_without_a_service_token_nobody_comes_in(database_url: str) -> None:
         b"[1" + b"0" * 5_000 + b"]",
     ],
 )
-def test_a_body_that_is_no_event_is_refused(api: Api, body: bytes) -> None:
+def test_body_without_events_is_refused(api: Api, body: bytes) -> None:
     answer = send(api, body)
 
     assert answer.status_code == 400
     assert answer.json()["error"]["code"] in {"invalid_body", "events_refused"}
 
 
-def test_a_body_without_end_is_refused(api: Api) -> None:
+def test_too_large_body_is_refused(api: Api) -> None:
     assert send(api, b" " * (16 * 1024 * 1024 + 1)).status_code == 413
 
 
-def test_an_event_is_committed_before_it_is_answered_or_not_at_all(api: Api) -> None:
+def test_missing_schema_answers_503_and_commits_nothing(api: Api) -> None:
     api.rows.execute("ALTER TABLE events_seen RENAME TO elsewhere")
 
     answer = send(api, event("evt_1", "publication.published", PUBLISHED))

@@ -1,4 +1,4 @@
-"""Events that name another workspace than the one they are about: refused, and nothing is changed."""
+"""Events that name another workspace than that of their account are refused and change nothing."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -15,7 +15,7 @@ HEADERS = {"Authorization": f"Bearer {TOKEN}"}
 
 @pytest.fixture
 def api(database_url: str) -> Iterator[Api]:
-    """Give a service that takes events, with a publication of ``ws_1`` and an account of ``ws_2``."""
+    """Give a service that accepts events, with a publication of ``ws_1`` and an account of ``ws_2``."""
     with support.api(database_url, internal_token=TOKEN, secret_keys=new_key()) as running:
         running.rows.publication(post_id="post_1", platform_post_id="there_1")
         running.rows.account("acc_2", workspace="ws_2")
@@ -50,7 +50,7 @@ def everything(api: Api) -> list[Any]:
         ),
     ],
 )
-def test_an_event_that_names_another_workspace_is_refused_and_changes_nothing(
+def test_event_that_names_another_workspace_is_refused_and_changes_nothing(
     api: Api, kind: str, data: dict[str, Any]
 ) -> None:
     before = everything(api)
@@ -75,7 +75,7 @@ def test_an_event_that_names_another_workspace_is_refused_and_changes_nothing(
         {"workspace_id": "ws_2", "account_id": "acc_1"},
     ],
 )
-def test_a_deletion_that_names_something_else_deletes_nothing(api: Api, named: dict[str, str]) -> None:
+def test_deletion_that_names_something_else_deletes_nothing(api: Api, named: dict[str, str]) -> None:
     before = everything(api)
     event = {"event_id": "evt_1", "type": "publication.deleted", "data": {"post_id": "post_1", **named}}
 
@@ -84,7 +84,7 @@ def test_a_deletion_that_names_something_else_deletes_nothing(api: Api, named: d
     assert everything(api) == before
 
 
-def test_a_deletion_leaves_the_same_post_of_another_workspace(api: Api) -> None:
+def test_deletion_leaves_the_same_post_of_another_workspace(api: Api) -> None:
     api.rows.publication("acc_2", post_id="post_1", platform_post_id="there_1")
     data = {"post_id": "post_1", "workspace_id": "ws_1"}
     event = {"event_id": "evt_1", "type": "publication.deleted", "data": data}

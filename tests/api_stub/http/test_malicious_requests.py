@@ -1,4 +1,4 @@
-"""Hostile requests on a real server: no 5xx, no hang, and errors that stay in their form."""
+"""Malicious requests to a real server cause no 5xx and no hang, and get errors of the usual form."""
 
 import asyncio
 import contextlib
@@ -46,7 +46,7 @@ class Target:
 
     @property
     def address(self) -> tuple[str, int]:
-        """Where its socket is."""
+        """Host and port of its socket."""
         return "127.0.0.1", httpx.URL(self.url).port or 0
 
     def request(self, target: str = POSTS, *headers: str) -> bytes:
@@ -57,7 +57,7 @@ class Target:
 
 @pytest.fixture(scope="module")
 def survivor(databases: Databases) -> Iterator[Target]:
-    """Run one process for all requests of this module: each test leaves it alive and serving."""
+    """Run one process for all requests of this module: each test leaves it running and serving."""
     with databases.fresh("robustness", MIGRATED) as database_url:
         engine = database.connect(database_url, application="tests")
         rows = Rows(engine)
@@ -76,7 +76,7 @@ def survivor(databases: Databases) -> Iterator[Target]:
 
 @pytest.fixture
 def target(survivor: Target) -> Iterator[Target]:
-    """Give the process, and look afterwards whether it still runs and serves."""
+    """Give the process; check afterwards that it still runs and serves."""
     yield survivor
     assert survivor.process.poll() is None
     headers = {"Authorization": f"Bearer {survivor.key}"}
@@ -118,14 +118,14 @@ def test_pipelined_requests_are_answered_in_order(target: Target) -> None:
         b"GET /?" + b"a" * (MAX_HEAD_BYTES + 1),
     ],
 )
-def test_what_is_no_request_is_refused_with_a_4xx_and_closed(target: Target, sent: bytes) -> None:
+def test_invalid_http_is_refused_with_a_4xx_and_closed(target: Target, sent: bytes) -> None:
     statuses = answers(target, sent)
 
     assert all(400 <= status < 500 for status in statuses), statuses
     assert statuses
 
 
-def test_a_thousand_hostile_requests_cause_no_5xx(target: Target) -> None:
+def test_thousand_malicious_requests_cause_no_5xx(target: Target) -> None:
     chance = random.Random(6)  # noqa: S311 - the same requests at every run
     pieces = [
         "%00",
@@ -156,7 +156,7 @@ def test_a_thousand_hostile_requests_cause_no_5xx(target: Target) -> None:
     assert statuses <= {200, 400, 401, 404, 405, 429}, statuses
 
 
-def test_a_head_that_never_ends_is_cut_off(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_endless_head_times_out(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DRAVO_DATABASE_URL", database_url)
     with running(DRAVO_DATABASE_URL=database_url) as (_, url):
         with socket.create_connection(("127.0.0.1", httpx.URL(url).port or 0), timeout=15) as raw:
@@ -166,7 +166,7 @@ def test_a_head_that_never_ends_is_cut_off(database_url: str, monkeypatch: pytes
         assert time.monotonic() - started < 12
 
 
-def test_requests_made_from_the_document_are_answered_as_it_says(target: Target) -> None:
+def test_responses_match_the_openapi_document(target: Target) -> None:
     document = httpx.get(f"{target.url}/openapi.json").json()
     schema = schemathesis.openapi.from_dict(document)
     checks = [schemathesis.checks.not_a_server_error, status_code_conformance, response_schema_conformance]
@@ -205,7 +205,7 @@ def cases(operation: Any, number: int) -> list[Any]:
     return found
 
 
-def test_body_that_never_ends_is_cut_off_though_nobody_reads_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_endless_body_times_out_even_when_unread(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(server, "BODY_SECONDS", 0.2)
 
     async def app(_scope: Any, _receive: Any, send: Any) -> None:
@@ -231,7 +231,7 @@ def test_body_that_never_ends_is_cut_off_though_nobody_reads_it(monkeypatch: pyt
     asyncio.run(story())
 
 
-def test_at_overload_it_sheds_and_recovers(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_overload_is_shed_with_503_and_recovers(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(middleware, "MAX_IN_FLIGHT", 5)
 
     async def many() -> list[httpx.Response]:
@@ -245,7 +245,7 @@ def test_at_overload_it_sheds_and_recovers(api: Api, monkeypatch: pytest.MonkeyP
     assert api.get().status_code == 200
 
 
-def test_a_database_that_goes_away_and_comes_back(tmp_path: Any) -> None:
+def test_lost_database_is_a_503_until_it_returns(tmp_path: Any) -> None:
     del tmp_path
     with server_directory() as directory, Postgres(directory / "postgres") as postgres:
         migrate(postgres.url)

@@ -1,4 +1,4 @@
-"""The service as a process: it starts, answers, stops in time, or says why it cannot start."""
+"""The service as a process: start, responses, stop within time, and errors of a failed start."""
 
 import json
 import os
@@ -24,7 +24,7 @@ from tests.faults.harness.waiting import wait_until
 
 
 def command(**environment: str) -> dict[str, object]:
-    """Return how the service is started."""
+    """Return the arguments that start the service."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith("DRAVO_")}
     return {
         "args": [sys.executable, "-m", "api_stub"],
@@ -34,7 +34,7 @@ def command(**environment: str) -> dict[str, object]:
 
 @contextmanager
 def running(**environment: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """Run the service as a process and give it with its address."""
+    """Run the service as a process and return it with its URL."""
     process = subprocess.Popen(**command(**environment), stderr=subprocess.PIPE, text=True)  # type: ignore[call-overload]
     reader: Thread | None = None
     try:
@@ -55,7 +55,7 @@ def running(**environment: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_it_serves_and_stops_with_exit_code_0(database_url: str, number: signal.Signals) -> None:
+def test_service_serves_and_stops_with_exit_code_0(database_url: str, number: signal.Signals) -> None:
     engine = database.connect(database_url, application="tests")
     rows = Rows(engine)
     rows.account()
@@ -73,7 +73,7 @@ def test_it_serves_and_stops_with_exit_code_0(database_url: str, number: signal.
     engine.dispose()
 
 
-def test_a_stop_lets_whoever_waits_for_a_refresh_go_at_once(database_url: str) -> None:
+def test_stop_ends_waiting_requests_at_once(database_url: str) -> None:
     engine = database.connect(database_url, application="tests")
     rows = Rows(engine)
     rows.account()
@@ -109,14 +109,14 @@ def test_a_stop_lets_whoever_waits_for_a_refresh_go_at_once(database_url: str) -
         ),
     ],
 )
-def test_it_says_in_one_sentence_why_it_cannot_start(environment: dict[str, str], sentence: str) -> None:
+def test_failed_start_prints_one_sentence(environment: dict[str, str], sentence: str) -> None:
     ended = subprocess.run(**command(**environment), capture_output=True, text=True, check=False)  # type: ignore[call-overload]
 
     assert ended.returncode == 1
     assert re.fullmatch(sentence, ended.stderr)
 
 
-def test_a_port_that_is_taken_is_one_sentence(database_url: str) -> None:
+def test_port_in_use_prints_one_sentence(database_url: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         started = command(DRAVO_DATABASE_URL=database_url, DRAVO_API_PORT=port)

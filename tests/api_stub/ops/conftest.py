@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 from starlette.routing import Router
 
 from api_stub.http.middleware import RequestMiddleware
-from api_stub.ops.context import Office
+from api_stub.ops.context import OpsContext
 from api_stub.ops.routes import routes
 from scheduler.summary_writer import SummaryWriter
 from shared import database, redis_client
@@ -29,7 +29,7 @@ class Ops:
     """A running operators' page and a client of it."""
 
     rows: Rows
-    office: Office
+    context: OpsContext
     client: httpx.AsyncClient
     runner: asyncio.Runner
     settings: Settings
@@ -80,7 +80,7 @@ def page(
     """Run the page for a client at the address ``peer`` that uses the host name ``host``."""
     made = Settings(database_url=SecretStr(database_url), **settings)
     engine = database.connect(database_url, application="tests")
-    office = Office(made)
+    context = OpsContext(made)
     app = RequestMiddleware(Router(routes(context)), None)
     client = httpx.AsyncClient(
         transport=httpx.ASGITransport(app, client=(peer, 50_000)), base_url=f"http://{host}", timeout=30

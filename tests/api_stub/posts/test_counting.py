@@ -1,4 +1,4 @@
-"""Totals and deep pages from counts: the same as counting and skipping rows, and planned on indexes."""
+"""Totals and deep pages computed from counts equal those from rows, and use indexes."""
 
 import itertools
 import re
@@ -28,7 +28,7 @@ BOUNDS = st.one_of(
 
 
 @given(start=BOUNDS, end=BOUNDS, days=st.booleans(), instants=st.lists(INSTANTS, min_size=1))
-def test_the_parts_of_a_range_hold_each_instant_of_it_once(
+def test_parts_of_a_range_cover_each_instant_once(
     start: datetime | None, end: datetime | None, days: Any, instants: list[datetime]
 ) -> None:
     parts = split_range(Range(start, end), days=days)
@@ -72,7 +72,7 @@ def fill(api: Api) -> None:
 
 
 @pytest.mark.parametrize("filters", FILTERS, ids=str)
-def test_a_deep_page_is_the_page_that_skipping_rows_would_find(
+def test_deep_page_equals_the_page_found_by_skipping_rows(
     api: Api, monkeypatch: pytest.MonkeyPatch, filters: dict[str, str]
 ) -> None:
     fill(api)
@@ -95,7 +95,7 @@ def every(api: Api, filters: dict[str, str]) -> list[Any]:
     return found
 
 
-def test_counts_stay_true_through_inserts_updates_and_deletes(api: Api) -> None:
+def test_counts_follow_inserts_updates_and_deletes(api: Api) -> None:
     fill(api)
     api.rows.execute("UPDATE publications SET created_at = created_at + interval '40 days' WHERE id % 7 = 0")
     api.rows.execute("UPDATE publications SET text = 'new' WHERE id % 5 = 0")
@@ -132,7 +132,7 @@ def plan(api: Api, statement: str) -> str:
 
 @pytest.fixture
 def skewed(api: Api) -> Api:
-    """Give a database with one large workspace among many small ones, and true statistics."""
+    """Give a database with one large workspace among many small ones, and fresh statistics."""
     api.rows.execute(
         "INSERT INTO accounts (account_id, workspace_id, platform, platform_account_id)"
         " SELECT 'acc_of_' || w, 'ws_' || w, 'x', 'pa_' || w FROM generate_series(2, 500) w"

@@ -7,7 +7,7 @@ import pytest
 from tests.api_stub.support import CREATED_AT, Api
 
 
-def test_a_row_is_served_as_the_contract_says(api: Api) -> None:
+def test_row_has_the_documented_fields(api: Api) -> None:
     api.rows.publication(
         post_id="post_2a7f93",
         platform_post_id="18000000000000000",
@@ -51,7 +51,7 @@ def test_a_row_is_served_as_the_contract_says(api: Api) -> None:
     }
 
 
-def test_a_metric_beyond_53_bits_keeps_every_digit(api: Api) -> None:
+def test_metric_beyond_53_bits_keeps_every_digit(api: Api) -> None:
     api.rows.publication(analytics={"metrics": {"views": 2**63 - 1, "likes": 0}})
 
     assert api.posts()["items"][0]["metrics"] == {"views": 2**63 - 1, "likes": 0}
@@ -91,7 +91,7 @@ def test_filters_and_their_combinations(api: Api, parameters: dict[str, str], ex
     assert page["total"] == len(expected)
 
 
-def test_a_publish_id_is_shown_until_the_public_id_is_known(api: Api) -> None:
+def test_publish_id_is_shown_until_the_public_id_is_known(api: Api) -> None:
     api.rows.publication(platform_post_id=None, publish_id="publish~1")
 
     assert api.posts()["items"][0]["platform_post_id"] == "publish~1"
@@ -111,7 +111,7 @@ def test_pages_follow_each_other_newest_first_with_a_stable_tie_break(api: Api) 
     assert newest > ids[-1]
 
 
-def test_the_overview_is_of_this_page_with_ratios_weighted(api: Api) -> None:
+def test_overview_is_of_this_page_with_ratios_weighted(api: Api) -> None:
     api.rows.account("acc_li", platform="linkedin")
     api.rows.publication(post_id="post_both", analytics={"metrics": {"views": 10, "likes": 1}})
     for engagement, impressions in ((0.5, 100), (0.1, 300)):
@@ -141,7 +141,7 @@ def test_the_overview_is_of_this_page_with_ratios_weighted(api: Api) -> None:
     }
 
 
-def test_a_ratio_without_weight_is_left_out_of_the_overview(api: Api) -> None:
+def test_ratio_without_weight_is_left_out_of_the_overview(api: Api) -> None:
     metrics = {"share_statistics_engagement": 0.5, "share_statistics_impression_count": 0}
     api.rows.publication(analytics={"metrics": metrics})
 

@@ -1,4 +1,4 @@
-"""History: the snapshots of a post, per publication, whole or by hour and day."""
+"""History: the snapshots of a post for each publication, raw or by hour and day."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -69,7 +69,7 @@ def test_snapshots_come_oldest_first_for_each_publication(api: Api, publication:
         ("day", [3, 4], ["2026-06-23T00:00:00Z", "2026-06-24T00:00:00Z"]),
     ],
 )
-def test_an_interval_has_its_last_value(
+def test_interval_has_its_last_value(
     api: Api, publication: int, interval: str, values: list[int], starts: list[str] | None
 ) -> None:
     history = api.get(PATH, params={"interval": interval}).json()
@@ -89,14 +89,14 @@ def test_an_interval_has_its_last_value(
         ({"fromDate": "2027-01-01"}, []),
     ],
 )
-def test_a_range_includes_both_ends(
+def test_range_includes_both_ends(
     api: Api, publication: int, parameters: dict[str, str], values: list[int]
 ) -> None:
     assert views(api.get(PATH, params=parameters).json()) == values
     assert publication
 
 
-def test_a_value_that_was_still_seen_within_the_range_belongs_to_it(api: Api) -> None:
+def test_value_that_was_still_seen_within_the_range_belongs_to_it(api: Api) -> None:
     publication = api.rows.publication(post_id="post_1")
     snapshot(api, publication, timedelta(), 5, seen_for=timedelta(days=3))
 
@@ -106,13 +106,13 @@ def test_a_value_that_was_still_seen_within_the_range_belongs_to_it(api: Api) ->
     assert history["publications"][0]["snapshots"][0]["last_seen_at"] == "2026-06-26T22:10:00Z"
 
 
-def test_a_platforms_own_id_names_the_post_too(api: Api, publication: int) -> None:
+def test_platform_post_id_finds_the_post(api: Api, publication: int) -> None:
     assert views(api.get("/v1/analytics/posts/there_1/history").json()) == [1, 2, 3, 4]
     assert publication
 
 
 @pytest.mark.parametrize("post_id", ["post_nobody", "post_theirs"])
-def test_a_post_that_is_not_in_this_workspace_is_not_found(api: Api, post_id: str) -> None:
+def test_post_of_another_workspace_is_not_found(api: Api, post_id: str) -> None:
     api.rows.account("acc_other", workspace="ws_2")
     api.rows.publication("acc_other", post_id="post_theirs")
 
@@ -125,7 +125,7 @@ def test_a_post_that_is_not_in_this_workspace_is_not_found(api: Api, post_id: st
 @pytest.mark.parametrize(
     ("query", "parameter"), [("interval=week", "interval"), ("page=1", "page"), ("fromDate=x", "fromDate")]
 )
-def test_a_wrong_parameter_is_named(api: Api, query: str, parameter: str) -> None:
+def test_wrong_parameter_is_named(api: Api, query: str, parameter: str) -> None:
     assert api.refused(f"{PATH}?{query}")["parameter"] == parameter
 
 
@@ -133,7 +133,7 @@ def test_history_needs_a_credential(api: Api) -> None:
     assert api.get(PATH, headers={"Authorization": "Bearer dra_no"}).status_code == 401
 
 
-def test_more_points_than_an_answer_holds_leave_the_newest(api: Api) -> None:
+def test_truncated_history_keeps_the_newest_snapshots(api: Api) -> None:
     publication = api.rows.publication(post_id="post_1")
     api.rows.execute(
         "INSERT INTO snapshots (publication_id, taken_at, last_seen_at, claim_seq, sync_status, metrics)"

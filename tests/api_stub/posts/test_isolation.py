@@ -1,4 +1,4 @@
-"""Workspaces are apart: generated queries over two workspaces find no row of the other one."""
+"""Isolation of workspaces: generated queries find no row of another workspace."""
 
 from typing import Any, LiteralString
 from urllib.parse import quote
@@ -84,9 +84,7 @@ def test_every_statement_of_the_read_path_names_the_workspace() -> None:
         "UPDATE refresh_state SET claim_seq = 0",
     ],
 )
-def test_the_read_paths_database_role_may_do_no_more_than_it_needs(
-    api: Api, statement: LiteralString
-) -> None:
+def test_database_role_refuses_what_the_read_path_does_not_need(api: Api, statement: LiteralString) -> None:
     async def attempt() -> None:
         async with api.service.database.connection() as connection:
             await connection.execute(statement)

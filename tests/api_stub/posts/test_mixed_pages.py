@@ -29,7 +29,7 @@ STATES: dict[str, dict[str, Any]] = {
 
 
 class Stored(NamedTuple):
-    """A publication that a test stored, as far as filters see it."""
+    """A stored publication with the columns that filters use."""
 
     id: int
     post_id: str
@@ -39,7 +39,7 @@ class Stored(NamedTuple):
     created_at: datetime
 
 
-def test_a_stale_row_does_not_make_its_retrying_siblings_due(api: Api) -> None:
+def test_stale_row_does_not_make_its_retrying_siblings_due(api: Api) -> None:
     rows = {
         name: api.rows.publication(
             post_id=name, analytics=STALE_METRICS, state={"next_run_at": datetime.now(UTC) + HOUR, **state}
@@ -55,7 +55,7 @@ def test_a_stale_row_does_not_make_its_retrying_siblings_due(api: Api) -> None:
     assert {after[name].reason for name in ("stale", "new")} == {"read"}
 
 
-def test_a_forced_read_promotes_rows_that_are_due_or_claimed_already(database_url: str) -> None:
+def test_forced_read_promotes_rows_that_are_due_or_claimed_already(database_url: str) -> None:
     past, later = datetime.now(UTC) - HOUR, datetime.now(UTC) + HOUR
     with support.api(database_url, refresh_wait_seconds=0.05) as api:
         due = api.rows.publication(state={"next_run_at": past})
@@ -94,7 +94,7 @@ def stored(api: Api) -> list[Stored]:
 
 
 def shown(api: Api, limit: int, parameters: dict[str, str]) -> tuple[list[tuple[str, str]], set[int]]:
-    """Return the rows of all pages, and the totals that the pages named."""
+    """Return the rows of all pages, and the totals of the pages."""
     rows: list[tuple[str, str]] = []
     totals: set[int] = set()
     for page in range(1, 30):
@@ -111,7 +111,7 @@ def named(rows: Sequence[Stored]) -> list[tuple[str, str]]:
 
 
 @pytest.mark.parametrize("limit", [3, 100])
-def test_pages_and_totals_are_those_of_the_workspace_s_matching_rows(
+def test_pages_and_totals_equal_the_matching_rows_of_the_workspace(
     api: Api, stored: list[Stored], limit: int
 ) -> None:
     own = [one for one in stored if one.workspace == "ws_1"]
@@ -149,7 +149,7 @@ def test_dates_bound_rows_to_the_microsecond(api: Api, stored: list[Stored]) -> 
         assert found == (named(expected), {len(expected)}), given
 
 
-def test_the_overview_of_a_mixed_page_weighs_only_rows_that_have_ratio_and_weight(api: Api) -> None:
+def test_overview_of_a_mixed_page_weighs_only_rows_that_have_ratio_and_weight(api: Api) -> None:
     ratio, weight = "share_statistics_engagement", "share_statistics_impression_count"
     api.rows.account("acc_li", platform="linkedin")
     rows: list[dict[str, Any]] = [

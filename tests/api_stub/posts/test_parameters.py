@@ -1,4 +1,4 @@
-"""Parameters: what is taken, what is refused, and that a refusal says what is allowed."""
+"""Query parameters: which values are accepted, and that an error says what is allowed."""
 
 from datetime import UTC, datetime
 
@@ -44,7 +44,7 @@ def test_both_ends_of_a_range_are_included(
     assert page["total"] == len(found)
 
 
-def test_an_offset_whose_plus_was_not_escaped_is_understood(api: Api) -> None:
+def test_unescaped_plus_in_an_offset_is_accepted(api: Api) -> None:
     api.rows.publication(created_at=CREATED_AT)
 
     answer = api.get(f"{POSTS}?fromDate=2026-06-23T12:15:30+02:00&toDate=2026-06-23T12:15:30+02:00")
@@ -88,7 +88,7 @@ def test_an_offset_whose_plus_was_not_escaped_is_understood(api: Api) -> None:
         ("p%00%0age=2", "p\0\nge", "unknown parameter p\ufffd\ufffdge; did you mean page?"),
     ],
 )
-def test_a_wrong_parameter_is_named_with_what_is_allowed(
+def test_invalid_parameter_is_named_with_what_is_allowed(
     api: Api, query: str, parameter: str, told: str
 ) -> None:
     refusal = api.refused(f"{POSTS}?{query}")
@@ -101,7 +101,7 @@ def test_a_wrong_parameter_is_named_with_what_is_allowed(
 
 
 @pytest.mark.parametrize("query", ["postId=%ff", "postId=%ed%a0%80", "&".join(f"p{n}=1" for n in range(101))])
-def test_a_query_that_is_no_text_is_refused_as_a_whole(api: Api, query: str) -> None:
+def test_query_string_that_is_not_utf8_is_refused(api: Api, query: str) -> None:
     refusal = api.refused(f"{POSTS}?{query}")
 
     assert (refusal["status"], refusal["code"]) == (400, "invalid_query")
@@ -109,11 +109,11 @@ def test_a_query_that_is_no_text_is_refused_as_a_whole(api: Api, query: str) -> 
 
 
 @pytest.mark.parametrize("value", ["true", "1", "false", "0"])
-def test_refresh_takes_four_spellings(api: Api, value: str) -> None:
+def test_refresh_accepts_four_spellings(api: Api, value: str) -> None:
     assert api.posts(refresh=value)["total"] == 0
 
 
-def test_a_page_behind_the_last_one_is_empty_and_keeps_the_total(api: Api) -> None:
+def test_page_after_the_last_one_is_empty_with_the_total(api: Api) -> None:
     api.rows.publication()
 
     page = api.posts(page=1_000_000_000, limit=100)
@@ -130,7 +130,7 @@ def test_a_page_behind_the_last_one_is_empty_and_keeps_the_total(api: Api) -> No
         ("OPTIONS", POSTS, 405, "method_not_allowed"),
     ],
 )
-def test_what_is_not_there_is_refused_in_the_same_form(
+def test_unknown_path_and_method_have_the_same_error_form(
     api: Api, method: str, path: str, status: int, code: str
 ) -> None:
     answer = api.run(api.client.request(method, path))

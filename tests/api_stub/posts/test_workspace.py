@@ -1,4 +1,4 @@
-"""A workspace's own door: with another workspace's row ids in hand, nothing is read and nothing changed."""
+"""`Workspace` reads and changes nothing of another workspace, even when given its row ids."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
@@ -18,9 +18,9 @@ LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 class Pair(NamedTuple):
-    """The door of ``ws_1``, and rows of two workspaces that share every id which may be shared."""
+    """The `Workspace` of ``ws_1``, and rows of two workspaces that share every id that may be shared."""
 
-    door: Workspace
+    workspace: Workspace
     ours: int
     theirs: int
 
@@ -55,65 +55,65 @@ def pair(api: Api) -> Pair:
 
 
 def test_rows_of_another_workspace_are_not_served(api: Api, pair: Pair) -> None:
-    found = api.run(pair.door.rows([pair.ours, pair.theirs]))
+    found = api.run(pair.workspace.rows([pair.ours, pair.theirs]))
 
     assert list(found) == [pair.ours]
 
 
 @pytest.mark.parametrize("post_id", ["shared_post", "shared_there"])
-def test_a_shared_id_names_the_own_publication_alone(api: Api, pair: Pair, post_id: str) -> None:
-    found = api.run(pair.door.publications(post_id))
+def test_shared_id_finds_only_the_own_publication(api: Api, pair: Pair, post_id: str) -> None:
+    found = api.run(pair.workspace.publications(post_id))
 
     assert [publication.id for publication in found] == [pair.ours]
 
 
 @pytest.mark.parametrize("interval", ["raw", "hour", "day"])
 def test_history_of_another_workspace_is_not_served(api: Api, pair: Pair, interval: str) -> None:
-    found = api.run(pair.door.history([pair.ours, pair.theirs], HistoryQuery(UNBOUNDED, interval)))
+    found = api.run(pair.workspace.history([pair.ours, pair.theirs], HistoryQuery(UNBOUNDED, interval)))
 
     assert [point.publication_id for point in found] == [pair.ours]
 
 
 @pytest.mark.parametrize("with_ours", [False, True])
-def test_a_read_makes_no_row_of_another_workspace_due(api: Api, pair: Pair, *, with_ours: bool) -> None:
+def test_read_makes_no_row_of_another_workspace_due(api: Api, pair: Pair, *, with_ours: bool) -> None:
     before = api.rows.state(pair.theirs)
 
-    api.run(pair.door.make_stale_due([pair.theirs, *([pair.ours] if with_ours else [])]))
+    api.run(pair.workspace.make_stale_due([pair.theirs, *([pair.ours] if with_ours else [])]))
 
     assert api.rows.state(pair.theirs) == before
     assert (api.rows.state(pair.ours).reason == "read") is with_ours
 
 
-def test_a_read_of_another_workspace_s_row_wakes_no_scheduler(
+def test_read_of_another_workspaces_row_sends_no_notification(
     api: Api, pair: Pair, database_url: str
 ) -> None:
     with psycopg.connect(conninfo(database_url), autocommit=True) as listener:
         listener.execute(f"LISTEN {DUE_CHANNEL}")
-        api.run(pair.door.make_stale_due([pair.theirs]))
+        api.run(pair.workspace.make_stale_due([pair.theirs]))
         assert list(listener.notifies(timeout=0)) == []
 
-        api.run(pair.door.make_stale_due([pair.theirs, pair.ours]))
+        api.run(pair.workspace.make_stale_due([pair.theirs, pair.ours]))
         assert len(list(listener.notifies(timeout=10, stop_after=1))) == 1
 
 
 @pytest.mark.parametrize("with_ours", [False, True])
-def test_a_forced_read_asks_for_no_row_of_another_workspace(api: Api, pair: Pair, *, with_ours: bool) -> None:
+def test_forced_read_requests_no_row_of_another_workspace(api: Api, pair: Pair, *, with_ours: bool) -> None:
     before = api.rows.state(pair.theirs)
     wanted = [pair.theirs, *([pair.ours] if with_ours else [])]
 
-    asked = api.run(pair.door.request_refresh(wanted, datetime.now(UTC)))
+    asked = api.run(pair.workspace.request_refresh(wanted, datetime.now(UTC)))
 
     assert asked == ([pair.ours] if with_ours else [])
     assert api.rows.state(pair.theirs) == before
 
 
-def test_a_row_of_another_workspace_is_not_waited_for(api: Api, pair: Pair) -> None:
+def test_row_of_another_workspace_is_not_waited_for(api: Api, pair: Pair) -> None:
     api.rows.execute("UPDATE refresh_state SET priority = 1, next_run_at = now()")
 
-    assert api.run(pair.door.still_pending([pair.ours, pair.theirs], datetime.now(UTC))) == [pair.ours]
+    assert api.run(pair.workspace.still_pending([pair.ours, pair.theirs], datetime.now(UTC))) == [pair.ours]
 
 
-def test_another_workspace_s_key_reads_its_own_row_under_a_shared_id(api: Api, pair: Pair) -> None:
+def test_another_workspaces_key_reads_its_own_row_under_a_shared_id(api: Api, pair: Pair) -> None:
     headers = {"Authorization": f"Bearer {api.rows.key('ws_2')}"}
 
     def accounts(**options: Any) -> list[str]:

@@ -1,4 +1,4 @@
-"""When a row counts as stale, and when as read moments ago: at exact instants, without a database."""
+"""The exact instants at which a row counts as stale and as recently refreshed, without a database."""
 
 import asyncio
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ MIN_AGE = timedelta(seconds=60)
 
 
 class RecordingWorkspace:
-    """Stands in for a workspace: keeps which rows were to be refreshed, serves the rows it was given."""
+    """A fake workspace that records the requested refreshes and serves given rows."""
 
     def __init__(self, rows: Sequence[AnalyticsRow]) -> None:
         self._rows = {row.id: row for row in rows}
@@ -26,17 +26,17 @@ class RecordingWorkspace:
         self.requested: list[int] = []
 
     async def make_stale_due(self, ids: Sequence[int]) -> None:
-        """Keep the ids."""
+        """Record the ids."""
         self.made_due += ids
 
     async def request_refresh(self, ids: Sequence[int], since: datetime) -> list[int]:
-        """Keep the ids; nothing is to be waited for."""
+        """Record the ids; no row is pending."""
         assert since == NOW
         self.requested += ids
         return []
 
     async def rows(self, ids: Sequence[int]) -> dict[int, AnalyticsRow]:
-        """Return the rows as they were."""
+        """Return the given rows unchanged."""
         return {row_id: self._rows[row_id] for row_id in ids}
 
 
@@ -75,7 +75,7 @@ def row(row_id: int, **changed: Any) -> AnalyticsRow:
         ({"last_updated_at": None, "stale_after": None, "sync_status": "requires_reconnect"}, False),
     ],
 )
-def test_a_row_is_stale_from_its_instant_on(changed: dict[str, Any], *, stale: bool) -> None:
+def test_row_is_stale_from_its_instant_on(changed: dict[str, Any], *, stale: bool) -> None:
     rows = [row(1, **changed), row(2)]
     workspace = RecordingWorkspace(rows)
 

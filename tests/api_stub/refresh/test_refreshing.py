@@ -1,4 +1,4 @@
-"""Reads that refresh: what becomes due, what is waited for, and what is said of the rest."""
+"""Refresh on read: which rows become due, which are waited for, and the warnings of the others."""
 
 import asyncio
 from collections.abc import Coroutine, Iterator
@@ -36,7 +36,7 @@ TELL = "SELECT pg_notify('dravo_refreshed', array_to_string(%(ids)s::bigint[], '
 
 
 async def worker(url: str, *, rows: int, finish: str = FINISH) -> int:
-    """Play scheduler and worker: finish rows that become due for somebody who waits; return how many."""
+    """Act as scheduler and worker: finish rows that become due in the interactive lane; return how many."""
     finished = 0
     async with await psycopg.AsyncConnection.connect(conninfo(url), autocommit=True) as connection:
         while finished < rows:
@@ -61,14 +61,14 @@ async def both(*coroutines: Coroutine[Any, Any, Any]) -> list[Any]:
 
 @pytest.fixture
 def patient(database_url: str) -> Iterator[Api]:
-    """Give a service that waits long: a test that hangs on it has found a defect."""
+    """Give a service with a long wait: a test that takes so long has found a defect."""
     with support.api(database_url, refresh_wait_seconds=20) as running:
         yield running
 
 
 @pytest.fixture
 def hasty(database_url: str) -> Iterator[Api]:
-    """Give a service that hardly waits."""
+    """Give a service with a very short wait."""
     with support.api(database_url, refresh_wait_seconds=0.05) as running:
         yield running
 
@@ -88,7 +88,7 @@ def hasty(database_url: str) -> Iterator[Api]:
         (STALE, {"reason": "claimed", "claimed_at": NOW, **LATER}, None),
     ],
 )
-def test_a_read_makes_exactly_missing_and_stale_rows_due(
+def test_read_makes_exactly_missing_and_stale_rows_due(
     api: Api, analytics: dict[str, Any], state: dict[str, Any], reason: str | None
 ) -> None:
     row = api.rows.publication(analytics=analytics, state=state)
@@ -104,7 +104,7 @@ def test_a_read_makes_exactly_missing_and_stale_rows_due(
         assert after == before
 
 
-def test_rows_of_other_pages_and_workspaces_are_left_alone(api: Api) -> None:
+def test_read_makes_no_row_of_another_page_or_workspace_due(api: Api) -> None:
     api.rows.account("acc_other", workspace="ws_2")
     theirs = api.rows.publication("acc_other", analytics=STALE, state=LATER)
     on_page_2 = api.rows.publication(analytics=STALE, state=LATER)
@@ -115,7 +115,7 @@ def test_rows_of_other_pages_and_workspaces_are_left_alone(api: Api) -> None:
     assert [api.rows.state(row).reason for row in (theirs, on_page_2)] == ["stale", "stale"]
 
 
-def test_a_thousand_readers_make_a_row_due_once(api: Api) -> None:
+def test_thousand_readers_make_a_row_due_once(api: Api) -> None:
     row = api.rows.publication(analytics=STALE, state=LATER)
     api.rows.execute("CREATE TABLE written (seq int)")
     api.rows.execute("GRANT INSERT ON written TO PUBLIC")
@@ -134,7 +134,7 @@ def test_a_thousand_readers_make_a_row_due_once(api: Api) -> None:
     assert api.rows.state(row).reason == "read"
 
 
-def test_a_forced_read_answers_with_the_new_values(patient: Api, database_url: str) -> None:
+def test_forced_read_answers_with_the_new_values(patient: Api, database_url: str) -> None:
     rows = [patient.rows.publication() for _ in range(3)]
 
     answer, _ = patient.run(
@@ -158,7 +158,7 @@ def test_many_forced_readers_cause_one_refresh(patient: Api, database_url: str) 
     assert patient.rows.state(row).claim_seq == 1
 
 
-def test_a_forced_row_goes_ahead_of_background_work(hasty: Api) -> None:
+def test_forced_row_takes_the_interactive_lane(hasty: Api) -> None:
     row = hasty.rows.publication()
 
     item = hasty.posts(refresh="true")["items"][0]
@@ -170,7 +170,7 @@ def test_a_forced_row_goes_ahead_of_background_work(hasty: Api) -> None:
     assert (item["sync_status"], item["metrics"]) == ("synced", {"views": 1})
 
 
-def test_a_row_read_moments_ago_is_not_asked_again(patient: Api) -> None:
+def test_recently_refreshed_row_is_debounced(patient: Api) -> None:
     row = patient.rows.publication(analytics={"last_updated_at": datetime.now(UTC)})
 
     item = patient.posts(refresh="true")["items"][0]
@@ -191,7 +191,7 @@ def test_a_row_read_moments_ago_is_not_asked_again(patient: Api) -> None:
         ),
     ],
 )
-def test_rows_that_nobody_will_read_now_are_answered_at_once(
+def test_blocked_paused_and_quarantined_rows_are_not_waited_for(
     patient: Api, state: dict[str, Any], spoil: str
 ) -> None:
     patient.rows.publication(state=state)
@@ -204,7 +204,7 @@ def test_rows_that_nobody_will_read_now_are_answered_at_once(
     assert datetime.now(UTC) - started < timedelta(seconds=5)
 
 
-def test_polling_that_had_ended_is_taken_up_by_a_forced_read(hasty: Api) -> None:
+def test_forced_read_refreshes_a_stopped_row(hasty: Api) -> None:
     row = hasty.rows.publication(state={"reason": "stopped", "next_run_at": None})
 
     hasty.posts(refresh="true")
@@ -212,9 +212,7 @@ def test_polling_that_had_ended_is_taken_up_by_a_forced_read(hasty: Api) -> None
     assert hasty.rows.state(row).reason == "forced"
 
 
-def test_an_attempt_that_a_limit_ended_is_answered_at_once_as_pending(
-    patient: Api, database_url: str
-) -> None:
+def test_paused_attempt_ends_the_wait_with_refresh_pending(patient: Api, database_url: str) -> None:
     patient.rows.publication()
     paused = (
         "UPDATE post_analytics SET attempted_at = now(), outcome = 'paused'"
@@ -230,7 +228,7 @@ def test_an_attempt_that_a_limit_ended_is_answered_at_once_as_pending(
     assert item["metrics"] == {"views": 1}
 
 
-def test_a_failed_attempt_is_an_answer(patient: Api, database_url: str) -> None:
+def test_failed_attempt_ends_the_wait_without_a_warning(patient: Api, database_url: str) -> None:
     patient.rows.publication()
     failed = (
         "UPDATE post_analytics SET attempted_at = now(), outcome = 'gone', sync_status = 'failed',"
@@ -244,9 +242,7 @@ def test_a_failed_attempt_is_an_answer(patient: Api, database_url: str) -> None:
     assert (answer.json()["items"][0]["sync_status"], answer.json()["items"][0]["warnings"]) == ("failed", [])
 
 
-def test_news_that_was_missed_while_the_listener_was_away_is_looked_up(
-    patient: Api, database_url: str
-) -> None:
+def test_refresh_finished_during_a_lost_connection_ends_the_wait(patient: Api, database_url: str) -> None:
     patient.rows.publication()
 
     async def finish_unheard() -> None:
@@ -270,7 +266,7 @@ def test_news_that_was_missed_while_the_listener_was_away_is_looked_up(
     assert answer.json()["items"][0]["metrics"] == {"views": 2}
 
 
-def test_a_row_that_is_deleted_while_it_is_waited_for_is_left_out(patient: Api, database_url: str) -> None:
+def test_row_deleted_during_the_wait_is_left_out(patient: Api, database_url: str) -> None:
     row = patient.rows.publication()
     delete = "DELETE FROM publications WHERE id = ANY(%(ids)s)"
 
