@@ -1,51 +1,29 @@
-"""The parts that Meta's two hosts share: routing, limits, requests for several ids, the Batch API.
+"""The parts that Meta's two hosts share: routing, nodes, requests for several ids, batches, counted calls.
 
-https://developers.facebook.com/docs/graph-api/overview/rate-limiting
-https://developers.facebook.com/docs/graph-api/batch-requests
 Each platform's own module provides its nodes (page posts, Instagram media) through `Nodes`.
 """
 
 import json
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Protocol
-from urllib.parse import parse_qsl
 from zlib import crc32
 
 import httpx
 
-from deploy.simulators.behaviour import Behaviour, Limit, LimitDecision
+from deploy.simulators.behaviour import Behaviour
 from deploy.simulators.meta import errors, tokens
-from deploy.simulators.meta.call import Call, authorize, build, modifier, parse, split_fields
+from deploy.simulators.meta.batch import batch_call, batch_items
+from deploy.simulators.meta.call import Call, authorize, modifier, parse, split_fields
 from deploy.simulators.meta.errors import INSTAGRAM_HOST, GraphError
+from deploy.simulators.meta.limits import APP, Bucket, usage_headers
 from deploy.simulators.request_log import note
 from deploy.simulators.world import Account, Post, World
 
 MAX_IDS = 50
-MAX_BATCH = 50
-HOUR_SECONDS, DAY_SECONDS = 3_600.0, 86_400.0
 
 MISSING = object()
 """A field that is left out of an answer."""
-
-
-@dataclass(frozen=True, slots=True)
-class Bucket:
-    """One limit: its name in `Conditions.limits`, the code of its refusal, its usual size.
-
-    `kind` is the `type` in X-Business-Use-Case-Usage; None: a platform limit, reported in X-App-Usage and
-    X-Page-Usage.
-    """
-
-    name: str
-    code: int
-    kind: str | None
-    usual: Limit
-
-
-APP = Bucket("app", 4, None, Limit(10**12, HOUR_SECONDS))
-"""200 times the app's daily users an hour, which no simulated world reaches unless a test lowers it."""
 
 
 class Nodes(Protocol):
@@ -90,7 +68,7 @@ class Graph:
             if blocked := self._behaviour.conditions.application_blocked:
                 raise errors.application_blocked(blocked)
             if call.method == "POST" and not call.path:
-                items = self._batch_items(call)
+                items = batch_items(call)
                 endpoint, ids, calls = "batch", [_object(one) for one in items], len(items)
                 body = self._batch(call, items)
             else:
@@ -214,7 +192,7 @@ class Graph:
         own = self._behaviour.spend(
             bucket.name, key, now, default=bucket.usual, calls=calls, count_refused=True
         )
-        for name, value in _usage(bucket, key, app, own, minutes=_minutes(own, now.timestamp())).items():
+        for name, value in usage_headers(bucket, key, app, own, now=now.timestamp()).items():
             if self._behaviour.conditions.limit_headers == "right":
                 call.headers[name] = json.dumps(value)
             elif self._behaviour.conditions.limit_headers == "malformed":
@@ -225,24 +203,6 @@ class Graph:
             raise errors.too_many_calls(bucket.code)
 
     # Batch
-
-    def _batch_items(self, call: Call) -> list[Mapping[str, Any]]:
-        if call.host == INSTAGRAM_HOST:
-            raise errors.not_on_behalf("1", "0")  # no batches there
-        if "batch" not in call.parameters:
-            raise errors.missing_object("", "post")
-        items = call.parameters["batch"]
-        if isinstance(items, str):
-            try:
-                items = json.loads(items)
-            except ValueError:
-                items = None
-        if not isinstance(items, list) or not all(isinstance(one, dict) for one in items):
-            raise GraphError(100, "param batch must be an array.")
-        if len(items) > MAX_BATCH:
-            message = f"Too many requests in batch message. Maximum batch size is {MAX_BATCH}"
-            raise GraphError(None, message, kind="GraphBatchException")
-        return items
 
     def _batch(self, call: Call, items: Sequence[Mapping[str, Any]]) -> list[dict[str, Any] | None]:
         authorize(self._world, call, self._nodes.platform)
@@ -255,7 +215,7 @@ class Graph:
                 continue
             status, body = 200, None
             try:
-                body = self._answer(_sub_call(call, item))
+                body = self._answer(batch_call(call, item))
             except GraphError as error:
                 if error.outcome == "refused_limit" and not any(answers):
                     raise
@@ -265,16 +225,6 @@ class Graph:
                 answer["headers"] = [{"name": name, "value": value} for name, value in call.headers.items()]
             answers.append(answer)
         return answers
-
-
-def _sub_call(outer: Call, item: Mapping[str, Any]) -> Call:
-    """Parse one item of a batch: without a token of its own, it uses the batch's token and proof."""
-    path, _, query = str(item.get("relative_url", "")).partition("?")
-    own = dict(parse_qsl(query, keep_blank_values=True))
-    if "access_token" not in own and "appsecret_proof" in outer.query:
-        own["appsecret_proof"] = outer.query["appsecret_proof"]
-    call = build(outer.host, str(item.get("method", "GET")).upper(), path, own, own, outer.token)
-    return replace(call, version=call.version or outer.version, headers=outer.headers)
 
 
 def _endpoint(call: Call) -> tuple[str, list[str]]:
@@ -299,24 +249,6 @@ def _page(account: Account) -> dict[str, Any]:
         "access_token": account.access_token,
         "tasks": ["ANALYZE"],
     }
-
-
-def _usage(
-    bucket: Bucket, key: str, app: LimitDecision, own: LimitDecision, *, minutes: int
-) -> dict[str, Any]:
-    if bucket.kind is None:
-        return {"X-App-Usage": _shares(app), "X-Page-Usage": _shares(own)}
-    entry = {"type": bucket.kind, **_shares(own), "estimated_time_to_regain_access": minutes}
-    return {"X-App-Usage": _shares(app), "X-Business-Use-Case-Usage": {key: [entry]}}
-
-
-def _shares(spent: LimitDecision) -> dict[str, int]:
-    percent = spent.percent
-    return {"call_count": percent, "total_cputime": percent // 4, "total_time": percent // 3}
-
-
-def _minutes(spent: LimitDecision, now: float) -> int:
-    return 0 if spent.allowed else math.ceil((spent.reset_at.timestamp() - now) / 60)
 
 
 def _content_type(host: str, path: str) -> str:

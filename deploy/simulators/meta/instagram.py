@@ -15,7 +15,8 @@ from deploy.simulators.behaviour import Behaviour, Limit
 from deploy.simulators.meta import errors
 from deploy.simulators.meta.call import Call
 from deploy.simulators.meta.errors import INSTAGRAM_HOST, GraphError
-from deploy.simulators.meta.graph import DAY_SECONDS, MISSING, Bucket, Graph
+from deploy.simulators.meta.graph import MISSING, Graph
+from deploy.simulators.meta.limits import DAY_SECONDS, Bucket
 from deploy.simulators.world import Account, Post, World
 
 IMPRESSIONS = 25
