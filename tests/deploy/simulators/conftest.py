@@ -1,4 +1,4 @@
-"""Running simulators, and clients of them."""
+"""Fixtures: running simulators and their clients."""
 
 from collections.abc import Iterator
 

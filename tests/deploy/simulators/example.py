@@ -1,4 +1,4 @@
-"""A simulated Facebook page with one post: what the simulators' own tests are told with."""
+"""A Facebook page with one post, the example of the simulators' own tests."""
 
 from datetime import UTC, datetime
 

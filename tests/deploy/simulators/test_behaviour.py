@@ -1,4 +1,4 @@
-"""Misbehaviour on command, and limits."""
+"""Injected faults, conditions and limits."""
 
 import time
 from datetime import UTC, datetime, timedelta
@@ -18,9 +18,7 @@ from tests.deploy.simulators.example import NOW, URL
     ("body", "content"),
     [("html", b"<!DOCTYPE html>"), ("empty", b""), ("null", b"null")],
 )
-def test_answers_in_the_platforms_place(
-    sims: Simulators, client: httpx.Client, body: Any, content: bytes
-) -> None:
+def test_fault_replaces_the_answer(sims: Simulators, client: httpx.Client, body: Any, content: bytes) -> None:
     sims.behave("facebook", faults=[Fault(times=2, status=502, body=body)])
     for _ in range(2):
         answer = client.get(URL)
@@ -31,14 +29,14 @@ def test_answers_in_the_platforms_place(
     assert sims.request_log.requests("facebook", "insights", "ok") == 1
 
 
-def test_a_literal_answer_with_headers(sims: Simulators, client: httpx.Client) -> None:
+def test_fault_sends_a_literal_body_with_headers(sims: Simulators, client: httpx.Client) -> None:
     fault = Fault(status=503, text='{"error": 1}', headers={"Retry-After": "7"})
     sims.behave("facebook", faults=[fault])
     answer = client.get(URL)
     assert (answer.status_code, answer.headers["Retry-After"], answer.json()) == (503, "7", {"error": 1})
 
 
-def test_spoilt_answers_were_processed(sims: Simulators, client: httpx.Client) -> None:
+def test_request_with_a_corrupted_answer_is_processed(sims: Simulators, client: httpx.Client) -> None:
     truth = client.get(URL).content
     sims.behave("facebook", faults=[Fault(body="truncated"), Fault(body="wrong_types"), Fault(body="nan")])
     assert client.get(URL).content == truth[: len(truth) // 2]
@@ -48,20 +46,22 @@ def test_spoilt_answers_were_processed(sims: Simulators, client: httpx.Client) -
     assert sims.request_log.requests("facebook", "insights", "fault") == 3
 
 
-def test_a_huge_answer(sims: Simulators, client: httpx.Client) -> None:
+def test_fault_sends_a_huge_body(sims: Simulators, client: httpx.Client) -> None:
     sims.behave("facebook", faults=[Fault(body="huge")])
     with client.stream("GET", URL) as answer:
         assert int(answer.headers["content-length"]) >= 64 * 1024 * 1024
 
 
-def test_a_fault_may_wait_for_a_path(sims: Simulators, client: httpx.Client) -> None:
+def test_fault_applies_to_matching_paths_only(sims: Simulators, client: httpx.Client) -> None:
     sims.behave("facebook", faults=[Fault(status=500, path="/insights")])
     assert client.get("/me").status_code == 200
     assert client.get(URL).status_code == 500
 
 
 @pytest.mark.parametrize(("close", "processed"), [("before", 0), ("middle", 1), ("after", 1)])
-def test_the_connection_is_closed(sims: Simulators, client: httpx.Client, close: Any, processed: int) -> None:
+def test_fault_closes_the_connection(
+    sims: Simulators, client: httpx.Client, close: Any, processed: int
+) -> None:
     sims.behave("facebook", faults=[Fault(close=close)])
     with pytest.raises((httpx.RemoteProtocolError, httpx.ReadError)):
         client.get(URL)
@@ -69,14 +69,14 @@ def test_the_connection_is_closed(sims: Simulators, client: httpx.Client, close:
     assert client.get(URL).status_code == 200
 
 
-def test_a_hang_is_longer_than_the_callers_patience(sims: Simulators, client: httpx.Client) -> None:
+def test_fault_hangs_until_the_client_times_out(sims: Simulators, client: httpx.Client) -> None:
     sims.behave("facebook", faults=[Fault(hang_seconds=30)])
     with pytest.raises(httpx.ReadTimeout):
         client.get(URL, timeout=0.05)
     assert client.get(URL).status_code == 200
 
 
-def test_latency_holds_for_every_answer(sims: Simulators, client: httpx.Client) -> None:
+def test_latency_applies_to_every_answer(sims: Simulators, client: httpx.Client) -> None:
     sims.behave("facebook", latency_seconds=0.03)
     for _ in range(2):
         begun = time.monotonic()
@@ -84,13 +84,13 @@ def test_latency_holds_for_every_answer(sims: Simulators, client: httpx.Client) 
         assert time.monotonic() - begun >= 0.03
 
 
-def test_an_answer_may_trickle(sims: Simulators, client: httpx.Client) -> None:
+def test_fault_sends_the_answer_byte_by_byte(sims: Simulators, client: httpx.Client) -> None:
     sims.behave("facebook", faults=[Fault(text="0123456789", trickle_seconds=0.0001)])
     with client.stream("GET", URL) as answer:
         assert b"".join(answer.iter_raw()) == b"0123456789"
 
 
-def test_outage_and_storm_last_until_they_are_taken_back(sims: Simulators, client: httpx.Client) -> None:
+def test_outage_and_storm_last_until_the_conditions_change(sims: Simulators, client: httpx.Client) -> None:
     sims.behave("facebook", outage=True)
     assert [client.get(URL).status_code for _ in range(3)] == [503] * 3
     sims.behave("facebook", storm=True)
@@ -100,7 +100,7 @@ def test_outage_and_storm_last_until_they_are_taken_back(sims: Simulators, clien
     assert client.get(URL).status_code == 200
 
 
-def test_the_clock_of_the_date_header_may_be_wrong(sims: Simulators, client: httpx.Client) -> None:
+def test_clock_skew_changes_the_date_header(sims: Simulators, client: httpx.Client) -> None:
     def ahead() -> timedelta:
         return parsedate_to_datetime(client.get(URL).headers["date"]) - datetime.now(UTC)
 
@@ -109,16 +109,14 @@ def test_the_clock_of_the_date_header_may_be_wrong(sims: Simulators, client: htt
     assert timedelta(minutes=59) < ahead() < timedelta(minutes=61)
 
 
-def test_meta_accounts_of_two_platforms_on_one_host_misbehave_apart(
-    sims: Simulators, client: httpx.Client
-) -> None:
+def test_conditions_of_two_platforms_on_one_host_are_separate(sims: Simulators, client: httpx.Client) -> None:
     sims.world.add_accounts([Account("instagram", "178", "EAAuser", login="facebook", name="dravo")])
     sims.behave("instagram", outage=True)
     assert client.get(URL).status_code == 200
     assert client.get("/me", headers={"Authorization": "Bearer EAAuser"}).status_code == 503
 
 
-def test_a_sliding_limit_frees_call_by_call() -> None:
+def test_sliding_limit_frees_one_call_at_a_time() -> None:
     behaviour, limit = Behaviour(), Limit(2, 60)
 
     def spend(seconds: float) -> tuple[bool, datetime]:
@@ -132,7 +130,7 @@ def test_a_sliding_limit_frees_call_by_call() -> None:
     assert spend(61) == (False, NOW + timedelta(seconds=70))
 
 
-def test_a_fixed_limit_starts_anew_with_its_window() -> None:
+def test_fixed_limit_resets_with_its_window() -> None:
     behaviour, limit = Behaviour(), Limit(1, 900, sliding=False)
     first = behaviour.spend("b", "k", NOW, default=limit)
     assert (first.allowed, first.remaining, first.reset_at) == (True, 0, NOW + timedelta(seconds=900))
@@ -143,7 +141,7 @@ def test_a_fixed_limit_starts_anew_with_its_window() -> None:
     assert behaviour.spend("b", "k", NOW + timedelta(seconds=900), default=limit).allowed
 
 
-def test_refused_calls_prolong_the_refusal_where_they_count() -> None:
+def test_counted_refused_calls_prolong_the_refusal() -> None:
     behaviour, limit = Behaviour(), Limit(1, 60)
     for seconds in (0, 30):
         spent = behaviour.spend("b", "k", NOW + timedelta(seconds=seconds), default=limit, count_refused=True)

@@ -1,4 +1,4 @@
-"""What is arranged and read over HTTP: the world, behaviour, the ledger."""
+"""The control host: accounts, posts, behaviour and the request log over HTTP."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from deploy.simulators.server import Simulators
 from tests.deploy.simulators.example import NOW, URL
 
 
-def test_the_world_is_arranged_over_http(sims: Simulators, control: httpx.Client) -> None:
+def test_accounts_and_posts_are_changed_over_http(sims: Simulators, control: httpx.Client) -> None:
     assert control.get("/healthz").json() == {"status": "ok"}
     urn = "urn:li:share:1"
     account = {"platform": "linkedin", "platform_account_id": "5", "access_token": "a", "scopes": ["s"]}
@@ -42,7 +42,7 @@ def test_the_world_is_arranged_over_http(sims: Simulators, control: httpx.Client
         ("GET", "/nowhere", None, 404),
     ],
 )
-def test_wrong_orders_are_refused_with_a_sentence(
+def test_malformed_control_request_is_refused_with_a_reason(
     control: httpx.Client, method: str, path: str, body: Any, status: int
 ) -> None:
     answer = control.request(method, path, json=body)
@@ -50,7 +50,7 @@ def test_wrong_orders_are_refused_with_a_sentence(
     assert answer.json()["error"]
 
 
-def test_behaviour_over_http_replaces_the_former(client: httpx.Client, control: httpx.Client) -> None:
+def test_behaviour_over_http_replaces_the_previous_one(client: httpx.Client, control: httpx.Client) -> None:
     faults = [{"times": None, "status": 500, "body": "html"}]
     control.put("/behaviour/facebook", json={"faults": faults}).raise_for_status()
     assert client.get(URL).status_code == 500
@@ -61,7 +61,7 @@ def test_behaviour_over_http_replaces_the_former(client: httpx.Client, control: 
     assert client.get(URL).json()["error"]["code"] == 190
 
 
-def test_the_ledger_tells_everything_but_the_token(client: httpx.Client, control: httpx.Client) -> None:
+def test_request_log_over_http_has_no_token(client: httpx.Client, control: httpx.Client) -> None:
     for _ in range(2):
         client.get(URL)
     client.get(URL, headers={"Authorization": "Bearer wrong"})

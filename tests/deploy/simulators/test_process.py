@@ -28,7 +28,7 @@ def process(*arguments: str) -> Iterator[tuple[subprocess.Popen[bytes], dict[str
             child.kill()
 
 
-def test_a_rotated_token_survives_a_kill(tmp_path: Path) -> None:
+def test_rotated_token_survives_a_kill(tmp_path: Path) -> None:
     account = {
         "platform": "instagram",
         "platform_account_id": "178",
@@ -38,19 +38,19 @@ def test_a_rotated_token_survives_a_kill(tmp_path: Path) -> None:
     }
     with process("--state", str(tmp_path)) as (child, urls):
         httpx.post(urls["control"] + "/accounts", json=[account]).raise_for_status()
-        asked = {"grant_type": "ig_refresh_token", "access_token": "IGAAtoken"}
-        answer = httpx.get(urls["instagram_graph"] + "/refresh_access_token", params=asked)
+        parameters = {"grant_type": "ig_refresh_token", "access_token": "IGAAtoken"}
+        answer = httpx.get(urls["instagram_graph"] + "/refresh_access_token", params=parameters)
         child.kill()
     with process("--state", str(tmp_path)) as (child, urls):
-        kept = httpx.post(urls["control"] + "/accounts?if_absent=1", json=[account]).json()
-        asked = {"access_token": answer.json()["access_token"]}
-        assert httpx.get(urls["instagram_graph"] + "/me", params=asked).status_code == 200
-        assert kept == {"changed": 0}
+        unchanged = httpx.post(urls["control"] + "/accounts?if_absent=1", json=[account]).json()
+        parameters = {"access_token": answer.json()["access_token"]}
+        assert httpx.get(urls["instagram_graph"] + "/me", params=parameters).status_code == 200
+        assert unchanged == {"changed": 0}
         child.send_signal(signal.SIGTERM)
         assert child.wait(10) == 0
 
 
-def test_the_process_ends_with_its_parent() -> None:
+def test_process_ends_with_its_parent() -> None:
     script = (
         "import subprocess, sys; child = subprocess.Popen([sys.executable, '-m', 'deploy.simulators'], "
         "stdout=subprocess.PIPE); print(child.pid, child.stdout.readline().decode(), flush=True)"
@@ -77,7 +77,7 @@ def gone(process: psutil.Process) -> bool:
         return True
 
 
-def test_a_taken_port_is_one_sentence() -> None:
+def test_port_in_use_is_one_sentence() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         command = [sys.executable, "-m", "deploy.simulators", "--port-base", str(taken.getsockname()[1])]

@@ -1,4 +1,4 @@
-"""The simulated platforms over real HTTP: each host answers, and nothing hides a crash."""
+"""The simulated platforms over real HTTP: hosts, ports, connections, crashes."""
 
 import socket
 import time
@@ -10,7 +10,7 @@ from deploy.simulators.server import HOSTS, PLATFORMS, Simulators
 from tests.deploy.simulators.example import port_of
 
 
-def test_every_host_has_a_port_of_its_own_and_answers(sims: Simulators) -> None:
+def test_every_host_answers_on_its_own_port(sims: Simulators) -> None:
     assert set(sims.urls) == {*HOSTS, "control"}
     assert len(set(sims.urls.values())) == len(sims.urls)
     for name in HOSTS:
@@ -19,7 +19,7 @@ def test_every_host_has_a_port_of_its_own_and_answers(sims: Simulators) -> None:
     assert {entry.platform for entry in sims.request_log.entries()} == set(PLATFORMS)
 
 
-def test_starting_is_quick_and_stopping_frees_the_ports() -> None:
+def test_start_is_quick_and_stop_frees_the_ports() -> None:
     begun = time.monotonic()
     with Simulators() as sims:
         assert time.monotonic() - begun < 0.3
@@ -29,7 +29,7 @@ def test_starting_is_quick_and_stopping_frees_the_ports() -> None:
         socket.create_connection(("127.0.0.1", port))
 
 
-def test_fixed_ports_are_consecutive_and_a_taken_one_is_an_error() -> None:
+def test_fixed_ports_are_consecutive_and_one_in_use_is_an_error() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         port = taken.getsockname()[1]
@@ -45,13 +45,13 @@ def test_requests_on_one_connection_are_answered_in_order(sims: Simulators) -> N
     assert answer.index(b"Dravo") < answer.index(b"(#803)")
 
 
-def test_what_is_not_http_is_hung_up_on(sims: Simulators) -> None:
+def test_connection_without_http_is_aborted(sims: Simulators) -> None:
     with socket.create_connection(("127.0.0.1", port_of(sims.urls["x"]))) as raw:
         raw.sendall(b"\x16\x03\x01 nonsense\r\n\r\n")
         assert raw.recv(1) == b""
 
 
-def test_a_crash_of_a_simulator_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_crash_of_a_simulator_is_raised_at_stop(monkeypatch: pytest.MonkeyPatch) -> None:
     sims = Simulators().start()
     monkeypatch.setattr(sims.platforms["x"], "handle", lambda _request: 1 / 0)
     monkeypatch.setattr("asyncio.BaseEventLoop.default_exception_handler", lambda _loop, _context: None)

@@ -1,4 +1,4 @@
-"""The journal: the world survives a kill."""
+"""The state file: the world survives a kill."""
 
 from datetime import timedelta
 from pathlib import Path
@@ -8,7 +8,7 @@ from deploy.simulators.world import World
 from tests.deploy.simulators.example import NOW, PAGE, POST
 
 
-def test_the_journal_brings_the_world_back(tmp_path: Path) -> None:
+def test_state_file_restores_the_world(tmp_path: Path) -> None:
     world = World(started_at=NOW)
     journal = StateFile(tmp_path, world)
     world.add_accounts([PAGE])
@@ -23,7 +23,7 @@ def test_the_journal_brings_the_world_back(tmp_path: Path) -> None:
     assert again.holder("EAApage-token") == rotated
 
 
-def test_a_torn_last_line_is_dropped_and_the_rest_is_kept(tmp_path: Path) -> None:
+def test_incomplete_last_line_is_dropped(tmp_path: Path) -> None:
     journal = StateFile(tmp_path, World())
     journal.close()
     whole = World()

@@ -1,4 +1,4 @@
-"""The world that the platforms share: counters that grow, tokens that rotate."""
+"""The shared world: growing counters, rotated tokens."""
 
 from datetime import timedelta
 
@@ -6,7 +6,7 @@ from deploy.simulators.world import Account, Post, World
 from tests.deploy.simulators.example import NOW
 
 
-def test_counters_grow_with_age_and_depend_on_the_seed_alone() -> None:
+def test_counters_grow_with_age_and_depend_on_the_seed() -> None:
     ages = [timedelta(), timedelta(hours=1), timedelta(hours=6), timedelta(days=2), timedelta(days=300)]
     post = Post("x", "1", "9", NOW, size=10_000)
 
@@ -23,7 +23,7 @@ def test_counters_grow_with_age_and_depend_on_the_seed_alone() -> None:
     assert counts(1, speed=60.0)[1] > counts(1)[1]
 
 
-def test_the_former_tokens_of_a_rotated_account_open_nothing() -> None:
+def test_former_tokens_of_a_rotated_account_are_invalid() -> None:
     world = World()
     account = Account("x", "1", "access-1", refresh_token="refresh-1")
     world.add_accounts([account])

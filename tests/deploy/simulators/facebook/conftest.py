@@ -1,4 +1,4 @@
-"""A page with sixty posts, and the simulated Page API around it."""
+"""Fixtures: a page with sixty posts, and the simulated Page API."""
 
 from collections.abc import Iterator
 from datetime import timedelta

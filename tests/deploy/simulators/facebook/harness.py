@@ -1,4 +1,4 @@
-"""A page, and how it is asked."""
+"""A page, and how it is parameters."""
 
 import json
 from typing import Any

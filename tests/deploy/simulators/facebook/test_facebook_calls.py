@@ -1,4 +1,4 @@
-"""Many ids in one call, batches and limits at the simulated Page API."""
+"""Several ids a call, batches and limits of the simulated Page API."""
 
 import json
 from dataclasses import replace
@@ -15,15 +15,15 @@ from tests.deploy.simulators.example import NOW
 from tests.deploy.simulators.facebook.harness import METRICS, PAGE, SCOPES, batch, insights, refusal
 
 
-def test_many_ids_are_answered_by_id(client: httpx.Client) -> None:
-    asked = {"ids": "1000_2000,1000_2001", "fields": f"id,insights.metric({METRICS})"}
-    answer = client.get("/", params=asked).json()
+def test_several_ids_are_answered_by_id(client: httpx.Client) -> None:
+    parameters = {"ids": "1000_2000,1000_2001", "fields": f"id,insights.metric({METRICS})"}
+    answer = client.get("/", params=parameters).json()
     assert set(answer) == {"1000_2000", "1000_2001"}
     assert len(answer["1000_2001"]["insights"]["data"]) == 2
     assert answer["1000_2001"]["id"] == "1000_2001"
 
 
-def test_one_bad_id_refuses_all(sims: Simulators, client: httpx.Client) -> None:
+def test_one_unknown_id_refuses_all(sims: Simulators, client: httpx.Client) -> None:
     fields = "insights.metric(post_clicks)"
     unknown = client.get("/", params={"ids": "1000_2000,1000_9999", "fields": fields})
     assert refusal(unknown) == (400, 803, None)
@@ -33,13 +33,13 @@ def test_one_bad_id_refuses_all(sims: Simulators, client: httpx.Client) -> None:
     assert refusal(deleted) == (400, 100, 33)
 
 
-def test_at_most_fifty_ids(client: httpx.Client) -> None:
+def test_more_than_fifty_ids_are_refused(client: httpx.Client) -> None:
     ids = [f"1000_{number}" for number in range(2000, 2051)]
     assert client.get("/", params={"ids": ",".join(ids[:50]), "fields": "id"}).status_code == 200
     assert refusal(client.get("/", params={"ids": ",".join(ids), "fields": "id"})) == (400, 100, None)
 
 
-def test_a_batch_answers_each_item_in_order_as_a_string(sims: Simulators, client: httpx.Client) -> None:
+def test_batch_answers_items_in_order_as_strings(sims: Simulators, client: httpx.Client) -> None:
     sims.world.delete_post("facebook", "1000_2001")
     urls = [f"1000_{number}/insights?metric=post_clicks" for number in (2002, 2001)]
     answer = batch(client, [*urls, "1000_2000/insights?metric=post_engaged_users"])
@@ -51,14 +51,14 @@ def test_a_batch_answers_each_item_in_order_as_a_string(sims: Simulators, client
     assert "headers" not in first
 
 
-def test_a_batch_may_be_json_and_carries_headers_unless_told_otherwise(client: httpx.Client) -> None:
+def test_batch_can_be_json_and_headers_can_be_excluded(client: httpx.Client) -> None:
     item = {"method": "GET", "relative_url": "v25.0/1000_2000/insights?metric=post_clicks"}
     answer = client.post("/", json={"batch": [item]}).json()
     assert answer[0]["code"] == 200
     assert answer[0]["headers"]
 
 
-def test_a_batch_item_may_bring_its_own_token(sims: Simulators, client: httpx.Client) -> None:
+def test_batch_item_can_have_its_own_token(sims: Simulators, client: httpx.Client) -> None:
     sims.world.add_accounts([Account("facebook", "1001", "EAAother", scopes=SCOPES)])
     sims.world.add_posts([Post("facebook", "1001_1", "1001", NOW)])
     url = "1001_1/insights?metric=post_clicks"
@@ -66,7 +66,7 @@ def test_a_batch_item_may_bring_its_own_token(sims: Simulators, client: httpx.Cl
     assert (alone["code"], with_token["code"]) == (400, 200)
 
 
-def test_a_batch_item_that_is_not_finished_in_time_is_null(sims: Simulators, client: httpx.Client) -> None:
+def test_timed_out_batch_item_is_null(sims: Simulators, client: httpx.Client) -> None:
     sims.behave("facebook", timed_out_items=[1])
     answer = batch(client, [f"1000_{number}/insights?metric=post_clicks" for number in range(2000, 2003)])
     assert [item and item["code"] for item in answer.json()] == [200, None, 200]
@@ -80,16 +80,16 @@ def test_more_than_fifty_items_are_refused_without_a_code(client: httpx.Client) 
 
 
 @pytest.mark.parametrize("items", ["nonsense", "{}", "[1]"])
-def test_a_malformed_batch_is_refused(client: httpx.Client, items: str) -> None:
+def test_malformed_batch_is_refused(client: httpx.Client, items: str) -> None:
     assert refusal(client.post("/", data={"batch": items})) == (400, 100, None)
 
 
-def test_only_reading_is_served(client: httpx.Client) -> None:
+def test_only_get_requests_are_served(client: httpx.Client) -> None:
     assert refusal(client.post("/1000_2000")) == (400, 100, 33)
     assert refusal(client.delete("/1000_2000")) == (400, 100, 33)
 
 
-def test_the_pages_limit_is_told_in_headers_and_prolonged_by_asking(
+def test_page_limit_is_in_headers_and_refused_calls_prolong_it(
     sims: Simulators, clock: Clock, client: httpx.Client
 ) -> None:
     sims.behave("facebook", limits={"page": Limit(4, 600)})
@@ -107,7 +107,7 @@ def test_the_pages_limit_is_told_in_headers_and_prolonged_by_asking(
     assert insights(client).status_code == 200
 
 
-def test_every_id_and_every_item_is_a_call(sims: Simulators, client: httpx.Client) -> None:
+def test_every_id_and_batch_item_counts_as_a_call(sims: Simulators, client: httpx.Client) -> None:
     client.get("/", params={"ids": "1000_2000,1000_2001,1000_2002", "fields": "id"})
     batch(client, ["1000_2000", "1000_2001"])
     assert sims.request_log.calls("facebook") == 5
@@ -118,14 +118,14 @@ def test_every_id_and_every_item_is_a_call(sims: Simulators, client: httpx.Clien
     assert sims.request_log.requests("facebook", "batch", "refused_limit") == 1
 
 
-def test_a_user_tokens_limit_on_pages(sims: Simulators, client: httpx.Client) -> None:
+def test_user_token_has_its_own_limit_on_pages(sims: Simulators, client: httpx.Client) -> None:
     sims.world.add_accounts([replace(PAGE, kind="user")])
     sims.behave("facebook", limits={"user": Limit(1, 3600)})
     assert "X-Page-Usage" in insights(client).headers
     assert refusal(insights(client)) == (400, 32, None)
 
 
-def test_the_apps_limit_holds_for_every_account(sims: Simulators, client: httpx.Client) -> None:
+def test_app_limit_applies_to_all_accounts(sims: Simulators, client: httpx.Client) -> None:
     sims.world.add_accounts([Account("facebook", "1001", "EAAother", scopes=SCOPES)])
     sims.behave("facebook", limits={"app": Limit(1, 3600)})
     assert json.loads(insights(client).headers["X-App-Usage"])["call_count"] == 100
@@ -134,7 +134,7 @@ def test_the_apps_limit_holds_for_every_account(sims: Simulators, client: httpx.
     assert refused.json()["error"]["is_transient"] is True
 
 
-def test_limit_headers_may_be_absent_or_malformed(sims: Simulators, client: httpx.Client) -> None:
+def test_rate_limit_headers_can_be_absent_or_malformed(sims: Simulators, client: httpx.Client) -> None:
     sims.behave("facebook", limit_headers="absent")
     assert "X-Business-Use-Case-Usage" not in insights(client).headers
     sims.behave("facebook", limit_headers="malformed")

@@ -1,4 +1,4 @@
-"""Tokens, their proof and their ends at the simulated Page API."""
+"""Tokens of the simulated Page API: errors, expiry, appsecret_proof."""
 
 import hmac
 import json
@@ -15,7 +15,7 @@ from tests.deploy.simulators.example import NOW
 from tests.deploy.simulators.facebook.harness import METRICS, PAGE, SCOPES, TOKEN, batch, insights, refusal
 
 
-def test_the_token_may_travel_in_query_header_or_form(sims: Simulators) -> None:
+def test_token_is_accepted_in_query_header_or_form(sims: Simulators) -> None:
     with httpx.Client(base_url="https://graph.facebook.com", transport=sims.transport()) as bare:
         assert refusal(bare.get("/me")) == (401, 104, None)
         assert bare.get("/me", params={"access_token": TOKEN}).json()["id"] == "1000"
@@ -26,7 +26,7 @@ def test_the_token_may_travel_in_query_header_or_form(sims: Simulators) -> None:
         )
 
 
-def test_a_token_of_the_other_flavour_cannot_be_parsed(sims: Simulators, client: httpx.Client) -> None:
+def test_token_of_the_other_host_is_refused(sims: Simulators, client: httpx.Client) -> None:
     sims.world.add_accounts([Account("instagram", "178", "IGAAtoken", login="instagram")])
     for token in ("nonsense", "IGAAtoken"):
         answer = client.get("/me", headers={"Authorization": f"Bearer {token}"})
@@ -35,15 +35,15 @@ def test_a_token_of_the_other_flavour_cannot_be_parsed(sims: Simulators, client:
 
 
 @pytest.mark.parametrize("subcode", ["458", "459", "460", "464", "467", "492"])
-def test_a_revoked_token_tells_why(sims: Simulators, client: httpx.Client, subcode: str) -> None:
+def test_error_of_a_revoked_token_names_the_reason(
+    sims: Simulators, client: httpx.Client, subcode: str
+) -> None:
     sims.world.revoke("facebook", "1000", subcode)
     assert refusal(insights(client)) == (401, 190, int(subcode))
     assert refusal(batch(client, ["1000_2000/insights?metric=post_clicks"])) == (401, 190, int(subcode))
 
 
-def test_an_expired_token_is_refused_from_its_end_on(
-    sims: Simulators, clock: Clock, client: httpx.Client
-) -> None:
+def test_token_is_refused_from_its_expiry_on(sims: Simulators, clock: Clock, client: httpx.Client) -> None:
     sims.world.add_accounts([replace(PAGE, access_token_expires_at=NOW + timedelta(hours=1))])
     assert insights(client).status_code == 200
     clock.now += timedelta(hours=1)
@@ -52,12 +52,12 @@ def test_an_expired_token_is_refused_from_its_end_on(
     assert "Monday, 23-Nov-26 13:00:00" in answer.json()["error"]["message"]
 
 
-def test_a_lost_page_role_ends_the_session(sims: Simulators, client: httpx.Client) -> None:
+def test_lost_page_role_invalidates_the_session(sims: Simulators, client: httpx.Client) -> None:
     sims.world.add_accounts([replace(PAGE, role_lost=True)])
     assert refusal(insights(client)) == (401, 190, 492)
 
 
-def test_the_proof_counts_in_the_query_string_only(sims: Simulators, client: httpx.Client) -> None:
+def test_appsecret_proof_counts_only_in_the_query_string(sims: Simulators, client: httpx.Client) -> None:
     secret = "0123456789abcdef0123456789abcdef"
     sims.world.applications["meta"] = Application("meta", "42", secret, proof_required=True)
     proof = hmac.new(secret.encode(), TOKEN.encode(), "sha256").hexdigest()
@@ -76,7 +76,7 @@ def test_the_proof_counts_in_the_query_string_only(sims: Simulators, client: htt
     assert answer.json()[0]["code"] == 200
 
 
-def test_the_proof_is_the_vendors_test_vector(sims: Simulators, client: httpx.Client) -> None:
+def test_appsecret_proof_matches_a_test_vector(sims: Simulators, client: httpx.Client) -> None:
     sims.world.add_accounts([replace(PAGE, access_token="EAAtesttoken123")])
     secret = "0123456789abcdef0123456789abcdef"
     sims.world.applications["meta"] = Application("meta", "42", secret, proof_required=True)
@@ -85,43 +85,43 @@ def test_the_proof_is_the_vendors_test_vector(sims: Simulators, client: httpx.Cl
     assert client.get("/me", params=parameters).status_code == 200
 
 
-def test_debug_token_tells_scopes_and_ends(sims: Simulators, client: httpx.Client) -> None:
+def test_debug_token_returns_scopes_and_expiry(sims: Simulators, client: httpx.Client) -> None:
     sims.world.applications["meta"] = Application("meta", "42", "app-secret")
-    asked = {"input_token": TOKEN, "access_token": "42|app-secret"}
-    data = client.get("/debug_token", params=asked).json()["data"]
+    parameters = {"input_token": TOKEN, "access_token": "42|app-secret"}
+    data = client.get("/debug_token", params=parameters).json()["data"]
     assert (data["is_valid"], data["type"], data["expires_at"]) == (True, "PAGE", 0)
     assert data["data_access_expires_at"] == int((NOW + timedelta(days=90)).timestamp())
     assert set(data["scopes"]) == SCOPES
     sims.world.revoke("facebook", "1000", "460")
-    data = client.get("/debug_token", params=asked).json()["data"]
+    data = client.get("/debug_token", params=parameters).json()["data"]
     assert (data["is_valid"], data["error"]["error_subcode"]) == (False, 460)
-    assert refusal(client.get("/debug_token", params=asked | {"access_token": "42|wrong"})) == (
+    assert refusal(client.get("/debug_token", params=parameters | {"access_token": "42|wrong"})) == (
         401,
         190,
         None,
     )
 
 
-def test_permissions_and_accounts_of_the_token(client: httpx.Client) -> None:
+def test_token_lists_its_permissions_and_accounts(client: httpx.Client) -> None:
     granted = {row["permission"] for row in client.get("/me/permissions").json()["data"]}
     assert granted == SCOPES
     assert client.get("/me/accounts").json()["data"][0]["id"] == "1000"
 
 
-def test_a_live_user_token_is_exchanged_for_a_long_one(sims: Simulators, client: httpx.Client) -> None:
+def test_user_token_is_exchanged_for_a_long_lived_one(sims: Simulators, client: httpx.Client) -> None:
     sims.world.applications["meta"] = Application("meta", "42", "app-secret")
-    asked = {"grant_type": "fb_exchange_token", "client_id": "42", "client_secret": "app-secret"}
-    answer = client.get("/oauth/access_token", params={**asked, "fb_exchange_token": TOKEN}).json()
+    parameters = {"grant_type": "fb_exchange_token", "client_id": "42", "client_secret": "app-secret"}
+    answer = client.get("/oauth/access_token", params={**parameters, "fb_exchange_token": TOKEN}).json()
     assert answer["expires_in"] == 5_184_000
     assert client.get("/me", params={"access_token": answer["access_token"]}).status_code == 200
     assert client.get("/me", params={"access_token": TOKEN}).status_code == 200
     wrong = client.get(
-        "/oauth/access_token", params={**asked, "client_secret": "wrong", "fb_exchange_token": TOKEN}
+        "/oauth/access_token", params={**parameters, "client_secret": "wrong", "fb_exchange_token": TOKEN}
     )
     assert refusal(wrong) == (400, 1, None)
 
 
-def test_a_version_that_does_not_exist_is_refused(sims: Simulators) -> None:
+def test_unknown_version_is_refused(sims: Simulators) -> None:
     with httpx.Client(base_url="https://graph.facebook.com", transport=sims.transport()) as bare:
         assert refusal(bare.get("/v99.0/me", params={"access_token": TOKEN})) == (400, 2500, None)
         assert bare.get("/v19.0/me", params={"access_token": TOKEN}).status_code == 200

@@ -1,4 +1,4 @@
-"""Media of each kind, and the simulated Instagram around them, on both of its hosts."""
+"""Fixtures: media of each kind on both hosts of the simulated Instagram."""
 
 from collections.abc import Iterator
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""Two accounts, one of each login, and how they are asked."""
+"""Two accounts, one of each login, and requests for them."""
 
 from datetime import timedelta
 from typing import Any

@@ -1,4 +1,4 @@
-"""Many media in one call, batches and limits at the simulated Instagram."""
+"""Several ids a call, batches and limits of the simulated Instagram."""
 
 import json
 from datetime import timedelta
@@ -20,7 +20,7 @@ from tests.deploy.simulators.instagram.harness import (
 )
 
 
-def test_many_ids_with_expanded_insights(sims: Simulators, client: httpx.Client) -> None:
+def test_several_ids_return_expanded_insights(sims: Simulators, client: httpx.Client) -> None:
     sims.world.change_post("instagram", REEL, no_data=True)
     fields = "media_product_type,like_count,insights.metric(reach,views)"
     answer = client.get("/", params={"ids": f"{FEED},{REEL}", "fields": fields}).json()
@@ -33,22 +33,22 @@ def test_many_ids_with_expanded_insights(sims: Simulators, client: httpx.Client)
     ("change", "expected"),
     [({"deleted": True}, (400, 100, 33)), ({"pre_business": True}, (400, 100, 2108006))],
 )
-def test_one_bad_medium_refuses_all(
+def test_one_refused_medium_refuses_all(
     sims: Simulators, client: httpx.Client, change: dict[str, bool], expected: tuple[int, int, int]
 ) -> None:
     sims.world.change_post("instagram", REEL, **change)
-    asked = {"ids": f"{FEED},{REEL}", "fields": "insights.metric(views)"}
-    answer = client.get("/", params=asked)
+    parameters = {"ids": f"{FEED},{REEL}", "fields": "insights.metric(views)"}
+    answer = client.get("/", params=parameters)
     assert refusal(answer) == expected
     assert set(answer.json()) == {"error"}
 
 
-def test_a_metric_that_one_of_many_lacks_refuses_all(client: httpx.Client) -> None:
-    asked = {"ids": f"{FEED},{STORY}", "fields": "insights.metric(views,saved)"}
-    assert "does not support the saved" in client.get("/", params=asked).json()["error"]["message"]
+def test_metric_that_one_medium_lacks_refuses_all(client: httpx.Client) -> None:
+    parameters = {"ids": f"{FEED},{STORY}", "fields": "insights.metric(views,saved)"}
+    assert "does not support the saved" in client.get("/", params=parameters).json()["error"]["message"]
 
 
-def test_batches_are_for_the_facebook_host(
+def test_only_the_facebook_host_accepts_batches(
     sims: Simulators, client: httpx.Client, facebook: httpx.Client
 ) -> None:
     items = json.dumps([{"method": "GET", "relative_url": f"{BUSINESS_FEED}/insights?metric=views"}])
@@ -57,10 +57,10 @@ def test_batches_are_for_the_facebook_host(
     assert refusal(client.post("/", data={"batch": items})) == (400, 10, None)
 
 
-def test_the_accounts_limit(sims: Simulators, clock: Clock, client: httpx.Client) -> None:
+def test_account_limit_refuses_calls(sims: Simulators, clock: Clock, client: httpx.Client) -> None:
     sims.behave("instagram", limits={"account": Limit(2, 86_400)})
-    asked = {"ids": f"{FEED},{REEL}", "fields": "id"}
-    assert client.get("/", params=asked).status_code == 200
+    parameters = {"ids": f"{FEED},{REEL}", "fields": "id"}
+    assert client.get("/", params=parameters).status_code == 200
     answer = insights(client)
     assert refusal(answer) == (400, 80002, None)
     usage = json.loads(answer.headers["X-Business-Use-Case-Usage"])[LOGIN.platform_account_id][0]

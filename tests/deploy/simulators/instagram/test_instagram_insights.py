@@ -1,4 +1,4 @@
-"""Insights of media, refused where the real Instagram refuses, on both of its hosts."""
+"""Insights of media on both hosts of the simulated Instagram, and their errors."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -23,19 +23,21 @@ from tests.deploy.simulators.instagram.harness import (
 )
 
 
-def test_insights_on_both_hosts(client: httpx.Client, facebook: httpx.Client) -> None:
+def test_both_hosts_return_insights(client: httpx.Client, facebook: httpx.Client) -> None:
     assert values(insights(client)) == COUNTERS
     assert values(insights(facebook, BUSINESS_FEED)) == COUNTERS
     assert "paging" not in insights(client).json()
 
 
-def test_a_token_belongs_to_one_host(sims: Simulators, client: httpx.Client, facebook: httpx.Client) -> None:
+def test_token_is_valid_on_one_host_only(
+    sims: Simulators, client: httpx.Client, facebook: httpx.Client
+) -> None:
     assert refusal(client.get("/me", headers={"Authorization": "Bearer EAAuser"})) == (401, 190, None)
     assert refusal(facebook.get("/me", headers={"Authorization": "Bearer IGAAtoken"})) == (401, 190, None)
     assert sims.request_log.requests("instagram", "me", "refused_auth") == 2
 
 
-def test_somebody_elses_media_do_not_exist(client: httpx.Client) -> None:
+def test_foreign_media_do_not_exist(client: httpx.Client) -> None:
     answer = insights(client, BUSINESS_FEED)
     assert refusal(answer) == (400, 100, 33)
     assert answer.json()["error"]["type"] == "IGApiException"
@@ -45,7 +47,7 @@ def test_somebody_elses_media_do_not_exist(client: httpx.Client) -> None:
     ("media", "metrics"),
     [(REEL, KEYS), (FEED, KEYS + ",follows"), (STORY, "views,reach,shares,total_interactions,replies")],
 )
-def test_what_each_product_type_supports(client: httpx.Client, media: str, metrics: str) -> None:
+def test_product_type_decides_supported_metrics(client: httpx.Client, media: str, metrics: str) -> None:
     assert set(values(insights(client, media, metrics))) == set(metrics.split(","))
 
 
@@ -57,7 +59,7 @@ def test_what_each_product_type_supports(client: httpx.Client, media: str, metri
         (REEL, "follows,views", "follows"),
     ],
 )
-def test_unsupported_metrics_are_named(client: httpx.Client, media: str, metrics: str, named: str) -> None:
+def test_error_names_unsupported_metrics(client: httpx.Client, media: str, metrics: str, named: str) -> None:
     answer = insights(client, media, metrics)
     assert refusal(answer) == (400, 100, None)
     assert answer.json()["error"]["message"] == (
@@ -65,7 +67,7 @@ def test_unsupported_metrics_are_named(client: httpx.Client, media: str, metrics
     )
 
 
-def test_one_post_may_refuse_a_metric_of_its_kind(sims: Simulators, facebook: httpx.Client) -> None:
+def test_one_post_can_refuse_a_metric_of_its_kind(sims: Simulators, facebook: httpx.Client) -> None:
     sims.world.change_post("instagram", BUSINESS_FEED, refused_metrics=frozenset({"views"}))
     message = insights(facebook, BUSINESS_FEED).json()["error"]["message"]
     assert message.startswith("(#100) ")
@@ -73,31 +75,29 @@ def test_one_post_may_refuse_a_metric_of_its_kind(sims: Simulators, facebook: ht
 
 
 @pytest.mark.parametrize("name", ["impressions", "plays", "video_views", "engagement", "saves"])
-def test_an_unknown_metric_is_told_by_its_place_among_all_valid_names(
-    client: httpx.Client, name: str
-) -> None:
+def test_error_names_the_position_of_an_unknown_metric(client: httpx.Client, name: str) -> None:
     message = insights(client, metrics=f"reach,{name}").json()["error"]["message"]
     assert message.startswith("metric[1] must be one of the following values: ")
     assert "reach" in message.split(": ")[1].split(", ")
 
 
-def test_a_metric_can_be_retired_at_run_time(sims: Simulators, client: httpx.Client) -> None:
+def test_metric_can_be_retired_at_runtime(sims: Simulators, client: httpx.Client) -> None:
     sims.behave("instagram", retired_metrics=["reach"])
     message = insights(client, metrics="views,reach").json()["error"]["message"]
     assert message.startswith("metric[1] must be")
     assert "reach" not in message.split(": ")[1].split(", ")
 
 
-def test_a_breakdown_is_an_unknown_error(client: httpx.Client) -> None:
+def test_breakdown_is_an_unknown_error(client: httpx.Client) -> None:
     answer = client.get(f"/{FEED}/insights", params={"metric": "reach", "breakdown": "follow_type"})
     assert refusal(answer) == (500, 1, None)
 
 
-def test_crossposted_views_refuse_all(client: httpx.Client) -> None:
+def test_crossposted_views_refuse_all_metrics(client: httpx.Client) -> None:
     assert refusal(insights(client, metrics="views,facebook_views")) == (400, 100, 2207086)
 
 
-def test_posts_before_the_conversion_never_have_insights(
+def test_post_before_the_conversion_has_no_insights(
     sims: Simulators, client: httpx.Client, facebook: httpx.Client
 ) -> None:
     for media in (FEED, BUSINESS_FEED):
@@ -110,7 +110,7 @@ def test_posts_before_the_conversion_never_have_insights(
     assert client.get(f"/{FEED}", params={"fields": "like_count"}).json()["like_count"] == 76
 
 
-def test_a_story_with_too_few_viewers(sims: Simulators, facebook: httpx.Client) -> None:
+def test_story_with_too_few_viewers_is_refused(sims: Simulators, facebook: httpx.Client) -> None:
     story = "17900000000000202"
     sims.world.change_post("instagram", story, few_viewers=True)
     answer = insights(facebook, story, "views,reach")
@@ -122,7 +122,7 @@ def test_a_story_with_too_few_viewers(sims: Simulators, facebook: httpx.Client) 
     assert "viewers" not in answer.json()["error"]["message"]
 
 
-def test_a_story_has_numbers_for_a_day(clock: Clock, client: httpx.Client) -> None:
+def test_story_has_insights_for_a_day(clock: Clock, client: httpx.Client) -> None:
     assert values(insights(client, STORY, "views"))
     clock.now += timedelta(hours=23)
     answer = insights(client, STORY, "views")
@@ -131,7 +131,7 @@ def test_a_story_has_numbers_for_a_day(clock: Clock, client: httpx.Client) -> No
     assert values(insights(client, FEED, "views"))
 
 
-def test_a_missing_scope_is_a_missing_permission(
+def test_missing_scope_is_a_missing_permission(
     sims: Simulators, client: httpx.Client, facebook: httpx.Client
 ) -> None:
     sims.world.add_accounts(
@@ -147,7 +147,9 @@ def test_a_missing_scope_is_a_missing_permission(
         )
 
 
-def test_node_fields(sims: Simulators, client: httpx.Client, facebook: httpx.Client) -> None:
+def test_node_returns_the_requested_fields(
+    sims: Simulators, client: httpx.Client, facebook: httpx.Client
+) -> None:
     fields = {"fields": "id,media_type,media_product_type,timestamp,like_count,comments_count"}
     assert client.get(f"/{REEL}", params=fields).json() == {
         "id": REEL,

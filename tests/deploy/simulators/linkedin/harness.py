@@ -1,4 +1,4 @@
-"""Who and what is there when the simulated LinkedIn is tried, and how it is asked."""
+"""Accounts, posts and requests for the tests of the simulated LinkedIn."""
 
 from typing import Any
 from urllib.parse import quote
@@ -46,19 +46,21 @@ FINDER = "/rest/organizationalEntityShareStatistics?q=organizationalEntity&organ
 
 
 def statistics(
-    linkedin: LinkedIn, *urns: str, org: str = ORG, more: str = "", **asked: Any
+    linkedin: LinkedIn, *urns: str, org: str = ORG, more: str = "", **parameters: Any
 ) -> httpx.Response:
     shares = [urn for urn in urns if ":share:" in urn]
     posts = [urn for urn in urns if ":ugcPost:" in urn]
     target = FINDER + encoded(f"urn:li:organization:{org}")
     target += f"&shares={listed(*shares)}" if shares else ""
     target += f"&ugcPosts={listed(*posts)}" if posts else ""
-    return get(linkedin, target + more, **asked)
+    return get(linkedin, target + more, **parameters)
 
 
-def analytics(linkedin: LinkedIn, entity: str, metric: str = "IMPRESSION", **asked: Any) -> httpx.Response:
+def analytics(
+    linkedin: LinkedIn, entity: str, metric: str = "IMPRESSION", **parameters: Any
+) -> httpx.Response:
     target = f"/rest/memberCreatorPostAnalytics?q=entity&entity={entity}&queryType={metric}&aggregation=TOTAL"
-    return get(linkedin, target, **{"by": "member-token"} | asked)
+    return get(linkedin, target, **{"by": "member-token"} | parameters)
 
 
 def refresh(linkedin: LinkedIn, token: str = "refresh-1", **changes: str) -> httpx.Response:  # noqa: S107 (a simulated token)

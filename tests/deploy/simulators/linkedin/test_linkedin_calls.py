@@ -1,4 +1,4 @@
-"""Who may call the simulated LinkedIn, with which version, how often, and its tokens."""
+"""Authentication, versions, limits and token refresh of the simulated LinkedIn."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -24,7 +24,7 @@ from tests.deploy.simulators.linkedin.harness import (
 # Who may call, with which version, how often
 
 
-def test_each_way_to_lose_a_token_has_its_number(linkedin: LinkedIn, world: World, clock: Clock) -> None:
+def test_each_token_error_has_its_service_code(linkedin: LinkedIn, world: World, clock: Clock) -> None:
     assert statistics(linkedin, SHARE, by=None).json()["serviceErrorCode"] == 401
     assert statistics(linkedin, SHARE, by="nobody").json()["serviceErrorCode"] == 65600
     clock.now += timedelta(days=60)
@@ -37,7 +37,7 @@ def test_each_way_to_lose_a_token_has_its_number(linkedin: LinkedIn, world: Worl
     assert revoked.json()["serviceErrorCode"] == 65601
 
 
-def test_a_new_token_may_be_called_revoked_for_some_seconds(
+def test_new_token_can_be_refused_as_revoked_for_seconds(
     linkedin: LinkedIn, behaviour: Behaviour, clock: Clock
 ) -> None:
     behaviour.set_conditions(Conditions(revoked_after_minting_seconds=8))
@@ -59,13 +59,13 @@ def test_a_new_token_may_be_called_revoked_for_some_seconds(
         ("latest", (426, "NONEXISTENT_VERSION")),
     ],
 )
-def test_a_call_needs_a_version_that_lives(
+def test_inactive_version_is_refused(
     linkedin: LinkedIn, version: str | None, expected: tuple[int, str]
 ) -> None:
     assert code(statistics(linkedin, SHARE, LinkedIn_Version=version)) == expected
 
 
-def test_a_version_can_be_taken_away(linkedin: LinkedIn, behaviour: Behaviour) -> None:
+def test_version_can_be_sunset(linkedin: LinkedIn, behaviour: Behaviour) -> None:
     behaviour.set_conditions(Conditions(sunset_versions=frozenset({"202608"})))
 
     assert code(statistics(linkedin, SHARE)) == (426, "NONEXISTENT_VERSION")
@@ -73,14 +73,14 @@ def test_a_version_can_be_taken_away(linkedin: LinkedIn, behaviour: Behaviour) -
 
 
 @pytest.mark.parametrize("protocol", [None, "1.0.0"])
-def test_lists_need_protocol_two(linkedin: LinkedIn, protocol: str | None) -> None:
+def test_lists_require_protocol_two(linkedin: LinkedIn, protocol: str | None) -> None:
     response = statistics(linkedin, SHARE, X_Restli_Protocol_Version=protocol)
 
     assert code(response) == (400, "ILLEGAL_ARGUMENT")
 
 
 @pytest.mark.parametrize(("bucket", "others"), [("application_day", 429), ("member_day", 200)])
-def test_a_day_of_calls_ends_at_midnight_utc(
+def test_daily_limit_resets_at_midnight_utc(
     linkedin: LinkedIn, behaviour: Behaviour, clock: Clock, bucket: str, others: int
 ) -> None:
     behaviour.set_conditions(Conditions(limits={bucket: Limit(1, 86_400.0, sliding=False)}))
@@ -103,7 +103,7 @@ def test_a_day_of_calls_ends_at_midnight_utc(
 # Tokens
 
 
-def test_a_refresh_gives_a_token_and_prolongs_nothing_else(linkedin: LinkedIn, clock: Clock) -> None:
+def test_refresh_does_not_extend_the_refresh_token(linkedin: LinkedIn, clock: Clock) -> None:
     clock.now += timedelta(days=100)
 
     first = refresh(linkedin).json()
@@ -117,7 +117,7 @@ def test_a_refresh_gives_a_token_and_prolongs_nothing_else(linkedin: LinkedIn, c
     assert statistics(linkedin, SHARE, by=second["access_token"]).status_code == 200
 
 
-def test_a_refresh_covers_every_page_of_the_same_consent(linkedin: LinkedIn, world: World) -> None:
+def test_refresh_covers_every_page_of_the_same_consent(linkedin: LinkedIn, world: World) -> None:
     world.change_account("linkedin", OTHER, access_token="page-token", refresh_token="refresh-1")
 
     token = refresh(linkedin).json()["access_token"]
@@ -127,7 +127,7 @@ def test_a_refresh_covers_every_page_of_the_same_consent(linkedin: LinkedIn, wor
 
 
 @pytest.mark.parametrize("how", ["unknown", "expired", "revoked"])
-def test_a_dead_refresh_token_is_an_invalid_grant(
+def test_invalid_refresh_token_is_an_invalid_grant(
     linkedin: LinkedIn, world: World, clock: Clock, how: str
 ) -> None:
     if how == "expired":
@@ -149,7 +149,7 @@ def test_a_dead_refresh_token_is_an_invalid_grant(
         ({"grant_type": "password"}, 400, "unsupported_grant_type"),
     ],
 )
-def test_a_client_names_itself_in_the_form(
+def test_client_authenticates_in_the_form(
     linkedin: LinkedIn, changes: dict[str, str], status: int, error: str
 ) -> None:
     response = refresh(linkedin, **changes)
@@ -157,7 +157,7 @@ def test_a_client_names_itself_in_the_form(
     assert (response.status_code, response.json()["error"]) == (status, error)
 
 
-def test_a_refresh_in_json_is_refused(linkedin: LinkedIn) -> None:
+def test_refresh_in_json_is_refused(linkedin: LinkedIn) -> None:
     url = "https://www.linkedin.com/oauth/v2/accessToken"
 
     assert linkedin.handle(httpx.Request("POST", url, json={"refresh_token": "refresh-1"})).status_code == 400

@@ -1,4 +1,4 @@
-"""Members' analytics and posts themselves, as the simulated LinkedIn shows them."""
+"""Members' analytics and posts of the simulated LinkedIn."""
 
 from typing import Any
 
@@ -30,7 +30,7 @@ from tests.deploy.simulators.linkedin.harness import (
 # Analytics of members
 
 
-def test_a_members_post_is_read_one_metric_at_a_time(linkedin: LinkedIn) -> None:
+def test_member_analytics_return_one_metric_a_call(linkedin: LinkedIn) -> None:
     values = {
         metric: analytics(linkedin, f"(ugc:{encoded(MINE)})", metric).json()["elements"][0]["count"]
         for metric in ("IMPRESSION", "MEMBERS_REACHED", "RESHARE", "REACTION", "COMMENT", "LINK_CLICKS")
@@ -39,7 +39,7 @@ def test_a_members_post_is_read_one_metric_at_a_time(linkedin: LinkedIn) -> None
     assert list(values.values()) == [5287, 3000, 5, 14, 24, 78]
 
 
-def test_the_metric_is_an_object_before_202605_and_a_string_after(linkedin: LinkedIn) -> None:
+def test_metric_type_is_an_object_before_202605(linkedin: LinkedIn) -> None:
     entity = f"(ugc:{encoded(MINE)})"
 
     (before,) = analytics(linkedin, entity, LinkedIn_Version="202604").json()["elements"]
@@ -49,7 +49,7 @@ def test_the_metric_is_an_object_before_202605_and_a_string_after(linkedin: Link
     assert after["metricType"] == "IMPRESSION"
 
 
-def test_newer_metrics_need_a_newer_version(linkedin: LinkedIn) -> None:
+def test_newer_metrics_require_a_newer_version(linkedin: LinkedIn) -> None:
     entity = f"(ugc:{encoded(MINE)})"
 
     assert code(analytics(linkedin, entity, "POST_SAVE", LinkedIn_Version="202603")) == (
@@ -60,7 +60,7 @@ def test_newer_metrics_need_a_newer_version(linkedin: LinkedIn) -> None:
     assert code(analytics(linkedin, entity, "IMPRESSIONS")) == (400, "ILLEGAL_ARGUMENT")
 
 
-def test_a_post_that_nobody_saw_has_no_elements(linkedin: LinkedIn) -> None:
+def test_post_without_activity_has_no_elements(linkedin: LinkedIn) -> None:
     assert analytics(linkedin, f"(share:{encoded(MINE_SHARE)})").json()["elements"] == []
 
 
@@ -74,11 +74,11 @@ def test_a_post_that_nobody_saw_has_no_elements(linkedin: LinkedIn) -> None:
         f"%28ugc%3A{encoded(MINE)}%29",
     ],
 )
-def test_the_entity_is_a_record_with_its_own_key(linkedin: LinkedIn, entity: str) -> None:
+def test_malformed_entity_is_refused(linkedin: LinkedIn, entity: str) -> None:
     assert code(analytics(linkedin, entity)) == (400, "ILLEGAL_ARGUMENT")
 
 
-def test_a_member_reads_only_own_posts_with_the_scope_for_it(linkedin: LinkedIn, world: World) -> None:
+def test_member_analytics_require_ownership_and_scope(linkedin: LinkedIn, world: World) -> None:
     assert code(analytics(linkedin, f"(share:{encoded(FOREIGN)})")) == (403, "ACCESS_DENIED")
     assert code(analytics(linkedin, f"(share:{encoded('urn:li:share:1')})")) == (404, "NOT_FOUND")
 
@@ -88,21 +88,21 @@ def test_a_member_reads_only_own_posts_with_the_scope_for_it(linkedin: LinkedIn,
         assert code(analytics(linkedin, f"(ugc:{encoded(urn)})")) == (403, "ACCESS_DENIED")
 
 
-def test_a_page_token_reads_no_members_post(linkedin: LinkedIn, world: World) -> None:
+def test_page_token_cannot_read_a_members_post(linkedin: LinkedIn, world: World) -> None:
     world.change_account("linkedin", ORG, scopes=SCOPES | {"r_member_postAnalytics"})
 
     assert code(analytics(linkedin, f"(share:{encoded(SHARE)})", by="page-token")) == (403, "ACCESS_DENIED")
 
 
 @pytest.mark.parametrize("change", [("q=entity", "q=me"), ("TOTAL", "DAILY")])
-def test_other_finders_and_aggregations_are_refused(linkedin: LinkedIn, change: tuple[str, str]) -> None:
+def test_unsupported_finder_or_aggregation_is_refused(linkedin: LinkedIn, change: tuple[str, str]) -> None:
     entity = f"(ugc:{encoded(MINE)})"
     target = f"/rest/memberCreatorPostAnalytics?q=entity&entity={entity}&queryType=COMMENT&aggregation=TOTAL"
 
     assert code(get(linkedin, target.replace(*change), "member-token")) == (400, "ILLEGAL_ARGUMENT")
 
 
-def test_a_metric_of_a_members_post_may_be_left_out(linkedin: LinkedIn, world: World) -> None:
+def test_absent_metric_of_a_members_post_is_omitted(linkedin: LinkedIn, world: World) -> None:
     world.change_post("linkedin", MINE, absent_metrics=frozenset({"COMMENT"}))
 
     assert analytics(linkedin, f"(ugc:{encoded(MINE)})", "COMMENT").json()["elements"] == []
@@ -112,7 +112,7 @@ def test_a_metric_of_a_members_post_may_be_left_out(linkedin: LinkedIn, world: W
 
 
 @pytest.mark.parametrize("urn", [SHARE, QUIET, AGED])
-def test_a_post_can_be_looked_up_whatever_its_statistics(linkedin: LinkedIn, urn: str) -> None:
+def test_lookup_returns_posts_with_and_without_statistics(linkedin: LinkedIn, urn: str) -> None:
     body = get(linkedin, f"/rest/posts/{encoded(urn)}").json()
 
     assert (body["id"], body["author"]) == (urn, f"urn:li:organization:{ORG}")
@@ -128,13 +128,13 @@ def test_a_post_can_be_looked_up_whatever_its_statistics(linkedin: LinkedIn, urn
         (SHARE, (400, "ILLEGAL_ARGUMENT")),
     ],
 )
-def test_a_post_that_is_not_to_be_had_says_so(
+def test_lookup_of_an_unavailable_post_is_an_error(
     linkedin: LinkedIn, urn: str, expected: tuple[int, str]
 ) -> None:
     assert code(get(linkedin, f"/rest/posts/{urn}")) == expected
 
 
-def test_posts_can_be_looked_up_together(linkedin: LinkedIn) -> None:
+def test_batch_lookup_returns_results_and_errors(linkedin: LinkedIn) -> None:
     body = get(linkedin, f"/rest/posts?ids={listed(SHARE, DELETED, FOREIGN)}").json()
 
     assert set(body["results"]) == {SHARE}
@@ -143,31 +143,29 @@ def test_posts_can_be_looked_up_together(linkedin: LinkedIn) -> None:
 
 
 @pytest.mark.parametrize("changes", [{"scopes": frozenset({"rw_organization_admin"})}, {"role_lost": True}])
-def test_looking_up_a_post_needs_its_own_scope_and_the_role(
-    linkedin: LinkedIn, world: World, changes: dict[str, Any]
-) -> None:
+def test_lookup_requires_scope_and_role(linkedin: LinkedIn, world: World, changes: dict[str, Any]) -> None:
     world.change_account("linkedin", ORG, **changes)
 
     assert code(get(linkedin, f"/rest/posts/{encoded(SHARE)}")) == (403, "ACCESS_DENIED")
 
 
-def test_a_members_post_is_looked_up_by_the_member(linkedin: LinkedIn) -> None:
+def test_member_can_look_up_own_posts(linkedin: LinkedIn) -> None:
     body = get(linkedin, f"/rest/posts/{encoded(MINE)}", "member-token").json()
 
     assert body["author"] == f"urn:li:person:{MEMBER}"
 
 
-def test_the_ledger_is_told_endpoint_and_ids(linkedin: LinkedIn) -> None:
+def test_request_log_names_endpoint_and_ids(linkedin: LinkedIn) -> None:
     said = note_of(statistics(linkedin, SHARE, UGC))
 
     assert (said.endpoint, said.ids) == ("organizationalEntityShareStatistics", (SHARE, UGC))
 
 
-def test_looking_up_without_the_scope_tells_nothing_about_a_post(linkedin: LinkedIn, world: World) -> None:
+def test_lookup_without_scope_does_not_reveal_existence(linkedin: LinkedIn, world: World) -> None:
     world.change_account("linkedin", ORG, scopes=frozenset())
 
     assert code(get(linkedin, f"/rest/posts/{encoded('urn:li:share:1')}")) == (403, "ACCESS_DENIED")
 
 
-def test_an_unknown_resource_is_not_found(linkedin: LinkedIn) -> None:
+def test_unknown_resource_is_a_404(linkedin: LinkedIn) -> None:
     assert code(get(linkedin, "/rest/shares")) == (404, "RESOURCE_NOT_FOUND")

@@ -1,4 +1,4 @@
-"""Statistics of organizations' posts, as the simulated LinkedIn shows them."""
+"""Statistics of organizations' posts in the simulated LinkedIn."""
 
 from datetime import timedelta
 
@@ -24,7 +24,7 @@ from tests.deploy.simulators.linkedin.harness import (
 )
 
 
-def test_posts_of_both_kinds_come_in_one_call(linkedin: LinkedIn) -> None:
+def test_one_call_returns_posts_of_both_kinds(linkedin: LinkedIn) -> None:
     response = statistics(linkedin, SHARE, UGC)
 
     elements = {one.get("share") or one["ugcPost"]: one for one in response.json()["elements"]}
@@ -44,15 +44,13 @@ def test_posts_of_both_kinds_come_in_one_call(linkedin: LinkedIn) -> None:
 
 
 @pytest.mark.parametrize("urn", [QUIET, AGED, DELETED, FOREIGN, "urn:li:share:1"])
-def test_a_post_with_nothing_to_show_is_left_out(linkedin: LinkedIn, urn: str) -> None:
+def test_post_without_statistics_is_omitted(linkedin: LinkedIn, urn: str) -> None:
     response = statistics(linkedin, SHARE, urn)
 
     assert [one["share"] for one in response.json()["elements"]] == [SHARE]
 
 
-def test_a_new_post_is_left_out_until_somebody_sees_it(
-    linkedin: LinkedIn, world: World, clock: Clock
-) -> None:
+def test_new_post_is_omitted_until_it_has_activity(linkedin: LinkedIn, world: World, clock: Clock) -> None:
     world.add_posts([Post("linkedin", "urn:li:share:1", ORG, clock.now)])
     assert statistics(linkedin, "urn:li:share:1").json()["elements"] == []
 
@@ -61,7 +59,7 @@ def test_a_new_post_is_left_out_until_somebody_sees_it(
     assert len(statistics(linkedin, "urn:li:share:1").json()["elements"]) == 1
 
 
-def test_one_foreign_post_may_refuse_the_whole_call(linkedin: LinkedIn, behaviour: Behaviour) -> None:
+def test_one_foreign_post_can_refuse_the_whole_call(linkedin: LinkedIn, behaviour: Behaviour) -> None:
     behaviour.set_conditions(Conditions(foreign_refused=True))
 
     assert code(statistics(linkedin, SHARE, FOREIGN)) == (403, "ACCESS_DENIED")
@@ -69,13 +67,13 @@ def test_one_foreign_post_may_refuse_the_whole_call(linkedin: LinkedIn, behaviou
     assert statistics(linkedin).status_code == 200
 
 
-def test_a_statistic_may_be_left_out(linkedin: LinkedIn, world: World) -> None:
+def test_absent_statistic_is_omitted(linkedin: LinkedIn, world: World) -> None:
     world.change_post("linkedin", SHARE, absent_metrics=frozenset({"clickCount"}))
 
     assert "clickCount" not in statistics(linkedin, SHARE).json()["elements"][0]["totalShareStatistics"]
 
 
-def test_a_lookup_without_posts_sums_the_organization(linkedin: LinkedIn, world: World) -> None:
+def test_lookup_without_posts_returns_the_organization_totals(linkedin: LinkedIn, world: World) -> None:
     world.change_post("linkedin", UGC, no_data=True)
 
     (element,) = statistics(linkedin).json()["elements"]
@@ -85,9 +83,7 @@ def test_a_lookup_without_posts_sums_the_organization(linkedin: LinkedIn, world:
 
 
 @pytest.mark.parametrize("how", ["role", "scope", "foreign"])
-def test_without_role_or_scope_nothing_is_shown_to_a_healthy_token(
-    linkedin: LinkedIn, world: World, how: str
-) -> None:
+def test_valid_token_without_role_or_scope_is_refused(linkedin: LinkedIn, world: World, how: str) -> None:
     if how == "role":
         world.change_account("linkedin", ORG, role_lost=True)
     elif how == "scope":
@@ -99,7 +95,7 @@ def test_without_role_or_scope_nothing_is_shown_to_a_healthy_token(
         assert response.json()["serviceErrorCode"] == 100
 
 
-def test_a_token_opens_every_page_of_its_member(linkedin: LinkedIn, world: World) -> None:
+def test_token_gives_access_to_every_page_of_its_member(linkedin: LinkedIn, world: World) -> None:
     world.change_account("linkedin", OTHER, access_token="page-token")
 
     assert len(statistics(linkedin, FOREIGN, org=OTHER).json()["elements"]) == 1
@@ -122,9 +118,7 @@ def test_a_token_opens_every_page_of_its_member(linkedin: LinkedIn, world: World
         ("&start=ten", (400, "ILLEGAL_ARGUMENT")),
     ],
 )
-def test_the_query_is_checked_as_it_was_sent(
-    linkedin: LinkedIn, query: str, expected: tuple[int, str]
-) -> None:
+def test_query_is_checked_undecoded(linkedin: LinkedIn, query: str, expected: tuple[int, str]) -> None:
     response = statistics(linkedin, more=query)
 
     assert code(response) == expected
@@ -141,7 +135,7 @@ def test_the_query_is_checked_as_it_was_sent(
         f"q=owners&organizationalEntity=urn%3Ali%3Aorganization%3A{ORG}",
     ],
 )
-def test_the_finder_needs_its_encoded_organization(linkedin: LinkedIn, query: str) -> None:
+def test_finder_requires_an_encoded_organization(linkedin: LinkedIn, query: str) -> None:
     response = get(linkedin, f"/rest/organizationalEntityShareStatistics?{query}")
 
     assert code(response) == (400, "ILLEGAL_ARGUMENT")
@@ -154,7 +148,7 @@ def many(world: World, clock: Clock) -> list[str]:
     return urns
 
 
-def test_all_listed_posts_come_at_once_in_no_particular_order(
+def test_all_listed_posts_are_returned_at_once_in_another_order(
     linkedin: LinkedIn, world: World, clock: Clock
 ) -> None:
     urns = many(world, clock)
@@ -167,7 +161,9 @@ def test_all_listed_posts_come_at_once_in_no_particular_order(
     assert body["paging"] == {"start": 0, "count": 10, "links": []}
 
 
-def test_a_list_may_be_paged(linkedin: LinkedIn, world: World, behaviour: Behaviour, clock: Clock) -> None:
+def test_statistics_can_be_paged(
+    linkedin: LinkedIn, world: World, behaviour: Behaviour, clock: Clock
+) -> None:
     urns = many(world, clock)
     behaviour.set_conditions(Conditions(paged_lists=True))
 
@@ -181,7 +177,7 @@ def test_a_list_may_be_paged(linkedin: LinkedIn, world: World, behaviour: Behavi
     assert second["paging"]["links"] == []
 
 
-def test_a_page_that_is_asked_for_is_given(linkedin: LinkedIn, world: World, clock: Clock) -> None:
+def test_requested_page_is_returned(linkedin: LinkedIn, world: World, clock: Clock) -> None:
     urns = many(world, clock)
 
     assert len(statistics(linkedin, *urns, more="&count=4").json()["elements"]) == 4

@@ -1,4 +1,4 @@
-"""A world of a few accounts and posts, and the simulated TikTok around it."""
+"""Fixtures: a world with a few accounts and posts, and the simulated TikTok."""
 
 from datetime import timedelta
 

@@ -1,4 +1,4 @@
-"""Who and what is there when the simulated TikTok is tried, and how it is asked."""
+"""Accounts, posts and requests for the tests of the simulated TikTok."""
 
 import json
 from typing import Any

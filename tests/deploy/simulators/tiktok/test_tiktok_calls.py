@@ -1,4 +1,4 @@
-"""Who may call the simulated TikTok, how often, and its tokens."""
+"""Authentication, limits and token refresh of the simulated TikTok."""
 
 from datetime import timedelta
 
@@ -24,7 +24,7 @@ from tests.deploy.simulators.tiktok.harness import (
 
 
 @pytest.mark.parametrize("state", ["unknown", "expired", "revoked"])
-def test_a_dead_token_is_invalid_whatever_ended_it(
+def test_expired_revoked_or_unknown_token_is_invalid(
     tiktok: TikTok, world: World, clock: Clock, state: str
 ) -> None:
     if state == "expired":
@@ -38,7 +38,7 @@ def test_a_dead_token_is_invalid_whatever_ended_it(
     assert response.json()["data"] == {}
 
 
-def test_a_missing_scope_is_another_401(tiktok: TikTok, world: World) -> None:
+def test_missing_scope_is_a_401_of_its_own(tiktok: TikTok, world: World) -> None:
     world.change_account("tiktok", USER, scopes=frozenset({"video.upload"}))
 
     response = query(tiktok, VIDEO)
@@ -47,7 +47,7 @@ def test_a_missing_scope_is_another_401(tiktok: TikTok, world: World) -> None:
     assert public_ids(tiktok, "v_pub_file~1") == [int(VIDEO)]
 
 
-def test_six_hundred_calls_fit_a_sliding_minute_of_the_app(tiktok: TikTok, clock: Clock) -> None:
+def test_app_limit_is_six_hundred_calls_in_a_sliding_minute(tiktok: TikTok, clock: Clock) -> None:
     for _ in range(300):
         query(tiktok, VIDEO)
     clock.now += timedelta(seconds=30)
@@ -63,7 +63,7 @@ def test_six_hundred_calls_fit_a_sliding_minute_of_the_app(tiktok: TikTok, clock
     assert query(tiktok, VIDEO).status_code == 200
 
 
-def test_publish_status_is_limited_for_each_user(tiktok: TikTok, behaviour: Behaviour) -> None:
+def test_publish_status_limit_is_per_user(tiktok: TikTok, behaviour: Behaviour) -> None:
     behaviour.set_conditions(Conditions(limits={"status/fetch": Limit(1, 60.0)}))
     public_ids(tiktok, "v_pub_file~1")
 
@@ -77,7 +77,7 @@ def test_publish_status_is_limited_for_each_user(tiktok: TikTok, behaviour: Beha
 # Tokens
 
 
-def test_a_refresh_replaces_both_tokens(tiktok: TikTok) -> None:
+def test_refresh_replaces_both_tokens(tiktok: TikTok) -> None:
     answer = refresh(tiktok, "rft.1").json()
 
     assert (answer["expires_in"], answer["refresh_expires_in"]) == (7200, 180 * 86400)
@@ -87,7 +87,7 @@ def test_a_refresh_replaces_both_tokens(tiktok: TikTok) -> None:
     assert refresh(tiktok, answer["refresh_token"]).status_code == 200
 
 
-def test_a_refresh_token_works_once_and_its_family_lives_on(tiktok: TikTok) -> None:
+def test_reused_refresh_token_is_refused_and_revokes_nothing(tiktok: TikTok) -> None:
     answer = refresh(tiktok, "rft.1").json()
 
     again = refresh(tiktok, "rft.1")
@@ -98,13 +98,13 @@ def test_a_refresh_token_works_once_and_its_family_lives_on(tiktok: TikTok) -> N
     assert refresh(tiktok, answer["refresh_token"]).status_code == 200
 
 
-def test_a_refresh_token_ends_after_its_life(tiktok: TikTok, clock: Clock) -> None:
+def test_expired_refresh_token_is_refused(tiktok: TikTok, clock: Clock) -> None:
     clock.now += timedelta(days=180)
 
     assert refresh(tiktok, "rft.1").json()["error"] == "invalid_grant"
 
 
-def test_a_revoked_account_cannot_refresh(tiktok: TikTok, world: World) -> None:
+def test_revoked_account_cannot_refresh(tiktok: TikTok, world: World) -> None:
     world.revoke("tiktok", USER)
 
     assert refresh(tiktok, "rft.1").json()["error"] == "invalid_grant"
@@ -118,7 +118,7 @@ def test_a_revoked_account_cannot_refresh(tiktok: TikTok, world: World) -> None:
         ({"grant_type": "password"}, 400, "unsupported_grant_type"),
     ],
 )
-def test_a_wrong_client_or_grant_is_refused(
+def test_wrong_client_or_grant_is_refused(
     tiktok: TikTok, changes: dict[str, str], status: int, error: str
 ) -> None:
     response = refresh(tiktok, "rft.1", **changes)
@@ -127,13 +127,13 @@ def test_a_wrong_client_or_grant_is_refused(
     assert refresh(tiktok, "rft.1").status_code == 200
 
 
-def test_a_refresh_in_json_is_refused(tiktok: TikTok) -> None:
+def test_refresh_in_json_is_refused(tiktok: TikTok) -> None:
     body = {"client_key": CLIENT_KEY, "client_secret": CLIENT_SECRET, "refresh_token": "rft.1"}
 
     assert post(tiktok, "/v2/oauth/token/", body).json()["error"] == "invalid_request"
 
 
-def test_tokens_of_the_older_kind_live_a_day(world: World) -> None:
+def test_older_access_tokens_live_a_day(world: World) -> None:
     tiktok = TikTok(world, Behaviour(), access_life=timedelta(hours=24))
 
     assert refresh(tiktok, "rft.1").json()["expires_in"] == 86400

@@ -1,4 +1,4 @@
-"""A world of a few accounts and posts, and the simulated X around it."""
+"""Fixtures: a world with a few accounts and posts, and the simulated X."""
 
 from datetime import timedelta
 

@@ -1,4 +1,4 @@
-"""Who and what is there when the simulated X is tried, and how it is asked."""
+"""Accounts, posts and requests for the tests of the simulated X."""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,4 +1,4 @@
-"""Who may call the simulated X, how often, and for what money."""
+"""Authentication, rate limits and billing of the simulated X."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -23,7 +23,9 @@ from tests.deploy.simulators.x.harness import (
 
 
 @pytest.mark.parametrize("state", ["unknown", "expired", "revoked"])
-def test_a_dead_token_is_unauthorized(get: Get, world: World, clock: Clock, state: str) -> None:
+def test_expired_revoked_or_unknown_token_is_unauthorized(
+    get: Get, world: World, clock: Clock, state: str
+) -> None:
     if state == "expired":
         clock.now += timedelta(hours=2)
     elif state == "revoked":
@@ -40,13 +42,13 @@ def test_a_dead_token_is_unauthorized(get: Get, world: World, clock: Clock, stat
     }
 
 
-def test_a_token_in_the_query_is_no_token(x: X) -> None:
+def test_token_in_the_query_is_ignored(x: X) -> None:
     request = httpx.Request("GET", f"https://api.x.com/2/tweets?ids={POST}&access_token=user-token")
 
     assert x.handle(request).status_code == 401
 
 
-def test_a_suspended_user_is_forbidden(get: Get, world: World) -> None:
+def test_suspended_user_is_forbidden(get: Get, world: World) -> None:
     world.change_account("x", USER, suspended=True)
 
     response = look_up(get, POST)
@@ -55,7 +57,7 @@ def test_a_suspended_user_is_forbidden(get: Get, world: World) -> None:
     assert response.json()["type"].endswith("/user-suspended")
 
 
-def test_an_app_in_no_package_is_forbidden(get: Get, behaviour: Behaviour) -> None:
+def test_app_without_package_is_forbidden(get: Get, behaviour: Behaviour) -> None:
     behaviour.set_conditions(Conditions(not_enrolled=True))
 
     response = look_up(get, POST)
@@ -66,14 +68,14 @@ def test_an_app_in_no_package_is_forbidden(get: Get, behaviour: Behaviour) -> No
 
 
 @pytest.mark.parametrize(("path", "token"), [("/2/users/me", APP_BEARER), ("/2/usage/tweets", "user-token")])
-def test_the_wrong_kind_of_token_is_unsupported(get: Get, path: str, token: str) -> None:
+def test_wrong_kind_of_token_is_unsupported(get: Get, path: str, token: str) -> None:
     response = get(path, token)
 
     assert response.status_code == 403
     assert response.json()["type"].endswith("/unsupported-authentication")
 
 
-def test_a_missing_scope_is_forbidden(get: Get, world: World) -> None:
+def test_missing_scope_is_forbidden(get: Get, world: World) -> None:
     world.change_account("x", USER, scopes=frozenset({"users.read"}))
 
     response = look_up(get, POST)
@@ -82,14 +84,14 @@ def test_a_missing_scope_is_forbidden(get: Get, world: World) -> None:
     assert "tweet.read" in response.json()["detail"]
 
 
-def test_a_user_reads_who_he_is(get: Get) -> None:
+def test_users_me_returns_the_token_user(get: Get) -> None:
     assert get("/2/users/me").json()["data"]["id"] == USER
 
 
 # How often
 
 
-def test_every_answer_shows_the_limit(get: Get) -> None:
+def test_every_answer_has_rate_limit_headers(get: Get) -> None:
     first, second = look_up(get, POST), get("/2/tweets", ids="")
 
     assert first.headers["x-rate-limit-limit"] == "5000"
@@ -99,7 +101,7 @@ def test_every_answer_shows_the_limit(get: Get) -> None:
     assert look_up(get, POST, by=APP_BEARER).headers["x-rate-limit-limit"] == "3500"
 
 
-def test_a_window_is_per_user_and_ends(get: Get, behaviour: Behaviour, clock: Clock) -> None:
+def test_rate_limit_window_is_per_user_and_ends(get: Get, behaviour: Behaviour, clock: Clock) -> None:
     behaviour.set_conditions(Conditions(limits={"tweets:user": Limit(1, 900.0, sliding=False)}))
     look_up(get, POST)
 
@@ -113,13 +115,13 @@ def test_a_window_is_per_user_and_ends(get: Get, behaviour: Behaviour, clock: Cl
     assert look_up(get, POST).status_code == 200
 
 
-def test_a_limit_may_be_refused_in_the_older_envelope(get: Get, behaviour: Behaviour) -> None:
+def test_rate_limit_error_can_have_the_older_envelope(get: Get, behaviour: Behaviour) -> None:
     behaviour.set_conditions(Conditions(limits={"tweets:user": Limit(0, 900.0)}, legacy_refusals=True))
 
     assert look_up(get, POST).json() == {"errors": [{"code": 88, "message": "Rate limit exceeded"}]}
 
 
-def test_limit_headers_may_be_absent_or_malformed(get: Get, behaviour: Behaviour) -> None:
+def test_rate_limit_headers_can_be_absent_or_malformed(get: Get, behaviour: Behaviour) -> None:
     behaviour.set_conditions(Conditions(limit_headers="absent"))
     assert "x-rate-limit-limit" not in look_up(get, POST).headers
 
@@ -130,7 +132,7 @@ def test_limit_headers_may_be_absent_or_malformed(get: Get, behaviour: Behaviour
 # For what money
 
 
-def test_each_post_is_billed_once_a_utc_day(get: Get, x: X, clock: Clock) -> None:
+def test_post_is_billed_once_a_utc_day(get: Get, x: X, clock: Clock) -> None:
     look_up(get, POST, FOREIGN)
     look_up(get, POST, by="other-token")
     assert x.billed_reads == 2
@@ -142,7 +144,7 @@ def test_each_post_is_billed_once_a_utc_day(get: Get, x: X, clock: Clock) -> Non
     assert x.billing.reads(clock.now.date()) == 1
 
 
-def test_what_is_not_shown_is_not_billed(get: Get, x: X) -> None:
+def test_posts_that_are_not_returned_are_not_billed(get: Get, x: X) -> None:
     look_up(get, DELETED, "42")
     look_up(get, OLD, fields="non_public_metrics")
     get("/2/tweets", ids="abc")
@@ -150,7 +152,7 @@ def test_what_is_not_shown_is_not_billed(get: Get, x: X) -> None:
     assert x.billed_reads == 0
 
 
-def test_clearing_the_world_clears_the_bill(get: Get, x: X, world: World) -> None:
+def test_clearing_the_world_clears_billed_reads(get: Get, x: X, world: World) -> None:
     look_up(get, POST)
 
     world.clear()
@@ -158,9 +160,7 @@ def test_clearing_the_world_clears_the_bill(get: Get, x: X, world: World) -> Non
     assert x.billed_reads == 0
 
 
-def test_without_credit_every_read_is_refused_while_the_limit_looks_healthy(
-    get: Get, behaviour: Behaviour
-) -> None:
+def test_depleted_credits_refuse_reads_within_the_rate_limit(get: Get, behaviour: Behaviour) -> None:
     behaviour.set_conditions(Conditions(credits_depleted=True))
 
     response = look_up(get, POST)
@@ -170,7 +170,7 @@ def test_without_credit_every_read_is_refused_while_the_limit_looks_healthy(
     assert response.headers["x-rate-limit-remaining"] == "4999"
 
 
-def test_the_monthly_cap_refuses_until_the_next_month(get: Get, behaviour: Behaviour, clock: Clock) -> None:
+def test_monthly_cap_refuses_until_the_next_month(get: Get, behaviour: Behaviour, clock: Clock) -> None:
     behaviour.set_conditions(Conditions(limits={"post_reads_per_month": Limit(1, 1.0)}))
     look_up(get, FOREIGN, by="other-token")
 
@@ -184,7 +184,7 @@ def test_the_monthly_cap_refuses_until_the_next_month(get: Get, behaviour: Behav
     assert look_up(get, POST, by="other-token").status_code == 200
 
 
-def test_usage_tells_the_app_its_reads_of_this_month_as_text(get: Get) -> None:
+def test_usage_returns_this_months_reads_as_text(get: Get) -> None:
     look_up(get, POST)
 
     usage = get("/2/usage/tweets", APP_BEARER).json()["data"]

@@ -1,4 +1,4 @@
-"""Posts and their metrics, as the simulated X shows them."""
+"""Posts and metrics of the simulated X."""
 
 import httpx
 import pytest
@@ -22,7 +22,7 @@ from tests.deploy.simulators.x.harness import (
 )
 
 
-def test_found_and_missing_posts_come_side_by_side(get: Get) -> None:
+def test_answer_has_data_and_errors_side_by_side(get: Get) -> None:
     response = look_up(get, POST, DELETED, "42")
 
     assert response.status_code == 200
@@ -39,21 +39,21 @@ def test_found_and_missing_posts_come_side_by_side(get: Get) -> None:
     assert types(response) == {"resource-not-found"}
 
 
-def test_an_answer_without_any_post_has_no_data_key(get: Get) -> None:
+def test_answer_without_posts_has_no_data_key(get: Get) -> None:
     assert "data" not in look_up(get, DELETED).json()
 
 
-def test_an_answer_without_any_error_has_no_errors_key(get: Get) -> None:
+def test_answer_without_errors_has_no_errors_key(get: Get) -> None:
     assert "errors" not in look_up(get, POST).json()
 
 
-def test_only_the_fields_asked_for_come(get: Get) -> None:
+def test_answer_has_only_the_requested_fields(get: Get) -> None:
     assert set(get("/2/tweets", ids=POST).json()["data"][0]) == {"id", "text", "edit_history_tweet_ids"}
     more = look_up(get, POST, fields="created_at,author_id").json()["data"][0]
     assert (more["created_at"], more["author_id"]) == ("2026-11-22T04:15:00.000Z", USER)
 
 
-def test_the_order_of_the_answer_is_not_that_of_the_question(get: Get, world: World, clock: Clock) -> None:
+def test_answer_order_differs_from_request_order(get: Get, world: World, clock: Clock) -> None:
     ids = [str(number) for number in range(100, 120)]
     world.add_posts(Post("x", one, USER, clock.now) for one in ids)
 
@@ -64,26 +64,26 @@ def test_the_order_of_the_answer_is_not_that_of_the_question(get: Get, world: Wo
 
 
 @pytest.mark.parametrize("ids", ["", "abc", "1" * 20, "1,,2", ",".join(map(str, range(1, 102)))])
-def test_a_wrong_list_of_ids_is_an_invalid_request(get: Get, ids: str) -> None:
+def test_malformed_list_of_ids_is_an_invalid_request(get: Get, ids: str) -> None:
     response = get("/2/tweets", ids=ids)
 
     assert response.status_code == 400
     assert response.json()["type"].endswith("/invalid-request")
 
 
-def test_a_hundred_ids_are_one_call(get: Get) -> None:
+def test_lookup_accepts_a_hundred_ids(get: Get) -> None:
     assert look_up(get, *map(str, range(1, 101))).status_code == 200
 
 
-def test_the_ids_are_required(get: Get) -> None:
+def test_missing_ids_are_refused(get: Get) -> None:
     assert get("/2/tweets").status_code == 400
 
 
-def test_a_wrong_single_id_is_an_invalid_request(get: Get) -> None:
+def test_malformed_single_id_is_an_invalid_request(get: Get) -> None:
     assert get("/2/tweets/abc").status_code == 400
 
 
-def test_repeated_keys_are_no_list(x: X) -> None:
+def test_repeated_ids_parameters_are_refused(x: X) -> None:
     request = httpx.Request(
         "GET", "https://api.x.com/2/tweets?ids=1&ids=2", headers={"Authorization": f"Bearer {APP_BEARER}"}
     )
@@ -94,14 +94,14 @@ def test_repeated_keys_are_no_list(x: X) -> None:
 @pytest.mark.parametrize(
     "params", [{"foo": "1"}, {"tweet.fields": "metrics"}, {"post.fields": "public_metrics"}]
 )
-def test_an_unknown_parameter_or_field_is_named(get: Get, params: dict[str, str]) -> None:
+def test_error_names_the_unknown_parameter_or_field(get: Get, params: dict[str, str]) -> None:
     response = get("/2/tweets", ids=POST, **params)
 
     assert response.status_code == 400
     assert next(iter(params)) in response.json()["errors"][0]["message"]
 
 
-def test_the_parameter_may_be_renamed(get: Get, behaviour: Behaviour) -> None:
+def test_fields_parameter_can_be_renamed(get: Get, behaviour: Behaviour) -> None:
     behaviour.set_conditions(Conditions(renamed_parameter=True))
 
     assert "tweet.fields" in look_up(get, POST).json()["errors"][0]["message"]
@@ -109,7 +109,7 @@ def test_the_parameter_may_be_renamed(get: Get, behaviour: Behaviour) -> None:
     assert renamed.json()["data"][0]["public_metrics"]["retweet_count"] == 7
 
 
-def test_the_names_in_the_answer_may_be_renamed(get: Get, behaviour: Behaviour) -> None:
+def test_fields_in_the_answer_can_be_renamed(get: Get, behaviour: Behaviour) -> None:
     behaviour.set_conditions(Conditions(renamed_answer=True))
 
     (post,) = look_up(get, POST).json()["data"]
@@ -119,13 +119,13 @@ def test_the_names_in_the_answer_may_be_renamed(get: Get, behaviour: Behaviour) 
     assert post["edit_history_post_ids"] == [POST]
 
 
-def test_a_metric_may_be_left_out(get: Get, world: World) -> None:
+def test_absent_metric_is_omitted(get: Get, world: World) -> None:
     world.change_post("x", POST, absent_metrics=frozenset({"quote_count"}))
 
     assert "quote_count" not in look_up(get, POST).json()["data"][0]["public_metrics"]
 
 
-def test_an_edited_post_is_answered_by_its_newest_version(get: Get, world: World, clock: Clock) -> None:
+def test_lookup_of_an_edited_post_returns_its_newest_version(get: Get, world: World, clock: Clock) -> None:
     world.add_posts(
         [Post("x", "500", USER, clock.now, text="v2"), Post("x", "501", USER, clock.now, text="v3")]
     )
@@ -138,7 +138,7 @@ def test_an_edited_post_is_answered_by_its_newest_version(get: Get, world: World
     assert post["edit_history_tweet_ids"] == [POST, "500", "501"]
 
 
-def test_clearing_the_world_forgets_edits(get: Get, world: World, clock: Clock) -> None:
+def test_clearing_the_world_deletes_edits(get: Get, world: World, clock: Clock) -> None:
     world.change_post("x", POST, replaced_by="500")
     accounts = world.accounts()
 
@@ -149,7 +149,7 @@ def test_clearing_the_world_forgets_edits(get: Get, world: World, clock: Clock) 
     assert look_up(get, "500").json()["data"][0]["edit_history_tweet_ids"] == ["500"]
 
 
-def test_edits_made_before_the_platform_started_are_known(world: World, clock: Clock) -> None:
+def test_edits_before_the_platforms_start_are_known(world: World, clock: Clock) -> None:
     world.add_posts([Post("x", "500", USER, clock.now)])
     world.change_post("x", POST, replaced_by="500")
     request = httpx.Request(
@@ -160,31 +160,31 @@ def test_edits_made_before_the_platform_started_are_known(world: World, clock: C
 
 
 @pytest.mark.parametrize("how", ["protected", "private"])
-def test_a_protected_post_is_seen_by_its_author_alone(get: Get, world: World, how: str) -> None:
+def test_protected_post_is_visible_to_its_author_only(get: Get, world: World, how: str) -> None:
     world.change_post("x", FOREIGN, **{how: True})
 
     assert types(look_up(get, FOREIGN)) == {"not-authorized-for-resource"}
     assert look_up(get, FOREIGN, by="other-token").json()["data"]
 
 
-def test_posts_of_a_suspended_author_are_not_shown(get: Get, world: World) -> None:
+def test_posts_of_a_suspended_author_are_not_returned(get: Get, world: World) -> None:
     world.change_account("x", OTHER, suspended=True)
 
     assert types(look_up(get, FOREIGN)) == {"not-authorized-for-resource"}
 
 
-def test_an_author_need_not_be_connected(get: Get, world: World, clock: Clock) -> None:
+def test_post_of_an_unconnected_author_is_returned(get: Get, world: World, clock: Clock) -> None:
     world.add_posts([Post("x", "600", "stranger", clock.now)])
 
     assert look_up(get, "600").json()["data"][0]["id"] == "600"
 
 
-def test_a_foreign_public_post_is_answered_to_anybody(get: Get) -> None:
+def test_foreign_public_post_is_visible_to_everybody(get: Get) -> None:
     assert look_up(get, FOREIGN).json()["data"][0]["id"] == FOREIGN
     assert look_up(get, FOREIGN, by=APP_BEARER).json()["data"][0]["id"] == FOREIGN
 
 
-def test_fields_of_a_post_may_fail_to_load(get: Get, behaviour: Behaviour) -> None:
+def test_post_fields_can_fail_to_load(get: Get, behaviour: Behaviour) -> None:
     behaviour.set_conditions(Conditions(unhydrated_posts=frozenset({POST})))
 
     response = look_up(get, POST, FOREIGN)
@@ -193,7 +193,7 @@ def test_fields_of_a_post_may_fail_to_load(get: Get, behaviour: Behaviour) -> No
     assert [post["id"] for post in response.json()["data"]] == [FOREIGN]
 
 
-def test_private_metrics_of_an_own_recent_post_come(get: Get) -> None:
+def test_private_metrics_of_an_own_recent_post_are_returned(get: Get) -> None:
     fields = "public_metrics,non_public_metrics,organic_metrics"
 
     (post,) = look_up(get, POST, fields=fields).json()["data"]
@@ -207,7 +207,7 @@ def test_private_metrics_of_an_own_recent_post_come(get: Get) -> None:
 @pytest.mark.parametrize(
     ("post", "token"), [(FOREIGN, "user-token"), (OLD, "user-token"), (POST, APP_BEARER)]
 )
-def test_private_metrics_of_any_other_post_make_it_vanish(get: Get, post: str, token: str) -> None:
+def test_private_metrics_of_any_other_post_omit_the_post(get: Get, post: str, token: str) -> None:
     response = look_up(get, post, by=token, fields="public_metrics,non_public_metrics")
 
     assert response.status_code == 200
@@ -216,20 +216,20 @@ def test_private_metrics_of_any_other_post_make_it_vanish(get: Get, post: str, t
     assert {error["field"] for error in response.json()["errors"]} >= {"non_public_metrics.impression_count"}
 
 
-def test_promoted_metrics_of_a_post_that_is_not_promoted_are_refused(get: Get) -> None:
+def test_promoted_metrics_of_an_unpromoted_post_are_refused(get: Get) -> None:
     assert types(look_up(get, POST, fields="promoted_metrics")) == {"not-authorized-for-field"}
 
 
-def test_a_single_missing_post_is_a_404(get: Get) -> None:
+def test_single_missing_post_is_a_404(get: Get) -> None:
     assert get(f"/2/tweets/{DELETED}").status_code == 404
     assert get(f"/2/tweets/{POST}", **METRICS).json()["data"]["public_metrics"]["like_count"] == 58
 
 
-def test_what_is_not_there_is_a_404(get: Get) -> None:
+def test_unknown_path_is_a_404(get: Get) -> None:
     assert get("/2/usage/credits").status_code == 404
 
 
-def test_the_ledger_is_told_endpoint_and_ids(x: X) -> None:
+def test_request_log_names_endpoint_and_ids(x: X) -> None:
     request = httpx.Request(
         "GET", f"https://api.x.com/2/tweets?ids={POST},42", headers={"Authorization": "Bearer user-token"}
     )

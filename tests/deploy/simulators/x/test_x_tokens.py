@@ -14,7 +14,7 @@ from tests.deploy.simulators.clock import Clock
 from tests.deploy.simulators.x.harness import BASIC, POST, USER, Get, look_up, refresh
 
 
-def test_a_refresh_replaces_both_tokens(x: X, get: Get) -> None:
+def test_refresh_replaces_both_tokens(x: X, get: Get) -> None:
     pair = refresh(x, "refresh-1").json()
 
     assert pair["expires_in"] == 7200
@@ -24,7 +24,7 @@ def test_a_refresh_replaces_both_tokens(x: X, get: Get) -> None:
     assert refresh(x, pair["refresh_token"]).status_code == 200
 
 
-def test_a_refresh_token_used_twice_ends_its_family(x: X, get: Get) -> None:
+def test_reused_refresh_token_revokes_its_family(x: X, get: Get) -> None:
     pair = refresh(x, "refresh-1").json()
 
     again = refresh(x, "refresh-1")
@@ -38,7 +38,7 @@ def test_a_refresh_token_used_twice_ends_its_family(x: X, get: Get) -> None:
     assert refresh(x, pair["refresh_token"]).status_code == 400
 
 
-def test_an_access_token_lives_two_hours(x: X, get: Get, clock: Clock) -> None:
+def test_access_token_lives_two_hours(x: X, get: Get, clock: Clock) -> None:
     token = refresh(x, "refresh-1").json()["access_token"]
 
     clock.now += timedelta(hours=2) - timedelta(seconds=1)
@@ -47,18 +47,18 @@ def test_an_access_token_lives_two_hours(x: X, get: Get, clock: Clock) -> None:
     assert look_up(get, POST, by=token).status_code == 401
 
 
-def test_an_unknown_refresh_token_is_refused(x: X) -> None:
+def test_unknown_refresh_token_is_refused(x: X) -> None:
     assert refresh(x, "nothing").status_code == 400
 
 
-def test_an_old_refresh_token_is_dead(x: X, world: World, clock: Clock) -> None:
+def test_expired_refresh_token_is_refused(x: X, world: World, clock: Clock) -> None:
     world.change_account("x", USER, refresh_token_expires_at=clock.now)
 
     assert refresh(x, "refresh-1").status_code == 400
 
 
 @pytest.mark.parametrize("auth", [None, httpx.BasicAuth(CLIENT_ID, "wrong")])
-def test_a_client_must_prove_who_it_is(x: X, auth: httpx.BasicAuth | None) -> None:
+def test_unauthenticated_client_is_refused(x: X, auth: httpx.BasicAuth | None) -> None:
     response = refresh(x, "refresh-1", auth=auth, form={"client_id": CLIENT_ID})
 
     assert response.status_code == 401
@@ -66,7 +66,7 @@ def test_a_client_must_prove_who_it_is(x: X, auth: httpx.BasicAuth | None) -> No
     assert refresh(x, "refresh-1").status_code == 200
 
 
-def test_a_public_client_names_itself_in_the_body(world: World) -> None:
+def test_public_client_sends_its_id_in_the_body(world: World) -> None:
     x = X(world, Behaviour(), client_secret=None)
 
     assert refresh(x, "refresh-1", auth=None).status_code == 401
@@ -76,13 +76,13 @@ def test_a_public_client_names_itself_in_the_body(world: World) -> None:
 @pytest.mark.parametrize(
     "changes", [{"form": {"grant_type": "password"}}, {"headers": {"Content-Type": "text/plain"}}]
 )
-def test_a_refresh_is_a_form_with_its_grant(x: X, changes: dict[str, Any]) -> None:
+def test_refresh_requires_a_form_with_its_grant(x: X, changes: dict[str, Any]) -> None:
     assert refresh(x, "refresh-1", **changes).status_code == 400
     assert refresh(x, "refresh-1").status_code == 200
 
 
 @pytest.mark.parametrize("token", ["user-token", "refresh-1", "unknown"])
-def test_revoking_either_token_ends_both(x: X, get: Get, token: str) -> None:
+def test_revoking_either_token_revokes_both(x: X, get: Get, token: str) -> None:
     with httpx.Client(transport=httpx.MockTransport(x.handle), auth=BASIC) as client:
         revoked = client.post("https://api.x.com/2/oauth2/revoke", data={"token": token})
 
