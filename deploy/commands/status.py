@@ -3,7 +3,7 @@
 import time
 from contextlib import closing
 from dataclasses import asdict
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Annotated, Any
 
 import typer
@@ -16,6 +16,7 @@ from sqlalchemy.exc import OperationalError
 from deploy import console, stores
 from deploy.commands.pauses_in_force import shape, subject_name, until
 from deploy.console import AsJson, UsageError, duration, instant
+from shared.operations.fleet import accounts_by_state, claimed, due, oldest_overdue, quarantined
 from shared.quota import spending
 from shared.quota.pauses import pauses_in_force
 from shared.refresh_state.invariants import stuck
@@ -27,15 +28,6 @@ SELECT p.platform, pa.sync_status, count(*) AS rows
   FROM post_analytics pa JOIN publications p ON p.id = pa.publication_id
  GROUP BY 1, 2
 """
-_RUNS = """
-SELECT a.platform, r.claimed_at IS NOT NULL AND r.next_run_at > now() AS claimed, count(*) AS rows,
-       min(r.next_run_at) AS oldest
-  FROM refresh_state r JOIN accounts a USING (account_id)
- WHERE r.next_run_at <= now() OR (r.claimed_at IS NOT NULL AND r.next_run_at > now())
- GROUP BY 1, 2
-"""
-_ACCOUNTS = "SELECT state, count(*) AS rows FROM accounts GROUP BY 1"
-_QUARANTINED = "SELECT count(*) FROM refresh_state WHERE next_run_at IS NULL AND reason = 'quarantined'"
 
 Interval = Annotated[float, typer.Option(min=0.2, max=3600, help="Seconds between two screens of --watch.")]
 
@@ -58,7 +50,8 @@ def status(
     JSON: ``at``; ``rows`` (array of ``platform``, each sync status, ``total``, ``due``, ``claimed``,
     ``oldest_overdue_at``); ``due``, ``claimed``, ``quarantined``; ``stuck`` (array of ``publication_id``,
     ``account_id``, ``platform``, ``breach``: rows that need an operator, at most 1,000);
-    ``oldest_overdue_at``, ``oldest_overdue_seconds``; ``accounts`` (count by state); ``pauses`` (as in
+    ``oldest_overdue_at``, ``oldest_overdue_seconds`` (of rows that no pause holds up); ``accounts`` (count
+    by state); ``pauses`` (as in
     `dravo pauses`); ``spending`` (``reads_today``, ``reads_this_month``, ``dollars_today``,
     ``dollars_this_month`` of post reads that X bills, in UTC); ``queues`` (waiting messages by lane),
     ``workers`` (array of ``worker_id``, ``threads``), both null when Redis is out of reach, and
@@ -94,24 +87,27 @@ def _from_database(connection: Connection) -> dict[str, Any]:
     platforms: dict[str, dict[str, Any]] = {}
     for row in connection.execute(text(_ROWS)):
         platforms.setdefault(row.platform, _no_rows(row.platform))[row.sync_status] = row.rows
-    oldest: datetime | None = None
-    for row in connection.execute(text(_RUNS)):
-        counts = platforms.setdefault(row.platform, _no_rows(row.platform))
-        counts["claimed" if row.claimed else "due"] = row.rows
-        if not row.claimed:
-            counts["oldest_overdue_at"] = instant(row.oldest)
-            oldest = min(oldest or row.oldest, row.oldest)
+    for name, by_platform in (("due", due(connection)), ("claimed", claimed(connection))):
+        for platform, number in by_platform.items():
+            if number:
+                platforms.setdefault(platform, _no_rows(platform))[name] = number
+    waiting = [one for one in oldest_overdue(connection) if not one.paused]
+    overdue = {one.platform: one.due_at for one in waiting if one.due_at}
+    for platform, due_at in overdue.items():
+        platforms.setdefault(platform, _no_rows(platform))["oldest_overdue_at"] = instant(due_at)
+    oldest = min(overdue.values(), default=None)
     for counts in platforms.values():
         counts["total"] = sum(counts[one.value] for one in SyncStatus)
     states = dict.fromkeys((one.value for one in AccountState), 0)
-    states.update((row.state, row.rows) for row in connection.execute(text(_ACCOUNTS)))
+    for (_, state), number in accounts_by_state(connection).items():
+        states[state] += number
     rows = [platforms[name] for name in sorted(platforms)]
     return {
         "at": instant(now),
         "rows": rows,
         "due": sum(counts["due"] for counts in rows),
         "claimed": sum(counts["claimed"] for counts in rows),
-        "quarantined": connection.execute(text(_QUARANTINED)).scalar_one(),
+        "quarantined": quarantined(connection),
         "stuck": [asdict(row) for row in stuck(connection)],
         "oldest_overdue_at": instant(oldest),
         "oldest_overdue_seconds": (now - oldest).total_seconds() if oldest else None,

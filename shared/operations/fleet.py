@@ -43,6 +43,11 @@ SELECT a.platform, count(r.claimed_at) AS claimed
  GROUP BY a.platform
 """)
 
+_DUE: Final = text("""
+SELECT a.platform, count(*) AS due
+  FROM refresh_state r JOIN accounts a USING (account_id) WHERE r.next_run_at <= now() GROUP BY 1
+""")
+
 _QUARANTINED: Final = text("""
 SELECT count(*) FROM (
        SELECT FROM refresh_state WHERE reason = 'quarantined' AND next_run_at IS NULL LIMIT :most) quarantined
@@ -78,6 +83,11 @@ def accounts_by_state(connection: Connection) -> Mapping[tuple[str, str], int]:
 def claimed(connection: Connection) -> Mapping[str, int]:
     """Return the number of claimed rows by platform. A row whose lease has expired is due, not claimed."""
     return {row.platform: row.claimed for row in connection.execute(_CLAIMED)}
+
+
+def due(connection: Connection) -> Mapping[str, int]:
+    """Return the number of due rows by platform; what is not named is none. Its cost grows with them."""
+    return {row.platform: row.due for row in connection.execute(_DUE)}
 
 
 def quarantined(connection: Connection, *, most: int | None = None) -> int:
