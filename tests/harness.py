@@ -37,7 +37,7 @@ class ScriptedAdapter:
 
     script: Script = field(default_factory=lambda: reads(views=1))
     renewal_endpoint: str | None = "oauth/token"
-    asked: list[tuple[str, tuple[int, ...]]] = field(default_factory=list)
+    requested: list[tuple[str, tuple[int, ...]]] = field(default_factory=list)
     renewals: list[str] = field(default_factory=list)
     renewal: Tokens | RefreshError | None = None
 
@@ -46,7 +46,7 @@ class ScriptedAdapter:
     ) -> Iterator[Reading]:
         """Answer publication by publication; an error ends the fetch, as it does in a real adapter."""
         del upstream
-        self.asked.append((account.account_id, tuple(publication.id for publication in publications)))
+        self.requested.append((account.account_id, tuple(publication.id for publication in publications)))
         for publication in publications:
             answer = self.script(account, publication)
             if isinstance(answer, RefreshError):

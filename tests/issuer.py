@@ -27,7 +27,7 @@ class Issuer:
     url: str = ""
     keys: list[dict[str, Any]] = field(default_factory=list)
     """The keys that its document holds."""
-    asked: int = 0
+    requests: int = 0
     """Requests for the document, answered or not."""
     answers: Event = field(default_factory=Event)
     """While it is not set, requests are accepted and not answered."""
@@ -59,7 +59,7 @@ def issuer() -> Iterator[Issuer]:
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            running.asked += 1
+            running.requests += 1
             running.answers.wait()
             self.send_response(200)
             self.end_headers()

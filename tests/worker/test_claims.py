@@ -12,7 +12,7 @@ NOW = datetime(2026, 11, 26, 12, tzinfo=UTC)
 LEASE = timedelta(seconds=60)
 
 
-def test_a_start_spends_the_claims_that_stand_and_tells_all_that_is_known(harness: Harness) -> None:
+def test_start_uses_up_valid_claims_and_returns_their_rows(harness: Harness) -> None:
     account = harness.account("acc_1")
     claimed = {"claim_seq": 4, "claimed_at": NOW, "reason": "claimed"}
     ids = harness.publications(account, 5, **claimed, attempts=2, unfinished=1, missing_since=NOW, priority=1)
@@ -98,9 +98,9 @@ def test_a_lease_is_extended_behind_the_claim_and_only_for_what_waits(harness: H
 
     with harness.engine.begin() as connection:
         at = connection.exec_driver_sql("SELECT now()").scalar_one()
-        held = extend(connection, [rows[overtaken], rows[waits], rows[released]], [rows[read]], LEASE)
+        extended = extend(connection, [rows[overtaken], rows[waits], rows[released]], [rows[read]], LEASE)
 
-    assert held == {waits, read}
+    assert extended == {waits, read}
     states = harness.execute("SELECT publication_id, next_run_at FROM refresh_state ORDER BY 1")
     assert dict(tuple(row) for row in states) == dict.fromkeys(ids, NOW) | {waits: at + LEASE}
-    assert other not in held
+    assert other not in extended

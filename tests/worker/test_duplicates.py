@@ -17,14 +17,14 @@ VIDEO = "7300000000000000001"
 @pytest.fixture
 def ids(harness: Harness) -> list[int]:
     """Store three videos: two that wait for their ids, which are the same, and one that has its own."""
-    found = harness.publications(harness.account("acc_1", Platform.TIKTOK), 3)
+    stored = harness.publications(harness.account("acc_1", Platform.TIKTOK), 3)
     harness.execute(
         "UPDATE publications SET platform_post_id = NULL, publish_id = 'v_pub_' || id WHERE id = ANY(:ids)",
-        ids=found[:2],
+        ids=stored[:2],
     )
     harness.execute("UPDATE refresh_state SET claimed_at = now(), next_run_at = now() + interval '1 minute'")
     harness.adapter.script = _resolve
-    return found
+    return stored
 
 
 def _resolve(_account: Account, publication: Publication) -> Reading:
@@ -41,17 +41,17 @@ def outcomes(harness: Harness, ids: list[int]) -> list[tuple[str, str, dict[str,
 
 
 def id_of(harness: Harness, publication_id: int) -> str | None:
-    ((found,),) = harness.execute(
+    ((stored,),) = harness.execute(
         "SELECT platform_post_id FROM publications WHERE id = :id", id=publication_id
     )
-    return found if found is None else str(found)
+    return stored if stored is None else str(stored)
 
 
 READ = ("synced", "stale", {"view_count": 7})
 DUPLICATE: tuple[str, str, dict[str, int]] = ("duplicate", "stopped", {})
 
 
-def test_of_two_publish_ids_of_one_video_the_elder_publication_keeps_the_id(
+def test_older_publication_keeps_the_id_of_two_publish_ids_of_one_video(
     harness: Harness, ids: list[int]
 ) -> None:
     run(harness, ids)

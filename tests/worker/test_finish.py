@@ -44,7 +44,9 @@ def ends_after(harness: Harness, number: int, error: RefreshError) -> None:
     """Script the platform: so many readings, then an error."""
 
     def script(_: Account, publication: Publication) -> Reading | RefreshError:
-        read = len([one for _, asked in harness.adapter.asked for one in asked if one < publication.id])
+        read = len(
+            [one for _, requested in harness.adapter.requested for one in requested if one < publication.id]
+        )
         return Reading(publication.id, Answer.READ, {"views": 1}) if read < number else error
 
     harness.adapter.script = script
@@ -103,7 +105,7 @@ def test_a_token_that_could_not_be_renewed_is_used_only_while_it_lives(
     run(harness)
 
     assert outcomes(harness, [living, dead]) == [near, over]
-    assert [account for account, _ in harness.adapter.asked] == ["acc_living"] * (near == "synced")
+    assert [account for account, _ in harness.adapter.requested] == ["acc_living"] * (near == "synced")
 
 
 def test_tokens_are_renewed_once_a_job(harness: Harness) -> None:
@@ -115,7 +117,11 @@ def test_tokens_are_renewed_once_a_job(harness: Harness) -> None:
     run(harness)
 
     assert sorted(harness.adapter.renewals) == ["acc_early", "acc_late"]
-    assert sorted(account for account, _ in harness.adapter.asked) == ["acc_early", "acc_late", "acc_late"]
+    assert sorted(account for account, _ in harness.adapter.requested) == [
+        "acc_early",
+        "acc_late",
+        "acc_late",
+    ]
     assert outcomes(harness, [early, late]) == ["requires_reconnect"] * 2
 
 
@@ -181,7 +187,7 @@ def test_rows_of_an_account_that_is_not_active_are_blocked_without_a_call(harnes
 
     refresh(job, harness.tools)
 
-    assert harness.adapter.asked == []
+    assert harness.adapter.requested == []
     assert harness.state(one).error_message == "The account is not connected."
 
 
@@ -213,8 +219,8 @@ def test_a_refused_bucket_alone_is_paused_and_what_was_read_is_kept(
 
     name = {TryAgain: "retry", Misconfigured: "misconfigured"}.get(type(error), "paused")
     assert outcomes(harness, ids) == ["synced", name, name]
-    found = harness.execute("SELECT kind, subject, paused_until, reason FROM pauses")
-    assert [tuple(row) for row in found] == pauses
+    rows = harness.execute("SELECT kind, subject, paused_until, reason FROM pauses")
+    assert [tuple(row) for row in rows] == pauses
     if name == "paused":
         waits = [harness.state(one).next_run_at for one in ids[1:]]
         assert all(RELIEF <= wait <= RELIEF + timedelta(seconds=30) for wait in waits)
@@ -238,7 +244,7 @@ def test_a_refused_bucket_alone_is_paused_and_what_was_read_is_kept(
     ],
 )
 def test_a_pause_placed_after_the_claim_ends_the_jobs_that_it_holds_for(
-    harness: Harness, kind: str, subject: str, lane: Lane, *, asked: bool
+    harness: Harness, kind: str, subject: str, lane: Lane, *, requested: bool
 ) -> None:
     ids = harness.publications(harness.account("acc_1"), 2, priority=0)
     harness.execute(
@@ -261,9 +267,9 @@ def test_a_pause_placed_after_the_claim_ends_the_jobs_that_it_holds_for(
 
     refresh(job, harness.tools)
 
-    assert bool(harness.adapter.asked) is asked
-    assert outcomes(harness, ids) == (["synced"] * 2 if asked else ["paused"] * 2)
-    if not asked:
+    assert bool(harness.adapter.requested) is requested
+    assert outcomes(harness, ids) == (["synced"] * 2 if requested else ["paused"] * 2)
+    if not requested:
         row = harness.state(ids[1])
         assert (row.outcome_detail, row.attempts) == ("Paused.", 0)
         assert RELIEF <= row.next_run_at <= RELIEF + timedelta(seconds=30)

@@ -203,20 +203,20 @@ def test_rows_that_another_worker_has_by_now_are_dropped_and_the_others_go_on(
 ) -> None:
     member = Member(harness, time, 3)
     job = member.whole()
-    taken = member.ids[2]
+    lost_row = member.ids[2]
 
     def overtaken(number: int) -> None:
         time.passes(5)
         if number == 3:
             harness.execute(
-                "UPDATE refresh_state SET claim_seq = claim_seq + 1 WHERE publication_id = :id", id=taken
+                "UPDATE refresh_state SET claim_seq = claim_seq + 1 WHERE publication_id = :id", id=lost_row
             )
 
     member.at_call = overtaken
     member.run(job)
 
     assert [harness.state(one).sync_status for one in member.ids] == ["synced", "synced", "pending"]
-    assert harness.state(taken).claimed_at is not None
+    assert harness.state(lost_row).claimed_at is not None
 
 
 def test_a_job_whose_rows_are_all_gone_stops_calling(harness: Harness, time: Time) -> None:

@@ -30,14 +30,14 @@ SCOPE = Scope(platform=Platform.INSTAGRAM)
 @pytest.fixture
 def at_gap(monkeypatch: pytest.MonkeyPatch) -> dict[str, Callable[[], object]]:
     """Let a job do something at a gap between two of its steps, once."""
-    acts: dict[str, Callable[[], object]] = {}
+    actions: dict[str, Callable[[], object]] = {}
 
     def hit(gap: str, publication_ids: object = ()) -> None:
         del publication_ids
-        acts.pop(gap, lambda: None)()
+        actions.pop(gap, lambda: None)()
 
     monkeypatch.setattr("shared.observability.failpoints.hit", hit)
-    return acts
+    return actions
 
 
 def pause(harness: Harness, until: datetime | None = None) -> None:
@@ -76,7 +76,7 @@ def test_a_pause_without_an_end_defers_rows_for_an_hour_at_most(harness: Harness
     row = harness.state(publication)
     assert (row.reason, row.attempts) == ("paused", 0)
     assert timedelta(minutes=59) < row.wait < timedelta(minutes=61)
-    assert harness.adapter.asked == []
+    assert harness.adapter.requested == []
 
 
 def test_resume_makes_due_what_was_deferred(harness: Harness) -> None:

@@ -1,4 +1,4 @@
-"""The story of a refresh: every exit records, the fence holds, the last good metrics stay."""
+"""A refresh from start to finish: every exit records, the fence holds, the last good metrics stay."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -98,7 +98,7 @@ def test_an_error_half_way_holds_only_for_what_was_not_read(harness: Harness) ->
     ]
 
 
-def test_a_limit_is_no_failure_and_costs_no_attempt_and_parks_its_bucket(harness: Harness) -> None:
+def test_limit_costs_no_attempt_and_pauses_its_bucket(harness: Harness) -> None:
     publication = harness.publications(harness.account("acc_1"))[0]
     run(harness)
     relief = datetime.now(UTC) + timedelta(minutes=10)
@@ -110,7 +110,7 @@ def test_a_limit_is_no_failure_and_costs_no_attempt_and_parks_its_bucket(harness
 
     assert (row.sync_status, row.metrics, row.attempts, row.reason) == ("synced", {"views": 1}, 0, "paused")
     assert timedelta(minutes=9) < row.wait < timedelta(minutes=11)
-    assert [asked[0] for asked in harness.adapter.asked] == ["acc_1", "acc_1"], (
+    assert [requested[0] for requested in harness.adapter.requested] == ["acc_1", "acc_1"], (
         "a parked account is not asked"
     )
 
@@ -226,7 +226,7 @@ def test_one_refusal_marks_the_whole_account_and_it_is_not_asked_again(harness: 
 
     run(harness, times=3)
 
-    assert len(harness.adapter.asked) == 1
+    assert len(harness.adapter.requested) == 1
     assert {harness.state(one).sync_status for one in ids} == {"requires_reconnect"}
     assert {harness.state(one).error_message for one in ids} == {"Reconnect the account."}
     assert harness.execute("SELECT state FROM accounts") == [("requires_reconnect",)]
@@ -276,7 +276,7 @@ def test_a_message_delivered_three_times_runs_once(harness: Harness) -> None:
     for _ in range(3):
         refresh(job, harness.tools)
 
-    assert len(harness.adapter.asked) == 1
+    assert len(harness.adapter.requested) == 1
 
 
 def test_a_stale_worker_never_overwrites_newer_data(harness: Harness) -> None:
@@ -286,7 +286,7 @@ def test_a_stale_worker_never_overwrites_newer_data(harness: Harness) -> None:
 
     def overtaken(_account: object, one: object) -> Reading:
         del one
-        if len(harness.adapter.asked) == 1:  # its lease ends meanwhile, another worker finishes
+        if len(harness.adapter.requested) == 1:  # its lease ends meanwhile, another worker finishes
             for job in claims(harness):
                 refresh(job, harness.tools)
             return Reading(publication, Answer.READ, {"views": 1})
@@ -381,7 +381,7 @@ def test_a_dead_token_with_a_thousand_due_rows_is_met_by_the_jobs_in_flight_alon
         list(workers.map(run_one, in_flight))
 
     assert len(in_flight) == JOBS_PER_ACCOUNT
-    assert 1 <= len(harness.adapter.asked) <= JOBS_PER_ACCOUNT
+    assert 1 <= len(harness.adapter.requested) <= JOBS_PER_ACCOUNT
     assert claims_of_due(harness) == ()
     assert harness.execute("SELECT sync_status, count(*) FROM post_analytics GROUP BY 1") == [
         ("requires_reconnect", 1_000)

@@ -102,12 +102,12 @@ def test_unknown_key_ids_cause_one_fetch_per_interval(issuer: Issuer, clock: Clo
 
     async def story() -> None:
         assert [await accepted(tokens, token("old")) for _ in range(3)] == [True] * 3
-        assert issuer.asked == 1
+        assert issuer.requests == 1
         assert not any([await accepted(tokens, token(f"invented {n}")) for n in range(20)])
-        assert issuer.asked == 1
+        assert issuer.requests == 1
         clock.pass_(jwks.FETCH_AGAIN_AFTER)
         assert not any(await asyncio.gather(*(accepted(tokens, token(f"new {n}")) for n in range(20))))
-        assert issuer.asked == 2
+        assert issuer.requests == 2
 
     asyncio.run(story())
 
@@ -122,7 +122,7 @@ def test_new_key_is_accepted_with_one_fetch(issuer: Issuer, clock: Clock) -> Non
         clock.pass_(jwks.FETCH_AGAIN_AFTER)
         assert await accepted(tokens, token("new"))
         assert await accepted(tokens, token("old"))
-        assert issuer.asked == 2
+        assert issuer.requests == 2
 
     asyncio.run(story())
 
@@ -136,10 +136,10 @@ def test_unpublished_key_id_is_refused_without_a_fetch_for_a_while(issuer: Issue
         issuer.publish("old", "late")
         clock.pass_(jwks.FETCH_AGAIN_AFTER)
         assert not await accepted(tokens, token("late"))
-        assert issuer.asked == 1
+        assert issuer.requests == 1
         clock.pass_(jwks.UNKNOWN_FOR)
         assert await accepted(tokens, token("late"))
-        assert issuer.asked == 2
+        assert issuer.requests == 2
 
     asyncio.run(story())
 
@@ -163,7 +163,7 @@ def test_cached_keys_serve_at_once_while_the_issuer_is_silent(
         refused_at_once = [one for one in invented if one.done()]
         assert len(refused_at_once) == 150 - jwks.MAX_WAITING
         assert not any(await asyncio.gather(*invented))
-        assert issuer.asked <= 2
+        assert issuer.requests <= 2
 
     asyncio.run(story())
 

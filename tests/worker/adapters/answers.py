@@ -11,7 +11,7 @@ from worker.readings import Account, Publication
 
 
 def read_from(
-    adapter: Adapter, by: Account, asked: Sequence[Publication], *answers: httpx.Response
+    adapter: Adapter, by: Account, publications: Sequence[Publication], *answers: httpx.Response
 ) -> Outcome:
     """Read these publications once, at `NOW`, from a platform that gives these answers and no more."""
-    return drain(adapter.fetch(upstream(replies(*answers), now=NOW), by, asked))
+    return drain(adapter.fetch(upstream(replies(*answers), now=NOW), by, publications))

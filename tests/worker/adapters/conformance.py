@@ -20,7 +20,7 @@ from shared.quota.limits import Limits, Rate
 from shared.redis_client import connect
 from shared.settings import Settings
 from shared.vocabulary import BucketKind, Lane
-from tests.worker.adapters.harness import HASTY, LONGEST_PAUSE, Outcome, Rig, Subject, hides_secrets
+from tests.worker.adapters.harness import HASTY, LONGEST_PAUSE, Harness, Outcome, Subject, hides_secrets
 from tests.worker.http.corrupted_responses import (
     EXTRA_METRIC,
     NO_TOKENS,
@@ -44,112 +44,114 @@ class Conformance:
     """The suite; a subclass names its subjects in the fixture ``subject``."""
 
     @pytest.fixture
-    def rig(
+    def harness(
         self,
         subject: Subject,
         clients: Mapping[Bounds, Client],
         caplog: pytest.LogCaptureFixture,
         capfd: pytest.CaptureFixture[str],
-    ) -> Iterator[Rig]:
+    ) -> Iterator[Harness]:
         """Set the world up, and check afterwards that no log or output shows a token."""
         caplog.set_level(logging.DEBUG)
         with Simulators() as simulators:
-            rig = Rig(subject, simulators, clients)
-            before = rig.account()
-            yield rig
-            after = rig.account()
+            harness = Harness(subject, simulators, clients)
+            before = harness.account()
+            yield harness
+            after = harness.account()
         written = caplog.text + "".join(capfd.readouterr())
         for account in (before, after):
             hides_secrets(written, account)
 
     # Numbers
 
-    def test_a_read_brings_exactly_the_platforms_numbers(self, rig: Rig) -> None:
-        outcome = rig.read(rig.publications(3))
+    def test_a_read_brings_exactly_the_platforms_numbers(self, harness: Harness) -> None:
+        outcome = harness.read(harness.publications(3))
 
         assert outcome.error is None
         for reading in outcome.readings:
             assert reading.answer is Answer.READ
-            assert reading.metrics == pytest.approx(rig.subject.metrics)
+            assert reading.metrics == pytest.approx(harness.subject.metrics)
             assert reading.missing == ()
 
-    def test_a_full_batch_takes_the_calls_it_should(self, rig: Rig) -> None:
-        publications = rig.publications(rig.subject.batch_size or BATCH_SIZE[rig.subject.platform])
+    def test_a_full_batch_takes_the_calls_it_should(self, harness: Harness) -> None:
+        publications = harness.publications(
+            harness.subject.batch_size or BATCH_SIZE[harness.subject.platform]
+        )
 
-        outcome = rig.read(publications)
+        outcome = harness.read(publications)
 
         assert outcome.error is None
         assert set(outcome.answers.values()) == {Answer.READ}
-        assert rig.simulators.request_log.requests() == rig.subject.requests_for_a_full_batch
+        assert harness.simulators.request_log.requests() == harness.subject.requests_for_a_full_batch
 
-    def test_nothing_asked_takes_no_call(self, rig: Rig) -> None:
-        assert rig.read([]) == Outcome(())
-        assert rig.simulators.request_log.requests() == 0
+    def test_nothing_asked_takes_no_call(self, harness: Harness) -> None:
+        assert harness.read([]) == Outcome(())
+        assert harness.simulators.request_log.requests() == 0
 
-    def test_a_missing_post_costs_its_siblings_nothing(self, rig: Rig) -> None:
-        publications = rig.publications(5)
+    def test_a_missing_post_costs_its_siblings_nothing(self, harness: Harness) -> None:
+        publications = harness.publications(5)
         gone = publications[2]
-        rig.simulators.world.delete_post(rig.name, gone.platform_post_id or "")
+        harness.simulators.world.delete_post(harness.name, gone.platform_post_id or "")
 
-        outcome = rig.read(publications)
+        outcome = harness.read(publications)
 
         assert outcome.error is None
         for reading in outcome.readings:
             if reading.publication_id == gone.id:
                 assert reading.answer is Answer.MISSING
             else:
-                assert reading.metrics == pytest.approx(rig.subject.metrics)
+                assert reading.metrics == pytest.approx(harness.subject.metrics)
 
-    def test_the_access_token_is_in_no_url(self, rig: Rig) -> None:
+    def test_the_access_token_is_in_no_url(self, harness: Harness) -> None:
         wire = Wire()
 
-        rig.read(rig.publications(2), wire=wire)
+        harness.read(harness.publications(2), wire=wire)
 
         assert wire.urls
         for url in wire.urls:
-            hides_secrets(url, rig.account())
+            hides_secrets(url, harness.account())
 
-    def test_a_token_that_the_platform_quotes_goes_no_further(self, rig: Rig) -> None:
-        publications, account = rig.publications(3), rig.account()
+    def test_a_token_that_the_platform_quotes_goes_no_further(self, harness: Harness) -> None:
+        publications, account = harness.publications(3), harness.account()
         wire = Wire(quoting(account.access_token.get_secret_value()))
-        owner = rig.subject.account.platform_account_id
+        owner = harness.subject.account.platform_account_id
 
-        rig.simulators.world.delete_post(rig.name, publications[1].platform_post_id or "")
-        assert rig.read(publications, wire=wire).error is None
-        rig.behave(**rig.subject.misconfigured)
-        assert rig.read(publications, wire=wire).error
-        for refusal in rig.subject.refusals:
-            rig.behave(**refusal.behave)
-            assert rig.read(publications, wire=wire).error
-        rig.behave()
-        rig.change_account(scopes=frozenset())
-        assert rig.read(publications, wire=wire).error
-        rig.simulators.world.revoke(rig.name, owner)
-        assert rig.read(publications, wire=wire, account=account).error
+        harness.simulators.world.delete_post(harness.name, publications[1].platform_post_id or "")
+        assert harness.read(publications, wire=wire).error is None
+        harness.behave(**harness.subject.misconfigured)
+        assert harness.read(publications, wire=wire).error
+        for refusal in harness.subject.refusals:
+            harness.behave(**refusal.behave)
+            assert harness.read(publications, wire=wire).error
+        harness.behave()
+        harness.change_account(scopes=frozenset())
+        assert harness.read(publications, wire=wire).error
+        harness.simulators.world.revoke(harness.name, owner)
+        assert harness.read(publications, wire=wire, account=account).error
 
     # Budgets
 
     @pytest.mark.parametrize("whose", [BucketKind.APP, BucketKind.ACCOUNT])
     def test_a_used_up_budget_of_ours_sends_nothing_and_names_the_platform(
-        self, rig: Rig, redis_url: str, whose: BucketKind
+        self, harness: Harness, redis_url: str, whose: BucketKind
     ) -> None:
-        publications, platform = rig.publications(2), rig.subject.platform
+        publications, platform = harness.publications(2), harness.subject.platform
         once = Limits({platform: {(whose, None): Rate(1, timedelta(hours=1))}})
         with closing(connect(redis_url)) as client:
             fleet = replace(FleetBudgets.of(Settings(), client), limits=once)
             job = JobBudget(fleet, "acc_1", platform, Lane.BACKGROUND, (), now=lambda: datetime.now(UTC))
             job.acquire(platform, "acc_1", "any", 1)
 
-            outcome = rig.read(publications, gate=job.acquire)
+            outcome = harness.read(publications, gate=job.acquire)
 
-        assert rig.simulators.request_log.requests() == 0
+        assert harness.simulators.request_log.requests() == 0
         assert (outcome.readings, type(outcome.error)) == ((), Deferred)
         assert platform.label in str(outcome.error)
 
     def test_an_endpoint_that_only_fails_opens_a_breaker_that_names_the_platform(
-        self, rig: Rig, redis_url: str
+        self, harness: Harness, redis_url: str
     ) -> None:
-        platform = rig.subject.platform
+        platform = harness.subject.platform
         with closing(connect(redis_url)) as client:
             fleet = FleetBudgets.of(Settings(breaker_failures=1), client)
             job = JobBudget(fleet, "acc_1", platform, Lane.BACKGROUND, (), now=lambda: datetime.now(UTC))
@@ -162,110 +164,110 @@ class Conformance:
 
     # Limits
 
-    def test_every_form_of_a_limit_pauses_its_bucket(self, rig: Rig) -> None:
-        publications = rig.publications(2)
-        for refusal in rig.subject.refusals:
-            rig.behave()
-            assert rig.read(publications).error is None, refusal.label
-            rig.behave(**refusal.behave)
+    def test_every_form_of_a_limit_pauses_its_bucket(self, harness: Harness) -> None:
+        publications = harness.publications(2)
+        for refusal in harness.subject.refusals:
+            harness.behave()
+            assert harness.read(publications).error is None, refusal.label
+            harness.behave(**refusal.behave)
 
-            error = rig.read(publications).error
+            error = harness.read(publications).error
 
             assert isinstance(error, Paused), f"{refusal.label}: {error!r}"
             assert error.kind is refusal.kind, refusal.label
             now = datetime.now(UTC)
             assert now < error.until <= now + refusal.longest, refusal.label
 
-    def test_a_bare_429_pauses_for_a_sane_while(self, rig: Rig) -> None:
-        publications = rig.publications(2)
+    def test_a_bare_429_pauses_for_a_sane_while(self, harness: Harness) -> None:
+        publications = harness.publications(2)
         for hint in (None, *RETRY_AFTER):
-            rig.fault(status=429, text="", headers={} if hint is None else {"retry-after": hint})
+            harness.fault(status=429, text="", headers={} if hint is None else {"retry-after": hint})
 
-            error = rig.read(publications).error
+            error = harness.read(publications).error
 
             assert isinstance(error, Paused), f"Retry-After: {hint}"
             now = datetime.now(UTC)
             assert now < error.until <= now + LONGEST_PAUSE, f"Retry-After: {hint}"
 
-    def test_limits_told_badly_are_as_good_as_not_told(self, rig: Rig) -> None:
-        rig.behave(limit_headers="malformed")
+    def test_malformed_limit_headers_count_as_absent(self, harness: Harness) -> None:
+        harness.behave(limit_headers="malformed")
 
-        outcome = rig.read(rig.publications(2))
+        outcome = harness.read(harness.publications(2))
 
         assert outcome.error is None
-        assert [limit for limit in rig.limits if limit.remaining is not None or limit.resets_at] == []
+        assert [limit for limit in harness.limits if limit.remaining is not None or limit.resets_at] == []
 
     # Authorization
 
-    def test_an_expired_token_asks_for_a_renewal_or_the_owner(self, rig: Rig) -> None:
-        publications = rig.publications(2)
-        rig.change_account(access_token_expires_at=datetime.now(UTC) - timedelta(minutes=1))
+    def test_an_expired_token_asks_for_a_renewal_or_the_owner(self, harness: Harness) -> None:
+        publications = harness.publications(2)
+        harness.change_account(access_token_expires_at=datetime.now(UTC) - timedelta(minutes=1))
 
-        error = rig.read(publications).error
+        error = harness.read(publications).error
 
         assert isinstance(error, Reauthorize)
-        assert error.renewable == rig.subject.renewable
+        assert error.renewable == harness.subject.renewable
         assert error.missing_scope is None
 
-    def test_a_revoked_token_asks_for_the_owner_at_last(self, rig: Rig) -> None:
-        publications = rig.publications(2)
-        account = rig.account()
-        rig.simulators.world.revoke(rig.name, rig.subject.account.platform_account_id)
+    def test_a_revoked_token_asks_for_the_owner_at_last(self, harness: Harness) -> None:
+        publications = harness.publications(2)
+        account = harness.account()
+        harness.simulators.world.revoke(harness.name, harness.subject.account.platform_account_id)
 
-        error = rig.read(publications, account=account).error
+        error = harness.read(publications, account=account).error
 
         assert isinstance(error, Reauthorize)
         if error.renewable:
             with pytest.raises(Reauthorize) as refused:
-                rig.renew(account)
+                harness.renew(account)
             assert not refused.value.renewable
 
-    def test_a_missing_scope_is_no_dead_token(self, rig: Rig) -> None:
-        publications = rig.publications(2)
-        rig.change_account(scopes=rig.subject.account.scopes - {rig.subject.scope})
+    def test_a_missing_scope_is_no_dead_token(self, harness: Harness) -> None:
+        publications = harness.publications(2)
+        harness.change_account(scopes=harness.subject.account.scopes - {harness.subject.scope})
 
-        error = rig.read(publications).error
+        error = harness.read(publications).error
 
         assert isinstance(error, Reauthorize)
         assert error.missing_scope
         assert not error.renewable
 
-    def test_a_renewal_opens_the_account_again(self, rig: Rig) -> None:
-        publications = rig.publications(2)
-        account = rig.account()
-        if not rig.subject.renews:
+    def test_a_renewal_opens_the_account_again(self, harness: Harness) -> None:
+        publications = harness.publications(2)
+        account = harness.account()
+        if not harness.subject.renews:
             with pytest.raises(Reauthorize) as refused:
-                rig.renew(account)
+                harness.renew(account)
             assert not refused.value.renewable
             return
 
-        renewed = rig.renew(account)
+        renewed = harness.renew(account)
 
-        assert rig.read(publications, account=renewed).error is None
+        assert harness.read(publications, account=renewed).error is None
 
-    def test_a_renewal_during_an_outage_blames_nobody(self, rig: Rig) -> None:
-        if not rig.subject.renews:
+    def test_a_renewal_during_an_outage_blames_nobody(self, harness: Harness) -> None:
+        if not harness.subject.renews:
             return
-        account = rig.account()
+        account = harness.account()
         for status in (500, 503):
-            rig.fault(status=status, body="html")
+            harness.fault(status=status, body="html")
             with pytest.raises(TryAgain):
-                rig.renew(account)
+                harness.renew(account)
 
-    def test_a_renewal_that_brings_no_token_is_none(self, rig: Rig) -> None:
-        if not rig.subject.renews:
+    def test_a_renewal_that_brings_no_token_is_none(self, harness: Harness) -> None:
+        if not harness.subject.renews:
             return
-        account = rig.account()
+        account = harness.account()
         for text in (*NO_TOKENS.values(), *TEXTS.values()):
-            rig.fault(text=text, status=200)
+            harness.fault(text=text, status=200)
             with pytest.raises(RefreshError):
-                rig.renew(account)
+                harness.renew(account)
 
-    def test_a_configuration_error_of_ours_blames_no_user(self, rig: Rig) -> None:
-        publications = rig.publications(2)
-        rig.behave(**rig.subject.misconfigured)
+    def test_a_configuration_error_of_ours_blames_no_user(self, harness: Harness) -> None:
+        publications = harness.publications(2)
+        harness.behave(**harness.subject.misconfigured)
 
-        error = rig.read(publications).error
+        error = harness.read(publications).error
 
         assert isinstance(error, Misconfigured)
 
@@ -273,38 +275,38 @@ class Conformance:
 
     @pytest.mark.parametrize("status", [500, 502, 503, 504])
     @pytest.mark.parametrize("body", ["html", "empty", "null"])
-    def test_a_server_error_breaks_the_circuit(self, rig: Rig, status: int, body: str) -> None:
-        rig.fault(status=status, body=body)
+    def test_a_server_error_breaks_the_circuit(self, harness: Harness, status: int, body: str) -> None:
+        harness.fault(status=status, body=body)
 
-        error = rig.read(rig.publications(2)).error
+        error = harness.read(harness.publications(2)).error
 
         assert isinstance(error, TryAgain)
         assert error.breaks
 
-    @pytest.mark.parametrize("spoilt", [{"hang_seconds": 30}, {"trickle_seconds": 0.02}])
-    def test_a_slow_platform_is_left_in_time(self, rig: Rig, spoilt: Mapping[str, Any]) -> None:
-        publications = rig.publications(2)
-        rig.fault(**spoilt)
+    @pytest.mark.parametrize("fault", [{"hang_seconds": 30}, {"trickle_seconds": 0.02}])
+    def test_a_slow_platform_is_left_in_time(self, harness: Harness, fault: Mapping[str, Any]) -> None:
+        publications = harness.publications(2)
+        harness.fault(**fault)
 
-        error = rig.read(publications, bounds=HASTY).error
+        error = harness.read(publications, bounds=HASTY).error
 
         assert isinstance(error, TryAgain)
         assert error.breaks
 
     @pytest.mark.parametrize("close", ["before", "middle", "after"])
-    def test_a_connection_that_breaks_is_tried_again(self, rig: Rig, close: str) -> None:
-        rig.fault(close=close)
+    def test_a_connection_that_breaks_is_tried_again(self, harness: Harness, close: str) -> None:
+        harness.fault(close=close)
 
-        assert isinstance(rig.read(rig.publications(2)).error, TryAgain)
+        assert isinstance(harness.read(harness.publications(2)).error, TryAgain)
 
     @pytest.mark.parametrize("status", [302, 409, 418, 451])
     @pytest.mark.parametrize("text", ["", "{}", "[]", "<html></html>", '{"error": {"message": "no"}}'])
-    def test_what_nobody_has_heard_of_takes_no_post_and_no_account(
-        self, rig: Rig, status: int, text: str
+    def test_unknown_answer_costs_no_post_and_no_account(
+        self, harness: Harness, status: int, text: str
     ) -> None:
-        rig.fault(status=status, text=text, headers={"location": "http://127.0.0.1:1/"})
+        harness.fault(status=status, text=text, headers={"location": "http://127.0.0.1:1/"})
 
-        outcome = rig.read(rig.publications(2))
+        outcome = harness.read(harness.publications(2))
 
         assert not isinstance(outcome.error, Reauthorize)
         assert set(outcome.answers.values()) <= {Answer.UNREADABLE}
@@ -312,38 +314,40 @@ class Conformance:
     # Bodies
 
     @pytest.mark.parametrize("body", ["html", "empty", "truncated", "wrong_types", "nan", "huge", "null"])
-    def test_a_spoilt_body_brings_no_wrong_number(self, rig: Rig, body: str) -> None:
-        rig.fault(body=body)
+    def test_corrupted_body_yields_no_wrong_number(self, harness: Harness, body: str) -> None:
+        harness.fault(body=body)
 
-        self.true_or_nothing(rig, rig.read(rig.publications(2)))
+        self.true_or_nothing(harness, harness.read(harness.publications(2)))
 
     @pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
-    def test_a_body_that_is_no_answer_brings_nothing(self, rig: Rig, text: str) -> None:
-        publications = rig.publications(2)
+    def test_a_body_that_is_no_answer_brings_nothing(self, harness: Harness, text: str) -> None:
+        publications = harness.publications(2)
         for status in (None, 400, 401, 403):
-            rig.fault(text=text, status=status)
+            harness.fault(text=text, status=status)
 
-            outcome = rig.read(publications)
+            outcome = harness.read(publications)
 
             assert [reading.metrics for reading in outcome.readings if reading.metrics] == []
 
     @pytest.mark.parametrize("change", NUMBERS_REPLACED.values(), ids=NUMBERS_REPLACED)
-    def test_what_is_no_number_is_not_read_as_one(self, rig: Rig, change: Callable[[bytes], bytes]) -> None:
-        self.true_or_nothing(rig, rig.read(rig.publications(2), wire=Wire(change)))
+    def test_what_is_no_number_is_not_read_as_one(
+        self, harness: Harness, change: Callable[[bytes], bytes]
+    ) -> None:
+        self.true_or_nothing(harness, harness.read(harness.publications(2), wire=Wire(change)))
 
-    def test_a_metric_that_is_new_disturbs_nothing(self, rig: Rig) -> None:
-        outcome = rig.read(rig.publications(2), wire=Wire(with_extra_metric))
+    def test_a_metric_that_is_new_disturbs_nothing(self, harness: Harness) -> None:
+        outcome = harness.read(harness.publications(2), wire=Wire(with_extra_metric))
 
         assert outcome.error is None
         for reading in outcome.readings:
-            known = {key: value for key, value in reading.metrics.items() if key in rig.subject.metrics}
-            assert known == pytest.approx(rig.subject.metrics)
+            known = {key: value for key, value in reading.metrics.items() if key in harness.subject.metrics}
+            assert known == pytest.approx(harness.subject.metrics)
             assert {reading.metrics[key] for key in set(reading.metrics) - set(known)} <= {EXTRA_METRIC}
 
-    def true_or_nothing(self, rig: Rig, outcome: Outcome) -> None:
+    def true_or_nothing(self, harness: Harness, outcome: Outcome) -> None:
         """Check that each number which was read is the platform's own."""
         for reading in outcome.readings:
             for key, value in reading.metrics.items():
-                truth = rig.subject.metrics.get(key)
-                # A replaced ratio cannot be told from a true one.
+                truth = harness.subject.metrics.get(key)
+                # A replaced ratio is indistinguishable from a true one.
                 assert value == truth or isinstance(truth, float), f"{key} is {value}, not {truth}"

@@ -41,7 +41,7 @@ class Refusal:
 
 @dataclass(frozen=True, eq=False)
 class Subject:
-    """What the suite must be told of a platform; the rest it finds out by asking."""
+    """What the suite needs to know about a platform; it reads the rest from the simulator."""
 
     label: str
     platform: Platform
@@ -80,7 +80,7 @@ class Outcome:
         return {reading.publication_id: reading.answer for reading in self.readings}
 
 
-class Rig:
+class Harness:
     """One simulated platform with an account and posts, and the adapter that reads them."""
 
     def __init__(self, subject: Subject, simulators: Simulators, clients: Mapping[Bounds, Client]) -> None:
@@ -190,12 +190,12 @@ def worker_publications(posts: list[SimulatedPost]) -> list[Publication]:
 
 def drain(readings: Iterator[Reading]) -> Outcome:
     """Take all readings until the end, or until a refresh error; any other exception fails the test."""
-    taken: list[Reading] = []
+    received: list[Reading] = []
     try:
-        taken.extend(readings)
+        received.extend(readings)
     except RefreshError as error:
-        return Outcome(tuple(taken), error)
-    return Outcome(tuple(taken))
+        return Outcome(tuple(received), error)
+    return Outcome(tuple(received))
 
 
 _METRIC_KEY = re.compile(r"[a-z][a-z0-9_]{0,99}")
@@ -204,10 +204,10 @@ _WARNING = re.compile(rf"(?:{'|'.join(WarningCode)}): \S.+")
 
 def check(outcome: Outcome, publications: list[Publication], account: Account) -> None:
     """Check what must hold for every read, whatever the platform answered."""
-    asked, answered = {one.id for one in publications}, [one.publication_id for one in outcome.readings]
+    requested, answered = {one.id for one in publications}, [one.publication_id for one in outcome.readings]
     assert len(answered) == len(set(answered)), "a publication has two readings"
-    assert asked.issuperset(answered), "a reading for a publication that was not asked for"
-    assert outcome.error or asked == set(answered), "a publication has neither a reading nor an error"
+    assert requested.issuperset(answered), "a reading for a publication that was not asked for"
+    assert outcome.error or requested == set(answered), "a publication has neither a reading nor an error"
     for reading in outcome.readings:
         assert reading.metrics == {} or reading.answer in {Answer.READ, Answer.OMITTED}
         for key, value in reading.metrics.items():

@@ -62,15 +62,15 @@ class PlainMemory:
 
     def refused(self, version: str, object_type: str) -> frozenset[str]:
         """Return the metrics to leave out; an expired one is handed to this caller alone, to probe."""
-        found = set()
+        keys = set()
         for key, until in self.until.items():
             if key[:2] != (version, object_type):
                 continue
             if until > self._now():
-                found.add(key[2])
+                keys.add(key[2])
             else:
                 self.until[key] = self._now() + self._keep
-        return frozenset(found)
+        return frozenset(keys)
 
     def remember(self, version: str, object_type: str, metric: str) -> None:
         """Leave ``metric`` out from now on."""

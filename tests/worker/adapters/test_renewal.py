@@ -201,10 +201,12 @@ def test_a_limit_of_renewals_pauses_renewals_alone() -> None:
 
 
 @pytest.mark.parametrize("platform", PLATFORMS)
-@pytest.mark.parametrize("held", [None, SecretStr("")])
-def test_without_a_refresh_token_only_the_owner_can_help(platform: Platform, held: SecretStr | None) -> None:
+@pytest.mark.parametrize("refresh_token", [None, SecretStr("")])
+def test_without_a_refresh_token_only_the_owner_can_help(
+    platform: Platform, refresh_token: SecretStr | None
+) -> None:
     with pytest.raises(Reauthorize, match="reconnect"):
-        renew(platform, upstream(replies()), refresh_token=held)
+        renew(platform, upstream(replies()), refresh_token=refresh_token)
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,7 @@ FIRST = 7_560_000_000_000_000_000
 PUBLISH_ID = "v_pub_file~v2.123456789"
 
 
-class Rig:
+class Harness:
     """A simulated TikTok with one account, on a clock that stands."""
 
     def __init__(self) -> None:
@@ -43,22 +43,22 @@ class Rig:
     def publish(self, count: int, *, resolved_at: datetime | None = None, **others: Any) -> list[Publication]:
         """Publish that many videos, and return them as the worker has them."""
         known = len(self.world.posts())
-        found = []
+        publications = []
         for number in range(known + 1, known + count + 1):
             values = {"owner": OWNER, "counters": COUNTERS, "created_at": NOW - timedelta(days=2), **others}
             post = Post("tiktok", str(FIRST + number), resolved_at=resolved_at, **values)
             self.world.add_posts([post])
-            found.append(publication(number, post.platform_post_id))
-        return found
+            publications.append(publication(number, post.platform_post_id))
+        return publications
 
     def unresolved(self, count: int, *, resolved_at: datetime | None = None) -> list[Publication]:
         """Publish videos of which only the publish ids are known."""
-        found = []
+        publications = []
         for _ in range(count):
             publish_id = f"{PUBLISH_ID}{len(self.world.posts())}"
             published = self.publish(1, resolved_at=resolved_at, publish_id=publish_id)[0]
-            found.append(publication(published.id, None, publish_id=publish_id))
-        return found
+            publications.append(publication(published.id, None, publish_id=publish_id))
+        return publications
 
     def read(self, publications: list[Publication]) -> dict[int, Reading]:
         """Return the reading of each publication; nothing may end the read early."""
@@ -72,14 +72,14 @@ class Rig:
 
 
 @pytest.fixture
-def rig() -> Rig:
-    return Rig()
+def harness() -> Harness:
+    return Harness()
 
 
 def read(answer: httpx.Response, count: int = 1) -> Outcome:
     """Read videos of a platform that answers this."""
-    asked = [publication(number, str(FIRST + number)) for number in range(1, count + 1)]
-    return read_from(TikTok(Settings()), OWN, asked, answer)
+    publications = [publication(number, str(FIRST + number)) for number in range(1, count + 1)]
+    return read_from(TikTok(Settings()), OWN, publications, answer)
 
 
 def ok(*videos: object) -> httpx.Response:
@@ -97,35 +97,39 @@ def refused(status: int, code: str) -> httpx.Response:
 # Numbers and calls
 
 
-def test_twenty_videos_cost_one_call(rig: Rig) -> None:
-    readings = rig.read(rig.publish(20))
+def test_twenty_videos_cost_one_call(harness: Harness) -> None:
+    readings = harness.read(harness.publish(20))
 
-    assert rig.upstream.cost == 1
+    assert harness.upstream.cost == 1
     assert [one.metrics for one in readings.values()] == [COUNTERS] * 20
-    assert rig.upstream.sent[0].url.endswith(
+    assert harness.upstream.sent[0].url.endswith(
         "/v2/video/query/?fields=id,view_count,like_count,comment_count,share_count"
     )
 
 
 @pytest.mark.parametrize("absent", [False, True])
 def test_a_video_that_is_not_shown_is_missing_and_costs_its_siblings_nothing(
-    rig: Rig, *, absent: bool
+    harness: Harness, *, absent: bool
 ) -> None:
-    good = [] if absent else rig.publish(2)
-    gone = [*rig.publish(1, deleted=True), *rig.publish(1, private=True), *rig.publish(1, owner="another")]
-    rig.behaviour.set_conditions(Conditions(empty_list_absent=True))
+    good = [] if absent else harness.publish(2)
+    gone = [
+        *harness.publish(1, deleted=True),
+        *harness.publish(1, private=True),
+        *harness.publish(1, owner="another"),
+    ]
+    harness.behaviour.set_conditions(Conditions(empty_list_absent=True))
 
-    readings = rig.read([*gone, *good])
+    readings = harness.read([*gone, *good])
 
     assert [readings[one.id].answer for one in gone] == [Answer.MISSING] * 3
     assert [readings[one.id].metrics for one in good] == [COUNTERS] * len(good)
 
 
 @pytest.mark.parametrize("stored", ["123", "7560000000000000001x", "7.56e18", "", PUBLISH_ID])
-def test_an_id_that_is_none_is_never_sent(rig: Rig, stored: str) -> None:
-    good = rig.publish(1)
+def test_an_id_that_is_none_is_never_sent(harness: Harness, stored: str) -> None:
+    good = harness.publish(1)
 
-    readings = rig.read([*good, publication(90, stored)])
+    readings = harness.read([*good, publication(90, stored)])
 
     assert readings[90].answer is Answer.MISSING
     assert readings[good[0].id].metrics == COUNTERS
@@ -147,7 +151,7 @@ def test_a_video_without_counters_is_unavailable() -> None:
 
 
 @pytest.mark.parametrize("odd", [None, "a", {}, {"id": None}, {"id": True}])
-def test_no_video_is_missing_while_one_in_the_answer_cannot_be_told(odd: object) -> None:
+def test_no_video_is_missing_while_an_item_of_the_answer_is_unidentified(odd: object) -> None:
     readings = read(ok(video(1), odd), count=2).readings
 
     assert [one.answer for one in readings] == [Answer.READ, Answer.UNREADABLE]
@@ -162,12 +166,12 @@ def test_an_id_that_comes_as_an_integer_is_exact() -> None:
 # Publish ids
 
 
-def test_a_publish_id_is_resolved_and_read_in_the_same_job(rig: Rig) -> None:
-    known, unresolved = rig.publish(17), rig.unresolved(3)
+def test_a_publish_id_is_resolved_and_read_in_the_same_job(harness: Harness) -> None:
+    known, unresolved = harness.publish(17), harness.unresolved(3)
 
-    readings = rig.read([*unresolved, *known])
+    readings = harness.read([*unresolved, *known])
 
-    assert rig.upstream.cost == 1 + 3 + 1
+    assert harness.upstream.cost == 1 + 3 + 1
     assert [one.metrics for one in readings.values()] == [COUNTERS] * 20
     assert [readings[one.id].platform_post_id for one in unresolved] == [
         str(FIRST + one.id) for one in unresolved
@@ -175,20 +179,20 @@ def test_a_publish_id_is_resolved_and_read_in_the_same_job(rig: Rig) -> None:
     assert all(readings[one.id].platform_post_id is None for one in known)
 
 
-def test_a_job_of_publish_ids_takes_21_calls_at_most(rig: Rig) -> None:
-    rig.read(rig.unresolved(20))
+def test_a_job_of_publish_ids_takes_21_calls_at_most(harness: Harness) -> None:
+    harness.read(harness.unresolved(20))
 
-    assert rig.upstream.cost == 21
+    assert harness.upstream.cost == 21
 
 
-def test_an_id_that_is_not_public_yet_is_processing(rig: Rig) -> None:
-    pending = rig.unresolved(2, resolved_at=NOW + timedelta(hours=1))
+def test_an_id_that_is_not_public_yet_is_processing(harness: Harness) -> None:
+    pending = harness.unresolved(2, resolved_at=NOW + timedelta(hours=1))
     without = publication(90, None)
 
-    readings = rig.read([*pending, without])
+    readings = harness.read([*pending, without])
 
     assert {one.answer for one in readings.values()} == {Answer.PROCESSING}
-    assert rig.upstream.cost == 2
+    assert harness.upstream.cost == 2
 
 
 def status(**data: object) -> httpx.Response:
@@ -197,8 +201,8 @@ def status(**data: object) -> httpx.Response:
 
 def resolve(*answers: httpx.Response, count: int = 1) -> Outcome:
     """Read publications of which only the publish ids are known."""
-    asked = [publication(number, None, publish_id=PUBLISH_ID) for number in range(1, count + 1)]
-    return read_from(TikTok(Settings()), OWN, asked, *answers)
+    publications = [publication(number, None, publish_id=PUBLISH_ID) for number in range(1, count + 1)]
+    return read_from(TikTok(Settings()), OWN, publications, *answers)
 
 
 @pytest.mark.parametrize("key", ["publicaly_available_post_id", "publicly_available_post_id"])
@@ -240,23 +244,23 @@ def test_a_publish_id_concerns_its_own_post_alone(answer: httpx.Response, expect
     assert {one.publication_id: one.answer for one in outcome.readings} == {1: expected, 2: Answer.READ}
 
 
-def test_without_the_scope_for_statuses_only_they_wait_after_one_probe(rig: Rig) -> None:
-    rig.grant("video.list")
-    known, unresolved = rig.publish(2), rig.unresolved(3)
+def test_without_the_scope_for_statuses_only_they_wait_after_one_probe(harness: Harness) -> None:
+    harness.grant("video.list")
+    known, unresolved = harness.publish(2), harness.unresolved(3)
 
-    readings = rig.read([*known, *unresolved])
+    readings = harness.read([*known, *unresolved])
 
     assert [readings[one.id].metrics for one in known] == [COUNTERS] * 2
     assert {readings[one.id].answer for one in unresolved} == {Answer.PROCESSING}
     assert all("video.publish" in (readings[one.id].detail or "") for one in unresolved)
-    assert rig.upstream.cost == 2
+    assert harness.upstream.cost == 2
 
 
-def test_a_limit_of_statuses_costs_no_video_its_numbers(rig: Rig) -> None:
-    rig.behaviour.set_conditions(Conditions(limits={"status/fetch": Limit(1, 60)}))
-    known, unresolved = rig.publish(1), rig.unresolved(3)
+def test_a_limit_of_statuses_costs_no_video_its_numbers(harness: Harness) -> None:
+    harness.behaviour.set_conditions(Conditions(limits={"status/fetch": Limit(1, 60)}))
+    known, unresolved = harness.publish(1), harness.unresolved(3)
 
-    outcome = rig.try_to_read([*known, *unresolved])
+    outcome = harness.try_to_read([*known, *unresolved])
 
     assert [one.metrics for one in outcome.readings] == [COUNTERS, COUNTERS]
     assert isinstance(outcome.error, Paused)
@@ -295,7 +299,7 @@ def test_a_limit_of_statuses_costs_no_video_its_numbers(rig: Rig) -> None:
         (reply({"data": {"videos": "none"}, "error": {"code": "ok"}}), TryAgain),
     ],
 )
-def test_an_answer_is_told_by_its_code(answer: httpx.Response, expected: type[RefreshError]) -> None:
+def test_answer_is_classified_by_its_code(answer: httpx.Response, expected: type[RefreshError]) -> None:
     outcome = read(answer)
 
     assert (outcome.readings, type(outcome.error)) == ((), expected)

@@ -93,14 +93,14 @@ def test_a_dead_pair_marks_the_account_and_a_passing_trouble_does_not(harness: H
 def test_eight_at_once_renew_once_and_all_get_the_new_pair(database_url: str) -> None:
     with open_harness(database_url) as harness:
         linkedin(harness)
-        asked: list[str] = []
+        requested: list[str] = []
         together = threading.Barrier(8)
         with harness.engine.connect() as connection:
             before = tokens.load(connection, "acc_1", harness.tools.vault)
         assert before is not None
 
         def ask(account: Account) -> Tokens:
-            asked.append(account.account_id)
+            requested.append(account.account_id)
             return Tokens(SecretStr("new"), None, refresh_token=SecretStr("new-pair"))
 
         def renew(_: int) -> str:
@@ -112,7 +112,7 @@ def test_eight_at_once_renew_once_and_all_get_the_new_pair(database_url: str) ->
         with ThreadPoolExecutor(8) as workers:
             seen = set(workers.map(renew, range(8)))
 
-    assert (seen, asked) == ({"new"}, ["acc_1"])
+    assert (seen, requested) == ({"new"}, ["acc_1"])
 
 
 def test_an_account_that_died_meanwhile_is_not_asked(harness: Harness) -> None:

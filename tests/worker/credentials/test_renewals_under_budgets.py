@@ -63,10 +63,10 @@ def test_a_refused_renewal_defers_the_rows_and_costs_no_attempt(harness: Harness
     assert timedelta(minutes=4) < row.wait < timedelta(minutes=6)
     assert harness.execute("SELECT kind, subject FROM pauses") == [("endpoint", "oauth/token")]
     assert harness.adapter.renewals == ["acc_1"], "a parked endpoint is not asked again"
-    assert harness.adapter.asked == []
+    assert harness.adapter.requested == []
 
 
-def test_a_refused_early_renewal_parks_its_bucket_and_reads_on_with_the_old_token(harness: Harness) -> None:
+def test_refused_early_renewal_pauses_its_bucket_and_fetches_with_the_old_token(harness: Harness) -> None:
     publication = harness.publications(account(harness, Platform.X, timedelta(minutes=1)))[0]
     harness.adapter.renewal = refusal()
 
@@ -77,7 +77,7 @@ def test_a_refused_early_renewal_parks_its_bucket_and_reads_on_with_the_old_toke
     assert harness.adapter.renewals == ["acc_1"]
 
 
-def test_a_refused_renewal_ahead_parks_its_bucket_for_the_whole_fleet(harness: Harness) -> None:
+def test_refused_renewal_ahead_pauses_its_bucket_for_the_whole_fleet(harness: Harness) -> None:
     account(harness, Platform.LINKEDIN, timedelta(days=1))
     harness.adapter.renewal = refusal()
 

@@ -15,9 +15,9 @@ from worker.readings import Account, Tokens
 
 def stored(harness: Harness) -> StoredAccount:
     with harness.engine.connect() as connection:
-        found = tokens.load(connection, "acc_1", harness.tools.vault)
-    assert found is not None
-    return found
+        account = tokens.load(connection, "acc_1", harness.tools.vault)
+    assert account is not None
+    return account
 
 
 def connected(harness: Harness) -> StoredAccount:

@@ -90,15 +90,15 @@ def connected(harness: Harness, **columns: Any) -> StoredAccount:
 
 def stored(harness: Harness) -> StoredAccount:
     with harness.engine.connect() as connection:
-        found = tokens.load(connection, "acc_1", harness.tools.vault)
-    assert found is not None
-    return found
+        loaded = tokens.load(connection, "acc_1", harness.tools.vault)
+    assert loaded is not None
+    return loaded
 
 
 def test_an_account_is_opened_whole(harness: Harness) -> None:
-    found = connected(harness, login="l", token_version=7, state="disconnected", state_reason="Connect it.")
+    loaded = connected(harness, login="l", token_version=7, state="disconnected", state_reason="Connect it.")
 
-    assert found == StoredAccount(
+    assert loaded == StoredAccount(
         account(
             Platform.LINKEDIN,
             platform_account_id="pa_acc_1",
@@ -164,7 +164,7 @@ def test_an_account_that_is_not_active_says_why(harness: Harness) -> None:
         tokens.renew(harness.engine, harness.tools.vault, before, lambda _: pytest.fail("it was asked"))
 
 
-def test_an_account_s_state_is_told_without_its_tokens(harness: Harness) -> None:
+def test_repr_of_an_account_s_state_shows_no_tokens(harness: Harness) -> None:
     harness.account("acc_1", state="disconnected", state_reason="Connect it.", sealed_access_token="broken")
     harness.account("acc_2")
     with harness.engine.connect() as connection:

@@ -41,7 +41,7 @@ def test_a_token_that_no_key_opens_is_recorded_and_nobody_is_asked(
         "platform_unavailable: the stored authorization cannot be opened; operators are alerted"
     ]
     assert "DRAVO_SECRET_KEYS" in row.outcome_detail
-    assert len(harness.adapter.asked) == 1
+    assert len(harness.adapter.requested) == 1
     assert harness.execute("SELECT state FROM accounts") == [("active",)], "its owner has nothing to do"
     assert "operator_needed" in capsys.readouterr().out
 

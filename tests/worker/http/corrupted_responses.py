@@ -1,4 +1,4 @@
-"""True answers of a simulated platform, spoilt on their way to the worker's client."""
+"""Valid answers of a simulated platform, corrupted on their way to the worker's client."""
 
 import json
 import re
@@ -12,7 +12,7 @@ import httpx
 Change = Callable[[bytes], bytes]
 
 EXTRA_METRIC: Final = 7
-"""What the metric that nobody has heard of says."""
+"""The value of an unknown metric."""
 
 
 _TLS: Final = ssl.create_default_context()
@@ -114,7 +114,7 @@ def opened(value: Any) -> Any:
 
 
 def with_extra_metric(content: bytes) -> bytes:
-    """Add a metric that nobody has heard of wherever metrics are."""
+    """Add an unknown metric wherever metrics are."""
     return json.dumps(_extended(json.loads(content))).encode()
 
 

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 
 
 @dataclass
-class Hostile:
-    """Answers every connection's first request with ``act`` and closes; keeps the requests' heads."""
+class MaliciousServer:
+    """Answers every connection's first request with ``behaviour`` and closes; keeps the requests' heads."""
 
-    act: Callable[["Hostile", socket.socket], None]
+    behaviour: Callable[["MaliciousServer", socket.socket], None]
     requests: list[bytes] = field(default_factory=list)
     over: threading.Event = field(default_factory=threading.Event)
     reached: threading.Event = field(default_factory=threading.Event)
@@ -38,7 +38,7 @@ class Hostile:
                     connection.settimeout(5)
                     self.requests.append(connection.recv(65_536))
                     self.reached.set()
-                    self.act(self, connection)
+                    self.behaviour(self, connection)
 
     def trickle(self, connection: socket.socket, content: bytes, every: float = 0.02) -> None:
         """Send byte after byte until all is sent, the client hangs up or the test is over."""
@@ -49,9 +49,11 @@ class Hostile:
 
 
 @contextmanager
-def hostile(act: Callable[[Hostile, socket.socket], None]) -> Iterator[Hostile]:
-    """Run a `Hostile` server for a test."""
-    server = Hostile(act)
+def malicious_server(
+    behaviour: Callable[[MaliciousServer, socket.socket], None],
+) -> Iterator[MaliciousServer]:
+    """Run a `MaliciousServer` server for a test."""
+    server = MaliciousServer(behaviour)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     try:
@@ -65,22 +67,24 @@ def hostile(act: Callable[[Hostile, socket.socket], None]) -> Iterator[Hostile]:
         assert not thread.is_alive()
 
 
-def says(content: bytes) -> Callable[[Hostile, socket.socket], None]:
+def says(content: bytes) -> Callable[[MaliciousServer, socket.socket], None]:
     """Return an act that sends ``content`` and closes."""
     return lambda _server, connection: connection.sendall(content)
 
 
-def answers(body: bytes, *headers: str, status: str = "200 OK") -> Callable[[Hostile, socket.socket], None]:
+def answers(
+    body: bytes, *headers: str, status: str = "200 OK"
+) -> Callable[[MaliciousServer, socket.socket], None]:
     """Return an act that sends a well-formed answer."""
     head = [f"HTTP/1.1 {status}", f"content-length: {len(body)}", "connection: close", *headers]
     return says("\r\n".join(head).encode() + b"\r\n\r\n" + body)
 
 
-def hangs(server: Hostile, _connection: socket.socket) -> None:
+def hangs(server: MaliciousServer, _connection: socket.socket) -> None:
     """Say nothing until the test is over."""
     server.over.wait(10)
 
 
-def resets(_server: Hostile, connection: socket.socket) -> None:
+def resets(_server: MaliciousServer, connection: socket.socket) -> None:
     """Cut the connection with a TCP reset."""
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

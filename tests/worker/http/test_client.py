@@ -17,7 +17,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.worker.http.malicious_server import Hostile, answers, hangs, hostile, resets, says
+from tests.worker.http.malicious_server import MaliciousServer, answers, hangs, malicious_server, resets, says
 from worker.errors import TryAgain
 from worker.http.client import Bounds, Client
 
@@ -29,47 +29,47 @@ TIGHT = Bounds(
     whole=timedelta(seconds=0.4),
     body_bytes=LARGEST,
 )
-ROOMY = replace(TIGHT, read=timedelta(seconds=5), whole=timedelta(seconds=5))
+GENEROUS = replace(TIGHT, read=timedelta(seconds=5), whole=timedelta(seconds=5))
 SLACK_SECONDS = 2
 """How much longer than its bound a call may seem on a busy machine; far less than the servers would go on."""
 
-Act = Callable[[Hostile, socket.socket], None]
+Behaviour = Callable[[MaliciousServer, socket.socket], None]
 
 
-def get(server: Hostile, path: str = "/") -> object:
+def get(server: MaliciousServer, path: str = "/") -> object:
     """Return the answer's JSON, of a call that must end in time."""
     with Client(TIGHT) as client:
         return client.request("GET", server.url + path).json()
 
 
-def slow_headers(server: Hostile, connection: socket.socket) -> None:
+def slow_headers(server: MaliciousServer, connection: socket.socket) -> None:
     server.trickle(connection, b"HTTP/1.1 200 OK\r\n" + b"x-more: 1\r\n" * 500)
 
 
-def slow_body(server: Hostile, connection: socket.socket) -> None:
+def slow_body(server: MaliciousServer, connection: socket.socket) -> None:
     connection.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: 5000\r\n\r\n")
     server.trickle(connection, b"1" * 5000)
 
 
-def slow_refusal(server: Hostile, connection: socket.socket) -> None:
+def slow_refusal(server: MaliciousServer, connection: socket.socket) -> None:
     connection.sendall(b"HTTP/1.1 429 Too Many Requests\r\ncontent-length: 5000\r\n\r\n")
     server.trickle(connection, b"1" * 5000)
 
 
-def endless(server: Hostile, connection: socket.socket) -> None:
+def endless(server: MaliciousServer, connection: socket.socket) -> None:
     connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
     while not server.over.is_set():
         connection.sendall(b"1" * 65_536)
 
 
-def endless_headers(server: Hostile, connection: socket.socket) -> None:
+def endless_headers(server: MaliciousServer, connection: socket.socket) -> None:
     connection.sendall(b"HTTP/1.1 200 OK\r\n")
     while not server.over.is_set():
         connection.sendall(b"x-more: 1\r\n" * 6000)
 
 
-TIMES_OUT: dict[str, Act] = {"hangs": hangs, "slow headers": slow_headers, "slow body": slow_body}
-BREAKS_OFF: dict[str, Act] = {
+TIMES_OUT: dict[str, Behaviour] = {"hangs": hangs, "slow headers": slow_headers, "slow body": slow_body}
+BREAKS_OFF: dict[str, Behaviour] = {
     "reset": resets,
     "closed": says(b""),
     "half a status line": says(b"HTTP/1.1 2"),
@@ -82,7 +82,7 @@ BREAKS_OFF: dict[str, Act] = {
     "two lengths": says(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\ncontent-length: 3\r\n\r\n{} "),
 }
 BOMB = gzip.compress(b"[" + b" " * 50_000_000 + b"]")
-UNREADABLE: dict[str, Act] = {
+UNREADABLE: dict[str, Behaviour] = {
     "endless": endless,
     "larger than the bound": answers(b'"' + b"1" * LARGEST + b'"'),
     "gzip bomb": answers(BOMB, "content-encoding: gzip"),
@@ -94,40 +94,40 @@ UNREADABLE: dict[str, Act] = {
 }
 
 
-@pytest.mark.parametrize("act", TIMES_OUT.values(), ids=TIMES_OUT)
-def test_a_platform_that_takes_too_long_is_left_in_time(act: Act) -> None:
+@pytest.mark.parametrize("behaviour", TIMES_OUT.values(), ids=TIMES_OUT)
+def test_a_platform_that_takes_too_long_is_left_in_time(behaviour: Behaviour) -> None:
     started = time.monotonic()
-    with hostile(act) as server, pytest.raises(TryAgain) as trouble:
+    with malicious_server(behaviour) as server, pytest.raises(TryAgain) as trouble:
         get(server)
 
     assert trouble.value.breaks
     assert time.monotonic() - started < TIGHT.whole.total_seconds() + SLACK_SECONDS
 
 
-@pytest.mark.parametrize("act", BREAKS_OFF.values(), ids=BREAKS_OFF)
-def test_a_platform_that_breaks_off_is_tried_again(act: Act) -> None:
-    with hostile(act) as server, pytest.raises(TryAgain) as trouble:
+@pytest.mark.parametrize("behaviour", BREAKS_OFF.values(), ids=BREAKS_OFF)
+def test_a_platform_that_breaks_off_is_tried_again(behaviour: Behaviour) -> None:
+    with malicious_server(behaviour) as server, pytest.raises(TryAgain) as trouble:
         get(server)
 
     assert not trouble.value.breaks
 
 
-@pytest.mark.parametrize("act", UNREADABLE.values(), ids=UNREADABLE)
-def test_an_unreadable_body_is_an_answer_without_json(act: Act) -> None:
-    with hostile(act) as server, pytest.raises(ValueError, match=r"too large|not JSON|empty"):
+@pytest.mark.parametrize("behaviour", UNREADABLE.values(), ids=UNREADABLE)
+def test_an_unreadable_body_is_an_answer_without_json(behaviour: Behaviour) -> None:
+    with malicious_server(behaviour) as server, pytest.raises(ValueError, match=r"too large|not JSON|empty"):
         get(server)
 
 
 @pytest.mark.parametrize(
-    "act",
+    "behaviour",
     [
         slow_refusal,
         says(b"HTTP/1.1 429 Too Many Requests\r\ncontent-length: 99\r\n\r\n{"),
         answers(b"1" * 2 * LARGEST, status="429 Too Many Requests"),
     ],
 )
-def test_a_refusal_is_heard_though_its_body_is_lost(act: Act) -> None:
-    with hostile(act) as server, Client(TIGHT) as client:
+def test_refusal_counts_although_its_body_is_lost(behaviour: Behaviour) -> None:
+    with malicious_server(behaviour) as server, Client(TIGHT) as client:
         reply = client.request("GET", server.url)
 
         assert reply.status == 429
@@ -139,30 +139,30 @@ def test_a_good_answer_is_read_whatever_its_content_type() -> None:
     packed = gzip.compress(b'{"id": 9007199254740993}')
     plain = answers(b'{"id": 9007199254740993}', "content-type: text/javascript")
 
-    for act in (plain, answers(packed, "content-encoding: GZIP")):
-        with hostile(act) as server:
+    for behaviour in (plain, answers(packed, "content-encoding: GZIP")):
+        with malicious_server(behaviour) as server:
             assert get(server) == {"id": 9007199254740993}
 
 
 def test_a_body_of_just_the_bound_is_read() -> None:
     body = b'"' + b"1" * (LARGEST - 2) + b'"'
 
-    for act in (answers(body), answers(gzip.compress(body), "content-encoding: gzip")):
-        with hostile(act) as server:
+    for behaviour in (answers(body), answers(gzip.compress(body), "content-encoding: gzip")):
+        with malicious_server(behaviour) as server:
             assert get(server) == "1" * (LARGEST - 2)
 
 
 def test_redirects_are_not_followed() -> None:
-    with hostile(answers(b"{}")) as elsewhere:
-        act = answers(b"{}", f"location: {elsewhere.url}/", status="302 Found")
-        with hostile(act) as server, Client(TIGHT) as client:
+    with malicious_server(answers(b"{}")) as elsewhere:
+        behaviour = answers(b"{}", f"location: {elsewhere.url}/", status="302 Found")
+        with malicious_server(behaviour) as server, Client(TIGHT) as client:
             assert client.request("GET", server.url).status == 302
 
         assert elsewhere.requests == []
 
 
 def test_cookies_are_not_kept_for_the_next_account() -> None:
-    with hostile(answers(b"{}", "set-cookie: session=1")) as server, Client(TIGHT) as client:
+    with malicious_server(answers(b"{}", "set-cookie: session=1")) as server, Client(TIGHT) as client:
         client.request("GET", server.url)
         client.request("GET", server.url)
 
@@ -178,14 +178,14 @@ def test_the_environment_adds_no_proxy_and_no_credentials(
     monkeypatch.setenv("NETRC", str(netrc))
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
 
-    with hostile(answers(b"{}")) as server:
+    with malicious_server(answers(b"{}")) as server:
         assert get(server) == {}
 
         assert b"authorization" not in server.requests[0].lower()
 
 
 def test_a_bomb_is_never_inflated_beyond_the_bound() -> None:
-    with hostile(answers(BOMB, "content-encoding: gzip")) as server, Client(TIGHT) as client:
+    with malicious_server(answers(BOMB, "content-encoding: gzip")) as server, Client(TIGHT) as client:
         tracemalloc.start()
         try:
             assert client.request("GET", server.url).body is None
@@ -196,14 +196,14 @@ def test_a_bomb_is_never_inflated_beyond_the_bound() -> None:
     assert peak < 20 * LARGEST
 
 
-def junk_after_gzip(server: Hostile, connection: socket.socket) -> None:
+def junk_after_gzip(server: MaliciousServer, connection: socket.socket) -> None:
     body = gzip.compress(b"[1]")
     connection.sendall(b"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\nconnection: close\r\n\r\n" + body)
     while not server.over.is_set():
         connection.sendall(b"\0" * 65_536)
 
 
-def gzip_without_content(server: Hostile, connection: socket.socket) -> None:
+def gzip_without_content(server: MaliciousServer, connection: socket.socket) -> None:
     packer = zlib.compressobj(wbits=31)
     connection.sendall(b"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\nconnection: close\r\n\r\n")
     while not server.over.is_set():
@@ -211,45 +211,49 @@ def gzip_without_content(server: Hostile, connection: socket.socket) -> None:
 
 
 def test_reading_stops_at_the_end_of_the_gzip_stream() -> None:
-    with hostile(junk_after_gzip) as server:
+    with malicious_server(junk_after_gzip) as server:
         assert get(server) == [1]
 
 
 def test_compressed_bytes_are_bounded_too() -> None:
-    with hostile(gzip_without_content) as server, Client(TIGHT) as client:
+    with malicious_server(gzip_without_content) as server, Client(TIGHT) as client:
         assert client.request("GET", server.url).body is None
 
 
 def test_the_url_is_sent_as_it_stands() -> None:
     path = "/rest/s?q=entity&shares=List(urn%3Ali%3Ashare%3A1,urn%3Ali%3Ashare%3A2)&entity=(ugc:urn%3Ali)&e="
 
-    with hostile(answers(b"{}")) as server:
+    with malicious_server(answers(b"{}")) as server:
         get(server, path)
 
         assert server.requests[0].startswith(f"GET {path} HTTP/1.1\r\n".encode())
 
 
 @pytest.mark.parametrize(
-    "act", [hangs, answers(b"{}"), lambda s, c: s.trickle(c, b"\x16\x03\x03\x40\x00" * 999)]
+    "behaviour", [hangs, answers(b"{}"), lambda s, c: s.trickle(c, b"\x16\x03\x03\x40\x00" * 999)]
 )
-def test_a_server_that_speaks_no_tls_is_left_in_time(act: Act) -> None:
+def test_a_server_that_speaks_no_tls_is_left_in_time(behaviour: Behaviour) -> None:
     started = time.monotonic()
-    with hostile(act) as server, Client(TIGHT) as client, pytest.raises(TryAgain):
+    with malicious_server(behaviour) as server, Client(TIGHT) as client, pytest.raises(TryAgain):
         client.request("GET", f"https://127.0.0.1:{server.port}/")
 
     assert time.monotonic() - started < TIGHT.whole.total_seconds() + SLACK_SECONDS
 
 
 def test_nobody_at_home() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port = listening.getsockname()[1]
 
     with Client(TIGHT) as client, pytest.raises(TryAgain, match="ConnectError"):
         client.request("GET", f"http://127.0.0.1:{port}/")
 
 
 def test_a_call_waits_for_a_place_in_the_pool_only_so_long() -> None:
-    with hostile(hangs) as server, Client(ROOMY, connections=1) as client, ThreadPoolExecutor() as threads:
+    with (
+        malicious_server(hangs) as server,
+        Client(GENEROUS, connections=1) as client,
+        ThreadPoolExecutor() as threads,
+    ):
         threads.submit(client.request, "GET", server.url)
         assert server.reached.wait(5)
 
@@ -260,7 +264,7 @@ def test_a_call_waits_for_a_place_in_the_pool_only_so_long() -> None:
         server.over.set()
 
     assert not trouble.value.breaks
-    assert waited < ROOMY.connect.total_seconds() + SLACK_SECONDS
+    assert waited < GENEROUS.connect.total_seconds() + SLACK_SECONDS
 
 
 # Errors
@@ -316,7 +320,7 @@ def assert_chain_ends(error: BaseException) -> None:
 def test_no_log_at_any_level_holds_the_url(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
 
-    with hostile(answers(b"{}", f"x-echo: {SECRET}")) as server:
+    with malicious_server(answers(b"{}", f"x-echo: {SECRET}")) as server:
         get(server, f"/?access_token={SECRET}")
 
     assert SECRET not in caplog.text
@@ -326,5 +330,5 @@ def test_no_log_at_any_level_holds_the_url(caplog: pytest.LogCaptureFixture) -> 
 def test_an_answer_shows_no_content_in_its_repr() -> None:
     body = f'{{"access_token": "{SECRET}"}}'.encode()
 
-    with hostile(answers(body, f"x-echo: {SECRET}")) as server, Client(TIGHT) as client:
+    with malicious_server(answers(body, f"x-echo: {SECRET}")) as server, Client(TIGHT) as client:
         assert SECRET not in repr(client.request("GET", server.url))

@@ -37,20 +37,20 @@ class Recorder:
 
     def __init__(self, *, closed: bool = False) -> None:
         self.closed = closed
-        self.asked: list[tuple[Platform, str, str, int]] = []
-        self.told: list[tuple[Platform, str, tuple[Limit, ...]]] = []
+        self.acquired: list[tuple[Platform, str, str, int]] = []
+        self.observed: list[tuple[Platform, str, tuple[Limit, ...]]] = []
         self.calls: list[Call] = []
         self.sent = 0
 
     def gate(self, platform: Platform, account_id: str, endpoint: str, cost: int) -> None:
         """Open, unless closed."""
-        self.asked.append((platform, account_id, endpoint, cost))
+        self.acquired.append((platform, account_id, endpoint, cost))
         if self.closed:
             raise Paused("The budget is used up.", kind=BucketKind.APP, until=NOW + timedelta(minutes=1))
 
     def sink(self, platform: Platform, account_id: str, limits: tuple[Limit, ...]) -> None:
         """Write down."""
-        self.told.append((platform, account_id, limits))
+        self.observed.append((platform, account_id, limits))
 
     def answer(self, request: httpx.Request) -> httpx.Response:
         """Refuse, with what was asked."""
@@ -82,7 +82,7 @@ def test_a_call_is_asked_for_sent_and_observed() -> None:
     assert reply.status == 429
     assert reply.json() == {"path": "/2/t", "body": "a=1"}
     assert reply.received_at == NOW
-    assert recorder.asked == [(Platform.X, "acc_1", "tweets", 7)]
+    assert recorder.acquired == [(Platform.X, "acc_1", "tweets", 7)]
     [call] = recorder.calls
     assert (call.platform, call.account_id, call.endpoint, call.cost, call.status) == (
         Platform.X,
@@ -122,7 +122,7 @@ def test_limits_are_kept_and_handed_on() -> None:
     upstream.saw(LIMIT, LIMIT)
 
     assert upstream.limits == [LIMIT, LIMIT]
-    assert recorder.told == [(Platform.X, "acc_1", (LIMIT, LIMIT))]
+    assert recorder.observed == [(Platform.X, "acc_1", (LIMIT, LIMIT))]
 
 
 def test_without_gate_and_sink_everything_is_let_through(capfd: pytest.CaptureFixture[str]) -> None:

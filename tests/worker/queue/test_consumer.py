@@ -16,11 +16,11 @@ from worker.queue import actors
 from worker.queue.consumer import consuming_broker
 
 JOB = RefreshJob("acc_1", ((1, 1), (2, 7)))
-PATIENCE = 10.0
+TIMEOUT = 10.0
 
 
 @pytest.fixture
-def taken(redis_url: str) -> Iterator[tuple[RedisBroker, list[RefreshJob], threading.Semaphore]]:
+def consumer(redis_url: str) -> Iterator[tuple[RedisBroker, list[RefreshJob], threading.Semaphore]]:
     """Run a worker that collects the jobs it is handed."""
     own = connect(redis_url)
     broker = consuming_broker(own)
@@ -58,7 +58,7 @@ def message(**changes: object) -> bytes:
     return json.dumps({**fields, **changes}).encode()
 
 
-HOSTILE = {
+MALICIOUS = {
     "empty": b"",
     "no json": b"\x00\xff not json",
     "truncated": message()[:40],
@@ -75,17 +75,17 @@ HOSTILE = {
 }
 
 
-@pytest.mark.parametrize("data", HOSTILE.values(), ids=HOSTILE.keys())
+@pytest.mark.parametrize("data", MALICIOUS.values(), ids=MALICIOUS.keys())
 def test_what_is_no_message_of_ours_is_taken_out_alone(
     client: RedisClient,
-    taken: tuple[RedisBroker, list[RefreshJob], threading.Semaphore],
+    consumer: tuple[RedisBroker, list[RefreshJob], threading.Semaphore],
     data: bytes,
 ) -> None:
-    broker, jobs, arrived = taken
+    broker, jobs, arrived = consumer
     plant(client, "planted", data)
     enqueue(broker, Lane.BACKGROUND, [JOB])
 
-    assert arrived.acquire(timeout=PATIENCE)
+    assert arrived.acquire(timeout=TIMEOUT)
     assert jobs == [JOB]
     assert client.hexists(f"{NAMESPACE}:background.msgs", "planted") is False
 
@@ -102,24 +102,24 @@ def test_what_is_no_message_of_ours_is_taken_out_alone(
 )
 def test_a_message_that_is_no_refresh_job_is_dropped_without_harm(
     client: RedisClient,
-    taken: tuple[RedisBroker, list[RefreshJob], threading.Semaphore],
+    consumer: tuple[RedisBroker, list[RefreshJob], threading.Semaphore],
     planted: bytes,
 ) -> None:
-    broker, jobs, arrived = taken
+    broker, jobs, arrived = consumer
     plant(client, "planted", planted)
     enqueue(broker, Lane.BACKGROUND, [JOB])
 
-    assert arrived.acquire(timeout=PATIENCE)
+    assert arrived.acquire(timeout=TIMEOUT)
     assert jobs == [JOB]
 
 
 def test_interactive_jobs_have_their_own_queue(
-    client: RedisClient, taken: tuple[RedisBroker, list[RefreshJob], threading.Semaphore]
+    client: RedisClient, consumer: tuple[RedisBroker, list[RefreshJob], threading.Semaphore]
 ) -> None:
-    broker, jobs, arrived = taken
+    broker, jobs, arrived = consumer
     enqueue(broker, Lane.INTERACTIVE, [JOB])
 
-    assert arrived.acquire(timeout=PATIENCE)
+    assert arrived.acquire(timeout=TIMEOUT)
     assert jobs == [JOB]
     assert refresh_queue.depth(client, Lane.INTERACTIVE) == 0
 

@@ -29,9 +29,9 @@ class FakeClock:
 class SharedClock(FakeClock):
     """The same for threads: when all of them sleep, it moves to the instant at which the first one wakes."""
 
-    def __init__(self, sleepers: int) -> None:
+    def __init__(self, waiters: int) -> None:
         super().__init__()
-        self._awake = sleepers
+        self._awake = waiters
         self._waking: list[datetime] = []
         self._moved = threading.Condition()
 

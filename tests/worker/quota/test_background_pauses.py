@@ -20,8 +20,8 @@ from worker.readings import Account, Limit, Publication, Reading
 from worker.refresh import refresh
 
 
-class TellingAdapter(ScriptedAdapter):
-    """A scripted adapter whose platform tells the used share of the account's limit."""
+class LimitReportingAdapter(ScriptedAdapter):
+    """A scripted adapter whose platform reports the used share of the account's limit."""
 
     percent = 97
 
@@ -34,12 +34,12 @@ class TellingAdapter(ScriptedAdapter):
 
 
 @pytest.fixture
-def adapter() -> TellingAdapter:
-    return TellingAdapter()
+def adapter() -> LimitReportingAdapter:
+    return LimitReportingAdapter()
 
 
 @pytest.fixture
-def tools(harness: Harness, client: RedisClient, adapter: TellingAdapter) -> WorkerContext:
+def tools(harness: Harness, client: RedisClient, adapter: LimitReportingAdapter) -> WorkerContext:
     budgets = FleetBudgets.of(Settings(), client)
     return replace(harness.tools, budgets=budgets, adapters=dict.fromkeys(Platform, adapter))
 
@@ -75,7 +75,7 @@ def left(harness: Harness) -> list[timedelta]:
 
 
 def test_a_large_share_pauses_background_and_keeps_its_rows_due(
-    harness: Harness, tools: WorkerContext, adapter: TellingAdapter
+    harness: Harness, tools: WorkerContext, adapter: LimitReportingAdapter
 ) -> None:
     harness.publications(harness.account("acc_1", Platform.FACEBOOK), 60)
     adapter.percent = 85
@@ -133,7 +133,7 @@ def test_the_answer_to_the_row_that_asks_ends_or_shortens_the_pause(
     harness: Harness,
     client: RedisClient,
     tools: WorkerContext,
-    adapter: TellingAdapter,
+    adapter: LimitReportingAdapter,
     percent: int,
     *,
     ends: bool,
@@ -153,7 +153,7 @@ def test_the_answer_to_the_row_that_asks_ends_or_shortens_the_pause(
     for job in jobs(harness, Lane.INTERACTIVE):
         refresh(job, tools)
 
-    assert len(adapter.asked) == 1
+    assert len(adapter.requested) == 1
     assert harness.state(deferred).wait <= timedelta(0), "what the pause deferred is due"
     if ends:
         assert left(harness) == []

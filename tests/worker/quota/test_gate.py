@@ -140,9 +140,9 @@ def test_what_is_no_5xx_and_no_time_out_never_opens_a_breaker(fleet: FleetBudget
 def test_meta_s_percents_steer_background_first(
     fleet: FleetBudgets, clock: FakeClock, percent: int, waiting: set[Lane], pauses: int
 ) -> None:
-    told = job(fleet, clock, Platform.FACEBOOK)
-    ask(told, Platform.FACEBOOK, "insights")
-    told.on_limits(Platform.FACEBOOK, "acc_1", (Limit(BucketKind.ACCOUNT, None, used_percent=percent),))
+    budget = job(fleet, clock, Platform.FACEBOOK)
+    ask(budget, Platform.FACEBOOK, "insights")
+    budget.on_limits(Platform.FACEBOOK, "acc_1", (Limit(BucketKind.ACCOUNT, None, used_percent=percent),))
 
     def waits(lane: Lane) -> bool:
         try:
@@ -152,21 +152,21 @@ def test_meta_s_percents_steer_background_first(
         return False
 
     assert {lane for lane in Lane if waits(lane)} == waiting
-    assert [new.kind for new in told.new_pauses] == ["background"] * pauses
+    assert [new.kind for new in budget.new_pauses] == ["background"] * pauses
 
 
 @pytest.mark.parametrize(("percent", "waits"), [(10, False), (80, False), (85, True)])
 def test_a_smaller_share_ends_or_shortens_background_s_wait_for_the_whole_fleet(
     fleet: FleetBudgets, clock: FakeClock, percent: int, *, waits: bool
 ) -> None:
-    def told(percent: int) -> JobBudget:
+    def budget(percent: int) -> JobBudget:
         person = job(fleet, clock, Platform.FACEBOOK, Lane.INTERACTIVE)
         ask(person, Platform.FACEBOOK, "insights")
         person.on_limits(Platform.FACEBOOK, "acc_1", (Limit(BucketKind.ACCOUNT, None, used_percent=percent),))
         return person
 
-    (long,) = told(99).new_pauses
-    short = told(percent).new_pauses
+    (long,) = budget(99).new_pauses
+    short = budget(percent).new_pauses
 
     assert long.until is not None
     assert [one.until is not None and one.until < long.until - HOUR for one in short] == [True] * waits
@@ -180,11 +180,11 @@ def test_a_smaller_share_ends_or_shortens_background_s_wait_for_the_whole_fleet(
 
 
 def test_the_largest_share_of_a_bucket_in_one_answer_counts(fleet: FleetBudgets, clock: FakeClock) -> None:
-    told = job(fleet, clock, Platform.FACEBOOK, Lane.INTERACTIVE)
-    ask(told, Platform.FACEBOOK, "insights")
+    budget = job(fleet, clock, Platform.FACEBOOK, Lane.INTERACTIVE)
+    ask(budget, Platform.FACEBOOK, "insights")
     shares = [Limit(BucketKind.ACCOUNT, None, used_percent=percent) for percent in (97, 10)]
 
-    told.on_limits(Platform.FACEBOOK, "acc_1", tuple(shares))
+    budget.on_limits(Platform.FACEBOOK, "acc_1", tuple(shares))
 
     with pytest.raises(Deferred):
         ask(job(fleet, clock, Platform.FACEBOOK), Platform.FACEBOOK, "insights")
@@ -223,8 +223,8 @@ def test_a_rolling_share_is_steered_to_80_percent(fleet: FleetBudgets, clock: Fa
     ],
 )
 def test_limits_that_make_no_sense_stop_nobody(fleet: FleetBudgets, clock: FakeClock, lie: Limit) -> None:
-    told = job(fleet, clock, Platform.FACEBOOK)
-    ask(told, Platform.FACEBOOK, "insights")
-    told.on_limits(Platform.FACEBOOK, "acc_1", (lie,))
+    budget = job(fleet, clock, Platform.FACEBOOK)
+    ask(budget, Platform.FACEBOOK, "insights")
+    budget.on_limits(Platform.FACEBOOK, "acc_1", (lie,))
 
     ask(job(fleet, clock, Platform.FACEBOOK), Platform.FACEBOOK, "insights")

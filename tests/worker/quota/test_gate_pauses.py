@@ -35,12 +35,12 @@ def test_a_background_wait_of_more_than_five_minutes_is_placed_where_claims_see_
     fleet: FleetBudgets, clock: FakeClock, percent: int, *, placed: bool
 ) -> None:
     """The application's share is of an hour: 83 % wait 4.3 minutes, 84 % wait 5.7."""
-    told = job(fleet, clock, Platform.FACEBOOK)
-    ask(told, Platform.FACEBOOK, "insights")
+    budget = job(fleet, clock, Platform.FACEBOOK)
+    ask(budget, Platform.FACEBOOK, "insights")
 
-    told.on_limits(Platform.FACEBOOK, "acc_1", (Limit(BucketKind.APP, None, used_percent=percent),))
+    budget.on_limits(Platform.FACEBOOK, "acc_1", (Limit(BucketKind.APP, None, used_percent=percent),))
 
-    assert bool(told.new_pauses) == placed
+    assert bool(budget.new_pauses) == placed
 
 
 @pytest.mark.parametrize(
@@ -55,11 +55,11 @@ def test_a_background_wait_of_more_than_five_minutes_is_placed_where_claims_see_
 def test_a_used_up_share_stops_everybody_until_it_falls_or_as_long_as_the_platform_says(
     fleet: FleetBudgets, clock: FakeClock, percent: int, resets_in: timedelta | None, wait: timedelta
 ) -> None:
-    told = job(fleet, clock, Platform.FACEBOOK)
-    ask(told, Platform.FACEBOOK, "insights")
+    budget = job(fleet, clock, Platform.FACEBOOK)
+    ask(budget, Platform.FACEBOOK, "insights")
     resets_at = clock.now() + resets_in if resets_in else None
 
-    told.on_limits(
+    budget.on_limits(
         Platform.FACEBOOK, "acc_1", (Limit(BucketKind.APP, None, used_percent=percent, resets_at=resets_at),)
     )
 

@@ -127,7 +127,7 @@ def test_eight_workers_at_once_use_a_hard_limit_and_are_refused_at_most_once_a_w
     assert len(entries) - len(refused) >= 0.95 * limit * minutes
 
 
-def test_a_limit_that_only_headers_tell_is_used_up_and_refuses_at_most_once_a_window(
+def test_limit_known_only_from_headers_is_used_up_with_at_most_one_refusal_a_window(
     fleet: FleetBudgets, clock: FakeClock
 ) -> None:
     """X, fixed windows of 15 minutes with a tenth of the published calls; the clock is simulated."""

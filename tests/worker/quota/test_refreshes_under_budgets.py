@@ -82,7 +82,7 @@ def test_an_open_breaker_stops_claims_and_costs_no_attempt(harness: Harness, cli
     )
 
 
-def test_a_parked_endpoint_that_reads_do_not_need_stops_no_claim(harness: Harness) -> None:
+def test_paused_endpoint_that_fetches_do_not_need_stops_no_claim(harness: Harness) -> None:
     harness.publications(harness.account("acc_1", Platform.TIKTOK))
     harness.execute(
         "INSERT INTO pauses (platform, kind, subject, paused_until, reason)"
@@ -92,7 +92,7 @@ def test_a_parked_endpoint_that_reads_do_not_need_stops_no_claim(harness: Harnes
     assert len(jobs(harness)) == 1
 
 
-def test_background_s_pause_lets_people_s_rows_through(harness: Harness) -> None:
+def test_background_pause_lets_interactive_rows_through(harness: Harness) -> None:
     account = harness.account("acc_1", Platform.FACEBOOK)
     harness.publications(account)
     harness.execute(
@@ -113,7 +113,7 @@ def test_background_s_pause_lets_people_s_rows_through(harness: Harness) -> None
         ).jobs
     refresh(one, harness.tools)
 
-    assert len(harness.adapter.asked) == 1
+    assert len(harness.adapter.requested) == 1
 
 
 def test_x_reads_are_counted_once_a_utc_day_and_stop_at_the_budget(

@@ -40,7 +40,7 @@ ZEROS = dict.fromkeys(COUNTS, 0)
 ALL_SCOPES = ("rw_organization_admin", "r_organization_social", "r_member_postAnalytics")
 
 
-class Rig:
+class Harness:
     """A simulated LinkedIn with one account, on a clock that stands."""
 
     def __init__(self, kind: str = "organization") -> None:
@@ -60,13 +60,13 @@ class Rig:
     def publish(self, count: int, **others: Any) -> list[Publication]:
         """Publish that many posts, shares and ugcPosts by turns, and return them as the worker has them."""
         known = len(self.world.posts())
-        found = []
+        publications = []
         for number in range(known + 1, known + count + 1):
             urn = f"urn:li:{'share' if number % 2 else 'ugcPost'}:{FIRST + number}"
             values = {"owner": OWNER, "counters": COUNTERS, "created_at": NOW - timedelta(days=2), **others}
             self.world.add_posts([Post("linkedin", urn, **values)])
-            found.append(publication(number, urn, created_at=values["created_at"]))
-        return found
+            publications.append(publication(number, urn, created_at=values["created_at"]))
+        return publications
 
     def read(self, publications: list[Publication]) -> dict[int, Reading]:
         """Return the reading of each publication; nothing may end the read early."""

@@ -11,7 +11,7 @@ from shared.settings import Settings
 from shared.vocabulary import Platform
 from tests.worker.adapters.answers import read_from
 from tests.worker.adapters.harness import Outcome
-from tests.worker.adapters.linkedin.harness import ALL_SCOPES, FIRST, METRICS, OWNER, ZEROS, Rig
+from tests.worker.adapters.linkedin.harness import ALL_SCOPES, FIRST, METRICS, OWNER, ZEROS, Harness
 from tests.worker.adapters.support import NOW, account, publication, reply
 from worker.adapters.linkedin.linkedin import LinkedIn
 from worker.errors import Misconfigured, Reauthorize, TryAgain
@@ -19,69 +19,69 @@ from worker.readings import Answer
 
 
 @pytest.fixture
-def rig() -> Rig:
-    return Rig()
+def harness() -> Harness:
+    return Harness()
 
 
 def read(*answers: httpx.Response, count: int = 1, kind: str = "organization") -> Outcome:
     """Read posts of a platform that answers this."""
-    asked = [publication(number, f"urn:li:share:{number}") for number in range(1, count + 1)]
-    return read_from(LinkedIn(Settings()), account(Platform.LINKEDIN, kind=kind), asked, *answers)
+    publications = [publication(number, f"urn:li:share:{number}") for number in range(1, count + 1)]
+    return read_from(LinkedIn(Settings()), account(Platform.LINKEDIN, kind=kind), publications, *answers)
 
 
 def element(number: int, **statistics: object) -> dict[str, Any]:
     return {"share": f"urn:li:share:{number}", "totalShareStatistics": statistics}
 
 
-def elements(*found: object, **paging: object) -> httpx.Response:
+def elements(*rows: object, **paging: object) -> httpx.Response:
     page: dict[str, object] = {"start": 0, "count": 10, "links": []}
-    return reply({"paging": page | paging, "elements": list(found)})
+    return reply({"paging": page | paging, "elements": list(rows)})
 
 
 # Organizations
 
 
-def test_twenty_posts_of_both_kinds_cost_one_call(rig: Rig) -> None:
-    readings = rig.read(rig.publish(20))
+def test_twenty_posts_of_both_kinds_cost_one_call(harness: Harness) -> None:
+    readings = harness.read(harness.publish(20))
 
-    assert rig.upstream.cost == 1
+    assert harness.upstream.cost == 1
     assert [one.metrics for one in readings.values()] == [METRICS] * 20
-    url = rig.upstream.sent[0].url
+    url = harness.upstream.sent[0].url
     assert f"&shares=List(urn%3Ali%3Ashare%3A{FIRST + 1},urn%3Ali%3Ashare%3A{FIRST + 3}," in url
     assert f"&ugcPosts=List(urn%3Ali%3AugcPost%3A{FIRST + 2},urn%3Ali%3AugcPost%3A" in url
 
 
-def test_the_version_and_the_protocol_are_told(rig: Rig) -> None:
-    rig.read(rig.publish(1))
+def test_requests_carry_version_and_protocol(harness: Harness) -> None:
+    harness.read(harness.publish(1))
 
-    headers = rig.upstream.sent[0].headers
+    headers = harness.upstream.sent[0].headers
     assert headers["LinkedIn-Version"] == Settings().linkedin_version
     assert headers["X-Restli-Protocol-Version"] == "2.0.0"
 
 
-def test_an_account_known_by_its_urn_is_read_too(rig: Rig) -> None:
-    outcome = rig.try_to_read(rig.publish(1), platform_account_id=f"urn:li:organization:{OWNER}")
+def test_an_account_known_by_its_urn_is_read_too(harness: Harness) -> None:
+    outcome = harness.try_to_read(harness.publish(1), platform_account_id=f"urn:li:organization:{OWNER}")
 
     assert [one.metrics for one in outcome.readings] == [METRICS]
 
 
 @pytest.mark.parametrize("stored", ["1", "urn:li:activity:1", "urn:li:share:x", "urn:li:share:1,2", ""])
-def test_what_is_no_urn_of_a_post_is_never_sent(rig: Rig, stored: str) -> None:
-    good = rig.publish(1)
+def test_what_is_no_urn_of_a_post_is_never_sent(harness: Harness, stored: str) -> None:
+    good = harness.publish(1)
 
-    readings = rig.read([*good, publication(90, stored), publication(91, None)])
+    readings = harness.read([*good, publication(90, stored), publication(91, None)])
 
     assert readings[good[0].id].metrics == METRICS
     assert (readings[90].answer, readings[91].answer) == (Answer.MISSING, Answer.PROCESSING)
 
 
-def test_a_page_of_ten_is_not_taken_for_the_whole_list(rig: Rig) -> None:
-    rig.behaviour.set_conditions(Conditions(paged_lists=True))
+def test_a_page_of_ten_is_not_taken_for_the_whole_list(harness: Harness) -> None:
+    harness.behaviour.set_conditions(Conditions(paged_lists=True))
 
-    readings = rig.read(rig.publish(20))
+    readings = harness.read(harness.publish(20))
 
     assert [one.metrics for one in readings.values()] == [METRICS] * 20
-    assert rig.upstream.cost == 2
+    assert harness.upstream.cost == 2
 
 
 def test_exactly_ten_elements_are_a_page_even_if_nothing_says_so() -> None:
@@ -101,7 +101,7 @@ def test_a_promised_page_that_does_not_come_takes_no_post() -> None:
 
 
 @pytest.mark.parametrize("odd", [None, 7, {}, {"share": "urn:li:share:9"}, {"share": ["urn:li:share:2"]}])
-def test_no_post_is_absent_while_an_element_cannot_be_told(odd: object) -> None:
+def test_no_post_is_absent_while_an_element_is_unidentified(odd: object) -> None:
     outcome = read(elements(element(1, likeCount=1), odd), count=2)
 
     assert [one.answer for one in outcome.readings] == [Answer.READ, Answer.UNREADABLE]
@@ -110,12 +110,12 @@ def test_no_post_is_absent_while_an_element_cannot_be_told(odd: object) -> None:
 # What an absence means
 
 
-def test_each_absence_has_its_own_meaning_for_one_more_call(rig: Rig) -> None:
-    good, quiet = rig.publish(2), rig.publish(1, no_data=True, counters={})
-    deleted, foreign = rig.publish(1, deleted=True), rig.publish(1, owner="77")
-    old = rig.publish(1, created_at=NOW - timedelta(days=366))
+def test_each_absence_has_its_own_meaning_for_one_more_call(harness: Harness) -> None:
+    good, quiet = harness.publish(2), harness.publish(1, no_data=True, counters={})
+    deleted, foreign = harness.publish(1, deleted=True), harness.publish(1, owner="77")
+    old = harness.publish(1, created_at=NOW - timedelta(days=366))
 
-    readings = rig.read([*good, *quiet, *deleted, *foreign, *old])
+    readings = harness.read([*good, *quiet, *deleted, *foreign, *old])
 
     assert [readings[one.id].answer for one in (*quiet, *deleted, *foreign, *old)] == [
         Answer.OMITTED,
@@ -125,21 +125,21 @@ def test_each_absence_has_its_own_meaning_for_one_more_call(rig: Rig) -> None:
     ]
     assert readings[quiet[0].id].metrics == ZEROS
     assert [readings[one.id].metrics for one in good] == [METRICS, METRICS]
-    assert rig.upstream.cost == 2
+    assert harness.upstream.cost == 2
 
 
-def test_a_sibling_with_numbers_shows_that_a_forbidden_post_is_foreign(rig: Rig) -> None:
-    good, foreign = rig.publish(1), rig.publish(1, owner="77")
+def test_a_sibling_with_numbers_shows_that_a_forbidden_post_is_foreign(harness: Harness) -> None:
+    good, foreign = harness.publish(1), harness.publish(1, owner="77")
 
-    assert rig.read([*good, *foreign])[foreign[0].id].answer is Answer.MISSING
-    assert rig.read(foreign)[foreign[0].id].answer is Answer.UNAVAILABLE
+    assert harness.read([*good, *foreign])[foreign[0].id].answer is Answer.MISSING
+    assert harness.read(foreign)[foreign[0].id].answer is Answer.UNAVAILABLE
 
 
-def test_without_the_scope_to_look_nothing_is_taken_for_missing_or_zero(rig: Rig) -> None:
-    rig.grant("rw_organization_admin")
-    good, gone = rig.publish(1), rig.publish(1, deleted=True)
+def test_without_the_scope_to_look_nothing_is_taken_for_missing_or_zero(harness: Harness) -> None:
+    harness.grant("rw_organization_admin")
+    good, gone = harness.publish(1), harness.publish(1, deleted=True)
 
-    reading = rig.read([*good, *gone])[gone[0].id]
+    reading = harness.read([*good, *gone])[gone[0].id]
 
     assert (reading.answer, reading.metrics) == (Answer.UNAVAILABLE, {})
     assert reading.warnings[0].startswith("permission_missing: ")
@@ -212,38 +212,38 @@ def test_an_answer_without_elements_is_tried_again(body: object) -> None:
 
 
 @pytest.mark.parametrize("count", [1, 2, 20])
-def test_one_foreign_post_that_refuses_the_call_is_found(rig: Rig, count: int) -> None:
-    rig.behaviour.set_conditions(Conditions(foreign_refused=True))
-    posts = [*rig.publish(count - 1), *rig.publish(1, owner="77")]
+def test_one_foreign_post_that_refuses_the_call_is_found(harness: Harness, count: int) -> None:
+    harness.behaviour.set_conditions(Conditions(foreign_refused=True))
+    posts = [*harness.publish(count - 1), *harness.publish(1, owner="77")]
 
-    readings = rig.read(posts)
+    readings = harness.read(posts)
 
     assert [one.metrics for one in readings.values()].count(METRICS) == count - 1
     assert readings[posts[-1].id].answer is Answer.MISSING
-    assert rig.upstream.cost <= 2 + 2 * 5
+    assert harness.upstream.cost <= 2 + 2 * 5
 
 
-def test_twenty_foreign_posts_take_a_bounded_number_of_calls(rig: Rig) -> None:
-    rig.behaviour.set_conditions(Conditions(foreign_refused=True))
+def test_twenty_foreign_posts_take_a_bounded_number_of_calls(harness: Harness) -> None:
+    harness.behaviour.set_conditions(Conditions(foreign_refused=True))
 
-    readings = rig.read(rig.publish(20, owner="77"))
+    readings = harness.read(harness.publish(20, owner="77"))
 
     assert {one.answer for one in readings.values()} == {Answer.MISSING}
-    assert rig.upstream.cost == 40
+    assert harness.upstream.cost == 40
 
 
 @pytest.mark.parametrize("role", [False, True])
-def test_a_lost_scope_or_role_is_told_apart_and_named_after_one_probe(rig: Rig, *, role: bool) -> None:
-    posts = rig.publish(20)
-    rig.grant(*(ALL_SCOPES if role else ALL_SCOPES[1:]), role_lost=role)
+def test_lost_scope_or_role_is_named_after_one_probe(harness: Harness, *, role: bool) -> None:
+    posts = harness.publish(20)
+    harness.grant(*(ALL_SCOPES if role else ALL_SCOPES[1:]), role_lost=role)
 
-    error = rig.try_to_read(posts, scopes=frozenset(ALL_SCOPES if role else ())).error
+    error = harness.try_to_read(posts, scopes=frozenset(ALL_SCOPES if role else ())).error
 
     assert isinstance(error, Reauthorize)
     assert not error.renewable
     assert (error.missing_scope or "").startswith("rw_organization_admin")
     assert ("ADMINISTRATOR" in (error.missing_scope or "")) == role
-    assert rig.upstream.cost == 2
+    assert harness.upstream.cost == 2
 
 
 @pytest.mark.parametrize("status", [400, 403])

@@ -47,7 +47,7 @@ def refused(answer: httpx.Response, **account_changes: Any) -> RefreshError | No
         (200, "", TryAgain),
     ],
 )
-def test_a_refusal_is_told_by_its_codes(
+def test_refusal_is_classified_by_its_codes(
     kind: str, status: int, body: object, expected: type[RefreshError]
 ) -> None:
     error = refused(reply(body, status), kind=kind)
@@ -68,15 +68,15 @@ def test_a_version_that_is_gone_names_its_setting() -> None:
 
 
 @pytest.mark.parametrize(
-    ("body", "held", "renewable"),
+    ("body", "refresh_token", "renewable"),
     [(EXPIRED, REFRESH, True), (EXPIRED, None, False), (REVOKED, REFRESH, False), ("", REFRESH, True)],
 )
 def test_only_a_token_that_can_be_renewed_is_worth_it(
     body: object,
-    held: SecretStr | None,
+    refresh_token: SecretStr | None,
     renewable: bool,  # noqa: FBT001 - a parameter of the table above
 ) -> None:
-    error = refused(reply(body, 401), refresh_token=held)
+    error = refused(reply(body, 401), refresh_token=refresh_token)
 
     assert isinstance(error, Reauthorize)
     assert (error.renewable, error.missing_scope) == (renewable, None)

@@ -26,7 +26,7 @@ NUMBERS = {"post_clicks": 41, "post_reactions_by_type_total": 39}
 COUNTERS = {"post_clicks": 41, "like": 30, "love": 7, "haha": 1, "wow": 0, "sorry": 1, "anger": 0}
 
 
-class Stage:
+class Harness:
     """A Page with posts on the simulated Facebook, on a clock that stands."""
 
     def __init__(self, **settings: Any) -> None:

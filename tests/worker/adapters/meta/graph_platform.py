@@ -17,9 +17,9 @@ from worker.adapters.meta.metrics import FACEBOOK, FACEBOOK_REMOVED, INSTAGRAM
 from worker.readings import Publication
 
 OWN = "1000"
-Told = tuple[int, dict[str, Any]]
+StatusAndBody = tuple[int, dict[str, Any]]
 """Status and body."""
-Answers = Callable[[str, tuple[str, ...]], Told]
+Answers = Callable[[str, tuple[str, ...]], StatusAndBody]
 """The answer for an id and the metrics asked for."""
 
 
@@ -61,7 +61,7 @@ INSTAGRAM_LOGIN = Way(
 WAYS = (FACEBOOK_PAGE, FACEBOOK_LOGIN, INSTAGRAM_LOGIN)
 
 
-def numbers(_id: str, metrics: tuple[str, ...]) -> Told:
+def numbers(_id: str, metrics: tuple[str, ...]) -> StatusAndBody:
     """Answer with a number for each metric."""
     values: dict[str, Any] = {"post_reactions_by_type_total": {"like": 7}}
     return 200, {"data": [{"name": name, "values": [{"value": values.get(name, 7)}]} for name in metrics]}
@@ -72,7 +72,7 @@ def refuses(code: int, message: str, *, status: int = 400, **more: Any) -> Answe
     return lambda _id, _metrics: (status, error(code, message, **more))
 
 
-def empty(_id: str, _metrics: tuple[str, ...]) -> Told:
+def empty(_id: str, _metrics: tuple[str, ...]) -> StatusAndBody:
     """Answer with no data."""
     return 200, {"data": []}
 
@@ -84,12 +84,12 @@ def only(answers: Answers, *ids: str, others: Answers = numbers) -> Answers:
 
 @dataclass
 class Host:
-    """The host: `granted` and `account` are what it tells beside the posts."""
+    """The host: it answers with `granted` and `account` beside the posts."""
 
     answers: Answers
     granted: frozenset[str] | None = None
-    """``None``: it does not tell, as to a Page's token."""
-    account: Told = (200, {"id": OWN})
+    """``None``: it does not name them, as for a Page's token."""
+    account: StatusAndBody = (200, {"id": OWN})
     kinds: Mapping[str, str] = field(default_factory=dict)
     """The ``media_product_type`` of ids."""
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -103,9 +103,9 @@ class Host:
         path = request.url.path.split("/")[2:]
         if request.method == "POST":
             form = httpx.QueryParams(request.content.decode())
-            asked = [httpx.URL(f"/{one['relative_url']}") for one in json.loads(form["batch"])]
-            told = [self._insights(url.path.split("/")[1], url.params["metric"]) for url in asked]
-            return 200, [{"code": status, "body": json.dumps(body)} for status, body in told]
+            requested = [httpx.URL(f"/{one['relative_url']}") for one in json.loads(form["batch"])]
+            replies = [self._insights(url.path.split("/")[1], url.params["metric"]) for url in requested]
+            return 200, [{"code": status, "body": json.dumps(body)} for status, body in replies]
         if path == ["me", "permissions"]:
             if self.granted is None:
                 return 400, error(100, "(#100) Tried accessing nonexisting field (permissions)")
@@ -116,7 +116,7 @@ class Host:
             return self._insights(path[0], request.url.params["metric"])
         return self._many(request.url.params["ids"].split(","), request.url.params["fields"])
 
-    def _insights(self, one: str, metrics: str) -> Told:
+    def _insights(self, one: str, metrics: str) -> StatusAndBody:
         if metrics == FACEBOOK_REMOVED:
             return 400, error(100, "(#100) The value must be a valid insights metric")
         return self.answers(one, tuple(metrics.split(",")))

@@ -28,7 +28,7 @@ SCOPES = {
 FEED_COUNTS = {name: number for number, name in enumerate(METRICS, start=7)}
 
 
-class Stage:
+class Harness:
     """An account with posts on the simulated Instagram, on a clock that stands."""
 
     def __init__(self, login: str) -> None:

@@ -1,4 +1,4 @@
-"""The table of the Graph API's errors, and what a message may tell."""
+"""The table of the Graph API's errors, and the facts that are parsed from messages."""
 
 import pytest
 
@@ -71,10 +71,10 @@ TABLE: list[tuple[int, object, Meaning, str]] = [
     ids=[f"{row[2].name}: {row[3]}" for row in TABLE],
 )
 def test_the_table_of_errors(status: int, body: object, meaning: Meaning) -> None:
-    found = refusal(status, body)
+    result = refusal(status, body)
 
-    assert found is not None
-    assert found.meaning is meaning
+    assert result is not None
+    assert result.meaning is meaning
 
 
 @pytest.mark.parametrize("body", [{}, {"data": []}, {"error": None}, []])
@@ -96,7 +96,7 @@ def test_a_success_is_no_refusal(body: object) -> None:
 def test_metrics_are_named_by_place_or_name_never_by_the_list_of_good_ones(
     message: str, named: set[str]
 ) -> None:
-    found = refusal(400, error(100, message))
+    result = refusal(400, error(100, message))
 
-    assert found is not None
-    assert named_metrics(found, METRICS) == named
+    assert result is not None
+    assert named_metrics(result, METRICS) == named

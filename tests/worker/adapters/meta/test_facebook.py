@@ -8,24 +8,24 @@ import pytest
 
 from shared.settings import Settings
 from shared.vocabulary import Platform
-from tests.worker.adapters.meta.facebook_harness import GONE, NUMBERS, Stage, batch, item, items
+from tests.worker.adapters.meta.facebook_harness import GONE, NUMBERS, Harness, batch, item, items
 from tests.worker.adapters.support import account, publication, reply, upstream
 from worker.adapters.meta.facebook import Facebook
 from worker.readings import Answer, Reading
 
 
 @pytest.fixture
-def stage() -> Stage:
-    return Stage()
+def harness() -> Harness:
+    return Harness()
 
 
 # Calls and metrics
 
 
-def test_a_hundred_posts_take_two_requests(stage: Stage) -> None:
-    posts = stage.publish(100)
+def test_a_hundred_posts_take_two_requests(harness: Harness) -> None:
+    posts = harness.publish(100)
 
-    results = [stage.read(posts[:50]), stage.read(posts[50:])]
+    results = [harness.read(posts[:50]), harness.read(posts[50:])]
 
     assert [requests for _, requests in results] == [1, 1]
     for readings, _ in results:
@@ -33,26 +33,26 @@ def test_a_hundred_posts_take_two_requests(stage: Stage) -> None:
         assert all(one.warnings == (GONE,) for one in readings.values())
 
 
-def test_the_removed_metric_is_probed_beside_the_others_and_then_left_alone(stage: Stage) -> None:
-    posts = stage.publish(3)
+def test_the_removed_metric_is_probed_beside_the_others_and_then_left_alone(harness: Harness) -> None:
+    posts = harness.publish(3)
 
-    first, requests = stage.read(posts)
-    again, _ = stage.read(posts)
+    first, requests = harness.read(posts)
+    again, _ = harness.read(posts)
 
     assert requests == 1
     assert first == again
     assert first[posts[0].id] == Reading(posts[0].id, Answer.READ, NUMBERS, (), (GONE,))
-    assert stage.simulators.request_log.calls("facebook") == 3 + 1 + 3
+    assert harness.simulators.request_log.calls("facebook") == 3 + 1 + 3
 
 
 def test_the_removed_metric_is_served_should_it_come_back() -> None:
-    asked: list[str] = []
+    requested: list[str] = []
 
     def platform(request: httpx.Request) -> httpx.Response:
         answers = []
         for url in items(request):
             metrics = url.rpartition("metric=")[2]
-            asked.append(metrics)
+            requested.append(metrics)
             numbers = {"post_clicks": 1, "post_reactions_by_type_total": {}, "post_engaged_users": 8}
             rows = [{"name": name, "values": [{"value": numbers[name]}]} for name in metrics.split(",")]
             answers.append({"code": 200, "body": json.dumps({"data": rows})})
@@ -65,16 +65,16 @@ def test_the_removed_metric_is_served_should_it_come_back() -> None:
 
     assert [one.metrics["post_engaged_users"] for one in readings] == [8, 8]
     assert [one.warnings for one in readings] == [(), ()]
-    assert all(metrics == "post_engaged_users" or "engaged" not in metrics for metrics in asked)
+    assert all(metrics == "post_engaged_users" or "engaged" not in metrics for metrics in requested)
 
 
 @pytest.mark.parametrize("metric", list(NUMBERS))
-def test_a_retired_metric_costs_itself_alone_and_two_requests_once(stage: Stage, metric: str) -> None:
-    posts = stage.publish(50)
-    stage.simulators.behave("facebook", retired_metrics=[metric])
+def test_a_retired_metric_costs_itself_alone_and_two_requests_once(harness: Harness, metric: str) -> None:
+    posts = harness.publish(50)
+    harness.simulators.behave("facebook", retired_metrics=[metric])
 
-    readings, first = stage.read(posts)
-    _, second = stage.read(posts)
+    readings, first = harness.read(posts)
+    _, second = harness.read(posts)
 
     assert (first, second) == (1 + 2, 1)
     for one in readings.values():
@@ -83,40 +83,43 @@ def test_a_retired_metric_costs_itself_alone_and_two_requests_once(stage: Stage,
         assert f"metric_unavailable: {metric} is no longer offered by Facebook" in one.warnings
 
 
-def test_a_retired_metric_is_asked_for_again_when_its_memory_expires(stage: Stage) -> None:
-    posts = stage.publish(50)
-    stage.simulators.behave("facebook", retired_metrics=["post_clicks"])
-    stage.read(posts)
-    stage.simulators.behave("facebook")
-    stage.at += timedelta(hours=25)
+def test_a_retired_metric_is_asked_for_again_when_its_memory_expires(harness: Harness) -> None:
+    posts = harness.publish(50)
+    harness.simulators.behave("facebook", retired_metrics=["post_clicks"])
+    harness.read(posts)
+    harness.simulators.behave("facebook")
+    harness.at += timedelta(hours=25)
 
-    stage.read(posts)
-    readings, requests = stage.read(posts)
+    harness.read(posts)
+    readings, requests = harness.read(posts)
 
-    assert stage.memory.until == {}
+    assert harness.memory.until == {}
     assert readings[posts[0].id].metrics == NUMBERS
     assert requests == 1
 
 
 @pytest.mark.parametrize("alone", [True, False])
-def test_a_post_that_is_refused_one_metric_is_partial_and_teaches_nothing(stage: Stage, alone: bool) -> None:  # noqa: FBT001 - a pytest parameter
-    (odd,) = stage.publish(refused_metrics=frozenset({"post_clicks"}))
-    posts = [] if alone else stage.publish(5)
+def test_a_post_that_is_refused_one_metric_is_partial_and_teaches_nothing(
+    harness: Harness,
+    alone: bool,  # noqa: FBT001 - a pytest parameter
+) -> None:
+    (odd,) = harness.publish(refused_metrics=frozenset({"post_clicks"}))
+    posts = [] if alone else harness.publish(5)
 
-    readings, _ = stage.read([odd, *posts])
+    readings, _ = harness.read([odd, *posts])
 
     assert readings[odd.id].metrics == {"post_reactions_by_type_total": 39}
     assert readings[odd.id].missing == ("post_clicks",)
     assert all(readings[post.id].metrics == NUMBERS for post in posts)
-    assert [key[2] for key in stage.memory.until] == ["post_engaged_users"]
+    assert [key[2] for key in harness.memory.until] == ["post_engaged_users"]
 
 
-def test_with_every_metric_retired_nothing_is_asked_for(stage: Stage) -> None:
-    posts = stage.publish(2)
-    stage.simulators.behave("facebook", retired_metrics=list(NUMBERS))
+def test_with_every_metric_retired_nothing_is_asked_for(harness: Harness) -> None:
+    posts = harness.publish(2)
+    harness.simulators.behave("facebook", retired_metrics=list(NUMBERS))
 
-    readings, _ = stage.read(posts)
-    _, again = stage.read(posts)
+    readings, _ = harness.read(posts)
+    _, again = harness.read(posts)
 
     assert {one.answer for one in readings.values()} == {Answer.UNAVAILABLE}
     assert again == 0

@@ -15,7 +15,7 @@ from tests.worker.adapters.meta.facebook_harness import (
     NUMBERS,
     PAGE,
     SCOPES,
-    Stage,
+    Harness,
     batch,
     error,
     item,
@@ -28,8 +28,8 @@ from worker.readings import Answer, Reading
 
 
 @pytest.fixture
-def stage() -> Stage:
-    return Stage()
+def harness() -> Harness:
+    return Harness()
 
 
 # Items
@@ -45,11 +45,13 @@ def stage() -> Stage:
         ({"created_at": NOW - timedelta(days=800)}, Answer.WINDOW_CLOSED),
     ],
 )
-def test_a_bad_item_costs_its_siblings_nothing(stage: Stage, flaw: dict[str, Any], answer: Answer) -> None:
-    stage.simulators.world.add_accounts([SimulatedAccount("facebook", "2000", "other", kind="page")])
-    posts, (bad,) = stage.publish(10), stage.publish(**flaw)
+def test_a_bad_item_costs_its_siblings_nothing(
+    harness: Harness, flaw: dict[str, Any], answer: Answer
+) -> None:
+    harness.simulators.world.add_accounts([SimulatedAccount("facebook", "2000", "other", kind="page")])
+    posts, (bad,) = harness.publish(10), harness.publish(**flaw)
 
-    readings, requests = stage.read([*posts[:5], bad, *posts[5:]])
+    readings, requests = harness.read([*posts[:5], bad, *posts[5:]])
 
     assert readings[bad.id].answer is answer
     assert readings[bad.id].detail
@@ -57,10 +59,10 @@ def test_a_bad_item_costs_its_siblings_nothing(stage: Stage, flaw: dict[str, Any
     assert requests == 1
 
 
-def test_a_metric_left_out_of_the_answer_is_missing_never_zero(stage: Stage) -> None:
-    (post,) = stage.publish(absent_metrics=frozenset({"post_clicks"}))
+def test_a_metric_left_out_of_the_answer_is_missing_never_zero(harness: Harness) -> None:
+    (post,) = harness.publish(absent_metrics=frozenset({"post_clicks"}))
 
-    readings, _ = stage.read([post])
+    readings, _ = harness.read([post])
 
     assert readings[post.id].metrics == {"post_reactions_by_type_total": 39}
     assert readings[post.id].missing == ("post_clicks",)
@@ -78,13 +80,13 @@ def test_a_post_that_alone_is_denied_is_missing_and_no_scope_is() -> None:
     assert {one.publication_id: one.answer for one in readings} == {1: Answer.READ, 2: Answer.MISSING}
 
 
-def test_bare_ids_are_asked_for_again_in_the_pages_form(stage: Stage) -> None:
-    posts = stage.publish(3)
+def test_bare_ids_are_asked_for_again_in_the_pages_form(harness: Harness) -> None:
+    posts = harness.publish(3)
     bare = [publication(number, f"77700{number}") for number in (11, 12)]
     for one in bare:
-        stage.publish(platform_post_id=one.platform_post_id, media_type="VIDEO")
+        harness.publish(platform_post_id=one.platform_post_id, media_type="VIDEO")
 
-    readings, requests = stage.read([*posts, *bare])
+    readings, requests = harness.read([*posts, *bare])
 
     assert all(one.metrics == NUMBERS for one in readings.values())
     assert requests == 2
@@ -103,11 +105,11 @@ def test_a_bare_id_whose_page_form_is_unknown_has_no_insights_but_exists() -> No
     assert {one.publication_id: one.answer for one in readings} == {1: Answer.READ, 2: Answer.UNAVAILABLE}
 
 
-def test_items_that_the_batch_did_not_finish_are_unreadable_alone(stage: Stage) -> None:
-    posts = stage.publish(3)
-    stage.simulators.behave("facebook", timed_out_items=[0, 2])
+def test_items_that_the_batch_did_not_finish_are_unreadable_alone(harness: Harness) -> None:
+    posts = harness.publish(3)
+    harness.simulators.behave("facebook", timed_out_items=[0, 2])
 
-    readings, _ = stage.read(posts)
+    readings, _ = harness.read(posts)
 
     answers = [readings[post.id].answer for post in posts]
     assert answers == [Answer.UNREADABLE, Answer.READ, Answer.UNREADABLE]
@@ -117,52 +119,52 @@ def test_items_that_the_batch_did_not_finish_are_unreadable_alone(stage: Stage) 
 
 
 @pytest.mark.parametrize("count", [1, 20])
-def test_posts_are_missing_if_all_are_and_the_page_reads_fine(stage: Stage, count: int) -> None:
-    readings, requests = stage.read(stage.publish(count, deleted=True))
+def test_posts_are_missing_if_all_are_and_the_page_reads_fine(harness: Harness, count: int) -> None:
+    readings, requests = harness.read(harness.publish(count, deleted=True))
 
     assert {one.answer for one in readings.values()} == {Answer.MISSING}
     assert requests == 2
 
 
 @pytest.mark.parametrize("count", [1, 20])
-def test_missing_posts_of_a_missing_page_are_the_tokens_matter(stage: Stage, count: int) -> None:
-    posts = stage.publish(count, deleted=True)
-    connected = stage.connected(platform_account_id="3000")
+def test_missing_posts_of_a_missing_page_are_the_tokens_matter(harness: Harness, count: int) -> None:
+    posts = harness.publish(count, deleted=True)
+    connected = harness.connected(platform_account_id="3000")
 
     with pytest.raises(Reauthorize) as caught:
-        list(stage.adapter.fetch(stage.upstream(), connected, posts))
+        list(harness.adapter.fetch(harness.upstream(), connected, posts))
 
     assert caught.value.missing_scope == "account role"
 
 
 @pytest.mark.parametrize("count", [1, 20])
 @pytest.mark.parametrize("named", [True, False], ids=["named", "empty data"])
-def test_missing_read_insights_is_told_from_posts_without_numbers(
-    stage: Stage,
+def test_missing_read_insights_differs_from_posts_without_numbers(
+    harness: Harness,
     count: int,
     named: bool,  # noqa: FBT001 - a pytest parameter
 ) -> None:
-    posts = stage.publish(count)
-    stage.simulators.world.change_account("facebook", PAGE, scopes=SCOPES - {"read_insights"})
-    stage.simulators.behave("facebook", missing_scopes_named=named)
+    posts = harness.publish(count)
+    harness.simulators.world.change_account("facebook", PAGE, scopes=SCOPES - {"read_insights"})
+    harness.simulators.behave("facebook", missing_scopes_named=named)
 
-    readings, error = stage.refused(posts)
+    readings, error = harness.refused(posts)
 
     assert readings == []
     assert isinstance(error, Reauthorize)
     assert error.missing_scope == "read_insights"
-    assert stage.simulators.request_log.requests("facebook") <= 2
+    assert harness.simulators.request_log.requests("facebook") <= 2
 
 
 @pytest.mark.parametrize("count", [1, 20])
-def test_a_page_without_numbers_keeps_its_authorization(stage: Stage, count: int) -> None:
-    readings, requests = stage.read(stage.publish(count, no_data=True))
+def test_a_page_without_numbers_keeps_its_authorization(harness: Harness, count: int) -> None:
+    readings, requests = harness.read(harness.publish(count, no_data=True))
 
     assert {one.answer for one in readings.values()} == {Answer.UNAVAILABLE}
     assert requests == 2
 
 
-def test_scopes_told_at_the_connection_decide_where_the_platform_does_not_tell() -> None:
+def test_scopes_of_the_connection_decide_where_the_platform_names_none() -> None:
     empty, unknown = item({"data": []}), error(100, "Tried accessing nonexisting field (permissions)")
 
     def platform(request: httpx.Request) -> httpx.Response:
@@ -180,16 +182,16 @@ def test_scopes_told_at_the_connection_decide_where_the_platform_does_not_tell()
 
 
 @pytest.mark.parametrize("subcode", ["459", "460", "492"])
-def test_a_revoked_token_is_met_once(stage: Stage, subcode: str) -> None:
-    posts = stage.publish(50)
-    stage.simulators.world.revoke("facebook", PAGE, subcode)
+def test_a_revoked_token_is_met_once(harness: Harness, subcode: str) -> None:
+    posts = harness.publish(50)
+    harness.simulators.world.revoke("facebook", PAGE, subcode)
 
-    readings, error = stage.refused(posts)
+    readings, error = harness.refused(posts)
 
     assert readings == []
     assert isinstance(error, Reauthorize)
     assert not error.renewable
-    assert stage.simulators.request_log.requests("facebook") == 1
+    assert harness.simulators.request_log.requests("facebook") == 1
 
 
 def test_what_ends_a_batch_in_the_middle_keeps_the_numbers_that_came() -> None:
@@ -208,21 +210,21 @@ def test_what_ends_a_batch_in_the_middle_keeps_the_numbers_that_came() -> None:
 
 @pytest.mark.parametrize("secret", ["0123456789abcdef0123456789abcdef", None, "another"])
 def test_a_proof_is_sent_when_our_secret_is_known(secret: str | None) -> None:
-    stage = Stage(meta_app_secret=secret)
+    harness = Harness(meta_app_secret=secret)
     right = "0123456789abcdef0123456789abcdef"
     application = Application("meta", "1", right, proof_required=True)
-    stage.simulators.world.applications["meta"] = application
-    posts = stage.publish(2)
+    harness.simulators.world.applications["meta"] = application
+    posts = harness.publish(2)
 
     if secret == right:
-        assert all(one.metrics == NUMBERS for one in stage.read(posts)[0].values())
+        assert all(one.metrics == NUMBERS for one in harness.read(posts)[0].values())
     else:
-        assert isinstance(stage.refused(posts)[1], Misconfigured)
+        assert isinstance(harness.refused(posts)[1], Misconfigured)
 
 
-def test_nothing_renews_a_page_token(stage: Stage) -> None:
+def test_nothing_renews_a_page_token(harness: Harness) -> None:
     with pytest.raises(Reauthorize) as caught:
-        stage.adapter.renew(stage.upstream(), stage.connected())
+        harness.adapter.renew(harness.upstream(), harness.connected())
 
     assert not caught.value.renewable
-    assert stage.simulators.request_log.requests() == 0
+    assert harness.simulators.request_log.requests() == 0

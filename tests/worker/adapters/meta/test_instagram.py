@@ -9,7 +9,7 @@ import pytest
 
 from shared.settings import Settings
 from shared.vocabulary import Platform
-from tests.worker.adapters.meta.instagram_harness import FEED_COUNTS, Stage
+from tests.worker.adapters.meta.instagram_harness import FEED_COUNTS, Harness
 from tests.worker.adapters.support import account, publication, reply, upstream
 from worker.adapters.meta.instagram import Instagram
 from worker.adapters.meta.instagram_metrics import METRICS, STORY_METRICS
@@ -17,18 +17,18 @@ from worker.readings import Answer, Publication, Reading
 
 
 @pytest.fixture(params=["facebook", "instagram"])
-def stage(request: pytest.FixtureRequest) -> Stage:
-    return Stage(request.param)
+def harness(request: pytest.FixtureRequest) -> Harness:
+    return Harness(request.param)
 
 
 @pytest.fixture
-def by_ids() -> Stage:
-    return Stage("instagram")
+def by_ids() -> Harness:
+    return Harness("instagram")
 
 
 @pytest.fixture
-def by_batch() -> Stage:
-    return Stage("facebook")
+def by_batch() -> Harness:
+    return Harness("facebook")
 
 
 def jobs(publications: list[Publication]) -> Iterator[list[Publication]]:
@@ -39,7 +39,7 @@ def jobs(publications: list[Publication]) -> Iterator[list[Publication]]:
 # Calls
 
 
-def test_a_hundred_posts_take_two_batches(by_batch: Stage) -> None:
+def test_a_hundred_posts_take_two_batches(by_batch: Harness) -> None:
     posts = by_batch.publish("IMAGE", 60) + by_batch.publish("REELS", 30) + by_batch.publish("STORY", 10)
 
     assert sum(by_batch.read(job)[1] for job in jobs(posts)) == 2
@@ -50,7 +50,7 @@ def test_a_hundred_posts_take_two_batches(by_batch: Stage) -> None:
     [{"IMAGE": 100}, {"IMAGE": 40, "REELS": 40, "STORY": 20}, {None: 100}],
     ids=["one set of metrics", "two sets", "kinds unknown"],
 )
-def test_a_hundred_posts_take_four_lists_of_ids(by_ids: Stage, kinds: dict[str | None, int]) -> None:
+def test_a_hundred_posts_take_four_lists_of_ids(by_ids: Harness, kinds: dict[str | None, int]) -> None:
     made = [post for kind, count in kinds.items() for post in by_ids.publish(kind, count)]
     posts = made[::2] + made[1::2]
 
@@ -63,32 +63,32 @@ def test_a_hundred_posts_take_four_lists_of_ids(by_ids: Stage, kinds: dict[str |
     assert sum(counts) == 4
 
 
-def test_each_id_counts_as_a_call(stage: Stage) -> None:
-    posts, way = stage.publish("IMAGE", 30), stage.upstream()
+def test_each_id_counts_as_a_call(harness: Harness) -> None:
+    posts, way = harness.publish("IMAGE", 30), harness.upstream()
 
-    list(stage.adapter.fetch(way, stage.connected(), posts))
+    list(harness.adapter.fetch(way, harness.connected(), posts))
 
-    assert way.cost == 30 == stage.simulators.request_log.calls("instagram")
+    assert way.cost == 30 == harness.simulators.request_log.calls("instagram")
 
 
 # Metrics
 
 
 @pytest.mark.parametrize("kind", ["IMAGE", "VIDEO", "CAROUSEL_ALBUM", "REELS"])
-def test_feed_posts_and_reels_have_all_seven(stage: Stage, kind: str) -> None:
-    (post,) = stage.publish(kind)
+def test_feed_posts_and_reels_have_all_seven(harness: Harness, kind: str) -> None:
+    (post,) = harness.publish(kind)
 
-    readings, _ = stage.read([post])
+    readings, _ = harness.read([post])
 
     assert readings[post.id] == Reading(post.id, Answer.READ, FEED_COUNTS)
 
 
-@pytest.mark.parametrize("told", ["STORY", None, "IMAGE"], ids=["known", "unknown", "told wrongly"])
-def test_a_story_is_complete_with_four(stage: Stage, told: str | None) -> None:
-    (story,) = stage.publish("STORY")
-    posts = stage.publish("IMAGE", 5)
+@pytest.mark.parametrize("media_type", ["STORY", None, "IMAGE"], ids=["known", "unknown", "reported wrongly"])
+def test_a_story_is_complete_with_four(harness: Harness, media_type: str | None) -> None:
+    (story,) = harness.publish("STORY")
+    posts = harness.publish("IMAGE", 5)
 
-    readings, _ = stage.read([*posts, replace(story, media_type=told)])
+    readings, _ = harness.read([*posts, replace(story, media_type=media_type)])
 
     assert tuple(readings[story.id].metrics) == STORY_METRICS
     assert readings[story.id].missing == ()
@@ -96,17 +96,17 @@ def test_a_story_is_complete_with_four(stage: Stage, told: str | None) -> None:
         f"metric_unavailable: {name} is never offered for stories" for name in ("likes", "comments", "saved")
     )
     assert all(readings[post.id].metrics == FEED_COUNTS for post in posts)
-    assert stage.memory.until == {}
+    assert harness.memory.until == {}
 
 
 @pytest.mark.parametrize("metric", METRICS)
-def test_a_retired_metric_costs_itself_alone_and_a_few_calls_once(stage: Stage, metric: str) -> None:
-    posts = stage.publish("IMAGE", 15) + stage.publish("REELS", 10) + stage.publish("STORY", 5)
-    _, usual = stage.read(posts)
-    stage.simulators.behave("instagram", retired_metrics=[metric])
+def test_a_retired_metric_costs_itself_alone_and_a_few_calls_once(harness: Harness, metric: str) -> None:
+    posts = harness.publish("IMAGE", 15) + harness.publish("REELS", 10) + harness.publish("STORY", 5)
+    _, usual = harness.read(posts)
+    harness.simulators.behave("instagram", retired_metrics=[metric])
 
-    readings, first = stage.read(posts)
-    _, second = stage.read(posts)
+    readings, first = harness.read(posts)
+    _, second = harness.read(posts)
 
     assert first - usual <= 5
     assert second == usual
@@ -117,38 +117,44 @@ def test_a_retired_metric_costs_itself_alone_and_a_few_calls_once(stage: Stage, 
         assert any(metric in warning for warning in readings[post.id].warnings)
 
 
-def test_a_retired_metric_is_asked_for_again_when_its_memory_expires(stage: Stage) -> None:
-    posts = stage.publish("IMAGE", 5)
-    stage.simulators.behave("instagram", retired_metrics=["saved"])
-    stage.read(posts)
-    stage.simulators.behave("instagram")
-    assert "saved" not in stage.read(posts)[0][posts[0].id].metrics
+def test_a_retired_metric_is_asked_for_again_when_its_memory_expires(harness: Harness) -> None:
+    posts = harness.publish("IMAGE", 5)
+    harness.simulators.behave("instagram", retired_metrics=["saved"])
+    harness.read(posts)
+    harness.simulators.behave("instagram")
+    assert "saved" not in harness.read(posts)[0][posts[0].id].metrics
 
-    stage.at += timedelta(hours=25)
-    stage.read(posts)
+    harness.at += timedelta(hours=25)
+    harness.read(posts)
 
-    assert stage.memory.until == {}
-    assert stage.read(posts)[0][posts[0].id].metrics == FEED_COUNTS
+    assert harness.memory.until == {}
+    assert harness.read(posts)[0][posts[0].id].metrics == FEED_COUNTS
 
 
-def test_a_post_that_is_refused_one_metric_is_partial_and_teaches_nothing(stage: Stage) -> None:
-    (odd,), posts = stage.publish("IMAGE", refused_metrics=frozenset({"views"})), stage.publish("IMAGE", 9)
+def test_a_post_that_is_refused_one_metric_is_partial_and_teaches_nothing(harness: Harness) -> None:
+    (odd,), posts = (
+        harness.publish("IMAGE", refused_metrics=frozenset({"views"})),
+        harness.publish("IMAGE", 9),
+    )
 
-    readings, _ = stage.read([odd, *posts])
+    readings, _ = harness.read([odd, *posts])
 
     assert readings[odd.id].missing == ("views",)
     assert readings[odd.id].warnings == ("metric_unavailable: views is refused for this post",)
     assert all(readings[post.id].metrics == FEED_COUNTS for post in posts)
-    assert stage.memory.until == {}
+    assert harness.memory.until == {}
 
 
-def test_a_metric_that_no_reel_has_is_left_out_of_reels_alone(stage: Stage) -> None:
-    reels, posts = stage.publish("REELS", 6, refused_metrics=frozenset({"views"})), stage.publish("IMAGE", 6)
+def test_a_metric_that_no_reel_has_is_left_out_of_reels_alone(harness: Harness) -> None:
+    reels, posts = (
+        harness.publish("REELS", 6, refused_metrics=frozenset({"views"})),
+        harness.publish("IMAGE", 6),
+    )
 
-    readings, _ = stage.read([*reels, *posts])
-    again, _ = stage.read([*reels, *posts])
+    readings, _ = harness.read([*reels, *posts])
+    again, _ = harness.read([*reels, *posts])
 
-    assert [key[1:] for key in stage.memory.until] == [("REELS", "views")]
+    assert [key[1:] for key in harness.memory.until] == [("REELS", "views")]
     for reel in reels:
         assert again[reel.id].missing == readings[reel.id].missing == ()
         assert set(again[reel.id].metrics) == set(METRICS) - {"views"}
@@ -177,10 +183,10 @@ def test_an_error_that_names_no_metric_is_found_by_halving() -> None:
     assert len(way.sent) == 1 + 3 + 1
 
 
-def test_a_metric_left_out_of_the_answer_is_missing_never_zero(stage: Stage) -> None:
-    (post,) = stage.publish("IMAGE", absent_metrics=frozenset({"shares"}))
+def test_a_metric_left_out_of_the_answer_is_missing_never_zero(harness: Harness) -> None:
+    (post,) = harness.publish("IMAGE", absent_metrics=frozenset({"shares"}))
 
-    readings, _ = stage.read([post])
+    readings, _ = harness.read([post])
 
     assert "shares" not in readings[post.id].metrics
     assert readings[post.id].missing == ("shares",)

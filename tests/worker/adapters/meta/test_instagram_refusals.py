@@ -10,7 +10,7 @@ import pytest
 from deploy.simulators.world import Account as SimulatedAccount
 from shared.settings import Settings
 from shared.vocabulary import Platform
-from tests.worker.adapters.meta.instagram_harness import FEED_COUNTS, INSIGHTS, NOW, OWNER, SCOPES, Stage
+from tests.worker.adapters.meta.instagram_harness import FEED_COUNTS, INSIGHTS, NOW, OWNER, SCOPES, Harness
 from tests.worker.adapters.support import account, publication, replies, reply, upstream
 from worker.adapters.meta.instagram import EXTRA, Instagram
 from worker.adapters.meta.instagram_metrics import METRICS
@@ -19,18 +19,18 @@ from worker.readings import Answer
 
 
 @pytest.fixture(params=["facebook", "instagram"])
-def stage(request: pytest.FixtureRequest) -> Stage:
-    return Stage(request.param)
+def harness(request: pytest.FixtureRequest) -> Harness:
+    return Harness(request.param)
 
 
 @pytest.fixture
-def by_ids() -> Stage:
-    return Stage("instagram")
+def by_ids() -> Harness:
+    return Harness("instagram")
 
 
 @pytest.fixture
-def by_batch() -> Stage:
-    return Stage("facebook")
+def by_batch() -> Harness:
+    return Harness("facebook")
 
 
 # Items
@@ -52,14 +52,14 @@ def by_batch() -> Stage:
     ],
 )
 def test_a_bad_item_costs_its_siblings_nothing(
-    stage: Stage, kind: str, flaw: dict[str, Any], answer: Answer
+    harness: Harness, kind: str, flaw: dict[str, Any], answer: Answer
 ) -> None:
-    posts = stage.publish("IMAGE", 20)
-    other = SimulatedAccount("instagram", "17841499999999999", "other", login=stage.login)
-    stage.simulators.world.add_accounts([other])
-    (bad,) = stage.publish(kind, **flaw)
+    posts = harness.publish("IMAGE", 20)
+    other = SimulatedAccount("instagram", "17841499999999999", "other", login=harness.login)
+    harness.simulators.world.add_accounts([other])
+    (bad,) = harness.publish(kind, **flaw)
 
-    readings, requests = stage.read([*posts[:10], bad, *posts[10:]])
+    readings, requests = harness.read([*posts[:10], bad, *posts[10:]])
 
     assert readings[bad.id].answer is answer
     assert readings[bad.id].metrics == {}
@@ -68,7 +68,7 @@ def test_a_bad_item_costs_its_siblings_nothing(
     assert requests <= 2 + 2 * 5
 
 
-def test_each_deleted_post_that_is_named_costs_one_more_request(by_ids: Stage) -> None:
+def test_each_deleted_post_that_is_named_costs_one_more_request(by_ids: Harness) -> None:
     posts, gone = by_ids.publish("IMAGE", 20), by_ids.publish("IMAGE", 4, deleted=True)
 
     _, requests = by_ids.read(posts + gone)
@@ -76,7 +76,7 @@ def test_each_deleted_post_that_is_named_costs_one_more_request(by_ids: Stage) -
     assert requests == 1 + 4 + 1
 
 
-def test_many_bad_items_are_found_in_a_few_bounded_jobs(by_ids: Stage) -> None:
+def test_many_bad_items_are_found_in_a_few_bounded_jobs(by_ids: Harness) -> None:
     left = by_ids.publish("IMAGE", 10) + by_ids.publish("IMAGE", 40, pre_business=True)
 
     for _ in range(3):
@@ -87,7 +87,7 @@ def test_many_bad_items_are_found_in_a_few_bounded_jobs(by_ids: Stage) -> None:
     assert left == []
 
 
-def test_posts_that_never_get_insights_are_found_once(by_ids: Stage) -> None:
+def test_posts_that_never_get_insights_are_found_once(by_ids: Harness) -> None:
     posts, older = by_ids.publish("IMAGE", 20), by_ids.publish("IMAGE", 2, pre_business=True)
     by_ids.read(posts + older)
 
@@ -115,7 +115,7 @@ def test_too_much_data_at_once_is_asked_for_in_halves() -> None:
     assert len(way.sent) == 1 + 2 + 4
 
 
-def test_an_item_that_the_batch_did_not_finish_is_unreadable_alone(by_batch: Stage) -> None:
+def test_an_item_that_the_batch_did_not_finish_is_unreadable_alone(by_batch: Harness) -> None:
     posts = by_batch.publish("IMAGE", 3)
     by_batch.simulators.behave("instagram", timed_out_items=[1])
 
@@ -124,8 +124,8 @@ def test_an_item_that_the_batch_did_not_finish_is_unreadable_alone(by_batch: Sta
     assert [readings[post.id].answer for post in posts] == [Answer.READ, Answer.UNREADABLE, Answer.READ]
 
 
-def test_an_id_that_is_none_is_not_asked_for(stage: Stage) -> None:
-    readings, requests = stage.read([publication(1, "1,2/../me"), publication(2, None)])
+def test_an_id_that_is_none_is_not_asked_for(harness: Harness) -> None:
+    readings, requests = harness.read([publication(1, "1,2/../me"), publication(2, None)])
 
     assert readings[1].answer is Answer.MISSING
     assert readings[2].answer is Answer.PROCESSING
@@ -136,26 +136,26 @@ def test_an_id_that_is_none_is_not_asked_for(stage: Stage) -> None:
 
 
 @pytest.mark.parametrize("count", [1, 30])
-def test_posts_are_missing_if_all_are_and_the_account_reads_fine(stage: Stage, count: int) -> None:
-    posts = stage.publish("IMAGE", count, deleted=True)
+def test_posts_are_missing_if_all_are_and_the_account_reads_fine(harness: Harness, count: int) -> None:
+    posts = harness.publish("IMAGE", count, deleted=True)
 
-    readings, requests = stage.read(posts)
+    readings, requests = harness.read(posts)
 
     assert {one.answer for one in readings.values()} == {Answer.MISSING}
-    assert requests <= 2 + 1 + (0 if stage.login == "facebook" else count)
+    assert requests <= 2 + 1 + (0 if harness.login == "facebook" else count)
 
 
 @pytest.mark.parametrize("count", [1, 30])
 @pytest.mark.parametrize("login", ["facebook", "instagram"])
 def test_missing_posts_of_a_missing_account_are_the_tokens_matter(login: str, count: int) -> None:
-    stage = Stage(login)
-    stage.adapter = Instagram(Settings())
-    posts = stage.publish("IMAGE", count, deleted=True)
-    connected = replace(stage.connected(), platform_account_id="17841411111111111")
-    way = stage.upstream()
+    harness = Harness(login)
+    harness.adapter = Instagram(Settings())
+    posts = harness.publish("IMAGE", count, deleted=True)
+    connected = replace(harness.connected(), platform_account_id="17841411111111111")
+    way = harness.upstream()
 
     with pytest.raises(Reauthorize) as caught:
-        list(stage.adapter.fetch(way, connected, posts))
+        list(harness.adapter.fetch(way, connected, posts))
 
     assert caught.value.missing_scope == "account role"
     assert not caught.value.renewable
@@ -163,17 +163,17 @@ def test_missing_posts_of_a_missing_account_are_the_tokens_matter(login: str, co
 
 
 @pytest.mark.parametrize("count", [1, 30])
-def test_a_missing_scope_is_named(stage: Stage, count: int) -> None:
-    posts, scope = stage.publish("IMAGE", count), INSIGHTS[stage.login]
-    stage.simulators.world.change_account("instagram", OWNER, scopes=SCOPES[stage.login] - {scope})
+def test_a_missing_scope_is_named(harness: Harness, count: int) -> None:
+    posts, scope = harness.publish("IMAGE", count), INSIGHTS[harness.login]
+    harness.simulators.world.change_account("instagram", OWNER, scopes=SCOPES[harness.login] - {scope})
 
-    readings, error = stage.refused(posts)
+    readings, error = harness.refused(posts)
 
     assert readings == []
     assert isinstance(error, Reauthorize)
     assert error.missing_scope == scope
     assert scope in str(error)
-    assert stage.simulators.request_log.requests("instagram") <= 5
+    assert harness.simulators.request_log.requests("instagram") <= 5
 
 
 @pytest.mark.parametrize("denied", [1, 17])
@@ -198,11 +198,11 @@ def test_a_post_that_alone_is_denied_is_missing_and_no_scope_is(denied: int) -> 
 
 
 @pytest.mark.parametrize("count", [2, 30])
-def test_an_account_that_is_professional_no_more_must_act(stage: Stage, count: int) -> None:
-    posts = stage.publish("IMAGE", count)
-    stage.simulators.world.change_account("instagram", OWNER, personal=True)
+def test_an_account_that_is_professional_no_more_must_act(harness: Harness, count: int) -> None:
+    posts = harness.publish("IMAGE", count)
+    harness.simulators.world.change_account("instagram", OWNER, personal=True)
 
-    readings, error = stage.refused(posts)
+    readings, error = harness.refused(posts)
 
     assert readings == []
     assert isinstance(error, Reauthorize)
@@ -210,32 +210,32 @@ def test_an_account_that_is_professional_no_more_must_act(stage: Stage, count: i
 
 
 @pytest.mark.parametrize("subcode", ["458", "460", "492"])
-def test_a_revoked_token_is_met_once(stage: Stage, subcode: str) -> None:
-    posts = stage.publish("IMAGE", 50)
-    stage.simulators.world.revoke("instagram", OWNER, subcode)
+def test_a_revoked_token_is_met_once(harness: Harness, subcode: str) -> None:
+    posts = harness.publish("IMAGE", 50)
+    harness.simulators.world.revoke("instagram", OWNER, subcode)
 
-    readings, error = stage.refused(posts)
+    readings, error = harness.refused(posts)
 
     assert readings == []
     assert isinstance(error, Reauthorize)
     assert not error.renewable
-    assert stage.simulators.request_log.requests("instagram") == 1
+    assert harness.simulators.request_log.requests("instagram") == 1
 
 
 @pytest.mark.parametrize("wrong", ["facebook", "instagram"])
 def test_a_token_of_the_other_login_is_not_called_expired(wrong: str) -> None:
-    stage = Stage("instagram" if wrong == "facebook" else "facebook")
-    posts = stage.publish("IMAGE", 2)
-    connected = stage.connected(login=wrong)
+    harness = Harness("instagram" if wrong == "facebook" else "facebook")
+    posts = harness.publish("IMAGE", 2)
+    connected = harness.connected(login=wrong)
 
     with pytest.raises(Reauthorize) as caught:
-        list(stage.adapter.fetch(stage.upstream(), connected, posts))
+        list(harness.adapter.fetch(harness.upstream(), connected, posts))
 
     assert "another kind of login" in str(caught.value)
     assert "expired" not in str(caught.value)
 
 
-def test_a_limit_in_the_middle_keeps_the_numbers_that_came(by_ids: Stage) -> None:
+def test_a_limit_in_the_middle_keeps_the_numbers_that_came(by_ids: Harness) -> None:
     posts = by_ids.publish("IMAGE", 50)
     by_ids.simulators.behave("instagram", limits={"account": {"calls": 25, "seconds": 3600}})
 
@@ -249,7 +249,7 @@ def test_a_limit_in_the_middle_keeps_the_numbers_that_came(by_ids: Stage) -> Non
 # Renewal
 
 
-def test_a_renewal_brings_a_token_of_sixty_days(by_ids: Stage) -> None:
+def test_a_renewal_brings_a_token_of_sixty_days(by_ids: Harness) -> None:
     way = by_ids.upstream()
 
     tokens = by_ids.adapter.renew(way, by_ids.connected())
@@ -261,7 +261,7 @@ def test_a_renewal_brings_a_token_of_sixty_days(by_ids: Stage) -> None:
     assert "v25.0" not in way.sent[0].url
 
 
-def test_a_young_token_is_not_renewed_yet(by_ids: Stage) -> None:
+def test_a_young_token_is_not_renewed_yet(by_ids: Harness) -> None:
     young = by_ids.connected(token_minted_at=NOW - timedelta(hours=5))
 
     with pytest.raises(TryAgain) as caught:
@@ -292,10 +292,12 @@ def test_an_answer_without_a_token_renews_nothing(body: object) -> None:
     assert caught.value.after == timedelta(days=1)
 
 
-def test_an_expired_token_and_one_of_facebook_login_are_not_renewed(by_ids: Stage, by_batch: Stage) -> None:
+def test_an_expired_token_and_one_of_facebook_login_are_not_renewed(
+    by_ids: Harness, by_batch: Harness
+) -> None:
     by_ids.simulators.world.change_account("instagram", OWNER, access_token_expires_at=NOW - timedelta(1))
 
-    for stage in (by_ids, by_batch):
+    for harness in (by_ids, by_batch):
         with pytest.raises(Reauthorize) as caught:
-            stage.adapter.renew(stage.upstream(), stage.connected())
+            harness.adapter.renew(harness.upstream(), harness.connected())
         assert not caught.value.renewable

@@ -18,12 +18,12 @@ BUC = "X-Business-Use-Case-Usage"
 
 
 def usage(calls: object, minutes: object = 0, kind: str = "pages") -> dict[str, object]:
-    told = {"type": kind, "call_count": calls, "total_cputime": 1, "total_time": 2}
-    return told | {"estimated_time_to_regain_access": minutes}
+    expected = {"type": kind, "call_count": calls, "total_cputime": 1, "total_time": 2}
+    return expected | {"estimated_time_to_regain_access": minutes}
 
 
 @pytest.mark.parametrize(
-    ("headers", "told"),
+    ("headers", "expected"),
     [
         ({}, []),
         (
@@ -46,7 +46,7 @@ def usage(calls: object, minutes: object = 0, kind: str = "pages") -> dict[str, 
         ({BUC: "{", "X-App-Usage": "NaN"}, []),
     ],
 )
-def test_usage_headers(headers: dict[str, Any], told: list[tuple[BucketKind, int, int]]) -> None:
+def test_usage_headers(headers: dict[str, Any], expected: list[tuple[BucketKind, int, int]]) -> None:
     plain = {name: value if isinstance(value, str) else json.dumps(value) for name, value in headers.items()}
     answer = PlainResponse(httpx.Response(200, headers=plain), NOW)
 
@@ -57,7 +57,7 @@ def test_usage_headers(headers: dict[str, Any], told: list[tuple[BucketKind, int
             used_percent=percent,
             resets_at=NOW + timedelta(minutes=minutes) if minutes else None,
         )
-        for kind, percent, minutes in told
+        for kind, percent, minutes in expected
     ]
 
 
@@ -76,7 +76,7 @@ def test_usage_headers(headers: dict[str, Any], told: list[tuple[BucketKind, int
         (None, 429, {"X-App-Usage": '{"call_count": 100}'}, BucketKind.APP, 900, 3600),
     ],
 )
-def test_a_throttle_parks_whom_it_names_for_as_long_as_it_says(
+def test_throttle_pauses_the_bucket_that_it_names_for_as_long_as_it_says(
     code: int | None,
     status: int,
     headers: dict[str, str],

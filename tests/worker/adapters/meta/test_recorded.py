@@ -120,7 +120,7 @@ def test_a_bare_id_that_neither_form_knows_is_missing() -> None:
 
 @INSTAGRAM_WAYS
 @pytest.mark.parametrize(
-    ("told", "product", "age", "answer"),
+    ("media_type", "product", "age", "answer"),
     [
         ("STORY", "STORY", 25, Answer.WINDOW_CLOSED),
         (None, "STORY", 25, Answer.WINDOW_CLOSED),
@@ -130,10 +130,10 @@ def test_a_bare_id_that_neither_form_knows_is_missing() -> None:
     ],
 )
 def test_a_story_without_insights_is_over_after_a_day(
-    way: Way, told: str | None, product: str, age: int, answer: Answer
+    way: Way, media_type: str | None, product: str, age: int, answer: Answer
 ) -> None:
     others = way.posts(3)[1:]
-    (odd,) = way.posts(1, media_type=told, created_at=NOW - timedelta(hours=age))
+    (odd,) = way.posts(1, media_type=media_type, created_at=NOW - timedelta(hours=age))
     host = Host(only(refuses(100, NO_FIELD), "1"), kinds={"1": product})
 
     for posts in ([odd, *others], [odd]):

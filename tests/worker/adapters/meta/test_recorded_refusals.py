@@ -62,14 +62,14 @@ def test_a_call_without_its_proof_is_ours_to_mend(way: Way) -> None:
 
 
 @pytest.mark.parametrize("way", [FACEBOOK_PAGE, FACEBOOK_LOGIN], ids=lambda way: way.label)
-@pytest.mark.parametrize("told", [True, False], ids=["permissions told", "not told"])
+@pytest.mark.parametrize("named", [True, False], ids=["permissions named", "not named"])
 @pytest.mark.parametrize("count", [1, 3])
 def test_an_object_that_does_not_exist_for_want_of_a_permission_names_it(
     way: Way,
     count: int,
-    told: bool,  # noqa: FBT001 - a pytest parameter
+    named: bool,  # noqa: FBT001 - a pytest parameter
 ) -> None:
-    granted = frozenset(way.scopes) - {"pages_read_engagement"} if told else None
+    granted = frozenset(way.scopes) - {"pages_read_engagement"} if named else None
 
     outcome, _ = read(way, Host(refuses(100, NO_SCOPE), granted), way.posts(count))
 
@@ -103,10 +103,10 @@ def test_every_permission_of_a_read_is_checked_not_the_first_alone(
 ) -> None:
     left = frozenset(way.scopes) - lacking
     stored = left | {"public_profile"}
-    hosts = {"told by the host": (Host(answers, left), frozenset(way.scopes))}
-    hosts |= {"told at the connection": (Host(answers), stored)}
+    hosts = {"named by the host": (Host(answers, left), frozenset(way.scopes))}
+    hosts |= {"named at the connection": (Host(answers), stored)}
     if way is INSTAGRAM_LOGIN:
-        del hosts["told by the host"]  # graph.instagram.com does not tell
+        del hosts["named by the host"]  # graph.instagram.com does not name them
 
     for host, scopes in hosts.values():
         outcome, _ = read(way, host, way.posts(count), scopes=scopes)
@@ -129,14 +129,14 @@ def test_no_data_while_all_is_granted_is_no_data(way: Way) -> None:
 @EVERY_WAY
 @pytest.mark.parametrize("code", [10, 200])
 @pytest.mark.parametrize("count", [1, 3])
-@pytest.mark.parametrize("told", [True, False], ids=["permissions told", "not told"])
+@pytest.mark.parametrize("named", [True, False], ids=["permissions named", "not named"])
 def test_a_refusal_to_act_for_the_owner_names_no_permission(
     way: Way,
     code: int,
     count: int,
-    told: bool,  # noqa: FBT001 - a pytest parameter
+    named: bool,  # noqa: FBT001 - a pytest parameter
 ) -> None:
-    host = Host(refuses(code, ON_BEHALF), frozenset(way.scopes) if told else None)
+    host = Host(refuses(code, ON_BEHALF), frozenset(way.scopes) if named else None)
 
     outcome, _ = read(way, host, way.posts(count))
 
@@ -156,10 +156,10 @@ def test_a_post_that_alone_is_refused_for_the_owner_is_not_missing(way: Way) -> 
 
 @pytest.mark.parametrize("way", [FACEBOOK_PAGE, FACEBOOK_LOGIN], ids=lambda way: way.label)
 def test_a_whole_batch_that_is_denied_asks_which_permission_lacks(way: Way) -> None:
-    told = Host(numbers, frozenset(way.scopes[:-1]))
+    numbers_host = Host(numbers, frozenset(way.scopes[:-1]))
 
     def host(request: httpx.Request) -> httpx.Response:
-        return reply(error(10, NOT_ALLOWED), 403) if request.method == "POST" else told(request)
+        return reply(error(10, NOT_ALLOWED), 403) if request.method == "POST" else numbers_host(request)
 
     outcome, _ = read(way, host, way.posts(3))
 
@@ -171,9 +171,9 @@ def test_a_whole_batch_that_is_denied_asks_which_permission_lacks(way: Way) -> N
 
 
 @INSTAGRAM_WAYS
-@pytest.mark.parametrize("told", ["STORY", None])
-def test_a_story_with_few_viewers_is_no_missing_permission(way: Way, told: str | None) -> None:
-    (story,) = way.posts(1, media_type=told, created_at=NOW - timedelta(hours=5))
+@pytest.mark.parametrize("media_type", ["STORY", None])
+def test_a_story_with_few_viewers_is_no_missing_permission(way: Way, media_type: str | None) -> None:
+    (story,) = way.posts(1, media_type=media_type, created_at=NOW - timedelta(hours=5))
     host = Host(only(refuses(10, PORTUGUESE_FEW), "1"), frozenset(way.scopes), kinds={"1": "STORY"})
 
     beside, _ = read(way, host, [story, *way.posts(3)[1:]])
@@ -186,7 +186,7 @@ def test_a_story_with_few_viewers_is_no_missing_permission(way: Way, told: str |
 
 @INSTAGRAM_WAYS
 @pytest.mark.parametrize("kind", ["STORY", "IMAGE"])
-def test_a_missing_permission_is_told_from_few_viewers_in_any_language(way: Way, kind: str) -> None:
+def test_missing_permission_differs_from_few_viewers_in_any_language(way: Way, kind: str) -> None:
     posts = way.posts(3, media_type=kind, created_at=NOW - timedelta(hours=5))
     left = frozenset(way.scopes[1:])
 
@@ -207,8 +207,8 @@ def test_a_post_alone_that_is_denied_is_missing_only_if_all_is_known_to_be_grant
 
     assert isinstance(stored.error, Reauthorize), "what was granted once may have been withdrawn"
     if way is not INSTAGRAM_LOGIN:
-        told, _ = read(way, Host(denied, granted), way.posts(1))
-        assert told.answers == {1: Answer.MISSING}
+        outcome, _ = read(way, Host(denied, granted), way.posts(1))
+        assert outcome.answers == {1: Answer.MISSING}
 
 
 @EVERY_WAY

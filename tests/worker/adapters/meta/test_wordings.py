@@ -109,10 +109,10 @@ RECORDED: list[tuple[int, int, str, int | None, Meaning]] = [
 def test_a_recorded_answer_has_its_meaning(
     status: int, code: int, message: str, subcode: int | None, meaning: Meaning
 ) -> None:
-    found = refusal(status, error(code, message, **({"error_subcode": subcode} if subcode else {})))
+    result = refusal(status, error(code, message, **({"error_subcode": subcode} if subcode else {})))
 
-    assert found is not None
-    assert found.meaning is meaning
+    assert result is not None
+    assert result.meaning is meaning
 
 
 METRICS = ("views", "reach", "likes", "comments", "shares", "saved", "total_interactions")
@@ -132,10 +132,10 @@ METRICS = ("views", "reach", "likes", "comments", "shares", "saved", "total_inte
     ],
 )
 def test_the_metric_is_named_in_any_language(message: str, named: set[str]) -> None:
-    found = refusal(400, error(100, message))
+    result = refusal(400, error(100, message))
 
-    assert found is not None
-    assert named_metrics(found, METRICS) == named
+    assert result is not None
+    assert named_metrics(result, METRICS) == named
 
 
 @pytest.mark.parametrize(
@@ -148,7 +148,7 @@ def test_the_metric_is_named_in_any_language(message: str, named: set[str]) -> N
     ],
 )
 def test_a_scope_is_named_only_where_the_message_names_it(message: str, scope: str | None) -> None:
-    found = refusal(400, error(10, message))
+    result = refusal(400, error(10, message))
 
-    assert found is not None
-    assert named_scope(found) == scope
+    assert result is not None
+    assert named_scope(result) == scope

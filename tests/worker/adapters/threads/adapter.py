@@ -85,10 +85,10 @@ class Threads:
 
 
 def _reading(publication: Publication, rows: Sequence[Mapping[str, object]]) -> Reading:
-    found = {row.get("name"): row.get("values") for row in rows if isinstance(row.get("name"), str)}
+    values_by_name = {row.get("name"): row.get("values") for row in rows if isinstance(row.get("name"), str)}
     metrics: dict[str, int | float] = {}
     for name in METRICS:
-        values = untrusted.objects_of(found.get(name))
+        values = untrusted.objects_of(values_by_name.get(name))
         if values and untrusted.is_count(value := values[0].get("value")):
             metrics[name] = value
     if not metrics:

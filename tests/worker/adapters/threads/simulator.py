@@ -86,5 +86,5 @@ class Threads:
 
 def _error(code: int, message: str, *, status: int = 400, subcode: int | None = None) -> RefusedError:
     error = {"message": message, "type": "THApiException", "code": code, "error_subcode": subcode}
-    told = {name: value for name, value in error.items() if value is not None}
-    return RefusedError(httpx.Response(status, json={"error": told}))
+    fields = {name: value for name, value in error.items() if value is not None}
+    return RefusedError(httpx.Response(status, json={"error": fields}))

@@ -1,4 +1,4 @@
-"""Threads, as the conformance suite must be told of it."""
+"""Threads as a subject of the conformance suite."""
 
 from collections.abc import Mapping
 

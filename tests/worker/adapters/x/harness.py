@@ -33,7 +33,7 @@ OWN = account(
 )
 
 
-class Rig:
+class Harness:
     """A simulated X with one account, on a clock that stands."""
 
     def __init__(self) -> None:
@@ -49,13 +49,13 @@ class Rig:
     def publish(self, count: int, created_at: datetime = OLD, **others: Any) -> list[Publication]:
         """Publish that many posts, and return them as the worker has them."""
         known = len(self.world.posts())
-        found = []
+        publications = []
         for number in range(known + 1, known + count + 1):
             values = {"owner": OWNER, "counters": COUNTERS | PRIVATE, **others}
             post = Post("x", str(1_990_000_000_000_000_000 + number), created_at=created_at, **values)
             self.world.add_posts([post])
-            found.append(publication(number, post.platform_post_id, created_at=created_at))
-        return found
+            publications.append(publication(number, post.platform_post_id, created_at=created_at))
+        return publications
 
     def read(
         self, publications: list[Publication], *, adapter: X | None = None, by: Account = OWN
@@ -73,8 +73,8 @@ def read(
     settings: Settings = SETTINGS,
 ) -> Outcome:
     """Read posts 1, 2 … of a platform that answers this."""
-    asked = [publication(number, str(number), created_at=created_at) for number in range(1, count + 1)]
-    return read_from(X(settings), by, asked, *answers)
+    publications = [publication(number, str(number), created_at=created_at) for number in range(1, count + 1)]
+    return read_from(X(settings), by, publications, *answers)
 
 
 def post(number: int, **others: Any) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from tests.worker.adapters.x.harness import (
     PROBLEM,
     SETTINGS,
     YOUNG,
-    Rig,
+    Harness,
     post,
     read,
 )
@@ -27,33 +27,37 @@ from worker.readings import Account, Answer, Reading
 
 
 @pytest.fixture
-def rig() -> Rig:
-    return Rig()
+def harness() -> Harness:
+    return Harness()
 
 
-def test_young_own_posts_get_their_private_metrics_in_one_more_call(rig: Rig) -> None:
-    old, young = rig.publish(2), rig.publish(98, YOUNG)
+def test_young_own_posts_get_their_private_metrics_in_one_more_call(harness: Harness) -> None:
+    old, young = harness.publish(2), harness.publish(98, YOUNG)
 
-    readings = rig.read(old + young)
+    readings = harness.read(old + young)
 
-    assert rig.upstream.cost == 2
+    assert harness.upstream.cost == 2
     assert all(readings[one.id].metrics == COUNTERS for one in old)
     organic = {f"organic_{key}": COUNTERS[key] for key in PUBLIC[:4]}
     organic |= {f"organic_{key}": PRIVATE[key] for key in ("url_link_clicks", "user_profile_clicks")}
     assert all(readings[one.id].metrics == COUNTERS | PRIVATE | organic for one in young)
     assert all(one.warnings == () for one in readings.values())
-    assert not any(one.platform_post_id in rig.upstream.sent[1].url for one in old if one.platform_post_id)
+    assert not any(
+        one.platform_post_id in harness.upstream.sent[1].url for one in old if one.platform_post_id
+    )
 
 
 @pytest.mark.parametrize(
     ("age", "calls"), [(timedelta(days=29.4), 2), (timedelta(days=29.6), 1), (timedelta(0), 2)]
 )
-def test_the_platforms_own_age_decides_about_private_metrics(rig: Rig, age: timedelta, calls: int) -> None:
-    published = rig.publish(1, NOW - age)[0]
+def test_the_platforms_own_age_decides_about_private_metrics(
+    harness: Harness, age: timedelta, calls: int
+) -> None:
+    published = harness.publish(1, NOW - age)[0]
 
-    rig.read([publication(published.id, published.platform_post_id, created_at=OLD)])
+    harness.read([publication(published.id, published.platform_post_id, created_at=OLD)])
 
-    assert rig.upstream.cost == calls
+    assert harness.upstream.cost == calls
 
 
 def test_a_private_metric_never_stands_in_for_a_public_one() -> None:
@@ -110,8 +114,8 @@ def test_a_token_that_sees_no_private_metrics_is_asked_for_them_once_a_day() -> 
 
     def calls(*answers: httpx.Response, by: Account = OWN) -> int:
         sent = upstream(replies(*answers), now=clock[0], memory=memory)
-        asked = [publication(1, "1", created_at=YOUNG)]
-        (reading,) = X(SETTINGS).fetch(sent, by, asked)
+        publications = [publication(1, "1", created_at=YOUNG)]
+        (reading,) = X(SETTINGS).fetch(sent, by, publications)
         assert (reading.answer, reading.warnings) == (Answer.READ, ())
         return sent.cost
 
@@ -122,16 +126,16 @@ def test_a_token_that_sees_no_private_metrics_is_asked_for_them_once_a_day() -> 
     assert [calls(public, private), calls(public)] == [2, 1]
 
 
-def test_private_metrics_that_come_again_are_asked_for_from_then_on(rig: Rig) -> None:
-    published = rig.publish(2, YOUNG)
-    memory = rig.upstream.memory
+def test_private_metrics_that_come_again_are_asked_for_from_then_on(harness: Harness) -> None:
+    published = harness.publish(2, YOUNG)
+    memory = harness.upstream.memory
     memory.remember("2", f"account {OWN.account_id}", "private metrics")
-    assert rig.read(published)[1].metrics == COUNTERS
+    assert harness.read(published)[1].metrics == COUNTERS
     memory.until = dict.fromkeys(memory.until, NOW)
 
     for _ in range(2):
-        assert "engagements" in rig.read(published)[1].metrics
-    assert rig.upstream.cost == 1 + 2 * 2
+        assert "engagements" in harness.read(published)[1].metrics
+    assert harness.upstream.cost == 1 + 2 * 2
     assert memory.until == {}
 
 

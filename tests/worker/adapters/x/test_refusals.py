@@ -1,4 +1,4 @@
-"""What refusals of X mean: told by their content, on X's own clock."""
+"""The meaning of X's refusals, from their content and X's own clock."""
 
 from datetime import datetime, timedelta
 from email.utils import format_datetime
@@ -62,7 +62,9 @@ NOT_ENROLLED = {"type": PROBLEM + "client-forbidden", "reason": "client-not-enro
         (302, "", Misconfigured),
     ],
 )
-def test_a_refusal_is_told_by_its_content(status: int, body: object, expected: type[RefreshError]) -> None:
+def test_refusal_is_classified_by_its_content(
+    status: int, body: object, expected: type[RefreshError]
+) -> None:
     outcome = read(reply(body, status))
 
     assert (outcome.readings, type(outcome.error)) == ((), expected)
@@ -110,8 +112,12 @@ SKEW = timedelta(hours=3)
 def test_the_reset_is_read_on_the_platforms_clock(
     reset: datetime | str, date: datetime | None, wait: timedelta
 ) -> None:
-    told = reset if isinstance(reset, str) else str(int(reset.timestamp()))
-    headers = {"x-rate-limit-limit": "5000", "x-rate-limit-remaining": "0", "x-rate-limit-reset": told}
+    reset_header = reset if isinstance(reset, str) else str(int(reset.timestamp()))
+    headers = {
+        "x-rate-limit-limit": "5000",
+        "x-rate-limit-remaining": "0",
+        "x-rate-limit-reset": reset_header,
+    }
     if date is not None:
         headers["date"] = format_datetime(date, usegmt=True)
 

@@ -18,7 +18,7 @@ from tests.worker.adapters.x.harness import (
     PROBLEM,
     SETTINGS,
     YOUNG,
-    Rig,
+    Harness,
     post,
     read,
 )
@@ -28,57 +28,59 @@ from worker.readings import Answer
 
 
 @pytest.fixture
-def rig() -> Rig:
-    return Rig()
+def harness() -> Harness:
+    return Harness()
 
 
 # Numbers and calls
 
 
-def test_a_hundred_old_posts_cost_one_call(rig: Rig) -> None:
-    readings = rig.read(rig.publish(100))
+def test_a_hundred_old_posts_cost_one_call(harness: Harness) -> None:
+    readings = harness.read(harness.publish(100))
 
-    assert rig.upstream.cost == 1
+    assert harness.upstream.cost == 1
     assert len(readings) == 100
     assert all(one.metrics == COUNTERS and one.missing == () for one in readings.values())
 
 
-def test_a_foreign_post_is_read_without_its_private_metrics(rig: Rig) -> None:
-    foreign = rig.publish(1, YOUNG, owner="1")
+def test_a_foreign_post_is_read_without_its_private_metrics(harness: Harness) -> None:
+    foreign = harness.publish(1, YOUNG, owner="1")
 
-    assert rig.read(foreign)[1].metrics == COUNTERS
-    assert rig.upstream.cost == 1
+    assert harness.read(foreign)[1].metrics == COUNTERS
+    assert harness.upstream.cost == 1
 
 
-def test_the_apps_bearer_reads_public_metrics_where_an_account_has_no_token(rig: Rig) -> None:
+def test_the_apps_bearer_reads_public_metrics_where_an_account_has_no_token(harness: Harness) -> None:
     keyless = account(Platform.X, platform_account_id=OWNER, access_token=SecretStr(""))
     adapter = X(Settings(x_app_bearer=SecretStr(APP_BEARER)))
 
-    readings = rig.read(rig.publish(2, YOUNG), adapter=adapter, by=keyless)
+    readings = harness.read(harness.publish(2, YOUNG), adapter=adapter, by=keyless)
 
     assert [one.metrics for one in readings.values()] == [COUNTERS, COUNTERS]
-    assert rig.upstream.cost == 1
-    assert {limit.endpoint for limit in rig.upstream.limits} == {"tweets:app"}
+    assert harness.upstream.cost == 1
+    assert {limit.endpoint for limit in harness.upstream.limits} == {"tweets:app"}
 
 
-def test_without_any_token_the_owner_is_asked(rig: Rig) -> None:
+def test_without_any_token_the_owner_is_asked(harness: Harness) -> None:
     keyless = account(Platform.X, access_token=SecretStr(""))
 
     with pytest.raises(Reauthorize):
-        rig.read(rig.publish(1), by=keyless)
-    assert rig.upstream.cost == 0
+        harness.read(harness.publish(1), by=keyless)
+    assert harness.upstream.cost == 0
 
 
 # Single posts
 
 
-def test_each_kind_of_missing_post_has_its_answer_and_costs_its_siblings_nothing(rig: Rig) -> None:
-    good, deleted = rig.publish(1), rig.publish(1, deleted=True)
-    protected, broken = rig.publish(1, owner="1", protected=True), rig.publish(1)
+def test_each_kind_of_missing_post_has_its_answer_and_costs_its_siblings_nothing(harness: Harness) -> None:
+    good, deleted = harness.publish(1), harness.publish(1, deleted=True)
+    protected, broken = harness.publish(1, owner="1", protected=True), harness.publish(1)
     never, malformed, unknown = publication(90, "1"), publication(91, "12x4"), publication(92, None)
-    rig.behaviour.set_conditions(Conditions(unhydrated_posts=frozenset({broken[0].platform_post_id or ""})))
+    harness.behaviour.set_conditions(
+        Conditions(unhydrated_posts=frozenset({broken[0].platform_post_id or ""}))
+    )
 
-    readings = rig.read([*good, *deleted, *protected, *broken, never, malformed, unknown])
+    readings = harness.read([*good, *deleted, *protected, *broken, never, malformed, unknown])
 
     assert {number: one.answer for number, one in readings.items()} == {
         good[0].id: Answer.READ,
@@ -90,16 +92,16 @@ def test_each_kind_of_missing_post_has_its_answer_and_costs_its_siblings_nothing
         92: Answer.PROCESSING,
     }
     assert readings[good[0].id].metrics == COUNTERS
-    assert rig.upstream.cost == 1
+    assert harness.upstream.cost == 1
 
 
 @pytest.mark.parametrize("renamed", [False, True])
-def test_an_edited_post_is_read_by_its_first_id(rig: Rig, *, renamed: bool) -> None:
-    first, last = rig.publish(1, YOUNG), rig.publish(1, YOUNG)
-    rig.world.change_post("x", first[0].platform_post_id or "", replaced_by=last[0].platform_post_id)
-    rig.behaviour.set_conditions(Conditions(renamed_answer=renamed))
+def test_an_edited_post_is_read_by_its_first_id(harness: Harness, *, renamed: bool) -> None:
+    first, last = harness.publish(1, YOUNG), harness.publish(1, YOUNG)
+    harness.world.change_post("x", first[0].platform_post_id or "", replaced_by=last[0].platform_post_id)
+    harness.behaviour.set_conditions(Conditions(renamed_answer=renamed))
 
-    reading = rig.read(first)[first[0].id]
+    reading = harness.read(first)[first[0].id]
 
     assert reading.metrics.items() >= (COUNTERS | PRIVATE).items()
 
@@ -128,7 +130,7 @@ def test_an_answer_without_data_is_taken_apart_all_the_same() -> None:
         ("Something New", Answer.UNREADABLE),
     ],
 )
-def test_an_error_without_a_type_is_told_by_its_title(
+def test_error_without_a_type_is_classified_by_its_title(
     kind: dict[str, Any], title: str, answer: Answer
 ) -> None:
     readings = read(reply({"errors": [{"resource_id": "1", "title": title, **kind}]})).readings
@@ -136,18 +138,18 @@ def test_an_error_without_a_type_is_told_by_its_title(
     assert [one.answer for one in readings] == [answer]
 
 
-def test_an_id_that_no_post_can_have_is_answered_without_a_call(rig: Rig) -> None:
-    good = rig.publish(1)
+def test_an_id_that_no_post_can_have_is_answered_without_a_call(harness: Harness) -> None:
+    good = harness.publish(1)
     largest = publication(90, str(2**63 - 1))
     beyond = [publication(91, str(2**63)), publication(92, "9" * 19), publication(93, "007")]
 
-    readings = rig.read([*good, largest, *beyond])
+    readings = harness.read([*good, largest, *beyond])
 
     assert readings[good[0].id].metrics == COUNTERS
     assert {number: readings[number].answer for number in (90, 91, 92, 93)} == dict.fromkeys(
         (90, 91, 92, 93), Answer.MISSING
     )
-    assert [call.url.partition("ids=")[2].partition("&")[0] for call in rig.upstream.sent] == [
+    assert [call.url.partition("ids=")[2].partition("&")[0] for call in harness.upstream.sent] == [
         f"{good[0].platform_post_id},{2**63 - 1}"
     ]
 
@@ -178,15 +180,15 @@ def test_a_metric_that_is_new_passes_through() -> None:
 # The renamed parameter
 
 
-def test_the_parameter_is_renamed_once_and_stays_renamed(rig: Rig) -> None:
-    rig.behaviour.set_conditions(Conditions(renamed_parameter=True, renamed_answer=True))
-    adapter, published = X(SETTINGS), rig.publish(2)
+def test_the_parameter_is_renamed_once_and_stays_renamed(harness: Harness) -> None:
+    harness.behaviour.set_conditions(Conditions(renamed_parameter=True, renamed_answer=True))
+    adapter, published = X(SETTINGS), harness.publish(2)
 
-    readings = rig.read(published, adapter=adapter)
-    rig.read(published, adapter=adapter)
+    readings = harness.read(published, adapter=adapter)
+    harness.read(published, adapter=adapter)
 
     assert readings[1].metrics == COUNTERS
-    assert [("post.fields" in call.url) for call in rig.upstream.sent] == [False, True, True]
+    assert [("post.fields" in call.url) for call in harness.upstream.sent] == [False, True, True]
 
 
 def test_any_other_400_is_ours_and_not_repeated() -> None:
@@ -198,11 +200,11 @@ def test_any_other_400_is_ours_and_not_repeated() -> None:
 # Refusals
 
 
-def test_a_missing_scope_is_named(rig: Rig) -> None:
-    rig.world.change_account("x", OWNER, scopes=frozenset({"tweet.read"}))
+def test_a_missing_scope_is_named(harness: Harness) -> None:
+    harness.world.change_account("x", OWNER, scopes=frozenset({"tweet.read"}))
 
     with pytest.raises(Reauthorize) as refused:
-        rig.read(rig.publish(1))
+        harness.read(harness.publish(1))
 
     assert refused.value.missing_scope == "users.read"
 
@@ -210,10 +212,10 @@ def test_a_missing_scope_is_named(rig: Rig) -> None:
 # Limits
 
 
-def test_limits_are_told_as_data(rig: Rig) -> None:
-    rig.read(rig.publish(1))
+def test_limits_are_returned_as_data(harness: Harness) -> None:
+    harness.read(harness.publish(1))
 
-    (seen,) = rig.upstream.limits
+    (seen,) = harness.upstream.limits
     assert (seen.kind, seen.endpoint, seen.limit, seen.remaining) == (
         BucketKind.ACCOUNT,
         "tweets",
@@ -223,15 +225,15 @@ def test_limits_are_told_as_data(rig: Rig) -> None:
     assert seen.resets_at == NOW + timedelta(minutes=15)
 
 
-def test_the_end_of_our_money_stops_everything_and_calls_an_operator(rig: Rig) -> None:
-    published = rig.publish(1)
+def test_the_end_of_our_money_stops_everything_and_calls_an_operator(harness: Harness) -> None:
+    published = harness.publish(1)
     for behaviour, until in (
         (Conditions(credits_depleted=True), NOW + timedelta(hours=1)),
         (Conditions(limits={"post_reads_per_month": Limit(0, 1)}), datetime(2026, 12, 1, tzinfo=UTC)),
     ):
-        rig.behaviour.set_conditions(behaviour)
+        harness.behaviour.set_conditions(behaviour)
         with pytest.raises(Paused) as stopped:
-            rig.read(published)
+            harness.read(published)
         error = stopped.value
         assert (error.kind, error.operator_alert, error.until) == (BucketKind.APP, True, until)
 
