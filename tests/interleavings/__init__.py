@@ -1,4 +1,4 @@
-"""The interleaving explorer: two transactions that are each right must be right together.
+"""The interleaving explorer: transactions that are correct alone must be correct together.
 
 Terms, as the literature on concurrency testing has them:
 
@@ -6,16 +6,16 @@ operation     a function of the product that writes to PostgreSQL (claim, refres
               run on a connection of its own in a thread of its own
 step          one SQL statement, or one COMMIT, of an operation
 interleaving  an order of the steps of several operations
-schedule      an interleaving written down, so that it can be replayed: `tests.interleavings.schedule`
+schedule      an interleaving as text that can be replayed: `tests.interleavings.engine.schedule`
 world         the rows that a run starts from
-invariant     what must hold in the tables after every run: `tests.interleavings.invariants`
+invariant     what must hold in the tables after every run: `tests.interleavings.model.invariants`
 
-`explorer` stops every operation before each step, lets one of them go on, and so runs every interleaving
-that locks allow, depth first, each from a fresh copy of the world. Two interleavings that differ only in the
-order of steps that cannot influence each other are run once: `footprint` tells which steps can, sleep sets
-prune the rest. PostgreSQL itself is asked what an operation waits for (a row lock, an advisory lock, a key).
+`engine` stops every operation before each step and resumes one of them, and so runs every interleaving that
+locks allow, depth first, each from a restored world. Interleavings that differ only in the order of
+independent steps are run once: `engine.footprint` finds dependent steps, and sleep sets prune the others.
+PostgreSQL reports which session an operation waits for. `model` holds the operations, worlds and invariants.
 
-A sample runs in ``make test``. ``make interleavings`` searches every pair (``MINUTES=``, ``ONLY=``), goes on
+A sample runs in ``make test``. ``make interleavings`` searches every pair (``MINUTES=``, ``ONLY=``), resumes
 where it stopped, and reports in build/interleavings. A failing interleaving is printed as the schedule with
 the fewest switches; pasted into ``test_schedules.py`` it is a regression test.
 """

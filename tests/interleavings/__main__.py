@@ -1,6 +1,6 @@
-"""``make interleavings``: search every combination in parallel, bounded, and go on where it stopped.
+"""``make interleavings``: search every combination in parallel, within a time limit, and resume later.
 
-The state file holds what was searched on this very code; another state of the code starts from the beginning.
+The state file holds the results for the current code; after a change of the code the search starts again.
 """
 
 import argparse
@@ -12,12 +12,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from textwrap import indent
 
-from tests.interleavings.combinations import combinations
+from tests.interleavings.model.combinations import combinations
 from tests.interleavings.processes import Entry, databases, searched
 
 BUILD = Path("build/interleavings")
 MOST = 400
-"""Schedules of one combination; what has more is told as cut short."""
+"""The most schedules of one combination; the report marks a combination that has more."""
 _CODE = ("shared", "worker", "scheduler", "api_stub", "tests/interleavings")
 
 
@@ -25,10 +25,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Return 1 when a schedule breaks an invariant."""
     parser = argparse.ArgumentParser(prog="python -m tests.interleavings", description=__doc__)
     parser.add_argument("--minutes", type=float, default=30)
-    parser.add_argument("--only", default="", help="search combinations whose name holds these words")
+    parser.add_argument("--only", default="", help="search combinations whose names contain these words")
     parser.add_argument("--most", type=int, default=MOST)
     parser.add_argument("--processes", type=int, default=2)
-    parser.add_argument("--fail-fast", action="store_true", help="end at the first schedule that fails")
+    parser.add_argument("--fail-fast", action="store_true", help="stop at the first schedule that fails")
     chosen = parser.parse_args(arguments)
     BUILD.mkdir(parents=True, exist_ok=True)
     state = State(BUILD / "state.jsonl", f"{fingerprint()}-{chosen.most}")
@@ -39,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with databases(chosen.processes) as urls:
         for found in searched(urls, left, chosen.most):
             state.add(found)
-            sys.stdout.write(told(found))
+            sys.stdout.write(description(found))
             sys.stdout.flush()
             if time.monotonic() > deadline or (chosen.fail_fast and found["failing"]):
                 break
@@ -50,13 +50,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         f" {len([one for one in results if not one['whole']])} combinations cut short at {chosen.most},"
         f" {len(failing)} combinations break an invariant\n"
     )
-    (BUILD / "report.txt").write_text(summary + "\n" + "\n".join(map(told, results)))
+    (BUILD / "report.txt").write_text(summary + "\n" + "\n".join(map(description, results)))
     sys.stdout.write(summary)
     return 1 if failing else 0
 
 
 class State:
-    """What was searched, kept line by line."""
+    """The results so far, in a file with a line for each."""
 
     def __init__(self, path: Path, code: str) -> None:
         self._path = path
@@ -71,14 +71,14 @@ class State:
             path.write_text("")
 
     def add(self, entry: Entry) -> None:
-        """Keep a result."""
+        """Store a result."""
         self.done[entry["name"]] = entry
         with self._path.open("a") as file:
             file.write(json.dumps({**entry, "code": self._code}) + "\n")
 
 
-def told(entry: Entry) -> str:
-    """Return a result for people."""
+def description(entry: Entry) -> str:
+    """Return a result as text."""
     cut = "" if entry["whole"] else " (cut short)"
     line = f"{entry['name']}: {entry['runs']} schedules{cut}\n"
     if not entry["failing"]:
@@ -94,7 +94,7 @@ def told(entry: Entry) -> str:
 
 
 def fingerprint() -> str:
-    """Return what tells one state of the code from another."""
+    """Return a hash of the code."""
     digest = hashlib.sha256()
     for root in _CODE:
         for path in sorted(Path(root).rglob("*.py")):

@@ -22,16 +22,16 @@ from tests.servers import (
 )
 
 Entry = dict[str, Any]
-"""What a combination came to, as the state file holds it."""
+"""The result of a combination, as the state file holds it."""
 
 _searchers: list[Searcher] = []
-"""The one of this process."""
+"""The searcher of this process."""
 _open = ExitStack()
 
 
 @contextmanager
 def databases(number: int) -> Iterator[list[str]]:
-    """Start a server with so many migrated databases."""
+    """Start a server with ``number`` migrated databases."""
     with ExitStack() as stack:
         directory = stack.enter_context(server_directory(fast_parent()))
         stack.enter_context(run_directory())
@@ -41,7 +41,7 @@ def databases(number: int) -> Iterator[list[str]]:
 
 
 def searched(urls: Sequence[str], left: Sequence[Combination], most: int) -> Iterator[Entry]:
-    """Yield what each combination came to, searched by a process for each database."""
+    """Yield the result of each combination, searched by a process for each database."""
     context = multiprocessing.get_context("spawn")
     queue = context.Queue()
     for url in urls:

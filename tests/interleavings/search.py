@@ -8,11 +8,12 @@ from functools import partial
 
 import psycopg
 
-from tests.interleavings.explorer import Run, Runnable, Stage, explore
-from tests.interleavings.invariants import breaches
-from tests.interleavings.operations import OPERATIONS, Environment, environment
-from tests.interleavings.schedule import Schedule, follow
-from tests.interleavings.world import Reset
+from tests.interleavings.engine.explorer import Run, Runnable, SessionController, explore
+from tests.interleavings.engine.schedule import Schedule, follow
+from tests.interleavings.model.environment import Environment, environment
+from tests.interleavings.model.invariants import breaches
+from tests.interleavings.model.operations import OPERATIONS
+from tests.interleavings.model.world import Reset
 from tests.servers import connect
 
 _INSTANT = re.compile(r"\d{4}-\d\d-\d\d \S+")
@@ -27,7 +28,7 @@ class Combination:
 
     @property
     def name(self) -> str:
-        """Its name in reports and in ``ONLY=``."""
+        """The name in reports and in ``ONLY=``."""
         return f"{self.world}: {' + '.join(self.operations)}"
 
     @classmethod
@@ -38,31 +39,33 @@ class Combination:
 
 
 @dataclass(slots=True)
-class Found:
-    """What a search came to."""
+class SearchResult:
+    """The result of a search."""
 
     combination: Combination
     runs: int = 0
     whole: bool = True
-    """Every schedule was run; else the bound ended it."""
+    """Whether every schedule was run; otherwise the limit ended the search."""
     failing: int = 0
     schedules: dict[str, Schedule] = field(default_factory=dict)
-    """For everything that some run breaks, the schedule with the fewest switches that breaks it."""
+    """For every breach, the schedule with the fewest switches that causes it."""
 
 
 class Searcher:
     """Searches combinations on one database."""
 
-    def __init__(self, environment: Environment, stage: Stage, connection: psycopg.Connection) -> None:
+    def __init__(
+        self, environment: Environment, controller: SessionController, connection: psycopg.Connection
+    ) -> None:
         self._environment = environment
-        self._stage = stage
+        self._stage = controller
         self._connection = connection
         self._vault = environment.harness.tools.vault
         self._reset = Reset(connection, self._vault)
 
-    def search(self, combination: Combination, *, most: int) -> Found:
+    def search(self, combination: Combination, *, most: int) -> SearchResult:
         """Run the schedules of a combination, up to ``most``, and judge each."""
-        found = Found(combination)
+        found = SearchResult(combination)
         shortest: dict[str, Run] = {}
         for run in explore(self._stage, partial(self._begin, combination), most=most):
             found.runs += 1
@@ -77,7 +80,7 @@ class Searcher:
         return found
 
     def replay(self, schedule: Schedule) -> list[str]:
-        """Run one schedule and return what it breaks."""
+        """Run one schedule and return the breaches."""
         operations = self._begin(Combination(schedule.world, schedule.operations))
         run = follow(self._stage, operations, schedule)
         return breaches(self._connection, self._vault, run)
@@ -92,8 +95,8 @@ class Searcher:
 def searcher(url: str, sessions: int = 2) -> Iterator[Searcher]:
     """Open a searcher on a migrated database of its own."""
     with environment(url) as opened, connect(url) as connection:
-        stage = Stage(url, sessions)
+        controller = SessionController(url, sessions)
         try:
-            yield Searcher(opened, stage, connection)
+            yield Searcher(opened, controller, connection)
         finally:
-            stage.close()
+            controller.close()

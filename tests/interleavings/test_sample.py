@@ -21,6 +21,8 @@ _SAMPLE = (
     "active: refresh_unchanged + partitions",
     "disconnected: resync + claim",
     "expiring: refresh_renewed + renew",
+    "expiring: renew + rotate_secrets",
+    "active: rotate_secrets + reconnect",
     "active: unquarantine + disconnect",
     "active: publish + disconnect",
     "disconnected: publish + reconnect_same_tokens",

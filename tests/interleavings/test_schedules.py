@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.interleavings.schedule import Schedule
+from tests.interleavings.engine.schedule import Schedule
 from tests.interleavings.search import Searcher, searcher
 
 SCHEDULES = {

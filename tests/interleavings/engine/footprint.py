@@ -1,7 +1,7 @@
 """What a step touches, and so which steps can influence each other under READ COMMITTED.
 
-Tables are told from the text of a statement, which errs on the side of too many: a pair of steps taken
-for dependent costs a run, never a missed interleaving.
+Tables are found in the text of a statement, which may find too many: two steps that are independent and
+treated as dependent cost a run, and no interleaving is missed.
 """
 
 import re
@@ -33,7 +33,7 @@ class Step:
     """A statement or a COMMIT that an operation is about to execute."""
 
     label: str
-    """What it does, in a few words: ``UPDATE refresh_state``, ``COMMIT``."""
+    """A short description: ``UPDATE refresh_state``, ``COMMIT``."""
     reads: frozenset[str] = frozenset()
     writes: frozenset[str] = frozenset()
     """Tables that it writes or locks rows of; for a COMMIT what its transaction wrote or locked."""
@@ -41,7 +41,7 @@ class Step:
     begins: bool = False
     """The first of its transaction: it fixes ``now()``."""
     several: bool = False
-    """It set others free, whose statements ran along with it."""
+    """It released locks, so that statements of other sessions ran too."""
 
     @property
     def touches(self) -> frozenset[str]:
@@ -49,10 +49,9 @@ class Step:
         return self.reads | self.writes
 
     def depends_on(self, other: "Step") -> bool:
-        """Tell whether the order of the two can make a difference.
+        """Return whether the order of the two can make a difference.
 
-        Nobody sees what is not committed: a statement meets another's writes through locks alone, and reads
-        them after the other's COMMIT.
+        Uncommitted writes are invisible: before the COMMIT they affect other statements only through locks.
         """
         if self.several or other.several:
             return True
@@ -65,7 +64,7 @@ class Step:
 
 
 def step_of(statement: str, *, begins: bool) -> Step | None:
-    """Return the step that a statement is, or ``None`` when nothing that it does concerns anybody else."""
+    """Return the step that a statement is, or ``None`` when it cannot affect another session."""
     if _PLACEMENT.match(statement):
         return None
     sql = _COMMENT.sub("", statement)

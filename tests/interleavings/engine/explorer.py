@@ -7,8 +7,8 @@ from typing import Any
 import psycopg
 from sqlalchemy import Engine
 
-from tests.interleavings.footprint import Step
-from tests.interleavings.session import Session
+from tests.interleavings.engine.footprint import Step
+from tests.interleavings.engine.session import Session
 from tests.servers import connect
 
 Runnable = Callable[[Engine], Any]
@@ -23,32 +23,32 @@ class Run:
     """One interleaving that was executed to its end."""
 
     choices: tuple[int, ...]
-    """Which session went on at each point."""
+    """The session that executed a step, for each point."""
     labels: tuple[str, ...]
-    """What it executed there."""
+    """The steps that were executed."""
     results: tuple[Any, ...]
     errors: tuple[BaseException | None, ...]
     deadlocks: int
 
     @property
     def switches(self) -> int:
-        """How often another session went on than the one before."""
+        """How often the next step is another session's."""
         return sum(one != two for one, two in zip(self.choices, self.choices[1:], strict=False))
 
 
 @dataclass(slots=True)
 class _Node:
-    """A point of the search: who may go on there, and who has been tried or need not be."""
+    """A point of the search: the enabled sessions, those that were tried, and the sleep set."""
 
-    able: dict[int, Step]
+    enabled: dict[int, Step]
     sleep: dict[int, Step]
     chosen: int = -1
     executed: Step | None = None
     tried: dict[int, Step] = field(default_factory=dict)
 
 
-class Stage:
-    """The sessions and a connection that watches who waits for whom."""
+class SessionController:
+    """The sessions, and a connection that finds which session waits for which."""
 
     def __init__(self, url: str, sessions: int) -> None:
         self.sessions = [Session(url, number) for number in range(1, sessions + 1)]
@@ -68,7 +68,7 @@ class Stage:
         return used
 
     def advance(self, used: Sequence[Session], session: Session) -> Step:
-        """Let one session execute its step; return what was executed, by it and by whom it set free."""
+        """Let a session execute its step; return the step, marked if other sessions ran as a consequence."""
         step = session.step
         assert step is not None
         session.resume()
@@ -84,7 +84,7 @@ class Stage:
         return step
 
     def _settle(self, used: Sequence[Session], session: Session) -> None:
-        """Wait until a session has stopped, ended, or waits for another one."""
+        """Wait until a session has stopped or ended, or waits for another one."""
         ours = {one.pid for one in used if one is not session and not one.done}
         for _ in range(_STUCK_AFTER):
             if session.arrived(_SOON):
@@ -94,10 +94,10 @@ class Stage:
             if row and set(row[0]) & ours:
                 session.waiting = True
                 return
-        raise AssertionError(f"session {session.number} neither goes on nor waits for another")
+        raise AssertionError(f"session {session.number} neither continues nor waits for another")
 
     def _break_deadlock(self, used: Sequence[Session]) -> None:
-        """Everybody waits: PostgreSQL ends one of the transactions."""
+        """Wait until PostgreSQL has ended one of the transactions, which all wait."""
         for _ in range(_STUCK_AFTER):
             for session in used:
                 if not session.done and session.arrived(_SOON):
@@ -110,17 +110,16 @@ class Stage:
 
 
 def explore(
-    stage: Stage, reset: Callable[[], Sequence[Runnable]], *, most: int, transactions_only: bool = False
+    controller: SessionController, reset: Callable[[], Sequence[Runnable]], *, most: int
 ) -> Iterator[Run]:
     """Run the interleavings of what ``reset`` returns, up to ``most`` of them, and yield each.
 
-    ``reset`` puts the world back and returns the operations anew. With ``transactions_only`` a session that
-    has begun a transaction goes on to its COMMIT, if it can.
+    ``reset`` restores the world and returns the operations.
     """
     path: list[_Node] = []
     left = most
     while left:
-        run = _execute(stage, reset(), path, transactions_only=transactions_only)
+        run = _execute(controller, reset(), path)
         if run is not None:
             left -= 1
             yield run
@@ -131,39 +130,35 @@ def explore(
 
 
 def _next(node: _Node) -> bool:
-    """Choose what has not been tried at a node; return whether there is anything left."""
+    """Choose a session that was not tried at a node; return whether there is one."""
     if node.executed is not None:
-        node.tried[node.chosen] = node.able[node.chosen]
-    left = [number for number in node.able if number not in node.tried and number not in node.sleep]
+        node.tried[node.chosen] = node.enabled[node.chosen]
+    left = [number for number in node.enabled if number not in node.tried and number not in node.sleep]
     if not left:
         return False
     node.chosen, node.executed = left[0], None
     return True
 
 
-def _execute(
-    stage: Stage, operations: Sequence[Runnable], path: list[_Node], *, transactions_only: bool
-) -> Run | None:
-    """Execute the choices of the path, and beyond them the first ones that need no other's run."""
-    used = stage.begin(operations)
+def _execute(controller: SessionController, operations: Sequence[Runnable], path: list[_Node]) -> Run | None:
+    """Execute the choices of the path, then always the first enabled session that is not in the sleep set."""
+    used = controller.begin(operations)
     choices: list[int] = []
     labels: list[str] = []
     try:
         while not all(session.done for session in used):
             depth = len(choices)
-            able = {one.number: one.step for one in used if not one.waiting and not one.done and one.step}
-            if transactions_only and choices and choices[-1] in able and not able[choices[-1]].begins:
-                able = {choices[-1]: able[choices[-1]]}
+            enabled = {one.number: one.step for one in used if not one.waiting and not one.done and one.step}
             if depth == len(path):
-                path.append(_Node(able, _asleep(path)))
+                path.append(_Node(enabled, _sleep_set(path)))
                 if not _next(path[-1]):
                     return None
             node = path[depth]
-            if node.chosen not in able:  # a lock was granted in another order than the last time
+            if node.chosen not in enabled:  # locks were granted in another order than in the last run
                 del path[depth:]
                 continue
-            label = able[node.chosen].label
-            node.executed = stage.advance(used, stage.sessions[node.chosen - 1])
+            label = enabled[node.chosen].label
+            node.executed = controller.advance(used, controller.sessions[node.chosen - 1])
             choices.append(node.chosen)
             labels.append(label)
     finally:
@@ -180,8 +175,8 @@ def _execute(
     )
 
 
-def _asleep(path: list[_Node]) -> dict[int, Step]:
-    """Return whose next step has been explored already from an equivalent point."""
+def _sleep_set(path: list[_Node]) -> dict[int, Step]:
+    """Return the sessions whose next step was already explored from an equivalent point."""
     if not path:
         return {}
     node = path[-1]

@@ -1,4 +1,4 @@
-"""What must hold after every interleaving, each as a query that returns the breaches."""
+"""What must hold after every interleaving: queries that return the breaches."""
 
 from typing import Any, Final
 
@@ -7,31 +7,25 @@ import psycopg
 from shared.accounts.vault import Vault
 from shared.refresh_state.claim import JOBS_PER_ACCOUNT
 from shared.refresh_state.invariants import STUCK
-from tests.interleavings.explorer import Run
-from tests.interleavings.operations import PLATFORM_JOBS
+from tests.interleavings.engine.explorer import Run
+from tests.interleavings.model.environment import PLATFORM_JOBS
 
 _ROWS: Final = """
   FROM refresh_state r JOIN publications p ON p.id = r.publication_id
   JOIN accounts a ON a.account_id = p.account_id JOIN post_analytics s USING (publication_id)
 """
 _QUERIES: Final = {
-    "no row is stuck, says the product's own check": f"""
+    "no row is stuck, by the product's checking query": f"""
 SELECT format('row %s: %s', publication_id, breach) FROM ({STUCK}) found
 """,  # noqa: S608 - a constant of ours
-    "every row of an active account is due, claimed, or stopped for a recorded reason": f"""
-SELECT format('row %s (%s) is %s, next run %s', p.id, s.sync_status, r.reason, r.next_run_at) {_ROWS}
- WHERE a.state = 'active'
-   AND (r.reason = 'blocked' OR (r.next_run_at IS NULL AND s.sync_status = 'requires_reconnect')
-        OR (r.next_run_at IS NULL AND r.reason NOT IN ('stopped', 'quarantined'))
-        OR (r.reason = 'stopped' AND (p.platform_post_id IS NOT NULL OR p.publish_id IS NOT NULL)
-            AND COALESCE(s.outcome, '') NOT IN ('gone', 'window_closed', 'duplicate', 'processing'))
-        OR (r.reason = 'stopped' AND s.outcome = 'processing' AND p.platform_post_id IS NOT NULL))
+    "a row has no next run exactly while its reason says so, and is blocked only with its account": f"""
+SELECT format('row %s of a %s account is %s, next run %s', p.id, a.state, r.reason, r.next_run_at) {_ROWS}
+ WHERE (r.next_run_at IS NULL) <> (r.reason IN ('blocked', 'stopped', 'quarantined'))
+    OR (r.reason = 'blocked' AND a.state = 'active')
 """,
-    "no row of an account that may not be read is polled": f"""
-SELECT format('row %s of a %s account is %s (%s), next run %s', p.id, a.state, r.reason, s.sync_status,
-              r.next_run_at)
-{_ROWS} WHERE a.state <> 'active' AND r.reason <> 'quarantined'
-   AND (r.next_run_at IS NOT NULL OR s.sync_status <> 'requires_reconnect')
+    "rows of an account that is not active are served as requires_reconnect": f"""
+SELECT format('row %s of a %s account is %s (%s)', p.id, a.state, r.reason, s.sync_status) {_ROWS}
+ WHERE a.state <> 'active' AND r.reason <> 'quarantined' AND s.sync_status <> 'requires_reconnect'
 """,
     "a deferred row waits for a pause that is in force": f"""
 SELECT format('row %s is deferred until %s', p.id, r.next_run_at) {_ROWS}
@@ -101,6 +95,7 @@ def breaches(connection: psycopg.Connection, vault: Vault, run: Run) -> list[str
     if run.deadlocks:
         found.append(f"no deadlock: PostgreSQL ended {run.deadlocks} transactions")
     found += [f"events are taken: {refused.message}" for refused in _refused(run)]
+    found += [f"every token can be opened: {one}" for result in run.results for one in _unopened(result)]
     for name, query in _QUERIES.items():
         found += [f"{name}: {row[0]}" for row in connection.execute(query)]
     return found + _mixed_tokens(connection, vault)
@@ -108,6 +103,10 @@ def breaches(connection: psycopg.Connection, vault: Vault, run: Run) -> list[str
 
 def _refused(run: Run) -> list[Any]:
     return [refused for result in run.results for refused in getattr(result, "refused", ())]
+
+
+def _unopened(result: Any) -> list[str]:
+    return list(getattr(result, "unopened", ()))
 
 
 def _mixed_tokens(connection: psycopg.Connection, vault: Vault) -> list[str]:

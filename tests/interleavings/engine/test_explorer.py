@@ -1,4 +1,4 @@
-"""The explorer itself: it finds what is wrong, runs every interleaving, and replays what it found."""
+"""The explorer finds lost updates and deadlocks, runs no interleaving twice, and replays schedules."""
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -6,8 +6,8 @@ from functools import partial
 import pytest
 from sqlalchemy import Engine, text
 
-from tests.interleavings.explorer import Run, Runnable, Stage, explore
-from tests.interleavings.schedule import Schedule, follow
+from tests.interleavings.engine.explorer import Run, Runnable, SessionController, explore
+from tests.interleavings.engine.schedule import Schedule, follow
 from tests.servers import connect
 
 _READ = "SELECT refusals FROM pauses WHERE platform = 'x'"
@@ -15,8 +15,8 @@ _WRITE = "UPDATE pauses SET refusals = :refusals WHERE platform = 'x'"
 
 
 @pytest.fixture
-def stage(database_url: str) -> Iterator[Stage]:
-    opened = Stage(database_url, sessions=2)
+def controller(database_url: str) -> Iterator[SessionController]:
+    opened = SessionController(database_url, sessions=2)
     try:
         yield opened
     finally:
@@ -53,18 +53,20 @@ def reset(database_url: str) -> Iterator[Callable[[Sequence[Runnable]], Sequence
 
 
 def _runs(
-    stage: Stage, reset: Callable[[Sequence[Runnable]], Sequence[Runnable]], *operations: Runnable
+    controller: SessionController,
+    reset: Callable[[Sequence[Runnable]], Sequence[Runnable]],
+    *operations: Runnable,
 ) -> list[Run]:
-    return list(explore(stage, partial(reset, operations), most=100))
+    return list(explore(controller, partial(reset, operations), most=100))
 
 
 def test_unlocked_read_before_write_loses_an_update_in_some_interleaving(
-    stage: Stage, reset: Callable[[Sequence[Runnable]], Sequence[Runnable]]
+    controller: SessionController, reset: Callable[[Sequence[Runnable]], Sequence[Runnable]]
 ) -> None:
     operations = [partial(_count_up, "")] * 2
     counted = []
-    for run in explore(stage, partial(reset, operations), most=100):
-        row = stage.watch.execute(_READ).fetchone()
+    for run in explore(controller, partial(reset, operations), most=100):
+        row = controller.watch.execute(_READ).fetchone()
         counted.append((run.switches, row[0] if row else None))
 
     assert {refusals for _, refusals in counted} == {1, 2}
@@ -72,36 +74,36 @@ def test_unlocked_read_before_write_loses_an_update_in_some_interleaving(
 
 
 def test_locked_read_before_write_loses_no_update(
-    stage: Stage, reset: Callable[[Sequence[Runnable]], Sequence[Runnable]]
+    controller: SessionController, reset: Callable[[Sequence[Runnable]], Sequence[Runnable]]
 ) -> None:
     operations = [partial(_count_up, " FOR UPDATE")] * 2
-    for run in explore(stage, partial(reset, operations), most=100):
-        assert stage.watch.execute(_READ).fetchone() == (2,), run.choices
+    for run in explore(controller, partial(reset, operations), most=100):
+        assert controller.watch.execute(_READ).fetchone() == (2,), run.choices
 
 
 def test_locks_taken_in_two_orders_deadlock_in_some_interleaving(
-    stage: Stage, reset: Callable[[Sequence[Runnable]], Sequence[Runnable]]
+    controller: SessionController, reset: Callable[[Sequence[Runnable]], Sequence[Runnable]]
 ) -> None:
-    runs = _runs(stage, reset, partial(_crossing, "x", "tiktok"), partial(_crossing, "tiktok", "x"))
+    runs = _runs(controller, reset, partial(_crossing, "x", "tiktok"), partial(_crossing, "tiktok", "x"))
 
     assert {run.deadlocks for run in runs} == {0, 1}
 
 
 def test_no_interleaving_is_run_twice(
-    stage: Stage, reset: Callable[[Sequence[Runnable]], Sequence[Runnable]]
+    controller: SessionController, reset: Callable[[Sequence[Runnable]], Sequence[Runnable]]
 ) -> None:
-    runs = _runs(stage, reset, partial(_count_up, ""), partial(_count_up, ""))
+    runs = _runs(controller, reset, partial(_count_up, ""), partial(_count_up, ""))
 
     assert len({run.choices for run in runs}) == len(runs)
 
 
 def test_written_schedule_replays_the_run(
-    stage: Stage, reset: Callable[[Sequence[Runnable]], Sequence[Runnable]]
+    controller: SessionController, reset: Callable[[Sequence[Runnable]], Sequence[Runnable]]
 ) -> None:
     operations = [partial(_count_up, "")] * 2
-    for run in _runs(stage, reset, *operations):
+    for run in _runs(controller, reset, *operations):
         schedule = Schedule.parse(str(Schedule.of("any", ("one", "two"), run)))
-        replayed = follow(stage, reset(operations), schedule)
+        replayed = follow(controller, reset(operations), schedule)
 
-        first = run.choices[0]  # sessions are numbered by their first turn
+        first = run.choices[0]  # sessions are numbered by their first segment
         assert replayed.choices == tuple(1 if one == first else 2 for one in run.choices)

@@ -1,11 +1,11 @@
-"""Which operations run together: every pair, and the threes that matter."""
+"""The combinations of operations that are searched: every pair, and selected triples."""
 
 from typing import Final
 
-from tests.interleavings.operations import OPERATIONS
+from tests.interleavings.model.operations import OPERATIONS
 from tests.interleavings.search import Combination
 
-_THREES: Final = (
+_TRIPLES: Final = (
     Combination("active", ("publish", "disconnect", "reconnect_same_tokens")),
     Combination("active", ("refresh_synced", "disconnect", "reconnect_same_tokens")),
     Combination("active", ("refresh_reauthorize", "publish", "reconnect")),
@@ -21,14 +21,14 @@ _THREES: Final = (
 
 
 def combinations() -> list[Combination]:
-    """Return everything that is searched, the threes last."""
-    return [*pairs(), *_THREES]
+    """Return all combinations, the triples last."""
+    return [*pairs(), *_TRIPLES]
 
 
 def pairs() -> list[Combination]:
-    """Return every pair of operations, one with itself too, in every world where both say something.
+    """Return every pair of operations, also of one with itself, in every world where both have an effect.
 
-    Two refreshes here have the same job, of which one starts nothing: each meets only the plain one.
+    Two refreshes have the same job, so one of them starts nothing: each is paired only with the plain one.
     """
     found = []
     names = list(OPERATIONS)

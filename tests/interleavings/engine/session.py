@@ -1,4 +1,4 @@
-"""One operation under control: a thread and a connection that stop before every step."""
+"""An operation in a thread with a connection of its own, which stops before every step."""
 
 import threading
 from collections.abc import Callable
@@ -7,14 +7,14 @@ from typing import Any
 from sqlalchemy import Engine, event
 
 from shared import database
-from tests.interleavings.footprint import Step, step_of
+from tests.interleavings.engine.footprint import Step, step_of
 
 _DEADLOCK = "40P01"
 _STEP_SECONDS = 30.0
 
 
 class Abandoned(BaseException):
-    """The run is given up: the operation ends and its transaction is rolled back."""
+    """Raised in an operation to end it and roll back its transaction."""
 
 
 class Session:
@@ -24,10 +24,10 @@ class Session:
         self.number = number
         self.engine: Engine = database.connect(url, application=f"session-{number}", pool_size=2)
         self.step: Step | None = None
-        """What it is about to execute."""
+        """The step that it is about to execute."""
         self.pid = 0
         self.waiting = False
-        """It has gone on, and waits for a lock that another session holds."""
+        """Whether its step waits for a lock that another session holds."""
         self.done = True
         self.result: Any = None
         self.error: BaseException | None = None
@@ -54,16 +54,16 @@ class Session:
             raise AssertionError("an operation neither reached a statement nor ended")
 
     def resume(self) -> None:
-        """Let it execute its step and go on to the next one."""
+        """Let it execute its step and run up to the next one."""
         self._arrived.clear()
         self._go.release()
 
     def arrived(self, seconds: float) -> bool:
-        """Tell whether it has stopped before a step or ended, waiting so long for it."""
+        """Return whether it stops before a step or ends within so many seconds."""
         return self._arrived.wait(seconds)
 
     def abandon(self) -> None:
-        """Give the operation up, if it has not ended."""
+        """Abandon the operation, if it has not ended."""
         if not self.done:
             self._abandoned = True
             self._go.release()
@@ -82,7 +82,7 @@ class Session:
             self.result = run(self.engine)
         except Abandoned:
             pass
-        except BaseException as error:  # noqa: BLE001 - an operation's error is a finding, not ours
+        except BaseException as error:  # noqa: BLE001 - an operation's error is a result
             self.error = error
         self.step, self.done = None, True
         self._arrived.set()

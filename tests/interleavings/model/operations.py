@@ -1,0 +1,206 @@
+"""All operations: the functions of the product that write accounts, rows, analytics, pauses or budgets."""
+
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from functools import partial
+from typing import Any, Final
+
+from sqlalchemy import Connection, Engine
+
+from api_stub.events.processing import Event, EventProcessor, EventType
+from shared import partitions
+from shared.accounts import reseal
+from shared.operations.audit_log import Operator
+from shared.operations.pause import Scope, pause_scope, resume_scope
+from shared.operations.quarantine import release_from_quarantine
+from shared.operations.resync import resync_one
+from shared.quota import spending
+from shared.refresh_state.claim import claim
+from shared.refresh_state.make_due import make_due
+from shared.refresh_state.release_claim import release_claim
+from shared.vocabulary import Lane, Platform, Reason
+from tests.harness import reads
+from tests.interleavings.model.environment import JOB, PLATFORM_JOBS, Environment, new_tokens, operation
+from tests.interleavings.model.refreshes import REFRESHES
+from tests.interleavings.model.world import (
+    ACCOUNT,
+    CLAIMED,
+    CLAIMED_WITHOUT_ID,
+    DUE,
+    EXPIRED,
+    LAST,
+    LATER,
+    QUARANTINED,
+    WITHOUT_ID,
+    WORKSPACE,
+)
+from worker.credentials.renewal import renew_ahead
+from worker.errors import Reauthorize
+
+_OPERATOR: Final = Operator("explorer", "command")
+
+
+def _renew(environment: Environment, engine: Engine) -> None:
+    renew_ahead(ACCOUNT, environment.tools(engine, reads(views=20), renewal=new_tokens()))
+
+
+def _renew_refused(environment: Environment, engine: Engine) -> None:
+    refused = Reauthorize("The refresh token is refused.")
+    renew_ahead(ACCOUNT, environment.tools(engine, reads(views=20), renewal=refused))
+
+
+def _rotate_secrets(environment: Environment, engine: Engine) -> Any:
+    *_, done = reseal.reseal(engine, environment.rotated_vault)
+    return done
+
+
+def _claim(lane: Lane, _environment: Environment, engine: Engine) -> Any:
+    with engine.begin() as connection:
+        return claim(
+            connection,
+            lane,
+            jobs=10,
+            platform_jobs=PLATFORM_JOBS,
+            lease=timedelta(seconds=60),
+            top_up=dict.fromkeys(Platform, timedelta()),
+        )
+
+
+def _event(kind: EventType, data: Mapping[str, Any], environment: Environment, engine: Engine) -> Any:
+    event = Event(0, f"evt_{kind}_{len(data)}", kind, data)
+    return EventProcessor(engine, environment.harness.tools.vault).process([event])
+
+
+def _publication(number: int, **fields: Any) -> dict[str, Any]:
+    return {
+        "post_id": f"post_{number}",
+        "account_id": ACCOUNT,
+        "created_at": "2026-06-23T10:15:30Z",
+        **fields,
+    }
+
+
+def _account(**fields: Any) -> dict[str, Any]:
+    return {"account_id": ACCOUNT, "workspace_id": WORKSPACE, **fields}
+
+
+_NEW_TOKENS = {
+    "platform_account_id": "pa",
+    "access_token": "access-3",
+    "refresh_token": "refresh-3",
+    "token_expires_at": "2035-01-01T00:00:00Z",
+}
+
+
+def _in_transaction(act: Callable[[Connection], Any], _environment: Environment, engine: Engine) -> Any:
+    with engine.begin() as connection:
+        return act(connection)
+
+
+def _due(reason: Reason, ids: tuple[int, ...]) -> Callable[[Connection], int]:
+    return lambda connection: make_due(connection, WORKSPACE, ids, reason)
+
+
+def _pause(connection: Connection) -> None:
+    pause_scope(connection, _OPERATOR, Scope(account_id=ACCOUNT), "explored")
+
+
+def _release_claims(connection: Connection) -> int:
+    return release_claim(connection, [JOB])
+
+
+def _raise_budget(connection: Connection) -> bool:
+    return spending.lift_pause_after_budget_increase(connection, spending.Caps(2**62, 2**62))
+
+
+_THIRD_MONTH = "date_trunc('month', now() AT TIME ZONE 'UTC') + interval '2 months'"
+_DROP_PARTITION = f"""
+DO $$ BEGIN
+    EXECUTE 'DROP TABLE IF EXISTS snapshots_' || to_char({_THIRD_MONTH}, 'YYYY_MM');
+END $$;
+"""
+_LIST: Final = [
+    operation("claim", partial(_claim, Lane.BACKGROUND)),
+    operation("claim_interactive", partial(_claim, Lane.INTERACTIVE), "active"),
+    *REFRESHES,
+    operation("renew", _renew, "expiring"),
+    operation("rotate_secrets", _rotate_secrets, "active disconnected expiring"),
+    operation("renew_refused", _renew_refused, "expiring"),
+    operation(
+        "publish",
+        partial(_event, EventType.PUBLISHED, _publication(LAST + 1, platform_post_id="new")),
+        "active disconnected paused",
+    ),
+    operation(
+        "publish_learned_id",
+        partial(_event, EventType.PUBLISHED, _publication(LAST + 3, platform_post_id="799")),
+        "active",
+    ),
+    operation(
+        "publish_without_id",
+        partial(_event, EventType.PUBLISHED, _publication(LAST + 2)),
+        "active disconnected",
+    ),
+    operation(
+        "id_arrives",
+        partial(_event, EventType.PUBLISHED, _publication(WITHOUT_ID, platform_post_id="705")),
+        "active disconnected",
+    ),
+    operation(
+        "claimed_id_arrives",
+        partial(_event, EventType.PUBLISHED, _publication(CLAIMED_WITHOUT_ID, platform_post_id="702")),
+        "active disconnected",
+    ),
+    operation(
+        "delete",
+        partial(_event, EventType.DELETED, {"post_id": f"post_{CLAIMED}"}),
+        "active disconnected paused",
+    ),
+    operation(
+        "connect",
+        partial(
+            _event,
+            EventType.CONNECTED,
+            {**_account(), "account_id": "acc_new", "platform": "tiktok", **_NEW_TOKENS},
+        ),
+        "active",
+    ),
+    operation("reconnect", partial(_event, EventType.RECONNECTED, _account(**_NEW_TOKENS))),
+    operation(
+        "reconnect_same_tokens", partial(_event, EventType.RECONNECTED, _account()), "active disconnected"
+    ),
+    operation("disconnect", partial(_event, EventType.DISCONNECTED, _account())),
+    operation("make_due_by_read", partial(_in_transaction, _due(Reason.READ, (CLAIMED, DUE, LATER)))),
+    operation(
+        "make_due_by_force",
+        partial(_in_transaction, _due(Reason.FORCED, (CLAIMED_WITHOUT_ID, LATER, WITHOUT_ID, EXPIRED))),
+        "active disconnected paused",
+    ),
+    operation(
+        "resync",
+        partial(_in_transaction, lambda connection: resync_one(connection, _OPERATOR, LATER)),
+        "active disconnected paused",
+    ),
+    operation("pause", partial(_in_transaction, _pause), "active paused disconnected"),
+    operation(
+        "resume",
+        partial(
+            _in_transaction,
+            lambda connection: resume_scope(connection, _OPERATOR, Scope(account_id=ACCOUNT)),
+        ),
+        "paused",
+    ),
+    operation(
+        "unquarantine",
+        partial(
+            _in_transaction, lambda connection: release_from_quarantine(connection, _OPERATOR, [QUARANTINED])
+        ),
+        "active disconnected",
+    ),
+    operation("release_claims", partial(_in_transaction, _release_claims), "active disconnected paused"),
+    operation("raise_budget", partial(_in_transaction, _raise_budget), "spent"),
+    operation(
+        "partitions", partial(_in_transaction, partitions.ensure_partitions), "active", _DROP_PARTITION
+    ),
+]
+OPERATIONS: Final = {operation.name: operation for operation in _LIST}
