@@ -92,6 +92,8 @@ TARGETS: Final[dict[str, tuple[str, ...]]] = {
     "shared/accounts/states.py": ("tests/shared/accounts/test_states.py", *_LOCKS, *_INTERLEAVINGS),
     "shared/refresh_state/make_due.py": (
         "tests/shared/refresh_state/test_make_due.py",
+        "tests/shared/refresh_state/test_promote.py",
+        "tests/shared/refresh_state/test_notifications.py",
         *_LOCKS,
         *_INTERLEAVINGS,
     ),
@@ -101,6 +103,7 @@ TARGETS: Final[dict[str, tuple[str, ...]]] = {
         *_INTERLEAVINGS,
     ),
     "shared/accounts/reseal.py": ("tests/deploy/commands/test_secrets_rotate.py", *_LOCKS),
+    "shared/refresh_state/notifications.py": ("tests/shared/refresh_state/test_notifications.py",),
     "shared/refresh_state/claim.py": (*_CLAIM, *_INTERLEAVINGS),
     "shared/refresh_state/fair_share.py": (*_CLAIM, *_INTERLEAVINGS),
     "shared/refresh_state/start.py": ("tests/worker/test_claims.py", *_TRANSITIONS),

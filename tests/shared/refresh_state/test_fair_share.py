@@ -176,3 +176,12 @@ def test_a_platform_that_is_alone_gets_all_there_is(harness: Harness) -> None:
         harness.publications(harness.account(f"acc_{number}", Platform.X))
 
     assert len(claimed(harness, jobs=20, platform_jobs=8, shared_jobs=2)) == 8
+
+
+def test_platform_without_work_takes_no_share_from_a_busy_one(harness: Harness) -> None:
+    for number in range(8):
+        harness.publications(harness.account(f"busy_{number}"), 1)
+    idle = harness.account("idle", Platform.X)
+    harness.publications(idle, 1, next_run_at=datetime.now(UTC) + timedelta(hours=1))
+
+    assert len(claimed(harness, jobs=20, platform_jobs=8, shared_jobs=2)) == 8
