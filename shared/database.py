@@ -14,14 +14,14 @@ from shared.settings import SettingsError
 CONNECT_TIMEOUT_SECONDS = 5
 
 DATABASE_AWAY: Final = (OperationalError, InternalError)
-"""What a lost connection raises; the second when the server ended a transaction that slept in it."""
+"""Errors of a lost connection; the second one when the server ended an idle transaction."""
 
-_TAKE_ROLE: Final[LiteralString] = """
+_ASSUME_ROLE: Final[LiteralString] = """
 SELECT set_config('role', rolname, FALSE) FROM pg_roles
  WHERE rolname = %(role)s AND pg_has_role(rolname, 'MEMBER')
    AND has_table_privilege(rolname, to_regclass('refresh_state'), 'UPDATE')
 """
-# Roles belong to the whole cluster: one is taken only where a migration has told what it may do.
+# Roles belong to the whole cluster: a role is assumed only where a migration has granted its rights.
 
 _log = structlog.get_logger(__name__)
 
@@ -32,7 +32,7 @@ _VANISHED_HOST = {
     "keepalives_count": 4,
     "tcp_user_timeout": 30_000,  # milliseconds
 }
-"""A server whose machine or network is gone says nothing: it is given up within half a minute."""
+"""A server whose machine or network is gone does not answer: the connection fails within half a minute."""
 
 
 def connect(
@@ -46,11 +46,11 @@ def connect(
 ) -> Engine:
     """Return an engine whose sessions are in UTC, bounded in time, and in the role of their service.
 
-    ``role``: sessions may do what this role may. Where the database has no such role for us, they keep the
-    rights of the user who logs in; `warn_without_role` says so.
+    ``role``: sessions have the rights of this role. Where the database has no such role for this user, they
+    keep the rights of the user who logs in; `warn_without_role` warns of it.
 
-    ``idle``: how long a transaction may do nothing. One that sleeps ruins a queue table faster than volume
-    does, and its locks keep rows from everybody else.
+    ``idle``: how long a transaction may be idle. An idle transaction prevents vacuuming of the queue tables
+    and keeps its locks.
     """
     options = (
         f"-c timezone=UTC -c statement_timeout={int(statement_seconds * 1000)}"
@@ -73,15 +73,15 @@ def connect(
     if role is not None:
 
         @event.listens_for(engine, "connect")
-        def take_role(connection: Any, _: object) -> None:
-            connection.execute(_TAKE_ROLE, {"role": role})
+        def assume_role(connection: Any, _: object) -> None:
+            connection.execute(_ASSUME_ROLE, {"role": role})
             connection.commit()
 
     return engine
 
 
 def warn_without_role(engine: Engine, role: str) -> None:
-    """Log a warning when sessions of this engine work with other rights than the role's."""
+    """Log a warning when sessions of this engine have other rights than the role's."""
     with engine.connect() as connection:
         current = connection.execute(text("SELECT current_user")).scalar_one()
     if current != role:
@@ -131,8 +131,8 @@ def _share_servers(first: Connection, second: Connection) -> bool:
 
 
 def migrate(url: str, revision: str = "head") -> None:
-    """Bring the schema up to a revision. Safe to run twice, and by two at once (an advisory lock)."""
-    from alembic import command  # here: it takes a third of a second that no other command needs
+    """Bring the schema up to a revision. Idempotent, and safe to run concurrently (an advisory lock)."""
+    from alembic import command  # imported here: it takes a third of a second, which other commands save
     from alembic.config import Config
 
     config = Config()

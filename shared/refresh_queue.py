@@ -1,6 +1,6 @@
-"""The queue's front door: names, message shape, enqueueing by name, depth, and who is alive to take it.
+"""Interface of the job queue in Redis: actor names, message format, enqueueing, queue depth, live workers.
 
-Redis is a doorbell: whatever is lost here, the lease in PostgreSQL ends and the row is due again.
+Redis only signals: when a message is lost, the lease in PostgreSQL ends and the row is due again.
 """
 
 from collections.abc import Callable, Iterable
@@ -18,23 +18,23 @@ from shared.vocabulary import Lane
 _log = structlog.get_logger(__name__)
 
 ACTORS = {Lane.INTERACTIVE: "refresh_now", Lane.BACKGROUND: "refresh"}
-"""Actor of each lane; its queue has the lane's name. Own queues, because priority holds only between them."""
+"""Actor of each lane; its queue has the lane's name. Lanes are queues because dramatiq orders only queues."""
 
 RENEW_ACTOR = "renew"
-"""Actor that renews an account's tokens ahead of their end, in the background queue."""
+"""Actor in the background queue that renews an account's tokens before they expire."""
 
 NAMESPACE = "dramatiq"
 DEAD_FOR = timedelta(hours=1)
-"""How long Redis keeps a message that no actor took."""
+"""How long Redis keeps a message that no actor accepted."""
 
 ALIVE_KEY = "dravo:alive"
 ALIVE_FOR = timedelta(seconds=15)
-"""A worker that has not said so for that long is not counted as alive."""
+"""A worker that has not reported for this long does not count as alive."""
 
 
 @dataclass(frozen=True, slots=True)
 class RefreshJob:
-    """Claims of one account that travel together: ids and fences, never objects."""
+    """Claims of one account in one message: ids and fencing tokens, never objects."""
 
     account_id: str
     claims: tuple[tuple[int, int], ...]
@@ -42,7 +42,7 @@ class RefreshJob:
 
     @classmethod
     def parse(cls, account_id: Any, claims: Any) -> "RefreshJob":
-        """Return the job of a message. Raises `ValueError` when the message is not of this shape."""
+        """Parse the job of a message. Raises `ValueError` when the message is malformed."""
         if not isinstance(account_id, str) or not isinstance(claims, list) or not claims:
             raise ValueError("a refresh message holds an account id and a list of claims")
         pairs = []
@@ -54,7 +54,7 @@ class RefreshJob:
 
 
 def broker_options() -> dict[str, Any]:
-    """Return what every broker of this system is made with."""
+    """Return the options of every broker of this system."""
     return {
         "middleware": [],
         "namespace": NAMESPACE,
@@ -63,11 +63,11 @@ def broker_options() -> dict[str, Any]:
 
 
 def broker(client: RedisClient) -> RedisBroker:
-    """Return a broker without dramatiq's retries, results or time limits: PostgreSQL does all that."""
-    made = RedisBroker(client=client, **broker_options())
+    """Return a broker without dramatiq's retries, results and time limits: PostgreSQL replaces them."""
+    new = RedisBroker(client=client, **broker_options())
     for lane in Lane:
-        made.declare_queue(lane.value)
-    return made
+        new.declare_queue(lane.value)
+    return new
 
 
 def enqueue(
@@ -76,12 +76,12 @@ def enqueue(
     jobs: Iterable[RefreshJob],
     traceparent: Callable[[RefreshJob], str | None] = lambda _job: None,
 ) -> None:
-    """Ring for these jobs. No message has an age limit: whether its claims still hold, the database knows.
+    """Enqueue these jobs. Messages have no age limit: the database decides whether a claim is still valid.
 
-    dramatiq would judge the age by two machines' clocks. ``traceparent`` tells on whose trace a job is.
+    dramatiq would compare the clocks of two machines. ``traceparent`` returns the trace context of a job.
     """
     for job in jobs:
-        paper = traceparent(job)
+        context = traceparent(job)
         message: dramatiq.Message[None] = dramatiq.Message(
             queue_name=lane.value,
             actor_name=ACTORS[lane],
@@ -89,7 +89,7 @@ def enqueue(
             kwargs={
                 "account_id": job.account_id,
                 "claims": [list(claim) for claim in job.claims],
-                **({"traceparent": paper} if paper else {}),
+                **({"traceparent": context} if context else {}),
             },
             options={},
         )
@@ -97,7 +97,7 @@ def enqueue(
 
 
 def enqueue_renewals(target: dramatiq.Broker, account_ids: Iterable[str]) -> None:
-    """Ring for the renewal of these accounts' tokens; what is lost, the next tick asks for again."""
+    """Enqueue the renewal of these accounts' tokens; the next tick repeats what Redis loses."""
     for account_id in account_ids:
         message: dramatiq.Message[None] = dramatiq.Message(
             queue_name=Lane.BACKGROUND.value,
@@ -110,9 +110,10 @@ def enqueue_renewals(target: dramatiq.Broker, account_ids: Iterable[str]) -> Non
 
 
 def reserved_threads(threads: int, share: float) -> int:
-    """Return how many of a worker's threads take people's jobs only; ``share`` is ``INTERACTIVE_SHARE``.
+    """Return how many of a worker's threads serve only the interactive lane, by ``INTERACTIVE_SHARE``.
 
-    Rounded to the nearest, but one at least of several threads, and never all; a single thread takes any job.
+    The number is rounded, at least one of several threads and never all of them; a single thread serves both
+    lanes.
     """
     if threads == 1 or not share:
         return 0
@@ -125,7 +126,7 @@ def depth(client: RedisClient, lane: Lane) -> int:
 
 
 def report_alive(client: RedisClient, worker_id: str, threads: int) -> None:
-    """Say that a worker with so many threads takes jobs."""
+    """Report that a worker with so many threads is alive."""
     seconds, microseconds = client.time()
     until = seconds + microseconds / 1e6 + ALIVE_FOR.total_seconds()
     with client.pipeline() as pipeline:
@@ -136,12 +137,12 @@ def report_alive(client: RedisClient, worker_id: str, threads: int) -> None:
 
 
 def report_gone(client: RedisClient, worker_id: str, threads: int) -> None:
-    """Say that a worker takes no more jobs."""
+    """Report that a worker accepts no more jobs."""
     client.zrem(ALIVE_KEY, f"{worker_id}/{threads}")
 
 
 _LONGEST_COUNT = 6
-"""Digits; whatever is longer is no number of threads."""
+"""The most digits of a number of threads; longer text is malformed."""
 
 
 def workers_alive(client: RedisClient) -> dict[str, int]:

@@ -1,4 +1,4 @@
-"""The settings: every ``DRAVO_…`` variable, checked at once, secrets hidden."""
+"""The settings: every ``DRAVO_…`` variable, validated together, with secrets hidden."""
 
 import os
 from datetime import timedelta
@@ -16,7 +16,7 @@ from shared.vocabulary import Platform
 
 
 class SettingsError(Exception):
-    """One or more settings are wrong or missing; the message lists them all, a line each."""
+    """One or more settings are wrong or missing; the message lists all of them, one per line."""
 
 
 def _host_only(url: str) -> str:
@@ -78,7 +78,7 @@ def _hmac_key(secret: SecretStr) -> SecretStr:
 
 
 SHORTEST_TOKEN = 16
-"""Characters of a bearer token that operators choose."""
+"""The least number of characters of a bearer token that an operator chooses."""
 SHORTEST_HMAC_KEY = 32
 Token = Annotated[SecretStr, AfterValidator(_hard_to_guess)]
 Host = Annotated[str, AfterValidator(_host_only)]
@@ -99,7 +99,7 @@ class Settings(BaseSettings):
     data_dir: str = ".dravo"
     secret_keys: Annotated[tuple[SecretStr, ...], NoDecode] = ()
     sealing_key: Annotated[str, AfterValidator(_sealing_key)] | None = None
-    """The public half of the first secret key: seals tokens that arrive by events, and opens none."""
+    """The public half of the first secret key: it seals tokens that arrive in events and opens none."""
 
     jwt_secret: Annotated[SecretStr, AfterValidator(_hmac_key)] | None = None
     jwt_public_key: str | None = None
@@ -128,27 +128,27 @@ class Settings(BaseSettings):
     log_format: Annotated[str, Field(pattern="^(json|text|auto)$")] = "auto"
 
     limits: Annotated[str, AfterValidator(_limits)] = ""
-    """Other limits than those published: ``tiktok:endpoint:video/query=1200/1m,x:account:tweets=none``."""
+    """Overrides of the published limits: ``tiktok:endpoint:video/query=1200/1m,x:account:tweets=none``."""
     interactive_share: Annotated[float, Field(ge=0, le=0.9)] = 0.15
-    """Part of every budget, and of every worker's threads, that background work never takes."""
+    """Part of every budget and of every worker's threads that background work never uses."""
     offline_calls_per_minute: Annotated[int, Field(ge=1, le=10_000)] = 10
     """Calls of one worker process to one platform while Redis does not answer."""
     meta_steer_percent: Percent = 80
-    """Used share of a Meta limit above which background work waits until it has fallen to that again."""
+    """Used share of a Meta limit above which background work waits until the share has fallen to it."""
     meta_park_percent: Percent = 95
-    """Used share of a Meta limit from which on background work is no longer even claimed."""
+    """Used share of a Meta limit from which background work is not claimed."""
     breaker_failures: Annotated[int, Field(ge=1, le=1_000)] = 5
-    """5xx answers and time-outs in a row, in the whole fleet, that open an endpoint's circuit breaker."""
+    """Consecutive 5xx responses and time-outs, fleet-wide, that open an endpoint's circuit breaker."""
     breaker_seconds: Seconds = 30
-    """How long a breaker stays open the first time; in a row twice as long each time, up to a lease."""
+    """How long a breaker stays open at first; each time in a row twice as long, up to a lease."""
     x_daily_budget_dollars: Dollars | None = None
-    """What post reads at X may cost in a UTC day; unset: as much as they do."""
+    """What post reads at X may cost in a UTC day; unset: no budget."""
     x_monthly_budget_dollars: Dollars | None = None
     """The same for a UTC month."""
     x_monthly_reads: Annotated[int, Field(ge=0)] = 3_000_000
-    """Post reads in a month at which X itself stops us."""
+    """Post reads in a month at which X refuses further reads."""
     x_dollars_per_read: Dollars = 0.005
-    """X's price of a post read, once per post and UTC day."""
+    """The price of a post read at X, billed once per post and UTC day."""
 
     meta_graph_url: Host = "https://graph.facebook.com"
     instagram_graph_url: Host = "https://graph.instagram.com"
@@ -171,7 +171,7 @@ class Settings(BaseSettings):
 
     @property
     def without_token(self) -> frozenset[Platform]:
-        """Platforms whose accounts may be imported without a token: our key reads their public metrics."""
+        """Platforms whose accounts need no token: the application's own key reads their public metrics."""
         return frozenset({Platform.X}) if self.x_app_bearer else frozenset()
 
     @field_validator("secret_keys", "jwt_algorithms", mode="before")
@@ -197,12 +197,12 @@ class Settings(BaseSettings):
 
     @property
     def lease(self) -> timedelta:
-        """How long a claim holds: the longest time that a crash can delay a refresh."""
+        """How long a claim is valid: the longest time that a crash can delay a refresh."""
         return timedelta(seconds=self.lease_seconds)
 
     @property
     def idle(self) -> timedelta:
-        """How long a transaction may do nothing: who froze in one loses its locks before its lease ends."""
+        """How long a transaction may be idle: a frozen worker loses its locks before its lease ends."""
         return min(self.lease / 2, timedelta(seconds=5))
 
     @property
@@ -211,21 +211,21 @@ class Settings(BaseSettings):
         return timedelta(seconds=self.retry_seconds)
 
     def missing_confirm(self, platform: Platform) -> timedelta:
-        """How long after the first look a missing post is looked for again."""
+        """How long after a post was first missing it is fetched again to confirm that."""
         if self.missing_confirm_seconds is not None:
             return timedelta(seconds=self.missing_confirm_seconds)
         return timedelta(days=1) if platform is Platform.TIKTOK else timedelta(hours=1)
 
     @property
     def database(self) -> str:
-        """The database URL; `load` has made sure that the service which needs it has one."""
+        """The database URL; `load` ensures that a service which requires it has one."""
         if self.database_url is None:
             raise SettingsError("DRAVO_DATABASE_URL is required")
         return self.database_url.get_secret_value()
 
     @property
     def redis(self) -> str:
-        """The Redis URL; `load` has made sure that the service which needs it has one."""
+        """The Redis URL; `load` ensures that a service which requires it has one."""
         if self.redis_url is None:
             raise SettingsError("DRAVO_REDIS_URL is required")
         return self.redis_url.get_secret_value()
@@ -234,8 +234,8 @@ class Settings(BaseSettings):
 def load(*required: str) -> Settings:
     """Read the settings from the environment.
 
-    ``required`` names fields that this service cannot do without (``"database_url"``, …).
-    Raises `SettingsError` with one line per mistake, all of them at once, without any value.
+    ``required`` names the fields that this service requires (``"database_url"``, …).
+    Raises `SettingsError` with one line per mistake, without any value.
     """
     mistakes: list[str] = []
     settings = None

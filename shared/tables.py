@@ -1,4 +1,9 @@
-"""The tables: narrow where hot, append-only where large, a sentence per column."""
+"""The schema, for Alembic and for readers alone: a sentence per table and column.
+
+No service queries by these classes. Services run SQL text (decision 0009), and a test compares these classes
+with the schema that the migrations build. Tables are narrow where they are hot and append-only where they are
+large. The file exceeds 300 lines because it describes the whole schema in one place.
+"""
 
 from datetime import date, datetime
 from typing import Any
@@ -34,7 +39,7 @@ class Base(DeclarativeBase):
 
 
 class Account(Base):
-    """A connected account: whose posts are read, with which sealed credentials, and whether it may be."""
+    """A connected account: its sealed credentials, and whether its posts may be fetched."""
 
     __tablename__ = "accounts"
 
@@ -53,13 +58,13 @@ class Account(Base):
     token_expires_at: Mapped[datetime | None]
     refresh_token_expires_at: Mapped[datetime | None]
     token_minted_at: Mapped[datetime | None]
-    """When we renewed the access token; empty for one that was imported: its age is not known then."""
+    """When the access token was renewed; NULL for an imported one, whose age is unknown."""
     token_version: Mapped[int] = mapped_column(BigInteger, server_default=sql("1"))
-    """Counts stored pairs: a refusal of an older pair is no verdict on the newer one."""
+    """Counts stored token pairs, so that a refusal of an older pair does not affect the newer one."""
     scopes: Mapped[list[str]] = mapped_column(server_default=sql("'{}'"))
     state: Mapped[str] = mapped_column(server_default=AccountState.ACTIVE.value)
     state_reason: Mapped[str | None]
-    """What its owner must do, while the state is not ``active``."""
+    """What its owner must do while the state is not ``active``."""
     state_changed_at: Mapped[datetime] = mapped_column(server_default=sql("now()"))
 
     __table_args__ = (Index("accounts_by_workspace", "workspace_id"),)
@@ -116,7 +121,7 @@ class Publication(Base):
 
 
 class RefreshState(Base):
-    """When a publication runs next, and who has it. Narrow: every refresh rewrites it three times."""
+    """When a publication runs next, and its claim. Narrow, because every refresh rewrites it three times."""
 
     __tablename__ = "refresh_state"
 
@@ -127,17 +132,17 @@ class RefreshState(Base):
     next_run_at: Mapped[datetime | None]
     """Due time, lease and retry timer at once; ``NULL``: not polled."""
     claim_seq: Mapped[int] = mapped_column(BigInteger, server_default=sql("0"))
-    """Counts claims; the fence: a finish with an older number writes nothing."""
+    """Counts claims; the fencing token: a finish with an older number writes nothing."""
     claimed_at: Mapped[datetime | None]
     """When it was claimed, while a claim is open (``next_run_at`` is then the end of the lease)."""
     priority: Mapped[int] = mapped_column(SmallInteger, server_default=sql("0"))
-    """0: background. 1: someone waits or asked; own lane."""
+    """0: background lane. 1: interactive lane."""
     attempts: Mapped[int] = mapped_column(SmallInteger, server_default=sql("0"))
-    """Starts in a row without a completed sync; a pause gives its start back."""
+    """Consecutive starts without a completed sync; a start that ends in a pause is not counted."""
     unfinished: Mapped[int] = mapped_column(SmallInteger, server_default=sql("0"))
-    """Starts in a row that recorded nothing at all: a job that kills its worker."""
+    """Consecutive starts that recorded nothing, as of a job that kills its worker."""
     missing_since: Mapped[datetime | None]
-    """When the post was first found missing, while that is unconfirmed or confirmed."""
+    """When the post was first missing, while that is unconfirmed or confirmed."""
     reason: Mapped[str] = mapped_column(server_default=Reason.NEW.value)
 
     __table_args__ = (
@@ -159,7 +164,7 @@ class RefreshState(Base):
 
 
 class PostAnalytics(Base):
-    """The materialized table: what the API serves, one row a publication, written behind the fence."""
+    """The materialized table that the API serves: one row per publication, written by a valid claim."""
 
     __tablename__ = "post_analytics"
 
@@ -174,11 +179,11 @@ class PostAnalytics(Base):
     """When the served metrics were read from the platform."""
     stale_after: Mapped[datetime | None]
     attempted_at: Mapped[datetime | None]
-    """When the last attempt ended, whatever came of it."""
+    """When the last attempt ended, whatever its outcome."""
     outcome: Mapped[str | None]
-    """How the last attempt ended."""
+    """How the last attempt ended (`shared.outcome_kinds.OutcomeKind`)."""
     outcome_detail: Mapped[str | None]
-    """One sentence about it, for people; no secret."""
+    """One sentence about it for people, without secrets."""
     snapshot_at: Mapped[datetime | None]
     """``taken_at`` of the newest snapshot, so that an unchanged read extends it."""
     version: Mapped[int] = mapped_column(BigInteger, server_default=sql("0"))
@@ -195,16 +200,16 @@ class PostAnalytics(Base):
 
 
 class Snapshot(Base):
-    """One reading kept in history; partitioned by month, unchanged reads collapsed into one row."""
+    """The history of readings, partitioned by month; unchanged readings are collapsed into one row."""
 
     __tablename__ = "snapshots"
 
     publication_id: Mapped[int] = mapped_column(BigInteger, primary_key=True)
     taken_at: Mapped[datetime] = mapped_column(primary_key=True)
     last_seen_at: Mapped[datetime]
-    """The newest read that found the same numbers."""
+    """When the newest reading with the same metrics was taken."""
     reads: Mapped[int] = mapped_column(server_default=sql("1"))
-    """How many reads this row stands for."""
+    """How many readings this row represents."""
     claim_seq: Mapped[int] = mapped_column(BigInteger)
     sync_status: Mapped[str]
     metrics: Mapped[dict[str, Any]]
@@ -213,7 +218,7 @@ class Snapshot(Base):
 
 
 class PublicationCount(Base):
-    """How many publications a bucket of time holds, kept by triggers: totals and deep pages at any size."""
+    """Publications per bucket of time, counted by triggers: exact totals and deep pages at any size."""
 
     __tablename__ = "publication_counts"
 
@@ -231,7 +236,7 @@ class PublicationCount(Base):
 
 
 class Pause(Base):
-    """A platform, endpoint, account or workspace that is not asked until an instant."""
+    """A platform, endpoint, account or workspace that is not called until an instant."""
 
     __tablename__ = "pauses"
 
@@ -239,7 +244,7 @@ class Pause(Base):
     """A platform, or ``*`` for all of them (an operator's pause)."""
     kind: Mapped[str] = mapped_column(primary_key=True)
     """``app``, ``account``, ``endpoint`` or ``breaker``; by an operator ``operator_platform``,
-    ``operator_account`` or ``operator_workspace``: kinds of their own, which no platform's answer changes."""
+    ``operator_account`` or ``operator_workspace``: separate kinds, which no platform's response changes."""
     subject: Mapped[str] = mapped_column(primary_key=True)
     """The account, endpoint or workspace; empty for the whole platform."""
     paused_at: Mapped[datetime] = mapped_column(server_default=sql("now()"))
@@ -247,7 +252,7 @@ class Pause(Base):
     reason: Mapped[str]
     """One sentence for operators."""
     refusals: Mapped[int] = mapped_column(server_default=sql("1"))
-    """Refusals in a row that placed or prolonged it."""
+    """Consecutive refusals that placed or extended it."""
 
 
 class RefusedMetric(Base):
@@ -261,7 +266,7 @@ class RefusedMetric(Base):
     metric: Mapped[str] = mapped_column(primary_key=True)
     refused_at: Mapped[datetime] = mapped_column(server_default=sql("now()"))
     probe_after: Mapped[datetime]
-    """From then on one reader in the fleet asks for it again."""
+    """From then on one worker of the fleet requests it again."""
 
 
 class ApiKey(Base):
@@ -280,7 +285,7 @@ class ApiKey(Base):
 
 
 class Turn(Base):
-    """How much of the fleet's work a workspace has had, and when an account had its last turn."""
+    """Fair share: how many jobs a workspace was given, and when an account was given its last one."""
 
     __tablename__ = "turns"
 
@@ -288,9 +293,9 @@ class Turn(Base):
     """``workspace`` or ``account``."""
     subject: Mapped[str] = mapped_column(primary_key=True)
     weight: Mapped[float] = mapped_column(Double, server_default=sql("1"))
-    """A workspace of weight 2 gets twice the jobs of one of weight 1 while both have work waiting."""
+    """A workspace of weight 2 gets twice the jobs of one of weight 1 while both have due rows."""
     served: Mapped[float] = mapped_column(Double, server_default=sql("0"))
-    """Jobs that it was given, divided by its weight: whoever has the least is next."""
+    """Virtual time: its jobs divided by its weight; the workspace with the least is next."""
     served_at: Mapped[datetime] = mapped_column(server_default=sql("now()"))
 
     __table_args__ = (
@@ -300,22 +305,22 @@ class Turn(Base):
 
 
 class PostReads(Base):
-    """What a platform that charges by the read has billed, a row a UTC day."""
+    """Reads that a platform has billed, one row per UTC day."""
 
     __tablename__ = "post_reads"
 
     platform: Mapped[str] = mapped_column(primary_key=True)
     day: Mapped[date] = mapped_column(primary_key=True)
     reads: Mapped[int] = mapped_column(BigInteger, server_default=sql("0"))
-    """Publications read for the first time on that day."""
+    """Publications fetched for the first time on that day."""
     held: Mapped[int] = mapped_column(BigInteger, server_default=sql("0"))
-    """Reads that jobs under way may cause."""
+    """Reads that jobs under way have reserved."""
 
     __table_args__ = ({"postgresql_with": {"fillfactor": "50"}},)
 
 
 class EventSeen(Base):
-    """An event that was committed: the same id again changes nothing."""
+    """The id of a committed event: the same event again changes nothing."""
 
     __tablename__ = "events_seen"
 
@@ -324,28 +329,28 @@ class EventSeen(Base):
 
 
 class OperatorAct(Base):
-    """Something that an operator did, by command or on the page: who, when, what."""
+    """The audit log of operators: who did what and when, by command or on the page."""
 
     __tablename__ = "operator_acts"
 
     act_id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
     acted_at: Mapped[datetime] = mapped_column(server_default=sql("now()"))
     ended_at: Mapped[datetime | None]
-    """``NULL``: under way, or stopped half-way."""
+    """``NULL``: under way, or stopped before its end."""
     operator: Mapped[str]
-    """Who: the user of the operating system, or the name given at the page's door with its session."""
+    """The user of the operating system, or the name given at the page's login with its session."""
     via: Mapped[str]
     """``command`` or ``page``."""
     act: Mapped[str]
     """``pause``, ``resume``, ``resync`` or ``release``."""
     subject: Mapped[dict[str, Any]]
-    """What it was done to: a scope, filters or ids."""
+    """A scope, filters or ids."""
     reason: Mapped[str | None]
-    """Why, in the operator's words."""
+    """The operator's reason."""
     rows: Mapped[int | None] = mapped_column(BigInteger)
-    """Publications that it was done to."""
+    """Publications that it processed."""
     last: Mapped[int | None] = mapped_column(BigInteger)
-    """The last publication that it went through: a stopped act goes on after it."""
+    """The last publication that it processed; a stopped bulk re-sync resumes after it."""
 
 
 class OpsSummary(Base):

@@ -1,4 +1,4 @@
-"""The words of this system: one word for a thing, the same in code, tables, logs, metrics and docs."""
+"""The enumerations of this system, whose values are the same in code, tables, logs, metrics and the API."""
 
 from collections.abc import Mapping
 from enum import StrEnum
@@ -6,13 +6,13 @@ from typing import Final, Self
 
 
 class Platform(StrEnum):
-    """Where a publication was published: the word of clients, files and tables, and its name for people."""
+    """Where a publication was published: the value in the API, files and tables, and its label for people."""
 
     label: str
-    """Its name in sentences and on pages; here and nowhere else."""
+    """Its name in sentences and on pages."""
 
     def __new__(cls, value: str, label: str = "") -> Self:
-        """Make a member of its word and its name; a member without a name cannot be defined."""
+        """Create a member from its value and label; a member without a label cannot be defined."""
         if not label:
             raise TypeError(f"the platform {value} has no label")
         member = str.__new__(cls, value)
@@ -28,12 +28,12 @@ class Platform(StrEnum):
 
 
 class SyncStatus(StrEnum):
-    """Outcome of a publication's last completed sync, as the API serves it."""
+    """The result of a publication's last completed sync, as the API serves it."""
 
     SYNCED = "synced"
-    """Every expected metric came."""
+    """Every expected metric was returned."""
     PARTIAL = "partial"
-    """Some expected metric did not come; a warning names it."""
+    """Some expected metric was not returned; a warning names it."""
     PENDING = "pending"
     """No sync has completed yet."""
     FAILED = "failed"
@@ -47,7 +47,7 @@ class AccountState(StrEnum):
 
     ACTIVE = "active"
     REQUIRES_RECONNECT = "requires_reconnect"
-    """The platform refused the stored authorization; nothing is asked until the owner reconnects."""
+    """The platform refused the stored authorization; nothing is called until the owner reconnects."""
     DISCONNECTED = "disconnected"
     """The owner removed the account; its rows stay with their last values and are not polled."""
 
@@ -60,21 +60,21 @@ class Reason(StrEnum):
     STALE = "stale"
     """Its ``stale_after`` passes then."""
     READ = "read"
-    """A read touched it while it was stale."""
+    """A client queried it while it was stale."""
     FORCED = "forced"
-    """A read with ``refresh=true`` asked for it."""
+    """A client queried it with ``refresh=true``."""
     MANUAL = "manual"
-    """``dravo resync`` asked for it."""
+    """An operator re-synced it."""
     RECONNECTED = "reconnected"
     """Its account was reconnected."""
     CLAIMED = "claimed"
     """A worker has it; the instant is the end of its lease."""
     RETRY = "retry"
-    """The last attempt failed for a reason that passes."""
+    """The last attempt failed for a transient reason."""
     PAUSED = "paused"
-    """A limit or a budget ends then."""
+    """A pause, a limit or an exhausted budget ends then."""
     UNCONFIRMED = "unconfirmed"
-    """The post was missing once; the second look confirms or clears that."""
+    """The post was missing once; the next refresh confirms or refutes that."""
     PROCESSING = "processing"
     """The platform has not given the post its public id yet."""
     STOPPED = "stopped"
@@ -82,34 +82,34 @@ class Reason(StrEnum):
     BLOCKED = "blocked"
     """Its account requires reconnecting or was disconnected."""
     QUARANTINED = "quarantined"
-    """Set aside as poison: its refresh started several times and never finished."""
+    """In quarantine as poison: its refresh started several times and never finished."""
 
 
 class WarningCode(StrEnum):
-    """The stable half of a warning (``code: sentence``)."""
+    """The stable part of a warning (``code: sentence``)."""
 
     METRIC_UNAVAILABLE = "metric_unavailable"
-    """A metric is absent: retired, never offered for this kind of post, or left out of the answer."""
+    """A metric is absent: retired, never offered for this kind of post, or missing in the response."""
     INSIGHTS_UNAVAILABLE = "insights_unavailable"
-    """The post was reached, but the platform has no numbers for it; the last values are kept."""
+    """The post exists, but the platform has no metrics for it; the last values are kept."""
     WINDOW_CLOSED = "window_closed"
     """The platform's reporting window for this post has ended; polling stops."""
     POST_MISSING = "post_missing"
-    """The platform did not know the post at the last look; a second look confirms."""
+    """The platform did not know the post at the last refresh; a second one confirms."""
     POST_PROCESSING = "post_processing"
     """The platform has not published the post under a public id yet."""
     NO_ACTIVITY_REPORTED = "no_activity_reported"
-    """The platform left the post out as one without activity, though it once had some; last values kept."""
+    """The platform omitted the post as one without activity, though it had some; the last values are kept."""
     PERMISSION_MISSING = "permission_missing"
     """A scope is missing for some metrics of this post."""
     PLATFORM_UNAVAILABLE = "platform_unavailable"
     """The platform refused our application, key or API version; operators are alerted."""
     COUNTER_DECREASED = "counter_decreased"
-    """A counter fell since the last read; the new value is served."""
+    """A counter decreased since the last refresh; the new value is served."""
     REFRESH_PENDING = "refresh_pending"
-    """The forced refresh was still under way when this answer was due."""
+    """The forced refresh was still under way when the API had to respond."""
     REFRESH_DEBOUNCED = "refresh_debounced"
-    """Read from the platform moments ago, so it was not asked again."""
+    """The row was refreshed moments ago, so the platform was not called again."""
 
 
 def warn(code: WarningCode, sentence: str) -> str:
@@ -118,7 +118,7 @@ def warn(code: WarningCode, sentence: str) -> str:
 
 
 class BucketKind(StrEnum):
-    """Whose limit a platform speaks of: what one refusal parks for the whole fleet."""
+    """What a limit counts: a refusal pauses this bucket for the whole fleet."""
 
     APP = "app"
     """Our whole application at that platform."""
@@ -150,11 +150,11 @@ class PauseKind(StrEnum):
     ENDPOINT = "endpoint"
     """The platform refused an endpoint for its limit."""
     BACKGROUND = "background"
-    """Most of a limit is used: background work waits, people's requests go on."""
+    """Most of a limit is used: background work waits, interactive refreshes continue."""
     BREAKER = "breaker"
-    """The circuit breaker opened: an endpoint only failed."""
+    """The circuit breaker of an endpoint is open after consecutive failures."""
     OPERATOR_PLATFORM = "operator_platform"
-    """An operator paused a platform, or everything. No platform's answer changes an operator's pause."""
+    """An operator paused a platform, or everything. No platform's response changes an operator's pause."""
     OPERATOR_ACCOUNT = "operator_account"
     """An operator paused one account."""
     OPERATOR_WORKSPACE = "operator_workspace"
@@ -172,7 +172,7 @@ class PauseKind(StrEnum):
 
     @property
     def background_only(self) -> bool:
-        """Whether people's requests go on during the pause."""
+        """Whether interactive refreshes continue during the pause."""
         return self is PauseKind.BACKGROUND
 
 
@@ -192,7 +192,7 @@ _OPERATORS_PAUSES: Final = frozenset(
 
 
 class Lane(StrEnum):
-    """The two queues: people waiting go ahead of the clock."""
+    """The two queues: interactive refreshes overtake scheduled ones."""
 
     INTERACTIVE = "interactive"
     BACKGROUND = "background"

@@ -1,4 +1,4 @@
-"""What operators do to the fleet and ask about a publication.
+"""What operators do and ask, for the command line and the operators' page: pause, release, re-sync, explain.
 
-For the command line and the operators' page alike.
+How a command or a page presents it belongs to `deploy` and `api_stub.ops`.
 """

@@ -1,4 +1,4 @@
-"""What an operator should know of a row's next run, and do: one sentence for each state it can be in."""
+"""Sentences for operators about a row's next run: why it is when it is, and what to do."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -18,31 +18,33 @@ REASONS = {
     Reason.CLAIMED: "a worker has it; should that worker die, its lease ends then",
     Reason.RETRY: "the last attempt did not succeed and is repeated then",
     Reason.PAUSED: "a limit, a budget or a pause ends then",
-    Reason.UNCONFIRMED: "the post was missing once; the second look confirms or clears that",
+    Reason.UNCONFIRMED: "the post was missing once; the next refresh confirms or refutes that",
     Reason.PROCESSING: "the platform has not given the post its public id yet",
     Reason.STOPPED: "polling has ended",
     Reason.BLOCKED: "its account may not be read",
-    Reason.QUARANTINED: "its refresh started several times and never finished, so it is set aside",
+    Reason.QUARANTINED: "its refresh started several times and never finished, so it is in quarantine",
 }
-"""Why a row runs next when it does, as half a sentence."""
+"""Why a row's next run is when it is, as half a sentence."""
 
-_NO_ID = "Nothing can be asked until the id arrives: import the publication again with its platform_post_id."
+_NO_ID = (
+    "It cannot be refreshed until its id is known: import the publication again with its platform_post_id."
+)
 _ADVICE = {
-    Reason.RETRY: "Nothing: it is tried again by itself; the last attempt tells what came in between.",
-    Reason.PAUSED: "Nothing: it goes on by itself when the pause ends.",
+    Reason.RETRY: "Nothing: it is retried automatically; the last attempt's detail says what failed.",
+    Reason.PAUSED: "Nothing: it continues automatically when the pause ends.",
     Reason.UNCONFIRMED: "Nothing, or `dravo resync --post {post}` if the post is known to exist.",
-    Reason.PROCESSING: "Nothing: the id is looked for again then; a private post never gets one.",
-    Reason.STOPPED: "Nothing; `dravo resync --post {post}` asks the platform again all the same.",
+    Reason.PROCESSING: "Nothing: the id is requested again then; a private post never gets one.",
+    Reason.STOPPED: "Nothing; `dravo resync --post {post}` fetches it again all the same.",
     Reason.QUARANTINED: "Look for its id in the workers' logs, then `dravo quarantine release {id}`.",
-    Reason.CLAIMED: "Nothing: the answer is on its way.",
-    Reason.STALE: "Nothing; `dravo resync --post {post}` asks the platform now.",
+    Reason.CLAIMED: "Nothing: a worker is refreshing it.",
+    Reason.STALE: "Nothing; `dravo resync --post {post}` fetches it now.",
 }
-_RESUME = "An operator has paused it: `dravo pauses` tells what and why, `dravo resume` lifts it."
+_RESUME = "An operator has paused it: `dravo pauses` shows what and why, `dravo resume` lifts it."
 _WAITING = "Nothing: it is due; if it stays so, see `dravo status` for schedulers, workers and queues."
 
 
 def explain_reason(row: Row[Any]) -> str:
-    """Return why the row runs next when it does; ``row`` has ``reason`` and the ids at the platform."""
+    """Return why the row's next run is when it is; ``row`` has ``reason`` and the ids at the platform."""
     if row.reason == Reason.STOPPED and not _has_id(row):
         return "its id at the platform is not known yet"
     return REASONS[Reason(row.reason)]
@@ -51,8 +53,8 @@ def explain_reason(row: Row[Any]) -> str:
 def advice(row: Row[Any], pauses: Sequence[PauseInForce]) -> str:
     """Return what an operator should do about the row, or that nothing is to be done."""
     if row.state != AccountState.ACTIVE:
-        said = row.state_reason or "The account must be connected again."
-        return f"{said} Its owner reconnects it; then import its new token, or send account.reconnected."
+        sentence = row.state_reason or "The account must be connected again."
+        return f"{sentence} Its owner reconnects it; then import its new token, or send account.reconnected."
     if not _has_id(row):
         return _NO_ID
     if any(pause.kind.by_operator for pause in pauses):
@@ -60,7 +62,7 @@ def advice(row: Row[Any], pauses: Sequence[PauseInForce]) -> str:
     if pauses:
         return _ADVICE[Reason.PAUSED]
     if row.reason == Reason.RETRY and row.sync_status == SyncStatus.FAILED:
-        return "See the last attempt's detail; it goes on being tried, at a slower pace."
+        return "See the last attempt's detail; retries continue at a slower pace."
     return _ADVICE.get(Reason(row.reason), _WAITING).format(post=row.post_id, id=row.id)
 
 

@@ -1,4 +1,4 @@
-"""One publication explained: everything that is known of its row, what is next, why then, and what to do."""
+"""Explains a publication: its stored state, its next run and the reason, and what an operator can do."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ SELECT p.id, p.workspace_id, p.post_id, p.account_id, p.platform, p.platform_pos
  ORDER BY p.id
 """)
 
-# Ids of platforms are indexed within an account, so each account is asked once: a probe is microseconds.
+# Ids of platforms are indexed within an account, so each account is queried once: a probe takes microseconds.
 _FIND: Final = text("""
 SELECT id FROM publications WHERE post_id = :name
 UNION
@@ -41,25 +41,25 @@ _LARGEST: Final = 2**63 - 1
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """Why a publication stands as it does."""
+    """A publication's state and the reasons for it."""
 
     row: Row[Any]
     pauses: tuple[PauseInForce, ...]
-    """Those that hold up its account, the longest first."""
+    """Those that apply to its account, the last to end first."""
     reason_sentence: str
-    """Why it runs next when it does, as half a sentence."""
+    """Why its next run is when it is, as half a sentence."""
     advice: str
 
 
 def find(connection: Connection, name: str) -> list[int]:
-    """Return the publications that a post id, platform post id, publish id or publication id names."""
+    """Return the ids of publications by post id, platform post id, publish id or publication id."""
     number = int(name) if name.isascii() and name.isdigit() and len(name) < 20 else None
     number = number if number is None or number <= _LARGEST else None
     return list(connection.execute(_FIND, {"name": name, "number": number}).scalars())
 
 
 def explain(connection: Connection, publication_ids: Sequence[int]) -> list[Explanation]:
-    """Explain these publications, in order of id; what is not there is left out."""
+    """Explain these publications, in order of id; unknown ids are left out."""
     rows = connection.execute(_ROW, {"ids": list(publication_ids)}).all()
     pauses = pauses_of_accounts(connection, [row.account_id for row in rows])
     return [_explained(row, pauses.get(row.account_id, [])) for row in rows]

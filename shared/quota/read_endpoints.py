@@ -1,7 +1,7 @@
-"""The endpoint class without which nothing of an account can be read, by platform and kind of account.
+"""The endpoint class that every refresh of an account calls, by platform and kind of account.
 
-A pause of that class holds the account up as a whole, so claims skip it. Adapters report limits under these
-names; a test compares them.
+A pause of that class pauses the whole account, so claims skip it. Adapters report limits under these names; a
+test compares them.
 """
 
 from collections.abc import Mapping

@@ -104,8 +104,8 @@ def test_why_of_an_unknown_id_is_one_sentence(fleet: Dravo) -> None:
     [
         ("quarantined", "dravo quarantine release"),
         ("stopped", "dravo resync --post post_3"),
-        ("retry", "by itself"),
-        ("claimed", "on its way"),
+        ("retry", "retried automatically"),
+        ("claimed", "a worker is refreshing it"),
     ],
 )
 def test_why_advises_by_the_reason_of_the_next_run(fleet: Dravo, sql: Any, reason: str, advised: str) -> None:
