@@ -1,1 +1,1 @@
-"""The roof: what people and machines operate. Starts services by command, imports none of them."""
+"""The top layer: what operators use and deploy. It starts services by command and imports none of them."""

@@ -103,12 +103,12 @@ def load(connection: Connection, rows: int) -> None:
 
 
 def _drop_indexes(connection: Connection) -> list[str]:
-    found = connection.execute(
+    rows = connection.execute(
         text(
             "SELECT indexname, indexdef FROM pg_indexes"
             " WHERE tablename IN ('publications', 'refresh_state') AND indexname <> tablename || '_pkey'"
         )
     ).all()
-    for name, _ in found:
+    for name, _ in rows:
         connection.execute(text(f"DROP INDEX {re.sub(r'[^a-z_]', '', name)}"))
-    return [definition for _, definition in found]
+    return [definition for _, definition in rows]

@@ -32,16 +32,16 @@ def decide(url: str, seconds: float, first: int) -> float:
     """Make decisions for this long; return the decisions a second."""
     client = connect(url)
     budgets = Budgets(client)
-    wanted = [
+    requests = [
         ((_ENDPOINT, _AMPLE), (Bucket(Platform.TIKTOK, BucketKind.ACCOUNT, f"acc_{first + number}"), _AMPLE))
         for number in range(_ACCOUNTS)
     ]
     decisions = 0
     began = time.perf_counter()
     while (took := time.perf_counter() - began) < seconds:
-        for pair in wanted[:100]:
+        for pair in requests[:100]:
             budgets.reserve(pair, 1, Lane.BACKGROUND)
-        wanted = wanted[100:] + wanted[:100]
+        requests = requests[100:] + requests[:100]
         decisions += 100
     client.close()
     return decisions / took

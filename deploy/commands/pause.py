@@ -62,10 +62,11 @@ def pause(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Pause all refreshes of a platform, account or workspace. Without an end, it lasts until `dravo resume`.
+    """Pause all refreshes of a platform, an account or a workspace.
 
-    Workers finish the jobs that they have started. Rows keep their status and values, no attempt is counted,
-    and refresh=true returns the stored rows. A pause replaces an earlier one of the same scope.
+    Without --until or --for, the pause lasts until `dravo resume`. A pause replaces an earlier one of the
+    same scope. Workers finish the jobs that they have started. Rows keep their status and values, no attempt
+    is counted, and refresh=true returns the stored rows.
 
     JSON: ``platform``, ``kind``, ``subject``, ``paused_until`` (null: until resumed), ``reason``,
     ``accounts`` (how many are paused).
@@ -97,7 +98,9 @@ def resume(
     reason: Annotated[str | None, typer.Option(help="The reason, for other operators.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Lift an operator's pause. Pauses that a platform's limits have set stay in force.
+    """Lift an operator's pause.
+
+    Pauses that a platform's limits have set stay in force.
 
     JSON: ``resumed`` (how many pauses were lifted), ``pauses`` (those still in force, as in `dravo pauses`).
     """
@@ -116,7 +119,7 @@ def resume(
 
 
 def pauses(*, as_json: AsJson = False) -> None:
-    """List the pauses in force: those of operators, of platforms' limits and of circuit breakers.
+    """List the pauses in force: by operators, platform limits and circuit breakers.
 
     JSON: an array of ``platform``, ``kind``, ``subject``, ``placed_by`` (``operator`` or ``platform``),
     ``paused_at``, ``paused_until`` (null: until resumed), ``reason``.

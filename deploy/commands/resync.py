@@ -66,7 +66,9 @@ def resync(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Make the matching rows due now. Options of one kind are alternatives; all kinds given must hold.
+    """Make the matching rows due now, so that workers refresh them.
+
+    Repeated options of one kind are alternatives; options of different kinds must all match.
 
     JSON: ``rows``, ``calls`` (HTTP calls to platforms), ``dollars`` (X alone charges), ``synced``, ``failed``
     (``requires_reconnect`` and rows that cannot be refreshed included), ``postponed`` (the platform answered,

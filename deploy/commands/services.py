@@ -62,17 +62,26 @@ def migrate(*, as_json: AsJson = False) -> None:
 
 
 def api(*, as_json: AsJson = False) -> None:
-    """Serve the read API until stopped. With ``--json``, logs are JSON."""
+    """Serve the read API until stopped.
+
+    With ``--json``, logs are JSON.
+    """
     _become("api_stub", as_json=as_json)
 
 
 def worker(*, as_json: AsJson = False) -> None:
-    """Fetch analytics from the platforms, job by job, until stopped. With ``--json``, logs are JSON."""
+    """Fetch analytics from the platforms, job by job, until stopped.
+
+    With ``--json``, logs are JSON.
+    """
     _become("worker", as_json=as_json)
 
 
 def scheduler(*, as_json: AsJson = False) -> None:
-    """Claim due rows and enqueue refresh jobs for them until stopped. With ``--json``, logs are JSON."""
+    """Claim due rows and enqueue refresh jobs for them until stopped.
+
+    With ``--json``, logs are JSON.
+    """
     _become("scheduler", as_json=as_json)
 
 

@@ -45,7 +45,9 @@ def status(
     interval: Interval = 2.0,
     as_json: AsJson = False,
 ) -> None:
-    """Show the fleet: rows by status, due and claimed rows, queues, pauses, workers. Exits 1 without Redis.
+    """Show the fleet: rows by status, due and claimed rows, queues, pauses, workers.
+
+    Exits 1 when Redis cannot be reached: queues and workers are then unknown.
 
     JSON: ``at``; ``rows`` (array of ``platform``, each sync status, ``total``, ``due``, ``claimed``,
     ``oldest_overdue_at``); ``due``, ``claimed``, ``quarantined``; ``stuck`` (array of ``publication_id``,

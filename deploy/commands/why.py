@@ -30,7 +30,7 @@ def why(
     *,
     as_json: AsJson = False,
 ) -> None:
-    """Explain a publication: its status, last attempt, next run with the reason for it, and what to do.
+    """Explain a publication: its status, last attempt, next run and its reason, what to do.
 
     JSON: the fields of its row as the API serves it, and ``publication_id``, ``workspace_id``,
     ``publish_id``, ``media_type``, ``next_run_at``, ``reason``, ``reason_sentence``, ``attempts``,

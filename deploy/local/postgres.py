@@ -151,7 +151,7 @@ def _make_cluster(initdb: Path, home: Path, password: str, user: SystemUser) -> 
 
 
 def _clear_leftover(cluster: Path) -> None:
-    """Stop the server that a killed launcher left; forget its process id if somebody else has it by now."""
+    """Stop the server that a killed launcher left running; delete a pid file whose process id is reused."""
     pid_file = cluster / "postmaster.pid"
     if (pid := leftover(pid_file, cluster)) is not None:
         stop(pid, [_FAST, _IMMEDIATE])

@@ -141,10 +141,10 @@ def _store() -> Path:
         if not STORE.exists():
             STORE.mkdir(parents=True, exist_ok=True)
             STORE.chmod(0o755)
-        found = STORE.stat()
+        status = STORE.stat()
     except OSError as error:
         raise LocalServerError(f"Cannot make {STORE}: {error.strerror}.") from error
-    if found.st_uid != 0 or found.st_mode & 0o022:
+    if status.st_uid != 0 or status.st_mode & 0o022:
         raise LocalServerError(f"{STORE} must belong to root and be writable by root alone.")
     return STORE
 

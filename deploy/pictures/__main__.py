@@ -1,7 +1,7 @@
-"""``make pictures``: picture the operators' page and ``dravo status --watch`` for the README.
+"""``make pictures``: takes the README's pictures of the operators' page and of ``dravo status --watch``.
 
 Starts ``dravo up`` in a fresh directory (simulated platforms, demo data), lets it run until the page's charts
-have a few minutes to show, and pictures it in light and in dark. Every figure shown is measured in that run.
+cover a few minutes, and takes screenshots in light and dark. All figures are those of that run.
 """
 
 import argparse
@@ -114,7 +114,7 @@ def _terminal_output(stack: LocalStack, *arguments: str) -> str:
 def _read(terminal: int) -> bytes:
     try:
         return os.read(terminal, 65_536)
-    except OSError:  # Linux says so at the end of a terminal that nobody holds open
+    except OSError:  # Linux reports the end of a terminal's output as an error
         return b""
 
 

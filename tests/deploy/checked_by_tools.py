@@ -1,4 +1,4 @@
-"""Each artefact, checked by its own tool: `make check-deploy`. Not collected by a plain pytest run.
+"""Checks of deployed files with their own tools: `make check-deploy`. A plain pytest run does not collect it.
 
 The tools are promtool and systemd-analyze from the system, the others from deploy/checks.lock. No Docker
 engine, no cluster, no network.
@@ -27,15 +27,15 @@ SCRAPE = "15s"
 
 
 def run(tool: str, *arguments: object, cwd: Path = ROOT) -> str:
-    """Run a tool, fail with its words, and return them."""
-    found = shutil.which(tool, path=f"{TOOLS}:/usr/bin:/usr/local/bin:/bin")
-    assert found, f"{tool} is missing: `make check-deploy` tells how to get it"
+    """Run a tool and return its output; fail with it when the tool fails."""
+    program = shutil.which(tool, path=f"{TOOLS}:/usr/bin:/usr/local/bin:/bin")
+    assert program, f"{tool} is missing: `make check-deploy` installs it"
     done = subprocess.run(
-        [found, *map(str, arguments)], cwd=cwd, capture_output=True, text=True, check=False, timeout=120
+        [program, *map(str, arguments)], cwd=cwd, capture_output=True, text=True, check=False, timeout=120
     )
-    said = done.stdout + done.stderr
-    assert done.returncode == 0, said
-    return said
+    output = done.stdout + done.stderr
+    assert done.returncode == 0, output
+    return output
 
 
 def test_dockerfile() -> None:

@@ -1,6 +1,6 @@
-"""What operators deploy speaks of things that exist: metrics, settings, commands, pages, versions.
+"""Deployed files name only metrics, settings, commands, runbook pages and versions that exist.
 
-What needs a tool of its own (promtool, hadolint, …) is in checked_by_tools.py beside this file.
+Checks that need a tool of their own (promtool, hadolint, …) are in checked_by_tools.py.
 """
 
 import json
@@ -38,8 +38,8 @@ LABELS = {"instance", "job", "le"}
 """Labels that Prometheus and histograms add."""
 
 
-def known() -> dict[str, set[str]]:
-    """Return the series of ours that Prometheus may see, with their labels."""
+def exported_series() -> dict[str, set[str]]:
+    """Return the series that our services export, with their labels."""
     assert _of_the_api, _of_the_worker
     series: dict[str, set[str]] = {}
     for collector in set(REGISTRY._names_to_collectors.values()):
@@ -50,43 +50,43 @@ def known() -> dict[str, set[str]]:
     return series | {fact.name: set(fact.labels) for fact in metrics.FLEET_GAUGES}
 
 
-def told_by(expression: str) -> Iterator[tuple[str, set[str]]]:
-    """Yield the metrics of an expression, each with the labels that are asked of it."""
+def metrics_in(expression: str) -> Iterator[tuple[str, set[str]]]:
+    """Yield the metrics of an expression, each with the labels of its matchers."""
     for name, labels in re.findall(r"\b(dravo_[a-z0-9_]+)(?:\{([^}]*)\})?", expression):
         yield name, set(re.findall(r"([a-z_]+)\s*[=!]", labels))
 
 
 def assert_exists(expression: str, where: str) -> None:
-    """Fail unless every metric, and every label that is asked or grouped by, exists."""
-    names = list(told_by(expression))
+    """Fail unless every metric, and every label of a matcher or grouping, exists."""
+    names = list(metrics_in(expression))
     assert names or "up{" in expression, where
-    asked = {label for by in re.findall(r"\bby \(([^)]*)\)", expression) for label in by.split(", ")} - {""}
-    may_be: set[str] = set(LABELS)
+    grouped = {label for by in re.findall(r"\bby \(([^)]*)\)", expression) for label in by.split(", ")} - {""}
+    available: set[str] = set(LABELS)
     for name, labels in names:
-        assert name in known(), f"{where}: there is no metric {name}"
-        assert labels <= known()[name] | LABELS, f"{where}: {name} has no such label"
-        may_be |= known()[name]
-    assert asked <= may_be, f"{where}: {asked - may_be} is no label of these metrics"
+        assert name in exported_series(), f"{where}: there is no metric {name}"
+        assert labels <= exported_series()[name] | LABELS, f"{where}: {name} has no such label"
+        available |= exported_series()[name]
+    assert grouped <= available, f"{where}: {grouped - available} is no label of these metrics"
 
 
 @pytest.mark.parametrize("alert", ALERTS, ids=lambda alert: alert["alert"])
-def test_an_alert_asks_what_exists_and_names_its_page(alert: dict[str, Any]) -> None:
+def test_alert_uses_existing_metrics_and_names_its_runbook_page(alert: dict[str, Any]) -> None:
     assert_exists(alert["expr"], alert["alert"])
     assert alert["labels"]["severity"] in {"critical", "warning"}
     assert (ROOT / alert["annotations"]["runbook"]).stem == alert["alert"]
     assert (ROOT / alert["annotations"]["runbook"]).is_file()
 
 
-def test_every_alert_is_proven_quiet_and_loud() -> None:
+def test_every_alert_has_tests_that_fire_and_do_not_fire() -> None:
     tests = yaml.safe_load((DEPLOY / "prometheus/rules_test.yaml").read_text())["tests"]
-    proven: dict[str, set[bool]] = {}
+    tested: dict[str, set[bool]] = {}
     for one in (rule for test in tests for rule in test["alert_rule_test"]):
-        proven.setdefault(one["alertname"], set()).add(bool(one["exp_alerts"]))
-    assert proven == {alert["alert"]: {True, False} for alert in ALERTS}
+        tested.setdefault(one["alertname"], set()).add(bool(one["exp_alerts"]))
+    assert tested == {alert["alert"]: {True, False} for alert in ALERTS}
 
 
 def commands(page: Path) -> Iterator[list[str]]:
-    """Yield the `dravo` commands that a page shows, as words."""
+    """Yield the `dravo` commands of a page, split into words."""
     for text in re.findall(r"^dravo [^#\n]*|`(dravo [a-z][^`]*)`", page.read_text(), re.MULTILINE):
         if text:
             yield text.split()
@@ -95,7 +95,7 @@ def commands(page: Path) -> Iterator[list[str]]:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
-def test_a_page_belongs_to_an_alert_and_its_commands_exist(page: Path) -> None:
+def test_runbook_page_has_an_alert_and_existing_commands(page: Path) -> None:
     text = page.read_text()
     assert page.stem in {alert["alert"] for alert in ALERTS}
     assert re.findall(r"^#+ (.*)", text, re.MULTILINE) == [
@@ -122,7 +122,7 @@ def panels(dashboard: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("path", DASHBOARDS, ids=lambda path: path.stem)
-def test_a_dashboard_shows_what_exists(path: Path) -> None:
+def test_dashboard_uses_existing_metrics(path: Path) -> None:
     dashboard = json.loads(path.read_text())
     ids = [panel["id"] for panel in dashboard["panels"]]
     assert len(ids) == len(set(ids))
@@ -142,9 +142,11 @@ def test_every_metric_is_on_a_dashboard() -> None:
         for path in DASHBOARDS
         for panel in panels(json.loads(path.read_text()))
         for target in panel["targets"]
-        for name, _ in told_by(target["expr"])
+        for name, _ in metrics_in(target["expr"])
     }
-    families = {re.sub(r"_(bucket|count|sum)$", "", name) for name in known() if name.startswith("dravo_")}
+    families = {
+        re.sub(r"_(bucket|count|sum)$", "", name) for name in exported_series() if name.startswith("dravo_")
+    }
     missing = families - {re.sub(r"_(bucket|count|sum)$", "", name) for name in shown}
     assert missing == {"dravo_build_info", "dravo_tick_ended_timestamp_seconds"}
 
@@ -166,7 +168,7 @@ def pods() -> Iterator[Any]:
 
 
 @pytest.mark.parametrize("workload", list(pods()))
-def test_a_pod_has_no_rights_and_bounds(workload: dict[str, Any]) -> None:
+def test_pod_is_unprivileged_and_has_resource_limits(workload: dict[str, Any]) -> None:
     pod = workload["spec"]["template"]["spec"]
     assert pod["securityContext"]["runAsNonRoot"] is True
     assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
@@ -183,7 +185,7 @@ def test_a_pod_has_no_rights_and_bounds(workload: dict[str, Any]) -> None:
             assert pod["topologySpreadConstraints"]
 
 
-def test_every_deployment_may_be_disturbed_only_so_much() -> None:
+def test_every_deployment_has_a_disruption_budget() -> None:
     everything = [document for path in MANIFESTS for document in documents(path)]
     named = {
         kind: {d["metadata"]["name"] for d in everything if d["kind"] == kind}
@@ -233,7 +235,7 @@ def test_every_secret_setting_belongs_to_a_service() -> None:
 
 
 @pytest.mark.parametrize("service", OWN_SECRETS)
-def test_compose_gives_a_service_its_own_secrets_only(service: str) -> None:
+def test_compose_gives_each_service_only_its_own_secrets(service: str) -> None:
     given = yaml.safe_load((DEPLOY / "docker/compose.yaml").read_text())["services"][service]
     own_file = {"worker": ["worker.env"], "api": ["api.env"]}.get(service, [])
 
@@ -266,7 +268,7 @@ def test_compose_lets_scheduler_and_worker_log_in_as_their_own_role() -> None:
 
 
 @pytest.mark.parametrize("service", OWN_SECRETS)
-def test_kubernetes_gives_a_service_its_own_secret_only(service: str) -> None:
+def test_kubernetes_gives_each_service_only_its_own_secret(service: str) -> None:
     (workload,) = [
         document
         for document in documents(DEPLOY / f"kubernetes/{service}.yaml")
@@ -286,7 +288,7 @@ def test_kubernetes_gives_a_service_its_own_secret_only(service: str) -> None:
 
 
 @pytest.mark.parametrize("service", OWN_SECRETS)
-def test_systemd_gives_a_service_its_own_file_only(service: str) -> None:
+def test_systemd_gives_each_service_only_its_own_file(service: str) -> None:
     unit = (DEPLOY / f"systemd/dravo-{service}{'@' if service == 'worker' else ''}.service").read_text()
     assert re.findall(r"^EnvironmentFile=(.*)", unit, re.MULTILINE) == [
         "-/etc/dravo/dravo.env",
@@ -301,7 +303,7 @@ def test_systemd_gives_a_service_its_own_file_only(service: str) -> None:
 
 
 @pytest.mark.parametrize("service", ["worker", "api"])
-def test_network_policy_lets_out_who_calls_the_world(service: str) -> None:
+def test_network_policy_allows_egress_only_where_needed(service: str) -> None:
     """The worker reaches platforms, the API its issuer; nothing else leaves but for names and stores."""
     policies = [d for d in documents(DEPLOY / "kubernetes/network.yaml") if "egress" in d["spec"]]
     ports = {
@@ -323,7 +325,7 @@ def pins(path: Path) -> dict[str, str]:
     return dict(re.findall(r"^([a-z0-9][a-z0-9_.-]*)==([^\s;]+)", path.read_text(), re.MULTILINE))
 
 
-def test_the_image_installs_what_the_tests_ran_with() -> None:
+def test_image_installs_the_tested_versions() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     shipped, tested = pins(DEPLOY / "docker/requirements.lock"), pins(ROOT / "requirements.lock")
     assert {name: tested.get(name) for name in shipped} == shipped
@@ -334,13 +336,13 @@ def test_the_image_installs_what_the_tests_ran_with() -> None:
 
 
 @pytest.mark.parametrize("name", ["docker/requirements.lock", "docker/build.lock", "checks.lock"])
-def test_a_lock_is_hashed_and_names_no_registry(name: str) -> None:
+def test_lock_file_has_hashes_and_no_registry(name: str) -> None:
     text = (DEPLOY / name).read_text()
     assert "://" not in text
     assert len(pins(DEPLOY / name)) == len(re.findall(r"==[^\n]+\\\n    --hash=sha256:", text))
 
 
-def test_the_version_of_the_image_is_the_project_s() -> None:
+def test_image_has_the_project_version() -> None:
     version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
     compose = yaml.safe_load((DEPLOY / "docker/compose.yaml").read_text())
     assert compose["x-dravo"]["image"] == f"dravo:{version}"
@@ -350,7 +352,7 @@ def test_the_version_of_the_image_is_the_project_s() -> None:
     )
 
 
-def test_every_image_is_named_by_an_exact_version() -> None:
+def test_every_image_has_an_exact_version() -> None:
     (python,) = re.findall(
         r"^ARG PYTHON_IMAGE=(\S+)", (DEPLOY / "docker/Dockerfile").read_text(), re.MULTILINE
     )

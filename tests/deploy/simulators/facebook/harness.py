@@ -1,4 +1,4 @@
-"""A page, and how it is parameters."""
+"""A page and requests for the tests of the simulated Page API."""
 
 import json
 from typing import Any
