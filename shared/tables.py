@@ -196,6 +196,13 @@ class PostAnalytics(Base):
             "publication_id",
             postgresql_where=sql("sync_status <> 'synced'"),
         ),
+        Index(
+            "post_analytics_ended",
+            "publication_id",
+            postgresql_where=sql(
+                "outcome IN ('duplicate', 'gone', 'window_closed') AND sync_status <> 'requires_reconnect'"
+            ),
+        ),
     )
 
 

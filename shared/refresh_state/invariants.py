@@ -1,8 +1,8 @@
-"""What holds of every row at any moment, as one query that finds the rows of which it does not.
+"""The invariant of every row, and the query that finds the rows that break it.
 
 Every row of an active account is due at a known time, claimed, or stopped for a recorded reason; no row of
-another account is polled. A row for which this does not hold is *stuck*: no tick, read or re-sync helps it.
-Each transition keeps to it alone; that two at once do is what this watches.
+another account is polled. A row that breaks this is *stuck*: no tick, read or re-sync reaches it. Each
+transition alone keeps the invariant; the query finds rows that two transitions at once broke.
 """
 
 from collections.abc import Mapping
@@ -37,25 +37,31 @@ class StuckRow:
     breach: Breach
 
 
-_ENDS_POLLING: Final = ", ".join(
-    f"'{kind.value}'" for kind in OutcomeKind if kind.ends_polling and kind.answered
-)
-_RECORDED: Final = f"""
-(r.reason = 'quarantined'
- OR (r.reason = 'stopped' AND s.sync_status <> 'requires_reconnect'
-     AND (COALESCE(p.platform_post_id, p.publish_id) IS NULL
-          OR COALESCE(s.outcome, '') IN ({_ENDS_POLLING})
-          OR (COALESCE(s.outcome, '') = '{OutcomeKind.PROCESSING.value}' AND p.platform_post_id IS NULL))))
-"""
-"""Condition that a row without a next run says why: it has no id to ask by, or its last outcome ended it."""
+_ENDING: Final = ", ".join(f"'{kind.value}'" for kind in OutcomeKind if kind.ends_polling and kind.answered)
+_ENDED: Final = f"s.outcome IN ({_ENDING}) AND s.sync_status <> 'requires_reconnect'"
+"""Condition on a ``post_analytics s``: its last outcome ended its polling. A partial index has these rows."""
 
 STUCK: Final = f"""
 SELECT r.publication_id, r.account_id, a.platform, '{Breach.NEVER_DUE.value}' AS breach
-  FROM refresh_state r
+  FROM refresh_state r JOIN accounts a ON a.account_id = r.account_id
+ WHERE r.next_run_at IS NULL AND r.reason NOT IN ('quarantined', 'stopped') AND a.state = 'active'
+UNION ALL
+SELECT r.publication_id, r.account_id, a.platform, '{Breach.NEVER_DUE.value}'
+  FROM (SELECT r.publication_id, r.account_id FROM refresh_state r
+         WHERE r.next_run_at IS NULL AND r.reason = 'stopped'
+           AND NOT EXISTS (SELECT FROM post_analytics s
+                            WHERE s.publication_id = r.publication_id AND {_ENDED})
+        OFFSET 0) r
   JOIN accounts a ON a.account_id = r.account_id
   JOIN publications p ON p.id = r.publication_id
-  JOIN post_analytics s ON s.publication_id = r.publication_id
- WHERE r.next_run_at IS NULL AND a.state = 'active' AND NOT {_RECORDED}
+ CROSS JOIN LATERAL (
+       SELECT s.sync_status, s.outcome FROM post_analytics s
+        WHERE s.publication_id = r.publication_id OFFSET 0) s
+ WHERE a.state = 'active'
+   AND (s.sync_status = 'requires_reconnect'
+        OR (COALESCE(p.platform_post_id, p.publish_id) IS NOT NULL
+            AND NOT (COALESCE(s.outcome, '') = '{OutcomeKind.PROCESSING.value}'
+                     AND p.platform_post_id IS NULL)))
 UNION ALL
 SELECT r.publication_id, r.account_id, a.platform, '{Breach.FAR_FUTURE.value}'
   FROM refresh_state r JOIN accounts a ON a.account_id = r.account_id
@@ -66,14 +72,19 @@ SELECT r.publication_id, r.account_id, a.platform, '{Breach.NOT_ACTIVE.value}'
   FROM accounts a JOIN refresh_state r ON r.account_id = a.account_id AND r.next_run_at IS NOT NULL
  WHERE a.state <> 'active'
 """
-"""The checking query. Its cost grows with the rows that are no longer polled, not with those that are."""
+"""The checking query. A stopped row has a recorded reason when it has no id to be fetched by, or when its
+last outcome ended its polling.
 
-_ROWS: Final = text(f"SELECT * FROM ({STUCK}) found ORDER BY publication_id LIMIT :most")
-_COUNTS: Final = text(f"SELECT platform, breach, count(*) AS rows FROM ({STUCK}) found GROUP BY 1, 2")
+The cost grows with the rows that are no longer polled. The index ``post_analytics_ended`` answers for those
+that have ended; the wide tables are read for the few others alone.
+"""
+
+_ROWS: Final = text(f"SELECT * FROM ({STUCK}) stuck ORDER BY publication_id LIMIT :most")
+_COUNTS: Final = text(f"SELECT platform, breach, count(*) AS rows FROM ({STUCK}) stuck GROUP BY 1, 2")
 
 
 def stuck(connection: Connection, *, most: int = 1_000) -> list[StuckRow]:
-    """Return stuck rows in the order of their ids, at most so many."""
+    """Return stuck rows in the order of their ids, at most ``most``."""
     return [
         StuckRow(row.publication_id, row.account_id, row.platform, Breach(row.breach))
         for row in connection.execute(_ROWS, {"most": most})
@@ -81,5 +92,5 @@ def stuck(connection: Connection, *, most: int = 1_000) -> list[StuckRow]:
 
 
 def count_stuck(connection: Connection) -> Mapping[tuple[str, Breach], int]:
-    """Return how many rows are stuck, by platform and how; what is not named is none."""
+    """Return how many rows are stuck, by platform and breach; what is not named is none."""
     return {(row.platform, Breach(row.breach)): row.rows for row in connection.execute(_COUNTS)}
