@@ -89,7 +89,7 @@ class EventProcessor:
         """Commit a batch and return its result.
 
         When PostgreSQL or its driver refuses a value that no check covers, each event is committed in its own
-        transaction: the faulty one is refused, and the others are not held up by it.
+        transaction: the faulty one is refused, and the others are committed.
         """
         try:
             return self._commit(events)

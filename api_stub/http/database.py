@@ -30,7 +30,7 @@ SELECT set_config('role', rolname, FALSE) FROM pg_roles
  WHERE rolname = %(role)s AND pg_has_role(rolname, 'MEMBER')
    AND has_table_privilege(rolname, to_regclass('served_accounts'), 'SELECT')
 """
-"""Roles belong to the whole cluster: it is taken only where it was told what it may read."""
+"""Roles belong to the whole cluster: this one is set only in a database that grants it its rights."""
 _NO_SCHEMA: Final = (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn)
 
 Connection = AsyncConnection[tuple[Any, ...]]

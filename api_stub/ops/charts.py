@@ -1,4 +1,4 @@
-"""Charts as plain geometry: series in, points of an SVG out. Colours are the stylesheet's."""
+"""Geometry of SVG charts, computed from series; the stylesheet sets the colours."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,12 +16,12 @@ class Line:
     path: str
     area: str
     last: tuple[float, float] | None
-    """Where the line ends."""
+    """The last point of the line."""
 
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """One part of one stacked bar."""
+    """One segment of a stacked bar."""
 
     kind: str
     x: float
@@ -45,33 +45,35 @@ def line(
         return Line(width, height, "", "", None)
     low, high = min(known) if low is None else low, max(known) if high is None else high
     first, last = points[0][0], points[-1][0]
-    room = height - 4
+    usable_height = height - 4
 
     def place(x: float, y: float) -> tuple[float, float]:
         across = (x - first) / (last - first) if last > first else 1.0
         up = (y - low) / (high - low) if high > low else 0.5 if y else 0.0
-        return round(across * width, _DIGITS), round(2 + room * (1 - min(1.0, max(0.0, up))), _DIGITS)
+        return round(across * width, _DIGITS), round(
+            2 + usable_height * (1 - min(1.0, max(0.0, up))), _DIGITS
+        )
 
-    pieces: list[list[tuple[float, float]]] = [[]]
+    segments: list[list[tuple[float, float]]] = [[]]
     for x, y in points:
         if y is None:
-            pieces.append([])
+            segments.append([])
         else:
-            pieces[-1].append(place(x, y))
-    pieces = [piece for piece in pieces if piece]
-    if len(pieces) == 1 and len(pieces[0]) == 1:
-        pieces = [[(0.0, pieces[0][0][1]), (float(width), pieces[0][0][1])]]
-    drawn = [_path(piece, steps=steps) for piece in pieces]
+            segments[-1].append(place(x, y))
+    segments = [segment for segment in segments if segment]
+    if len(segments) == 1 and len(segments[0]) == 1:
+        segments = [[(0.0, segments[0][0][1]), (float(width), segments[0][0][1])]]
+    drawn = [_path(segment, steps=steps) for segment in segments]
     areas = [
-        f"{path} L{piece[-1][0]} {height} L{piece[0][0]} {height} Z"
-        for path, piece in zip(drawn, pieces, strict=True)
+        f"{path} L{segment[-1][0]} {height} L{segment[0][0]} {height} Z"
+        for path, segment in zip(drawn, segments, strict=True)
     ]
-    return Line(width, height, " ".join(drawn), " ".join(areas), pieces[-1][-1])
+    return Line(width, height, " ".join(drawn), " ".join(areas), segments[-1][-1])
 
 
-def _path(piece: Sequence[tuple[float, float]], *, steps: bool) -> str:
-    parts = [f"M{piece[0][0]} {piece[0][1]}"]
-    for x, y in piece[1:]:
+def _path(segment: Sequence[tuple[float, float]], *, steps: bool) -> str:
+    parts = [f"M{segment[0][0]} {segment[0][1]}"]
+    for x, y in segment[1:]:
         parts.append(f"H{x} V{y}" if steps else f"L{x} {y}")
     return " ".join(parts)
 
@@ -85,26 +87,26 @@ def bars(
     width: int,
     height: int,
 ) -> tuple[list[Bar], float]:
-    """Return stacked bars at ``x`` in ``span``, each ``column`` wide in its unit, and what full height is."""
+    """Return stacked bars at ``x`` in ``span``, each ``column`` wide in its unit, and the largest sum."""
     full = max((sum(parts.values()) for _, parts in columns), default=0.0)
     if not full:
         return [], 0.0
     scale = width / max(span[1] - span[0] + column, column)
-    made: list[Bar] = []
+    drawn_bars: list[Bar] = []
     for x, parts in columns:
         y = float(height)
         for kind in kinds:
-            tall = parts.get(kind, 0.0) / full * (height - 2)
-            if tall:
-                y -= tall
-                wide = max(1.0, column * scale - 1)
-                made.append(
+            bar_height = parts.get(kind, 0.0) / full * (height - 2)
+            if bar_height:
+                y -= bar_height
+                bar_width = max(1.0, column * scale - 1)
+                drawn_bars.append(
                     Bar(
                         kind,
                         round((x - span[0]) * scale, _DIGITS),
                         round(y, 2),
-                        round(wide, 1),
-                        round(tall, 2),
+                        round(bar_width, 1),
+                        round(bar_height, 2),
                     )
                 )
-    return made, full
+    return drawn_bars, full

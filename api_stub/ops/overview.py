@@ -1,4 +1,4 @@
-"""The first page as data: the kept summary, turned into what is shown. What is not known stays unknown."""
+"""The data of the overview, computed from the summary tables. An unknown figure stays ``None``, never 0."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from shared.quota.pauses import PauseInForce
 from shared.vocabulary import AccountState, Platform, SyncStatus
 
 STALE_AFTER_SECONDS: Final = 30.0
-"""Figures older than that are called old: whoever keeps them is not there."""
+"""Figures older than this are shown as outdated: no scheduler updates them."""
 
 _SPARK: Final = (150, 28)
 _BARS: Final = (720, 120)
@@ -23,7 +23,7 @@ _BARS: Final = (720, 120)
 
 @dataclass(frozen=True, slots=True)
 class PlatformSummary:
-    """One line of the table of platforms."""
+    """The figures of one platform."""
 
     name: str
     total: int
@@ -32,31 +32,31 @@ class PlatformSummary:
     fresh: int
     due: int
     overdue_seconds: float | None
-    """The longest wait of a due row that nothing holds back."""
+    """The longest wait of a due row that is not paused."""
     paused_seconds: float | None
-    """The same of rows that a pause holds back."""
+    """The longest wait of a due row that is paused."""
     line: charts.Line
 
     @property
     def share(self) -> float | None:
-        """The fresh part of the polled rows; ``None``: none is polled."""
+        """The share of polled rows that are fresh; ``None`` when no row is polled."""
         return self.fresh / self.polled if self.polled else None
 
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """The first page."""
+    """The data of the overview page."""
 
     rows_age: float | None
     """Seconds since the oldest row count; ``None``: not every row was counted yet."""
     live_age: float | None
     progress: float | None
-    """Part of the rows that were counted, while there is none before it."""
+    """The share of rows counted so far, during the first count; else ``None``."""
     platforms: Sequence[PlatformSummary]
     recent: Sequence[tuple[str, str, int]]
-    """Outcome, its kind, rows whose last attempt ended so within a minute."""
+    """Outcome, its group, and the rows whose last attempt had it within the last minute."""
     bars: Sequence[charts.Bar]
-    most_a_minute: float
+    peak_per_minute: float
     span_minutes: float
     causes: Sequence[Sequence[Any]]
     more_causes: int
@@ -70,52 +70,55 @@ class Overview:
     workers: Mapping[str, int] | None
     redis_error: str | None
     pauses: Sequence[PauseInForce]
-    acts: Sequence[AuditEntry]
+    audit_log: Sequence[AuditEntry]
 
     @property
     def total(self) -> int:
-        """All rows."""
-        return sum(one.total for one in self.platforms)
+        """The number of all rows."""
+        return sum(platform.total for platform in self.platforms)
 
     @property
     def due(self) -> int:
-        """Rows that should be read by now."""
-        return sum(one.due for one in self.platforms)
+        """The number of due rows."""
+        return sum(platform.due for platform in self.platforms)
 
     @property
     def share(self) -> float | None:
-        """The fresh part of all polled rows."""
-        polled = sum(one.polled for one in self.platforms)
-        return sum(one.fresh for one in self.platforms) / polled if polled else None
+        """The share of all polled rows that are fresh."""
+        polled = sum(platform.polled for platform in self.platforms)
+        return sum(platform.fresh for platform in self.platforms) / polled if polled else None
 
     @property
     def overdue_seconds(self) -> float | None:
-        """The longest wait that nothing excuses."""
-        return max((one.overdue_seconds for one in self.platforms if one.overdue_seconds), default=None)
+        """The longest wait of a due row that is not paused, on any platform."""
+        return max(
+            (platform.overdue_seconds for platform in self.platforms if platform.overdue_seconds),
+            default=None,
+        )
 
     @property
-    def a_minute(self) -> int:
-        """Rows whose last attempt ended within a minute."""
+    def per_minute(self) -> int:
+        """The number of rows whose last attempt ended within the last minute."""
         return sum(rows for _, _, rows in self.recent)
 
     @property
     def failed(self) -> int:
-        """Rows in the status ``failed``."""
-        return sum(one.statuses.get(SyncStatus.FAILED, 0) for one in self.platforms)
+        """The number of rows in the status ``failed``."""
+        return sum(platform.statuses.get(SyncStatus.FAILED, 0) for platform in self.platforms)
 
     @property
     def to_reconnect(self) -> int:
-        """Accounts that their owner must reconnect."""
+        """The number of accounts that require a reconnect."""
         return sum(number for _, number in self.reconnect)
 
     @property
-    def old(self) -> bool:
-        """Whether nobody keeps the figures."""
+    def outdated(self) -> bool:
+        """Whether no scheduler updates the figures."""
         return self.live_age is None or self.live_age > STALE_AFTER_SECONDS
 
 
 def read(connection: Connection) -> Overview:
-    """Read everything that the first page shows: the summary, and a few rows by index."""
+    """Read the data of the overview: the summary tables, and a few rows by index."""
     parts = queries.summary(connection)
     rows = parts["rows"].payload if "rows" in parts else {}
     live = parts["live"].payload if "live" in parts else {}
@@ -129,7 +132,7 @@ def read(connection: Connection) -> Overview:
         platforms=_platforms(rows, live, history, queries.database_now(connection)),
         recent=_recent(rows),
         bars=bars,
-        most_a_minute=most,
+        peak_per_minute=most,
         span_minutes=minutes,
         causes=rows.get("causes", []),
         more_causes=rows.get("more_causes", 0),
@@ -147,7 +150,7 @@ def read(connection: Connection) -> Overview:
         workers=live.get("workers"),
         redis_error=live.get("redis_error"),
         pauses=queries.pauses(connection),
-        acts=audit_log.entries(connection, most=5),
+        audit_log=audit_log.entries(connection, most=5),
     )
 
 
@@ -194,7 +197,7 @@ def _recent(rows: Mapping[str, Any]) -> list[tuple[str, str, int]]:
 
 
 def group_of(outcome: str) -> str:
-    """Return how an outcome is shown; a word that only a newer version knows is shown as bad."""
+    """Return the group of an outcome; one that only a newer version knows is shown as bad."""
     kind = outcome_kind(outcome)
     return (kind.group if kind else OutcomeGroup.BAD).value
 

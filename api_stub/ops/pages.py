@@ -34,9 +34,13 @@ def render_for(session: Session, template: str, status: int = 200, **context: An
 
 async def show_overview(context: OpsContext, request: Request, session: Session) -> Response:
     """Show the overview."""
-    seen = await context.read(overview.read)
+    summary = await context.read(overview.read)
     return render_for(
-        session, "overview.html", seen=seen, now=await context.read(queries.database_now), request=request
+        session,
+        "overview.html",
+        overview=summary,
+        now=await context.read(queries.database_now),
+        request=request,
     )
 
 
@@ -178,7 +182,7 @@ async def confirm_bulk_action(context: OpsContext, request: Request, session: Se
         counted=counted,
         total=sum(counted.values()),
         most=queries.MAX_COUNTED,
-        releasing=request.query_params.get("act") == "release",
+        releasing=request.query_params.get("action") == "release",
     )
 
 

@@ -17,7 +17,7 @@ MAX_SCANNED: Final = 20_000
 LARGEST_ID: Final = 2**63 - 1
 _MAX_PAUSES: Final = 100
 MAX_COUNTED: Final = 10_000
-"""Up to so many rows of a filter are counted before an act on them; what is above is "more"."""
+"""The most rows of a filter that are counted before a bulk action; above it the page says "more than"."""
 
 _JOINS: Final = """
   JOIN refresh_state r ON r.publication_id = f.id

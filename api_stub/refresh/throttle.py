@@ -14,7 +14,7 @@ _MAX_CALLERS: Final = 10_000
 class ForcedRefreshLimit:
     """`BURST` requests with ``refresh=true`` at once and `PER_SECOND` in the long run, for each caller.
 
-    Each process counts its own requests. The platforms' limits are kept by the fleet's budgets, not by this.
+    Each process counts its own requests. The fleet's budgets enforce the platforms' limits.
     """
 
     def __init__(self) -> None:

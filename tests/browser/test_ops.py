@@ -95,7 +95,7 @@ def test_live_page_updates_and_keeps_unsent_input(visit: Open, fleet: Fleet) -> 
     page = visit()
     wait_for_counts(page)
     page.evaluate("window.stayed = true")
-    page.get_by_text("Pause something").click()
+    page.get_by_text("Add a pause").click()
     page.get_by_label("Why").fill("half a sentence")
 
     fleet.rows.execute("UPDATE post_analytics SET sync_status = 'failed' WHERE publication_id = 1")
@@ -154,12 +154,12 @@ def test_operator_resyncs_one_publication_and_a_filter(
 @pytest.mark.parametrize("javascript", [True, False])
 def test_operator_pauses_resumes_and_releases(visit: Open, fleet: Fleet, *, javascript: bool) -> None:
     page = visit("/ops", java_script_enabled=javascript)
-    page.get_by_text("Pause something").click()
+    page.get_by_text("Add a pause").click()
     page.get_by_role("combobox", name="Platform", exact=True).select_option("tiktok")
     page.get_by_label("Why").fill("asked by the customer")
     page.get_by_role("button", name="Pause", exact=True).click()
 
-    held = page.get_by_role("region", name="Held back").get_by_role("listitem").filter(has_text="TikTok")
+    held = page.get_by_role("region", name="Pauses").get_by_role("listitem").filter(has_text="TikTok")
     expect(held).to_contain_text("asked by the customer")
     held.get_by_role("button", name="Resume").click()
     expect(held).to_have_count(0)

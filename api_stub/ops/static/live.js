@@ -1,4 +1,4 @@
-// Keeps the page alive: asks for it again every few seconds and swaps what changed. Without it, reload by hand.
+// Reloads the page every few seconds and replaces the parts that changed. Without it, reload by hand.
 "use strict";
 (() => {
   const EVERY = 5000;
@@ -6,19 +6,19 @@
   if (!signal) return;
   let lastAnswer = Date.now();
 
-  const busy = (part) => {
+  const inUse = (part) => {
     const at = document.activeElement;
-    const writes = at && part.contains(at) && at.matches("input, select, textarea");
-    const picks = !getSelection().isCollapsed && part.contains(getSelection().anchorNode);
-    return writes || picks;
+    const editing = at && part.contains(at) && at.matches("input, select, textarea");
+    const selecting = !getSelection().isCollapsed && part.contains(getSelection().anchorNode);
+    return editing || selecting;
   };
 
-  const swap = (fresh) => {
+  const replaceParts = (fresh) => {
     for (const part of document.querySelectorAll("[data-live]")) {
       const other = fresh.getElementById(part.id);
-      if (!other || part.innerHTML === other.innerHTML || busy(part)) continue;
+      if (!other || part.innerHTML === other.innerHTML || inUse(part)) continue;
       const open = [...part.querySelectorAll("details")].map((one) => one.open);
-      const kept = [...part.querySelectorAll("input:not([type=hidden]), select")].map((one) => one.value);
+      const values = [...part.querySelectorAll("input:not([type=hidden]), select")].map((one) => one.value);
       const scrolled = [...part.querySelectorAll(".scroll")].map((one) => one.scrollLeft);
       const at = document.activeElement;
       const targets = "a, button, summary, [tabindex]";
@@ -26,33 +26,33 @@
       part.innerHTML = other.innerHTML;
       part.querySelectorAll("details").forEach((one, i) => { one.open = open[i] ?? one.open; });
       part.querySelectorAll("input:not([type=hidden]), select").forEach((one, i) => {
-        if (kept[i] !== undefined) one.value = kept[i];
+        if (values[i] !== undefined) one.value = values[i];
       });
       part.querySelectorAll(".scroll").forEach((one, i) => { one.scrollLeft = scrolled[i] ?? 0; });
       if (place >= 0) part.querySelectorAll(targets)[place]?.focus({ preventScroll: true });
     }
   };
 
-  const say = (words, bad) => {
-    signal.textContent = words;
+  const showStatus = (text, bad) => {
+    signal.textContent = text;
     signal.classList.toggle("bad", bad);
   };
 
-  const look = async () => {
+  const refresh = async () => {
     if (document.hidden) return;
     try {
       const answer = await fetch(location.href, { redirect: "error", signal: AbortSignal.timeout(EVERY * 2) });
       if (!answer.ok) throw new Error(String(answer.status));
-      swap(new DOMParser().parseFromString(await answer.text(), "text/html"));
+      replaceParts(new DOMParser().parseFromString(await answer.text(), "text/html"));
       lastAnswer = Date.now();
-      say("Live", false);
+      showStatus("Live", false);
     } catch {
       const silent = Math.round((Date.now() - lastAnswer) / 1000);
-      say(`No answer for ${silent} s: these figures are that old`, true);
+      showStatus(`No answer for ${silent} s: these figures are that old`, true);
     }
   };
 
-  say("Live", false);
-  setInterval(look, EVERY);
-  document.addEventListener("visibilitychange", look);
+  showStatus("Live", false);
+  setInterval(refresh, EVERY);
+  document.addEventListener("visibilitychange", refresh);
 })();

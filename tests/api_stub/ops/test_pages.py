@@ -71,7 +71,7 @@ def test_figures_are_unknown_before_the_first_count(ops: Ops) -> None:
     for label in ("Fresh", "Failed", "Refreshed", "Quarantine", "To reconnect"):
         assert tile(shown, label).startswith("\N{EN DASH}"), label
     assert tile(shown, "Workers").startswith("unknown")
-    assert "gathered for the first time" in shown
+    assert "first figures are being collected" in shown
 
 
 def test_figures_equal_the_stored_rows(with_redis: Ops) -> None:
@@ -102,8 +102,8 @@ def test_row_figures_appear_after_every_row_was_counted(
 
     ops.write_summary(steps=steps)
 
-    told = tile(ops.get().text, "Failed")
-    assert told.startswith("1 of 5" if steps == 3 else "\N{EN DASH}")
+    failed = tile(ops.get().text, "Failed")
+    assert failed.startswith("1 of 5" if steps == 3 else "\N{EN DASH}")
     assert ("are being counted" in ops.get().text) is (steps < 3)
 
 
@@ -223,7 +223,7 @@ def test_overdue_rows_are_ordered_by_wait_on_the_first_page(
 
 def test_publication_page_shows_status_advice_and_history(ops: Ops) -> None:
     publication = ops.rows.publication(
-        post_id="told",
+        post_id="explained",
         text="<script>alert(1)</script>",
         platform_post_url="javascript:alert(1)",
         analytics={"metrics": {"views": 12_345, "likes": 7}, "warnings": ["post_missing: look again"]},
@@ -247,7 +247,7 @@ def test_publication_page_shows_status_advice_and_history(ops: Ops) -> None:
     assert "12\N{NARROW NO-BREAK SPACE}345" in shown
     assert 'aria-label="views over time"' in shown
     assert "its numbers are stale from then on" in shown
-    assert "<code>dravo resync --post told</code>" in shown
+    assert "<code>dravo resync --post explained</code>" in shown
     assert "post_missing: look again" in shown
     assert "javascript:" not in shown
     assert "<script>alert" not in shown
@@ -333,11 +333,11 @@ def test_history_is_stored_and_charted(ops: Ops) -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "told"),
+    ("value", "text"),
     [(None, "\N{EN DASH}"), (0, "0 %"), (1, "100 %"), (0.99999, "99.9 %"), (0.00001, "0.1 %")],
 )
-def test_share_is_0_or_100_percent_only_when_exact(value: float | None, told: str) -> None:
-    assert share(value) == told
+def test_share_is_0_or_100_percent_only_when_exact(value: float | None, text: str) -> None:
+    assert share(value) == text
 
 
 def test_numbers_durations_and_inline_code_are_formatted() -> None:

@@ -53,7 +53,7 @@ def test_unescaped_plus_in_an_offset_is_accepted(api: Api) -> None:
 
 
 @pytest.mark.parametrize(
-    ("query", "parameter", "told"),
+    ("query", "parameter", "message"),
     [
         ("platform=myspace", "platform", "instagram, facebook, x, linkedin, tiktok"),
         ("platform=", "platform", "instagram"),
@@ -89,13 +89,13 @@ def test_unescaped_plus_in_an_offset_is_accepted(api: Api) -> None:
     ],
 )
 def test_invalid_parameter_is_named_with_what_is_allowed(
-    api: Api, query: str, parameter: str, told: str
+    api: Api, query: str, parameter: str, message: str
 ) -> None:
     refusal = api.refused(f"{POSTS}?{query}")
 
     assert refusal["status"] == 400
     assert refusal["parameter"] == parameter
-    assert told in refusal["message"]
+    assert message in refusal["message"]
     assert "".join(c if c.isprintable() else "\ufffd" for c in parameter) in refusal["message"]
     assert set(refusal) == {"status", "code", "message", "parameter"}
 
