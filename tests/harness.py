@@ -134,7 +134,7 @@ class Harness:
 
 def _insert(table: str, row: dict[str, Any]) -> str:
     values = ", ".join(f":{name}" for name in row)
-    return f"INSERT INTO {table} ({', '.join(row)}) VALUES ({values})"  # noqa: S608 - the names are the tests' own
+    return f"INSERT INTO {table} ({', '.join(row)}) VALUES ({values})"
 
 
 def _no_platform(request: httpx.Request) -> httpx.Response:

@@ -23,7 +23,7 @@ SELECT a.platform, a.login, a.kind, count(*) AS rows, count(*) FILTER (WHERE {AS
   JOIN refresh_state r ON r.publication_id = p.id
  WHERE {{where}} AND p.id > :after
  GROUP BY p.account_id, a.platform, a.login, a.kind
-"""  # noqa: S608 - its parts are constants of ours
+"""
 
 
 @dataclass(frozen=True, slots=True)

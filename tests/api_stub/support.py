@@ -86,7 +86,7 @@ class Rows:
     def insert(self, table: str, row: Mapping[str, Any], returning: str | None = None) -> Any:
         """Insert one row; dictionaries are stored as JSON."""
         values = ", ".join(f":{name}" for name in row)
-        statement = f"INSERT INTO {table} ({', '.join(row)}) VALUES ({values})"  # noqa: S608 - the tests' own names
+        statement = f"INSERT INTO {table} ({', '.join(row)}) VALUES ({values})"
         parameters = {name: Jsonb(value) if isinstance(value, dict) else value for name, value in row.items()}
         if returning is None:
             self.execute(statement, **parameters)

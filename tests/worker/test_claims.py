@@ -36,7 +36,7 @@ def test_start_uses_up_valid_claims_and_returns_their_rows(harness: Harness) -> 
         (overtaken, "claim_seq = 5"),
         (released, "claimed_at = NULL"),
     ):
-        harness.execute(f"UPDATE refresh_state SET {change} WHERE publication_id = {one}")  # noqa: S608 - ours
+        harness.execute(f"UPDATE refresh_state SET {change} WHERE publication_id = {one}")
     job = RefreshJob("acc_1", tuple((one, 4) for one in reversed([*ids, foreign])))
 
     with harness.engine.begin() as connection:
@@ -93,8 +93,8 @@ def test_a_lease_is_extended_behind_the_claim_and_only_for_what_waits(harness: H
     assert started is not None
     rows = {row.publication.id: row for row in started.rows}
     harness.execute("UPDATE refresh_state SET next_run_at = :soon", soon=NOW)
-    harness.execute(f"UPDATE refresh_state SET claim_seq = 6 WHERE publication_id = {overtaken}")  # noqa: S608 - ours
-    harness.execute(f"UPDATE refresh_state SET claimed_at = NULL WHERE publication_id = {released}")  # noqa: S608 - ours
+    harness.execute(f"UPDATE refresh_state SET claim_seq = 6 WHERE publication_id = {overtaken}")
+    harness.execute(f"UPDATE refresh_state SET claimed_at = NULL WHERE publication_id = {released}")
 
     with harness.engine.begin() as connection:
         at = connection.exec_driver_sql("SELECT now()").scalar_one()

@@ -45,7 +45,7 @@ def started(harness: Harness, number: int, **state: Any) -> list[StartedRow]:
     ids = harness.publications(harness.account("acc_1"), number, **{**STATE, **state})
     columns = ", ".join(f"{name} = :{name}" for name in BEFORE if name != "metrics")
     harness.execute(
-        f"UPDATE post_analytics SET metrics = '{{\"views\": 7}}', {columns}",  # noqa: S608 - names of this file
+        f"UPDATE post_analytics SET metrics = '{{\"views\": 7}}', {columns}",
         **{name: value for name, value in BEFORE.items() if name != "metrics"},
     )
     return [

@@ -25,7 +25,7 @@ def api(database_url: str) -> Iterator[Api]:
 def everything(api: Api) -> list[Any]:
     """Return all rows that an event may change."""
     return [
-        api.rows.execute(f"SELECT * FROM {table} ORDER BY 1")  # noqa: S608 - fixed names
+        api.rows.execute(f"SELECT * FROM {table} ORDER BY 1")
         for table in ("accounts", "publications", "refresh_state", "post_analytics")
     ]
 

@@ -17,7 +17,7 @@ _ROWS: Final = """
 _QUERIES: Final = {
     "no row is stuck, by the product's checking query": f"""
 SELECT format('row %s: %s', publication_id, breach) FROM ({STUCK}) found
-""",  # noqa: S608 - a constant of ours
+""",
     "a row has no next run exactly while its reason says so, and is blocked only with its account": f"""
 SELECT format('row %s of a %s account is %s, next run %s', p.id, a.state, r.reason, r.next_run_at) {_ROWS}
  WHERE (r.next_run_at IS NULL) <> (r.reason IN ('blocked', 'stopped', 'quarantined'))
@@ -32,7 +32,7 @@ SELECT format('row %s is deferred until %s', p.id, r.next_run_at) {_ROWS}
  WHERE r.reason = 'paused' AND r.next_run_at > now() + interval '10 minutes' AND NOT EXISTS (
        SELECT 1 FROM pauses w WHERE w.platform IN (a.platform, '*')
           AND w.paused_until >= r.next_run_at - interval '1 minute')
-""",  # noqa: S608 - a constant of ours
+""",
     "a claim is open exactly while its row says so": f"""
 SELECT format('row %s is %s, claimed at %s, next run %s', p.id, r.reason, r.claimed_at, r.next_run_at) {_ROWS}
  WHERE (r.reason = 'claimed' AND r.claimed_at IS NULL)
@@ -47,7 +47,7 @@ SELECT format('row %s: version %s, claim_seq %s, read at %s, snapshot at %s', p.
         SELECT 1 FROM snapshots h WHERE h.publication_id = p.id AND h.taken_at = s.snapshot_at
            AND h.metrics = s.metrics AND h.last_seen_at = s.last_updated_at))
     OR EXISTS (SELECT 1 FROM snapshots h WHERE h.publication_id = p.id AND h.last_seen_at > s.last_updated_at)
-""",  # noqa: S608 - a constant of ours
+""",
     "publication_counts equal a brute-force count": """
 SELECT format('%s: %s counted, %s there', COALESCE(c.key, b.key), COALESCE(c.n, 0), COALESCE(b.n, 0))
   FROM (SELECT ROW(workspace_id, account_id, grain, bucket, platform)::text AS key, n
@@ -80,7 +80,7 @@ SELECT format('%s jobs of platform %s', count(DISTINCT (account_id, claimed_at))
   FROM refresh_state JOIN accounts a USING (account_id)
  WHERE claimed_at IS NOT NULL AND next_run_at > now()
  GROUP BY a.platform HAVING count(DISTINCT (account_id, claimed_at)) > {PLATFORM_JOBS}
-""",  # noqa: S608 - numbers of ours
+""",
     "reads that cost money are settled": """
 SELECT format('%s reads are held, %s counted', held, reads) FROM post_reads WHERE held <> 0 OR reads < 0
 """,

@@ -65,9 +65,9 @@ _REFRESHES: Final[dict[str, Script]] = {
     "misconfigured": _ends(lambda: Misconfigured("The app is refused.")),
     "reauthorize": _ends(lambda: Reauthorize("The token is refused.")),
 }
-_OLD = f"UPDATE publications SET created_at = now() - interval '40 days' WHERE id = {CLAIMED_WITHOUT_ID};"  # noqa: S608 - a constant of ours
+_OLD = f"UPDATE publications SET created_at = now() - interval '40 days' WHERE id = {CLAIMED_WITHOUT_ID};"
 _GONE = (
-    f"UPDATE refresh_state SET missing_since = now() - interval '3 days' WHERE publication_id = {CLAIMED};"  # noqa: S608 - a constant of ours
+    f"UPDATE refresh_state SET missing_since = now() - interval '3 days' WHERE publication_id = {CLAIMED};"
 )
 _POISONED = "UPDATE refresh_state SET unfinished = 6, attempts = 6 WHERE publication_id = 1;"
 

@@ -86,7 +86,7 @@ def test_pause_applies_to_its_subject_and_claims_skip_the_same_accounts(
         pause(connection, platform=platform, kind=kind, subject=subject, until=until, reason="limit")
         found = pauses_of_accounts(connection, sorted(EVERYBODY))
         asked = BACKGROUND_NOT_PAUSED if kind.background_only else NOT_PAUSED
-        statement = f"SELECT account_id FROM accounts a WHERE {asked}"  # noqa: S608 - a constant of ours
+        statement = f"SELECT account_id FROM accounts a WHERE {asked}"
         claimable = set(connection.execute(text(statement)).scalars())
 
     assert set(found) == held_up
@@ -184,7 +184,7 @@ def test_end_of_pause_makes_the_rows_due_that_it_deferred_and_no_others(harness:
             )
         ):
             harness.publications(account, reason=reason, next_run_at=at)
-            harness.execute(f"UPDATE publications SET platform_post_id = platform_post_id || '_{number}'")  # noqa: S608 - ours
+            harness.execute(f"UPDATE publications SET platform_post_id = platform_post_id || '_{number}'")
     cases = [
         ("*", PauseKind.OPERATOR_PLATFORM, "", {"acc_1", "acc_2", "acc_3"}),
         ("x", PauseKind.APP, "budget", {"acc_1", "acc_2"}),

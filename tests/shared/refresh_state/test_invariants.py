@@ -39,7 +39,7 @@ def row(
     tables = (("publications", "id", publication or {}), ("post_analytics", "publication_id", analytics))
     for table, key, columns in tables:
         for name, value in columns.items():
-            statement = f"UPDATE {table} SET {name} = :value WHERE {key} = :id"  # noqa: S608 - our own names
+            statement = f"UPDATE {table} SET {name} = :value WHERE {key} = :id"
             harness.execute(statement, value=value, id=publication_id)
     return publication_id
 

@@ -25,7 +25,7 @@ def test_claims_that_stand_are_given_back_and_no_other(database_url: str) -> Non
             assert release_claim(connection, jobs, after=timedelta(seconds=3)) == 0
 
         columns = "next_run_at, claimed_at, claim_seq, reason, attempts, unfinished, priority"
-        states = harness.execute(f"SELECT {columns} FROM refresh_state ORDER BY publication_id")  # noqa: S608 - ours
+        states = harness.execute(f"SELECT {columns} FROM refresh_state ORDER BY publication_id")
         assert [tuple(row) for row in states] == [
             (now + timedelta(seconds=3), None, 5, "stale", 2, 1, 1),
             (NOW, NOW, 5, "claimed", 2, 1, 1),
