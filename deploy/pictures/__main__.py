@@ -49,10 +49,10 @@ def main() -> None:
     minutes = parser.parse_args().minutes
     with (
         work_directory() as directory,
-        local_stack(directory / "data", free_port(), freshness="45s") as stack,
+        local_stack(directory / "data", free_port(), freshness="2m") as stack,
         chromium() as browser,
     ):
-        stack.command("resync", "--workspace", "ws_south", "--wait")
+        stack.command("resync", "--all", "--rate", "5/s")  # spreads the rows' next runs over two minutes
         _wait(lambda: _minutes_of_history(stack) >= minutes - 1, within_seconds=60 * (minutes + 2))
         stack.command("pause", *_PAUSE)
         _wait(lambda: _minutes_of_history(stack) >= minutes, within_seconds=60 * (minutes + 3))
