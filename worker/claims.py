@@ -1,7 +1,7 @@
-"""The start of a refresh: which of a job's claims still hold, and all that is known about their rows.
+"""The start of a refresh: the claims of a job that still stand, and the stored values of their rows.
 
-Starting spends the claim (``claim_seq`` rises once more), so a message that is delivered twice starts once.
-Attempts are counted here, before anything can go wrong.
+Starting a claim increments ``claim_seq``, so a message that is delivered twice starts its rows once. Attempts
+are counted at the start, so a job that kills its worker is counted too.
 """
 
 from collections.abc import Collection, Mapping
@@ -19,11 +19,11 @@ from worker.readings import Publication
 
 @dataclass(frozen=True, slots=True)
 class StartedRow:
-    """One publication in this worker's hands, with what was known of it before."""
+    """One publication that this worker refreshes, with the values stored before."""
 
     publication: Publication
-    fence: int
-    """``claim_seq`` that must still stand when the outcome is written."""
+    claim_seq: int
+    """Must still stand when the outcome is written."""
     attempts: int
     """Starts in a row without a completed sync, this one included."""
     unfinished: int
@@ -35,12 +35,12 @@ class StartedRow:
     last_updated_at: datetime | None
     snapshot_at: datetime | None
     priority: int = 0
-    """Above 0: someone waits for it or asked for it."""
+    """Above 0: somebody requested this refresh."""
 
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """What `start` found."""
+    """The rows that `start` started."""
 
     at: datetime
     """Database time."""
@@ -48,9 +48,9 @@ class Started:
 
 
 def start(connection: Connection, job: RefreshJob, lease: timedelta) -> Started | None:
-    """Spend the job's claims and return the rows that are really ours now; ``None`` when none is.
+    """Start the job's claims and return their rows; ``None`` when no claim stands.
 
-    A claim that was taken over, started before or finished is simply not among them.
+    A claim that another worker has taken over, that was started before, or that has finished is left out.
     """
     rows = refresh_state.start(connection, job, lease)
     if not rows:
@@ -59,14 +59,14 @@ def start(connection: Connection, job: RefreshJob, lease: timedelta) -> Started 
 
 
 def extend(
-    connection: Connection, waiting: Collection[StartedRow], read: Collection[StartedRow], lease: timedelta
+    connection: Connection, waiting: Collection[StartedRow], fetched: Collection[StartedRow], lease: timedelta
 ) -> frozenset[int]:
-    """Extend the lease of the rows that wait and lock those that were read; return which are still ours."""
-    return refresh_state.extend(connection, _claims(waiting), _claims(read), lease)
+    """Extend the lease of waiting rows, lock the fetched ones, and return those whose claim still stands."""
+    return refresh_state.extend(connection, _claims(waiting), _claims(fetched), lease)
 
 
 def _claims(rows: Collection[StartedRow]) -> list[tuple[int, int]]:
-    return [(row.publication.id, row.fence) for row in rows]
+    return [(row.publication.id, row.claim_seq) for row in rows]
 
 
 def _row(row: Any) -> StartedRow:
@@ -78,7 +78,7 @@ def _row(row: Any) -> StartedRow:
             media_type=row.media_type,
             created_at=row.created_at,
         ),
-        fence=row.claim_seq,
+        claim_seq=row.claim_seq,
         attempts=row.attempts,
         unfinished=row.unfinished,
         missing_since=row.missing_since,

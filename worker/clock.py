@@ -1,4 +1,4 @@
-"""The database's clock, as this process sees it: machines' clocks differ, rows must not."""
+"""The database's clock between queries: rows hold its instants, because machines' clocks differ."""
 
 import time
 from collections.abc import Callable
@@ -6,20 +6,20 @@ from datetime import UTC, datetime, timedelta
 
 
 class DatabaseClock:
-    """Database time between queries: the last instant that it told, plus what has passed since.
+    """The last instant that the database returned, plus the time since then.
 
-    ``monotonic`` counts seconds from any origin; tests replace it.
+    ``monotonic`` counts seconds from any origin.
     """
 
     def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
         self.monotonic = monotonic
-        self._told = (datetime.now(UTC), monotonic())
+        self._reference = (datetime.now(UTC), monotonic())
 
-    def set(self, told: datetime) -> None:
-        """Take an instant that the database just told."""
-        self._told = (told, self.monotonic())
+    def set(self, instant: datetime) -> None:
+        """Set an instant that the database has just returned."""
+        self._reference = (instant, self.monotonic())
 
     def now(self) -> datetime:
         """Return the current instant, UTC."""
-        told, at = self._told
-        return told + timedelta(seconds=self.monotonic() - at)
+        instant, measured_at = self._reference
+        return instant + timedelta(seconds=self.monotonic() - measured_at)

@@ -1,7 +1,7 @@
-"""The lease of a running job: extended between its calls, and only as a consequence of its progress.
+"""The lease of a running job: extended between its calls, so only a job that progresses keeps it.
 
 No thread extends it in the background, so a worker that is frozen or hangs in one call loses its rows. A call
-is bounded to half a lease (`worker.http.client.Bounds`), and a third of it may have passed before it begins.
+is bounded to half a lease (`worker.http.client.Bounds`) and begins before half of the lease has passed.
 """
 
 from collections.abc import Callable
@@ -20,10 +20,11 @@ _log = structlog.get_logger(__name__)
 
 
 class Lease:
-    """When a job's lease was extended last, and when it is extended again.
+    """The instants at which a job's lease was extended last and is due to be extended again.
 
-    ``extend`` extends it in the database and raises `worker.errors.ClaimsLost` when no row is left.
-    ``began`` is the instant of ``monotonic`` before the lease was given, so that ours never ends later.
+    ``extend`` extends it in the database, and raises `worker.errors.ClaimsLost` when no row is left.
+    ``began`` is the instant of ``monotonic`` before the claims were started, so this lease never ends later
+    than the one in the database.
     """
 
     def __init__(
@@ -35,10 +36,10 @@ class Lease:
         self._extended = began
 
     def keep(self) -> None:
-        """Extend the lease if enough of it has passed; called before each call.
+        """Extend the lease if enough of it has passed; used before each call.
 
-        A database that is away for a moment is asked again before the next call; `worker.errors.TryAgain` is
-        raised when the lease would end during that call.
+        While the database is away, the extension is tried again before the next call. Raises
+        `worker.errors.TryAgain` when the lease could expire during the next call.
         """
         began = self._monotonic()
         passed = began - self._extended

@@ -1,4 +1,4 @@
-"""What an adapter takes and returns: plain values without behaviour."""
+"""The values that an adapter receives and returns; they have no behaviour."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ from shared.vocabulary import BucketKind, Platform
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """A connected account with its opened credentials; lives only as long as its job."""
+    """A connected account with its decrypted credentials; it exists only as long as its job."""
 
     account_id: str
     workspace_id: str
@@ -28,30 +28,30 @@ class Account:
     token_expires_at: datetime | None
     refresh_token_expires_at: datetime | None
     token_minted_at: datetime | None
-    """When we renewed the access token; ``None``: it came from outside, so its age is not known."""
+    """When we renewed the access token; ``None``: it was imported, so its age is unknown."""
 
 
 @dataclass(frozen=True, slots=True)
 class Publication:
-    """One published item to read."""
+    """One published item to fetch."""
 
     id: int
     platform_post_id: str | None
     publish_id: str | None
     """TikTok only: the id of the publishing process, until the public id is known."""
     media_type: str | None
-    """``IMAGE``, ``VIDEO``, ``REELS``, ``CAROUSEL_ALBUM``, ``STORY`` or ``None`` when not told."""
+    """``IMAGE``, ``VIDEO``, ``REELS``, ``CAROUSEL_ALBUM``, ``STORY``, or ``None`` when unknown."""
     created_at: datetime
     """When it was published as far as we know (``published_at``, else ``created_at``); aware, UTC."""
 
 
 class Answer(StrEnum):
-    """What the platform said about one publication."""
+    """The platform's answer about one publication."""
 
     READ = "read"
-    """Numbers came; ``missing`` names the expected metrics that did not."""
+    """It has numbers; ``missing`` names the expected metrics that did not come."""
     UNAVAILABLE = "unavailable"
-    """It was reached and has no numbers (posted before conversion, too few viewers, empty set)."""
+    """It was found and has no numbers (posted before conversion, too few viewers, empty set)."""
     WINDOW_CLOSED = "window_closed"
     """The platform no longer reports on a post of that age."""
     MISSING = "missing"
@@ -61,12 +61,12 @@ class Answer(StrEnum):
     PROCESSING = "processing"
     """Its public id is not known yet."""
     UNREADABLE = "unreadable"
-    """A passing trouble with this one alone: an error of the platform for this id, or no answer for it."""
+    """A transient error of this publication alone: an error for its id, or no answer for it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """The platform's answer for one publication, transient; kept, it becomes a snapshot."""
+    """The platform's answer for one publication; recorded, it becomes a snapshot."""
 
     publication_id: int
     answer: Answer
@@ -77,16 +77,16 @@ class Reading:
     warnings: tuple[str, ...] = ()
     """``code: sentence`` strings, made by `shared.vocabulary.warn`."""
     detail: str | None = None
-    """One sentence for people about an answer other than READ; no secret."""
+    """One sentence for users about an answer other than READ; without secrets."""
     platform_post_id: str | None = None
-    """The public id, when this read learned it."""
+    """The public id, when this fetch brought it."""
     doubtful: bool = False
-    """With MISSING: the platform may be wrong now; this neither starts nor ends a confirmation."""
+    """With MISSING: the platform may be wrong now, so this neither starts nor ends a confirmation."""
 
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """What a response said of a limit: data for the fleet's budget, already parsed and sane."""
+    """A limit that a response reported, parsed and checked: data for the fleet's budget."""
 
     kind: BucketKind
     endpoint: str | None
@@ -96,7 +96,7 @@ class Limit:
     remaining: int | None = None
     """Calls left in the window."""
     used_percent: int | None = None
-    """Share of the window used, where the platform tells percents (Meta)."""
+    """Share of the window used, where the platform reports percents (Meta)."""
     resets_at: datetime | None = None
     """When the window ends, on our clock."""
 
@@ -112,4 +112,4 @@ class Tokens:
     refresh_token_expires_at: datetime | None = None
     """``None`` keeps the stored one."""
     scopes: frozenset[str] | None = None
-    """``None`` when the answer does not tell."""
+    """``None`` when the answer does not list them."""

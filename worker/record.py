@@ -1,4 +1,4 @@
-"""The finish: one transaction that starts at the fence. No row there, no write anywhere."""
+"""The recording of outcomes: one transaction that writes a row only while its claim stands."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -22,13 +22,13 @@ UPDATE post_analytics AS a
        last_updated_at = COALESCE(o.last_updated_at, a.last_updated_at),
        stale_after = CASE WHEN o.stopped THEN NULL ELSE COALESCE(o.stale_after, a.stale_after) END,
        snapshot_at = COALESCE(o.snapshot_at, a.snapshot_at),
-       attempted_at = now(), outcome = o.outcome, outcome_detail = o.detail, version = o.fence
+       attempted_at = now(), outcome = o.outcome, outcome_detail = o.detail, version = o.claim_seq
   FROM unnest(
-        CAST(:ids AS bigint[]), CAST(:fences AS bigint[]), CAST(:statuses AS text[]), CAST(:errors AS text[]),
-        CAST(:metrics AS jsonb[]), CAST(:warnings AS jsonb[]), CAST(:last_updated_ats AS timestamptz[]),
-        CAST(:stale_afters AS timestamptz[]), CAST(:snapshot_ats AS timestamptz[]), CAST(:stopped AS bool[]),
-        CAST(:outcomes AS text[]), CAST(:details AS text[])
-       ) AS o (id, fence, sync_status, error_message, metrics, warnings, last_updated_at, stale_after,
+        CAST(:ids AS bigint[]), CAST(:claim_seqs AS bigint[]), CAST(:statuses AS text[]), CAST(:errors AS
+        text[]), CAST(:metrics AS jsonb[]), CAST(:warnings AS jsonb[]), CAST(:last_updated_ats AS
+        timestamptz[]), CAST(:stale_afters AS timestamptz[]), CAST(:snapshot_ats AS timestamptz[]),
+        CAST(:stopped AS bool[]), CAST(:outcomes AS text[]), CAST(:details AS text[])
+       ) AS o (id, claim_seq, sync_status, error_message, metrics, warnings, last_updated_at, stale_after,
                snapshot_at, stopped, outcome, detail)
  WHERE a.publication_id = o.id
 """)
@@ -43,13 +43,13 @@ UPDATE snapshots AS s
 
 _NEW_SNAPSHOTS = text("""
 INSERT INTO snapshots (publication_id, taken_at, last_seen_at, claim_seq, sync_status, metrics)
-SELECT id, taken_at, taken_at, fence, sync_status, metrics
-  FROM unnest(CAST(:ids AS bigint[]), CAST(:taken_ats AS timestamptz[]), CAST(:fences AS bigint[]),
+SELECT id, taken_at, taken_at, claim_seq, sync_status, metrics
+  FROM unnest(CAST(:ids AS bigint[]), CAST(:taken_ats AS timestamptz[]), CAST(:claim_seqs AS bigint[]),
               CAST(:statuses AS text[]), CAST(:metrics AS jsonb[]))
-       AS o (id, taken_at, fence, sync_status, metrics)
+       AS o (id, taken_at, claim_seq, sync_status, metrics)
 """)
 
-_LEARN_IDS = text("""
+_STORE_IDS = text("""
 UPDATE publications AS p SET platform_post_id = o.platform_post_id
   FROM unnest(CAST(:ids AS bigint[]), CAST(:platform_post_ids AS text[])) AS o (id, platform_post_id)
  WHERE p.id = o.id AND p.workspace_id = :workspace_id
@@ -57,25 +57,25 @@ UPDATE publications AS p SET platform_post_id = o.platform_post_id
                     WHERE q.account_id = p.account_id AND q.platform_post_id = o.platform_post_id)
 RETURNING p.id
 """)
-_LEARNING_TRIES = 3
+_STORE_ATTEMPTS = 3
 
 
 def record(connection: Connection, workspace_id: str, outcomes: Sequence[Outcome]) -> tuple[Outcome, ...]:
-    """Write these outcomes and return the ones whose claim still stood; the others wrote nothing.
+    """Write the outcomes of rows whose claim still stands, and return them; other outcomes write nothing.
 
-    The caller's transaction is the fence: commit it, or nothing happened.
+    The caller commits the transaction.
     """
     outcomes = sorted(outcomes, key=lambda outcome: outcome.row.publication.id)
     if not outcomes:
         return ()
-    outcomes = _with_ids_learned(connection, workspace_id, outcomes)
-    held = finish(connection, [_next_run(outcome) for outcome in outcomes])
-    kept = tuple(outcome for outcome in outcomes if outcome.row.publication.id in held)
-    if not kept:
+    outcomes = _store_new_ids(connection, workspace_id, outcomes)
+    priorities = finish(connection, [_next_run(outcome) for outcome in outcomes])
+    recorded = tuple(outcome for outcome in outcomes if outcome.row.publication.id in priorities)
+    if not recorded:
         return ()
-    extended = [outcome for outcome in kept if outcome.completed and _unchanged(outcome)]
-    appended = [outcome for outcome in kept if outcome.completed and not _unchanged(outcome)]
-    connection.execute(_ANALYTICS, _analytics_parameters(kept, appended))
+    extended = [outcome for outcome in recorded if outcome.completed and _unchanged(outcome)]
+    appended = [outcome for outcome in recorded if outcome.completed and not _unchanged(outcome)]
+    connection.execute(_ANALYTICS, _analytics_parameters(recorded, appended))
     if extended:
         connection.execute(
             _EXTEND_SNAPSHOTS,
@@ -87,12 +87,13 @@ def record(connection: Connection, workspace_id: str, outcomes: Sequence[Outcome
         )
     if appended:
         connection.execute(_NEW_SNAPSHOTS, _snapshot_parameters(appended))
-    notify_refreshed(connection, [publication_id for publication_id, priority in held.items() if priority])
-    return kept
+    requested = [publication_id for publication_id, priority in priorities.items() if priority]
+    notify_refreshed(connection, requested)
+    return recorded
 
 
 def _unchanged(outcome: Outcome) -> bool:
-    """Tell whether the reading says what the newest snapshot says, in the same month's partition."""
+    """Tell whether the reading equals the newest snapshot and belongs to the same month's partition."""
     before, now = outcome.row.snapshot_at, outcome.last_updated_at
     return (
         before is not None
@@ -114,7 +115,7 @@ def _ids(outcomes: Sequence[Outcome]) -> list[int]:
 def _next_run(outcome: Outcome) -> NextRun:
     return NextRun(
         publication_id=outcome.row.publication.id,
-        claim_seq=outcome.row.fence,
+        claim_seq=outcome.row.claim_seq,
         next_run_at=outcome.next_run_at,
         reason=outcome.reason,
         attempts=outcome.attempts,
@@ -126,7 +127,7 @@ def _analytics_parameters(outcomes: Sequence[Outcome], appended: Sequence[Outcom
     new_snapshot = set(_ids(appended))
     return {
         "ids": _ids(outcomes),
-        "fences": [outcome.row.fence for outcome in outcomes],
+        "claim_seqs": [outcome.row.claim_seq for outcome in outcomes],
         "statuses": [outcome.sync_status.value if outcome.sync_status else None for outcome in outcomes],
         "errors": [outcome.error_message for outcome in outcomes],
         "metrics": [
@@ -149,18 +150,18 @@ def _snapshot_parameters(outcomes: Sequence[Outcome]) -> dict[str, list[Any]]:
     return {
         "ids": _ids(outcomes),
         "taken_ats": [outcome.last_updated_at for outcome in outcomes],
-        "fences": [outcome.row.fence for outcome in outcomes],
+        "claim_seqs": [outcome.row.claim_seq for outcome in outcomes],
         "statuses": [outcome.sync_status.value if outcome.sync_status else None for outcome in outcomes],
         "metrics": [Jsonb(dict(outcome.metrics or {})) for outcome in outcomes],
     }
 
 
-def _with_ids_learned(
+def _store_new_ids(
     connection: Connection, workspace_id: str, outcomes: Sequence[Outcome]
 ) -> Sequence[Outcome]:
-    """Store the ids that these reads learned; a row whose id another one has ends as its duplicate.
+    """Store the ids that readings brought; an id that another publication has makes its row a duplicate.
 
-    Two rows of these may have learned one id: the elder keeps it.
+    Of two rows here with one new id, the older one gets it.
     """
     learned = {
         outcome.row.publication.id: outcome.platform_post_id
@@ -169,33 +170,33 @@ def _with_ids_learned(
     }
     if not learned:
         return outcomes
-    # All of them, in the order in which the rows are written: nobody may have them in another order.
-    standing = lock_claims(connection, [(one.row.publication.id, one.row.fence) for one in outcomes])
-    claimed = {publication_id: learned[publication_id] for publication_id in learned.keys() & standing}
-    others = claimed.keys() - _learn_ids(connection, workspace_id, claimed)
+    # All rows are locked, in the order in which they are written: another order could deadlock.
+    owned = lock_claims(connection, [(one.row.publication.id, one.row.claim_seq) for one in outcomes])
+    claimed = {publication_id: learned[publication_id] for publication_id in learned.keys() & owned}
+    duplicates = claimed.keys() - _store_ids(connection, workspace_id, claimed)
     return [
         duplicate(outcome.row, learned[outcome.row.publication.id])
-        if outcome.row.publication.id in others
+        if outcome.row.publication.id in duplicates
         else outcome
         for outcome in outcomes
     ]
 
 
-def _learn_ids(connection: Connection, workspace_id: str, learned: Mapping[int, str]) -> set[int]:
-    """Store each id at its publication unless another one has it; return where it was stored."""
-    wanted: dict[str, int] = {}
+def _store_ids(connection: Connection, workspace_id: str, learned: Mapping[int, str]) -> set[int]:
+    """Store each id at its publication unless another one has it; return the publications that got theirs."""
+    by_platform_id: dict[str, int] = {}
     for publication_id, platform_post_id in sorted(learned.items()):
-        wanted.setdefault(platform_post_id, publication_id)
+        by_platform_id.setdefault(platform_post_id, publication_id)
     bound = {
-        "ids": list(wanted.values()),
-        "platform_post_ids": list(wanted),
+        "ids": list(by_platform_id.values()),
+        "platform_post_ids": list(by_platform_id),
         "workspace_id": workspace_id,
     }
-    for left in reversed(range(_LEARNING_TRIES)):
+    for attempts_left in reversed(range(_STORE_ATTEMPTS)):
         try:
             with connection.begin_nested():
-                return set(connection.execute(_LEARN_IDS, bound).scalars())
-        except IntegrityError:  # an import stored one of these ids in this moment: now it is seen
-            if not left:
+                return set(connection.execute(_STORE_IDS, bound).scalars())
+        except IntegrityError:  # an import has just stored one of these ids: the next attempt sees it
+            if not attempts_left:
                 raise
-    raise AssertionError("the last try either returned or raised")
+    raise AssertionError("the last attempt either returned or raised")

@@ -1,4 +1,4 @@
-"""The start of a job: which claims still hold, what is counted, and what is known of each row."""
+"""The start of a job: the claims that stand, the counted attempts, and the stored values of each row."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -46,7 +46,7 @@ def test_start_uses_up_valid_claims_and_returns_their_rows(harness: Harness) -> 
     assert [row.publication.id for row in started.rows] == [full, worn, plain]
     assert started.rows[0] == StartedRow(
         publication=Publication(full, "acc_1_1", "v1", "REELS", NOW),
-        fence=5,
+        claim_seq=5,
         attempts=3,
         unfinished=2,
         missing_since=NOW,
@@ -75,7 +75,7 @@ def test_start_uses_up_valid_claims_and_returns_their_rows(harness: Harness) -> 
     ]
 
 
-def test_a_job_none_of_whose_claims_stand_starts_nothing(harness: Harness) -> None:
+def test_start_without_standing_claims_returns_none(harness: Harness) -> None:
     ids = harness.publications(harness.account("acc_1"), 1, claim_seq=4, claimed_at=NOW, reason="claimed")
     job = RefreshJob("acc_1", ((ids[0], 4),))
 
@@ -85,7 +85,7 @@ def test_a_job_none_of_whose_claims_stand_starts_nothing(harness: Harness) -> No
         assert start(connection, RefreshJob("acc_2", ((ids[0], 5),)), LEASE) is None
 
 
-def test_a_lease_is_extended_behind_the_claim_and_only_for_what_waits(harness: Harness) -> None:
+def test_lease_is_extended_only_for_waiting_rows_with_standing_claims(harness: Harness) -> None:
     ids = harness.publications(harness.account("acc_1"), 5, claim_seq=4, claimed_at=NOW, reason="claimed")
     waits, read, overtaken, released, other = ids
     with harness.engine.begin() as connection:

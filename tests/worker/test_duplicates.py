@@ -1,4 +1,4 @@
-"""Publish ids that lead to one video: one publication keeps its id, and nobody else loses anything."""
+"""Publish ids of one video: one publication gets the id, and no other row is affected."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -16,7 +16,7 @@ VIDEO = "7300000000000000001"
 
 @pytest.fixture
 def ids(harness: Harness) -> list[int]:
-    """Store three videos: two that wait for their ids, which are the same, and one that has its own."""
+    """Store three videos: two with publish ids of the same video, and one with an id of its own."""
     stored = harness.publications(harness.account("acc_1", Platform.TIKTOK), 3)
     harness.execute(
         "UPDATE publications SET platform_post_id = NULL, publish_id = 'v_pub_' || id WHERE id = ANY(:ids)",
@@ -64,7 +64,7 @@ def test_older_publication_keeps_the_id_of_two_publish_ids_of_one_video(
     assert len(harness.execute("SELECT FROM snapshots")) == 2
 
 
-def test_a_publication_that_has_the_id_already_keeps_it(harness: Harness, ids: list[int]) -> None:
+def test_publication_that_has_the_id_keeps_it(harness: Harness, ids: list[int]) -> None:
     harness.execute(
         "UPDATE publications SET platform_post_id = :video WHERE id = :id", video=VIDEO, id=ids[2]
     )
@@ -74,9 +74,7 @@ def test_a_publication_that_has_the_id_already_keeps_it(harness: Harness, ids: l
     assert outcomes(harness, ids) == [DUPLICATE, DUPLICATE, READ]
 
 
-def test_an_import_that_stores_the_id_in_this_moment_keeps_it_and_siblings_keep_their_numbers(
-    harness: Harness, ids: list[int]
-) -> None:
+def test_concurrent_import_of_the_id_wins_and_siblings_are_recorded(harness: Harness, ids: list[int]) -> None:
     with ThreadPoolExecutor(1) as worker, harness.engine.connect() as importing:
         with importing.begin():
             importing.execute(
@@ -97,7 +95,9 @@ def test_an_import_that_stores_the_id_in_this_moment_keeps_it_and_siblings_keep_
     assert outcomes(harness, ids) == [DUPLICATE, DUPLICATE, READ]
 
 
-def test_the_other_publication_gets_the_id_once_the_first_is_gone(harness: Harness, ids: list[int]) -> None:
+def test_duplicate_gets_the_id_after_the_first_publication_is_deleted(
+    harness: Harness, ids: list[int]
+) -> None:
     run(harness, ids)
     harness.execute("DELETE FROM publications WHERE id = :id", id=ids[0])
     harness.execute("UPDATE refresh_state SET claimed_at = now(), next_run_at = now() + interval '1 minute'")

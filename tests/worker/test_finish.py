@@ -1,4 +1,4 @@
-"""How a read begins and ends around the platform's answer: tokens, pauses, refusals, in mixed jobs."""
+"""The start and end of a refresh around the platform's answer: tokens, pauses, refusals, in mixed jobs."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -22,7 +22,7 @@ def now() -> datetime:
 
 
 def run(harness: Harness, lane: Lane = Lane.BACKGROUND) -> None:
-    """Refresh what is due, once."""
+    """Refresh the due rows once."""
     with harness.engine.begin() as connection:
         jobs = claim(
             connection,
@@ -63,7 +63,7 @@ def paired(harness: Harness, account_id: str, left: timedelta, **columns: Any) -
     return harness.publications(account)
 
 
-def test_a_token_near_its_end_is_renewed_before_it_is_used(harness: Harness) -> None:
+def test_expiring_token_is_renewed_before_use(harness: Harness) -> None:
     seen: list[str] = []
 
     def script(account: Account, publication: Publication) -> Reading:
@@ -95,7 +95,7 @@ def test_a_token_near_its_end_is_renewed_before_it_is_used(harness: Harness) -> 
     ],
     ids=lambda one: type(one).__name__ if isinstance(one, RefreshError) else "",
 )
-def test_a_token_that_could_not_be_renewed_is_used_only_while_it_lives(
+def test_token_that_could_not_be_renewed_is_used_until_it_expires(
     harness: Harness, trouble: RefreshError, near: str, over: str
 ) -> None:
     harness.adapter.renewal = trouble
@@ -108,7 +108,7 @@ def test_a_token_that_could_not_be_renewed_is_used_only_while_it_lives(
     assert [account for account, _ in harness.adapter.requested] == ["acc_living"] * (near == "synced")
 
 
-def test_tokens_are_renewed_once_a_job(harness: Harness) -> None:
+def test_job_renews_tokens_at_most_once(harness: Harness) -> None:
     harness.adapter.renewal = Tokens(SecretStr("new"), now() + HOUR)
     harness.adapter.script = lambda *_: Reauthorize("Refused.", renewable=True)
     (early,) = paired(harness, "acc_early", MINUTE)
@@ -125,7 +125,7 @@ def test_tokens_are_renewed_once_a_job(harness: Harness) -> None:
     assert outcomes(harness, [early, late]) == ["requires_reconnect"] * 2
 
 
-def test_a_refusal_that_no_renewal_mends_is_not_answered_with_one(harness: Harness) -> None:
+def test_refusal_that_is_not_renewable_triggers_no_renewal(harness: Harness) -> None:
     harness.adapter.script = lambda *_: Reauthorize("A scope is missing.", missing_scope="x")
     (one,) = paired(harness, "acc_1", HOUR)
 
@@ -135,7 +135,7 @@ def test_a_refusal_that_no_renewal_mends_is_not_answered_with_one(harness: Harne
     assert outcomes(harness, [one]) == ["requires_reconnect"]
 
 
-def test_what_was_read_before_a_refusal_keeps_its_numbers_and_the_account_is_blocked(
+def test_readings_before_a_refusal_are_recorded_and_account_is_blocked(
     harness: Harness,
 ) -> None:
     ids = harness.publications(harness.account("acc_1"), 3)
@@ -158,9 +158,7 @@ def test_what_was_read_before_a_refusal_keeps_its_numbers_and_the_account_is_blo
 
 
 @pytest.mark.parametrize("state", ["disconnected", "requires_reconnect"])
-def test_a_refusal_of_an_account_that_is_not_active_by_now_blocks_its_rows(
-    harness: Harness, state: str
-) -> None:
+def test_refusal_of_an_account_that_became_inactive_blocks_its_rows(harness: Harness, state: str) -> None:
     ids = harness.publications(harness.account("acc_1"), 2)
 
     def script(_: Account, publication: Publication) -> Reading | RefreshError:
@@ -176,7 +174,7 @@ def test_a_refusal_of_an_account_that_is_not_active_by_now_blocks_its_rows(
     assert (harness.state(ids[1]).error_message, harness.state(ids[1]).next_run_at) == ("Gone.", None)
 
 
-def test_rows_of_an_account_that_is_not_active_are_blocked_without_a_call(harness: Harness) -> None:
+def test_rows_of_inactive_account_are_blocked_without_a_call(harness: Harness) -> None:
     (one,) = harness.publications(harness.account("acc_1"))
     with harness.engine.begin() as connection:
         (job,) = claim(
@@ -209,7 +207,7 @@ RELIEF = now() + timedelta(minutes=14)  # later than the end of a slow test run,
         (Misconfigured("Wrong version."), []),
     ],
 )
-def test_a_refused_bucket_alone_is_paused_and_what_was_read_is_kept(
+def test_only_refused_bucket_is_paused_and_readings_are_recorded(
     harness: Harness, error: RefreshError, pauses: list[tuple[Any, ...]]
 ) -> None:
     ids = harness.publications(harness.account("acc_1"), 3)
@@ -243,7 +241,7 @@ def test_a_refused_bucket_alone_is_paused_and_what_was_read_is_kept(
         ("operator_workspace", "ws_2", Lane.BACKGROUND, True),
     ],
 )
-def test_a_pause_placed_after_the_claim_ends_the_jobs_that_it_holds_for(
+def test_pause_placed_after_the_claim_defers_the_job(
     harness: Harness, kind: str, subject: str, lane: Lane, *, requested: bool
 ) -> None:
     ids = harness.publications(harness.account("acc_1"), 2, priority=0)
@@ -275,7 +273,7 @@ def test_a_pause_placed_after_the_claim_ends_the_jobs_that_it_holds_for(
         assert RELIEF <= row.next_run_at <= RELIEF + timedelta(seconds=30)
 
 
-def test_a_reading_of_a_publication_that_was_not_asked_for_is_left_out(harness: Harness) -> None:
+def test_reading_of_a_publication_that_was_not_requested_is_ignored(harness: Harness) -> None:
     ids = harness.publications(harness.account("acc_1"), 2)
     harness.adapter.script = lambda _account, publication: Reading(
         ids[0] if publication.id == ids[1] else 10**9, Answer.READ, {"views": 1}
@@ -287,7 +285,7 @@ def test_a_reading_of_a_publication_that_was_not_asked_for_is_left_out(harness: 
     assert harness.state(ids[1]).outcome_detail == "The adapter gave no reading for this post."
 
 
-def test_a_row_is_set_aside_at_one_start_more_than_allowed_and_its_siblings_are_read(
+def test_row_is_quarantined_after_too_many_starts_and_siblings_are_fetched(
     database_url: str,
 ) -> None:
     with open_harness(database_url, quarantine_starts=3) as harness:

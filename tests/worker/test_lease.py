@@ -39,7 +39,7 @@ class Time:
         self.harness: Harness | None = None
 
     def passes(self, seconds: float) -> None:
-        """Let time pass: every lease is so much nearer to its end."""
+        """Let time pass: every lease moves towards its end."""
         self.seconds += seconds
         assert self.harness is not None
         self.harness.execute(
@@ -50,7 +50,7 @@ class Time:
 
 
 class Member:
-    """A LinkedIn member whose posts the real adapter reads from a simulated LinkedIn, six calls a post."""
+    """A LinkedIn member whose posts the real adapter fetches from a simulated LinkedIn, six calls a post."""
 
     def __init__(self, harness: Harness, time: Time, posts: int) -> None:
         self.harness, self.time = harness, time
@@ -140,7 +140,7 @@ def harness(database_url: str, time: Time) -> Iterator[Harness]:
 
 
 @pytest.mark.parametrize("seconds", [0.1, 1, 5, 20])
-def test_a_slow_platform_costs_no_reading_and_no_lease(harness: Harness, time: Time, seconds: float) -> None:
+def test_slow_platform_loses_no_reading_and_no_lease(harness: Harness, time: Time, seconds: float) -> None:
     member = Member(harness, time, 20)
     job = member.whole()
     fenced = fenced_writes(Platform.LINKEDIN)
@@ -162,7 +162,7 @@ def test_a_slow_platform_costs_no_reading_and_no_lease(harness: Harness, time: T
     assert fenced_writes(Platform.LINKEDIN) == fenced
 
 
-def test_what_has_been_read_is_recorded_before_the_job_ends(harness: Harness, time: Time) -> None:
+def test_readings_are_recorded_when_the_lease_is_extended(harness: Harness, time: Time) -> None:
     member = Member(harness, time, 3)
     job = member.whole()
     synced = "SELECT count(*) FROM post_analytics WHERE sync_status = 'synced'"
@@ -186,7 +186,7 @@ def test_what_has_been_read_is_recorded_before_the_job_ends(harness: Harness, ti
     ]
 
 
-def test_a_fast_job_extends_nothing(harness: Harness, time: Time) -> None:
+def test_fast_job_extends_no_lease(harness: Harness, time: Time) -> None:
     member = Member(harness, time, 3)
     job = member.whole()
     ends = "SELECT DISTINCT next_run_at FROM refresh_state"
@@ -198,7 +198,7 @@ def test_a_fast_job_extends_nothing(harness: Harness, time: Time) -> None:
     assert len(set(seen)) == 1
 
 
-def test_rows_that_another_worker_has_by_now_are_dropped_and_the_others_go_on(
+def test_rows_claimed_by_another_worker_are_dropped_and_the_others_continue(
     harness: Harness, time: Time
 ) -> None:
     member = Member(harness, time, 3)
@@ -219,7 +219,7 @@ def test_rows_that_another_worker_has_by_now_are_dropped_and_the_others_go_on(
     assert harness.state(lost_row).claimed_at is not None
 
 
-def test_a_job_whose_rows_are_all_gone_stops_calling(harness: Harness, time: Time) -> None:
+def test_job_without_standing_claims_stops_calling(harness: Harness, time: Time) -> None:
     member = Member(harness, time, 3)
     job = member.whole()
 
@@ -236,7 +236,7 @@ def test_a_job_whose_rows_are_all_gone_stops_calling(harness: Harness, time: Tim
     assert {harness.state(one).sync_status for one in member.ids} == {"requires_reconnect"}
 
 
-def test_a_frozen_worker_loses_its_lease_and_writes_nothing(harness: Harness, time: Time) -> None:
+def test_frozen_worker_loses_its_lease_and_writes_nothing(harness: Harness, time: Time) -> None:
     member = Member(harness, time, 2)
     job = member.whole()
     again: list[Claims] = []
@@ -254,7 +254,7 @@ def test_a_frozen_worker_loses_its_lease_and_writes_nothing(harness: Harness, ti
     assert {harness.state(one).sync_status for one in member.ids} == {"pending"}
 
 
-def test_a_database_that_is_away_for_a_moment_does_not_end_the_job(harness: Harness, time: Time) -> None:
+def test_short_database_outage_does_not_end_the_job(harness: Harness, time: Time) -> None:
     member = Member(harness, time, 2)
     job = member.whole()
     member.at_call = lambda _number: time.passes(7)
@@ -274,7 +274,7 @@ def test_a_database_that_is_away_for_a_moment_does_not_end_the_job(harness: Harn
     assert {harness.state(one).sync_status for one in member.ids} == {"synced"}
 
 
-def test_jobs_are_sized_by_calls(harness: Harness, time: Time) -> None:
+def test_job_size_is_bounded_by_calls(harness: Harness, time: Time) -> None:
     Member(harness, time, 12)
 
     assert {len(job.claims) for job in claimed(harness).jobs} == {batch_size(Platform.LINKEDIN, "member")}

@@ -1,4 +1,4 @@
-"""A pause that ends, for whatever reason, makes due the rows it deferred, however a job meets its end."""
+"""The end of a pause, whatever its reason, makes the rows due that it deferred, also beside a running job."""
 
 import threading
 import time
@@ -29,7 +29,7 @@ SCOPE = Scope(platform=Platform.INSTAGRAM)
 
 @pytest.fixture
 def at_gap(monkeypatch: pytest.MonkeyPatch) -> dict[str, Callable[[], object]]:
-    """Let a job do something at a gap between two of its steps, once."""
+    """Run a function once when a job reaches a failpoint."""
     actions: dict[str, Callable[[], object]] = {}
 
     def hit(gap: str, publication_ids: object = ()) -> None:
@@ -51,7 +51,7 @@ def resume(harness: Harness) -> None:
 
 
 def paused_job(harness: Harness) -> tuple[int, RefreshJob]:
-    """Claim a row, then pause its platform without an end: the worker meets the pause."""
+    """Claim a row, then pause its platform without an end, so that the worker finds the pause."""
     publication = harness.publications(harness.account("acc_1"))[0]
     (job,) = claims(harness)
     pause(harness)
@@ -68,7 +68,7 @@ def await_lock(harness: Harness) -> None:
         assert time.monotonic() < deadline, "nobody waits for a lock"
 
 
-def test_a_pause_without_an_end_defers_rows_for_an_hour_at_most(harness: Harness) -> None:
+def test_pause_without_end_defers_rows_for_an_hour_at_most(harness: Harness) -> None:
     publication, job = paused_job(harness)
 
     refresh(job, harness.tools)
@@ -79,7 +79,7 @@ def test_a_pause_without_an_end_defers_rows_for_an_hour_at_most(harness: Harness
     assert harness.adapter.requested == []
 
 
-def test_resume_makes_due_what_was_deferred(harness: Harness) -> None:
+def test_resume_makes_deferred_rows_due(harness: Harness) -> None:
     publication, job = paused_job(harness)
     refresh(job, harness.tools)
 
@@ -89,7 +89,7 @@ def test_resume_makes_due_what_was_deferred(harness: Harness) -> None:
     assert harness.execute("SELECT * FROM pauses") == []
 
 
-def test_a_job_that_finishes_after_resume_leaves_its_rows_due(
+def test_job_that_finishes_after_resume_leaves_its_rows_due(
     harness: Harness, at_gap: dict[str, Callable[[], object]]
 ) -> None:
     publication, job = paused_job(harness)
@@ -118,7 +118,7 @@ def test_resume_waits_for_a_job_that_is_deferring_rows_and_makes_them_due(
     assert harness.state(publication).wait <= timedelta()
 
 
-def test_a_job_waits_for_a_resume_under_way_and_leaves_its_rows_due(
+def test_job_waits_for_concurrent_resume_and_leaves_its_rows_due(
     harness: Harness, at_gap: dict[str, Callable[[], object]]
 ) -> None:
     publication, job = paused_job(harness)
@@ -146,7 +146,7 @@ def test_a_job_waits_for_a_resume_under_way_and_leaves_its_rows_due(
     assert harness.state(publication).wait < timedelta(seconds=1)
 
 
-def test_a_pause_that_was_shortened_meanwhile_defers_until_its_new_end(
+def test_shortened_pause_defers_until_its_new_end(
     harness: Harness, at_gap: dict[str, Callable[[], object]]
 ) -> None:
     publication = harness.publications(harness.account("acc_1"))[0]
@@ -159,7 +159,7 @@ def test_a_pause_that_was_shortened_meanwhile_defers_until_its_new_end(
     assert timedelta(minutes=4) < harness.state(publication).wait < timedelta(minutes=6)
 
 
-def test_a_raised_budget_makes_due_what_waited_for_the_next_month(harness: Harness) -> None:
+def test_raised_budget_makes_rows_deferred_to_next_month_due(harness: Harness) -> None:
     publication = harness.publications(harness.account("acc_1", Platform.X))[0]
     harness.execute("INSERT INTO post_reads (platform, day, reads) VALUES ('x', current_date, 100)")
     poor = Settings(x_monthly_budget_dollars=0.5)
@@ -179,7 +179,7 @@ def test_a_raised_budget_makes_due_what_waited_for_the_next_month(harness: Harne
     assert harness.state(publication).wait <= timedelta()
 
 
-def test_a_reconnect_ends_the_account_s_pause_and_makes_its_rows_due(harness: Harness) -> None:
+def test_reconnect_ends_pause_of_account_and_makes_its_rows_due(harness: Harness) -> None:
     publication = harness.publications(harness.account("acc_1"))[0]
     other = harness.publications(harness.account("acc_2"))[0]
     relief = datetime.now(UTC) + timedelta(minutes=30)
@@ -206,7 +206,7 @@ def test_a_reconnect_ends_the_account_s_pause_and_makes_its_rows_due(harness: Ha
         (PauseKind.OPERATOR_WORKSPACE, "ws_2", {"acc_2"}),
     ],
 )
-def test_the_end_of_a_pause_concerns_what_it_held_up(
+def test_end_of_a_pause_makes_only_its_own_rows_due(
     harness: Harness, monkeypatch: pytest.MonkeyPatch, kind: PauseKind, subject: str, concerned: set[str]
 ) -> None:
     monkeypatch.setattr(make_due, "_ROWS_AT_ONCE", 2)

@@ -51,7 +51,7 @@ def started(harness: Harness, number: int, **state: Any) -> list[StartedRow]:
     return [
         StartedRow(
             publication=Publication(one, f"acc_1_{n}", None, None, NOW),
-            fence=4,
+            claim_seq=4,
             attempts=5,
             unfinished=2,
             missing_since=NOW - DAY,
@@ -118,11 +118,11 @@ def synced(row: StartedRow, **changed: Any) -> Outcome:
     return replace(outcome, **changed)
 
 
-def test_an_outcome_writes_what_it_says_and_keeps_what_it_does_not(harness: Harness) -> None:
+def test_outcome_writes_its_fields_and_keeps_the_others(harness: Harness) -> None:
     held, full, gone, overtaken, retry = rows = started(harness, 5, priority=1)
     outcomes = (
         Outcome(retry, OutcomeKind.RETRY, Reason.RETRY, NOW + HOUR, attempts=-1),
-        synced(replace(overtaken, fence=3)),
+        synced(replace(overtaken, claim_seq=3)),
         Outcome(
             gone,
             OutcomeKind.GONE,
@@ -190,11 +190,11 @@ def snapshots(harness: Harness) -> list[tuple[Any, ...]]:
     return [tuple(row) for row in rows]
 
 
-def test_nothing_to_record_writes_nothing(harness: Harness) -> None:
+def test_no_outcomes_write_nothing(harness: Harness) -> None:
     (row,) = started(harness, 1)
 
     assert recorded(harness) == ()
-    assert recorded(harness, synced(replace(row, fence=5))) == ()
+    assert recorded(harness, synced(replace(row, claim_seq=5))) == ()
     harness.execute("UPDATE refresh_state SET claimed_at = NULL")
     assert recorded(harness, synced(row)) == (), "the claim is closed"
     assert analytics(harness, row) == BEFORE
@@ -214,7 +214,7 @@ SNAPSHOT_CASES: list[tuple[datetime | None, datetime, dict[str, Any], bool]] = [
 """The newest snapshot, the instant of the reading, what it changes, and whether it extends the snapshot."""
 
 
-def test_an_unchanged_reading_extends_the_newest_snapshot_of_its_month(harness: Harness) -> None:
+def test_unchanged_reading_extends_newest_snapshot_of_its_month(harness: Harness) -> None:
     rows = started(harness, len(SNAPSHOT_CASES))
     outcomes, expected = [], []
     for row, (before, read_at, changed, extended) in zip(rows, SNAPSHOT_CASES, strict=True):
@@ -248,7 +248,7 @@ def test_an_unchanged_reading_extends_the_newest_snapshot_of_its_month(harness: 
     ]
 
 
-def test_an_attempt_without_numbers_leaves_no_snapshot(harness: Harness) -> None:
+def test_attempt_without_numbers_adds_no_snapshot(harness: Harness) -> None:
     (row,) = started(harness, 1)
 
     recorded(
@@ -260,7 +260,7 @@ def test_an_attempt_without_numbers_leaves_no_snapshot(harness: Harness) -> None
     assert harness.state(row.publication.id).snapshot_at == NOW - DAY
 
 
-def test_an_id_is_learned_by_the_row_of_its_workspace_that_alone_may_have_it(harness: Harness) -> None:
+def test_new_id_is_stored_only_in_its_own_workspace(harness: Harness) -> None:
     learner, clash, same, foreign, untold = started(harness, 5)
     recorded(harness, synced(foreign, platform_post_id="from elsewhere"), workspace="ws_2")
     recorded(
@@ -279,7 +279,7 @@ def test_an_id_is_learned_by_the_row_of_its_workspace_that_alone_may_have_it(har
     )
 
 
-def test_the_same_id_may_be_learned_by_publications_of_two_accounts(harness: Harness) -> None:
+def test_publications_of_two_accounts_may_have_the_same_id(harness: Harness) -> None:
     (row,) = started(harness, 1)
     harness.publications(harness.account("acc_2", Platform.X))
     harness.execute("UPDATE publications SET platform_post_id = 'shared' WHERE account_id = 'acc_2'")
@@ -289,7 +289,7 @@ def test_the_same_id_may_be_learned_by_publications_of_two_accounts(harness: Har
     assert harness.execute("SELECT count(*) FROM publications WHERE platform_post_id = 'shared'") == [(2,)]
 
 
-def test_only_rows_that_somebody_waits_for_are_announced(harness: Harness, database_url: str) -> None:
+def test_only_rows_with_priority_are_notified(harness: Harness, database_url: str) -> None:
     first, second, third = started(harness, 3)
     harness.execute(
         "UPDATE refresh_state SET priority = 1 WHERE publication_id = ANY(:ids)",

@@ -47,7 +47,7 @@ def snapshots(harness: Harness) -> list[tuple[dict[str, int], int]]:
     return [(row.metrics, row.reads) for row in harness.execute("SELECT * FROM snapshots ORDER BY taken_at")]
 
 
-def test_a_reading_is_served_and_kept_and_due_again_after_the_policy_s_interval(harness: Harness) -> None:
+def test_reading_is_served_and_due_again_after_freshness_interval(harness: Harness) -> None:
     publication = harness.publications(harness.account("acc_1"))[0]
     harness.adapter.script = reads(views=7, likes=2)
 
@@ -61,7 +61,7 @@ def test_a_reading_is_served_and_kept_and_due_again_after_the_policy_s_interval(
     assert snapshots(harness) == [({"views": 7, "likes": 2}, 1)]
 
 
-def test_unchanged_reads_are_one_snapshot_and_changed_ones_another(harness: Harness) -> None:
+def test_unchanged_readings_share_a_snapshot_and_changed_ones_add_one(harness: Harness) -> None:
     harness.publications(harness.account("acc_1"))
     run(harness, times=3)
     harness.adapter.script = reads(views=2)
@@ -70,7 +70,7 @@ def test_unchanged_reads_are_one_snapshot_and_changed_ones_another(harness: Harn
     assert snapshots(harness) == [({"views": 1}, 3), ({"views": 2}, 1)]
 
 
-def test_one_bad_item_never_costs_its_siblings_their_numbers(harness: Harness) -> None:
+def test_one_missing_post_does_not_affect_its_siblings(harness: Harness) -> None:
     ids = harness.publications(harness.account("acc_1"), 3)
     harness.adapter.script = lambda _account, publication: (
         Reading(publication.id, Answer.MISSING)
@@ -84,7 +84,7 @@ def test_one_bad_item_never_costs_its_siblings_their_numbers(harness: Harness) -
     assert harness.state(ids[1]).warnings[0].startswith("post_missing: ")
 
 
-def test_an_error_half_way_holds_only_for_what_was_not_read(harness: Harness) -> None:
+def test_error_applies_only_to_rows_without_a_reading(harness: Harness) -> None:
     ids = harness.publications(harness.account("acc_1"), 2)
     harness.adapter.script = lambda _account, publication: (
         Reading(publication.id, Answer.READ, {"views": 5}) if publication.id == ids[0] else TryAgain("Down.")
@@ -115,7 +115,7 @@ def test_limit_costs_no_attempt_and_pauses_its_bucket(harness: Harness) -> None:
     )
 
 
-def test_the_last_good_metrics_survive_failures_and_the_row_fails_at_the_fifth(harness: Harness) -> None:
+def test_last_metrics_survive_failures_and_row_fails_at_the_fifth(harness: Harness) -> None:
     publication = harness.publications(harness.account("acc_1"))[0]
     run(harness)
     harness.adapter.script = lambda *_: TryAgain("The platform answered 503.")
@@ -131,7 +131,7 @@ def test_the_last_good_metrics_survive_failures_and_the_row_fails_at_the_fifth(h
     assert after.wait > 10 * before.wait, "it goes on being tried, at a slower pace"
 
 
-def test_a_success_after_failures_clears_them(harness: Harness) -> None:
+def test_success_resets_attempts_and_error(harness: Harness) -> None:
     publication = harness.publications(harness.account("acc_1"))[0]
     harness.adapter.script = lambda *_: TryAgain("Down.")
     run(harness, times=6)
@@ -142,7 +142,7 @@ def test_a_success_after_failures_clears_them(harness: Harness) -> None:
     assert (row.sync_status, row.error_message, row.attempts) == ("synced", None, 0)
 
 
-def test_our_own_misconfiguration_blames_nobody_and_uses_no_attempt(harness: Harness) -> None:
+def test_misconfiguration_blocks_no_account_and_costs_no_attempt(harness: Harness) -> None:
     publication = harness.publications(harness.account("acc_1"))[0]
     harness.adapter.script = lambda *_: Misconfigured("The API version was refused.")
 
@@ -153,7 +153,7 @@ def test_our_own_misconfiguration_blames_nobody_and_uses_no_attempt(harness: Har
     assert [warning.split(":")[0] for warning in row.warnings] == ["platform_unavailable"]
 
 
-def test_a_missing_post_is_confirmed_by_a_second_look_and_then_not_polled(database_url: str) -> None:
+def test_missing_post_is_confirmed_by_second_miss_and_then_not_polled(database_url: str) -> None:
     with open_harness(database_url, missing_confirm_seconds=0) as harness:
         publication = harness.publications(harness.account("acc_1"))[0]
         run(harness)
@@ -169,7 +169,7 @@ def test_a_missing_post_is_confirmed_by_a_second_look_and_then_not_polled(databa
     assert (second.metrics, second.stale_after) == ({"views": 1}, None)
 
 
-def test_a_post_that_was_missing_and_comes_back_starts_afresh(harness: Harness) -> None:
+def test_post_that_reappears_clears_missing_since(harness: Harness) -> None:
     publication = harness.publications(harness.account("acc_1"))[0]
     harness.adapter.script = lambda _account, one: Reading(one.id, Answer.MISSING)
     run(harness)
@@ -180,7 +180,7 @@ def test_a_post_that_was_missing_and_comes_back_starts_afresh(harness: Harness) 
     assert (row.sync_status, row.warnings, row.missing_since) == ("synced", [], None)
 
 
-def test_silence_means_zero_only_where_nothing_was_ever_counted(harness: Harness) -> None:
+def test_omitted_post_is_zero_only_without_earlier_numbers(harness: Harness) -> None:
     quiet, loud = harness.publications(harness.account("acc_1"), 2)
     harness.adapter.script = lambda _account, one: Reading(
         one.id, Answer.READ, {"likes": int(one.id == loud)}
@@ -194,7 +194,7 @@ def test_silence_means_zero_only_where_nothing_was_ever_counted(harness: Harness
     assert harness.state(loud).warnings[0].startswith("no_activity_reported: ")
 
 
-def test_a_counter_that_fell_is_served_with_a_warning(harness: Harness) -> None:
+def test_decreased_counter_is_served_with_a_warning(harness: Harness) -> None:
     publication = harness.publications(harness.account("acc_1"))[0]
     harness.adapter.script = reads(views=9, likes=4)
     run(harness)
@@ -206,7 +206,7 @@ def test_a_counter_that_fell_is_served_with_a_warning(harness: Harness) -> None:
     assert row.warnings == ["counter_decreased: views fell since the last read"]
 
 
-def test_no_numbers_keep_the_last_ones_as_partial(harness: Harness) -> None:
+def test_unavailable_numbers_keep_the_last_ones_as_partial(harness: Harness) -> None:
     publication = harness.publications(harness.account("acc_1"))[0]
     run(harness)
     read_at = harness.state(publication).last_updated_at
@@ -220,7 +220,7 @@ def test_no_numbers_keep_the_last_ones_as_partial(harness: Harness) -> None:
     assert row.warnings == ["insights_unavailable: too few viewers"]
 
 
-def test_one_refusal_marks_the_whole_account_and_it_is_not_asked_again(harness: Harness) -> None:
+def test_one_refusal_marks_the_account_and_ends_its_calls(harness: Harness) -> None:
     ids = harness.publications(harness.account("acc_1"), 3)
     harness.adapter.script = lambda *_: Reauthorize("Reconnect the account.")
 
@@ -232,7 +232,7 @@ def test_one_refusal_marks_the_whole_account_and_it_is_not_asked_again(harness: 
     assert harness.execute("SELECT state FROM accounts") == [("requires_reconnect",)]
 
 
-def test_a_refusal_of_tokens_that_were_replaced_meanwhile_blames_nobody(harness: Harness) -> None:
+def test_refusal_of_replaced_tokens_marks_no_account(harness: Harness) -> None:
     ids = harness.publications(harness.account("acc_1"), 3)
     fenced = fenced_writes()
 
@@ -248,7 +248,7 @@ def test_a_refusal_of_tokens_that_were_replaced_meanwhile_blames_nobody(harness:
     assert fenced_writes() == fenced
 
 
-def test_a_renewable_refusal_renews_once_stores_the_pair_and_reads_on(harness: Harness) -> None:
+def test_renewable_refusal_renews_tokens_once_and_continues(harness: Harness) -> None:
     account = harness.account(
         "acc_1", Platform.X, sealed_refresh_token=harness.tools.vault.seal(SecretStr("old-pair"))
     )
@@ -269,7 +269,7 @@ def test_a_renewable_refusal_renews_once_stores_the_pair_and_reads_on(harness: H
     assert stored.token_version == 2
 
 
-def test_a_message_delivered_three_times_runs_once(harness: Harness) -> None:
+def test_message_delivered_three_times_runs_once(harness: Harness) -> None:
     harness.publications(harness.account("acc_1"))
     job = claims(harness)[0]
 
@@ -279,7 +279,7 @@ def test_a_message_delivered_three_times_runs_once(harness: Harness) -> None:
     assert len(harness.adapter.requested) == 1
 
 
-def test_a_stale_worker_never_overwrites_newer_data(harness: Harness) -> None:
+def test_stale_worker_never_overwrites_newer_data(harness: Harness) -> None:
     publication = harness.publications(harness.account("acc_1"))[0]
     slow = claims(harness)[0]
     fenced = fenced_writes()
@@ -305,7 +305,7 @@ def fenced_writes(platform: Platform = Platform.INSTAGRAM) -> float:
     return REGISTRY.get_sample_value("dravo_fenced_writes_total", label) or 0.0
 
 
-def test_a_refresh_that_never_finishes_is_set_aside_alone(database_url: str) -> None:
+def test_refresh_that_never_finishes_is_quarantined_alone(database_url: str) -> None:
     with open_harness(database_url, quarantine_starts=3) as harness:
         poison, good = harness.publications(harness.account("acc_1"), 2)
 
@@ -328,7 +328,7 @@ def test_a_refresh_that_never_finishes_is_set_aside_alone(database_url: str) -> 
         assert (row.reason, row.next_run_at, row.sync_status) == ("quarantined", None, "failed")
 
 
-def test_a_bug_of_an_adapter_is_recorded_like_any_other_trouble(harness: Harness) -> None:
+def test_exception_of_an_adapter_is_recorded_as_retry(harness: Harness) -> None:
     publication = harness.publications(harness.account("acc_1"))[0]
 
     def buggy(*_: object) -> Reading:
@@ -340,7 +340,7 @@ def test_a_bug_of_an_adapter_is_recorded_like_any_other_trouble(harness: Harness
     assert (harness.state(publication).reason, harness.state(publication).unfinished) == ("retry", 0)
 
 
-def test_a_learned_public_id_is_stored(harness: Harness) -> None:
+def test_new_public_id_is_stored(harness: Harness) -> None:
     publication = harness.publications(harness.account("acc_1"))[0]
     harness.adapter.script = lambda _account, one: Reading(
         one.id, Answer.READ, {"views": 1}, platform_post_id="7560000000000000001"
@@ -351,7 +351,7 @@ def test_a_learned_public_id_is_stored(harness: Harness) -> None:
     assert harness.state(publication).sync_status == "synced"
 
 
-def test_a_month_without_its_partition_loses_no_snapshot(harness: Harness) -> None:
+def test_month_without_partition_loses_no_snapshot(harness: Harness) -> None:
     for row in harness.execute(
         "SELECT relid::regclass::text AS name FROM pg_partition_tree('snapshots') WHERE isleaf"
     ):
@@ -367,7 +367,7 @@ def test_a_month_without_its_partition_loses_no_snapshot(harness: Harness) -> No
     assert harness.execute("SELECT count(*) FROM snapshots_default") == [(0,)]
 
 
-def test_a_dead_token_with_a_thousand_due_rows_is_met_by_the_jobs_in_flight_alone(harness: Harness) -> None:
+def test_dead_token_is_refused_only_for_the_jobs_in_flight(harness: Harness) -> None:
     harness.publications(harness.account("acc_1"), 1_000)
     harness.adapter.script = lambda *_: Reauthorize("Reconnect the account.")
     in_flight = [job for _ in range(10) for job in claims_of_due(harness)]
@@ -388,7 +388,7 @@ def test_a_dead_token_with_a_thousand_due_rows_is_met_by_the_jobs_in_flight_alon
     ]
 
 
-def test_a_refusal_of_the_account_does_not_deadlock_with_an_id_that_arrives(harness: Harness) -> None:
+def test_refusal_of_account_does_not_deadlock_with_arriving_id(harness: Harness) -> None:
     read, refused = harness.publications(harness.account("acc_1"), 2)
     harness.adapter.script = lambda _account, publication: (
         Reading(publication.id, Answer.READ, {"views": 1})
@@ -411,7 +411,7 @@ def test_a_refusal_of_the_account_does_not_deadlock_with_an_id_that_arrives(harn
     assert harness.state(refused).reason == "blocked"
 
 
-def test_an_id_that_arrives_during_a_refresh_is_asked_for_whatever_the_refresh_found(
+def test_id_that_arrives_during_a_refresh_is_due_whatever_the_outcome(
     harness: Harness,
 ) -> None:
     harness.account("acc_1", Platform.TIKTOK)

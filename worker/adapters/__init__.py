@@ -1,4 +1,4 @@
-"""How each platform is read: one file a platform, and the one table that says which."""
+"""The adapters of the platforms: one file or folder a platform, and the table that lists them."""
 
 from collections.abc import Callable
 from typing import Final

@@ -1,4 +1,4 @@
-"""The seam between the refresh story and a platform: one small Protocol, and what an adapter may ask for."""
+"""The interface between a refresh and a platform: the Protocol `Adapter`, and what an adapter may use."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
@@ -22,7 +22,7 @@ class Response(Protocol):
 
     @property
     def received_at(self) -> datetime:
-        """Our clock when the answer came."""
+        """The instant, on our clock, at which the answer came."""
         ...
 
     def json(self) -> object:
@@ -34,23 +34,23 @@ class Response(Protocol):
 
 
 class MetricMemory(Protocol):
-    """Metrics that a platform refuses for an object type, remembered by the whole fleet for a while."""
+    """Metrics that a platform refuses for an object type, remembered for the whole fleet for a while."""
 
     def refused(self, version: str, object_type: str) -> frozenset[str]:
-        """Return the metrics to leave out now; one caller in the fleet gets an expired one back to probe."""
+        """Return the metrics to leave out now; an expired one is left to one caller in the fleet to probe."""
         ...
 
     def remember(self, version: str, object_type: str, metric: str) -> None:
-        """Leave ``metric`` out from now on, until the memory of it expires."""
+        """Leave ``metric`` out from now on, until its entry expires."""
         ...
 
     def forget(self, version: str, object_type: str, metric: str) -> None:
-        """Ask for ``metric`` again everywhere: a probe got its number. No probe of this job: no effect."""
+        """Delete the entry of ``metric``, after a successful probe by this job; otherwise do nothing."""
         ...
 
 
 class Upstream(Protocol):
-    """One job's way to its platform: budgeted, bounded in time and size, with errors translated."""
+    """One job's calls to its platform: within budgets, bounded in time and size, with translated errors."""
 
     @property
     def memory(self) -> MetricMemory:
@@ -74,20 +74,20 @@ class Upstream(Protocol):
     ) -> Response:
         """Send one call and return its answer whatever its status.
 
-        ``url`` is sent as it stands (query string included, already encoded). ``endpoint`` is the name of the
+        ``url`` is sent unchanged (query string included, already encoded). ``endpoint`` is the name of the
         endpoint class for budgets and metrics, ``cost`` what the call takes from its budgets.
-        Raises `worker.errors.TryAgain` on network trouble and time-outs, `worker.errors.Paused` when a budget
-        says wait (nothing was sent then).
+        Raises `worker.errors.TryAgain` on network errors and time-outs, and `worker.errors.Paused` when a
+        budget is exhausted (nothing was sent then).
         """
         ...
 
     def saw(self, *limits: Limit) -> None:
-        """Feed what a response said of its limits to the fleet's budget."""
+        """Update the fleet's budgets with the limits that a response reports."""
         ...
 
 
 class Adapter(Protocol):
-    """How one platform is read."""
+    """The calls to one platform."""
 
     @property
     def renewal_endpoint(self) -> str | None:
@@ -99,15 +99,15 @@ class Adapter(Protocol):
     ) -> Iterator[Reading]:
         """Yield one reading per publication, in any order, as answers come.
 
-        A raised `worker.errors.RefreshError` ends the read: it holds for every publication not yet yielded,
-        and those already yielded keep their numbers. Any other exception is a bug of the adapter.
+        A raised `worker.errors.RefreshError` ends the fetch: it holds for every publication without a
+        reading, and readings already yielded are recorded. Any other exception is a bug of the adapter.
         """
         ...
 
     def renew(self, upstream: Upstream, account: Account) -> Tokens:
         """Return new tokens for the account; nothing is stored here.
 
-        Raises `worker.errors.Reauthorize` (``renewable=False``) when only the owner can help, and the other
-        refresh errors as `fetch` does.
+        Raises `worker.errors.Reauthorize` (``renewable=False``) when only the account's owner can help, and
+        the other refresh errors as `fetch` does.
         """
         ...

@@ -1,6 +1,6 @@
-"""OAuth 2.0 renewal as X, LinkedIn and TikTok share it: RFC 6749, sections 5.1, 5.2 and 6.
+"""The OAuth 2.0 token renewal that X, LinkedIn and TikTok share: RFC 6749, sections 5.1, 5.2 and 6.
 
-What differs (host, client authentication, names) is in each platform's adapter.
+The differences (host, client authentication, names) are in each platform's adapter.
 """
 
 import re
@@ -18,14 +18,14 @@ from worker.readings import Account, Tokens
 LIMIT_PAUSE = timedelta(minutes=1)
 MAX_LIFE = timedelta(days=3660)
 TOKEN = re.compile(r"[\x21-\x7e]{1,4096}")
-"""Everything else could not travel in a header."""
-PASSING = frozenset({"server_error", "temporarily_unavailable"})
-"""Error codes of troubles that pass by themselves; TikTok sends them with status 400 and 200."""
+"""Any other text could not be sent in a header."""
+TRANSIENT_CODES = frozenset({"server_error", "temporarily_unavailable"})
+"""Error codes of transient errors; TikTok sends them with status 400 and 200."""
 DEAD_TOKEN = re.compile(r"token\b.*\b(invalid|expired|revoked)", re.IGNORECASE | re.DOTALL)
 
 
 def refresh_form(account: Account, reconnect: str) -> dict[str, str]:
-    """Return a renewal's form without its client. Raises `Reauthorize` where no refresh token is held."""
+    """Return a renewal's form without the client. Raises `Reauthorize` where no refresh token is stored."""
     if account.refresh_token is None or not account.refresh_token.get_secret_value():
         raise Reauthorize(reconnect)
     return {"grant_type": "refresh_token", "refresh_token": account.refresh_token.get_secret_value()}
@@ -42,10 +42,10 @@ def setting(value: SecretStr | str | None, variable: str) -> str:
 def tokens_of(
     response: Response, *, endpoint: str, reconnect: str, refresh_life: str = "refresh_token_expires_in"
 ) -> Tokens:
-    """Return the tokens of an answer, or raise what a refusal means; ``reconnect`` advises the owner then.
+    """Return the tokens of an answer, or raise the error of a refusal; ``reconnect`` is its sentence.
 
-    ``refresh_life`` names the seconds that the refresh token lives, which the RFC does not know. An answer
-    counts as a success by what it holds: TikTok's refusals may come with status 200.
+    ``refresh_life`` names the field with the refresh token's lifetime in seconds, which the RFC does not
+    define. The content decides whether an answer is a success: TikTok's refusals may have status 200.
     """
     answer = untrusted.body_of(response)
     access_token, refresh_token, scope = (
@@ -69,10 +69,10 @@ def _refusal(response: Response, endpoint: str, reconnect: str) -> RefreshError:
         until = response.received_at + (untrusted.retry_after(response) or LIMIT_PAUSE)
         sentence = "The limit of token renewals is reached."
         return Paused(sentence, kind=BucketKind.ENDPOINT, endpoint=endpoint, until=until)
-    passing = isinstance(code, str) and code in PASSING
-    if status >= 500 or passing or (untrusted.succeeded(response) and not isinstance(code, str)):
+    transient = isinstance(code, str) and code in TRANSIENT_CODES
+    if status >= 500 or transient or (untrusted.succeeded(response) and not isinstance(code, str)):
         return TryAgain("The token endpoint gave no readable answer.", breaks=status >= 500)
-    # X and LinkedIn call a dead refresh token an invalid_request, like a malformed call of ours.
+    # X and LinkedIn answer invalid_request for a dead refresh token, as for a malformed call of ours.
     dead = code == "invalid_request" and DEAD_TOKEN.search(str(body.get("error_description")))
     if dead or code == "invalid_grant":
         return Reauthorize(reconnect)

@@ -1,4 +1,4 @@
-"""Metrics that a platform refuses, remembered by the whole fleet in PostgreSQL."""
+"""Metrics that a platform refuses, remembered for the whole fleet in PostgreSQL."""
 
 from datetime import timedelta
 
@@ -7,7 +7,7 @@ from sqlalchemy import Engine, text
 from shared.vocabulary import Platform
 
 REMEMBERED_FOR = timedelta(hours=24)
-"""How long a refused metric is left out before one reader in the fleet asks for it again."""
+"""How long a refused metric is left out before one job in the fleet requests it again."""
 
 _PROBE_ALONE_FOR = timedelta(minutes=10)
 
@@ -47,7 +47,7 @@ class FleetMemory:
         self._probed: set[tuple[str, str, str]] = set()
 
     def refused(self, version: str, object_type: str) -> frozenset[str]:
-        """Return the metrics to leave out now; an expired one is handed to one caller, who probes it."""
+        """Return the metrics to leave out now; an expired one is left to one caller, which probes it."""
         with self._engine.begin() as connection:
             rows = connection.execute(
                 _REFUSED,
@@ -58,9 +58,9 @@ class FleetMemory:
                     "alone": _PROBE_ALONE_FOR,
                 },
             )
-            known = rows.all()
-        self._probed |= {(version, object_type, row.metric) for row in known if row.probed}
-        return frozenset(row.metric for row in known if not row.probed)
+            entries = rows.all()
+        self._probed |= {(version, object_type, row.metric) for row in entries if row.probed}
+        return frozenset(row.metric for row in entries if not row.probed)
 
     def remember(self, version: str, object_type: str, metric: str) -> None:
         """Leave ``metric`` out from now on, for `REMEMBERED_FOR`."""
@@ -69,7 +69,7 @@ class FleetMemory:
             connection.execute(_REMEMBER, {**parameters, "remembered_for": REMEMBERED_FOR})
 
     def forget(self, version: str, object_type: str, metric: str) -> None:
-        """Ask for ``metric`` again everywhere: it came, and this job was the one to probe it."""
+        """Delete the entry of ``metric`` if this job has probed it: the platform reports it again."""
         if (version, object_type, metric) not in self._probed:
             return
         with self._engine.begin() as connection:

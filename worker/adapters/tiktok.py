@@ -1,17 +1,18 @@
 """TikTok Display API v2: the counters of videos.
 
 ``POST /v2/video/query/?fields=…`` with ``{"filters": {"video_ids": [<1..20>]}}``, scope ``video.list``: 20
-videos cost one call; 600 calls a minute are allowed to our application, no header tells what is left.
+videos cost one call; 600 calls a minute are allowed to our application, and no header reports the rest.
 
 A video whose public id is not known yet costs ``POST /v2/post/publish/status/fetch/``, one call each; those
-that have one by now are read in one more: a job of 20 makes 21 calls at most. The scope is ``video.publish``
-or ``video.upload``; without it such a video stays processing, and its siblings are read all the same.
+that have one by now are fetched in one more: a job of 20 makes 21 calls at most. The scope is
+``video.publish`` or ``video.upload``; without it such a video stays processing, and its siblings are fetched
+all the same.
 
-Every answer has an envelope, ``error.code`` tells what happened and the status alone does not. Ids are
-strings here, and integers of 19 digits in a publishing status. There is no list of errors per id: a deleted,
-private or foreign id is just not there. So is one that is not public yet for a day or so; as missing posts
-are confirmed after a day on this platform, a known id that is absent is `MISSING` whatever its age, and
-`PROCESSING` only in the very job that learned it.
+Every answer has an envelope; ``error.code`` says what happened, the status alone does not. Ids are strings
+here, and integers of 19 digits in a publishing status. There is no list of errors per id: a deleted, private
+or foreign id is absent. So is one that is not public yet, for a day or so; as missing posts are confirmed
+after a day on this platform, a known id that is absent is `MISSING` whatever its age, and `PROCESSING` only
+in the job that found the id.
 
 https://developers.tiktok.com/doc/tiktok-api-v2-video-query
 https://developers.tiktok.com/doc/content-posting-api-reference-get-video-status
@@ -53,7 +54,7 @@ PROCESSING = "TikTok has not published this post under a public id yet."
 
 
 class TikTok:
-    """How videos on TikTok are read."""
+    """The adapter for TikTok."""
 
     renewal_endpoint = TOKEN_ENDPOINT
 
@@ -68,7 +69,7 @@ class TikTok:
         unresolved: list[tuple[Publication, str]] = []
         for publication in publications:
             video_id = publication.platform_post_id
-            # A malformed id might cost its siblings the whole call, so it is never sent.
+            # A malformed id might make TikTok refuse the whole call, so it is never sent.
             if video_id is not None and _is_video_id(video_id):
                 known.append((publication, video_id))
             elif publication.publish_id:
@@ -79,14 +80,14 @@ class TikTok:
                 detail = "The stored id is no id of a video on TikTok."
                 yield Reading(publication.id, Answer.MISSING, detail=detail)
         if known:
-            yield from self._read(upstream, account, known)
+            yield from self._query(upstream, account, known)
         if unresolved:
             yield from self._resolve(upstream, account, unresolved)
 
-    def _read(
+    def _query(
         self, upstream: Upstream, account: Account, asked: Sequence[tuple[Publication, str]]
     ) -> Iterator[Reading]:
-        """Yield the readings of videos by their public ids."""
+        """Yield the readings of videos with known public ids."""
         ids = list(dict.fromkeys(video_id for _, video_id in asked))
         path = f"/v2/video/query/?fields=id,{','.join(METRICS)}"
         _, data = self._post(upstream, account, QUERY, path, {"filters": {"video_ids": ids}})
@@ -94,11 +95,11 @@ class TikTok:
         if not isinstance(listed, list):
             raise TryAgain("TikTok's list of videos could not be read.")
         videos = {_text(video.get("id")): video for video in untrusted.objects_of(listed)}
-        all_told_apart = len(listed) == len(videos.keys() & set(ids))
+        all_identified = len(listed) == len(videos.keys() & set(ids))
         for publication, video_id in asked:
             if video_id in videos:
                 yield _reading(publication, videos[video_id])
-            elif all_told_apart:
+            elif all_identified:
                 yield Reading(publication.id, Answer.MISSING, detail=ABSENT)
             else:
                 yield Reading(publication.id, Answer.UNREADABLE, detail="TikTok's answer is not clear.")
@@ -106,39 +107,39 @@ class TikTok:
     def _resolve(
         self, upstream: Upstream, account: Account, unresolved: Sequence[tuple[Publication, str]]
     ) -> Iterator[Reading]:
-        """Learn public ids and read what has one; a trouble in learning is raised after that."""
+        """Look up public ids and query the videos that have one; raise a look-up's error after that."""
         resolved: list[tuple[Publication, str]] = []
-        trouble: RefreshError | None = None
-        unasked = deque(unresolved)
-        while unasked:
-            publication, publish_id = unasked[0]
+        lookup_error: RefreshError | None = None
+        remaining = deque(unresolved)
+        while remaining:
+            publication, publish_id = remaining[0]
             try:
                 found = self._public_id(upstream, account, publication, publish_id)
             except RefreshError as error:
-                trouble = error
+                lookup_error = error
                 break
-            unasked.popleft()
+            remaining.popleft()
             if isinstance(found, Reading):
                 yield found
             else:
                 resolved.append((publication, found))
         learned = {publication.id: video_id for publication, video_id in resolved}
-        for reading in self._read(upstream, account, resolved) if resolved else ():
+        for reading in self._query(upstream, account, resolved) if resolved else ():
             answer = Answer.PROCESSING if reading.answer is Answer.MISSING else reading.answer
             detail = PROCESSING if reading.answer is Answer.MISSING else reading.detail
             video_id = learned[reading.publication_id]
             yield replace(reading, answer=answer, detail=detail, platform_post_id=video_id)
-        if isinstance(trouble, Reauthorize) and trouble.missing_scope:
-            # Known videos are read without that scope, so its lack must not stop the account.
-            for publication, _ in unasked:
-                yield Reading(publication.id, Answer.PROCESSING, detail=str(trouble))
-        elif trouble:
-            raise trouble
+        if isinstance(lookup_error, Reauthorize) and lookup_error.missing_scope:
+            # Known videos are fetched without that scope, so the account stays active when it is missing.
+            for publication, _ in remaining:
+                yield Reading(publication.id, Answer.PROCESSING, detail=str(lookup_error))
+        elif lookup_error:
+            raise lookup_error
 
     def _public_id(
         self, upstream: Upstream, account: Account, publication: Publication, publish_id: str
     ) -> str | Reading:
-        """Return the public id that a publishing process led to, or the reading that there is none (yet)."""
+        """Return the public id of a publishing process, or the reading of one without an id (yet)."""
         path = "/v2/post/publish/status/fetch/"
         code, data = self._post(upstream, account, STATUS, path, {"publish_id": publish_id})
         if code in PUBLISH_ID_CODES:
@@ -146,7 +147,7 @@ class TikTok:
             return Reading(publication.id, PUBLISH_ID_CODES[code], detail=detail)
         if data.get("status") == "FAILED":
             return Reading(publication.id, Answer.MISSING, detail="TikTok says that publishing has failed.")
-        # Their spelling; the other one in case they mend it.
+        # TikTok's spelling; the other one in case TikTok corrects it.
         ids = data.get("publicaly_available_post_id") or data.get("publicly_available_post_id")
         found = (_text(one) for one in ids) if isinstance(ids, list) else ()
         public = next((one for one in found if _is_video_id(one)), None)
@@ -155,7 +156,7 @@ class TikTok:
     def _post(
         self, upstream: Upstream, account: Account, endpoint: str, path: str, body: object
     ) -> tuple[str, Mapping[str, object]]:
-        """Return code and data of an answer. Raises what a code means that concerns more than one post."""
+        """Return code and data of an answer. Raises the error of a code that concerns more than one post."""
         response = upstream.send(
             "POST",
             f"{self._settings.tiktok_api_url}{path}",
@@ -166,8 +167,8 @@ class TikTok:
         answer = untrusted.body_of(response)
         error = answer.get("error")
         # One official example has the error's fields at the top, without their wrapper.
-        told = error.get("code") if isinstance(error, dict) else answer.get("code")
-        code = told if isinstance(told, str) else ""
+        value = error.get("code") if isinstance(error, dict) else answer.get("code")
+        code = value if isinstance(value, str) else ""
         if endpoint == STATUS and code in PUBLISH_ID_CODES:
             return code, {}
         if code != "ok" or not untrusted.succeeded(response):
@@ -177,7 +178,7 @@ class TikTok:
         return "ok", data
 
     def renew(self, upstream: Upstream, account: Account) -> Tokens:
-        """Return a new pair; each renewal ends the former refresh token."""
+        """Return a new pair; each renewal invalidates the previous refresh token."""
         form = oauth.refresh_form(account, RECONNECT)
         form["client_key"] = oauth.setting(self._settings.tiktok_client_key, "DRAVO_TIKTOK_CLIENT_KEY")
         secret = oauth.setting(self._settings.tiktok_client_secret, "DRAVO_TIKTOK_CLIENT_SECRET")
@@ -198,7 +199,7 @@ def _reading(publication: Publication, video: Mapping[str, object]) -> Reading:
 
 
 def _refusal(response: Response, code: str, endpoint: str) -> RefreshError:
-    """Return what an answer without success means, by its code first and its status after that."""
+    """Return the error of an answer without success, by its code first and then by its status."""
     status = response.status
     if code in SCOPE_CODES:
         scope = SCOPES[endpoint]
@@ -218,7 +219,7 @@ def _refusal(response: Response, code: str, endpoint: str) -> RefreshError:
 def _limited(response: Response, endpoint: str) -> Paused:
     """Return a pause of a minute and some jitter: for all accounts, or for this one's publishing statuses."""
     kind = BucketKind.ENDPOINT if endpoint == QUERY else BucketKind.ACCOUNT
-    jitter = random.uniform(0, LIMIT_JITTER_SECONDS)  # noqa: S311 - spreads calls, protects nothing
+    jitter = random.uniform(0, LIMIT_JITTER_SECONDS)  # noqa: S311 - jitter needs no secrecy
     wait = max(untrusted.retry_after(response) or LIMIT_PAUSE, LIMIT_PAUSE) + timedelta(seconds=jitter)
     return Paused(
         "TikTok's rate limit is reached.", kind=kind, endpoint=endpoint, until=response.received_at + wait

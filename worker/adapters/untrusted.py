@@ -1,6 +1,6 @@
-"""What a platform sent, read without trusting it. Nothing here knows any one platform.
+"""Checked access to the values of a platform's answer; nothing here is specific to one platform.
 
-A wrong type, a missing key or an absurd number reads as absent: never a crash, never a wrong number.
+A value of a wrong type, a missing key or a number out of range counts as absent; nothing raises.
 """
 
 import math
@@ -54,9 +54,9 @@ def is_count(value: object) -> TypeGuard[int]:
 
 
 def is_id(text: str) -> bool:
-    """Tell whether a text is a numeric id of 64 bits, as platforms hand them out: positive, no leading zeros.
+    """Tell whether a text is a positive 64-bit integer without leading zeros, as platforms issue ids.
 
-    A larger number, or another spelling, is refused with the whole batch by platforms that parse it.
+    Platforms that parse ids refuse a whole batch for one that is larger or spelled differently.
     """
     return re.fullmatch(r"[1-9][0-9]{0,18}", text) is not None and int(text) <= MAX_COUNT
 
@@ -73,7 +73,7 @@ def number_of(header: str | None) -> int | None:
 
 
 def instant_of(value: object) -> datetime | None:
-    """Return an ISO 8601 instant; one without an offset is none."""
+    """Return an ISO 8601 instant, or ``None``; an instant without an offset counts as none."""
     try:
         instant = datetime.fromisoformat(value) if isinstance(value, str) else None
     except ValueError:
@@ -82,7 +82,7 @@ def instant_of(value: object) -> datetime | None:
 
 
 def wait_until(response: Response, unix_time: float) -> timedelta | None:
-    """Return how long it is until an instant on the platform's clock, which its `Date` header tells.
+    """Return how long it is until an instant on the platform's clock, which its `Date` header shows.
 
     At least a second; ``None`` for an instant that is past or more than a day away.
     """

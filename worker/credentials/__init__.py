@@ -1,1 +1,1 @@
-"""Tokens: opened for one job, renewed once for the fleet; sealing is `shared.accounts.vault`."""
+"""Tokens: decrypted for one job, renewed once for the fleet; encryption is `shared.accounts.vault`."""

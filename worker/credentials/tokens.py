@@ -1,8 +1,8 @@
-"""Credentials: opened here and nowhere else; renewed once for the whole fleet.
+"""Credentials: decrypted in this module only, and renewed once for the whole fleet.
 
-A renewal holds the account's row lock: whoever comes second waits, reads the row again and finds the newer
-pair. X and TikTok accept a refresh token once, so the new pair is committed before anybody uses it, if need
-be on another connection: a database that restarts during the platform's answer must not cost the account.
+A renewal holds the account's row lock: a second worker waits, reads the row again and finds the newer pair. X
+and TikTok accept a refresh token once, so the new pair is committed before it is used, if necessary on
+another connection: a database that restarts during the platform's answer must not cost the account.
 """
 
 import time
@@ -26,26 +26,26 @@ from worker.errors import Misconfigured, Reauthorize, TryAgain
 from worker.readings import Account, Tokens
 
 STORED_WITHIN = timedelta(seconds=30)
-"""How long a pair that the platform has given is tried to be stored while the database is away."""
+"""How long the storing of a new pair is retried while the database is away."""
 
 UNOPENED = "The account's stored token cannot be opened: none of DRAVO_SECRET_KEYS fits it."
-"""What operators are told; the account's owner has nothing to do."""
+"""The message for operators; the account's owner can do nothing."""
 
 _LOCK_NOT_AVAILABLE = "55P03"
-_PAUSE_SECONDS = 0.5
+_RETRY_SECONDS = 0.5
 _log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class StoredAccount:
-    """An account as stored, its credentials opened, with what decides whether it may be used."""
+    """An account as stored, with decrypted credentials and the state that decides whether it may be used."""
 
     account: Account
     token_version: int
     state: AccountState
     state_reason: str | None
     unopened: str | None = None
-    """Why the stored tokens cannot be opened; the account then has empty ones, which nobody may use."""
+    """Why the stored tokens cannot be decrypted; ``account`` then has empty ones, which must not be used."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +64,8 @@ SELECT account_id, workspace_id, platform, platform_account_id, login, kind, sco
   FROM accounts WHERE account_id = :account_id
 """
 _LOAD = text(_COLUMNS)
-# The transaction sleeps while the platform is asked: without its lock a pair would be renewed twice.
-_PATIENTLY = text("SET LOCAL idle_in_transaction_session_timeout = '60s'")
+# The transaction is idle during the platform's call: without its lock a pair would be renewed twice.
+_IDLE_TIMEOUT = text("SET LOCAL idle_in_transaction_session_timeout = '60s'")
 _LOCK_WAIT = text("SELECT set_config('lock_timeout', :milliseconds, true)")
 _STATE = text("SELECT state, state_reason, token_version FROM accounts WHERE account_id = :account_id")
 # NO KEY UPDATE: inserting publications of the account goes on meanwhile.
@@ -83,16 +83,16 @@ UPDATE accounts
 
 
 def load(connection: Connection, account_id: str, vault: Vault) -> StoredAccount | None:
-    """Return the account with its credentials opened, or ``None`` when it is not known (any more).
+    """Return the account with decrypted credentials, or ``None`` when it does not exist (any more).
 
-    Tokens that no key opens are no error here: the caller records that (`StoredAccount.unopened`).
+    Tokens that no key decrypts raise nothing: the caller records that (`StoredAccount.unopened`).
     """
     row = connection.execute(_LOAD, {"account_id": account_id}).one_or_none()
     return None if row is None else _opened(row, vault)
 
 
 def state(connection: Connection, account_id: str) -> StoredState | None:
-    """Return an account's state without opening a token; ``None`` when the account is not known."""
+    """Return an account's state without decrypting a token; ``None`` when the account does not exist."""
     row = connection.execute(_STATE, {"account_id": account_id}).one_or_none()
     return None if row is None else StoredState(AccountState(row.state), row.state_reason, row.token_version)
 
@@ -125,7 +125,7 @@ def _opened(row: Any, vault: Vault) -> StoredAccount:
 def ends_soon(account: Account, now: datetime) -> bool:
     """Tell whether the access token should be renewed before it is used."""
     ahead = RENEW_AHEAD.get(account.platform)
-    # Instants are only subtracted: a stored one may lie at the end of what a datetime can tell.
+    # Instants are only subtracted: adding to a stored one could exceed the range of a datetime.
     if ahead is None or account.token_expires_at is None or account.token_expires_at - now > ahead:
         return False
     if account.platform is Platform.INSTAGRAM:
@@ -138,20 +138,20 @@ def renew(
     engine: Engine,
     vault: Vault,
     stored: StoredAccount,
-    ask: Callable[[Account], Tokens],
+    request: Callable[[Account], Tokens],
     *,
     lock_wait: timedelta = timedelta(seconds=20),
 ) -> StoredAccount:
-    """Return the account with a newer pair than ``stored``: another worker's, or one that ``ask`` brings.
+    """Return the account with a newer pair than ``stored``: another worker's, or the result of ``request``.
 
     The new pair is committed when this returns. Raises `worker.errors.Reauthorize` when the account is not
     active any more, `worker.errors.TryAgain` when another worker takes longer than ``lock_wait`` over it,
-    `worker.errors.Misconfigured` when no key opens the stored pair, and whatever ``ask`` raises.
+    `worker.errors.Misconfigured` when no key decrypts the stored pair, and whatever ``request`` raises.
     """
     tokens = None
     try:
         with engine.begin() as connection:
-            connection.execute(_PATIENTLY)
+            connection.execute(_IDLE_TIMEOUT)
             connection.execute(_LOCK_WAIT, {"milliseconds": str(lock_wait // timedelta(milliseconds=1))})
             row = connection.execute(_LOCK, {"account_id": stored.account.account_id}).one()
             current = _opened(row, vault)
@@ -161,7 +161,7 @@ def renew(
                 return current
             if current.unopened:
                 raise Misconfigured(current.unopened)
-            tokens = ask(current.account)
+            tokens = request(current.account)
             _store(connection, vault, current, tokens)
     except DBAPIError as error:
         if tokens is not None:
@@ -176,7 +176,7 @@ def renew(
 
 
 def _store(connection: Connection, vault: Vault, current: StoredAccount, tokens: Tokens) -> None:
-    """Store a pair in place of ``current``'s; does nothing when another one is there by now."""
+    """Store a pair in place of ``current``'s; does nothing when a newer one is stored already."""
     connection.execute(
         _STORE,
         {
@@ -205,6 +205,6 @@ def _store_again(engine: Engine, vault: Vault, current: StoredAccount, tokens: T
             if time.monotonic() > deadline:
                 _log.exception("tokens_lost", account_id=account_id)
                 raise
-            time.sleep(_PAUSE_SECONDS)
+            time.sleep(_RETRY_SECONDS)
         else:
             return

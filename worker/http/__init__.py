@@ -1,4 +1,1 @@
-"""The one way to the platforms: bounded calls.
-
-Strict JSON, and the interface that an adapter calls through.
-"""
+"""HTTP calls to platforms: the bounded client, strict JSON, and the interface that adapters call."""

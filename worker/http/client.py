@@ -1,4 +1,4 @@
-"""The only way to the platforms: bounded in time and size, and the one place where httpx's errors end."""
+"""The HTTP client for platforms: calls bounded in time and size, and httpx's errors translated."""
 
 import logging
 import zlib
@@ -18,39 +18,40 @@ from worker.http.deadline import Deadline, DeadlineTransport
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """What one call may take at most."""
+    """The bounds of one call."""
 
     connect: timedelta = timedelta(seconds=5)
-    """Also the wait for a place in the pool."""
+    """Also the wait for a connection from the pool."""
     read: timedelta = timedelta(seconds=15)
-    """Silence between two pieces of an answer; the same holds for sending."""
+    """Between two pieces of an answer; also between two pieces sent."""
     whole: timedelta = timedelta(seconds=30)
-    """From the first byte sent to the last one read. Must stay well below the lease."""
+    """From the first byte sent to the last one received. Must be well below the lease."""
     body_bytes: int = 4 * 1024 * 1024
     """After decompression."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """A platform's answer as `worker.adapters.contract.Response` wants it; its repr shows no content."""
+    """A platform's answer, a `worker.adapters.contract.Response`; its repr shows no content."""
 
     status: int
     headers: httpx.Headers = field(repr=False)
     received_at: datetime
     body: bytes | None = field(repr=False)
-    """``None``: larger than the bound, or it could not be read to its end."""
+    """``None``: larger than the bound, or incomplete."""
 
     def json(self) -> object:
         """Return the body as strict JSON; raises `ValueError` (see `worker.http.strict_json.parse`)."""
         if self.body is None:
-            raise ValueError("the body is too large, or could not be read to its end")
+            raise ValueError("the body is too large or incomplete")
         return strict_json.parse(self.body)
 
 
 class Client:
-    """One per process: a connection pool that the threads share. No cookies, no redirects, no environment.
+    """One per process: a connection pool that the threads share. No cookies, redirects or proxies.
 
-    ``transport`` replaces the network, for simulated platforms without sockets; time limits end with it.
+    ``transport`` replaces the network, for simulated platforms without sockets; time limits do not apply
+    then.
     """
 
     def __init__(
@@ -64,13 +65,13 @@ class Client:
         self.now = now
         self._bounds = bounds
         self._deadline = Deadline()
-        silence, patience = bounds.read.total_seconds(), bounds.connect.total_seconds()
+        read, connect = bounds.read.total_seconds(), bounds.connect.total_seconds()
         self._http = httpx.Client(
             transport=transport or DeadlineTransport(self._deadline, connections),
-            timeout=httpx.Timeout(silence, connect=patience, pool=patience),
+            timeout=httpx.Timeout(read, connect=connect, pool=connect),
             # One account's cookies must never travel with another's token.
             cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
-            # The one encoding that `_body` inflates within its bound.
+            # The one encoding that `_body` decompresses within its bound.
             headers={"accept-encoding": "gzip", "user-agent": "dravo-analytics-sync"},
             follow_redirects=False,
             trust_env=False,
@@ -105,26 +106,26 @@ class Client:
                 with closing(self._http.send(request, stream=True)) as response:
                     return self._read(response)
         except TRANSLATED as error:
-            trouble = translate(error)
-        # Raised out here, and not `from error`: httpx's errors hold the request with its URL and headers,
-        # h11's quote an illegal header value and UnicodeError its whole text. Nothing that prints a chain
-        # of exceptions may reach a token, so the chain ends here; the sentence names the class.
-        raise trouble
+            translated = translate(error)
+        # Raised here, and not `from error`: httpx's errors hold the request with its URL and headers, h11's
+        # quote an illegal header value, and UnicodeError its whole text. A printed chain of exceptions must
+        # not show a token, so the chain ends here; the sentence names the class.
+        raise translated
 
     def _read(self, response: httpx.Response) -> Reply:
         received_at = self.now()
         try:
             body = _body(response, self._bounds.body_bytes)
         except httpx.HTTPError:
-            # An error answer says enough by its status alone: a 429 must park even with its body torn.
+            # The status of an error answer suffices: a 429 pauses its bucket even with an incomplete body.
             if response.is_success:
                 raise
             body = None
         return Reply(response.status_code, response.headers, received_at, body)
 
 
-def _body(response: httpx.Response, most: int) -> bytes | None:
-    """Return the decoded body, or ``None`` when it is larger than ``most`` or badly encoded."""
+def _body(response: httpx.Response, limit: int) -> bytes | None:
+    """Return the decoded body, or ``None`` when it is larger than ``limit`` or badly encoded."""
     encoding = response.headers.get("content-encoding", "identity").strip().lower()
     if encoding not in {"identity", "gzip", "x-gzip", ""}:
         return None
@@ -134,17 +135,17 @@ def _body(response: httpx.Response, most: int) -> bytes | None:
     for piece in response.iter_raw():
         received += len(piece)
         try:
-            body += piece if inflater is None else inflater.decompress(piece, most + 1 - len(body))
+            body += piece if inflater is None else inflater.decompress(piece, limit + 1 - len(body))
         except zlib.error:
             return None
-        if max(len(body), received) > most:
+        if max(len(body), received) > limit:
             return None
         if inflater is not None and inflater.eof:
-            break  # what follows the end of the stream is no part of the answer
+            break  # bytes after the end of the stream are not part of the answer
     return None if inflater and not inflater.eof else bytes(body)
 
 
-_TROUBLES: Final[dict[type[Exception], tuple[str, bool]]] = {
+_SENTENCES: Final[dict[type[Exception], tuple[str, bool]]] = {
     httpx.PoolTimeout: ("No connection to the platform was free in time", False),
     httpx.TimeoutException: ("The platform did not answer in time", True),
     httpx.NetworkError: ("The connection to the platform failed", False),
@@ -152,20 +153,20 @@ _TROUBLES: Final[dict[type[Exception], tuple[str, bool]]] = {
     httpx.RemoteProtocolError: ("The platform broke off or did not speak HTTP", False),
     httpx.DecodingError: ("The platform's answer could not be decoded", False),
     httpx.TooManyRedirects: ("The platform redirected the call", False),
-    # What is left are requests that cannot be made as they were formed: a URL or header with a character
-    # that has no place there, most likely in a stored id or token.
+    # The others are requests that cannot be sent: a URL or header with an illegal character, most likely in a
+    # stored id or token.
     httpx.HTTPError: ("The call to the platform could not be made", False),
     httpx.InvalidURL: ("The call to the platform could not be made", False),
     httpx.CookieConflict: ("The call to the platform could not be made", False),
     httpx.StreamError: ("The call to the platform could not be made", False),
     UnicodeError: ("The call to the platform could not be made", False),
 }
-"""Per error: what to say, and whether it counts for the circuit breaker. The nearest class holds."""
+"""By error: its sentence, and whether it counts for the circuit breaker. The nearest class applies."""
 
-TRANSLATED: Final = tuple(_TROUBLES)
+TRANSLATED: Final = tuple(_SENTENCES)
 
 
 def translate(error: Exception) -> TryAgain:
-    """Return the refresh error for one of ``TRANSLATED``, with nothing of it but its class's name."""
-    sentence, breaks = next(_TROUBLES[kind] for kind in type(error).__mro__ if kind in _TROUBLES)
+    """Return the refresh error for one of ``TRANSLATED``; of the error it holds only the class's name."""
+    sentence, breaks = next(_SENTENCES[kind] for kind in type(error).__mro__ if kind in _SENTENCES)
     return TryAgain(f"{sentence} ({type(error).__name__}).", breaks=breaks)

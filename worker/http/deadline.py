@@ -1,7 +1,7 @@
-"""A transport whose calls end by a deadline, however the other side spaces its bytes.
+"""A transport whose calls end by a deadline, even when the server sends one byte at a time.
 
-httpx's own time limits hold for one operation each: a server that sends a byte of its headers every few
-seconds keeps a call alive for days. Here every operation gets what is left of the call's time.
+httpx's own time limits apply to one operation each: a server that sends a byte of its headers every few
+seconds keeps a call alive for days. Here every operation may take only the rest of the call's time.
 """
 
 import ssl
@@ -24,31 +24,31 @@ class Deadline(threading.local):
 
     @contextmanager
     def within(self, whole: timedelta) -> Iterator[None]:
-        """Hold what this thread does inside to a time limit."""
+        """Limit the time of this thread's calls inside the context."""
         self._at = time.monotonic() + whole.total_seconds()
         try:
             yield
         finally:
             self._at = None
 
-    def left(self, timeout: float | None, passed: type[Exception]) -> float | None:
-        """Return the seconds that an operation may take; raises ``passed`` when none is left."""
+    def left(self, timeout: float | None, expired: type[Exception]) -> float | None:
+        """Return the seconds that an operation may take; raises ``expired`` when none is left."""
         if self._at is None:
             return timeout
         left = self._at - time.monotonic()
         if left <= 0:
-            raise passed("the whole call took too long")
+            raise expired("the whole call took too long")
         return left if timeout is None else min(left, timeout)
 
 
 class DeadlineTransport(httpx.HTTPTransport):
-    """httpx's own transport on a pool whose every network operation asks the deadline."""
+    """httpx's own transport on a connection pool whose network operations observe the deadline."""
 
     def __init__(self, deadline: Deadline, connections: int) -> None:
         tls = httpx.create_ssl_context(trust_env=False)
         super().__init__(verify=tls, trust_env=False)
-        # httpcore takes a network backend by its documented argument, but httpx has none to hand it on.
-        # Should a release of httpx rename the attribute, the test with trickling headers turns red.
+        # httpcore accepts a network backend as a documented argument, but httpx does not pass one on. If a
+        # release of httpx renames the attribute, the test with slow headers fails.
         self._pool = httpcore.ConnectionPool(
             ssl_context=tls,
             max_connections=connections,
@@ -59,7 +59,7 @@ class DeadlineTransport(httpx.HTTPTransport):
 
 
 class _Backend(httpcore.SyncBackend):
-    """Name resolution alone is out of its reach: the operating system's resolver bounds that."""
+    """Does not cover name resolution, which the operating system's resolver bounds."""
 
     def __init__(self, deadline: Deadline) -> None:
         self._deadline = deadline

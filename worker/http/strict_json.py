@@ -1,4 +1,4 @@
-"""JSON as RFC 8259 and RFC 7493 mean it: one reading for one text, and no number that is not meant."""
+"""JSON by RFC 8259 and RFC 7493: one value for one text, and no ambiguous numbers."""
 
 import json
 import math
@@ -7,17 +7,17 @@ from typing import Any, Final, NoReturn
 
 MAX_DEPTH: Final = 50
 MAX_DIGITS: Final = 400
-"""Longest number that is read, in characters; a 64-bit counter has 19 digits."""
+"""Longest accepted number, in characters; a 64-bit counter has 19 digits."""
 
 
 def parse(text: bytes | str) -> object:
     """Return the value of a JSON text; integers are exact, however long.
 
-    Raises `ValueError` for everything else: no UTF-8, no JSON, a name twice in an object, NaN or infinity,
-    a number beyond a double or of absurd length, nesting deeper than ``MAX_DEPTH``. The message and what
-    is chained to it never quote the text, which may hold tokens (`json.JSONDecodeError` carries all of it).
+    Raises `ValueError` for invalid UTF-8 or JSON, a duplicate name in an object, NaN or infinity, a number
+    beyond a double or longer than ``MAX_DIGITS``, and nesting deeper than ``MAX_DEPTH``. Neither the message
+    nor its cause quotes the text, which may hold tokens (`json.JSONDecodeError` carries all of it).
     """
-    value, flaw = _read(text)
+    value, flaw = _decode(text)
     if flaw is None and _deeper_than(MAX_DEPTH, value):
         flaw = "is nested too deeply"
     if flaw is not None:
@@ -26,22 +26,22 @@ def parse(text: bytes | str) -> object:
 
 
 class _FlawError(ValueError):
-    """Something that the standard library's parser lets pass."""
+    """A flaw that the standard library's parser accepts."""
 
 
-def _read(text: bytes | str) -> tuple[object, str | None]:
+def _decode(text: bytes | str) -> tuple[object, str | None]:
     try:
         if isinstance(text, bytes):
             text = text.decode("utf-8-sig")
         return _DECODER.decode(text), None
-    except _FlawError as found:
-        return None, str(found)
+    except _FlawError as error:
+        return None, str(error)
     except RecursionError:
         return None, "is nested too deeply"
     except UnicodeDecodeError:
         return None, "is not UTF-8"
-    except json.JSONDecodeError as found:
-        return None, "is empty" if not text else f"is not JSON from character {found.pos} on"
+    except json.JSONDecodeError as error:
+        return None, "is empty" if not text else f"is not JSON from character {error.pos} on"
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -73,15 +73,15 @@ _DECODER: Final = json.JSONDecoder(
 )
 
 
-def _deeper_than(most: int, value: object) -> bool:
+def _deeper_than(limit: int, value: object) -> bool:
     level = [value]
-    for _ in range(most + 1):
+    for _ in range(limit + 1):
         level = [child for one in level for child in _children(one)]
     return bool(level)
 
 
 def _children(value: object) -> Iterable[object]:
-    """Return what a container holds; an empty one counts as deep as one that holds something."""
+    """Return the children of a container; an empty one counts as deep as one with a child."""
     if isinstance(value, dict):
         return value.values() or (None,)
     if isinstance(value, list):

@@ -1,4 +1,4 @@
-"""What an adapter gets for one job: the shared client, asked of the budgets before and observed after."""
+"""The interface to a platform for one job: each call passes the gate, is sent, and is counted."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -16,22 +16,22 @@ from worker.readings import Limit
 
 
 class Gate(Protocol):
-    """The budgets, asked before every call."""
+    """Reserves budgets before every call."""
 
     def __call__(self, platform: Platform, account_id: str, endpoint: str, cost: int, /) -> None:
         """Return when the call may be made; raise `worker.errors.Paused` when a budget says wait."""
 
 
 class Sink(Protocol):
-    """The budgets again, fed with what a platform said of its limits."""
+    """Receives the limits that a platform reports."""
 
     def __call__(self, platform: Platform, account_id: str, limits: tuple[Limit, ...]) -> None:
-        """Take the limits of one answer."""
+        """Update budgets with the limits of one answer."""
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One call as metrics and logs may show it."""
+    """One call, with the fields that metrics and logs may show."""
 
     platform: Platform
     account_id: str
@@ -45,8 +45,8 @@ class Call:
 _log = structlog.get_logger(__name__)
 
 
-def note_call(call: Call) -> None:
-    """Count one call, and log it at debug: for following one job."""
+def count_call(call: Call) -> None:
+    """Count one call, and log it at debug level."""
     platform, endpoint = call.platform.value, call.endpoint
     metrics.UPSTREAM_CALLS.labels(platform, endpoint, metrics.status_class(call.status)).inc()
     metrics.UPSTREAM_COST.labels(platform, endpoint).inc(call.cost)
@@ -82,11 +82,11 @@ class JobUpstream:
         *,
         gate: Gate = ungated,
         sink: Sink = ignore_limits,
-        observe: Callable[[Call], None] = note_call,
+        observe: Callable[[Call], None] = count_call,
     ) -> None:
         self.memory = memory
         self.limits: list[Limit] = []
-        """Everything that the platform said of its limits during this job."""
+        """All limits that the platform reported during this job."""
         self._client = client
         self._platform = platform
         self._account_id = account_id
@@ -109,21 +109,23 @@ class JobUpstream:
         json: object | None = None,
         form: Mapping[str, str] | None = None,
     ) -> Reply:
-        """Ask the gate, send, observe; see `worker.adapters.contract.Upstream.send`."""
+        """Pass the gate, send, and count the call; see `worker.adapters.contract.Upstream.send`."""
         self._gate(self._platform, self._account_id, endpoint, cost)
         status = None
         started = time.monotonic()
         try:
-            with tracing.span("call", platform=self._platform.value, endpoint=endpoint, cost=cost) as told:
+            with tracing.span(
+                "call", platform=self._platform.value, endpoint=endpoint, cost=cost
+            ) as attributes:
                 reply = self._client.request(method, url, headers=headers, json=json, form=form)
-                told["status"] = status = reply.status
+                attributes["status"] = status = reply.status
         finally:
             took = timedelta(seconds=time.monotonic() - started)
             self._observe(Call(self._platform, self._account_id, endpoint, cost, status, took))
         return reply
 
     def saw(self, *limits: Limit) -> None:
-        """Keep the limits, and hand them on."""
+        """Keep the limits, and pass them to the sink."""
         self.limits += limits
         if limits:
             self._sink(self._platform, self._account_id, limits)

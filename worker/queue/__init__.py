@@ -1,1 +1,1 @@
-"""Between the queue and a refresh: messages in, jobs out; no rule about a refresh lives here."""
+"""The connection of the queue to a refresh: actors, consumer, shutdown; no rule of a refresh is here."""

@@ -1,4 +1,4 @@
-"""The shims between the queue and the story: message in, `refresh()` called, nothing else."""
+"""The actors: they parse a message and call `worker.refresh.refresh` or a renewal, nothing else."""
 
 from collections.abc import Callable
 from typing import Any
@@ -17,13 +17,15 @@ _log = structlog.get_logger(__name__)
 def register(
     broker: dramatiq.Broker, run: Callable[[RefreshJob], None], renew: Callable[[str], None]
 ) -> None:
-    """Declare the actors of both lanes on ``broker``; each hands its job to ``run``; one renews tokens.
+    """Declare the actors of both lanes on ``broker``; both call ``run``; a third one calls ``renew``.
 
-    A message that is no refresh job is logged and dropped: the row it may have meant is due again when its
-    lease ends. Whatever ``run`` raises is logged by dramatiq and not retried, for the same reason.
+    A message that is no refresh job is logged and dropped: a row that it may have named is due again when the
+    lease expires. An exception of ``run`` is logged by dramatiq and not retried, for the same reason.
     """
 
-    def take(account_id: Any = None, claims: Any = None, traceparent: Any = None, **unknown: Any) -> None:
+    def on_refresh(
+        account_id: Any = None, claims: Any = None, traceparent: Any = None, **unknown: Any
+    ) -> None:
         try:
             job = RefreshJob.parse(account_id, claims)
         except ValueError as error:
@@ -33,9 +35,9 @@ def register(
         with tracing.span("refresh", parent=parent, account_id=job.account_id, rows=len(job.claims)):
             run(job)
 
-    def take_renewal(account_id: Any = None, **unknown: Any) -> None:
+    def on_renewal(account_id: Any = None, **unknown: Any) -> None:
         if not isinstance(account_id, str):
-            _log.warning("message_dropped", detail="a renewal names an account", unknown=sorted(unknown))
+            _log.warning("message_dropped", detail="a renewal without an account", unknown=sorted(unknown))
             return
         renew(account_id)
 
@@ -43,11 +45,11 @@ def register(
         declare = dramatiq.actor(
             actor_name=ACTORS[lane], queue_name=lane.value, priority=_PRIORITY[lane], broker=broker
         )
-        declare(take)
+        declare(on_refresh)
     declare = dramatiq.actor(
         actor_name=RENEW_ACTOR,
         queue_name=Lane.BACKGROUND.value,
         priority=_PRIORITY[Lane.BACKGROUND],
         broker=broker,
     )
-    declare(take_renewal)
+    declare(on_renewal)

@@ -1,8 +1,8 @@
 """A broker whose consumers survive any message.
 
-dramatiq's consumer loses what it fetched together with a message that it cannot decode, until the process
-ends, and some options of a message end the thread that runs it. Here only messages of our own making get
-through; anything else is taken out of Redis, alone.
+A message that dramatiq's consumer cannot decode blocks everything fetched with it until the process ends, and
+some options of a message end the thread that runs it. This broker delivers only messages that our producers
+made; any other message is removed from Redis, alone.
 """
 
 from typing import Any
@@ -19,19 +19,19 @@ from shared.vocabulary import Lane
 
 _log = structlog.get_logger(__name__)
 _OUR_OPTIONS = {"redis_message_id"}
-_MOST_SCANNED = 10_000
+_MAX_SCANNED = 10_000
 
 
 class _SturdyBroker(RedisBroker):
     def do_fetch(self, queue_name: str, count: int) -> list[bytes | None]:
         fetched = self._dispatch("fetch")(queue_name, count)  # type: ignore[no-untyped-call] # RedisBroker is untyped
-        return [data for data in fetched if data is None or self._kept(queue_name, data)]
+        return [data for data in fetched if data is None or self._is_ours(queue_name, data)]
 
     def do_ack(self, queue_name: str, message_id: str | bytes) -> None:
         self._dispatch("ack")(queue_name, message_id)  # type: ignore[no-untyped-call] # the same
         failpoints.hit("acknowledged")
 
-    def _kept(self, queue_name: str, data: bytes) -> bool:
+    def _is_ours(self, queue_name: str, data: bytes) -> bool:
         try:
             message: dramatiq.Message[None] = dramatiq.Message.decode(data)
         except DecodeError:
@@ -39,16 +39,16 @@ class _SturdyBroker(RedisBroker):
         else:
             deliverable = _deliverable(message, queue_name)
         if not deliverable:
-            _log.warning("message_dropped", queue=queue_name, detail="not a message of ours")
+            _log.warning("message_dropped", queue=queue_name, detail="not a message of our producers")
             self._drop(queue_name, data)
         return deliverable
 
     def _drop(self, queue_name: str, data: bytes) -> None:
-        """Acknowledge by content: a message that cannot be read does not tell its id."""
+        """Acknowledge by content: the id of a message that cannot be decoded is unknown."""
         for number, (key, value) in enumerate(self.client.hscan_iter(f"{NAMESPACE}:{queue_name}.msgs")):
             if value == data:
                 self.do_ack(queue_name, key)
-            if number >= _MOST_SCANNED:
+            if number >= _MAX_SCANNED:
                 return
 
 
@@ -68,7 +68,7 @@ def _deliverable(message: dramatiq.Message[Any], queue_name: str) -> bool:
 
 def consuming_broker(client: RedisClient) -> RedisBroker:
     """Return a broker for one `dramatiq.Worker`, its queues declared."""
-    made = _SturdyBroker(client=client, **broker_options())  # type: ignore[no-untyped-call] # the same
+    broker = _SturdyBroker(client=client, **broker_options())  # type: ignore[no-untyped-call] # the same
     for lane in Lane:
-        made.declare_queue(lane.value)
-    return made
+        broker.declare_queue(lane.value)
+    return broker

@@ -1,1 +1,1 @@
-"""Budgets and circuit breakers as one job meets them; the fleet's shared state is in `shared.quota`."""
+"""Budgets, pauses and circuit breakers as one job uses them; their shared state is in `shared.quota`."""

@@ -1,9 +1,9 @@
-"""The circuit breaker: a platform's endpoint that only fails is left alone for a while, by the whole fleet.
+"""The circuit breakers: the fleet makes no calls to an endpoint for a while after consecutive failures.
 
-5xx answers and time-outs count, in a row and fleet-wide; any other answer, a refusal included, shows that the
-endpoint lives. Open, it is a pause of kind ``breaker`` in PostgreSQL, so that claims skip it, and a parked
-bucket in Redis, so that jobs already queued end without a call. When that is over one call of the fleet goes
-first (half open): answered, the breaker is closed; failed, it opens again for twice as long.
+5xx answers and time-outs count as failures, fleet-wide; any other answer, a refusal included, resets the
+count. An open breaker is a pause of kind ``breaker`` in PostgreSQL, so that claims skip it, and a paused
+bucket in Redis, so that queued jobs end without a call. After the pause one call of the fleet is the probe
+(half open): if it is answered, the breaker closes; if it fails, the breaker opens for twice as long.
 """
 
 from datetime import timedelta
@@ -16,7 +16,7 @@ from shared.redis_client import RedisClient
 from shared.vocabulary import Platform
 
 REMEMBERED_FOR: Final = timedelta(minutes=15)
-"""How long failures and openings count without a new one."""
+"""How long the counts of failures and openings are kept after the latest one."""
 
 _log = structlog.get_logger(__name__)
 
@@ -24,8 +24,8 @@ _log = structlog.get_logger(__name__)
 class Breakers:
     """The fleet's count of failures in a row, by platform and endpoint class. Thread-safe.
 
-    ``longest``: how long it stays open at most, however often it opened in a row: what a platform's recovery
-    waits for. Without Redis nothing is counted: then nothing is handed out either.
+    ``longest``: how long a breaker stays open at most, which bounds how late a recovery is noticed. Without
+    Redis nothing is counted, but no jobs are enqueued either.
     """
 
     def __init__(
@@ -37,7 +37,7 @@ class Breakers:
         self._longest = longest
 
     def failed(self, platform: Platform, endpoint: str) -> timedelta | None:
-        """Count a failure; return for how long the breaker opens if this is one too many."""
+        """Count a failure; return for how long the breaker opens if this one reaches the threshold."""
         key = _key(platform, endpoint)
         try:
             with self._client.pipeline() as pipeline:
@@ -49,7 +49,7 @@ class Breakers:
                 return None
             doublings = min(int(openings or 0), 10)
             open_for: timedelta = min(self._open_for * 2**doublings, self._longest)
-            # Calls that were under way when it opened fail too: they open nothing.
+            # Calls that were under way when the breaker opened fail too, and must not open it again.
             if not self._client.set(f"{key}:open", 1, nx=True, px=open_for):
                 return None
             self._client.hincrby(key, "openings", 1)
@@ -59,7 +59,7 @@ class Breakers:
         return open_for
 
     def succeeded(self, platform: Platform, endpoint: str) -> None:
-        """Forget the failures: the endpoint answers."""
+        """Reset the counts: the endpoint has answered."""
         try:
             self._client.delete(_key(platform, endpoint))
         except redis.RedisError as error:

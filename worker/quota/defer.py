@@ -1,7 +1,7 @@
-"""Pauses as a job leaves them behind: placed where claims see them, and the rows that wait for their end.
+"""The pauses that a job writes to PostgreSQL, and how long its rows are deferred by a pause.
 
-What is placed is committed before any row is written, so a transaction never holds a pause that another one
-wants while it waits for rows, and all take pauses in one order.
+Pauses are committed before any row is written, so no transaction locks a pause while it waits for rows. All
+transactions lock pauses in one order.
 """
 
 from collections.abc import Sequence
@@ -18,9 +18,9 @@ from worker.quota.pause import Deferred, NewPause, pause_of
 from worker.readings import Account
 
 LONGEST_BY_OPERATOR: Final = timedelta(hours=1)
-"""A row that an operator's pause holds up is looked at again after that: such a pause may have no end."""
+"""The longest deferral of a row by an operator's pause: such a pause may have no end."""
 LONGEST_BY_BUDGET: Final = timedelta(minutes=15)
-"""The same for a budget in Redis: nothing there makes rows due when it is given free early."""
+"""The longest deferral by a budget in Redis, because a budget that recovers early makes no row due."""
 
 _log = structlog.get_logger(__name__)
 
@@ -76,9 +76,9 @@ def _placed(connection: Connection, key: PauseKey, new: NewPause) -> datetime | 
 
 
 def bounded(connection: Connection, error: Deferred, now: datetime) -> Deferred:
-    """Return the error with the instant until which rows may wait for it, which is now if the pause is over.
+    """Return the error with the instant to which rows are deferred: now, if its pause has ended meanwhile.
 
-    The pause is held until the transaction ends: whoever ends it sees the rows that waited for it.
+    The pause is locked until the transaction ends, so whoever ends the pause sees the deferred rows.
     """
     if error.pause is None:
         until = min(error.until, now + LONGEST_BY_BUDGET)

@@ -18,7 +18,7 @@ def reserve(
 ) -> Reservation | BudgetExhausted | None:
     """Reserve the job's reads; ``None`` when they cost nothing.
 
-    A spent budget pauses the platform for the whole fleet until it renews itself.
+    An exhausted budget pauses the platform for the whole fleet until the next period begins.
     """
     reads = (
         spending.count_billable([row.last_updated_at for row in rows], now) if platform is Platform.X else 0
@@ -39,7 +39,9 @@ def reserve(
     return reservation
 
 
-def settle(connection: Connection, reservation: Reservation, kept: Sequence[Outcome], now: datetime) -> None:
-    """Count the reads that brought numbers; one that a newer claim fenced out is counted by that claim."""
-    billed = spending.count_billable([one.row.last_updated_at for one in kept if one.completed], now)
+def settle(
+    connection: Connection, reservation: Reservation, recorded: Sequence[Outcome], now: datetime
+) -> None:
+    """Count the reads that brought numbers; where a newer claim exists, that claim counts the read."""
+    billed = spending.count_billable([one.row.last_updated_at for one in recorded if one.completed], now)
     spending.settle(connection, reservation, billed)

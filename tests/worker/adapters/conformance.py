@@ -1,5 +1,5 @@
 # ruff: noqa: D102 - a test's name is its sentence
-"""What every adapter must do, whichever platform it reads: one suite, run over loopback HTTP.
+"""The conformance suite: what every adapter must do, run over loopback HTTP.
 
 A platform takes part with one `Subject`. A new adapter is done when a subclass of `Conformance` whose
 fixture ``subject`` gives its `Subject` passes; see worker/adapters/README.md.
@@ -64,7 +64,7 @@ class Conformance:
 
     # Numbers
 
-    def test_a_read_brings_exactly_the_platforms_numbers(self, harness: Harness) -> None:
+    def test_fetch_returns_exactly_the_platforms_numbers(self, harness: Harness) -> None:
         outcome = harness.read(harness.publications(3))
 
         assert outcome.error is None
@@ -73,7 +73,7 @@ class Conformance:
             assert reading.metrics == pytest.approx(harness.subject.metrics)
             assert reading.missing == ()
 
-    def test_a_full_batch_takes_the_calls_it_should(self, harness: Harness) -> None:
+    def test_full_batch_takes_the_expected_calls(self, harness: Harness) -> None:
         publications = harness.publications(
             harness.subject.batch_size or BATCH_SIZE[harness.subject.platform]
         )
@@ -84,11 +84,11 @@ class Conformance:
         assert set(outcome.answers.values()) == {Answer.READ}
         assert harness.simulators.request_log.requests() == harness.subject.requests_for_a_full_batch
 
-    def test_nothing_asked_takes_no_call(self, harness: Harness) -> None:
+    def test_empty_batch_takes_no_call(self, harness: Harness) -> None:
         assert harness.read([]) == Outcome(())
         assert harness.simulators.request_log.requests() == 0
 
-    def test_a_missing_post_costs_its_siblings_nothing(self, harness: Harness) -> None:
+    def test_missing_post_does_not_affect_its_siblings(self, harness: Harness) -> None:
         publications = harness.publications(5)
         gone = publications[2]
         harness.simulators.world.delete_post(harness.name, gone.platform_post_id or "")
@@ -102,7 +102,7 @@ class Conformance:
             else:
                 assert reading.metrics == pytest.approx(harness.subject.metrics)
 
-    def test_the_access_token_is_in_no_url(self, harness: Harness) -> None:
+    def test_access_token_is_in_no_url(self, harness: Harness) -> None:
         wire = Wire()
 
         harness.read(harness.publications(2), wire=wire)
@@ -111,7 +111,7 @@ class Conformance:
         for url in wire.urls:
             hides_secrets(url, harness.account())
 
-    def test_a_token_that_the_platform_quotes_goes_no_further(self, harness: Harness) -> None:
+    def test_token_quoted_by_the_platform_is_not_repeated(self, harness: Harness) -> None:
         publications, account = harness.publications(3), harness.account()
         wire = Wire(quoting(account.access_token.get_secret_value()))
         owner = harness.subject.account.platform_account_id
@@ -132,7 +132,7 @@ class Conformance:
     # Budgets
 
     @pytest.mark.parametrize("whose", [BucketKind.APP, BucketKind.ACCOUNT])
-    def test_a_used_up_budget_of_ours_sends_nothing_and_names_the_platform(
+    def test_exhausted_budget_prevents_calls_and_names_the_platform(
         self, harness: Harness, redis_url: str, whose: BucketKind
     ) -> None:
         publications, platform = harness.publications(2), harness.subject.platform
@@ -148,7 +148,7 @@ class Conformance:
         assert (outcome.readings, type(outcome.error)) == ((), Deferred)
         assert platform.label in str(outcome.error)
 
-    def test_an_endpoint_that_only_fails_opens_a_breaker_that_names_the_platform(
+    def test_failing_endpoint_opens_a_breaker_that_names_the_platform(
         self, harness: Harness, redis_url: str
     ) -> None:
         platform = harness.subject.platform
@@ -178,7 +178,7 @@ class Conformance:
             now = datetime.now(UTC)
             assert now < error.until <= now + refusal.longest, refusal.label
 
-    def test_a_bare_429_pauses_for_a_sane_while(self, harness: Harness) -> None:
+    def test_bare_429_pauses_for_a_plausible_time(self, harness: Harness) -> None:
         publications = harness.publications(2)
         for hint in (None, *RETRY_AFTER):
             harness.fault(status=429, text="", headers={} if hint is None else {"retry-after": hint})
@@ -199,7 +199,7 @@ class Conformance:
 
     # Authorization
 
-    def test_an_expired_token_asks_for_a_renewal_or_the_owner(self, harness: Harness) -> None:
+    def test_expired_token_requires_renewal_or_reconnect(self, harness: Harness) -> None:
         publications = harness.publications(2)
         harness.change_account(access_token_expires_at=datetime.now(UTC) - timedelta(minutes=1))
 
@@ -209,7 +209,7 @@ class Conformance:
         assert error.renewable == harness.subject.renewable
         assert error.missing_scope is None
 
-    def test_a_revoked_token_asks_for_the_owner_at_last(self, harness: Harness) -> None:
+    def test_revoked_token_requires_reconnect(self, harness: Harness) -> None:
         publications = harness.publications(2)
         account = harness.account()
         harness.simulators.world.revoke(harness.name, harness.subject.account.platform_account_id)
@@ -222,7 +222,7 @@ class Conformance:
                 harness.renew(account)
             assert not refused.value.renewable
 
-    def test_a_missing_scope_is_no_dead_token(self, harness: Harness) -> None:
+    def test_missing_scope_is_not_a_dead_token(self, harness: Harness) -> None:
         publications = harness.publications(2)
         harness.change_account(scopes=harness.subject.account.scopes - {harness.subject.scope})
 
@@ -232,7 +232,7 @@ class Conformance:
         assert error.missing_scope
         assert not error.renewable
 
-    def test_a_renewal_opens_the_account_again(self, harness: Harness) -> None:
+    def test_renewed_token_is_accepted(self, harness: Harness) -> None:
         publications = harness.publications(2)
         account = harness.account()
         if not harness.subject.renews:
@@ -245,7 +245,7 @@ class Conformance:
 
         assert harness.read(publications, account=renewed).error is None
 
-    def test_a_renewal_during_an_outage_blames_nobody(self, harness: Harness) -> None:
+    def test_renewal_during_an_outage_raises_try_again(self, harness: Harness) -> None:
         if not harness.subject.renews:
             return
         account = harness.account()
@@ -254,7 +254,7 @@ class Conformance:
             with pytest.raises(TryAgain):
                 harness.renew(account)
 
-    def test_a_renewal_that_brings_no_token_is_none(self, harness: Harness) -> None:
+    def test_renewal_without_a_token_raises(self, harness: Harness) -> None:
         if not harness.subject.renews:
             return
         account = harness.account()
@@ -263,7 +263,7 @@ class Conformance:
             with pytest.raises(RefreshError):
                 harness.renew(account)
 
-    def test_a_configuration_error_of_ours_blames_no_user(self, harness: Harness) -> None:
+    def test_our_configuration_error_is_misconfigured(self, harness: Harness) -> None:
         publications = harness.publications(2)
         harness.behave(**harness.subject.misconfigured)
 
@@ -275,7 +275,7 @@ class Conformance:
 
     @pytest.mark.parametrize("status", [500, 502, 503, 504])
     @pytest.mark.parametrize("body", ["html", "empty", "null"])
-    def test_a_server_error_breaks_the_circuit(self, harness: Harness, status: int, body: str) -> None:
+    def test_server_error_counts_for_the_breaker(self, harness: Harness, status: int, body: str) -> None:
         harness.fault(status=status, body=body)
 
         error = harness.read(harness.publications(2)).error
@@ -284,7 +284,7 @@ class Conformance:
         assert error.breaks
 
     @pytest.mark.parametrize("fault", [{"hang_seconds": 30}, {"trickle_seconds": 0.02}])
-    def test_a_slow_platform_is_left_in_time(self, harness: Harness, fault: Mapping[str, Any]) -> None:
+    def test_slow_platform_raises_try_again_in_time(self, harness: Harness, fault: Mapping[str, Any]) -> None:
         publications = harness.publications(2)
         harness.fault(**fault)
 
@@ -294,7 +294,7 @@ class Conformance:
         assert error.breaks
 
     @pytest.mark.parametrize("close", ["before", "middle", "after"])
-    def test_a_connection_that_breaks_is_tried_again(self, harness: Harness, close: str) -> None:
+    def test_broken_connection_is_transient(self, harness: Harness, close: str) -> None:
         harness.fault(close=close)
 
         assert isinstance(harness.read(harness.publications(2)).error, TryAgain)
@@ -320,7 +320,7 @@ class Conformance:
         self.true_or_nothing(harness, harness.read(harness.publications(2)))
 
     @pytest.mark.parametrize("text", TEXTS.values(), ids=TEXTS)
-    def test_a_body_that_is_no_answer_brings_nothing(self, harness: Harness, text: str) -> None:
+    def test_body_without_an_answer_yields_no_reading(self, harness: Harness, text: str) -> None:
         publications = harness.publications(2)
         for status in (None, 400, 401, 403):
             harness.fault(text=text, status=status)
@@ -330,12 +330,12 @@ class Conformance:
             assert [reading.metrics for reading in outcome.readings if reading.metrics] == []
 
     @pytest.mark.parametrize("change", NUMBERS_REPLACED.values(), ids=NUMBERS_REPLACED)
-    def test_what_is_no_number_is_not_read_as_one(
+    def test_invalid_number_counts_as_absent(
         self, harness: Harness, change: Callable[[bytes], bytes]
     ) -> None:
         self.true_or_nothing(harness, harness.read(harness.publications(2), wire=Wire(change)))
 
-    def test_a_metric_that_is_new_disturbs_nothing(self, harness: Harness) -> None:
+    def test_new_metric_disturbs_nothing(self, harness: Harness) -> None:
         outcome = harness.read(harness.publications(2), wire=Wire(with_extra_metric))
 
         assert outcome.error is None

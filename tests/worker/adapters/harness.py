@@ -30,11 +30,11 @@ HASTY = Bounds(connect=timedelta(seconds=0.3), read=timedelta(seconds=0.3), whol
 
 @dataclass(frozen=True)
 class Refusal:
-    """One way in which a platform says that a limit is reached."""
+    """One form in which a platform refuses a call because of a limit."""
 
     label: str
     behave: Mapping[str, Any]
-    """The `deploy.simulators.behaviour.Conditions` that brings it about, after one good read."""
+    """The `deploy.simulators.behaviour.Conditions` that causes it, after one successful fetch."""
     kind: BucketKind
     longest: timedelta = LONGEST_PAUSE
 
@@ -51,11 +51,11 @@ class Subject:
     post: Callable[[int], SimulatedPost]
     """The account's post of that number (from 1), with exact counters."""
     metrics: Mapping[str, int | float]
-    """What the adapter must read of each post."""
+    """The metrics that the adapter must return for each post."""
     requests_for_a_full_batch: int
     refusals: tuple[Refusal, ...]
     scope: str
-    """A scope without which nothing can be read."""
+    """A scope without which nothing can be fetched."""
     renewable: bool
     """Whether an expired access token is worth a renewal."""
     renews: bool
@@ -69,7 +69,7 @@ class Subject:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a read ended: the readings that came, and what ended it early."""
+    """The result of a fetch: its readings, and the error that ended it early."""
 
     readings: tuple[Reading, ...]
     error: RefreshError | None = None
@@ -103,13 +103,13 @@ class Harness:
         self.simulators.world.change_account(self.name, self.subject.account.platform_account_id, **changes)
 
     def account(self) -> Account:
-        """Return the account as the worker has it: with the tokens that the platform gave out last."""
+        """Return the account as the worker sees it: with the tokens that the platform issued last."""
         known = self.simulators.world.account(self.name, self.subject.account.platform_account_id)
         assert known is not None
         return worker_account(self.subject, known)
 
     def publications(self, count: int) -> list[Publication]:
-        """Publish that many posts, and return them as the worker has them."""
+        """Publish that many posts, and return them as the worker sees them."""
         posts = [self.subject.post(number) for number in range(1, count + 1)]
         self.simulators.world.add_posts(posts, if_absent=True)
         return worker_publications(posts)
@@ -119,7 +119,7 @@ class Harness:
         self.simulators.behave(self.name, **values)
 
     def fault(self, **values: Any) -> None:
-        """Let every answer of the platform go wrong in one way."""
+        """Make every answer of the platform fail in one way."""
         self.behave(faults=[{"times": None, **values}])
 
     def read(
@@ -131,7 +131,7 @@ class Harness:
         wire: Wire | None = None,
         gate: Gate = ungated,
     ) -> Outcome:
-        """Read the publications once, and check what must hold for every read."""
+        """Fetch the publications once, and check what must hold for every fetch."""
         account = account or self.account()
         with (
             closing(Client(bounds, transport=wire)) if wire else nullcontext(self._clients[bounds]) as client
@@ -157,7 +157,7 @@ class Harness:
 
 
 def worker_account(subject: Subject, known: SimulatedAccount) -> Account:
-    """Return a simulated account as the worker has it."""
+    """Return a simulated account as the worker sees it."""
     return Account(
         account_id="acc_1",
         workspace_id="ws_1",
@@ -175,7 +175,7 @@ def worker_account(subject: Subject, known: SimulatedAccount) -> Account:
 
 
 def worker_publications(posts: list[SimulatedPost]) -> list[Publication]:
-    """Return simulated posts as the worker has them, numbered from 1."""
+    """Return simulated posts as the worker sees them, numbered from 1."""
     return [
         Publication(
             id=number,
@@ -203,7 +203,7 @@ _WARNING = re.compile(rf"(?:{'|'.join(WarningCode)}): \S.+")
 
 
 def check(outcome: Outcome, publications: list[Publication], account: Account) -> None:
-    """Check what must hold for every read, whatever the platform answered."""
+    """Check what must hold for every fetch, whatever the platform answered."""
     requested, answered = {one.id for one in publications}, [one.publication_id for one in outcome.readings]
     assert len(answered) == len(set(answered)), "a publication has two readings"
     assert requested.issuperset(answered), "a reading for a publication that was not asked for"

@@ -1,4 +1,4 @@
-"""What adapter tests share: a plain `Upstream` over an `httpx.Client`, a memory in a dict, and builders."""
+"""Helpers of adapter tests: a plain `Upstream` over an `httpx.Client`, a memory in a dict, and builders."""
 
 import json as jsonlib
 from collections.abc import Callable, Mapping
@@ -53,7 +53,7 @@ class PlainResponse:
 
 
 class PlainMemory:
-    """A `worker.adapters.contract.MetricMemory` in a dict, with an expiry and a single canary."""
+    """A `worker.adapters.contract.MetricMemory` in a dict, with an expiry and a single probe."""
 
     def __init__(self, now: Callable[[], datetime], keep: timedelta = timedelta(days=1)) -> None:
         self._now = now
@@ -61,7 +61,7 @@ class PlainMemory:
         self.until: dict[tuple[str, str, str], datetime] = {}
 
     def refused(self, version: str, object_type: str) -> frozenset[str]:
-        """Return the metrics to leave out; an expired one is handed to this caller alone, to probe."""
+        """Return the metrics to leave out; an expired one is left to this caller alone, to probe."""
         keys = set()
         for key, until in self.until.items():
             if key[:2] != (version, object_type):
@@ -77,12 +77,12 @@ class PlainMemory:
         self.until[version, object_type, metric] = self._now() + self._keep
 
     def forget(self, version: str, object_type: str, metric: str) -> None:
-        """Ask for ``metric`` again."""
+        """Delete the entry of ``metric``."""
         self.until.pop((version, object_type, metric), None)
 
 
 class PlainUpstream:
-    """A `worker.adapters.contract.Upstream` without budgets: everything is sent, and written down."""
+    """A `worker.adapters.contract.Upstream` without budgets: every call is sent and recorded."""
 
     def __init__(
         self,
@@ -99,7 +99,7 @@ class PlainUpstream:
 
     @property
     def cost(self) -> int:
-        """What all calls together cost in the platform's own counting."""
+        """The cost of all calls by the platform's own counting."""
         return sum(call.cost for call in self.sent)
 
     def send(
@@ -113,7 +113,7 @@ class PlainUpstream:
         json: object | None = None,
         form: Mapping[str, str] | None = None,
     ) -> PlainResponse:
-        """Send one call; network trouble becomes `TryAgain`, as the worker's own client has it."""
+        """Send one call; network errors become `TryAgain`, as in the worker's client."""
         self.sent.append(Sent(method, url, endpoint, cost, dict(headers or {}), form, json))
         try:
             raw = self.client.request(method, url, headers=headers, json=json, data=form)
@@ -122,7 +122,7 @@ class PlainUpstream:
         return PlainResponse(raw, self.now())
 
     def saw(self, *limits: Limit) -> None:
-        """Write down what a response said of its limits."""
+        """Record the limits that a response reports."""
         self.limits += limits
 
 
@@ -132,13 +132,13 @@ def upstream(
     now: datetime | None = None,
     memory: PlainMemory | None = None,
 ) -> PlainUpstream:
-    """Return an upstream whose every request is answered by ``handler``, on a clock that stands if told."""
+    """Return an upstream whose every request is answered by ``handler``, on a stopped clock if told."""
     client = httpx.Client(transport=httpx.MockTransport(handler))
     return PlainUpstream(client) if now is None else PlainUpstream(client, now=lambda: now, memory=memory)
 
 
 def replies(*answers: httpx.Response) -> Callable[[httpx.Request], httpx.Response]:
-    """Return a handler that gives these answers in order, and fails on one request too many."""
+    """Return a handler that gives these answers in order, and fails on a further request."""
     left = iter(answers)
 
     def handler(request: httpx.Request) -> httpx.Response:
@@ -150,13 +150,13 @@ def replies(*answers: httpx.Response) -> Callable[[httpx.Request], httpx.Respons
 
 
 def reply(body: object, status: int = 200, headers: Mapping[str, str] | None = None) -> httpx.Response:
-    """Return an answer with ``body`` as JSON; bytes and strings are sent as they stand."""
+    """Return an answer with ``body`` as JSON; bytes and strings are sent unchanged."""
     content = body if isinstance(body, (bytes, str)) else jsonlib.dumps(body)
     return httpx.Response(status, content=content, headers=dict(headers or {}))
 
 
 def account(platform: Platform, **changes: Any) -> Account:
-    """Return a connected account that reads fine, with ``changes``."""
+    """Return a connected account with all permissions, with ``changes``."""
     values: dict[str, Any] = {
         "account_id": "acc_1",
         "workspace_id": "ws_1",

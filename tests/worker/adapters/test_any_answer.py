@@ -33,7 +33,7 @@ def test_any_json_has_a_classified_outcome(subject: Subject, data: st.DataObject
 @every_platform
 @given(data=st.data())
 @ONCE
-def test_what_is_nearly_true_has_a_classified_outcome(subject: Subject, data: st.DataObject) -> None:
+def test_mutated_answer_has_a_classified_outcome(subject: Subject, data: st.DataObject) -> None:
     around = data.draw(conversation(nearly_true(spoken(subject))))
 
     read(subject, around(well_behaved(subject)))
@@ -42,7 +42,7 @@ def test_what_is_nearly_true_has_a_classified_outcome(subject: Subject, data: st
 @every_platform
 @given(data=st.data())
 @ONCE
-def test_any_answer_to_a_renewal_brings_tokens_or_a_refusal(subject: Subject, data: st.DataObject) -> None:
+def test_any_renewal_answer_gives_tokens_or_a_refresh_error(subject: Subject, data: st.DataObject) -> None:
     around = data.draw(conversation(any_grant(spoken(subject).words)))
 
     renew(subject, around(well_behaved(subject)))

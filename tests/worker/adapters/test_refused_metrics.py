@@ -1,4 +1,4 @@
-"""Refused metrics: left out by the whole fleet, probed by one reader, forgotten when the probe succeeds."""
+"""Refused metrics: left out by the whole fleet, probed by one job, deleted when the probe succeeds."""
 
 from shared.vocabulary import Platform
 from tests.harness import Harness
@@ -13,7 +13,7 @@ def expire(harness: Harness) -> None:
     harness.execute("UPDATE refused_metrics SET probe_after = now() - interval '1 second'")
 
 
-def test_what_one_job_was_refused_every_job_leaves_out(harness: Harness) -> None:
+def test_refused_metric_is_left_out_by_every_job(harness: Harness) -> None:
     memory(harness).remember("v25.0", "REELS", "saved")
 
     assert memory(harness).refused("v25.0", "REELS") == {"saved"}
@@ -22,7 +22,7 @@ def test_what_one_job_was_refused_every_job_leaves_out(harness: Harness) -> None
     assert memory(harness, Platform.FACEBOOK).refused("v25.0", "REELS") == frozenset()
 
 
-def test_an_expired_memory_is_probed_by_one_reader(harness: Harness) -> None:
+def test_expired_entry_is_probed_by_one_job(harness: Harness) -> None:
     memory(harness).remember("v25.0", "REELS", "saved")
     expire(harness)
 
@@ -30,7 +30,7 @@ def test_an_expired_memory_is_probed_by_one_reader(harness: Harness) -> None:
     assert memory(harness).refused("v25.0", "REELS") == {"saved"}, "the others go on without it meanwhile"
 
 
-def test_a_probe_that_got_its_number_brings_the_metric_back_everywhere(harness: Harness) -> None:
+def test_successful_probe_restores_the_metric_for_every_job(harness: Harness) -> None:
     memory(harness).remember("v25.0", "REELS", "saved")
     expire(harness)
     canary = memory(harness)

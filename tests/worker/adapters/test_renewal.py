@@ -1,4 +1,4 @@
-"""How X, LinkedIn and TikTok renew tokens: each by its own rules, and each refusal blames whom it should."""
+"""Renewals of tokens at X, LinkedIn and TikTok: each by its own rules, and each refusal with its meaning."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -39,7 +39,7 @@ PLATFORMS = [Platform.X, Platform.LINKEDIN, Platform.TIKTOK]
 
 @dataclass(frozen=True)
 class Rules:
-    """What a renewal at one platform must look like."""
+    """The expected form of a renewal at one platform."""
 
     simulator: Callable[[World], Callable[[httpx.Request], httpx.Response]]
     url: str
@@ -93,7 +93,7 @@ def renew(platform: Platform, sent: PlainUpstream, settings: Settings = SETTINGS
 
 
 @pytest.mark.parametrize("platform", PLATFORMS)
-def test_a_renewal_brings_what_the_platform_gave(platform: Platform) -> None:
+def test_renewal_returns_the_platforms_values(platform: Platform) -> None:
     world, rules = world_of(platform), RULES[platform]
     sent = upstream(rules.simulator(world), now=NOW)
 
@@ -111,7 +111,7 @@ def test_a_renewal_brings_what_the_platform_gave(platform: Platform) -> None:
 
 
 @pytest.mark.parametrize("platform", [Platform.X, Platform.TIKTOK])
-def test_a_refresh_token_that_was_used_before_needs_the_owner(platform: Platform) -> None:
+def test_used_refresh_token_requires_reconnect(platform: Platform) -> None:
     sent = upstream(RULES[platform].simulator(world_of(platform)), now=NOW)
     renew(platform, sent)
 
@@ -123,7 +123,7 @@ def test_a_refresh_token_that_was_used_before_needs_the_owner(platform: Platform
 
 
 @pytest.mark.parametrize("platform", PLATFORMS)
-def test_a_wrong_client_secret_blames_no_user(platform: Platform) -> None:
+def test_wrong_client_secret_is_misconfigured(platform: Platform) -> None:
     wrong = SecretStr("wrong")
     settings = SETTINGS.model_copy(
         update={"x_client_secret": wrong, "linkedin_client_secret": wrong, "tiktok_client_secret": wrong}
@@ -173,7 +173,7 @@ LINKEDIN_DEAD = "The provided authorization grant or refresh token is invalid, e
         (200, {"access_token": ""}, TryAgain),
     ],
 )
-def test_a_refused_renewal_blames_whom_it_should(
+def test_refused_renewal_has_its_meaning(
     platform: Platform, status: int, body: object, expected: type[RefreshError]
 ) -> None:
     with pytest.raises(expected) as refused:
@@ -184,7 +184,7 @@ def test_a_refused_renewal_blames_whom_it_should(
 
 
 @pytest.mark.parametrize("seconds", [None, 0, -5, "7200", True, 10**12, 7200.5])
-def test_a_life_that_is_no_number_is_not_known(seconds: object) -> None:
+def test_lifetime_that_is_no_number_is_unknown(seconds: object) -> None:
     answer = {"access_token": "new", "expires_in": seconds, "refresh_expires_in": seconds, "scope": 7}
 
     tokens = renew(Platform.TIKTOK, upstream(replies(reply(answer)), now=NOW))
@@ -192,7 +192,7 @@ def test_a_life_that_is_no_number_is_not_known(seconds: object) -> None:
     assert tokens == Tokens(SecretStr("new"), None)
 
 
-def test_a_limit_of_renewals_pauses_renewals_alone() -> None:
+def test_limit_of_renewals_pauses_only_renewals() -> None:
     with pytest.raises(Paused) as limited:
         renew(Platform.X, upstream(replies(reply("", 429, {"retry-after": "90"})), now=NOW))
 
@@ -202,7 +202,7 @@ def test_a_limit_of_renewals_pauses_renewals_alone() -> None:
 
 @pytest.mark.parametrize("platform", PLATFORMS)
 @pytest.mark.parametrize("refresh_token", [None, SecretStr("")])
-def test_without_a_refresh_token_only_the_owner_can_help(
+def test_missing_refresh_token_requires_reconnect(
     platform: Platform, refresh_token: SecretStr | None
 ) -> None:
     with pytest.raises(Reauthorize, match="reconnect"):
@@ -217,6 +217,6 @@ def test_without_a_refresh_token_only_the_owner_can_help(
         (Platform.TIKTOK, "DRAVO_TIKTOK_CLIENT_KEY"),
     ],
 )
-def test_without_a_client_the_setting_is_named(platform: Platform, variable: str) -> None:
+def test_missing_client_names_its_setting(platform: Platform, variable: str) -> None:
     with pytest.raises(Misconfigured, match=variable):
         renew(platform, upstream(replies()), Settings())

@@ -28,7 +28,7 @@ PUBLISH_ID = "v_pub_file~v2.123456789"
 
 
 class Harness:
-    """A simulated TikTok with one account, on a clock that stands."""
+    """A simulated TikTok with one account, on a stopped clock."""
 
     def __init__(self) -> None:
         self.world = World(0, lambda: NOW)
@@ -37,11 +37,11 @@ class Harness:
         self.grant("video.list", "video.publish")
 
     def grant(self, *scopes: str) -> None:
-        """Let the account's owner grant these scopes and no other."""
+        """Grant these scopes and no others."""
         self.world.add_accounts([SimulatedAccount("tiktok", OWNER, TOKEN, scopes=frozenset(scopes))])
 
     def publish(self, count: int, *, resolved_at: datetime | None = None, **others: Any) -> list[Publication]:
-        """Publish that many videos, and return them as the worker has them."""
+        """Publish that many videos, and return them as the worker sees them."""
         known = len(self.world.posts())
         publications = []
         for number in range(known + 1, known + count + 1):
@@ -61,13 +61,13 @@ class Harness:
         return publications
 
     def read(self, publications: list[Publication]) -> dict[int, Reading]:
-        """Return the reading of each publication; nothing may end the read early."""
+        """Return the reading of each publication; no error may end the fetch early."""
         outcome = self.try_to_read(publications)
         assert outcome.error is None
         return {reading.publication_id: reading for reading in outcome.readings}
 
     def try_to_read(self, publications: list[Publication]) -> Outcome:
-        """Read, however it ends."""
+        """Fetch, with or without an error."""
         return drain(TikTok(Settings()).fetch(self.upstream, OWN, publications))
 
 
@@ -77,7 +77,7 @@ def harness() -> Harness:
 
 
 def read(answer: httpx.Response, count: int = 1) -> Outcome:
-    """Read videos of a platform that answers this."""
+    """Fetch videos from a platform with this answer."""
     publications = [publication(number, str(FIRST + number)) for number in range(1, count + 1)]
     return read_from(TikTok(Settings()), OWN, publications, answer)
 
@@ -97,7 +97,7 @@ def refused(status: int, code: str) -> httpx.Response:
 # Numbers and calls
 
 
-def test_twenty_videos_cost_one_call(harness: Harness) -> None:
+def test_twenty_videos_cost_one_call_in_all(harness: Harness) -> None:
     readings = harness.read(harness.publish(20))
 
     assert harness.upstream.cost == 1
@@ -108,9 +108,7 @@ def test_twenty_videos_cost_one_call(harness: Harness) -> None:
 
 
 @pytest.mark.parametrize("absent", [False, True])
-def test_a_video_that_is_not_shown_is_missing_and_costs_its_siblings_nothing(
-    harness: Harness, *, absent: bool
-) -> None:
+def test_hidden_video_is_missing_without_affecting_siblings(harness: Harness, *, absent: bool) -> None:
     good = [] if absent else harness.publish(2)
     gone = [
         *harness.publish(1, deleted=True),
@@ -126,7 +124,7 @@ def test_a_video_that_is_not_shown_is_missing_and_costs_its_siblings_nothing(
 
 
 @pytest.mark.parametrize("stored", ["123", "7560000000000000001x", "7.56e18", "", PUBLISH_ID])
-def test_an_id_that_is_none_is_never_sent(harness: Harness, stored: str) -> None:
+def test_malformed_id_is_never_sent(harness: Harness, stored: str) -> None:
     good = harness.publish(1)
 
     readings = harness.read([*good, publication(90, stored)])
@@ -136,7 +134,7 @@ def test_an_id_that_is_none_is_never_sent(harness: Harness, stored: str) -> None
 
 
 @pytest.mark.parametrize("value", [None, True, -1, 2**63, "7", 7.0, [7]])
-def test_what_is_no_counter_is_missing_and_named(value: object) -> None:
+def test_invalid_counter_is_missing_and_named(value: object) -> None:
     (reading,) = read(ok(video(1, like_count=value))).readings
 
     assert "like_count" not in reading.metrics
@@ -144,7 +142,7 @@ def test_what_is_no_counter_is_missing_and_named(value: object) -> None:
     assert reading.warnings == ("metric_unavailable: like_count was not reported by TikTok",)
 
 
-def test_a_video_without_counters_is_unavailable() -> None:
+def test_video_without_counters_is_unavailable() -> None:
     (reading,) = read(ok({"id": str(FIRST + 1)})).readings
 
     assert reading.answer is Answer.UNAVAILABLE
@@ -157,7 +155,7 @@ def test_no_video_is_missing_while_an_item_of_the_answer_is_unidentified(odd: ob
     assert [one.answer for one in readings] == [Answer.READ, Answer.UNREADABLE]
 
 
-def test_an_id_that_comes_as_an_integer_is_exact() -> None:
+def test_integer_id_is_exact() -> None:
     (reading,) = read(ok(video(1) | {"id": FIRST + 1})).readings
 
     assert reading.metrics == COUNTERS
@@ -166,7 +164,7 @@ def test_an_id_that_comes_as_an_integer_is_exact() -> None:
 # Publish ids
 
 
-def test_a_publish_id_is_resolved_and_read_in_the_same_job(harness: Harness) -> None:
+def test_publish_id_is_resolved_and_fetched_in_the_same_job(harness: Harness) -> None:
     known, unresolved = harness.publish(17), harness.unresolved(3)
 
     readings = harness.read([*unresolved, *known])
@@ -179,13 +177,13 @@ def test_a_publish_id_is_resolved_and_read_in_the_same_job(harness: Harness) -> 
     assert all(readings[one.id].platform_post_id is None for one in known)
 
 
-def test_a_job_of_publish_ids_takes_21_calls_at_most(harness: Harness) -> None:
+def test_job_of_publish_ids_takes_21_calls_at_most(harness: Harness) -> None:
     harness.read(harness.unresolved(20))
 
     assert harness.upstream.cost == 21
 
 
-def test_an_id_that_is_not_public_yet_is_processing(harness: Harness) -> None:
+def test_unpublished_id_is_processing(harness: Harness) -> None:
     pending = harness.unresolved(2, resolved_at=NOW + timedelta(hours=1))
     without = publication(90, None)
 
@@ -207,7 +205,7 @@ def resolve(*answers: httpx.Response, count: int = 1) -> Outcome:
 
 @pytest.mark.parametrize("key", ["publicaly_available_post_id", "publicly_available_post_id"])
 @pytest.mark.parametrize("as_integer", [True, False])
-def test_a_public_id_of_19_digits_is_exact(key: str, *, as_integer: bool) -> None:
+def test_public_id_of_19_digits_is_exact(key: str, *, as_integer: bool) -> None:
     resolved = 7_560_000_000_000_000_001
     answer = status(**{key: [resolved if as_integer else str(resolved)]})
 
@@ -216,7 +214,7 @@ def test_a_public_id_of_19_digits_is_exact(key: str, *, as_integer: bool) -> Non
     assert (reading.platform_post_id, reading.metrics) == ("7560000000000000001", COUNTERS)
 
 
-def test_a_video_that_is_absent_right_after_its_id_came_is_processing() -> None:
+def test_video_absent_right_after_its_id_came_is_processing() -> None:
     (reading,) = resolve(status(publicaly_available_post_id=[FIRST + 1]), ok()).readings
 
     assert (reading.answer, reading.platform_post_id) == (Answer.PROCESSING, str(FIRST + 1))
@@ -235,7 +233,7 @@ def test_a_video_that_is_absent_right_after_its_id_came_is_processing() -> None:
         (status(publicaly_available_post_id=FIRST), Answer.PROCESSING),
     ],
 )
-def test_a_publish_id_concerns_its_own_post_alone(answer: httpx.Response, expected: Answer) -> None:
+def test_error_of_publish_id_concerns_its_own_post_alone(answer: httpx.Response, expected: Answer) -> None:
     other = status(publicaly_available_post_id=[FIRST + 2])
 
     outcome = resolve(answer, other, ok(video(2)), count=2)
@@ -244,7 +242,7 @@ def test_a_publish_id_concerns_its_own_post_alone(answer: httpx.Response, expect
     assert {one.publication_id: one.answer for one in outcome.readings} == {1: expected, 2: Answer.READ}
 
 
-def test_without_the_scope_for_statuses_only_they_wait_after_one_probe(harness: Harness) -> None:
+def test_missing_status_scope_leaves_only_publish_ids_processing(harness: Harness) -> None:
     harness.grant("video.list")
     known, unresolved = harness.publish(2), harness.unresolved(3)
 
@@ -256,7 +254,7 @@ def test_without_the_scope_for_statuses_only_they_wait_after_one_probe(harness: 
     assert harness.upstream.cost == 2
 
 
-def test_a_limit_of_statuses_costs_no_video_its_numbers(harness: Harness) -> None:
+def test_limit_of_statuses_does_not_affect_known_videos(harness: Harness) -> None:
     harness.behaviour.set_conditions(Conditions(limits={"status/fetch": Limit(1, 60)}))
     known, unresolved = harness.publish(1), harness.unresolved(3)
 
@@ -305,13 +303,13 @@ def test_answer_is_classified_by_its_code(answer: httpx.Response, expected: type
     assert (outcome.readings, type(outcome.error)) == ((), expected)
 
 
-def test_a_success_without_the_wrapper_is_one_too() -> None:
+def test_success_without_the_wrapper_is_accepted() -> None:
     (reading,) = read(reply({"data": {"videos": [video(1)]}, "code": "ok"})).readings
 
     assert reading.metrics == COUNTERS
 
 
-def test_a_missing_scope_is_no_dead_token() -> None:
+def test_missing_scope_is_not_a_dead_token() -> None:
     dead = read(refused(401, "access_token_invalid")).error
     scope = read(refused(401, "scope_not_authorized")).error
 
@@ -322,7 +320,7 @@ def test_a_missing_scope_is_no_dead_token() -> None:
 
 
 @pytest.mark.parametrize(("hint", "seconds"), [(None, 60), ("5", 60), ("300", 300), ("soon", 60)])
-def test_a_limit_pauses_the_endpoint_for_a_minute_and_some_jitter(hint: str | None, seconds: int) -> None:
+def test_limit_pauses_the_endpoint_for_a_minute_and_jitter(hint: str | None, seconds: int) -> None:
     error = read(reply("", 429, {} if hint is None else {"retry-after": hint})).error
 
     assert isinstance(error, Paused)

@@ -1,4 +1,4 @@
-"""Tokens: renewed ahead of their end, once for the whole fleet, stored before they are used."""
+"""Renewals of tokens: before they expire, once for the whole fleet, stored before use."""
 
 import threading
 from collections.abc import Iterator
@@ -39,7 +39,7 @@ def stored(harness: Harness) -> Any:
     return harness.execute("SELECT * FROM accounts")[0]
 
 
-def test_the_tick_names_what_ends_soon_and_can_be_renewed(harness: Harness) -> None:
+def test_tick_lists_expiring_renewable_tokens(harness: Harness) -> None:
     soon, late = datetime.now(UTC) + timedelta(days=2), datetime.now(UTC) + timedelta(days=50)
     linkedin(harness, "acc_soon")
     linkedin(harness, "acc_late", token_expires_at=late)
@@ -63,7 +63,7 @@ def test_the_tick_names_what_ends_soon_and_can_be_renewed(harness: Harness) -> N
         assert ending_soon(connection) == ["acc_soon", "acc_ig"]
 
 
-def test_a_renewal_ahead_stores_the_new_pair_and_a_second_message_does_nothing(harness: Harness) -> None:
+def test_early_renewal_stores_pair_and_second_message_does_nothing(harness: Harness) -> None:
     account = linkedin(harness)
 
     renew_ahead(account, harness.tools)
@@ -76,7 +76,7 @@ def test_a_renewal_ahead_stores_the_new_pair_and_a_second_message_does_nothing(h
     assert (row.token_version, row.state) == (2, "active")
 
 
-def test_a_dead_pair_marks_the_account_and_a_passing_trouble_does_not(harness: Harness) -> None:
+def test_dead_pair_marks_account_and_transient_error_does_not(harness: Harness) -> None:
     account = linkedin(harness)
     harness.adapter.renewal = TryAgain("Down.")
     renew_ahead(account, harness.tools)
@@ -90,7 +90,7 @@ def test_a_dead_pair_marks_the_account_and_a_passing_trouble_does_not(harness: H
     )
 
 
-def test_eight_at_once_renew_once_and_all_get_the_new_pair(database_url: str) -> None:
+def test_eight_concurrent_renewals_make_one_call_and_share_the_pair(database_url: str) -> None:
     with open_harness(database_url) as harness:
         linkedin(harness)
         requested: list[str] = []
@@ -115,7 +115,7 @@ def test_eight_at_once_renew_once_and_all_get_the_new_pair(database_url: str) ->
     assert (seen, requested) == ({"new"}, ["acc_1"])
 
 
-def test_an_account_that_died_meanwhile_is_not_asked(harness: Harness) -> None:
+def test_account_that_became_inactive_is_not_renewed(harness: Harness) -> None:
     linkedin(harness)
     with harness.engine.connect() as connection:
         before = tokens.load(connection, "acc_1", harness.tools.vault)

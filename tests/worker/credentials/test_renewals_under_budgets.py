@@ -1,4 +1,4 @@
-"""Renewals of tokens ask the budgets like every other call, and no transaction waits for Redis."""
+"""Renewals of tokens reserve budgets like every other call, and no transaction waits for Redis."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -51,7 +51,7 @@ def refusal() -> Paused:
     )
 
 
-def test_a_refused_renewal_defers_the_rows_and_costs_no_attempt(harness: Harness) -> None:
+def test_refused_renewal_defers_rows_and_costs_no_attempt(harness: Harness) -> None:
     publication = harness.publications(account(harness, Platform.X, timedelta(seconds=-1)))[0]
     harness.adapter.renewal = refusal()
 
@@ -88,7 +88,7 @@ def test_refused_renewal_ahead_pauses_its_bucket_for_the_whole_fleet(harness: Ha
     assert harness.execute("SELECT kind, subject FROM pauses") == [("endpoint", "oauth/token")]
 
 
-def test_a_renewal_ahead_waits_while_its_platform_is_paused(harness: Harness) -> None:
+def test_early_renewal_waits_while_its_platform_is_paused(harness: Harness) -> None:
     account(harness, Platform.LINKEDIN, timedelta(days=1))
     harness.execute(
         "INSERT INTO pauses (platform, kind, subject, paused_until, reason)"

@@ -1,4 +1,4 @@
-"""A renewed pair reaches the database, whatever happens to the connection on which it was asked for."""
+"""A renewed pair is stored, even when the connection of its transaction is lost."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -38,7 +38,7 @@ SELECT pg_terminate_backend(pid) FROM pg_stat_activity
 NEW_PAIR = Tokens(SecretStr("new"), None, refresh_token=SecretStr("next"))
 
 
-def test_a_pair_outlives_the_connection_on_which_it_was_asked_for(harness: Harness) -> None:
+def test_new_pair_is_stored_after_its_connection_was_lost(harness: Harness) -> None:
     before = connected(harness)
 
     def ask(_: Account) -> Tokens:
@@ -53,7 +53,7 @@ def test_a_pair_outlives_the_connection_on_which_it_was_asked_for(harness: Harne
     assert after.account.refresh_token == SecretStr("next")
 
 
-def test_a_pair_of_the_owner_s_own_making_is_not_overwritten(harness: Harness) -> None:
+def test_newer_pair_of_a_reconnect_is_not_overwritten(harness: Harness) -> None:
     before = connected(harness)
 
     def ask(_: Account) -> Tokens:
@@ -69,7 +69,7 @@ def test_a_pair_of_the_owner_s_own_making_is_not_overwritten(harness: Harness) -
     assert after.account.access_token.get_secret_value() == "the owner's"
 
 
-def test_waiting_too_long_for_another_worker_s_renewal_is_a_passing_trouble(harness: Harness) -> None:
+def test_lock_wait_for_another_renewal_ends_as_try_again(harness: Harness) -> None:
     before = connected(harness)
 
     with harness.engine.begin() as other:

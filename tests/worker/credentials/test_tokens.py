@@ -63,7 +63,7 @@ PAIRED = {"refresh_token": PAIR}
         (Platform.INSTAGRAM, {"login": "facebook", **PAIRED}, DAY, False),
     ],
 )
-def test_a_token_is_renewed_ahead_of_its_end_where_that_helps(
+def test_token_is_renewed_early_where_the_platform_allows_it(
     platform: Platform, fields: dict[str, Any], left: timedelta | None, *, soon: bool
 ) -> None:
     expires_at = NOW + left if left is not None else None
@@ -95,7 +95,7 @@ def stored(harness: Harness) -> StoredAccount:
     return loaded
 
 
-def test_an_account_is_opened_whole(harness: Harness) -> None:
+def test_account_is_loaded_with_all_its_fields(harness: Harness) -> None:
     loaded = connected(harness, login="l", token_version=7, state="disconnected", state_reason="Connect it.")
 
     assert loaded == StoredAccount(
@@ -119,7 +119,7 @@ def test_an_account_is_opened_whole(harness: Harness) -> None:
         assert tokens.load(connection, "acc_2", harness.tools.vault) is None
 
 
-def test_a_renewal_replaces_what_it_brings_and_keeps_the_rest(harness: Harness) -> None:
+def test_renewal_replaces_only_the_fields_it_brings(harness: Harness) -> None:
     before = connected(harness)
     harness.account("acc_2", Platform.LINKEDIN)
     other = harness.execute("SELECT * FROM accounts WHERE account_id = 'acc_2'")
@@ -147,7 +147,7 @@ def test_a_renewal_replaces_what_it_brings_and_keeps_the_rest(harness: Harness) 
     assert harness.execute("SELECT * FROM accounts WHERE account_id = 'acc_2'") == other
 
 
-def test_a_newer_pair_is_used_and_nobody_asked(harness: Harness) -> None:
+def test_newer_stored_pair_is_used_without_a_call(harness: Harness) -> None:
     before = connected(harness)
     harness.execute("UPDATE accounts SET token_version = token_version + 1")
 
@@ -156,7 +156,7 @@ def test_a_newer_pair_is_used_and_nobody_asked(harness: Harness) -> None:
     assert after == stored(harness)
 
 
-def test_an_account_that_is_not_active_says_why(harness: Harness) -> None:
+def test_renewal_of_inactive_account_raises_its_reason(harness: Harness) -> None:
     before = connected(harness)
     harness.execute("UPDATE accounts SET state = 'disconnected'")
 

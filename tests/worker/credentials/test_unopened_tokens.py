@@ -1,4 +1,4 @@
-"""Tokens that no key opens, and instants at the ends of the calendar: every refresh still records."""
+"""Tokens that no key decrypts, and extreme instants: every refresh still records an outcome."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -24,7 +24,7 @@ def seal_with_a_lost_key(harness: Harness, account_id: str) -> None:
     )
 
 
-def test_a_token_that_no_key_opens_is_recorded_and_nobody_is_asked(
+def test_undecryptable_token_is_recorded_without_a_call(
     harness: Harness, capsys: pytest.CaptureFixture[str]
 ) -> None:
     publication = harness.publications(harness.account("acc_1"))[0]
@@ -46,7 +46,7 @@ def test_a_token_that_no_key_opens_is_recorded_and_nobody_is_asked(
     assert "operator_needed" in capsys.readouterr().out
 
 
-def test_a_key_that_comes_back_lets_the_row_go_on(harness: Harness) -> None:
+def test_restored_key_lets_the_row_sync(harness: Harness) -> None:
     publication = harness.publications(harness.account("acc_1"))[0]
     (good,) = harness.execute("SELECT sealed_access_token FROM accounts")
     seal_with_a_lost_key(harness, "acc_1")
@@ -57,7 +57,7 @@ def test_a_key_that_comes_back_lets_the_row_go_on(harness: Harness) -> None:
     assert (harness.state(publication).sync_status, harness.state(publication).warnings) == ("synced", [])
 
 
-def test_a_lost_key_of_one_account_concerns_no_other(harness: Harness) -> None:
+def test_lost_key_of_one_account_affects_no_other(harness: Harness) -> None:
     bad = harness.publications(harness.account("acc_1"))[0]
     good = harness.publications(harness.account("acc_2"))[0]
     seal_with_a_lost_key(harness, "acc_1")
@@ -67,7 +67,7 @@ def test_a_lost_key_of_one_account_concerns_no_other(harness: Harness) -> None:
     assert [harness.state(one).sync_status for one in (bad, good)] == ["pending", "synced"]
 
 
-def test_a_renewal_ahead_with_a_lost_key_asks_nobody(harness: Harness) -> None:
+def test_early_renewal_with_lost_key_makes_no_call(harness: Harness) -> None:
     soon = datetime.now(UTC) + timedelta(days=1)
     harness.account("acc_1", Platform.LINKEDIN, token_expires_at=soon)
     seal_with_a_lost_key(harness, "acc_1")
@@ -79,7 +79,7 @@ def test_a_renewal_ahead_with_a_lost_key_asks_nobody(harness: Harness) -> None:
 
 @pytest.mark.parametrize("instant", [datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, 23, tzinfo=UTC)])
 @pytest.mark.parametrize("platform", [Platform.INSTAGRAM, Platform.X, Platform.LINKEDIN])
-def test_instants_at_the_ends_of_the_calendar_stop_no_refresh(
+def test_extreme_expiry_instants_stop_no_refresh(
     harness: Harness, platform: Platform, instant: datetime
 ) -> None:
     seal = harness.tools.vault.seal
@@ -100,7 +100,7 @@ def test_instants_at_the_ends_of_the_calendar_stop_no_refresh(
     assert harness.state(publication).sync_status == "synced"
 
 
-def test_a_bug_in_a_renewal_is_recorded_like_any_other_trouble(harness: Harness) -> None:
+def test_exception_in_a_renewal_is_recorded_as_retry(harness: Harness) -> None:
     account = harness.account(
         "acc_1",
         Platform.X,
@@ -116,7 +116,7 @@ def test_a_bug_in_a_renewal_is_recorded_like_any_other_trouble(harness: Harness)
     assert (harness.state(publication).reason, harness.state(publication).unfinished) == ("retry", 0)
 
 
-def test_a_start_outlives_what_goes_wrong_while_tokens_are_loaded(
+def test_start_stays_committed_when_loading_tokens_fails(
     harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     publication = harness.publications(harness.account("acc_1"))[0]

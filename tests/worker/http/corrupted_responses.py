@@ -16,11 +16,11 @@ EXTRA_METRIC: Final = 7
 
 
 _TLS: Final = ssl.create_default_context()
-"""Never used on the loopback, and slow to make."""
+"""Not used on loopback, and slow to create."""
 
 
 class Wire(httpx.BaseTransport):
-    """The network, with every body changed on its way; keeps the URLs that were asked for."""
+    """A transport that changes every body; it records the requested URLs."""
 
     def __init__(self, change: Change = lambda content: content) -> None:
         self.urls: list[str] = []
@@ -28,7 +28,7 @@ class Wire(httpx.BaseTransport):
         self._network = httpx.HTTPTransport(verify=_TLS)
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        """Ask the network, and change what it answers."""
+        """Send the request, and change the answer."""
         self.urls.append(str(request.url))
         answer = self._network.handle_request(request)
         content = self._change(answer.read())
@@ -102,7 +102,7 @@ NO_TOKENS: Final[dict[str, str]] = {
     "two lines": '{"access_token": "one\\r\\ntwo: 2", "expires_in": 7200}',
     "what no header can hold": '{"access_token": "caf\\u00e9 \\ud800", "expires_in": 7200}',
 }
-"""Answers to a renewal that bring no token that could be sent."""
+"""Answers to a renewal without a usable token."""
 
 
 def opened(value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""A loopback server written by hand, because a real one would repair what these tests want broken."""
+"""A loopback server that sends malformed HTTP, which a real server library would not send."""
 
 import socket
 import struct
@@ -41,7 +41,7 @@ class MaliciousServer:
                     self.behaviour(self, connection)
 
     def trickle(self, connection: socket.socket, content: bytes, every: float = 0.02) -> None:
-        """Send byte after byte until all is sent, the client hangs up or the test is over."""
+        """Send one byte at a time until all is sent, the client closes or the test ends."""
         for place in range(len(content)):
             connection.sendall(content[place : place + 1])
             if self.over.wait(every):
@@ -68,20 +68,20 @@ def malicious_server(
 
 
 def says(content: bytes) -> Callable[[MaliciousServer, socket.socket], None]:
-    """Return an act that sends ``content`` and closes."""
+    """Return a function that sends ``content`` and closes."""
     return lambda _server, connection: connection.sendall(content)
 
 
 def answers(
     body: bytes, *headers: str, status: str = "200 OK"
 ) -> Callable[[MaliciousServer, socket.socket], None]:
-    """Return an act that sends a well-formed answer."""
+    """Return a function that sends a well-formed answer."""
     head = [f"HTTP/1.1 {status}", f"content-length: {len(body)}", "connection: close", *headers]
     return says("\r\n".join(head).encode() + b"\r\n\r\n" + body)
 
 
 def hangs(server: MaliciousServer, _connection: socket.socket) -> None:
-    """Say nothing until the test is over."""
+    """Send nothing until the test ends."""
     server.over.wait(10)
 
 

@@ -1,4 +1,4 @@
-"""One reading for one text; everything else is refused without being quoted."""
+"""One value for one text; any other text is refused without being quoted."""
 
 import json
 import traceback
@@ -17,12 +17,12 @@ json_values = st.recursive(
 
 
 @given(json_values)
-def test_what_is_json_is_read_exactly(value: Any) -> None:
+def test_valid_json_is_parsed_exactly(value: Any) -> None:
     assert parse(json.dumps(value).encode()) == value
 
 
 @given(st.binary())
-def test_any_bytes_are_read_or_refused(content: bytes) -> None:
+def test_any_bytes_are_parsed_or_raise_value_error(content: bytes) -> None:
     try:
         parse(content)
     except ValueError:
@@ -33,7 +33,7 @@ def test_integers_stay_exact() -> None:
     assert parse(b"[9007199254740993, 7077642457847991554]") == [9007199254740993, 7077642457847991554]
 
 
-def test_a_byte_order_mark_is_no_trouble() -> None:
+def test_byte_order_mark_is_accepted() -> None:
     assert parse(b"\xef\xbb\xbf{}") == {}
 
 
@@ -67,7 +67,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("content", REFUSED.values(), ids=REFUSED)
-def test_what_is_not_is_refused_and_not_quoted(content: bytes) -> None:
+def test_invalid_json_is_refused_without_quoting_it(content: bytes) -> None:
     with pytest.raises(ValueError, match="the text ") as refusal:
         parse(content)
 
@@ -77,7 +77,7 @@ def test_what_is_not_is_refused_and_not_quoted(content: bytes) -> None:
     assert "s3cr3t" not in "".join(traceback.format_exception(refusal.value))
 
 
-def test_the_deepest_that_is_allowed_is_read() -> None:
+def test_maximum_depth_is_accepted() -> None:
     value = parse(b"[" * MAX_DEPTH + b"]" * MAX_DEPTH)
 
     for _ in range(MAX_DEPTH - 1):

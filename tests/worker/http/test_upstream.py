@@ -1,4 +1,4 @@
-"""A job's calls are asked of the budgets before, observed after, and their limits handed on."""
+"""A job's calls pass the gate, are counted, and their limits reach the sink."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -19,7 +19,7 @@ SECRET = "EAAvery-secret-token"
 
 
 class Memory:
-    """Remembers nothing."""
+    """A memory without entries."""
 
     def refused(self, version: str, object_type: str) -> frozenset[str]:  # noqa: ARG002 - the contract's
         """Refuse nothing."""
@@ -33,7 +33,7 @@ class Memory:
 
 
 class Recorder:
-    """A gate, a sink and an observer that write down what they are told."""
+    """A gate, a sink and an observer that record their arguments."""
 
     def __init__(self, *, closed: bool = False) -> None:
         self.closed = closed
@@ -43,31 +43,31 @@ class Recorder:
         self.sent = 0
 
     def gate(self, platform: Platform, account_id: str, endpoint: str, cost: int) -> None:
-        """Open, unless closed."""
+        """Allow the call, unless closed."""
         self.acquired.append((platform, account_id, endpoint, cost))
         if self.closed:
             raise Paused("The budget is used up.", kind=BucketKind.APP, until=NOW + timedelta(minutes=1))
 
     def sink(self, platform: Platform, account_id: str, limits: tuple[Limit, ...]) -> None:
-        """Write down."""
+        """Record the limits."""
         self.observed.append((platform, account_id, limits))
 
     def answer(self, request: httpx.Request) -> httpx.Response:
-        """Refuse, with what was asked."""
+        """Refuse the call."""
         self.sent += 1
         if request.url.path == "/hang":
             raise httpx.ReadTimeout("too slow", request=request)
         return httpx.Response(429, json={"path": request.url.path, "body": request.content.decode()})
 
     def upstream(self) -> JobUpstream:
-        """Return an upstream that all of this is plugged into."""
+        """Return an upstream with this gate, sink and observer."""
         client = Client(now=lambda: NOW, transport=InProcess(self.answer))
         return JobUpstream(
             client, Platform.X, "acc_1", Memory(), gate=self.gate, sink=self.sink, observe=self.calls.append
         )
 
 
-def test_a_call_is_asked_for_sent_and_observed() -> None:
+def test_call_passes_gate_is_sent_and_counted() -> None:
     recorder = Recorder()
 
     reply = recorder.upstream().send(
@@ -95,7 +95,7 @@ def test_a_call_is_asked_for_sent_and_observed() -> None:
     assert SECRET not in repr(call)
 
 
-def test_a_closed_gate_sends_nothing() -> None:
+def test_closed_gate_prevents_the_call() -> None:
     recorder = Recorder(closed=True)
 
     with pytest.raises(Paused):
@@ -105,7 +105,7 @@ def test_a_closed_gate_sends_nothing() -> None:
     assert recorder.calls == []
 
 
-def test_a_call_without_an_answer_is_observed_too() -> None:
+def test_call_without_an_answer_is_counted() -> None:
     recorder = Recorder()
 
     with pytest.raises(TryAgain):
@@ -114,7 +114,7 @@ def test_a_call_without_an_answer_is_observed_too() -> None:
     assert [call.status for call in recorder.calls] == [None]
 
 
-def test_limits_are_kept_and_handed_on() -> None:
+def test_limits_are_kept_and_passed_to_the_sink() -> None:
     recorder = Recorder()
     upstream = recorder.upstream()
 
@@ -125,7 +125,7 @@ def test_limits_are_kept_and_handed_on() -> None:
     assert recorder.observed == [(Platform.X, "acc_1", (LIMIT, LIMIT))]
 
 
-def test_without_gate_and_sink_everything_is_let_through(capfd: pytest.CaptureFixture[str]) -> None:
+def test_default_gate_and_sink_allow_every_call(capfd: pytest.CaptureFixture[str]) -> None:
     client = Client(now=lambda: NOW, transport=InProcess(Recorder().answer))
     upstream = JobUpstream(client, Platform.X, "acc_1", Memory())
 
@@ -141,7 +141,7 @@ def counted(name: str, **labels: str) -> float:
     return REGISTRY.get_sample_value(name, {"platform": "x", "endpoint": "tweets", **labels}) or 0.0
 
 
-def test_calls_are_counted_by_answer_with_what_they_cost_and_how_long_they_took() -> None:
+def test_calls_are_counted_by_status_cost_and_duration() -> None:
     client = Client(now=lambda: NOW, transport=InProcess(Recorder().answer))
     upstream = JobUpstream(client, Platform.X, "acc_1", Memory())
     names: list[tuple[str, dict[str, str]]] = [

@@ -1,4 +1,4 @@
-"""Jitter without chance."""
+"""A fixture that makes jitter deterministic."""
 
 import random
 
@@ -7,7 +7,7 @@ import pytest
 
 @pytest.fixture(autouse=True)
 def bounds(monkeypatch: pytest.MonkeyPatch) -> list[tuple[float, float]]:
-    """Make every jitter its upper bound; return the bounds that were asked for."""
+    """Make every jitter its upper bound; return the requested bounds."""
     asked: list[tuple[float, float]] = []
 
     def upper(low: float, high: float) -> float:

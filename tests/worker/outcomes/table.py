@@ -1,4 +1,4 @@
-"""What an outcome writes, as a dict: the rows of the table that the tests of this folder spell out."""
+"""The fields that an outcome writes, as a dict: the rows of the table that the tests of this folder state."""
 
 from dataclasses import MISSING, fields
 from datetime import UTC, datetime, timedelta
@@ -20,7 +20,7 @@ KEPT = ("metric_unavailable: likes", "permission_missing: shares")
 OURS = "platform_unavailable: the platform refuses our application; operators are alerted"
 ROW = StartedRow(
     publication=Publication(7, "1790", None, "IMAGE", NOW - 10 * DAY),
-    fence=4,
+    claim_seq=4,
     attempts=3,
     unfinished=1,
     missing_since=None,
@@ -30,7 +30,7 @@ ROW = StartedRow(
     last_updated_at=NOW - 7 * HOUR,
     snapshot_at=NOW - DAY,
 )
-"""A row that was read before, has warnings, and is started for the third time in a row."""
+"""A row that was synced before, has warnings, and is started for the third time in a row."""
 SINCE = NOW - 20 * MINUTE
 
 

@@ -1,4 +1,4 @@
-"""A miss that the adapter doubts is never confirmed: the row is asked again, at a slower pace each time."""
+"""A doubtful miss is never confirmed: the row runs again, with a growing wait."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -29,7 +29,7 @@ def policy(confirm: timedelta = CONFIRM) -> Policy:
 def started(*, attempts: int = 1, missing_since: datetime | None = None) -> StartedRow:
     return StartedRow(
         publication=publication(1, "1"),
-        fence=1,
+        claim_seq=1,
         attempts=attempts,
         unfinished=1,
         missing_since=missing_since,

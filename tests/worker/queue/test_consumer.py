@@ -1,4 +1,4 @@
-"""No message, however strange, stops a consumer or costs another message."""
+"""No malformed message stops a consumer or affects another message."""
 
 import json
 import threading
@@ -21,7 +21,7 @@ TIMEOUT = 10.0
 
 @pytest.fixture
 def consumer(redis_url: str) -> Iterator[tuple[RedisBroker, list[RefreshJob], threading.Semaphore]]:
-    """Run a worker that collects the jobs it is handed."""
+    """Run a worker that collects its jobs."""
     own = connect(redis_url)
     broker = consuming_broker(own)
     jobs: list[RefreshJob] = []
@@ -40,7 +40,7 @@ def consumer(redis_url: str) -> Iterator[tuple[RedisBroker, list[RefreshJob], th
 
 
 def plant(client: RedisClient, key: str, data: bytes) -> None:
-    """Put bytes where dramatiq looks for a message."""
+    """Enqueue raw bytes as a dramatiq message."""
     client.hset(f"{NAMESPACE}:background.msgs", key, data)
     client.rpush(f"{NAMESPACE}:background", key)
 
@@ -76,7 +76,7 @@ MALICIOUS = {
 
 
 @pytest.mark.parametrize("data", MALICIOUS.values(), ids=MALICIOUS.keys())
-def test_what_is_no_message_of_ours_is_taken_out_alone(
+def test_foreign_message_is_removed_from_redis_alone(
     client: RedisClient,
     consumer: tuple[RedisBroker, list[RefreshJob], threading.Semaphore],
     data: bytes,
@@ -100,7 +100,7 @@ def test_what_is_no_message_of_ours_is_taken_out_alone(
     ],
     ids=["unknown actor", "wrong types", "booleans", "unknown argument"],
 )
-def test_a_message_that_is_no_refresh_job_is_dropped_without_harm(
+def test_message_that_is_no_refresh_job_is_dropped(
     client: RedisClient,
     consumer: tuple[RedisBroker, list[RefreshJob], threading.Semaphore],
     planted: bytes,
@@ -113,7 +113,7 @@ def test_a_message_that_is_no_refresh_job_is_dropped_without_harm(
     assert jobs == [JOB]
 
 
-def test_interactive_jobs_have_their_own_queue(
+def test_interactive_jobs_use_their_own_queue(
     client: RedisClient, consumer: tuple[RedisBroker, list[RefreshJob], threading.Semaphore]
 ) -> None:
     broker, jobs, arrived = consumer
@@ -140,7 +140,7 @@ def test_malformed_member_in_redis_is_no_worker_and_hides_none(client: RedisClie
     assert refresh_queue.workers_alive(client) == {"host:1": 8}
 
 
-def test_a_worker_is_alive_until_it_says_it_is_gone(client: RedisClient) -> None:
+def test_worker_is_alive_until_it_reports_its_end(client: RedisClient) -> None:
     refresh_queue.report_alive(client, "host:1", 8)
     refresh_queue.report_alive(client, "host:2", 4)
     assert refresh_queue.workers_alive(client) == {"host:1": 8, "host:2": 4}

@@ -1,4 +1,4 @@
-"""A fleet's budgets in a real Redis, by a clock that moves when somebody waits."""
+"""A fleet's budgets in a real Redis, with a clock that sleeping moves."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""Time that moves when somebody waits."""
+"""A clock that sleeping moves."""
 
 import threading
 from datetime import UTC, datetime, timedelta
@@ -22,12 +22,12 @@ class FakeClock:
         return int(self.at.timestamp() * 1_000_000)
 
     def passes(self, seconds: float) -> None:
-        """Move on."""
+        """Let time pass."""
         self.at += timedelta(seconds=seconds)
 
 
 class SharedClock(FakeClock):
-    """The same for threads: when all of them sleep, it moves to the instant at which the first one wakes."""
+    """A clock for threads: when all of them sleep, it moves to the first wake-up."""
 
     def __init__(self, waiters: int) -> None:
         super().__init__()
@@ -44,7 +44,7 @@ class SharedClock(FakeClock):
             self._moved.wait_for(lambda: self.at >= wakes_at, timeout=60)
 
     def leave(self) -> None:
-        """Wait for nobody any more."""
+        """End the waiting of all threads."""
         with self._moved:
             self._rest()
 

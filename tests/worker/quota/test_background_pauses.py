@@ -1,4 +1,4 @@
-"""Background work that waits for a used share to fall: one row asks now and then, good news ends the wait."""
+"""Background work that waits for a used share to fall: one row probes it, a smaller share ends the wait."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -28,7 +28,7 @@ class LimitReportingAdapter(ScriptedAdapter):
     def fetch(
         self, upstream: Upstream, account: Account, publications: Sequence[Publication]
     ) -> Iterator[Reading]:
-        """Tell the share, then answer by script."""
+        """Report the share, then answer by script."""
         upstream.saw(Limit(BucketKind.ACCOUNT, None, used_percent=self.percent))
         return super().fetch(upstream, account, publications)
 
@@ -74,7 +74,7 @@ def left(harness: Harness) -> list[timedelta]:
     return [row[0] for row in harness.execute("SELECT paused_until - now() FROM pauses")]
 
 
-def test_a_large_share_pauses_background_and_keeps_its_rows_due(
+def test_large_used_share_pauses_background_and_keeps_rows_due(
     harness: Harness, tools: WorkerContext, adapter: LimitReportingAdapter
 ) -> None:
     harness.publications(harness.account("acc_1", Platform.FACEBOOK), 60)
@@ -88,7 +88,7 @@ def test_a_large_share_pauses_background_and_keeps_its_rows_due(
     assert harness.execute("SELECT count(*) FROM refresh_state WHERE next_run_at <= now()") == [(10,)]
 
 
-def test_one_row_of_each_waiting_budget_asks_once_in_five_minutes(
+def test_one_row_of_each_waiting_budget_runs_every_five_minutes(
     harness: Harness, client: RedisClient
 ) -> None:
     for account_id in ("acc_1", "acc_2", "acc_3"):
@@ -105,9 +105,7 @@ def test_one_row_of_each_waiting_budget_asks_once_in_five_minutes(
     )
 
 
-def test_the_whole_application_s_share_is_asked_about_with_one_row(
-    harness: Harness, client: RedisClient
-) -> None:
+def test_one_row_probes_share_of_whole_application(harness: Harness, client: RedisClient) -> None:
     for account_id in ("acc_1", "acc_2"):
         harness.publications(harness.account(account_id, Platform.FACEBOOK), 5)
     harness.account("acc_x", Platform.X)
@@ -117,7 +115,7 @@ def test_the_whole_application_s_share_is_asked_about_with_one_row(
     assert harness.execute("SELECT count(*) FROM refresh_state WHERE priority > 0") == [(1,)]
 
 
-def test_what_an_operator_paused_is_not_asked_about(harness: Harness, client: RedisClient) -> None:
+def test_operator_pause_is_not_probed(harness: Harness, client: RedisClient) -> None:
     harness.publications(harness.account("acc_1", Platform.FACEBOOK), 5)
     paused(harness, "acc_1")
     harness.execute(
@@ -129,7 +127,7 @@ def test_what_an_operator_paused_is_not_asked_about(harness: Harness, client: Re
 
 
 @pytest.mark.parametrize(("percent", "ends"), [(10, True), (85, False)])
-def test_the_answer_to_the_row_that_asks_ends_or_shortens_the_pause(
+def test_answer_to_probing_row_ends_or_shortens_the_pause(
     harness: Harness,
     client: RedisClient,
     tools: WorkerContext,

@@ -21,11 +21,11 @@ def fail(fleet: Breakers, times: int = 1, endpoint: str = "tweets") -> list[time
 
 
 def end_of_pause(client: RedisClient) -> None:
-    """Let the pause that an open breaker placed be over."""
+    """End the pause of an open breaker."""
     assert client.delete("dravo:breaker:x:tweets:open") == 1
 
 
-def test_failures_of_all_processes_add_up_until_it_opens_once(client: RedisClient) -> None:
+def test_failures_of_all_processes_open_the_breaker_once(client: RedisClient) -> None:
     one, other = breakers(client), breakers(client)
 
     assert fail(one, 2) == [None, None]
@@ -33,7 +33,7 @@ def test_failures_of_all_processes_add_up_until_it_opens_once(client: RedisClien
     assert fail(one, 4) == [None] * 4, "calls that were under way open nothing"
 
 
-def test_an_answer_in_between_starts_the_count_anew(client: RedisClient) -> None:
+def test_answer_resets_the_failure_count(client: RedisClient) -> None:
     fleet = breakers(client)
     fail(fleet, 2)
     fleet.succeeded(Platform.X, "tweets")
@@ -41,7 +41,7 @@ def test_an_answer_in_between_starts_the_count_anew(client: RedisClient) -> None
     assert fail(fleet, 2) == [None, None]
 
 
-def test_each_failed_probe_doubles_the_pause_up_to_a_bound(client: RedisClient) -> None:
+def test_failed_probe_doubles_the_pause_up_to_a_bound(client: RedisClient) -> None:
     fleet = breakers(client)
     fail(fleet, 3)
     pauses = []
@@ -53,7 +53,7 @@ def test_each_failed_probe_doubles_the_pause_up_to_a_bound(client: RedisClient) 
     assert pauses[-1] == LONGEST
 
 
-def test_an_answered_probe_closes_it(client: RedisClient) -> None:
+def test_answered_probe_closes_the_breaker(client: RedisClient) -> None:
     fleet = breakers(client)
     fail(fleet, 3)
     end_of_pause(client)
@@ -62,14 +62,14 @@ def test_an_answered_probe_closes_it(client: RedisClient) -> None:
     assert fail(fleet, 3) == [None, None, OPEN_FOR]
 
 
-def test_endpoints_fail_apart(client: RedisClient) -> None:
+def test_endpoints_have_separate_breakers(client: RedisClient) -> None:
     fleet = breakers(client)
     fail(fleet, 2)
 
     assert fail(fleet, 2, endpoint="oauth2/token") == [None, None]
 
 
-def test_without_redis_nothing_opens_and_nothing_breaks() -> None:
+def test_without_redis_no_breaker_opens_and_nothing_raises() -> None:
     with server_directory() as directory:
         with Valkey(directory / "valkey") as server:
             gone = connect(server.url)
@@ -78,19 +78,19 @@ def test_without_redis_nothing_opens_and_nothing_breaks() -> None:
         gone.close()
 
 
-def test_failures_and_openings_count_for_fifteen_minutes_after_the_last_one(client: RedisClient) -> None:
+def test_failures_and_openings_expire_fifteen_minutes_after_the_last(client: RedisClient) -> None:
     fail(breakers(client), 2)
 
     assert 15 * 60 - 5 < client.ttl("dravo:breaker:x:tweets") <= 15 * 60
 
 
-def test_an_open_breaker_closes_by_itself(client: RedisClient) -> None:
+def test_open_breaker_expires_by_itself(client: RedisClient) -> None:
     fail(breakers(client), 3)
 
     assert 0 < client.pttl("dravo:breaker:x:tweets:open") <= OPEN_FOR.total_seconds() * 1_000
 
 
-def test_a_pause_is_at_most_1024_times_the_first_one(client: RedisClient) -> None:
+def test_pause_is_at_most_1024_times_the_first(client: RedisClient) -> None:
     fleet = Breakers(client, failures=1, open_for=timedelta(seconds=1), longest=timedelta(days=1))
     pauses = fail(fleet)
     for _ in range(12):

@@ -1,4 +1,4 @@
-"""A job's way past the budgets: waits a little, gives its rows back otherwise, and lets the fleet know."""
+"""A job's budgets: a short wait blocks, a long one defers the rows, and the fleet shares what was learned."""
 
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -29,9 +29,7 @@ def ask(budget: JobBudget, platform: Platform = Platform.TIKTOK, endpoint: str =
     budget.acquire(platform, "acc_1", endpoint, 1)
 
 
-def test_a_short_wait_is_waited_and_a_long_one_gives_the_rows_back(
-    fleet: FleetBudgets, clock: FakeClock
-) -> None:
+def test_short_wait_blocks_and_long_wait_defers(fleet: FleetBudgets, clock: FakeClock) -> None:
     slow = replace(
         fleet, limits=Limits.parse("tiktok:endpoint:video/query=30/1m"), longest_wait=timedelta(seconds=4)
     )
@@ -49,7 +47,7 @@ def test_a_short_wait_is_waited_and_a_long_one_gives_the_rows_back(
     assert clock.now() < caught.value.until < clock.now() + timedelta(seconds=5)
 
 
-def test_a_refusal_stops_everybody_at_once_and_one_call_goes_first_afterwards(
+def test_refusal_pauses_bucket_for_all_and_one_probe_goes_first(
     fleet: FleetBudgets, clock: FakeClock
 ) -> None:
     first, others = job(fleet, clock), [job(fleet, clock) for _ in range(3)]
@@ -72,7 +70,7 @@ def test_a_refusal_stops_everybody_at_once_and_one_call_goes_first_afterwards(
     assert fleet.budgets.refusals() == {(Platform.TIKTOK, BucketKind.ENDPOINT): 1}
 
 
-def test_the_probe_s_own_job_goes_on(fleet: FleetBudgets, clock: FakeClock) -> None:
+def test_job_of_the_probe_continues(fleet: FleetBudgets, clock: FakeClock) -> None:
     refused = job(fleet, clock)
     ask(refused)
     refused.on_result(Paused("Limit.", kind=BucketKind.APP, until=clock.now() + HOUR))
@@ -83,7 +81,7 @@ def test_the_probe_s_own_job_goes_on(fleet: FleetBudgets, clock: FakeClock) -> N
     ask(probe)
 
 
-def test_an_account_s_refusal_leaves_its_siblings_alone(fleet: FleetBudgets, clock: FakeClock) -> None:
+def test_refusal_of_account_does_not_pause_other_accounts(fleet: FleetBudgets, clock: FakeClock) -> None:
     refused = job(fleet, clock)
     ask(refused)
     refused.on_result(Paused("Limit.", kind=BucketKind.ACCOUNT, until=clock.now() + HOUR))
@@ -95,7 +93,7 @@ def test_an_account_s_refusal_leaves_its_siblings_alone(fleet: FleetBudgets, clo
         ask(job(fleet, clock))
 
 
-def test_five_failures_in_a_row_open_the_breaker_and_each_probe_that_fails_doubles_it(
+def test_fifth_failure_opens_breaker_and_failed_probe_doubles_it(
     fleet: FleetBudgets, client: RedisClient, clock: FakeClock
 ) -> None:
     down = TryAgain("503", breaks=True)
@@ -119,7 +117,7 @@ def test_five_failures_in_a_row_open_the_breaker_and_each_probe_that_fails_doubl
     assert second.until - clock.now() == 2 * timedelta(seconds=30)
 
 
-def test_what_is_no_5xx_and_no_time_out_never_opens_a_breaker(fleet: FleetBudgets, clock: FakeClock) -> None:
+def test_only_5xx_and_time_outs_open_a_breaker(fleet: FleetBudgets, clock: FakeClock) -> None:
     for error in (TryAgain("unreadable"), None, TryAgain("503", breaks=True)) * 10:
         one = job(fleet, clock)
         ask(one)
@@ -137,7 +135,7 @@ def test_what_is_no_5xx_and_no_time_out_never_opens_a_breaker(fleet: FleetBudget
         (100, {*Lane}, 1),
     ],
 )
-def test_meta_s_percents_steer_background_first(
+def test_used_percents_defer_background_before_interactive(
     fleet: FleetBudgets, clock: FakeClock, percent: int, waiting: set[Lane], pauses: int
 ) -> None:
     budget = job(fleet, clock, Platform.FACEBOOK)
@@ -156,7 +154,7 @@ def test_meta_s_percents_steer_background_first(
 
 
 @pytest.mark.parametrize(("percent", "waits"), [(10, False), (80, False), (85, True)])
-def test_a_smaller_share_ends_or_shortens_background_s_wait_for_the_whole_fleet(
+def test_smaller_share_ends_or_shortens_background_wait_of_the_fleet(
     fleet: FleetBudgets, clock: FakeClock, percent: int, *, waits: bool
 ) -> None:
     def budget(percent: int) -> JobBudget:
@@ -179,7 +177,7 @@ def test_a_smaller_share_ends_or_shortens_background_s_wait_for_the_whole_fleet(
         ask(background, Platform.FACEBOOK, "insights")
 
 
-def test_the_largest_share_of_a_bucket_in_one_answer_counts(fleet: FleetBudgets, clock: FakeClock) -> None:
+def test_largest_share_of_a_bucket_in_one_answer_applies(fleet: FleetBudgets, clock: FakeClock) -> None:
     budget = job(fleet, clock, Platform.FACEBOOK, Lane.INTERACTIVE)
     ask(budget, Platform.FACEBOOK, "insights")
     shares = [Limit(BucketKind.ACCOUNT, None, used_percent=percent) for percent in (97, 10)]
@@ -190,8 +188,8 @@ def test_the_largest_share_of_a_bucket_in_one_answer_counts(fleet: FleetBudgets,
         ask(job(fleet, clock, Platform.FACEBOOK), Platform.FACEBOOK, "insights")
 
 
-def test_a_rolling_share_is_steered_to_80_percent(fleet: FleetBudgets, clock: FakeClock) -> None:
-    """An hourly limit of 200 calls, more work than it bears: the share settles at 80 % and stays there."""
+def test_rolling_share_is_steered_to_80_percent(fleet: FleetBudgets, clock: FakeClock) -> None:
+    """An hourly limit of 200 calls with more work than that: the share settles at 80 % and stays there."""
     calls: list[datetime] = []
     shares = []
     while clock.now() < NOW + 6 * HOUR:
@@ -222,7 +220,7 @@ def test_a_rolling_share_is_steered_to_80_percent(fleet: FleetBudgets, clock: Fa
         Limit(BucketKind.ACCOUNT, None),
     ],
 )
-def test_limits_that_make_no_sense_stop_nobody(fleet: FleetBudgets, clock: FakeClock, lie: Limit) -> None:
+def test_implausible_limits_are_ignored(fleet: FleetBudgets, clock: FakeClock, lie: Limit) -> None:
     budget = job(fleet, clock, Platform.FACEBOOK)
     ask(budget, Platform.FACEBOOK, "insights")
     budget.on_limits(Platform.FACEBOOK, "acc_1", (lie,))

@@ -31,7 +31,7 @@ def ask(budget: JobBudget, platform: Platform = Platform.TIKTOK, endpoint: str =
 
 
 @pytest.mark.parametrize(("percent", "placed"), [(83, False), (84, True)])
-def test_a_background_wait_of_more_than_five_minutes_is_placed_where_claims_see_it(
+def test_background_wait_over_five_minutes_becomes_a_pause(
     fleet: FleetBudgets, clock: FakeClock, percent: int, *, placed: bool
 ) -> None:
     """The application's share is of an hour: 83 % wait 4.3 minutes, 84 % wait 5.7."""
@@ -52,7 +52,7 @@ def test_a_background_wait_of_more_than_five_minutes_is_placed_where_claims_see_
         (96, timedelta(hours=16), timedelta(hours=16)),
     ],
 )
-def test_a_used_up_share_stops_everybody_until_it_falls_or_as_long_as_the_platform_says(
+def test_exhausted_share_pauses_all_work_until_it_falls_or_as_stated(
     fleet: FleetBudgets, clock: FakeClock, percent: int, resets_in: timedelta | None, wait: timedelta
 ) -> None:
     budget = job(fleet, clock, Platform.FACEBOOK)
@@ -72,9 +72,7 @@ def standing(kind: PauseKind, subject: str, clock: FakeClock) -> PauseInForce:
     return PauseInForce("facebook", kind, subject, clock.now(), clock.now() + HOUR, "Limit reached.", 0)
 
 
-def test_a_pause_of_an_endpoint_refuses_its_calls_and_no_others(
-    fleet: FleetBudgets, clock: FakeClock
-) -> None:
+def test_pause_of_endpoint_defers_only_its_calls(fleet: FleetBudgets, clock: FakeClock) -> None:
     pauses = [standing(PauseKind.ENDPOINT, "insights", clock), standing(PauseKind.BACKGROUND, "acc_1", clock)]
     budget = JobBudget(fleet, "acc_1", Platform.FACEBOOK, Lane.BACKGROUND, pauses, now=clock.now)
 
@@ -86,9 +84,7 @@ def test_a_pause_of_an_endpoint_refuses_its_calls_and_no_others(
     assert (caught.value.until, caught.value.pause) == (clock.now() + HOUR, pauses[0].key)
 
 
-def test_a_share_that_has_fallen_ends_the_background_pause_that_stands(
-    fleet: FleetBudgets, clock: FakeClock
-) -> None:
+def test_fallen_share_ends_background_pause_in_force(fleet: FleetBudgets, clock: FakeClock) -> None:
     pauses = [standing(PauseKind.BACKGROUND, "acc_1", clock)]
     budget = JobBudget(fleet, "acc_1", Platform.FACEBOOK, Lane.INTERACTIVE, pauses, now=clock.now)
     ask(budget, Platform.FACEBOOK, "insights")
@@ -100,7 +96,7 @@ def test_a_share_that_has_fallen_ends_the_background_pause_that_stands(
     ]
 
 
-def test_an_error_before_the_first_call_counts_for_no_breaker(fleet: FleetBudgets, clock: FakeClock) -> None:
+def test_error_before_first_call_counts_for_no_breaker(fleet: FleetBudgets, clock: FakeClock) -> None:
     for _ in range(9):
         budget = job(fleet, clock)
         budget.on_result(TryAgain("503", breaks=True))
@@ -108,7 +104,7 @@ def test_an_error_before_the_first_call_counts_for_no_breaker(fleet: FleetBudget
 
 
 @pytest.mark.parametrize("ends_the_job", [True, False])
-def test_a_refused_probe_escalates_and_keeps_what_was_refused(
+def test_refused_probe_escalates_and_keeps_refused_bucket(
     fleet: FleetBudgets, clock: FakeClock, *, ends_the_job: bool
 ) -> None:
     def refusal() -> Paused:
@@ -137,7 +133,7 @@ def test_a_refused_probe_escalates_and_keeps_what_was_refused(
     assert caught.value.until == clock.now() + 9 * HOUR
 
 
-def test_one_call_goes_first_when_an_open_breaker_s_pause_ends(fleet: FleetBudgets, clock: FakeClock) -> None:
+def test_one_probe_goes_first_after_an_open_breaker(fleet: FleetBudgets, clock: FakeClock) -> None:
     for _ in range(5):
         failing = job(fleet, clock)
         ask(failing)
@@ -150,7 +146,7 @@ def test_one_call_goes_first_when_an_open_breaker_s_pause_ends(fleet: FleetBudge
         ask(job(fleet, clock))
 
 
-def test_settings_bound_how_long_a_job_waits_and_its_calls_without_redis() -> None:
+def test_settings_bound_wait_of_a_job_and_its_calls_without_redis() -> None:
     with server_directory() as directory:
         with Valkey(directory / "valkey") as server:
             gone = connect(server.url)

@@ -1,4 +1,4 @@
-"""Adapters against simulated platforms' limits: used up, and never run into."""
+"""Adapters against simulated platforms' limits: they use them up and are hardly ever refused."""
 
 import random
 from concurrent.futures import ThreadPoolExecutor
@@ -34,7 +34,7 @@ from worker.readings import Account, Publication, Reading
 def drain(
     fleet: FleetBudgets, adapter: Adapter, client: Client, lane: Lane, clock: FakeClock
 ) -> RefreshError | None:
-    """Read one post once, as a job does; return what ended it early."""
+    """Fetch one post once, as a job does; return the error that ended it early."""
     platform = Platform.X if isinstance(adapter, X) else Platform.TIKTOK
     budget = JobBudget(fleet, "acc_1", platform, lane, (), now=clock.now, sleep=clock.passes)
     upstream = JobUpstream(
@@ -90,10 +90,10 @@ def inhabit(simulators: Simulators, platform: str, scopes: set[str]) -> None:
     )
 
 
-def test_eight_workers_at_once_use_a_hard_limit_and_are_refused_at_most_once_a_window(
+def test_eight_workers_are_refused_at_most_once_a_window_of_a_hard_limit(
     client: RedisClient,
 ) -> None:
-    """TikTok, a sliding minute without headers; both lanes, more work than it bears, calls of up to 1 s."""
+    """TikTok, a sliding minute without headers; both lanes, more work than the limit, calls of up to 1 s."""
     limit, minutes, workers = 300, 3, 8
     clock = SharedClock(workers)
     made = FleetBudgets.of(Settings(limits=f"tiktok:endpoint:video/query={limit}/1m"), client)
@@ -146,9 +146,7 @@ def test_limit_known_only_from_headers_is_used_up_with_at_most_one_refusal_a_win
     assert len(entries) >= 0.95 * limit * windows
 
 
-def test_the_first_job_of_new_accounts_at_x_waits_for_nothing_and_warns_of_nothing(
-    fleet: FleetBudgets, clock: FakeClock
-) -> None:
+def test_first_job_of_new_x_account_neither_waits_nor_warns(fleet: FleetBudgets, clock: FakeClock) -> None:
     """100 young posts of each account: their private metrics are the second call of a job."""
     simulators = Simulators(now=clock.now)
     young = clock.now() - timedelta(days=2)
@@ -191,7 +189,7 @@ def test_the_first_job_of_new_accounts_at_x_waits_for_nothing_and_warns_of_nothi
     assert all(one.warnings == () and "engagements" in one.metrics for one in readings)
 
 
-def test_after_an_hour_s_outage_the_fleet_drains_without_a_refused_call(
+def test_fleet_drains_after_an_hour_of_outage_without_a_refusal(
     fleet: FleetBudgets, client: RedisClient, clock: FakeClock
 ) -> None:
     """Everything is due, Redis was lost as well: 700 jobs against TikTok's 600 calls a minute."""

@@ -1,4 +1,4 @@
-"""Refreshes under budgets: what is parked, open or unpaid is not claimed, and costs no attempt."""
+"""Refreshes under budgets: paused, open or unaffordable endpoints are not claimed, and cost no attempt."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -34,7 +34,7 @@ class CallingAdapter(ScriptedAdapter):
 
 
 def budgeted(harness: Harness, client: RedisClient) -> WorkerContext:
-    """Return the home's tools with real budgets, and breakers that open at the second failure."""
+    """Return the harness's context with real budgets, and breakers that open at the second failure."""
     platform = InProcess(lambda _: httpx.Response(200))
     adapter = CallingAdapter(script=harness.adapter.script)
     return replace(
@@ -61,7 +61,7 @@ def due(harness: Harness) -> None:
     harness.execute("UPDATE refresh_state SET next_run_at = now() - interval '1 s', claimed_at = NULL")
 
 
-def test_an_open_breaker_stops_claims_and_costs_no_attempt(harness: Harness, client: RedisClient) -> None:
+def test_open_breaker_stops_claims_and_costs_no_attempt(harness: Harness, client: RedisClient) -> None:
     for number in range(4):
         harness.publications(harness.account(f"acc_{number}", Platform.TIKTOK))
     harness.adapter.script = lambda *_: TryAgain("503", breaks=True)
@@ -145,7 +145,7 @@ def test_x_reads_are_counted_once_a_utc_day_and_stop_at_the_budget(
     )
 
 
-def test_a_failed_read_costs_nothing(harness: Harness, client: RedisClient) -> None:
+def test_failed_fetch_is_not_billed(harness: Harness, client: RedisClient) -> None:
     harness.publications(harness.account("acc_1", Platform.X), 3)
     harness.adapter.script = lambda *_: TryAgain("Down.")
 

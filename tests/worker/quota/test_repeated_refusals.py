@@ -1,4 +1,4 @@
-"""A refusal means more when the first call after its pause meets it again, and no more after a success."""
+"""A refusal escalates when the first call after its pause is refused again; a success resets that."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -34,7 +34,7 @@ HOLDER = account(Platform.LINKEDIN, kind="organization")
 
 
 def job(fleet: FleetBudgets, clock: FakeClock, *statuses: int) -> RefreshError | None:
-    """Run one job whose calls are answered so; return how it ended, as it stands."""
+    """Run one job whose calls get these statuses; return its error."""
     budget = JobBudget(
         fleet, "acc_1", Platform.LINKEDIN, Lane.BACKGROUND, (), now=clock.now, sleep=clock.passes
     )
@@ -54,7 +54,7 @@ def wait(ended: RefreshError | None, clock: FakeClock) -> timedelta:
     return ended.until - clock.now()
 
 
-def test_a_limit_that_the_first_call_after_its_pause_meets_again_is_the_daily_one(
+def test_limit_refused_again_after_its_pause_is_the_daily_limit(
     fleet: FleetBudgets, clock: FakeClock
 ) -> None:
     assert wait(job(fleet, clock, 429), clock) == SHORT
@@ -68,7 +68,7 @@ def test_a_limit_that_the_first_call_after_its_pause_meets_again_is_the_daily_on
 
 
 @pytest.mark.parametrize("successes", [[(200,), (429,)], [(200, 429)]], ids=["another job", "the same job"])
-def test_a_success_after_a_pause_starts_anew(
+def test_success_after_a_pause_resets_escalation(
     fleet: FleetBudgets, clock: FakeClock, successes: list[tuple[int, ...]]
 ) -> None:
     assert wait(job(fleet, clock, 429), clock) == SHORT
@@ -80,7 +80,7 @@ def test_a_success_after_a_pause_starts_anew(
     assert wait(last, clock) == SHORT
 
 
-def test_another_buckets_refusal_does_not_count(fleet: FleetBudgets, clock: FakeClock) -> None:
+def test_refusal_of_another_bucket_does_not_escalate(fleet: FleetBudgets, clock: FakeClock) -> None:
     first = JobBudget(fleet, "acc_1", Platform.LINKEDIN, Lane.BACKGROUND, (), now=clock.now)
     first.acquire(Platform.LINKEDIN, "acc_1", "posts", 1)
     first.on_result(Paused("App.", kind=BucketKind.APP, until=clock.now() + SHORT))
@@ -144,7 +144,7 @@ class Fleet:
         return [(row[0], row[1]) for row in rows]
 
 
-def test_a_revoked_imported_token_with_a_thousand_due_rows_is_met_by_the_jobs_in_flight_alone(
+def test_revoked_imported_token_is_refused_only_for_the_jobs_in_flight(
     harness: Harness, client: RedisClient
 ) -> None:
     fleet = Fleet(harness, client)
@@ -156,9 +156,7 @@ def test_a_revoked_imported_token_with_a_thousand_due_rows_is_met_by_the_jobs_in
     assert fleet.statuses() == [("requires_reconnect", 1000)]
 
 
-def test_a_renewed_token_that_is_refused_is_tried_once_more_by_the_fleet(
-    harness: Harness, client: RedisClient
-) -> None:
+def test_refused_renewed_token_is_retried_once_by_the_fleet(harness: Harness, client: RedisClient) -> None:
     fleet = Fleet(harness, client, token_minted_at=harness.execute("SELECT now()")[0][0])
 
     fleet.run()
@@ -176,9 +174,7 @@ def test_a_renewed_token_that_is_refused_is_tried_once_more_by_the_fleet(
     assert fleet.statuses() == [("requires_reconnect", 1000)]
 
 
-def test_a_renewed_token_that_is_accepted_after_a_moment_reads_on(
-    harness: Harness, client: RedisClient
-) -> None:
+def test_renewed_token_that_is_accepted_later_continues(harness: Harness, client: RedisClient) -> None:
     fleet = Fleet(harness, client, token_minted_at=harness.execute("SELECT now()")[0][0])
     fleet.run()
 

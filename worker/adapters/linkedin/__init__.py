@@ -1,1 +1,1 @@
-"""LinkedIn: statistics of organizations' and members' posts, and its Rest.li protocol."""
+"""LinkedIn: the adapter for organizations' and members' posts, and the Rest.li protocol."""

@@ -6,9 +6,9 @@ lifetime totals, of the last 12 months. Posts without activity are left out, so 
 are looked up with ``GET /rest/posts?ids=List(…)``, scope ``r_organization_social``. A job of 20 adds at most:
 
 - one such lookup;
-- one call for each page that came back instead of the whole list: one where pages have ten posts;
-- where the call is refused: one for the organization alone, which tells a lost role from a foreign post, and
-  38 that find the refused posts by halves (8 for one of them).
+- one call for each further page of an incomplete answer: one where pages have ten posts;
+- where the call is refused: one for the organization alone, which distinguishes a lost role from a foreign
+  post, and 38 that find the refused posts by bisection (8 for one of them).
 
 Members: ``GET /rest/memberCreatorPostAnalytics``, scope ``r_member_postAnalytics``, one metric of one post a
 call: six calls a post.
@@ -58,7 +58,7 @@ COUNTS = {
 }
 RATIO = "engagement"
 NO_ACTIVITY = dict.fromkeys(COUNTS.values(), 0)
-"""What LinkedIn says by leaving out a post that exists."""
+"""The meaning of a post that exists and is left out."""
 MEMBER_METRICS = {
     "IMPRESSION": COUNTS["impressionCount"],
     "MEMBERS_REACHED": COUNTS["uniqueImpressionsCount"],
@@ -77,12 +77,12 @@ DETAILS = {
 }
 UNEXPLAINED = warn(
     WarningCode.PERMISSION_MISSING,
-    f"without {SCOPES[POSTS]} it cannot be told whether a post without numbers still exists",
+    f"without {SCOPES[POSTS]} it is unknown whether a post without numbers still exists",
 )
 
 
 class LinkedIn:
-    """How posts on LinkedIn are read."""
+    """The adapter for LinkedIn."""
 
     renewal_endpoint = TOKEN_ENDPOINT
 
@@ -107,7 +107,7 @@ class LinkedIn:
         yield from _members(call, asked) if account.kind == "member" else _organizations(call, asked)
 
     def renew(self, upstream: Upstream, account: Account) -> Tokens:
-        """Return a new access token; the refresh token stays, and ends a year after it was first given."""
+        """Return a new access token; the refresh token stays, and expires a year after its first issue."""
         form = oauth.refresh_form(account, RECONNECT)
         form["client_id"] = oauth.setting(self._settings.linkedin_client_id, "DRAVO_LINKEDIN_CLIENT_ID")
         secret = oauth.setting(self._settings.linkedin_client_secret, "DRAVO_LINKEDIN_CLIENT_SECRET")
@@ -140,7 +140,7 @@ def _organizations(call: RestLi, asked: Mapping[str, Publication]) -> Iterator[R
 
 
 def _statistics(call: RestLi, urns: list[str]) -> Iterator[tuple[str, Answer, Mapping[str, object]]]:
-    """Yield what the statistics say of each URN: `READ`, `OMITTED`, `UNREADABLE`, or refused as `MISSING`."""
+    """Yield each URN with its answer and statistics; a URN that is refused alone is `MISSING`."""
     groups = [urns] if urns else []
     refused: dict[str, bool] = {}
     probed = answered = False
@@ -174,7 +174,7 @@ def _statistics(call: RestLi, urns: list[str]) -> Iterator[tuple[str, Answer, Ma
 
 
 def _look_up(call: RestLi, absent: Sequence[str], shown: Sequence[str]) -> Iterator[tuple[str, Answer]]:
-    """Yield what leaving out a post meant. ``shown`` is a post with numbers, to tell whether we may look."""
+    """Yield why each post was left out. ``shown`` is a post with numbers: it shows whether we may look."""
     query = f"ids={listed([*absent, *shown])}"
     status, body = call.get(POSTS, query, tolerated=(403,))
     results, errors, statuses = (
@@ -196,7 +196,7 @@ def _look_up(call: RestLi, absent: Sequence[str], shown: Sequence[str]) -> Itera
 
 
 def _members(call: RestLi, asked: Mapping[str, Publication]) -> Iterator[Reading]:
-    """Yield the readings of a member's posts; two refused at the start mean that the account is."""
+    """Yield the readings of a member's posts; if the first two are refused, the account is refused."""
     refused: dict[int, int] = {}
     answered = False
     for urn, publication in asked.items():
@@ -217,7 +217,7 @@ def _members(call: RestLi, asked: Mapping[str, Publication]) -> Iterator[Reading
 
 
 def _member_post(call: RestLi, publication: Publication, urn: str) -> Reading | int:
-    """Return the reading of one member's post, or the status that refused it."""
+    """Return the reading of one member's post, or the status with which it is refused."""
     entity = f"({'ugc' if ':ugcPost:' in urn else 'share'}:{encoded(urn)})"
     metrics: dict[str, int | float] = {}
     warnings: list[str] = []
@@ -243,7 +243,7 @@ def _member_post(call: RestLi, publication: Publication, urn: str) -> Reading | 
 
 
 def _finder(account: Account, urns: Sequence[str]) -> str:
-    """Return the query for an organization's statistics, of these posts or, without any, of all together."""
+    """Return the query for an organization's statistics of these posts; without posts, of its total."""
     organization = f"urn:li:organization:{account.platform_account_id.rpartition(':')[2]}"
     query = f"q=organizationalEntity&organizationalEntity={encoded(organization)}"
     for parameter, kind in (("shares", ":share:"), ("ugcPosts", ":ugcPost:")):
@@ -255,7 +255,7 @@ def _finder(account: Account, urns: Sequence[str]) -> str:
 def _elements(
     body: Mapping[str, object], group: Sequence[str]
 ) -> tuple[dict[str, Mapping[str, object]], bool, bool]:
-    """Return the statistics by URN, whether more may follow, and whether every element was told apart."""
+    """Return the statistics by URN, whether more may follow, and whether every element was identified."""
     elements = body.get("elements")
     if not isinstance(elements, list):
         raise TryAgain("LinkedIn's answer holds no statistics.")
@@ -270,7 +270,7 @@ def _elements(
 
 
 def _reading(publication: Publication, statistics: Mapping[str, object]) -> Reading:
-    """Return the reading of one element: of all its numbers, those with a name new to us included."""
+    """Return the reading of one element, with all its numbers, also those whose names are new."""
     metrics: dict[str, int | float] = {}
     missing: list[str] = []
     for name, value in statistics.items():
@@ -283,7 +283,5 @@ def _reading(publication: Publication, statistics: Mapping[str, object]) -> Read
             missing.append(key)
     if not metrics:
         return Reading(publication.id, Answer.UNAVAILABLE, detail=DETAILS[Answer.UNAVAILABLE])
-    warnings = tuple(
-        warn(WarningCode.METRIC_UNAVAILABLE, f"{key} was not a number that counts") for key in missing
-    )
+    warnings = tuple(warn(WarningCode.METRIC_UNAVAILABLE, f"{key} was not a valid number") for key in missing)
     return Reading(publication.id, Answer.READ, metrics, tuple(missing), warnings)

@@ -1,9 +1,9 @@
-"""LinkedIn's Rest.li 2.0 as both of its finders and its posts use it: encoding, calls, and the error table.
+"""LinkedIn's Rest.li 2.0 protocol, for statistics and posts: encoding, calls, and the error table.
 
 In a list each URN is percent-encoded while ``List(``, commas and ``)`` stay literal, which no usual encoder
-does. The version header is mandatory; a version ends a year after its month, with a 426; 202610 is the newest
-one in public use. Limits are daily and end at 00:00 UTC, and no header tells them. 65601 ("revoked") is also
-said of tokens that were renewed seconds ago: the account rests for a moment then, once.
+does. The version header is mandatory; a version is refused with a 426 a year after its month; 202610 is the
+newest one in public use. Limits are daily and end at 00:00 UTC, and no header reports them. The error 65601
+("revoked") also occurs for tokens that were renewed seconds ago: the account is paused shortly then, once.
 
 https://linkedin.github.io/rest.li/spec/protocol
 https://learn.microsoft.com/en-us/linkedin/marketing/versioning
@@ -32,15 +32,15 @@ SCOPES = {
 }
 RECONNECT = "LinkedIn no longer accepts this account's authorization: reconnect the account."
 REVOKED, TOKEN_UNSEEN = 65601, 401
-SETTLING = timedelta(seconds=60)
-SETTLING_RETRY = timedelta(seconds=8)
+RENEWED_TOKEN_AGE = timedelta(seconds=60)
+RENEWED_TOKEN_PAUSE = timedelta(seconds=8)
 LIMIT_PAUSE = timedelta(seconds=90)
 MIDNIGHT_JITTER_SECONDS = 600.0
 
 
 @dataclass(frozen=True, slots=True)
 class RestLi:
-    """One job's conversation with the API."""
+    """The calls of one job to the API."""
 
     settings: Settings
     upstream: Upstream
@@ -49,7 +49,7 @@ class RestLi:
     def get(
         self, endpoint: str, query: str, tolerated: Sequence[int] = ()
     ) -> tuple[int, Mapping[str, object]]:
-        """Return status and body of a success or of a tolerated refusal. Raises what any other means."""
+        """Return status and body of a success or of a tolerated refusal. Raises the error of any other."""
         headers = {
             "Authorization": f"Bearer {self.account.access_token.get_secret_value()}",
             "LinkedIn-Version": self.settings.linkedin_version,
@@ -77,12 +77,12 @@ def listed(urns: Sequence[str]) -> str:
 
 
 def is_ill_formed(status: int, body: Mapping[str, object]) -> bool:
-    """Tell whether a refusal is about the form of the call, which LinkedIn says with 400 and with 403."""
+    """Tell whether a refusal concerns the form of the call; LinkedIn uses 400 and 403 for that."""
     return status == 400 or "Unpermitted fields" in str(body.get("message"))
 
 
 def forbidden(account: Account, endpoint: str) -> Reauthorize:
-    """Return what a 403 means that concerns the whole account: a scope or role that is missing."""
+    """Return the error of a 403 that concerns the whole account: a missing scope or role."""
     scope = SCOPES[endpoint]
     if endpoint == STATISTICS and scope in account.scopes:
         sentence = "The person who connected this page is no longer its administrator, or our access ended"
@@ -95,7 +95,7 @@ def forbidden(account: Account, endpoint: str) -> Reauthorize:
 
 
 def _refusal(response: Response, account: Account, endpoint: str) -> RefreshError:
-    """Return what a refused call means, by codes where LinkedIn gives them."""
+    """Return the error of a refused call, by LinkedIn's codes where there are any."""
     status, body = response.status, untrusted.body_of(response)
     if status == 429:
         return _throttled(response, str(body.get("message")), endpoint)
@@ -111,32 +111,32 @@ def _refusal(response: Response, account: Account, endpoint: str) -> RefreshErro
 
 
 def _throttled(response: Response, message: str, endpoint: str) -> Paused:
-    """Return a short pause, as a 429 may be a passing protection.
+    """Return a short pause, because a 429 may be a short-term throttle.
 
-    When the first call after that is refused as well, it is the daily limit. A wait that LinkedIn asks for
-    itself is believed each time.
+    When the first call after that is refused as well, it is the daily limit. A wait that LinkedIn itself
+    states is used each time.
     """
     now = response.received_at
     midnight = now.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
-    jitter = timedelta(seconds=random.uniform(0, MIDNIGHT_JITTER_SECONDS))  # noqa: S311 - spreads calls only
-    asked_for = untrusted.retry_after(response)
+    jitter = timedelta(seconds=random.uniform(0, MIDNIGHT_JITTER_SECONDS))  # noqa: S311 - jitter needs no secrecy
+    stated_wait = untrusted.retry_after(response)
     return Paused(
         "LinkedIn's limit for this kind of call is reached.",
         kind=BucketKind.ENDPOINT if "APPLICATION" in message else BucketKind.ACCOUNT,
         endpoint=endpoint,
-        until=now + (asked_for or LIMIT_PAUSE),
-        escalates_until=None if asked_for else max(now + LIMIT_PAUSE, midnight + jitter),
+        until=now + (stated_wait or LIMIT_PAUSE),
+        escalates_until=None if stated_wait else max(now + LIMIT_PAUSE, midnight + jitter),
     )
 
 
 def _unauthorized(response: Response, account: Account, body: Mapping[str, object]) -> RefreshError:
     revoked = body.get("serviceErrorCode") == REVOKED or body.get("code") == "REVOKED_ACCESS_TOKEN"
     minted_at = account.token_minted_at
-    if revoked and minted_at and response.received_at - minted_at < SETTLING:
+    if revoked and minted_at and response.received_at - minted_at < RENEWED_TOKEN_AGE:
         return Paused(
             "LinkedIn does not accept the renewed token yet.",
             kind=BucketKind.ACCOUNT,
-            until=response.received_at + SETTLING_RETRY,
+            until=response.received_at + RENEWED_TOKEN_PAUSE,
             refused_again=Reauthorize(RECONNECT),
         )
     if body.get("serviceErrorCode") == TOKEN_UNSEEN and account.access_token.get_secret_value():

@@ -1,1 +1,1 @@
-"""X: the metrics of posts, and what its refusals mean."""
+"""X: the adapter for posts, and the errors of the API."""

@@ -1,7 +1,8 @@
-"""What X says of its limits, and what its refusals mean: by a problem's type, or its title where that lacks.
+"""The limits and errors of X; a problem's type decides, or its title where it has no type.
 
 The host of a problem's type varies; only the last part of its path counts. A 402, or a credits problem under
-any status, means that our money is gone, while the rate-limit headers look healthy. A 401 carries none.
+any status, means that our credits are used up, even with calls left by the rate-limit headers. A 401 has
+none.
 
 https://docs.x.com/x-api/fundamentals/rate-limits
 https://docs.x.com/x-api/fundamentals/response-codes-and-errors
@@ -27,12 +28,12 @@ BY_TITLE = {
     "Field Authorization Error": "not-authorized-for-field",
     "UsageCapExceeded": MONTHLY_CAP,
 }
-"""What a problem is where it has a title and no type of its own."""
+"""The type of a problem that has only a title."""
 RECONNECT = "X no longer accepts this account's authorization: reconnect the account."
 
 
 def limits(response: Response, bucket: tuple[BucketKind, str]) -> Iterator[Limit]:
-    """Yield what the headers tell of the limit that this call was counted against, if anything."""
+    """Yield the limit that this call was counted against, if the headers report it."""
     limit, remaining = (
         untrusted.number_of(response.headers.get(f"x-rate-limit-{name}")) for name in ("limit", "remaining")
     )
@@ -41,18 +42,18 @@ def limits(response: Response, bucket: tuple[BucketKind, str]) -> Iterator[Limit
 
 
 def _reset_at(response: Response) -> datetime | None:
-    """Return the end of the window on our clock, unless the header tells none inside it."""
+    """Return the end of the window on our clock, or ``None`` if the header names no instant within it."""
     reset = untrusted.number_of(response.headers.get("x-rate-limit-reset"))
     left = None if reset is None else untrusted.wait_until(response, reset)
     return response.received_at + left if left and left <= WINDOW + timedelta(minutes=1) else None
 
 
 def refusal(response: Response, bucket: tuple[BucketKind, str]) -> RefreshError:
-    """Return what a refused lookup means; ``bucket`` tells whose token it carried."""
+    """Return the error of a refused lookup; ``bucket`` shows whose token was used."""
     status, body, now = response.status, untrusted.body_of(response), response.received_at
     problems = {problem(one) for one in (body, *untrusted.objects_of(body.get("errors")))}
-    if money := out_of_money(problems | NO_CREDITS if status == 402 else problems, now):
-        return money
+    if exhausted := out_of_credits(problems | NO_CREDITS if status == 402 else problems, now):
+        return exhausted
     if status == 429:
         until = _reset_at(response) or now + (untrusted.retry_after(response) or WINDOW)
         return Paused("X's rate limit is reached.", kind=bucket[0], endpoint=bucket[1], until=until)
@@ -65,8 +66,8 @@ def refusal(response: Response, bucket: tuple[BucketKind, str]) -> RefreshError:
     return Misconfigured(f"X refused our application's call with status {status}.")
 
 
-def out_of_money(problems: set[str], now: datetime) -> Paused | None:
-    """Return the stop that a problem of our credits or cap means, whatever status it came with."""
+def out_of_credits(problems: set[str], now: datetime) -> Paused | None:
+    """Return the pause for used-up credits or a reached cap, whatever the status."""
     if problems & NO_CREDITS:
         sentence = "Our credits at X are used up: an operator must add some."
         return Paused(sentence, kind=BucketKind.APP, until=now + CREDITS_PAUSE, operator_alert=True)
@@ -81,12 +82,12 @@ def _forbidden(body: Mapping[str, object], problems: set[str]) -> RefreshError:
     if problems & {"client-forbidden", "unsupported-authentication"}:
         return Misconfigured("X refuses our application, or its kind of token, for reading posts.")
     if "user-suspended" in problems or ("user" in text and "suspended" in text):
-        return Reauthorize("X has suspended this account: settle that with X, then reconnect the account.")
+        return Reauthorize("X has suspended this account: resolve that with X, then reconnect the account.")
     if "scope" in text or "permission" in text:
         scope = next((one for one in SCOPES if one in text), SCOPES[0])
         sentence = f"This account's authorization lacks {scope}: reconnect the account and grant it."
         return Reauthorize(sentence, missing_scope=scope)
-    return Misconfigured("X forbids our call and does not say why.")
+    return Misconfigured("X forbids our call without a reason.")
 
 
 def _next_month(now: datetime) -> datetime:
@@ -95,6 +96,6 @@ def _next_month(now: datetime) -> datetime:
 
 
 def problem(value: Mapping[str, object]) -> str:
-    """Return the last part of a problem's type (the host before it varies), or what its title stands for."""
+    """Return the last part of a problem's type (its host varies), or the type that its title stands for."""
     _, slash, name = str(value.get("type")).rpartition("/")
     return name if slash else BY_TITLE.get(str(value.get("title")), "")

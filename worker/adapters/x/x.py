@@ -3,16 +3,16 @@
 ``GET /2/tweets?ids=<1..100>&tweet.fields=…`` with a user's OAuth 2.0 token (``tweet.read users.read``), or
 with the app's own bearer where an account has none: 100 posts cost one call. A job adds three at most:
 
-- private metrics, one call, only for own posts younger than 29.5 days and never with the app's bearer: asked
-  for on any other post they make that post vanish from the answer. Refused, they cost nobody public numbers;
-  an account whose token sees none of them is asked for them again after a day.
-- the query parameter under its other name, once after a 400 that names it. X accepts ``tweet.fields`` and
+- private metrics, one call, only for own posts younger than 29.5 days and never with the app's bearer: any
+  other post is left out of an answer with them. A refusal does not affect the public numbers; for an account
+  whose token does not see them they are requested again after a day.
+- the query parameter with its other name, once after a 400 that names it. X accepts ``tweet.fields`` and
   ``post.fields``, and the spelling of the parameter decides the spelling of the answer (``retweet_count`` or
   ``repost_count``); should X withdraw one of them, the process keeps the name that works.
 
-Quirks: what is not in ``data`` is in ``errors``, an id in neither is a passing trouble; an edit makes a new
-id and a lookup answers with the newest version; ids are below 2^63, and one that is not would be refused with
-the whole call, so it is never sent. A post costs $0.005 a UTC day.
+Peculiarities: an id that is not in ``data`` is in ``errors``, and one in neither is a transient error; an
+edit makes a new id, and a lookup answers with the newest version; ids are below 2^63, and a larger one would
+make X refuse the whole call, so it is never sent. A post costs $0.005 a UTC day.
 
 https://docs.x.com/x-api/posts/get-posts-by-ids
 https://docs.x.com/x-api/fundamentals/metrics
@@ -37,7 +37,7 @@ from worker.adapters.x.refusals import (
     RECONNECT,
     USER_BUCKET,
     limits,
-    out_of_money,
+    out_of_credits,
     problem,
     refusal,
 )
@@ -51,10 +51,10 @@ RENAMED = {"repost_count": "retweet_count"}
 PUBLIC_FIELDS = "public_metrics,created_at,author_id"
 PRIVATE_FIELDS = "non_public_metrics,organic_metrics"
 VERSION, PRIVATE = "2", "private metrics"
-"""Under these the fleet remembers, for each account, that its token does not see private metrics."""
+"""Keys under which the fleet remembers, by account, that a token does not see private metrics."""
 FIELDS_PARAMETERS = ("tweet.fields", "post.fields")
 PRIVATE_AGE = timedelta(days=29.5)
-"""X says 30 days; half a day is the margin for clocks."""
+"""X documents 30 days; half a day is the margin for differing clocks."""
 
 GONE = {
     "resource-not-found": "X does not know this post: it was deleted.",
@@ -67,7 +67,7 @@ Post = Mapping[str, object]
 
 
 class X:
-    """How posts on X are read."""
+    """The adapter for X."""
 
     renewal_endpoint = TOKEN_ENDPOINT
 
@@ -89,19 +89,19 @@ class X:
             else:
                 asked.append((publication, post_id))
         if asked:
-            yield from self._read(upstream, account, asked)
+            yield from self._readings(upstream, account, asked)
 
-    def _read(
+    def _readings(
         self, upstream: Upstream, account: Account, asked: Sequence[tuple[Publication, str]]
     ) -> Iterator[Reading]:
-        """Yield the readings of posts by their ids. Raises at the end what stopped those without one."""
+        """Yield the readings of posts by their ids; raise at the end the error of those without one."""
         answer = self._lookup(upstream, account, [post_id for _, post_id in asked], PUBLIC_FIELDS)
         posts, problems = _posts(answer), _problems(answer)
-        money = out_of_money(set(problems.values()), upstream.now())
+        exhausted = out_of_credits(set(problems.values()), upstream.now())
         young: list[tuple[Publication, Post]] = []
         for publication, post_id in asked:
             post = posts.get(post_id)
-            if post is None and money is not None:
+            if post is None and exhausted is not None:
                 continue
             if post is None:
                 yield _unread(publication, problems.get(post_id))
@@ -111,13 +111,13 @@ class X:
                 yield _reading(publication, post)
         if young:
             yield from self._with_private(upstream, account, young)
-        if money is not None:
-            raise money
+        if exhausted is not None:
+            raise exhausted
 
     def _with_private(
         self, upstream: Upstream, account: Account, young: Sequence[tuple[Publication, Post]]
     ) -> Iterator[Reading]:
-        """Yield the readings of young own posts; trouble on the way costs them private metrics only."""
+        """Yield the readings of young own posts; an error costs them the private metrics only."""
         subject = f"account {account.account_id}"
         if PRIVATE in upstream.memory.refused(VERSION, subject):
             yield from (_reading(publication, post) for publication, post in young)
@@ -137,23 +137,23 @@ class X:
             refused = error
             scope = isinstance(error, Reauthorize) and error.missing_scope
             code = WarningCode.PERMISSION_MISSING if scope else WarningCode.METRIC_UNAVAILABLE
-            warnings = (warn(code, f"the private metrics could not be read this time: {error}"),)
+            warnings = (warn(code, f"the private metrics could not be fetched this time: {error}"),)
         for publication, post in young:
             yield _reading(publication, post, _private(posts.get(str(post["id"]), {})), warnings)
         if isinstance(refused, Paused):
-            raise refused  # it holds for the public numbers of the next job as well
+            raise refused  # it holds for the next job's public numbers as well
 
     def _lookup(
         self, upstream: Upstream, account: Account, ids: Sequence[str], fields: str
     ) -> Mapping[str, object]:
-        """Return the answer for these ids. Raises what a refusal of the whole call means."""
+        """Return the answer for these ids. Raises the error of a refused call."""
         user_token = _plain(account.access_token)
         bearer = user_token or _plain(self._settings.x_app_bearer)
         if not bearer:
             raise Reauthorize(RECONNECT, renewable=True)
         bucket = USER_BUCKET if user_token else APP_BUCKET
 
-        def ask(parameter: str) -> Response:
+        def request(parameter: str) -> Response:
             query = f"ids={','.join(dict.fromkeys(ids))}&{parameter}={fields}"
             url = f"{self._settings.x_api_url}/2/tweets?{query}"
             headers = {"Authorization": f"Bearer {bearer}"}
@@ -162,11 +162,11 @@ class X:
             return response
 
         used = self._fields_parameter
-        response = ask(used)
+        response = request(used)
         refused = str(untrusted.body_of(response)) if response.status == 400 else ""
         if any(name in refused for name in FIELDS_PARAMETERS):
             other = next(name for name in FIELDS_PARAMETERS if name != used)
-            response = ask(other)
+            response = request(other)
             if untrusted.succeeded(response):
                 self._fields_parameter = other
         if not untrusted.succeeded(response):
@@ -176,7 +176,7 @@ class X:
     def renew(self, upstream: Upstream, account: Account) -> Tokens:
         """Return a new pair; refresh tokens are single-use, so the new one must be stored before its use.
 
-        A confidential client proves itself by a Basic header, a public one names itself in the body.
+        A confidential client authenticates by a Basic header, a public one names itself in the body.
         """
         form, headers = oauth.refresh_form(account, RECONNECT), {}
         client_id = oauth.setting(self._settings.x_client_id, "DRAVO_X_CLIENT_ID")
@@ -206,7 +206,7 @@ def _posts(answer: Mapping[str, object]) -> Mapping[str, Post]:
 
 
 def _problems(answer: Mapping[str, object]) -> Mapping[str, str]:
-    """Return what is wrong with each id that the answer complains of."""
+    """Return the problem of each id in the answer's errors."""
     errors = untrusted.objects_of(answer.get("errors"))
     return {str(error.get("resource_id") or error.get("value")): problem(error) for error in errors}
 
@@ -249,7 +249,7 @@ def _has_private(account: Account, publication: Publication, post: Post, now: da
 
 
 def _counts(block: object) -> dict[str, int]:
-    """Return the counters of a block by our keys; what is no sane counter was not reported."""
+    """Return the counters of a block by our keys; an invalid one counts as not reported."""
     counts = {
         name: value
         for name, value in untrusted.object_of(block).items()

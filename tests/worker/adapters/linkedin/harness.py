@@ -41,7 +41,7 @@ ALL_SCOPES = ("rw_organization_admin", "r_organization_social", "r_member_postAn
 
 
 class Harness:
-    """A simulated LinkedIn with one account, on a clock that stands."""
+    """A simulated LinkedIn with one account, on a stopped clock."""
 
     def __init__(self, kind: str = "organization") -> None:
         self.world = World(0, lambda: NOW)
@@ -51,14 +51,14 @@ class Harness:
         self.grant(*ALL_SCOPES)
 
     def grant(self, *scopes: str, **others: Any) -> None:
-        """Let the account's owner grant these scopes and no other."""
+        """Grant these scopes and no others."""
         known = SimulatedAccount(
             "linkedin", OWNER, TOKEN, kind=self.kind, scopes=frozenset(scopes), minted_at=NOW, **others
         )
         self.world.add_accounts([known])
 
     def publish(self, count: int, **others: Any) -> list[Publication]:
-        """Publish that many posts, shares and ugcPosts by turns, and return them as the worker has them."""
+        """Publish that many posts, shares and ugcPosts alternately; return them as the worker sees them."""
         known = len(self.world.posts())
         publications = []
         for number in range(known + 1, known + count + 1):
@@ -69,13 +69,13 @@ class Harness:
         return publications
 
     def read(self, publications: list[Publication]) -> dict[int, Reading]:
-        """Return the reading of each publication; nothing may end the read early."""
+        """Return the reading of each publication; no error may end the fetch early."""
         outcome = self.try_to_read(publications)
         assert outcome.error is None
         return {reading.publication_id: reading for reading in outcome.readings}
 
     def try_to_read(self, publications: list[Publication], **account_changes: Any) -> Outcome:
-        """Read, however it ends."""
+        """Fetch, with or without an error."""
         values = {"platform_account_id": OWNER, "access_token": SecretStr(TOKEN), "kind": self.kind}
         mine = account(Platform.LINKEDIN, **values | account_changes)
         return drain(LinkedIn(Settings()).fetch(self.upstream, mine, publications))

@@ -1,4 +1,4 @@
-"""The LinkedIn adapter against the simulated platform: organizations' posts, and what absences mean."""
+"""The LinkedIn adapter against the simulated platform: organizations' posts, present and absent."""
 
 from datetime import timedelta
 from typing import Any
@@ -24,7 +24,7 @@ def harness() -> Harness:
 
 
 def read(*answers: httpx.Response, count: int = 1, kind: str = "organization") -> Outcome:
-    """Read posts of a platform that answers this."""
+    """Fetch posts from a platform with this answer."""
     publications = [publication(number, f"urn:li:share:{number}") for number in range(1, count + 1)]
     return read_from(LinkedIn(Settings()), account(Platform.LINKEDIN, kind=kind), publications, *answers)
 
@@ -41,7 +41,7 @@ def elements(*rows: object, **paging: object) -> httpx.Response:
 # Organizations
 
 
-def test_twenty_posts_of_both_kinds_cost_one_call(harness: Harness) -> None:
+def test_twenty_shares_and_ugc_posts_cost_one_call(harness: Harness) -> None:
     readings = harness.read(harness.publish(20))
 
     assert harness.upstream.cost == 1
@@ -59,14 +59,14 @@ def test_requests_carry_version_and_protocol(harness: Harness) -> None:
     assert headers["X-Restli-Protocol-Version"] == "2.0.0"
 
 
-def test_an_account_known_by_its_urn_is_read_too(harness: Harness) -> None:
+def test_account_stored_by_its_urn_is_fetched(harness: Harness) -> None:
     outcome = harness.try_to_read(harness.publish(1), platform_account_id=f"urn:li:organization:{OWNER}")
 
     assert [one.metrics for one in outcome.readings] == [METRICS]
 
 
 @pytest.mark.parametrize("stored", ["1", "urn:li:activity:1", "urn:li:share:x", "urn:li:share:1,2", ""])
-def test_what_is_no_urn_of_a_post_is_never_sent(harness: Harness, stored: str) -> None:
+def test_malformed_urn_is_never_sent(harness: Harness, stored: str) -> None:
     good = harness.publish(1)
 
     readings = harness.read([*good, publication(90, stored), publication(91, None)])
@@ -75,7 +75,7 @@ def test_what_is_no_urn_of_a_post_is_never_sent(harness: Harness, stored: str) -
     assert (readings[90].answer, readings[91].answer) == (Answer.MISSING, Answer.PROCESSING)
 
 
-def test_a_page_of_ten_is_not_taken_for_the_whole_list(harness: Harness) -> None:
+def test_page_of_ten_is_followed_by_another_call(harness: Harness) -> None:
     harness.behaviour.set_conditions(Conditions(paged_lists=True))
 
     readings = harness.read(harness.publish(20))
@@ -84,7 +84,7 @@ def test_a_page_of_ten_is_not_taken_for_the_whole_list(harness: Harness) -> None
     assert harness.upstream.cost == 2
 
 
-def test_exactly_ten_elements_are_a_page_even_if_nothing_says_so() -> None:
+def test_ten_elements_without_a_next_link_are_a_page() -> None:
     first = elements(*(element(number, likeCount=1) for number in range(1, 11)))
 
     outcome = read(first, elements(element(11, likeCount=1)), count=11)
@@ -92,7 +92,7 @@ def test_exactly_ten_elements_are_a_page_even_if_nothing_says_so() -> None:
     assert [one.answer for one in outcome.readings] == [Answer.READ] * 11
 
 
-def test_a_promised_page_that_does_not_come_takes_no_post() -> None:
+def test_missing_next_page_marks_no_post_missing() -> None:
     more = {"links": [{"rel": "next", "href": "/rest/…"}]}
 
     outcome = read(elements(element(1, likeCount=1), **more), elements(**more), count=2)
@@ -110,7 +110,7 @@ def test_no_post_is_absent_while_an_element_is_unidentified(odd: object) -> None
 # What an absence means
 
 
-def test_each_absence_has_its_own_meaning_for_one_more_call(harness: Harness) -> None:
+def test_one_lookup_explains_every_absent_post(harness: Harness) -> None:
     good, quiet = harness.publish(2), harness.publish(1, no_data=True, counters={})
     deleted, foreign = harness.publish(1, deleted=True), harness.publish(1, owner="77")
     old = harness.publish(1, created_at=NOW - timedelta(days=366))
@@ -128,14 +128,14 @@ def test_each_absence_has_its_own_meaning_for_one_more_call(harness: Harness) ->
     assert harness.upstream.cost == 2
 
 
-def test_a_sibling_with_numbers_shows_that_a_forbidden_post_is_foreign(harness: Harness) -> None:
+def test_found_sibling_proves_that_forbidden_post_is_foreign(harness: Harness) -> None:
     good, foreign = harness.publish(1), harness.publish(1, owner="77")
 
     assert harness.read([*good, *foreign])[foreign[0].id].answer is Answer.MISSING
     assert harness.read(foreign)[foreign[0].id].answer is Answer.UNAVAILABLE
 
 
-def test_without_the_scope_to_look_nothing_is_taken_for_missing_or_zero(harness: Harness) -> None:
+def test_without_lookup_scope_no_post_is_missing_or_zero(harness: Harness) -> None:
     harness.grant("rw_organization_admin")
     good, gone = harness.publish(1), harness.publish(1, deleted=True)
 
@@ -163,11 +163,11 @@ URN = "urn:li:share:1"
         ({"results": "none"}, Answer.UNREADABLE),
     ],
 )
-def test_the_look_at_a_post_decides(body: object, expected: Answer) -> None:
+def test_lookup_decides_about_absent_post(body: object, expected: Answer) -> None:
     assert [one.answer for one in read(elements(), reply(body)).readings] == [expected]
 
 
-def test_a_look_that_is_forbidden_decides_nothing() -> None:
+def test_forbidden_lookup_leaves_post_unavailable() -> None:
     (reading,) = read(elements(), reply({"status": 403}, 403)).readings
 
     assert reading.answer is Answer.UNAVAILABLE
@@ -177,7 +177,7 @@ def test_a_look_that_is_forbidden_decides_nothing() -> None:
 
 
 @pytest.mark.parametrize("value", [None, True, -3, 2**63, "7", 7.5, [7]])
-def test_what_is_no_counter_is_missing_and_named(value: object) -> None:
+def test_invalid_counter_is_missing_and_named(value: object) -> None:
     (reading,) = read(elements(element(1, likeCount=value, clickCount=2))).readings
 
     assert reading.metrics == {"share_statistics_click_count": 2}
@@ -185,7 +185,7 @@ def test_what_is_no_counter_is_missing_and_named(value: object) -> None:
     assert reading.warnings[0].startswith("metric_unavailable: share_statistics_like_count")
 
 
-def test_all_numbers_of_an_answer_are_kept_by_their_names() -> None:
+def test_all_numbers_of_an_answer_are_kept() -> None:
     statistics = {"engagement": 0, "shareMentionsCount": 3, "dwellRatio": 0.5, "note": "x", "b@d": 1}
 
     (reading,) = read(elements(element(1, **statistics))).readings
@@ -199,12 +199,12 @@ def test_all_numbers_of_an_answer_are_kept_by_their_names() -> None:
     assert reading.missing == ()
 
 
-def test_an_element_without_numbers_is_unavailable() -> None:
+def test_element_without_numbers_is_unavailable() -> None:
     assert [one.answer for one in read(elements(element(1))).readings] == [Answer.UNAVAILABLE]
 
 
 @pytest.mark.parametrize("body", [{"elements": "none"}, {"paging": {}}, {}, [], "<html>"])
-def test_an_answer_without_elements_is_tried_again(body: object) -> None:
+def test_answer_without_elements_is_transient(body: object) -> None:
     assert isinstance(read(reply(body)).error, TryAgain)
 
 
@@ -212,7 +212,7 @@ def test_an_answer_without_elements_is_tried_again(body: object) -> None:
 
 
 @pytest.mark.parametrize("count", [1, 2, 20])
-def test_one_foreign_post_that_refuses_the_call_is_found(harness: Harness, count: int) -> None:
+def test_one_foreign_post_is_found_by_bisection(harness: Harness, count: int) -> None:
     harness.behaviour.set_conditions(Conditions(foreign_refused=True))
     posts = [*harness.publish(count - 1), *harness.publish(1, owner="77")]
 
@@ -223,7 +223,7 @@ def test_one_foreign_post_that_refuses_the_call_is_found(harness: Harness, count
     assert harness.upstream.cost <= 2 + 2 * 5
 
 
-def test_twenty_foreign_posts_take_a_bounded_number_of_calls(harness: Harness) -> None:
+def test_twenty_foreign_posts_take_a_bounded_number_of_calls_in_all(harness: Harness) -> None:
     harness.behaviour.set_conditions(Conditions(foreign_refused=True))
 
     readings = harness.read(harness.publish(20, owner="77"))
@@ -247,7 +247,7 @@ def test_lost_scope_or_role_is_named_after_one_probe(harness: Harness, *, role: 
 
 
 @pytest.mark.parametrize("status", [400, 403])
-def test_a_call_whose_form_is_refused_is_ours(status: int) -> None:
+def test_refused_request_form_is_misconfigured(status: int) -> None:
     unpermitted = {"message": "Unpermitted fields present in PARAMETER: … [/shares[0]]"}
 
     outcome = read(*[reply(unpermitted, status) for _ in range(6)], count=20)
@@ -255,7 +255,7 @@ def test_a_call_whose_form_is_refused_is_ours(status: int) -> None:
     assert isinstance(outcome.error, Misconfigured)
 
 
-def test_one_urn_that_is_refused_costs_its_siblings_nothing() -> None:
+def test_refused_urn_does_not_affect_its_siblings() -> None:
     bad = reply({"code": "ILLEGAL_ARGUMENT"}, 400)
 
     outcome = read(bad, elements(element(1, likeCount=1)), bad, count=2)

@@ -19,7 +19,7 @@ def member() -> Harness:
     return Harness("member")
 
 
-def test_a_members_post_costs_six_calls(member: Harness) -> None:
+def test_post_of_a_member_costs_six_calls(member: Harness) -> None:
     readings = member.read(member.publish(2))
 
     assert [one.metrics for one in readings.values()] == [COUNTS, COUNTS]
@@ -29,7 +29,7 @@ def test_a_members_post_costs_six_calls(member: Harness) -> None:
 
 
 @pytest.mark.parametrize("version", ["202604", "202609"])
-def test_the_type_of_a_metric_may_be_an_object_or_a_string(member: Harness, version: str) -> None:
+def test_metric_type_may_be_an_object_or_a_string(member: Harness, version: str) -> None:
     (post,) = member.publish(1)
     mine = account(Platform.LINKEDIN, access_token=SecretStr(TOKEN), kind="member")
 
@@ -38,7 +38,7 @@ def test_the_type_of_a_metric_may_be_an_object_or_a_string(member: Harness, vers
     assert reading.metrics == COUNTS
 
 
-def test_a_metric_of_a_member_that_did_not_come_is_missing_and_named(member: Harness) -> None:
+def test_absent_metric_of_a_member_is_missing_and_named(member: Harness) -> None:
     (post,) = member.publish(1, absent_metrics=frozenset({"REACTION"}))
 
     reading = member.read([post])[post.id]
@@ -48,7 +48,7 @@ def test_a_metric_of_a_member_that_did_not_come_is_missing_and_named(member: Har
     assert "share_statistics_like_count" in reading.warnings[0]
 
 
-def test_a_members_post_has_its_own_answer(member: Harness) -> None:
+def test_each_post_of_a_member_has_its_own_answer(member: Harness) -> None:
     good, deleted = member.publish(1), member.publish(1, deleted=True)
     quiet, foreign = member.publish(1, counters={}, no_data=True), member.publish(1, owner="77")
     old = member.publish(1, counters={}, no_data=True, created_at=NOW - timedelta(days=366))
@@ -64,7 +64,7 @@ def test_a_members_post_has_its_own_answer(member: Harness) -> None:
     ]
 
 
-def test_a_member_who_took_the_scope_back_is_asked_after_two_probes(member: Harness) -> None:
+def test_revoked_member_scope_requires_reconnect_after_two_probes(member: Harness) -> None:
     posts = member.publish(20)
     member.grant("r_member_social")
 

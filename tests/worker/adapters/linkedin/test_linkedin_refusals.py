@@ -1,4 +1,4 @@
-"""What refusals of LinkedIn mean: its codes, its daily limits, and tokens that are too young."""
+"""The meaning of LinkedIn's refusals: its codes, its daily limits, and just renewed tokens."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -20,7 +20,7 @@ REFRESH = SecretStr("refresh-very-secret")
 
 
 def refused(answer: httpx.Response, **account_changes: Any) -> RefreshError | None:
-    """Return what ends a read of one post, of a platform that answers this."""
+    """Return the error of a fetch of one post from a platform with this answer."""
     by = account(Platform.LINKEDIN, **{"kind": "organization", **account_changes})
     outcome = read_from(LinkedIn(Settings()), by, [publication(1, "urn:li:share:1")], answer)
     assert outcome.readings == ()
@@ -56,11 +56,11 @@ def test_refusal_is_classified_by_its_codes(
     assert not isinstance(error, TryAgain) or error.breaks == (status >= 500)
 
 
-def test_a_wrong_path_is_ours() -> None:
+def test_wrong_path_is_misconfigured() -> None:
     assert isinstance(refused(reply({"status": 404}, 404)), Misconfigured)
 
 
-def test_a_version_that_is_gone_names_its_setting() -> None:
+def test_retired_version_names_its_setting() -> None:
     assert "DRAVO_LINKEDIN_VERSION" in str(refused(reply({}, 426)))
 
 
@@ -71,7 +71,7 @@ def test_a_version_that_is_gone_names_its_setting() -> None:
     ("body", "refresh_token", "renewable"),
     [(EXPIRED, REFRESH, True), (EXPIRED, None, False), (REVOKED, REFRESH, False), ("", REFRESH, True)],
 )
-def test_only_a_token_that_can_be_renewed_is_worth_it(
+def test_refusal_is_renewable_only_with_a_refresh_token(
     body: object,
     refresh_token: SecretStr | None,
     renewable: bool,  # noqa: FBT001 - a parameter of the table above
@@ -91,7 +91,7 @@ def test_only_a_token_that_can_be_renewed_is_worth_it(
         (None, Reauthorize),
     ],
 )
-def test_a_token_renewed_just_now_is_tried_again_once_before_it_counts_as_revoked(
+def test_just_renewed_token_is_retried_once_before_it_counts_as_revoked(
     age: timedelta | None, expected: type[RefreshError]
 ) -> None:
     error = refused(reply(REVOKED, 401), token_minted_at=None if age is None else NOW - age)
@@ -103,7 +103,7 @@ def test_a_token_renewed_just_now_is_tried_again_once_before_it_counts_as_revoke
         assert not error.refused_again.renewable
 
 
-def test_an_empty_token_is_the_owners_matter() -> None:
+def test_empty_token_requires_reconnect() -> None:
     unseen = reply({"serviceErrorCode": 401}, 401)
 
     assert isinstance(refused(unseen, access_token=SecretStr("")), Reauthorize)
@@ -120,7 +120,7 @@ def test_an_empty_token_is_the_owners_matter() -> None:
         ("", BucketKind.ACCOUNT),
     ],
 )
-def test_a_limit_pauses_whom_it_names_and_then_until_midnight(message: str, kind: BucketKind) -> None:
+def test_limit_pauses_its_bucket_and_then_until_midnight(message: str, kind: BucketKind) -> None:
     error = refused(reply({"serviceErrorCode": 101, "message": message}, 429))
 
     assert isinstance(error, Paused)
@@ -132,7 +132,7 @@ def test_a_limit_pauses_whom_it_names_and_then_until_midnight(message: str, kind
 
 
 @pytest.mark.parametrize("wait", [timedelta(seconds=2), timedelta(hours=20)])
-def test_a_wait_that_is_asked_for_holds_each_time(wait: timedelta) -> None:
+def test_stated_wait_is_used_each_time(wait: timedelta) -> None:
     error = refused(reply("", 429, {"retry-after": f"{wait.total_seconds():.0f}"}))
 
     assert isinstance(error, Paused)

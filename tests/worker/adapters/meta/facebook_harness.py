@@ -27,7 +27,7 @@ COUNTERS = {"post_clicks": 41, "like": 30, "love": 7, "haha": 1, "wow": 0, "sorr
 
 
 class Harness:
-    """A Page with posts on the simulated Facebook, on a clock that stands."""
+    """A Page with posts on the simulated Facebook, on a stopped clock."""
 
     def __init__(self, **settings: Any) -> None:
         self.at = NOW
@@ -39,7 +39,7 @@ class Harness:
         self.adapter = Facebook(Settings(**settings))
 
     def publish(self, count: int = 1, **changes: Any) -> list[Publication]:
-        """Add posts, and return them as the worker has them."""
+        """Add posts, and return them as the worker sees them."""
         made = []
         for _ in range(count):
             number = len(self.simulators.world.posts("facebook")) + 1
@@ -55,7 +55,7 @@ class Harness:
         return made
 
     def connected(self, **changes: Any) -> Account:
-        """Return the account as the worker has it."""
+        """Return the account as the worker sees it."""
         token = SecretStr("EAAsecret-token")
         return account(Platform.FACEBOOK, **({"platform_account_id": PAGE, "access_token": token} | changes))
 

@@ -1,4 +1,4 @@
-"""A conversation with a Graph host, and its errors by hand."""
+"""Calls to a Graph host, and errors in its format."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ TOKEN = "EAAtesttoken123"
 
 
 def graph(way: Any, **changes: Any) -> Graph:
-    """Return a conversation over ``way``, with ``changes``."""
+    """Return the calls of a job over ``way``, with ``changes``."""
     values: dict[str, Any] = {
         "upstream": way,
         "account": account(Platform.FACEBOOK, platform_account_id=OWN, access_token=SecretStr(TOKEN)),

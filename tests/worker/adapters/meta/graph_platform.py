@@ -1,4 +1,4 @@
-"""A Graph host whose answer for each post is written down by hand, for the three ways to read Meta."""
+"""A Graph host with a prepared answer for each post, for the three ways to fetch from Meta."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -20,12 +20,12 @@ OWN = "1000"
 StatusAndBody = tuple[int, dict[str, Any]]
 """Status and body."""
 Answers = Callable[[str, tuple[str, ...]], StatusAndBody]
-"""The answer for an id and the metrics asked for."""
+"""The answer for an id and the requested metrics."""
 
 
 @dataclass(frozen=True)
 class Way:
-    """One of the ways to read Meta's posts."""
+    """One of the ways to fetch Meta's posts."""
 
     label: str
     platform: Platform
@@ -68,7 +68,7 @@ def numbers(_id: str, metrics: tuple[str, ...]) -> StatusAndBody:
 
 
 def refuses(code: int, message: str, *, status: int = 400, **more: Any) -> Answers:
-    """Answer with an error, whatever is asked."""
+    """Answer with an error, whatever is requested."""
     return lambda _id, _metrics: (status, error(code, message, **more))
 
 
@@ -78,7 +78,7 @@ def empty(_id: str, _metrics: tuple[str, ...]) -> StatusAndBody:
 
 
 def only(answers: Answers, *ids: str, others: Answers = numbers) -> Answers:
-    """Answer so for these ids, and with ``others`` for all others."""
+    """Give these answers for these ids, and ``others`` for all others."""
     return lambda one, metrics: (answers if one in ids else others)(one, metrics)
 
 

@@ -29,7 +29,7 @@ FEED_COUNTS = {name: number for number, name in enumerate(METRICS, start=7)}
 
 
 class Harness:
-    """An account with posts on the simulated Instagram, on a clock that stands."""
+    """An account with posts on the simulated Instagram, on a stopped clock."""
 
     def __init__(self, login: str) -> None:
         self.login = login
@@ -51,7 +51,7 @@ class Harness:
         self.adapter = Instagram(Settings())
 
     def publish(self, media_type: str | None, count: int = 1, **changes: Any) -> list[Publication]:
-        """Add posts, and return them as the worker has them."""
+        """Add posts, and return them as the worker sees them."""
         world, made = self.simulators.world, []
         for _ in range(count):
             number = len(world.posts("instagram")) + 1
@@ -69,7 +69,7 @@ class Harness:
         return made
 
     def connected(self, **changes: Any) -> Account:
-        """Return the account as the worker has it."""
+        """Return the account as the worker sees it."""
         known = self.simulators.world.account("instagram", OWNER)
         assert known is not None
         values: dict[str, Any] = {

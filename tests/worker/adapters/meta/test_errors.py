@@ -70,7 +70,7 @@ TABLE: list[tuple[int, object, Meaning, str]] = [
     [row[:3] for row in TABLE],
     ids=[f"{row[2].name}: {row[3]}" for row in TABLE],
 )
-def test_the_table_of_errors(status: int, body: object, meaning: Meaning) -> None:
+def test_each_error_has_its_meaning(status: int, body: object, meaning: Meaning) -> None:
     result = refusal(status, body)
 
     assert result is not None
@@ -78,7 +78,7 @@ def test_the_table_of_errors(status: int, body: object, meaning: Meaning) -> Non
 
 
 @pytest.mark.parametrize("body", [{}, {"data": []}, {"error": None}, []])
-def test_a_success_is_no_refusal(body: object) -> None:
+def test_success_is_no_refusal(body: object) -> None:
     assert refusal(200, body) is None
 
 
@@ -93,9 +93,7 @@ def test_a_success_is_no_refusal(body: object) -> None:
         ("(#100) The value must be a valid insights metric", set()),
     ],
 )
-def test_metrics_are_named_by_place_or_name_never_by_the_list_of_good_ones(
-    message: str, named: set[str]
-) -> None:
+def test_rejected_metric_is_found_by_index_or_name(message: str, named: set[str]) -> None:
     result = refusal(400, error(100, message))
 
     assert result is not None

@@ -22,7 +22,7 @@ def harness() -> Harness:
 # Calls and metrics
 
 
-def test_a_hundred_posts_take_two_requests(harness: Harness) -> None:
+def test_hundred_posts_take_two_requests(harness: Harness) -> None:
     posts = harness.publish(100)
 
     results = [harness.read(posts[:50]), harness.read(posts[50:])]
@@ -33,7 +33,7 @@ def test_a_hundred_posts_take_two_requests(harness: Harness) -> None:
         assert all(one.warnings == (GONE,) for one in readings.values())
 
 
-def test_the_removed_metric_is_probed_beside_the_others_and_then_left_alone(harness: Harness) -> None:
+def test_removed_metric_is_probed_once_and_then_left_out(harness: Harness) -> None:
     posts = harness.publish(3)
 
     first, requests = harness.read(posts)
@@ -45,7 +45,7 @@ def test_the_removed_metric_is_probed_beside_the_others_and_then_left_alone(harn
     assert harness.simulators.request_log.calls("facebook") == 3 + 1 + 3
 
 
-def test_the_removed_metric_is_served_should_it_come_back() -> None:
+def test_removed_metric_is_served_when_offered_again() -> None:
     requested: list[str] = []
 
     def platform(request: httpx.Request) -> httpx.Response:
@@ -69,7 +69,7 @@ def test_the_removed_metric_is_served_should_it_come_back() -> None:
 
 
 @pytest.mark.parametrize("metric", list(NUMBERS))
-def test_a_retired_metric_costs_itself_alone_and_two_requests_once(harness: Harness, metric: str) -> None:
+def test_retired_metric_costs_two_requests_once(harness: Harness, metric: str) -> None:
     posts = harness.publish(50)
     harness.simulators.behave("facebook", retired_metrics=[metric])
 
@@ -83,7 +83,7 @@ def test_a_retired_metric_costs_itself_alone_and_two_requests_once(harness: Harn
         assert f"metric_unavailable: {metric} is no longer offered by Facebook" in one.warnings
 
 
-def test_a_retired_metric_is_asked_for_again_when_its_memory_expires(harness: Harness) -> None:
+def test_retired_metric_is_requested_again_when_its_entry_expires(harness: Harness) -> None:
     posts = harness.publish(50)
     harness.simulators.behave("facebook", retired_metrics=["post_clicks"])
     harness.read(posts)
@@ -99,7 +99,7 @@ def test_a_retired_metric_is_asked_for_again_when_its_memory_expires(harness: Ha
 
 
 @pytest.mark.parametrize("alone", [True, False])
-def test_a_post_that_is_refused_one_metric_is_partial_and_teaches_nothing(
+def test_metric_refused_for_one_post_is_partial_and_not_remembered(
     harness: Harness,
     alone: bool,  # noqa: FBT001 - a pytest parameter
 ) -> None:
@@ -114,7 +114,7 @@ def test_a_post_that_is_refused_one_metric_is_partial_and_teaches_nothing(
     assert [key[2] for key in harness.memory.until] == ["post_engaged_users"]
 
 
-def test_with_every_metric_retired_nothing_is_asked_for(harness: Harness) -> None:
+def test_no_request_when_every_metric_is_retired(harness: Harness) -> None:
     posts = harness.publish(2)
     harness.simulators.behave("facebook", retired_metrics=list(NUMBERS))
 
@@ -138,7 +138,7 @@ def test_with_every_metric_retired_nothing_is_asked_for(harness: Harness) -> Non
         (None, None),
     ],
 )
-def test_reactions_are_summed_or_not_there(value: object, total: int | None) -> None:
+def test_reactions_are_summed_or_missing(value: object, total: int | None) -> None:
     rows = [
         {"name": "post_clicks", "values": [{"value": 1}]},
         {"name": "post_reactions_by_type_total", "values": [{"value": value}]},

@@ -45,7 +45,7 @@ def harness() -> Harness:
         ({"created_at": NOW - timedelta(days=800)}, Answer.WINDOW_CLOSED),
     ],
 )
-def test_a_bad_item_costs_its_siblings_nothing(
+def test_bad_item_does_not_affect_its_siblings(
     harness: Harness, flaw: dict[str, Any], answer: Answer
 ) -> None:
     harness.simulators.world.add_accounts([SimulatedAccount("facebook", "2000", "other", kind="page")])
@@ -59,7 +59,7 @@ def test_a_bad_item_costs_its_siblings_nothing(
     assert requests == 1
 
 
-def test_a_metric_left_out_of_the_answer_is_missing_never_zero(harness: Harness) -> None:
+def test_absent_metric_is_missing_never_zero(harness: Harness) -> None:
     (post,) = harness.publish(absent_metrics=frozenset({"post_clicks"}))
 
     readings, _ = harness.read([post])
@@ -69,7 +69,7 @@ def test_a_metric_left_out_of_the_answer_is_missing_never_zero(harness: Harness)
     assert "metric_unavailable: post_clicks did not come with the answer" in readings[post.id].warnings
 
 
-def test_a_post_that_alone_is_denied_is_missing_and_no_scope_is() -> None:
+def test_post_denied_alone_is_missing_and_no_scope_is_blamed() -> None:
     good = item({"data": [{"name": "post_clicks", "values": [{"value": 1}]}]})
     denied = item(error(10, "(#10) requires the 'pages_read_engagement' permission"), 403)
     way = upstream(replies(batch(good, denied, good)))
@@ -80,7 +80,7 @@ def test_a_post_that_alone_is_denied_is_missing_and_no_scope_is() -> None:
     assert {one.publication_id: one.answer for one in readings} == {1: Answer.READ, 2: Answer.MISSING}
 
 
-def test_bare_ids_are_asked_for_again_in_the_pages_form(harness: Harness) -> None:
+def test_bare_ids_are_requested_again_in_page_form(harness: Harness) -> None:
     posts = harness.publish(3)
     bare = [publication(number, f"77700{number}") for number in (11, 12)]
     for one in bare:
@@ -92,7 +92,7 @@ def test_bare_ids_are_asked_for_again_in_the_pages_form(harness: Harness) -> Non
     assert requests == 2
 
 
-def test_a_bare_id_whose_page_form_is_unknown_has_no_insights_but_exists() -> None:
+def test_bare_id_with_unknown_page_form_is_unavailable() -> None:
     wrong = item(error(100, "Tried accessing nonexisting field (insights) on node type (Video)"), 400)
     missing = item(error(100, "Unsupported get request. Object with ID", error_subcode=33), 400)
     good = item({"data": [{"name": "post_clicks", "values": [{"value": 1}]}]})
@@ -105,7 +105,7 @@ def test_a_bare_id_whose_page_form_is_unknown_has_no_insights_but_exists() -> No
     assert {one.publication_id: one.answer for one in readings} == {1: Answer.READ, 2: Answer.UNAVAILABLE}
 
 
-def test_items_that_the_batch_did_not_finish_are_unreadable_alone(harness: Harness) -> None:
+def test_unfinished_batch_items_are_unreadable_alone(harness: Harness) -> None:
     posts = harness.publish(3)
     harness.simulators.behave("facebook", timed_out_items=[0, 2])
 
@@ -119,7 +119,7 @@ def test_items_that_the_batch_did_not_finish_are_unreadable_alone(harness: Harne
 
 
 @pytest.mark.parametrize("count", [1, 20])
-def test_posts_are_missing_if_all_are_and_the_page_reads_fine(harness: Harness, count: int) -> None:
+def test_posts_are_missing_if_all_are_and_the_page_is_found(harness: Harness, count: int) -> None:
     readings, requests = harness.read(harness.publish(count, deleted=True))
 
     assert {one.answer for one in readings.values()} == {Answer.MISSING}
@@ -127,7 +127,7 @@ def test_posts_are_missing_if_all_are_and_the_page_reads_fine(harness: Harness, 
 
 
 @pytest.mark.parametrize("count", [1, 20])
-def test_missing_posts_of_a_missing_page_are_the_tokens_matter(harness: Harness, count: int) -> None:
+def test_missing_posts_of_a_missing_page_require_reconnect(harness: Harness, count: int) -> None:
     posts = harness.publish(count, deleted=True)
     connected = harness.connected(platform_account_id="3000")
 
@@ -157,7 +157,7 @@ def test_missing_read_insights_differs_from_posts_without_numbers(
 
 
 @pytest.mark.parametrize("count", [1, 20])
-def test_a_page_without_numbers_keeps_its_authorization(harness: Harness, count: int) -> None:
+def test_page_without_numbers_keeps_its_authorization(harness: Harness, count: int) -> None:
     readings, requests = harness.read(harness.publish(count, no_data=True))
 
     assert {one.answer for one in readings.values()} == {Answer.UNAVAILABLE}
@@ -182,7 +182,7 @@ def test_scopes_of_the_connection_decide_where_the_platform_names_none() -> None
 
 
 @pytest.mark.parametrize("subcode", ["459", "460", "492"])
-def test_a_revoked_token_is_met_once(harness: Harness, subcode: str) -> None:
+def test_revoked_token_is_refused_once(harness: Harness, subcode: str) -> None:
     posts = harness.publish(50)
     harness.simulators.world.revoke("facebook", PAGE, subcode)
 
@@ -194,7 +194,7 @@ def test_a_revoked_token_is_met_once(harness: Harness, subcode: str) -> None:
     assert harness.simulators.request_log.requests("facebook") == 1
 
 
-def test_what_ends_a_batch_in_the_middle_keeps_the_numbers_that_came() -> None:
+def test_error_inside_a_batch_keeps_earlier_numbers() -> None:
     good = item({"data": [{"name": "post_clicks", "values": [{"value": 1}]}]})
     limited = item(error(80001, "There have been too many calls to this Page account."), 400)
     way = upstream(replies(batch(good, limited, limited, limited)), now=NOW)
@@ -209,7 +209,7 @@ def test_what_ends_a_batch_in_the_middle_keeps_the_numbers_that_came() -> None:
 
 
 @pytest.mark.parametrize("secret", ["0123456789abcdef0123456789abcdef", None, "another"])
-def test_a_proof_is_sent_when_our_secret_is_known(secret: str | None) -> None:
+def test_proof_is_sent_when_the_secret_is_set(secret: str | None) -> None:
     harness = Harness(meta_app_secret=secret)
     right = "0123456789abcdef0123456789abcdef"
     application = Application("meta", "1", right, proof_required=True)
@@ -222,7 +222,7 @@ def test_a_proof_is_sent_when_our_secret_is_known(secret: str | None) -> None:
         assert isinstance(harness.refused(posts)[1], Misconfigured)
 
 
-def test_nothing_renews_a_page_token(harness: Harness) -> None:
+def test_page_token_is_not_renewable(harness: Harness) -> None:
     with pytest.raises(Reauthorize) as caught:
         harness.adapter.renew(harness.upstream(), harness.connected())
 

@@ -32,7 +32,7 @@ GONE = (
         (error(368), Paused, "blocked"),
     ],
 )
-def test_what_concerns_an_account_is_raised_without_the_platforms_words(
+def test_account_error_is_raised_without_quoting_the_platform(
     refused: dict[str, Any], raised: type[RefreshError], words: str
 ) -> None:
     refused["error"]["message"] += f" access_token={TOKEN} fbtrace"
@@ -46,7 +46,7 @@ def test_what_concerns_an_account_is_raised_without_the_platforms_words(
     assert not isinstance(caught.value, Reauthorize) or not caught.value.renewable
 
 
-def test_a_block_is_long_and_calls_the_operators() -> None:
+def test_block_pauses_for_long_and_alerts_operators() -> None:
     way = upstream(lambda _: reply(error(368), 400), now=NOW)
 
     with pytest.raises(Paused) as caught:
@@ -59,7 +59,7 @@ def test_a_block_is_long_and_calls_the_operators() -> None:
 # Batches
 
 
-def test_a_batch_is_taken_apart_in_order() -> None:
+def test_batch_answers_keep_their_order() -> None:
     bodies = [
         {"code": 200, "body": '{"data": []}'},
         {"code": 400, "body": json.dumps(error(100, GONE))},
@@ -91,7 +91,7 @@ def test_a_batch_is_taken_apart_in_order() -> None:
         7,
     ],
 )
-def test_an_item_that_cannot_be_read_is_no_answer_and_its_sibling_is_one(item: object) -> None:
+def test_unreadable_item_does_not_affect_its_sibling(item: object) -> None:
     way = upstream(lambda _: reply([item, {"code": 200, "body": "{}"}]))
 
     (first, second), ending = graph(way).batch(["1", "2"], endpoint="insights")
@@ -116,7 +116,7 @@ def test_an_item_that_cannot_be_read_is_no_answer_and_its_sibling_is_one(item: o
         (404, {}, TryAgain),
     ],
 )
-def test_a_batch_that_is_refused_whole(status: int, body: object, raised: type[RefreshError]) -> None:
+def test_refused_batch_raises_its_meaning(status: int, body: object, raised: type[RefreshError]) -> None:
     way = upstream(lambda _: reply(body, status), now=NOW)
 
     with pytest.raises(raised) as caught:
@@ -125,7 +125,7 @@ def test_a_batch_that_is_refused_whole(status: int, body: object, raised: type[R
     assert not isinstance(caught.value, TryAgain) or caught.value.breaks is (status >= 500)
 
 
-def test_a_trouble_with_all_items_is_the_platforms_and_with_one_the_items() -> None:
+def test_transient_error_of_all_items_is_raised_and_of_one_is_not() -> None:
     trouble = {"code": 500, "body": json.dumps(error(2))}
     good = {"code": 200, "body": "{}"}
 
@@ -141,7 +141,7 @@ def test_a_trouble_with_all_items_is_the_platforms_and_with_one_the_items() -> N
 # Tokens
 
 
-def test_the_proof_is_the_vendors() -> None:
+def test_proof_equals_the_documented_one() -> None:
     secret = SecretStr("0123456789abcdef0123456789abcdef")
     told = "9c1152c99cda7c8617c2b4b8a5a37aa21e1a2ff7cdba69f3f41155434f946f85"
 
@@ -149,7 +149,7 @@ def test_the_proof_is_the_vendors() -> None:
 
 
 @pytest.mark.parametrize("facebook_login", [True, False])
-def test_the_proof_goes_to_graph_facebook_com_alone_and_the_token_into_no_url(
+def test_proof_is_sent_to_graph_facebook_com_only_and_no_token_in_a_url(
     facebook_login: bool,  # noqa: FBT001 - a pytest parameter
 ) -> None:
     way = upstream(lambda request: reply([None] if request.method == "POST" else {}))
@@ -182,5 +182,5 @@ def test_the_proof_goes_to_graph_facebook_com_alone_and_the_token_into_no_url(
         (None, None),
     ],
 )
-def test_an_insights_edge_is_read_by_name(edge: object, read: object) -> None:
+def test_insights_edge_is_parsed_by_name(edge: object, read: object) -> None:
     assert rows(edge) == read

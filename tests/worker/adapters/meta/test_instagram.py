@@ -39,7 +39,7 @@ def jobs(publications: list[Publication]) -> Iterator[list[Publication]]:
 # Calls
 
 
-def test_a_hundred_posts_take_two_batches(by_batch: Harness) -> None:
+def test_hundred_posts_take_two_batches(by_batch: Harness) -> None:
     posts = by_batch.publish("IMAGE", 60) + by_batch.publish("REELS", 30) + by_batch.publish("STORY", 10)
 
     assert sum(by_batch.read(job)[1] for job in jobs(posts)) == 2
@@ -50,7 +50,7 @@ def test_a_hundred_posts_take_two_batches(by_batch: Harness) -> None:
     [{"IMAGE": 100}, {"IMAGE": 40, "REELS": 40, "STORY": 20}, {None: 100}],
     ids=["one set of metrics", "two sets", "kinds unknown"],
 )
-def test_a_hundred_posts_take_four_lists_of_ids(by_ids: Harness, kinds: dict[str | None, int]) -> None:
+def test_hundred_posts_take_four_id_lists(by_ids: Harness, kinds: dict[str | None, int]) -> None:
     made = [post for kind, count in kinds.items() for post in by_ids.publish(kind, count)]
     posts = made[::2] + made[1::2]
 
@@ -75,7 +75,7 @@ def test_each_id_counts_as_a_call(harness: Harness) -> None:
 
 
 @pytest.mark.parametrize("kind", ["IMAGE", "VIDEO", "CAROUSEL_ALBUM", "REELS"])
-def test_feed_posts_and_reels_have_all_seven(harness: Harness, kind: str) -> None:
+def test_feed_posts_and_reels_have_seven_metrics(harness: Harness, kind: str) -> None:
     (post,) = harness.publish(kind)
 
     readings, _ = harness.read([post])
@@ -84,7 +84,7 @@ def test_feed_posts_and_reels_have_all_seven(harness: Harness, kind: str) -> Non
 
 
 @pytest.mark.parametrize("media_type", ["STORY", None, "IMAGE"], ids=["known", "unknown", "reported wrongly"])
-def test_a_story_is_complete_with_four(harness: Harness, media_type: str | None) -> None:
+def test_story_is_complete_with_four_metrics(harness: Harness, media_type: str | None) -> None:
     (story,) = harness.publish("STORY")
     posts = harness.publish("IMAGE", 5)
 
@@ -100,7 +100,7 @@ def test_a_story_is_complete_with_four(harness: Harness, media_type: str | None)
 
 
 @pytest.mark.parametrize("metric", METRICS)
-def test_a_retired_metric_costs_itself_alone_and_a_few_calls_once(harness: Harness, metric: str) -> None:
+def test_retired_metric_costs_a_few_calls_once(harness: Harness, metric: str) -> None:
     posts = harness.publish("IMAGE", 15) + harness.publish("REELS", 10) + harness.publish("STORY", 5)
     _, usual = harness.read(posts)
     harness.simulators.behave("instagram", retired_metrics=[metric])
@@ -117,7 +117,7 @@ def test_a_retired_metric_costs_itself_alone_and_a_few_calls_once(harness: Harne
         assert any(metric in warning for warning in readings[post.id].warnings)
 
 
-def test_a_retired_metric_is_asked_for_again_when_its_memory_expires(harness: Harness) -> None:
+def test_retired_metric_is_requested_again_when_its_entry_expires(harness: Harness) -> None:
     posts = harness.publish("IMAGE", 5)
     harness.simulators.behave("instagram", retired_metrics=["saved"])
     harness.read(posts)
@@ -131,7 +131,7 @@ def test_a_retired_metric_is_asked_for_again_when_its_memory_expires(harness: Ha
     assert harness.read(posts)[0][posts[0].id].metrics == FEED_COUNTS
 
 
-def test_a_post_that_is_refused_one_metric_is_partial_and_teaches_nothing(harness: Harness) -> None:
+def test_metric_refused_for_one_post_is_partial_and_not_remembered(harness: Harness) -> None:
     (odd,), posts = (
         harness.publish("IMAGE", refused_metrics=frozenset({"views"})),
         harness.publish("IMAGE", 9),
@@ -145,7 +145,7 @@ def test_a_post_that_is_refused_one_metric_is_partial_and_teaches_nothing(harnes
     assert harness.memory.until == {}
 
 
-def test_a_metric_that_no_reel_has_is_left_out_of_reels_alone(harness: Harness) -> None:
+def test_metric_without_reels_is_left_out_for_reels_only(harness: Harness) -> None:
     reels, posts = (
         harness.publish("REELS", 6, refused_metrics=frozenset({"views"})),
         harness.publish("IMAGE", 6),
@@ -161,7 +161,7 @@ def test_a_metric_that_no_reel_has_is_left_out_of_reels_alone(harness: Harness) 
     assert all(again[post.id].metrics == FEED_COUNTS for post in posts)
 
 
-def test_an_error_that_names_no_metric_is_found_by_halving() -> None:
+def test_unnamed_rejected_metric_is_found_by_bisection() -> None:
     refusal = {"error": {"message": "(#100) The value must be a valid insights metric", "code": 100}}
 
     def platform(request: httpx.Request) -> httpx.Response:
@@ -183,7 +183,7 @@ def test_an_error_that_names_no_metric_is_found_by_halving() -> None:
     assert len(way.sent) == 1 + 3 + 1
 
 
-def test_a_metric_left_out_of_the_answer_is_missing_never_zero(harness: Harness) -> None:
+def test_absent_metric_is_missing_never_zero(harness: Harness) -> None:
     (post,) = harness.publish("IMAGE", absent_metrics=frozenset({"shares"}))
 
     readings, _ = harness.read([post])

@@ -51,7 +51,7 @@ def by_batch() -> Harness:
         ("STORY", {"created_at": NOW - timedelta(hours=25), "few_viewers": True}, Answer.WINDOW_CLOSED),
     ],
 )
-def test_a_bad_item_costs_its_siblings_nothing(
+def test_bad_item_does_not_affect_its_siblings(
     harness: Harness, kind: str, flaw: dict[str, Any], answer: Answer
 ) -> None:
     posts = harness.publish("IMAGE", 20)
@@ -68,7 +68,7 @@ def test_a_bad_item_costs_its_siblings_nothing(
     assert requests <= 2 + 2 * 5
 
 
-def test_each_deleted_post_that_is_named_costs_one_more_request(by_ids: Harness) -> None:
+def test_each_named_deleted_post_costs_one_more_request(by_ids: Harness) -> None:
     posts, gone = by_ids.publish("IMAGE", 20), by_ids.publish("IMAGE", 4, deleted=True)
 
     _, requests = by_ids.read(posts + gone)
@@ -76,7 +76,7 @@ def test_each_deleted_post_that_is_named_costs_one_more_request(by_ids: Harness)
     assert requests == 1 + 4 + 1
 
 
-def test_many_bad_items_are_found_in_a_few_bounded_jobs(by_ids: Harness) -> None:
+def test_many_bad_items_are_found_within_bounded_calls(by_ids: Harness) -> None:
     left = by_ids.publish("IMAGE", 10) + by_ids.publish("IMAGE", 40, pre_business=True)
 
     for _ in range(3):
@@ -87,7 +87,7 @@ def test_many_bad_items_are_found_in_a_few_bounded_jobs(by_ids: Harness) -> None
     assert left == []
 
 
-def test_posts_that_never_get_insights_are_found_once(by_ids: Harness) -> None:
+def test_posts_without_insights_are_remembered(by_ids: Harness) -> None:
     posts, older = by_ids.publish("IMAGE", 20), by_ids.publish("IMAGE", 2, pre_business=True)
     by_ids.read(posts + older)
 
@@ -97,7 +97,7 @@ def test_posts_that_never_get_insights_are_found_once(by_ids: Harness) -> None:
     assert {readings[post.id].answer for post in older} == {Answer.UNAVAILABLE}
 
 
-def test_too_much_data_at_once_is_asked_for_in_halves() -> None:
+def test_too_large_request_is_split() -> None:
     def platform(request: httpx.Request) -> httpx.Response:
         ids = request.url.params["ids"].split(",")
         if len(ids) > 6:
@@ -115,7 +115,7 @@ def test_too_much_data_at_once_is_asked_for_in_halves() -> None:
     assert len(way.sent) == 1 + 2 + 4
 
 
-def test_an_item_that_the_batch_did_not_finish_is_unreadable_alone(by_batch: Harness) -> None:
+def test_unfinished_batch_item_is_unreadable_alone(by_batch: Harness) -> None:
     posts = by_batch.publish("IMAGE", 3)
     by_batch.simulators.behave("instagram", timed_out_items=[1])
 
@@ -124,7 +124,7 @@ def test_an_item_that_the_batch_did_not_finish_is_unreadable_alone(by_batch: Har
     assert [readings[post.id].answer for post in posts] == [Answer.READ, Answer.UNREADABLE, Answer.READ]
 
 
-def test_an_id_that_is_none_is_not_asked_for(harness: Harness) -> None:
+def test_malformed_id_is_not_requested(harness: Harness) -> None:
     readings, requests = harness.read([publication(1, "1,2/../me"), publication(2, None)])
 
     assert readings[1].answer is Answer.MISSING
@@ -136,7 +136,7 @@ def test_an_id_that_is_none_is_not_asked_for(harness: Harness) -> None:
 
 
 @pytest.mark.parametrize("count", [1, 30])
-def test_posts_are_missing_if_all_are_and_the_account_reads_fine(harness: Harness, count: int) -> None:
+def test_posts_are_missing_if_all_are_and_the_account_is_found(harness: Harness, count: int) -> None:
     posts = harness.publish("IMAGE", count, deleted=True)
 
     readings, requests = harness.read(posts)
@@ -147,7 +147,7 @@ def test_posts_are_missing_if_all_are_and_the_account_reads_fine(harness: Harnes
 
 @pytest.mark.parametrize("count", [1, 30])
 @pytest.mark.parametrize("login", ["facebook", "instagram"])
-def test_missing_posts_of_a_missing_account_are_the_tokens_matter(login: str, count: int) -> None:
+def test_missing_posts_of_a_missing_account_require_reconnect(login: str, count: int) -> None:
     harness = Harness(login)
     harness.adapter = Instagram(Settings())
     posts = harness.publish("IMAGE", count, deleted=True)
@@ -163,7 +163,7 @@ def test_missing_posts_of_a_missing_account_are_the_tokens_matter(login: str, co
 
 
 @pytest.mark.parametrize("count", [1, 30])
-def test_a_missing_scope_is_named(harness: Harness, count: int) -> None:
+def test_missing_scope_is_named(harness: Harness, count: int) -> None:
     posts, scope = harness.publish("IMAGE", count), INSIGHTS[harness.login]
     harness.simulators.world.change_account("instagram", OWNER, scopes=SCOPES[harness.login] - {scope})
 
@@ -177,7 +177,7 @@ def test_a_missing_scope_is_named(harness: Harness, count: int) -> None:
 
 
 @pytest.mark.parametrize("denied", [1, 17])
-def test_a_post_that_alone_is_denied_is_missing_and_no_scope_is(denied: int) -> None:
+def test_post_denied_alone_is_missing_and_no_scope_is_blamed(denied: int) -> None:
     refused = {"error": {"code": 10, "message": "Application does not have permission for this action"}}
 
     def platform(request: httpx.Request) -> httpx.Response:
@@ -198,7 +198,7 @@ def test_a_post_that_alone_is_denied_is_missing_and_no_scope_is(denied: int) -> 
 
 
 @pytest.mark.parametrize("count", [2, 30])
-def test_an_account_that_is_professional_no_more_must_act(harness: Harness, count: int) -> None:
+def test_account_that_is_not_professional_requires_reconnect(harness: Harness, count: int) -> None:
     posts = harness.publish("IMAGE", count)
     harness.simulators.world.change_account("instagram", OWNER, personal=True)
 
@@ -210,7 +210,7 @@ def test_an_account_that_is_professional_no_more_must_act(harness: Harness, coun
 
 
 @pytest.mark.parametrize("subcode", ["458", "460", "492"])
-def test_a_revoked_token_is_met_once(harness: Harness, subcode: str) -> None:
+def test_revoked_token_is_refused_once(harness: Harness, subcode: str) -> None:
     posts = harness.publish("IMAGE", 50)
     harness.simulators.world.revoke("instagram", OWNER, subcode)
 
@@ -223,7 +223,7 @@ def test_a_revoked_token_is_met_once(harness: Harness, subcode: str) -> None:
 
 
 @pytest.mark.parametrize("wrong", ["facebook", "instagram"])
-def test_a_token_of_the_other_login_is_not_called_expired(wrong: str) -> None:
+def test_token_of_the_other_login_is_not_called_expired(wrong: str) -> None:
     harness = Harness("instagram" if wrong == "facebook" else "facebook")
     posts = harness.publish("IMAGE", 2)
     connected = harness.connected(login=wrong)
@@ -235,7 +235,7 @@ def test_a_token_of_the_other_login_is_not_called_expired(wrong: str) -> None:
     assert "expired" not in str(caught.value)
 
 
-def test_a_limit_in_the_middle_keeps_the_numbers_that_came(by_ids: Harness) -> None:
+def test_limit_inside_a_job_keeps_earlier_numbers(by_ids: Harness) -> None:
     posts = by_ids.publish("IMAGE", 50)
     by_ids.simulators.behave("instagram", limits={"account": {"calls": 25, "seconds": 3600}})
 
@@ -249,7 +249,7 @@ def test_a_limit_in_the_middle_keeps_the_numbers_that_came(by_ids: Harness) -> N
 # Renewal
 
 
-def test_a_renewal_brings_a_token_of_sixty_days(by_ids: Harness) -> None:
+def test_renewal_returns_a_token_of_sixty_days(by_ids: Harness) -> None:
     way = by_ids.upstream()
 
     tokens = by_ids.adapter.renew(way, by_ids.connected())
@@ -261,7 +261,7 @@ def test_a_renewal_brings_a_token_of_sixty_days(by_ids: Harness) -> None:
     assert "v25.0" not in way.sent[0].url
 
 
-def test_a_young_token_is_not_renewed_yet(by_ids: Harness) -> None:
+def test_token_younger_than_a_day_is_not_renewed(by_ids: Harness) -> None:
     young = by_ids.connected(token_minted_at=NOW - timedelta(hours=5))
 
     with pytest.raises(TryAgain) as caught:
@@ -271,7 +271,7 @@ def test_a_young_token_is_not_renewed_yet(by_ids: Harness) -> None:
     assert by_ids.simulators.request_log.requests() == 0
 
 
-def test_the_documented_form_of_renewal_is_used_where_the_header_does_not_do() -> None:
+def test_renewal_by_parameter_where_the_header_is_refused() -> None:
     missing = {"error": {"code": 104, "message": "An access token is required to request this resource."}}
     new = {"access_token": "IGAAnew", "token_type": "bearer", "expires_in": 5_184_000}
     way = upstream(replies(reply(missing, 400), reply(new)), now=NOW)
@@ -283,7 +283,7 @@ def test_the_documented_form_of_renewal_is_used_where_the_header_does_not_do() -
 
 
 @pytest.mark.parametrize("body", [{}, {"access_token": 5}, {"access_token": ""}, {"error": {"code": 100}}])
-def test_an_answer_without_a_token_renews_nothing(body: object) -> None:
+def test_answer_without_a_token_raises_try_again(body: object) -> None:
     way = upstream(lambda _: reply(body), now=NOW)
 
     with pytest.raises(TryAgain) as caught:
@@ -292,9 +292,7 @@ def test_an_answer_without_a_token_renews_nothing(body: object) -> None:
     assert caught.value.after == timedelta(days=1)
 
 
-def test_an_expired_token_and_one_of_facebook_login_are_not_renewed(
-    by_ids: Harness, by_batch: Harness
-) -> None:
+def test_expired_and_facebook_login_tokens_are_not_renewed(by_ids: Harness, by_batch: Harness) -> None:
     by_ids.simulators.world.change_account("instagram", OWNER, access_token_expires_at=NOW - timedelta(1))
 
     for harness in (by_ids, by_batch):

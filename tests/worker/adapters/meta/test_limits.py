@@ -46,7 +46,9 @@ def usage(calls: object, minutes: object = 0, kind: str = "pages") -> dict[str, 
         ({BUC: "{", "X-App-Usage": "NaN"}, []),
     ],
 )
-def test_usage_headers(headers: dict[str, Any], expected: list[tuple[BucketKind, int, int]]) -> None:
+def test_usage_headers_become_limits(
+    headers: dict[str, Any], expected: list[tuple[BucketKind, int, int]]
+) -> None:
     plain = {name: value if isinstance(value, str) else json.dumps(value) for name, value in headers.items()}
     answer = PlainResponse(httpx.Response(200, headers=plain), NOW)
 
@@ -96,7 +98,7 @@ def test_throttle_pauses_the_bucket_that_it_names_for_as_long_as_it_says(
     assert until == (NOW + timedelta(seconds=escalated) if escalated else None)
 
 
-def test_a_date_to_retry_after_is_on_the_platforms_clock() -> None:
+def test_retry_after_date_is_on_the_platforms_clock() -> None:
     ahead = {"Date": "Mon, 23 Nov 2026 10:00:00 GMT", "Retry-After": "Mon, 23 Nov 2026 10:02:00 GMT"}
     way = upstream(lambda _: reply(b"", 429, ahead), now=datetime(2026, 11, 23, 9, 0, tzinfo=UTC))
 

@@ -39,7 +39,7 @@ BUSY = {"X-App-Usage": json.dumps({"call_count": 81, "total_time": 3, "total_cpu
     [GONE, refuses(33, "(#33) This object does not exist or does not support this action")],
     ids=["100/33", "33"],
 )
-def test_a_miss_counts_beside_a_sibling_that_reads_and_for_a_post_alone(way: Way, gone: Answers) -> None:
+def test_miss_is_certain_beside_a_found_sibling_and_for_a_single_post(way: Way, gone: Answers) -> None:
     beside, _ = read(way, Host(only(gone, way.id_of(2))), way.posts(3))
     alone, _ = read(way, Host(gone), way.posts(1))
 
@@ -49,7 +49,7 @@ def test_a_miss_counts_beside_a_sibling_that_reads_and_for_a_post_alone(way: Way
 
 
 @EVERY_WAY
-def test_a_whole_batch_that_vanishes_at_once_is_doubtful(way: Way) -> None:
+def test_miss_of_a_whole_batch_is_doubtful(way: Way) -> None:
     outcome, _ = read(way, Host(GONE), way.posts(3))
 
     assert outcome.error is None
@@ -70,7 +70,7 @@ def test_a_whole_batch_that_vanishes_at_once_is_doubtful(way: Way) -> None:
     ],
     ids=["the app's", "the account's"],
 )
-def test_a_miss_is_doubtful_while_a_limit_is_near(way: Way, headers: dict[str, str]) -> None:
+def test_miss_near_a_limit_is_doubtful(way: Way, headers: dict[str, str]) -> None:
     beside, _ = read(way, Host(only(GONE, way.id_of(2)), headers=headers), way.posts(3))
     alone, _ = read(way, Host(GONE, headers=headers), way.posts(1))
     calm = {name: value.replace("81", "79").replace("80", "79") for name, value in headers.items()}
@@ -84,7 +84,7 @@ def test_a_miss_is_doubtful_while_a_limit_is_near(way: Way, headers: dict[str, s
 
 @EVERY_WAY
 @pytest.mark.parametrize("count", [1, 3])
-def test_an_account_that_vanishes_near_a_limit_keeps_its_authorization(way: Way, count: int) -> None:
+def test_account_missing_near_a_limit_keeps_its_authorization(way: Way, count: int) -> None:
     host = Host(GONE, account=GONE(OWN, ()), headers=BUSY)
     outcome, _ = read(way, host, way.posts(count))
     host.headers = {}
@@ -99,7 +99,7 @@ def test_an_account_that_vanishes_near_a_limit_keeps_its_authorization(way: Way,
 
 
 @pytest.mark.parametrize("message", [NO_FIELD, f"{NO_FIELD} on node type (Video)"])
-def test_a_bare_id_is_asked_for_in_the_pages_form(message: str) -> None:
+def test_bare_id_is_requested_in_page_form(message: str) -> None:
     bare = [replace(one, platform_post_id=str(one.id)) for one in FACEBOOK_PAGE.posts(3)]
     host = Host(only(refuses(100, message), "1", "3", others=only(GONE, "2")))
 
@@ -109,7 +109,7 @@ def test_a_bare_id_is_asked_for_in_the_pages_form(message: str) -> None:
     assert len(calls.sent) == 2
 
 
-def test_a_bare_id_that_neither_form_knows_is_missing() -> None:
+def test_bare_id_unknown_in_both_forms_is_missing() -> None:
     post, other = FACEBOOK_PAGE.posts(2)
     bare = replace(post, platform_post_id="77")
 
@@ -129,7 +129,7 @@ def test_a_bare_id_that_neither_form_knows_is_missing() -> None:
         ("IMAGE", "FEED", 25, Answer.UNAVAILABLE),
     ],
 )
-def test_a_story_without_insights_is_over_after_a_day(
+def test_story_without_insights_is_window_closed_after_a_day(
     way: Way, media_type: str | None, product: str, age: int, answer: Answer
 ) -> None:
     others = way.posts(3)[1:]
@@ -157,7 +157,7 @@ def test_a_story_without_insights_is_over_after_a_day(
     ids=["retired", "unsupported", "in Portuguese"],
 )
 @pytest.mark.parametrize("count", [1, 25], ids=["one of many", "all"])
-def test_a_refused_metric_is_left_out_and_the_others_are_kept(way: Way, message: str, count: int) -> None:
+def test_refused_metric_is_left_out_and_the_others_are_kept(way: Way, message: str, count: int) -> None:
     metric = way.metrics[-2]
     odd = {way.id_of(number) for number in range(1, count + 1)}
 

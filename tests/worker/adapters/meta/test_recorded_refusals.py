@@ -36,9 +36,7 @@ PORTUGUESE_FEW = "(#10) Não há visualizadores suficientes para mostrar insight
 @EVERY_WAY
 @pytest.mark.parametrize("status", [200, 400])
 @pytest.mark.parametrize("message", [BLOCKED, DEACTIVATED])
-def test_a_blocked_application_is_ours_to_mend_whatever_is_refused(
-    way: Way, status: int, message: str
-) -> None:
+def test_blocked_application_is_misconfigured(way: Way, status: int, message: str) -> None:
     refused = error(200, message)
     whole, _ = read(way, lambda _: reply(refused, status), way.posts(3))
     each, _ = read(way, Host(refuses(200, message, status=status)), way.posts(3))
@@ -50,7 +48,7 @@ def test_a_blocked_application_is_ours_to_mend_whatever_is_refused(
 
 
 @EVERY_WAY
-def test_a_call_without_its_proof_is_ours_to_mend(way: Way) -> None:
+def test_call_without_its_proof_is_misconfigured(way: Way) -> None:
     message = "(#100) Pages Public Content Access requires either app secret proof or an app token"
 
     outcome, _ = read(way, Host(refuses(100, message)), way.posts(3))
@@ -64,7 +62,7 @@ def test_a_call_without_its_proof_is_ours_to_mend(way: Way) -> None:
 @pytest.mark.parametrize("way", [FACEBOOK_PAGE, FACEBOOK_LOGIN], ids=lambda way: way.label)
 @pytest.mark.parametrize("named", [True, False], ids=["permissions named", "not named"])
 @pytest.mark.parametrize("count", [1, 3])
-def test_an_object_that_does_not_exist_for_want_of_a_permission_names_it(
+def test_object_hidden_by_a_missing_permission_names_it(
     way: Way,
     count: int,
     named: bool,  # noqa: FBT001 - a pytest parameter
@@ -79,7 +77,7 @@ def test_an_object_that_does_not_exist_for_want_of_a_permission_names_it(
 
 
 @pytest.mark.parametrize("way", [FACEBOOK_PAGE, FACEBOOK_LOGIN], ids=lambda way: way.label)
-def test_a_named_permission_that_is_granted_is_not_blamed(way: Way) -> None:
+def test_named_permission_that_is_granted_is_not_blamed(way: Way) -> None:
     outcome, _ = read(way, Host(refuses(100, NO_SCOPE), frozenset(way.scopes)), way.posts(3))
 
     assert isinstance(outcome.error, Reauthorize)
@@ -98,7 +96,7 @@ MISSING_SCOPES = [
 )
 @pytest.mark.parametrize("answers", [empty, refuses(10, NOT_ALLOWED, status=403)], ids=["no data", "refused"])
 @pytest.mark.parametrize("count", [1, 3])
-def test_every_permission_of_a_read_is_checked_not_the_first_alone(
+def test_every_required_permission_is_checked(
     way: Way, lacking: frozenset[str], answers: Answers, count: int
 ) -> None:
     left = frozenset(way.scopes) - lacking
@@ -118,7 +116,7 @@ def test_every_permission_of_a_read_is_checked_not_the_first_alone(
 
 
 @EVERY_WAY
-def test_no_data_while_all_is_granted_is_no_data(way: Way) -> None:
+def test_empty_data_with_all_permissions_is_unavailable(way: Way) -> None:
     outcome, calls = read(way, Host(empty, frozenset(way.scopes)), way.posts(3))
 
     assert set(outcome.answers.values()) == {Answer.UNAVAILABLE}
@@ -130,7 +128,7 @@ def test_no_data_while_all_is_granted_is_no_data(way: Way) -> None:
 @pytest.mark.parametrize("code", [10, 200])
 @pytest.mark.parametrize("count", [1, 3])
 @pytest.mark.parametrize("named", [True, False], ids=["permissions named", "not named"])
-def test_a_refusal_to_act_for_the_owner_names_no_permission(
+def test_refusal_to_act_for_the_owner_names_no_permission(
     way: Way,
     code: int,
     count: int,
@@ -146,7 +144,7 @@ def test_a_refusal_to_act_for_the_owner_names_no_permission(
 
 
 @EVERY_WAY
-def test_a_post_that_alone_is_refused_for_the_owner_is_not_missing(way: Way) -> None:
+def test_post_refused_alone_for_the_owner_is_not_missing(way: Way) -> None:
     host = Host(only(refuses(200, ON_BEHALF), way.id_of(2)))
 
     outcome, _ = read(way, host, way.posts(3))
@@ -155,7 +153,7 @@ def test_a_post_that_alone_is_refused_for_the_owner_is_not_missing(way: Way) -> 
 
 
 @pytest.mark.parametrize("way", [FACEBOOK_PAGE, FACEBOOK_LOGIN], ids=lambda way: way.label)
-def test_a_whole_batch_that_is_denied_asks_which_permission_lacks(way: Way) -> None:
+def test_denied_batch_checks_the_granted_permissions(way: Way) -> None:
     numbers_host = Host(numbers, frozenset(way.scopes[:-1]))
 
     def host(request: httpx.Request) -> httpx.Response:
@@ -172,7 +170,7 @@ def test_a_whole_batch_that_is_denied_asks_which_permission_lacks(way: Way) -> N
 
 @INSTAGRAM_WAYS
 @pytest.mark.parametrize("media_type", ["STORY", None])
-def test_a_story_with_few_viewers_is_no_missing_permission(way: Way, media_type: str | None) -> None:
+def test_story_with_few_viewers_is_no_missing_permission(way: Way, media_type: str | None) -> None:
     (story,) = way.posts(1, media_type=media_type, created_at=NOW - timedelta(hours=5))
     host = Host(only(refuses(10, PORTUGUESE_FEW), "1"), frozenset(way.scopes), kinds={"1": "STORY"})
 
@@ -200,7 +198,7 @@ def test_missing_permission_differs_from_few_viewers_in_any_language(way: Way, k
 
 
 @EVERY_WAY
-def test_a_post_alone_that_is_denied_is_missing_only_if_all_is_known_to_be_granted(way: Way) -> None:
+def test_denied_single_post_is_missing_only_with_all_permissions(way: Way) -> None:
     denied = refuses(10, NOT_ALLOWED, status=403)
     granted = frozenset(way.scopes)
     stored, _ = read(way, Host(denied), way.posts(1), scopes=granted)
@@ -212,14 +210,14 @@ def test_a_post_alone_that_is_denied_is_missing_only_if_all_is_known_to_be_grant
 
 
 @EVERY_WAY
-def test_no_data_beside_numbers_asks_for_no_permission(way: Way) -> None:
+def test_empty_data_beside_numbers_checks_no_permission(way: Way) -> None:
     outcome, _ = read(way, Host(only(empty, way.id_of(2)), frozenset()), way.posts(2))
 
     assert outcome.answers == {1: Answer.READ, 2: Answer.UNAVAILABLE}
 
 
 @INSTAGRAM_WAYS
-def test_a_story_that_is_refused_like_all_other_media_is_no_matter_of_viewers(way: Way) -> None:
+def test_story_refused_like_other_media_is_not_few_viewers(way: Way) -> None:
     posts = [*way.posts(1, media_type="STORY", created_at=NOW - timedelta(hours=5)), way.posts(2)[1]]
 
     outcome, _ = read(way, Host(refuses(10, PORTUGUESE_FEW), frozenset(way.scopes)), posts)
@@ -229,7 +227,7 @@ def test_a_story_that_is_refused_like_all_other_media_is_no_matter_of_viewers(wa
 
 
 @INSTAGRAM_WAYS
-def test_a_story_that_is_refused_in_english_for_a_permission_is_no_matter_of_viewers(way: Way) -> None:
+def test_story_refused_for_a_permission_in_english_is_not_few_viewers(way: Way) -> None:
     posts = way.posts(1, media_type="STORY", created_at=NOW - timedelta(hours=5))
 
     outcome, _ = read(way, Host(refuses(10, NOT_ALLOWED)), posts)

@@ -1,4 +1,4 @@
-"""Answers of the Graph API as others recorded them, word by word, and what each means.
+"""Answers of the Graph API as others recorded them, verbatim, and the meaning of each.
 
 Sources: public issue threads, test data of other clients and outage reports, most of them of 2026.
 """
@@ -106,7 +106,7 @@ RECORDED: list[tuple[int, int, str, int | None, Meaning]] = [
     RECORDED,
     ids=[f"{row[4].name}-{row[0]}-{row[1]}-{row[2][:40]}" for row in RECORDED],
 )
-def test_a_recorded_answer_has_its_meaning(
+def test_recorded_answer_has_its_meaning(
     status: int, code: int, message: str, subcode: int | None, meaning: Meaning
 ) -> None:
     result = refusal(status, error(code, message, **({"error_subcode": subcode} if subcode else {})))
@@ -131,7 +131,7 @@ METRICS = ("views", "reach", "likes", "comments", "shares", "saved", "total_inte
         ("As métricas views e likes: valores permitidos", set()),
     ],
 )
-def test_the_metric_is_named_in_any_language(message: str, named: set[str]) -> None:
+def test_rejected_metric_is_found_in_any_language(message: str, named: set[str]) -> None:
     result = refusal(400, error(100, message))
 
     assert result is not None
@@ -147,7 +147,7 @@ def test_the_metric_is_named_in_any_language(message: str, named: set[str]) -> N
         ("(#10) requires instagram_business_manage_insights", "instagram_business_manage_insights"),
     ],
 )
-def test_a_scope_is_named_only_where_the_message_names_it(message: str, scope: str | None) -> None:
+def test_scope_is_named_only_if_the_message_names_it(message: str, scope: str | None) -> None:
     result = refusal(400, error(10, message))
 
     assert result is not None

@@ -56,7 +56,7 @@ def test_any_answer_has_a_classified_outcome(data: st.DataObject) -> None:
 
 @given(data=st.data())
 @settings(max_examples=100, deadline=None, database=None)
-def test_any_answer_to_a_renewal_brings_tokens_or_a_refusal(data: st.DataObject) -> None:
+def test_any_renewal_answer_gives_tokens_or_a_refresh_error(data: st.DataObject) -> None:
     around = data.draw(conversation(any_grant(spoken(SUBJECT).words)))
 
     renew(SUBJECT, around(well_behaved(SUBJECT)))

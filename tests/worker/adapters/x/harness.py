@@ -1,4 +1,4 @@
-"""A simulated X with one account, and reads of an X whose answers are written down."""
+"""A simulated X with one account, and an X with prepared answers."""
 
 from datetime import datetime, timedelta
 from typing import Any
@@ -34,7 +34,7 @@ OWN = account(
 
 
 class Harness:
-    """A simulated X with one account, on a clock that stands."""
+    """A simulated X with one account, on a stopped clock."""
 
     def __init__(self) -> None:
         self.world = World(0, lambda: NOW)
@@ -47,7 +47,7 @@ class Harness:
             self.world.add_accounts([known])
 
     def publish(self, count: int, created_at: datetime = OLD, **others: Any) -> list[Publication]:
-        """Publish that many posts, and return them as the worker has them."""
+        """Publish that many posts, and return them as the worker sees them."""
         known = len(self.world.posts())
         publications = []
         for number in range(known + 1, known + count + 1):
@@ -72,7 +72,7 @@ def read(
     by: Account = OWN,
     settings: Settings = SETTINGS,
 ) -> Outcome:
-    """Read posts 1, 2 … of a platform that answers this."""
+    """Fetch posts 1, 2 … from a platform with these answers."""
     publications = [publication(number, str(number), created_at=created_at) for number in range(1, count + 1)]
     return read_from(X(settings), by, publications, *answers)
 

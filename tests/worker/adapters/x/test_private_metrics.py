@@ -1,4 +1,4 @@
-"""The private metrics of young own posts at X: asked for where they can come, at no cost to public ones."""
+"""The private metrics of young own posts at X: requested where available, without affecting public ones."""
 
 from datetime import timedelta
 
@@ -50,7 +50,7 @@ def test_young_own_posts_get_their_private_metrics_in_one_more_call(harness: Har
 @pytest.mark.parametrize(
     ("age", "calls"), [(timedelta(days=29.4), 2), (timedelta(days=29.6), 1), (timedelta(0), 2)]
 )
-def test_the_platforms_own_age_decides_about_private_metrics(
+def test_post_age_of_the_platform_decides_about_private_metrics(
     harness: Harness, age: timedelta, calls: int
 ) -> None:
     published = harness.publish(1, NOW - age)[0]
@@ -60,7 +60,7 @@ def test_the_platforms_own_age_decides_about_private_metrics(
     assert harness.upstream.cost == calls
 
 
-def test_a_private_metric_never_stands_in_for_a_public_one() -> None:
+def test_private_metric_never_replaces_a_public_one() -> None:
     public = {key: value for key, value in COUNTERS.items() if key != "impression_count"}
     private = {"id": "1", "non_public_metrics": {"impression_count": 99, "engagements": 3}}
 
@@ -85,7 +85,7 @@ def test_a_private_metric_never_stands_in_for_a_public_one() -> None:
         (reply({}, 401), "metric_unavailable", None),
     ],
 )
-def test_a_refused_private_call_costs_no_public_number(
+def test_refused_private_call_keeps_public_numbers(
     refusal: httpx.Response, warning: str, raised: type[RefreshError] | None
 ) -> None:
     public = reply({"data": [post(1)]})
@@ -98,7 +98,7 @@ def test_a_refused_private_call_costs_no_public_number(
     assert type(outcome.error) is (raised or type(None))
 
 
-def test_a_post_that_vanishes_from_the_private_answer_keeps_its_public_numbers() -> None:
+def test_post_absent_from_private_answer_keeps_public_numbers() -> None:
     refused = {"resource_id": "1", "type": PROBLEM + "not-authorized-for-field"}
 
     outcome = read(reply({"data": [post(1)]}), reply({"errors": [refused]}), created_at=YOUNG)
@@ -106,7 +106,7 @@ def test_a_post_that_vanishes_from_the_private_answer_keeps_its_public_numbers()
     assert outcome == Outcome((Reading(1, Answer.READ, COUNTERS),))
 
 
-def test_a_token_that_sees_no_private_metrics_is_asked_for_them_once_a_day() -> None:
+def test_unseen_private_metrics_are_requested_once_a_day() -> None:
     refused = {"resource_id": "1", "type": PROBLEM + "not-authorized-for-field"}
     public, private = reply({"data": [post(1)]}), reply({"errors": [refused]})
     clock = [NOW]
@@ -126,7 +126,7 @@ def test_a_token_that_sees_no_private_metrics_is_asked_for_them_once_a_day() -> 
     assert [calls(public, private), calls(public)] == [2, 1]
 
 
-def test_private_metrics_that_come_again_are_asked_for_from_then_on(harness: Harness) -> None:
+def test_private_metrics_that_reappear_are_requested_every_time(harness: Harness) -> None:
     published = harness.publish(2, YOUNG)
     memory = harness.upstream.memory
     memory.remember("2", f"account {OWN.account_id}", "private metrics")
@@ -139,7 +139,7 @@ def test_private_metrics_that_come_again_are_asked_for_from_then_on(harness: Har
     assert memory.until == {}
 
 
-def test_one_post_that_is_refused_its_private_metrics_stops_no_other() -> None:
+def test_refused_private_metrics_of_one_post_stop_no_other() -> None:
     young = [publication(number, str(number), created_at=YOUNG) for number in (1, 2)]
     refused = {"resource_id": "1", "type": PROBLEM + "not-authorized-for-field"}
     both = reply({"data": [post(1), post(2)]})

@@ -24,7 +24,7 @@ USER = account(Platform.X)
 
 
 def read(answer: httpx.Response, by: Account = USER, **settings: Any) -> Outcome:
-    """Read one old post of a platform that answers this."""
+    """Fetch one old post from a platform with this answer."""
     return read_from(X(Settings(**settings)), by, [publication(1, "1")], answer)
 
 
@@ -71,7 +71,7 @@ def test_refusal_is_classified_by_its_content(
     assert not isinstance(outcome.error, TryAgain) or outcome.error.breaks == (status >= 500)
 
 
-def test_a_dead_token_is_worth_a_renewal_and_a_suspension_is_not() -> None:
+def test_dead_token_is_renewable_and_suspension_is_not() -> None:
     dead = read(reply({}, 401)).error
     suspended = read(reply(SUSPENDED, 403)).error
 
@@ -83,7 +83,7 @@ def test_a_dead_token_is_worth_a_renewal_and_a_suspension_is_not() -> None:
     assert "suspended" in str(suspended)
 
 
-def test_a_refused_bearer_of_ours_blames_no_user() -> None:
+def test_refused_app_bearer_is_misconfigured() -> None:
     keyless = account(Platform.X, access_token=SecretStr(""))
     bearer = SecretStr("bearer-very-secret")
     for status in (401, 403):
@@ -109,7 +109,7 @@ SKEW = timedelta(hours=3)
         ("9" * 12, NOW, timedelta(minutes=15)),
     ],
 )
-def test_the_reset_is_read_on_the_platforms_clock(
+def test_reset_is_read_on_the_platforms_clock(
     reset: datetime | str, date: datetime | None, wait: timedelta
 ) -> None:
     reset_header = reset if isinstance(reset, str) else str(int(reset.timestamp()))

@@ -35,7 +35,7 @@ def harness() -> Harness:
 # Numbers and calls
 
 
-def test_a_hundred_old_posts_cost_one_call(harness: Harness) -> None:
+def test_hundred_old_posts_cost_one_call(harness: Harness) -> None:
     readings = harness.read(harness.publish(100))
 
     assert harness.upstream.cost == 1
@@ -43,14 +43,14 @@ def test_a_hundred_old_posts_cost_one_call(harness: Harness) -> None:
     assert all(one.metrics == COUNTERS and one.missing == () for one in readings.values())
 
 
-def test_a_foreign_post_is_read_without_its_private_metrics(harness: Harness) -> None:
+def test_foreign_post_is_fetched_without_private_metrics(harness: Harness) -> None:
     foreign = harness.publish(1, YOUNG, owner="1")
 
     assert harness.read(foreign)[1].metrics == COUNTERS
     assert harness.upstream.cost == 1
 
 
-def test_the_apps_bearer_reads_public_metrics_where_an_account_has_no_token(harness: Harness) -> None:
+def test_app_bearer_fetches_public_metrics_of_account_without_token(harness: Harness) -> None:
     keyless = account(Platform.X, platform_account_id=OWNER, access_token=SecretStr(""))
     adapter = X(Settings(x_app_bearer=SecretStr(APP_BEARER)))
 
@@ -61,7 +61,7 @@ def test_the_apps_bearer_reads_public_metrics_where_an_account_has_no_token(harn
     assert {limit.endpoint for limit in harness.upstream.limits} == {"tweets:app"}
 
 
-def test_without_any_token_the_owner_is_asked(harness: Harness) -> None:
+def test_missing_token_requires_reconnect(harness: Harness) -> None:
     keyless = account(Platform.X, access_token=SecretStr(""))
 
     with pytest.raises(Reauthorize):
@@ -72,7 +72,7 @@ def test_without_any_token_the_owner_is_asked(harness: Harness) -> None:
 # Single posts
 
 
-def test_each_kind_of_missing_post_has_its_answer_and_costs_its_siblings_nothing(harness: Harness) -> None:
+def test_each_kind_of_missing_post_has_its_answer(harness: Harness) -> None:
     good, deleted = harness.publish(1), harness.publish(1, deleted=True)
     protected, broken = harness.publish(1, owner="1", protected=True), harness.publish(1)
     never, malformed, unknown = publication(90, "1"), publication(91, "12x4"), publication(92, None)
@@ -96,7 +96,7 @@ def test_each_kind_of_missing_post_has_its_answer_and_costs_its_siblings_nothing
 
 
 @pytest.mark.parametrize("renamed", [False, True])
-def test_an_edited_post_is_read_by_its_first_id(harness: Harness, *, renamed: bool) -> None:
+def test_edited_post_is_found_by_its_first_id(harness: Harness, *, renamed: bool) -> None:
     first, last = harness.publish(1, YOUNG), harness.publish(1, YOUNG)
     harness.world.change_post("x", first[0].platform_post_id or "", replaced_by=last[0].platform_post_id)
     harness.behaviour.set_conditions(Conditions(renamed_answer=renamed))
@@ -106,13 +106,13 @@ def test_an_edited_post_is_read_by_its_first_id(harness: Harness, *, renamed: bo
     assert reading.metrics.items() >= (COUNTERS | PRIVATE).items()
 
 
-def test_an_id_in_neither_list_is_never_missing() -> None:
+def test_id_in_neither_list_is_unreadable() -> None:
     readings = read(reply({"data": [post(1)]}), count=2).readings
 
     assert [one.answer for one in readings] == [Answer.READ, Answer.UNREADABLE]
 
 
-def test_an_answer_without_data_is_taken_apart_all_the_same() -> None:
+def test_errors_of_an_answer_without_data_are_used() -> None:
     error = {"value": "1", "type": "https://any.host/2/problems/resource-not-found"}
 
     readings = read(reply({"errors": [error]})).readings
@@ -138,7 +138,7 @@ def test_error_without_a_type_is_classified_by_its_title(
     assert [one.answer for one in readings] == [answer]
 
 
-def test_an_id_that_no_post_can_have_is_answered_without_a_call(harness: Harness) -> None:
+def test_impossible_id_is_missing_without_a_call(harness: Harness) -> None:
     good = harness.publish(1)
     largest = publication(90, str(2**63 - 1))
     beyond = [publication(91, str(2**63)), publication(92, "9" * 19), publication(93, "007")]
@@ -154,7 +154,7 @@ def test_an_id_that_no_post_can_have_is_answered_without_a_call(harness: Harness
     ]
 
 
-def test_a_post_whose_metrics_are_refused_is_unavailable() -> None:
+def test_post_with_refused_metrics_is_unavailable() -> None:
     error = {"resource_id": "1", "type": PROBLEM + "not-authorized-for-field"}
 
     readings = read(reply({"errors": [error]})).readings
@@ -163,7 +163,7 @@ def test_a_post_whose_metrics_are_refused_is_unavailable() -> None:
 
 
 @pytest.mark.parametrize("value", [None, True, -1, 2**63, "7", 7.0, [7], {}])
-def test_what_is_no_counter_is_missing_and_named(value: object) -> None:
+def test_invalid_counter_is_missing_and_named(value: object) -> None:
     readings = read(reply({"data": [post(1, public_metrics=COUNTERS | {"like_count": value})]})).readings
 
     assert "like_count" not in readings[0].metrics
@@ -171,7 +171,7 @@ def test_what_is_no_counter_is_missing_and_named(value: object) -> None:
     assert readings[0].warnings == ("metric_unavailable: like_count was not reported by X",)
 
 
-def test_a_metric_that_is_new_passes_through() -> None:
+def test_new_metric_is_kept() -> None:
     readings = read(reply({"data": [post(1, public_metrics=COUNTERS | {"echo_count": 2**53 + 1})]})).readings
 
     assert readings[0].metrics["echo_count"] == 2**53 + 1
@@ -191,7 +191,7 @@ def test_the_parameter_is_renamed_once_and_stays_renamed(harness: Harness) -> No
     assert [("post.fields" in call.url) for call in harness.upstream.sent] == [False, True, True]
 
 
-def test_any_other_400_is_ours_and_not_repeated() -> None:
+def test_other_400_is_misconfigured_and_not_repeated() -> None:
     error = read(reply({"title": "Invalid Request", "type": PROBLEM + "invalid-request"}, 400)).error
 
     assert isinstance(error, Misconfigured)
@@ -200,7 +200,7 @@ def test_any_other_400_is_ours_and_not_repeated() -> None:
 # Refusals
 
 
-def test_a_missing_scope_is_named(harness: Harness) -> None:
+def test_missing_scope_is_named(harness: Harness) -> None:
     harness.world.change_account("x", OWNER, scopes=frozenset({"tweet.read"}))
 
     with pytest.raises(Reauthorize) as refused:
@@ -225,7 +225,7 @@ def test_limits_are_returned_as_data(harness: Harness) -> None:
     assert seen.resets_at == NOW + timedelta(minutes=15)
 
 
-def test_the_end_of_our_money_stops_everything_and_calls_an_operator(harness: Harness) -> None:
+def test_exhausted_credits_pause_the_app_and_alert_operators(harness: Harness) -> None:
     published = harness.publish(1)
     for behaviour, until in (
         (Conditions(credits_depleted=True), NOW + timedelta(hours=1)),
@@ -239,7 +239,7 @@ def test_the_end_of_our_money_stops_everything_and_calls_an_operator(harness: Ha
 
 
 @pytest.mark.parametrize("problem", ["credits", "credits-depleted", "usage-capped"])
-def test_a_money_problem_beside_numbers_keeps_the_numbers_and_stops_the_rest(problem: str) -> None:
+def test_credits_problem_beside_numbers_keeps_the_numbers(problem: str) -> None:
     stopped = {"resource_id": "2", "type": PROBLEM + problem}
 
     outcome = read(reply({"data": [post(1)], "errors": [stopped]}), count=3)
