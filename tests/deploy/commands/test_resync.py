@@ -1,19 +1,18 @@
 """`dravo resync`: selection, cost, rows made due, and waiting for their outcomes."""
 
 import json
-import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine
 
 from shared.database import connect
 from shared.operations import audit_log
 from shared.operations.bulk_resync import Pace, unfinished_selection
 from shared.operations.selection import Selection
 from tests.deploy.commands.conftest import Dravo
+from tests.deploy.commands.fake_worker import FakeWorker
 
 LATER = "UPDATE refresh_state SET next_run_at = now() + interval '1 hour', reason = 'stale', priority = 0"
 
@@ -216,41 +215,10 @@ def ids_of_x(sql: Any) -> list[int]:
     return [one for (one,) in sql("SELECT id FROM publications WHERE account_id = 'acc_x'")]
 
 
-class Worker:
-    """Stands in for scheduler and worker: finishes every row that becomes due, with a scripted outcome."""
-
-    def __init__(self, engine: Engine, outcomes: dict[str, str]) -> None:
-        self._engine = engine
-        self._outcomes = outcomes
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run)
-
-    def __enter__(self) -> "Worker":
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stopping.set()
-        self._thread.join()
-
-    def _run(self) -> None:
-        while not self._stopping.wait(0.01):
-            for post_id, outcome in self._outcomes.items():
-                with self._engine.begin() as connection:
-                    connection.exec_driver_sql(
-                        "WITH done AS (UPDATE refresh_state r SET next_run_at = now() + interval '1 hour',"
-                        " reason = 'stale' FROM publications p WHERE p.id = r.publication_id"
-                        " AND p.post_id = %s AND r.next_run_at <= now() RETURNING r.publication_id)"
-                        " UPDATE post_analytics a SET attempted_at = now(), outcome = %s FROM done"
-                        " WHERE a.publication_id = done.publication_id",
-                        (post_id, outcome),
-                    )
-
-
 @pytest.fixture
-def worker(database_url: str) -> Iterator[Callable[..., Worker]]:
+def worker(database_url: str) -> Iterator[Callable[..., FakeWorker]]:
     engine = connect(database_url, application="tests", pool_size=1)
-    yield lambda **outcomes: Worker(engine, outcomes)
+    yield lambda **outcomes: FakeWorker(engine, outcomes)
     engine.dispose()
 
 
@@ -258,7 +226,7 @@ def worker(database_url: str) -> Iterator[Callable[..., Worker]]:
     "outcomes", [("synced", "failed", "missing"), ("window_closed", "gone", "processing")]
 )
 def test_wait_counts_every_outcome(
-    synced: Dravo, worker: Callable[..., Worker], outcomes: tuple[str, ...]
+    synced: Dravo, worker: Callable[..., FakeWorker], outcomes: tuple[str, ...]
 ) -> None:
     with worker(**dict(zip(("post_3", "post_6", "post_7"), outcomes, strict=True))):
         result = synced("resync", "--account", "acc_x", "--wait", "--json")
@@ -267,7 +235,7 @@ def test_wait_counts_every_outcome(
     assert (result.json["synced"], result.json["failed"], result.json["postponed"]) == (1, 1, 1)
 
 
-def test_wait_ends_as_soon_as_the_post_is_synced(synced: Dravo, worker: Callable[..., Worker]) -> None:
+def test_wait_ends_as_soon_as_the_post_is_synced(synced: Dravo, worker: Callable[..., FakeWorker]) -> None:
     started = time.monotonic()
     with worker(post_3="partial"):
         result = synced("resync", "--post", "post_3", "--wait")
@@ -297,7 +265,7 @@ def test_wait_counts_a_deleted_row_as_failed(
 
 @pytest.mark.parametrize("outcome", ["paused", "retry", "misconfigured"])
 def test_wait_for_rows_that_are_retried_ends_at_the_timeout(
-    synced: Dravo, worker: Callable[..., Worker], outcome: str
+    synced: Dravo, worker: Callable[..., FakeWorker], outcome: str
 ) -> None:
     with worker(post_3=outcome):
         result = synced("resync", "--post", "post_3", "--wait", "--timeout", "0.3", "--json")

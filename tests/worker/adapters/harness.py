@@ -64,7 +64,7 @@ class Subject:
     batch_size: int | None = None
     """Publications in a full batch; ``None``: the platform's `BATCH_SIZE`."""
     misconfigured: Mapping[str, Any] = field(default_factory=dict)
-    """The misbehaviour by which the platform refuses our application or request, if it can be simulated."""
+    """The conditions in which the platform refuses our application or request, if they can be simulated."""
 
 
 @dataclass(frozen=True)
