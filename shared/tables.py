@@ -321,6 +321,8 @@ class PostReads(Base):
     reads: Mapped[int] = mapped_column(BigInteger, server_default=sql("0"))
     """Publications fetched for the first time on that day."""
     held: Mapped[int] = mapped_column(BigInteger, server_default=sql("0"))
+    """The former name of ``reserved``, kept equal by a trigger for services of earlier versions."""
+    reserved: Mapped[int] = mapped_column(BigInteger, server_default=sql("0"))
     """Reads that jobs under way have reserved."""
 
     __table_args__ = ({"postgresql_with": {"fillfactor": "50"}},)

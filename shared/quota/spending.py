@@ -35,7 +35,7 @@ _TOTALS = """
 SELECT d.day, now() AS now, d.day + 1 AS next_day,
        CAST(date_trunc('month', d.day) + interval '1 month' AS date) AS next_month,
        COALESCE(sum(r.reads) FILTER (WHERE r.day = d.day), 0) AS read_today,
-       COALESCE(sum(r.held) FILTER (WHERE r.day = d.day), 0) AS reserved_today,
+       COALESCE(sum(r.reserved) FILTER (WHERE r.day = d.day), 0) AS reserved_today,
        COALESCE(sum(r.reads), 0) AS read_this_month
   FROM (SELECT CAST(now() AT TIME ZONE 'UTC' AS date) AS day) d
   LEFT JOIN post_reads r
@@ -44,15 +44,16 @@ SELECT d.day, now() AS now, d.day + 1 AS next_day,
 """
 _RESERVE = f"""
 WITH totals AS ({_TOTALS})
-INSERT INTO post_reads AS r (platform, day, held)
+INSERT INTO post_reads AS r (platform, day, reserved)
 SELECT :platform, day, :reads FROM totals WHERE :reads <= :per_day AND read_this_month + :reads <= :per_month
-ON CONFLICT (platform, day) DO UPDATE SET held = r.held + excluded.held
- WHERE r.reads + r.held + excluded.held <= :per_day
-   AND (SELECT read_this_month - read_today FROM totals) + r.reads + r.held + excluded.held <= :per_month
+ON CONFLICT (platform, day) DO UPDATE SET reserved = r.reserved + excluded.reserved
+ WHERE r.reads + r.reserved + excluded.reserved <= :per_day
+   AND (SELECT read_this_month - read_today FROM totals) + r.reads + r.reserved + excluded.reserved
+       <= :per_month
 RETURNING day
 """
 _SETTLE = """
-UPDATE post_reads SET held = GREATEST(held - :reserved, 0), reads = reads + :billed
+UPDATE post_reads SET reserved = GREATEST(reserved - :reserved, 0), reads = reads + :billed
  WHERE platform = :platform AND day = :day
 """
 

@@ -82,7 +82,8 @@ SELECT format('%s jobs of platform %s', count(DISTINCT (account_id, claimed_at))
  GROUP BY a.platform HAVING count(DISTINCT (account_id, claimed_at)) > {PLATFORM_JOBS}
 """,
     "reads that cost money are settled": """
-SELECT format('%s reads are held, %s counted', held, reads) FROM post_reads WHERE held <> 0 OR reads < 0
+SELECT format('%s reads are reserved, %s counted', reserved, reads) FROM post_reads
+ WHERE reserved <> 0 OR reads < 0
 """,
 }
 

@@ -118,7 +118,7 @@ def test_concurrent_jobs_never_overdraw_the_daily_budget(harness: Harness) -> No
         answers = list(workers.map(lambda _: reserve(harness, 4, caps), range(20)))
 
     assert sum(isinstance(answer, Reservation) for answer in answers) == 7
-    assert harness.execute("SELECT held FROM post_reads") == [(28,)]
+    assert harness.execute("SELECT reserved FROM post_reads") == [(28,)]
 
 
 def test_only_the_first_read_of_a_utc_day_is_billable() -> None:
@@ -157,7 +157,7 @@ def test_concurrent_jobs_never_overdraw_a_partly_spent_monthly_budget(harness: H
     for day, reads in ((first - timedelta(days=1), 500), (first, 40)):
         if day != today:
             harness.execute(
-                "INSERT INTO post_reads (platform, day, reads, held) VALUES ('x', :day, :reads, 3)",
+                "INSERT INTO post_reads (platform, day, reads, reserved) VALUES ('x', :day, :reads, 3)",
                 day=day,
                 reads=reads,
             )
@@ -167,7 +167,7 @@ def test_concurrent_jobs_never_overdraw_a_partly_spent_monthly_budget(harness: H
         answers = list(workers.map(lambda _: reserve(harness, 4, caps), range(20)))
 
     assert sum(isinstance(answer, Reservation) for answer in answers) == 7
-    assert harness.execute("SELECT held FROM post_reads WHERE day = :day", day=today) == [(28,)]
+    assert harness.execute("SELECT reserved FROM post_reads WHERE day = :day", day=today) == [(28,)]
 
 
 def test_billed_and_reserved_reads_count_together_and_one_more_is_refused(harness: Harness) -> None:
@@ -182,12 +182,12 @@ def test_billed_and_reserved_reads_count_together_and_one_more_is_refused(harnes
         assert reserve(harness, 1, caps) != second
 
         settle(harness, first, 5)
-        assert harness.execute("SELECT reads, held FROM post_reads") == [(5, 4)]
+        assert harness.execute("SELECT reads, reserved FROM post_reads") == [(5, 4)]
         assert isinstance(reserve(harness, 2, caps), BudgetExhausted)
         assert isinstance(reserve(harness, 1, caps), Reservation)
         settle(harness, second, 4)
         settle(harness, second, 0)
-        assert harness.execute("SELECT reads, held FROM post_reads") == [(9, 0)], (
+        assert harness.execute("SELECT reads, reserved FROM post_reads") == [(9, 0)], (
             "reserved reads never fall below 0"
         )
 
@@ -197,7 +197,7 @@ def test_settlement_counts_only_on_the_day_of_its_reservation(harness: Harness) 
     reservation = reserve(harness, 5, caps)
     assert isinstance(reservation, Reservation)
     harness.execute(
-        "INSERT INTO post_reads (platform, day, reads, held) VALUES ('x', :day, 1, 7),"
+        "INSERT INTO post_reads (platform, day, reads, reserved) VALUES ('x', :day, 1, 7),"
         " ('facebook', :today, 1, 7)",
         day=reservation.day - timedelta(days=1),
         today=reservation.day,
@@ -205,7 +205,7 @@ def test_settlement_counts_only_on_the_day_of_its_reservation(harness: Harness) 
 
     settle(harness, reservation, 2)
 
-    rows = harness.execute("SELECT platform, day, reads, held FROM post_reads ORDER BY platform, day")
+    rows = harness.execute("SELECT platform, day, reads, reserved FROM post_reads ORDER BY platform, day")
     assert [tuple(row) for row in rows] == [
         ("facebook", reservation.day, 1, 7),
         ("x", reservation.day - timedelta(days=1), 1, 7),
@@ -233,7 +233,7 @@ def test_exhausted_budget_names_itself_and_when_it_renews(harness: Harness) -> N
 
 def test_budget_filled_by_reservations_is_not_spent_and_waits_30_seconds(harness: Harness) -> None:
     harness.execute(
-        "INSERT INTO post_reads (platform, day, reads, held)"
+        "INSERT INTO post_reads (platform, day, reads, reserved)"
         " VALUES ('facebook', CAST(now() AT TIME ZONE 'UTC' AS date), 1000, 1000)"
     )
     for caps in (Caps(per_day=10, per_month=10**9), Caps(per_day=10**9, per_month=10)):
@@ -269,3 +269,18 @@ def test_read_is_billable_again_from_the_next_utc_midnight(harness: Harness) -> 
         assert list(found) == [1, 2]
     midnight = datetime(2026, 11, 23, tzinfo=UTC)
     assert spending.count_billable([midnight], midnight + timedelta(hours=1, microseconds=5)) == 0
+
+
+def test_services_of_the_version_before_and_of_this_one_share_a_day_s_reservations(harness: Harness) -> None:
+    caps = Caps(per_day=10, per_month=100)
+    harness.execute(
+        "INSERT INTO post_reads (platform, day, held) VALUES ('x', CAST(now() AT TIME ZONE 'UTC' AS date), 4)"
+    )
+
+    reservation = reserve(harness, 3, caps)
+    harness.execute("UPDATE post_reads SET held = held + 2")
+
+    assert harness.execute("SELECT held, reserved FROM post_reads") == [(9, 9)]
+    assert isinstance(reserve(harness, 2, caps), BudgetExhausted)
+    settle(harness, reservation, 3)
+    assert harness.execute("SELECT held, reserved, reads FROM post_reads") == [(6, 6, 3)]

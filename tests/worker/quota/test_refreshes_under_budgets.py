@@ -127,7 +127,7 @@ def test_x_reads_are_counted_once_a_utc_day_and_stop_at_the_budget(
 
     for one in jobs(harness):
         refresh(one, tools)
-    spent = harness.execute("SELECT reads, held FROM post_reads")
+    spent = harness.execute("SELECT reads, reserved FROM post_reads")
     statuses = harness.execute("SELECT outcome, count(*) FROM post_analytics GROUP BY 1 ORDER BY 1")
     (pause,) = harness.execute("SELECT kind, subject, paused_until FROM pauses")
 
@@ -140,7 +140,7 @@ def test_x_reads_are_counted_once_a_utc_day_and_stop_at_the_budget(
     harness.execute("DELETE FROM pauses")
     for one in jobs(harness):
         refresh(one, tools)
-    assert harness.execute("SELECT reads, held FROM post_reads") == [(3, 0)], (
+    assert harness.execute("SELECT reads, reserved FROM post_reads") == [(3, 0)], (
         "the second read of a day is free"
     )
 
@@ -152,7 +152,7 @@ def test_failed_fetch_is_not_billed(harness: Harness, client: RedisClient) -> No
     for one in jobs(harness):
         refresh(one, budgeted(harness, client))
 
-    assert harness.execute("SELECT reads, held FROM post_reads") == [(0, 0)]
+    assert harness.execute("SELECT reads, reserved FROM post_reads") == [(0, 0)]
 
 
 # A fleet against a platform
