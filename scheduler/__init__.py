@@ -1,1 +1,4 @@
-"""Finds the publications that are due and asks for their refresh, once."""
+"""The scheduler: claims due rows and enqueues them, and maintains the fleet's metrics and summary.
+
+Statements that write ``refresh_state`` are in `shared.refresh_state`; calls to platforms are the worker's.
+"""

@@ -1,8 +1,8 @@
-"""While all background work of a budget waits, one row asks now and then whether that is still needed.
+"""Probes: while the background work of a budget is paused, one row at intervals reads how much of it is left.
 
-Meta tells the used share of a limit only in answers: without any answer a pause would last as long as it
-seemed to need when it began. The row goes through the interactive lane, which such a pause does not hold up;
-its answer shortens, ends or renews the pause for the whole fleet.
+Meta reports the used share of a limit only in its answers: without an answer a pause would last as long as
+was estimated when it began. The row goes through the interactive lane, which such a pause does not hold up;
+its answer shortens, ends or extends the pause for the whole fleet.
 """
 
 from datetime import timedelta
@@ -17,9 +17,9 @@ from shared.refresh_state.make_due import promote_one
 from shared.vocabulary import PauseKind
 
 PROBE_EVERY: Final = timedelta(minutes=5)
-"""How often a budget is asked about at most, in the whole fleet."""
+"""The least time between two probes of a budget, in the whole fleet."""
 
-_WAITING = text("""
+_PAUSED_BUDGETS = text("""
 SELECT platform, subject FROM pauses
  WHERE kind = :kind AND paused_until > now() AND paused_at <= now() - CAST(:every AS interval)
  ORDER BY platform, subject
@@ -28,14 +28,16 @@ _log = structlog.get_logger(__name__)
 
 
 def probe(connection: Connection, client: RedisClient) -> int:
-    """Move one due row of each budget that waits to the interactive lane; return how many rows.
+    """Move one due row of each paused budget to the interactive lane; return how many rows.
 
-    Any number of schedulers may call this: Redis keeps what was asked about of late. Raises
+    Any number of schedulers may call this: Redis holds which budgets were probed recently. Raises
     `redis.RedisError`.
     """
     probed = 0
-    waiting = connection.execute(_WAITING, {"kind": PauseKind.BACKGROUND.value, "every": PROBE_EVERY}).all()
-    for platform, subject in waiting:
+    budgets = connection.execute(
+        _PAUSED_BUDGETS, {"kind": PauseKind.BACKGROUND.value, "every": PROBE_EVERY}
+    ).all()
+    for platform, subject in budgets:
         if not client.set(f"dravo:probe:{platform}:{subject}", 1, nx=True, px=PROBE_EVERY):
             continue
         account_id = promote_one(connection, platform, subject, only_if=NOT_PAUSED)

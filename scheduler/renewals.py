@@ -1,4 +1,4 @@
-"""Which accounts' tokens end soon although nothing else would touch them."""
+"""Finds accounts whose tokens expire soon, also those that no refresh would touch before."""
 
 from sqlalchemy import Connection, text
 
@@ -6,6 +6,7 @@ from shared.accounts.token_life import OLD_ENOUGH, RENEW_AHEAD, RENEWED_AT_REST
 from shared.quota.pauses import NOT_PAUSED
 
 MOST_AT_ONCE = 200
+"""Accounts of one tick."""
 
 _ENDING_SOON = text(f"""
 SELECT a.account_id

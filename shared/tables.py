@@ -292,7 +292,10 @@ class ApiKey(Base):
 
 
 class Turn(Base):
-    """Fair share: how many jobs a workspace was given, and when an account was given its last one."""
+    """Fair share: how many jobs a workspace was given, and when an account was given its last one.
+
+    The table keeps its early name: schedulers of two versions share it during a rolling upgrade.
+    """
 
     __tablename__ = "turns"
 

@@ -20,15 +20,15 @@ from sqlalchemy import Connection, Row, text
 
 from shared.batches import batch_size, is_topped_up
 from shared.refresh_queue import RefreshJob
-from shared.refresh_state.fair_share import UNDER_WAY, choose
+from shared.refresh_state.fair_share import IN_FLIGHT, choose
 from shared.vocabulary import Lane, Platform
 
 JOBS_PER_ACCOUNT = 4
 """Jobs of one account in flight at most: enough to use its limits, few enough to meet a dead token early."""
 
 SUSPECT_STARTS = 2
-"""A row that was started so often in a row and never finished may be what kills its workers: such rows are
-handed out one at a time in the whole fleet, so that the one which does takes no innocent along for good."""
+"""Starts without a finish that make a row suspect: it may be what kills its workers. Suspects are handed out
+one at a time in the whole fleet, so that the one at fault takes no other row with it into quarantine."""
 
 _RESERVED_LOCK = 720_572_000
 """First half of the advisory locks that reserve jobs, plus a platform's number; the second half: how many."""
@@ -41,7 +41,7 @@ _RESERVE = text("""
 SELECT pg_advisory_xact_lock_shared(:reserved + number, jobs)
   FROM unnest(CAST(:numbers AS int[]), CAST(:jobs AS int[])) AS r (number, jobs)
 """)
-"""Let other claims see how many jobs this one is about to take of each platform, before it commits."""
+"""Shows other claims how many jobs of each platform this one is about to take, before it commits."""
 
 _RESERVED = text("""
 SELECT CAST(CAST(classid AS bigint) - :reserved AS int) AS number,
@@ -52,23 +52,24 @@ SELECT CAST(CAST(classid AS bigint) - :reserved AS int) AS number,
    AND CAST(classid AS bigint) BETWEEN :reserved AND :reserved + :platforms
  GROUP BY 1
 """)
-"""What other claims have reserved and not committed yet."""
+"""Jobs that other claims have reserved and not committed yet."""
 
-_TAKE = """
-WITH asked AS (
+_CLAIM = """
+WITH requested AS (
     SELECT * FROM unnest(
         CAST(:account_id AS text[]), CAST(:workspace_id AS text[]), CAST(:platform AS text[]),
-        CAST(:batch AS int[]), CAST(:top_up AS float8[]), CAST(:rooms AS int[]),
+        CAST(:batch AS int[]), CAST(:top_up AS float8[]), CAST(:capacities AS int[]),
         CAST(:weight AS float8[]), CAST(:served AS float8[])
-    ) WITH ORDINALITY AS c (account_id, workspace_id, platform, batch, top_up, room, weight, served, place)
-), {under_way}
+    ) WITH ORDINALITY
+      AS c (account_id, workspace_id, platform, batch, top_up, capacity, weight, served, place)
+), {in_flight}
 ), chosen AS (
     -- counted again: what was committed since the accounts were chosen is seen here
     SELECT c.* FROM (
-        SELECT asked.*, row_number() OVER (PARTITION BY platform ORDER BY place) AS of_platform
-          FROM asked LEFT JOIN in_flight f USING (account_id) WHERE COALESCE(f.jobs, 0) < :account_jobs
+        SELECT requested.*, row_number() OVER (PARTITION BY platform ORDER BY place) AS rank_on_platform
+          FROM requested LEFT JOIN in_flight f USING (account_id) WHERE COALESCE(f.jobs, 0) < :account_jobs
     ) c LEFT JOIN platform_jobs p USING (platform)
-     WHERE of_platform <= room - COALESCE(p.jobs, 0)
+     WHERE rank_on_platform <= capacity - COALESCE(p.jobs, 0)
 ), picked AS (
     SELECT r.publication_id, r.expired, r.unfinished, c.account_id, c.workspace_id, c.weight, c.served
       FROM chosen c
@@ -89,7 +90,7 @@ WITH asked AS (
          UNION ALL
         SELECT 'workspace', workspace_id, weight, served + count(DISTINCT account_id) / weight
           FROM picked GROUP BY workspace_id, weight, served
-    ) given ORDER BY scope, subject
+    ) jobs ORDER BY scope, subject
     ON CONFLICT (scope, subject) DO UPDATE
        SET served = excluded.served, served_at = now()
 )
@@ -101,10 +102,10 @@ UPDATE refresh_state AS r
 RETURNING r.publication_id, r.account_id, r.claim_seq, picked.expired, picked.unfinished
 """
 
-_TAKE_STATEMENTS = {
+_CLAIM_STATEMENTS = {
     lane: text(
-        _TAKE.format(
-            under_way=UNDER_WAY[lane], same_lane="AND s.priority > 0" if lane is Lane.INTERACTIVE else ""
+        _CLAIM.format(
+            in_flight=IN_FLIGHT[lane], same_lane="AND s.priority > 0" if lane is Lane.INTERACTIVE else ""
         )
     )
     for lane in Lane
@@ -113,7 +114,7 @@ _TAKE_STATEMENTS = {
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """What one claim took, as jobs, and how many of its rows had lost their former worker."""
+    """The jobs of one claim, and how many of its rows had an expired lease."""
 
     jobs: tuple[RefreshJob, ...]
     rows: int
@@ -130,16 +131,16 @@ def claim(
     lease: timedelta,
     top_up: Mapping[Platform, timedelta],
 ) -> Claims:
-    """Take up to ``jobs`` jobs, one an account, and return them; nothing is enqueued here.
+    """Claim up to ``jobs`` jobs, one an account, and return them; the caller enqueues them after the commit.
 
-    ``platform_jobs``: how many jobs of one platform may be in flight in the whole fleet, ``shared_jobs``: how
+    ``platform_jobs``: how many jobs of one platform may be in flight in the whole fleet. ``shared_jobs``: how
     many the platforms share evenly while several have work (``None``: they need not share). ``top_up``: how
-    far ahead of its time a sibling may travel along, by platform.
+    long before its due time a row may join a job of its account, by platform.
     """
     sizes = [(platform, kind) for platform in Platform for kind in (None, "member")]
     limits = {
         "platforms": [platform.value for platform, _ in sizes],
-        "of_members": [kind == "member" for _, kind in sizes],
+        "members": [kind == "member" for _, kind in sizes],
         "batches": [batch_size(platform, kind) for platform, kind in sizes],
         "top_ups": [
             top_up[platform].total_seconds()
@@ -157,19 +158,19 @@ def claim(
         return Claims((), 0, 0)
     reserved = _reserve(connection, Counter(account.platform for account in chosen))
     columns = {name: [getattr(account, name) for account in chosen] for name in _COLUMNS}
-    rooms = [account.room - reserved[account.platform] for account in chosen]
-    parameters = {**columns, **_CAPS, "rooms": rooms, "lease": lease.total_seconds()}
+    capacities = [account.capacity - reserved[account.platform] for account in chosen]
+    parameters = {**columns, **_CAPS, "capacities": capacities, "lease": lease.total_seconds()}
     place = {account.account_id: number for number, account in enumerate(chosen)}
-    taken = connection.execute(_TAKE_STATEMENTS[lane], parameters)
-    rows = sorted(taken, key=lambda row: place[row.account_id])
+    claimed = connection.execute(_CLAIM_STATEMENTS[lane], parameters)
+    rows = sorted(claimed, key=lambda row: place[row.account_id])
     return Claims(tuple(_jobs(rows)), len(rows), sum(row.expired for row in rows))
 
 
 def _reserve(connection: Connection, jobs: Mapping[str, int]) -> Mapping[str, int]:
-    """Reserve so many jobs of each platform; return how many other claims have reserved and not committed.
+    """Reserve these numbers of jobs by platform; return how many other claims have reserved, not committed.
 
-    Reserving comes first: of two claims at once at least the later one sees the other. Counting what is in
-    flight comes last: a claim that commits in between is counted twice, never not at all.
+    Reserving comes first: of two concurrent claims, at least the later one sees the other. Jobs in flight are
+    counted last: a claim that commits in between is counted twice, never missed.
     """
     numbers = [_NUMBERS[platform] for platform in jobs]
     connection.execute(
@@ -181,17 +182,17 @@ def _reserve(connection: Connection, jobs: Mapping[str, int]) -> Mapping[str, in
 
 
 def _jobs(rows: Sequence[Row[Any]]) -> Iterator[RefreshJob]:
-    """Yield what was claimed of each account as one job, and apart from it what has lost a worker.
+    """Yield one job for each account, and separate jobs for rows whose worker was lost.
 
-    Rows that were lost together are tried in groups of the square root of their number: whatever killed their
-    worker is in one of them, and a batch of a hundred costs ten calls now and ten more when that one is lost
-    again. Suspects travel alone.
+    Rows that were lost together are retried in groups of the square root of their number: the row that killed
+    their worker is in one group, so a batch of a hundred costs ten calls now, and ten more when that group is
+    lost again. Each suspect is a job of its own.
     """
-    together: dict[tuple[str, int], list[tuple[int, int]]] = {}
+    groups: dict[tuple[str, int], list[tuple[int, int]]] = {}
     for row in rows:
         lost = min(row.unfinished, SUSPECT_STARTS)
-        together.setdefault((row.account_id, lost), []).append((row.publication_id, row.claim_seq))
-    for (account_id, lost), claims in together.items():
+        groups.setdefault((row.account_id, lost), []).append((row.publication_id, row.claim_seq))
+    for (account_id, lost), claims in groups.items():
         claims.sort()
         size = _group_size(len(claims), lost)
         for first in range(0, len(claims), size):

@@ -1,8 +1,9 @@
-"""Whose turn it is: the accounts with due rows that may be given a job, in order.
+"""Fair share: the accounts that get the next jobs, in order.
 
-Turns are a deficit round robin that remembers. A job is the unit: what a workspace was given is counted,
-divided by its weight, and whoever has had the least is next; inside a workspace its accounts take turns. So
-the shares hold however few jobs one claim hands out, and who comes late waits for a job, not for a backlog.
+Deficit round robin whose counters are stored in the table ``turns``. The unit is a job: the jobs given to a
+workspace are counted, divided by its weight, and the workspace with the lowest count (its virtual time) is
+next; inside a workspace the account that was served longest ago is next. So shares hold however few jobs one
+claim hands out, and a workspace that becomes active waits for one job, not for the backlog of another.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,7 +22,7 @@ _NOT_PAUSED = {
     Lane.BACKGROUND: f"{NOT_PAUSED} AND {BACKGROUND_NOT_PAUSED}",
 }
 
-_UNDER_WAY = """
+_IN_FLIGHT = """
 in_flight AS MATERIALIZED (
     SELECT account_id, count(DISTINCT claimed_at) AS jobs
       FROM refresh_state WHERE claimed_at IS NOT NULL AND next_run_at > now() GROUP BY account_id
@@ -39,19 +40,19 @@ in_flight AS MATERIALIZED (
      ORDER BY next_run_at, publication_id LIMIT 1
 """
 
-UNDER_WAY = {lane: _UNDER_WAY.format(not_paused=_NOT_PAUSED[lane]).strip() for lane in Lane}
-"""Common table expressions over what is claimed: ``in_flight``, ``platform_jobs`` and ``next_suspect``."""
+IN_FLIGHT = {lane: _IN_FLIGHT.format(not_paused=_NOT_PAUSED[lane]).strip() for lane in Lane}
+"""Common table expressions over claimed rows: ``in_flight``, ``platform_jobs`` and ``next_suspect``."""
 
 _CHOOSE = """
 WITH limits AS (
-    SELECT * FROM unnest(CAST(:platforms AS text[]), CAST(:of_members AS bool[]), CAST(:batches AS int[]),
-                         CAST(:top_ups AS float8[])) AS l (platform, of_member, batch, top_up)
-), {under_way}
-), waiting AS MATERIALIZED (
+    SELECT * FROM unnest(CAST(:platforms AS text[]), CAST(:members AS bool[]), CAST(:batches AS int[]),
+                         CAST(:top_ups AS float8[])) AS l (platform, member, batch, top_up)
+), {in_flight}
+), ready AS MATERIALIZED (
     SELECT a.account_id, a.workspace_id, a.platform, l.batch, l.top_up, first.next_run_at AS due_at,
            COALESCE(p.jobs, 0) AS platform_jobs
       FROM accounts a
-      JOIN limits l ON l.platform = a.platform AND l.of_member = (COALESCE(a.kind, '') = 'member')
+      JOIN limits l ON l.platform = a.platform AND l.member = (COALESCE(a.kind, '') = 'member')
       LEFT JOIN in_flight f USING (account_id)
       LEFT JOIN platform_jobs p ON p.platform = a.platform
      CROSS JOIN LATERAL (
@@ -61,49 +62,50 @@ WITH limits AS (
                    OR r.publication_id = (SELECT publication_id FROM next_suspect))
             ORDER BY r.next_run_at LIMIT 1) first
      WHERE a.state = 'active' AND COALESCE(f.jobs, 0) < :account_jobs AND {not_paused}
-), room AS (
-    -- the more platforms are at work the less of the threads may hang on one of them
+), capacity AS (
+    -- the more platforms have work, the fewer of the threads may wait for one of them
     SELECT platform, CASE WHEN count(*) OVER () = 1 THEN :platform_jobs
                           ELSE LEAST(:platform_jobs, ceil(CAST(:shared_jobs AS float8) / count(*) OVER ()))
                      END AS jobs
-      FROM (SELECT platform FROM waiting UNION SELECT platform FROM platform_jobs) busy
-), reached AS (
-    -- where the round stands: at the turn that was given last
+      FROM (SELECT platform FROM ready UNION SELECT platform FROM platform_jobs) busy
+), present AS (
+    -- the virtual time at which the latest job was given
     SELECT COALESCE(min(served - 1 / weight), 0) AS served FROM turns
      WHERE scope = 'workspace'
        AND served_at = (SELECT max(served_at) FROM turns WHERE scope = 'workspace')
-), starts AS (
-    -- who comes new, or back from a rest, joins the round there: with no older credit
-    SELECT w.workspace_id, COALESCE(t.weight, 1) AS weight, GREATEST(t.served, reached.served) AS served
-      FROM (SELECT DISTINCT workspace_id FROM waiting) w
-     CROSS JOIN reached
+), shares AS (
+    -- a workspace that is new, or was idle, begins at the present virtual time, without older credit
+    SELECT w.workspace_id, COALESCE(t.weight, 1) AS weight, GREATEST(t.served, present.served) AS served
+      FROM (SELECT DISTINCT workspace_id FROM ready) w
+     CROSS JOIN present
       LEFT JOIN turns t ON t.scope = 'workspace' AND t.subject = w.workspace_id
-), turns_to_come AS (
+), candidates AS (
     SELECT w.*, s.served + row_number() OVER (PARTITION BY w.workspace_id
                                ORDER BY t.served_at NULLS FIRST,
-                                        w.due_at, w.account_id) / s.weight AS turn
-      FROM waiting w
-      JOIN room USING (platform)
-      JOIN starts s USING (workspace_id)
+                                        w.due_at, w.account_id) / s.weight AS virtual_time
+      FROM ready w
+      JOIN capacity USING (platform)
+      JOIN shares s USING (workspace_id)
       LEFT JOIN turns t ON t.scope = 'account' AND t.subject = w.account_id
-     WHERE w.platform_jobs < room.jobs
+     WHERE w.platform_jobs < capacity.jobs
 ), ranked AS (
-    SELECT t.*, room.jobs AS room, s.weight, s.served,
-           row_number() OVER (PARTITION BY platform ORDER BY turn, due_at) AS of_platform
-      FROM turns_to_come t JOIN room USING (platform) JOIN starts s USING (workspace_id)
-), in_turn AS (
-    SELECT * FROM ranked WHERE of_platform <= room - platform_jobs ORDER BY turn, due_at OFFSET 0
+    SELECT t.*, capacity.jobs AS capacity, s.weight, s.served,
+           row_number() OVER (PARTITION BY platform ORDER BY virtual_time, due_at) AS rank_on_platform
+      FROM candidates t JOIN capacity USING (platform) JOIN shares s USING (workspace_id)
+), in_order AS (
+    SELECT * FROM ranked WHERE rank_on_platform <= capacity - platform_jobs
+     ORDER BY virtual_time, due_at OFFSET 0
 )
-SELECT account_id, workspace_id, platform, batch, top_up, room, weight, served FROM in_turn
+SELECT account_id, workspace_id, platform, batch, top_up, capacity, weight, served FROM in_order
  WHERE pg_try_advisory_xact_lock(:account_lock, hashtext(account_id)) LIMIT :jobs
 """
-"""The accounts whose turn it is, one job each. Whom another claim has in hand right now is passed over."""
+"""The accounts that get a job, in order. An account that another claim has locked is skipped."""
 
 _STATEMENTS = {
     lane: text(
         _CHOOSE.format(
             lane="AND r.priority > 0" if lane is Lane.INTERACTIVE else "",
-            under_way=UNDER_WAY[lane],
+            in_flight=IN_FLIGHT[lane],
             not_paused=_NOT_PAUSED[lane],
         )
     )
@@ -112,5 +114,5 @@ _STATEMENTS = {
 
 
 def choose(connection: Connection, lane: Lane, parameters: Mapping[str, object]) -> Sequence[Row[Any]]:
-    """Return the accounts whose turn it is, locked against other claims until the transaction ends."""
+    """Return the accounts that get a job next, locked against other claims until the transaction ends."""
     return connection.execute(_STATEMENTS[lane], {**parameters, "account_lock": _ACCOUNT_LOCK}).all()

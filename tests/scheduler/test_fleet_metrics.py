@@ -1,4 +1,4 @@
-"""What the scheduler tells of the fleet: read from real stores, absent when unknown, cheap at any size."""
+"""Fleet metrics are read from real stores, absent when unknown, and cheap at any size."""
 
 import re
 import time
@@ -64,7 +64,7 @@ def explained(connection: Connection) -> Iterator[list[str]]:
     yield plans
 
 
-def test_the_oldest_overdue_row_is_told_by_platform(harness: Harness, client: RedisClient) -> None:
+def test_oldest_overdue_row_is_exported_by_platform(harness: Harness, client: RedisClient) -> None:
     harness.account("acc_1", Platform.X)
     harness.publications("acc_1", 3, next_run_at=datetime.now(UTC) - timedelta(minutes=10))
     harness.publications(
@@ -83,7 +83,7 @@ def test_the_oldest_overdue_row_is_told_by_platform(harness: Harness, client: Re
     assert told("accounts", platform="x", state="requires_reconnect") == 0
 
 
-def test_rows_behind_a_pause_are_told_apart(harness: Harness, client: RedisClient) -> None:
+def test_overdue_rows_behind_a_pause_are_exported_apart(harness: Harness, client: RedisClient) -> None:
     harness.publications(
         harness.account("acc_1", Platform.X), next_run_at=datetime.now(UTC) - timedelta(hours=2)
     )
@@ -104,7 +104,7 @@ def test_rows_behind_a_pause_are_told_apart(harness: Harness, client: RedisClien
     )
 
 
-def test_shares_and_percentiles_speak_of_polled_rows(harness: Harness, client: RedisClient) -> None:
+def test_shares_and_percentiles_cover_polled_rows_alone(harness: Harness, client: RedisClient) -> None:
     account = harness.account("acc_1", Platform.X)
     harness.publications(account, 6, reason="stale", next_run_at=datetime.now(UTC) + timedelta(hours=1))
     harness.publications(
@@ -125,7 +125,7 @@ def test_shares_and_percentiles_speak_of_polled_rows(harness: Harness, client: R
     assert told("overdue_p99_seconds", platform="x") == pytest.approx(3600, abs=60)
 
 
-def test_a_large_table_is_sampled(harness: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_large_table_is_sampled(harness: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
     harness.account("acc_1", Platform.X)
     harness.execute(
         "INSERT INTO publications (workspace_id, post_id, account_id, platform, platform_post_id, created_at)"
@@ -166,7 +166,7 @@ def test_claims_queues_and_workers_are_counted(harness: Harness, client: RedisCl
     assert told("oldest_transaction_seconds") == pytest.approx(0, abs=60)
 
 
-def test_a_store_that_does_not_answer_is_told_and_never_shown_as_zero(
+def test_store_that_does_not_answer_is_reported_and_never_exported_as_zero(
     harness: Harness, client: RedisClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     refresh_queue.report_alive(client, "host:1", 8)
@@ -184,7 +184,7 @@ def test_a_store_that_does_not_answer_is_told_and_never_shown_as_zero(
     assert told("fleet_read_up", read="queue") == 0
 
 
-def test_one_look_that_fails_costs_only_its_own_facts(harness: Harness, client: RedisClient) -> None:
+def test_failing_query_loses_only_its_own_samples(harness: Harness, client: RedisClient) -> None:
     harness.publications(harness.account("acc_1", Platform.X))
     harness.execute("ALTER TABLE pauses RENAME TO elsewhere")
     harness.execute("CREATE VIEW pauses AS SELECT * FROM elsewhere WHERE 1 / (SELECT 0) = 1")
@@ -194,14 +194,14 @@ def test_one_look_that_fails_costs_only_its_own_facts(harness: Harness, client: 
     assert told("fresh_ratio", platform="x") == 0
 
 
-def test_registering_asks_no_store(harness: Harness, client: RedisClient) -> None:
+def test_registering_queries_no_store(harness: Harness, client: RedisClient) -> None:
     view = FleetMetrics(harness.scheduler, client)
     harness.engine.dispose()
     assert {family.name for family in view.describe()} == {fact.name for fact in FLEET_GAUGES}
     assert all(not family.samples for family in view.collect())
 
 
-def test_stuck_rows_are_told_by_platform_and_asked_for_rarely(
+def test_stuck_rows_are_exported_by_platform_and_queried_rarely(
     harness: Harness, client: RedisClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     harness.publications(harness.account("acc_1", Platform.X), 2, reason="blocked", next_run_at=None)

@@ -42,7 +42,7 @@ def test_notified_tick_runs_at_once() -> None:
     schedule.stop()
 
 
-def test_later_wish_does_not_postpone_a_run() -> None:
+def test_later_request_does_not_postpone_a_run() -> None:
     again = threading.Event()
     started = threading.Event()
 

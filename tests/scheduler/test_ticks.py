@@ -1,4 +1,4 @@
-"""A tick: claim → commit → enqueue, only as much as the fleet can take, nothing lost when Redis is away."""
+"""A tick claims, commits and enqueues as much as the fleet can take, and loses nothing without Redis."""
 
 import dramatiq
 import pytest
@@ -32,7 +32,7 @@ def test_without_a_worker_nothing_is_claimed(harness: Harness, ticks: Ticks) -> 
     assert claimed(harness) == 0
 
 
-def test_redis_stays_as_shallow_as_the_fleet_is_wide(
+def test_queue_depth_is_bounded_by_the_threads_of_the_fleet(
     harness: Harness, ticks: Ticks, client: RedisClient
 ) -> None:
     for number in range(20):
@@ -46,7 +46,9 @@ def test_redis_stays_as_shallow_as_the_fleet_is_wide(
     assert 0 < claimed(harness) <= 3 * 2 * QUEUED_PER_THREAD
 
 
-def test_people_s_work_goes_through_its_own_lane(harness: Harness, ticks: Ticks, client: RedisClient) -> None:
+def test_rows_with_priority_go_through_the_interactive_lane(
+    harness: Harness, ticks: Ticks, client: RedisClient
+) -> None:
     harness.publications(harness.account("acc_1"), 1, priority=1)
     refresh_queue.report_alive(client, "host:1", 8)
 
@@ -70,7 +72,7 @@ def test_claims_and_expired_leases_are_counted(harness: Harness, ticks: Ticks, c
     assert [now - then for now, then in zip(counted(), before, strict=True)] == [6, 3]
 
 
-def test_an_unreachable_redis_claims_nothing_and_raises_nothing(harness: Harness) -> None:
+def test_unreachable_redis_ends_a_tick_without_claims_or_errors(harness: Harness) -> None:
     harness.publications(harness.account("acc_1"), 5)
     with server_directory() as directory:
         with Valkey(directory / "valkey") as server:
@@ -90,7 +92,7 @@ class _DeafBroker(dramatiq.Broker):
         raise redis.ResponseError(f"OOM command not allowed ({message.queue_name}, {delay})")
 
 
-def test_claims_that_cannot_be_enqueued_are_given_back(harness: Harness, client: RedisClient) -> None:
+def test_claims_that_cannot_be_enqueued_are_released(harness: Harness, client: RedisClient) -> None:
     harness.publications(harness.account("acc_1"), 5)
     refresh_queue.report_alive(client, "host:1", 8)
     deaf = Ticks(harness.tools.settings, harness.scheduler, client, _DeafBroker())

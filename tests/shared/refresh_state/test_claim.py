@@ -1,4 +1,4 @@
-"""The claim: what is due, shared out, taken once."""
+"""A claim takes due rows within the caps, and no row twice."""
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -33,7 +33,7 @@ def claimed(
         )
 
 
-def test_due_rows_of_one_account_travel_together_up_to_the_batch_size(harness: Harness) -> None:
+def test_due_rows_of_an_account_form_one_job_up_to_the_batch_size(harness: Harness) -> None:
     harness.publications(harness.account("acc_tt", Platform.TIKTOK), 25)
 
     claims = claimed(harness)
@@ -42,7 +42,7 @@ def test_due_rows_of_one_account_travel_together_up_to_the_batch_size(harness: H
     assert [len(job.claims) for job in claimed(harness).jobs] == [5]
 
 
-def test_what_is_not_due_or_not_usable_stays(harness: Harness) -> None:
+def test_rows_that_are_not_due_or_not_readable_are_not_claimed(harness: Harness) -> None:
     later = datetime.now(UTC) + timedelta(hours=1)
     harness.publications(harness.account("acc_later"), next_run_at=later)
     harness.publications(harness.account("acc_stopped"), next_run_at=None, reason="stopped")
@@ -56,7 +56,7 @@ def test_what_is_not_due_or_not_usable_stays(harness: Harness) -> None:
     assert claimed(harness).jobs == ()
 
 
-def test_a_crowded_account_hides_nobody(harness: Harness) -> None:
+def test_account_with_many_due_rows_hides_no_other(harness: Harness) -> None:
     harness.publications(harness.account("acc_crowd"), 300, next_run_at=datetime.now(UTC) - timedelta(days=3))
     small = harness.publications(harness.account("acc_small", workspace_id="ws_2"), 1)
 
@@ -66,7 +66,7 @@ def test_a_crowded_account_hides_nobody(harness: Harness) -> None:
     assert [(small[0], 1)] in [list(job.claims) for job in claims.jobs]
 
 
-def test_workspaces_take_turns(harness: Harness) -> None:
+def test_workspaces_get_jobs_alternately(harness: Harness) -> None:
     for number in range(5):
         harness.publications(
             harness.account(f"acc_a{number}"), next_run_at=datetime.now(UTC) - timedelta(days=number + 2)
@@ -76,7 +76,7 @@ def test_workspaces_take_turns(harness: Harness) -> None:
     assert "acc_b" in {job.account_id for job in claimed(harness, jobs=2).jobs}
 
 
-def test_caps_per_account_and_per_platform_hold_inside_the_query(harness: Harness) -> None:
+def test_caps_of_account_and_platform_hold_within_one_claim(harness: Harness) -> None:
     harness.publications(harness.account("acc_1", Platform.TIKTOK), 20 * (JOBS_PER_ACCOUNT + 2))
     rounds = [len(claimed(harness).jobs) for _ in range(JOBS_PER_ACCOUNT + 2)]
     for number in range(6):
@@ -86,7 +86,7 @@ def test_caps_per_account_and_per_platform_hold_inside_the_query(harness: Harnes
     assert len(claimed(harness, platform_jobs=4).jobs) == 4
 
 
-def test_an_expired_lease_is_claimed_again_and_the_old_claim_is_void(harness: Harness) -> None:
+def test_expired_lease_is_claimed_again_and_the_old_claim_is_void(harness: Harness) -> None:
     publication = harness.publications(harness.account("acc_1"))[0]
     first = claimed(harness).jobs[0]
     harness.execute("UPDATE refresh_state SET next_run_at = now() - interval '1 second'")
@@ -97,7 +97,7 @@ def test_an_expired_lease_is_claimed_again_and_the_old_claim_is_void(harness: Ha
     assert second.jobs[0].claims == ((publication, first.claims[0][1] + 1),)
 
 
-def test_nearly_due_siblings_fill_free_places_only_where_that_costs_nothing(harness: Harness) -> None:
+def test_nearly_due_siblings_fill_a_job_only_where_that_costs_no_call(harness: Harness) -> None:
     soon = datetime.now(UTC) + timedelta(minutes=5)
     for platform in (Platform.X, Platform.FACEBOOK):
         account = harness.account(f"acc_{platform.value}", platform)
@@ -111,7 +111,7 @@ def test_nearly_due_siblings_fill_free_places_only_where_that_costs_nothing(harn
     assert sizes == {"acc_x": 4, "acc_facebook": 1}
 
 
-def test_a_retry_or_a_pause_is_never_pulled_forward(harness: Harness) -> None:
+def test_retry_or_paused_row_is_not_claimed_before_its_time(harness: Harness) -> None:
     account = harness.account("acc_x", Platform.X)
     harness.publications(account, 1)
     harness.execute("UPDATE publications SET platform_post_id = 'due'")
@@ -120,7 +120,7 @@ def test_a_retry_or_a_pause_is_never_pulled_forward(harness: Harness) -> None:
     assert [len(job.claims) for job in claimed(harness, ahead=600).jobs] == [1]
 
 
-def test_the_interactive_lane_takes_only_what_people_wait_for(harness: Harness) -> None:
+def test_interactive_lane_claims_only_rows_with_priority(harness: Harness) -> None:
     account = harness.account("acc_1")
     harness.publications(account, 3)
     harness.execute(
@@ -130,7 +130,7 @@ def test_the_interactive_lane_takes_only_what_people_wait_for(harness: Harness) 
     assert [len(job.claims) for job in claimed(harness, Lane.INTERACTIVE).jobs] == [1]
 
 
-def test_several_schedulers_at_once_never_hand_out_a_claim_twice(harness: Harness) -> None:
+def test_concurrent_schedulers_never_claim_a_row_twice(harness: Harness) -> None:
     for number in range(20):
         harness.publications(harness.account(f"acc_{number}", Platform.TIKTOK), 40)
 
@@ -142,7 +142,7 @@ def test_several_schedulers_at_once_never_hand_out_a_claim_twice(harness: Harnes
     assert len(taken) > 400
 
 
-def test_a_released_claim_is_due_at_once_and_void(harness: Harness) -> None:
+def test_released_claim_is_void_and_its_row_due_at_once(harness: Harness) -> None:
     harness.publications(harness.account("acc_1"), 2)
     jobs = claimed(harness).jobs
 
@@ -153,7 +153,7 @@ def test_a_released_claim_is_due_at_once_and_void(harness: Harness) -> None:
     assert len(claimed(harness).jobs[0].claims) == 2
 
 
-def test_a_claim_writes_the_lease_and_a_new_number_and_nothing_else(harness: Harness) -> None:
+def test_claim_writes_lease_and_claim_seq_and_nothing_else(harness: Harness) -> None:
     account = harness.account("acc_1")
     (one,) = harness.publications(account, claim_seq=4, attempts=2, unfinished=1, priority=1)
     (later,) = harness.publications(
@@ -182,7 +182,7 @@ def in_flight(harness: Harness, account: str, jobs: int, *, left: timedelta = LE
     return ids
 
 
-def test_jobs_whose_lease_ended_are_not_in_flight_for_any_cap(harness: Harness) -> None:
+def test_jobs_with_an_expired_lease_do_not_count_for_caps(harness: Harness) -> None:
     lost = in_flight(harness, harness.account("acc_1", Platform.TIKTOK), JOBS_PER_ACCOUNT + 1, left=-LEASE)
     harness.publications(harness.account("acc_2", Platform.TIKTOK))
 
@@ -192,7 +192,7 @@ def test_jobs_whose_lease_ended_are_not_in_flight_for_any_cap(harness: Harness) 
     assert (claims.rows, claims.expired_leases) == (len(lost) + 1, len(lost))
 
 
-def test_jobs_in_flight_count_for_the_caps_of_their_account_and_platform(harness: Harness) -> None:
+def test_jobs_in_flight_count_for_the_caps_of_account_and_platform(harness: Harness) -> None:
     full = harness.account("acc_full", Platform.TIKTOK)
     in_flight(harness, full, JOBS_PER_ACCOUNT)
     room = harness.account("acc_room", Platform.TIKTOK)
@@ -221,7 +221,7 @@ def test_jobs_in_flight_count_for_the_caps_of_their_account_and_platform(harness
     assert taken(100) == {"acc_room", "acc_0", "acc_1", "acc_2", "acc_x"}
 
 
-def test_a_row_that_somebody_has_locked_is_left_out_without_waiting(harness: Harness) -> None:
+def test_locked_row_is_skipped_without_waiting(harness: Harness) -> None:
     locked, free = harness.publications(harness.account("acc_1"), 2)
     with harness.engine.connect() as other, harness.engine.connect() as connection:
         other.execute(
@@ -240,7 +240,7 @@ def test_a_row_that_somebody_has_locked_is_left_out_without_waiting(harness: Har
     assert [one for one, _ in job.claims] == [free]
 
 
-def test_the_oldest_rows_of_an_account_and_the_oldest_accounts_of_a_workspace_go_first(
+def test_longest_due_rows_and_accounts_go_first(
     harness: Harness,
 ) -> None:
     now = datetime.now(UTC)
@@ -260,7 +260,7 @@ def test_the_oldest_rows_of_an_account_and_the_oldest_accounts_of_a_workspace_go
     assert [one for one, _ in order[2].claims] == ids[2:], "the twenty that wait longest"
 
 
-def test_an_account_that_never_had_a_turn_goes_before_one_that_had(harness: Harness) -> None:
+def test_account_that_was_never_served_goes_before_one_that_was(harness: Harness) -> None:
     now = datetime.now(UTC)
     harness.publications(harness.account("acc_served"), next_run_at=now - timedelta(days=2))
     harness.publications(harness.account("acc_never"), next_run_at=now - timedelta(days=1))
@@ -269,7 +269,7 @@ def test_an_account_that_never_had_a_turn_goes_before_one_that_had(harness: Harn
     assert [job.account_id for job in claimed(harness, jobs=1).jobs] == ["acc_never"]
 
 
-def test_platforms_at_work_share_the_fleet_those_with_jobs_in_flight_alone_included(harness: Harness) -> None:
+def test_platforms_with_due_rows_or_jobs_in_flight_share_the_fleet(harness: Harness) -> None:
     for number in range(6):
         harness.publications(harness.account(f"acc_x{number}", Platform.X))
     for number in range(2):
@@ -289,7 +289,7 @@ def test_platforms_at_work_share_the_fleet_those_with_jobs_in_flight_alone_inclu
     assert len(jobs) == 3, "five for two platforms, rounded up"
 
 
-def test_only_a_stale_sibling_inside_the_margin_travels_along_with_background_work(harness: Harness) -> None:
+def test_only_stale_siblings_within_the_margin_join_a_background_job(harness: Harness) -> None:
     soon, late = (datetime.now(UTC) + timedelta(seconds=seconds) for seconds in (500, 700))
     account = harness.account("acc_x", Platform.X)
     rows: dict[str, dict[str, Any]] = {

@@ -47,7 +47,7 @@ def in_flight_after_rounds(database_url: str, *, rounds: int, jobs: int, platfor
         engine.dispose()
 
 
-def test_eight_schedulers_at_once_keep_the_cap_of_an_account(harness: Harness, database_url: str) -> None:
+def test_eight_concurrent_schedulers_keep_the_cap_of_an_account(harness: Harness, database_url: str) -> None:
     for number in range(3):
         harness.publications(
             harness.account(f"acc_{number}", Platform.TIKTOK, workspace_id=f"ws_{number}"), 20 * SCHEDULERS
@@ -58,7 +58,7 @@ def test_eight_schedulers_at_once_keep_the_cap_of_an_account(harness: Harness, d
     assert taken == dict.fromkeys(("acc_0", "acc_1", "acc_2"), JOBS_PER_ACCOUNT)
 
 
-def test_eight_schedulers_at_once_keep_the_cap_of_a_platform(harness: Harness, database_url: str) -> None:
+def test_eight_concurrent_schedulers_keep_the_cap_of_a_platform(harness: Harness, database_url: str) -> None:
     for number in range(SCHEDULERS):
         harness.publications(
             harness.account(f"acc_{number}", Platform.TIKTOK, workspace_id=f"ws_{number}"), 40
@@ -69,7 +69,7 @@ def test_eight_schedulers_at_once_keep_the_cap_of_a_platform(harness: Harness, d
     assert taken.total() == 6
 
 
-def test_claim_passes_over_accounts_that_another_claim_has_and_waits_for_nobody(harness: Harness) -> None:
+def test_claim_skips_accounts_that_another_claim_has_locked_without_waiting(harness: Harness) -> None:
     for number in range(10):
         harness.publications(harness.account(f"acc_{number}", Platform.TIKTOK, workspace_id=f"ws_{number}"))
 
@@ -81,7 +81,7 @@ def test_claim_passes_over_accounts_that_another_claim_has_and_waits_for_nobody(
     assert not first & second
 
 
-def test_room_that_another_claim_has_reserved_is_free_again_when_it_is_given_up(harness: Harness) -> None:
+def test_capacity_reserved_by_another_claim_is_free_after_its_rollback(harness: Harness) -> None:
     for number in range(10):
         harness.publications(harness.account(f"acc_{number}", Platform.TIKTOK, workspace_id=f"ws_{number}"))
 

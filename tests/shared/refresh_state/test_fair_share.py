@@ -49,7 +49,7 @@ def turns(harness: Harness, number: int) -> list[str]:
     return taken
 
 
-def test_turns_are_remembered_from_claim_to_claim(harness: Harness) -> None:
+def test_shares_hold_across_claims(harness: Harness) -> None:
     for number, days in enumerate((9, 5, 1)):
         account = harness.account(f"acc_{number}", workspace_id=f"ws_{number}")
         harness.publications(account, 3, next_run_at=datetime.now(UTC) - timedelta(days=days))
@@ -57,7 +57,7 @@ def test_turns_are_remembered_from_claim_to_claim(harness: Harness) -> None:
     assert Counter(turns(harness, 12)) == {"acc_0": 4, "acc_1": 4, "acc_2": 4}
 
 
-def test_a_workspace_of_weight_two_gets_twice_the_jobs(harness: Harness) -> None:
+def test_workspace_of_weight_two_gets_twice_the_jobs(harness: Harness) -> None:
     for name in ("light", "heavy"):
         harness.publications(harness.account(f"acc_{name}", workspace_id=f"ws_{name}"))
     harness.execute("INSERT INTO turns (scope, subject, weight) VALUES ('workspace', 'ws_heavy', 2)")
@@ -65,7 +65,7 @@ def test_a_workspace_of_weight_two_gets_twice_the_jobs(harness: Harness) -> None
     assert Counter(turns(harness, 30))["acc_heavy"] == pytest.approx(20, abs=1)
 
 
-def test_accounts_of_a_workspace_take_turns_and_many_of_them_are_one_workspace(harness: Harness) -> None:
+def test_accounts_share_the_jobs_of_their_workspace(harness: Harness) -> None:
     for number in range(3):
         harness.publications(harness.account(f"acc_many{number}", workspace_id="ws_many"))
     harness.publications(harness.account("acc_one", workspace_id="ws_one"))
@@ -73,7 +73,7 @@ def test_accounts_of_a_workspace_take_turns_and_many_of_them_are_one_workspace(h
     assert Counter(turns(harness, 12)) == {"acc_one": 6, "acc_many0": 2, "acc_many1": 2, "acc_many2": 2}
 
 
-def test_who_comes_back_from_a_rest_is_next_and_has_no_older_credit(harness: Harness) -> None:
+def test_workspace_that_was_idle_is_next_and_has_no_older_credit(harness: Harness) -> None:
     harness.publications(harness.account("acc_busy", workspace_id="ws_busy"))
     turns(harness, 10)
     harness.publications(harness.account("acc_back", workspace_id="ws_back"))
@@ -138,7 +138,7 @@ def staleness(harness: Harness, interval: int, ticks: int) -> list[int]:
     return ages
 
 
-def test_a_tenant_with_a_huge_backlog_does_not_make_a_small_one_stale(harness: Harness) -> None:
+def test_workspace_with_a_huge_backlog_does_not_make_a_small_one_stale(harness: Harness) -> None:
     harness.publications(harness.account("acc_b", Platform.TIKTOK, workspace_id="ws_b"), 50)
     alone = staleness(harness, interval=50, ticks=150)
     for number in range(20):
@@ -151,7 +151,7 @@ def test_a_tenant_with_a_huge_backlog_does_not_make_a_small_one_stale(harness: H
     assert quantiles(crowded, n=20)[-1] <= 1.2 * quantiles(alone, n=20)[-1]
 
 
-def test_one_platform_that_hangs_leaves_the_others_nine_tenths_of_their_throughput(harness: Harness) -> None:
+def test_hanging_platform_leaves_others_nine_tenths_of_their_throughput(harness: Harness) -> None:
     for platform in Platform:
         for number in range(6):
             harness.publications(harness.account(f"acc_{platform.value}{number}", platform), 2)
@@ -171,7 +171,7 @@ def test_one_platform_that_hangs_leaves_the_others_nine_tenths_of_their_throughp
     assert during >= 0.9 * before > 0
 
 
-def test_a_platform_that_is_alone_gets_all_there_is(harness: Harness) -> None:
+def test_only_platform_with_work_gets_the_whole_capacity(harness: Harness) -> None:
     for number in range(10):
         harness.publications(harness.account(f"acc_{number}", Platform.X))
 

@@ -59,7 +59,7 @@ def row(
         {"account_state": "requires_reconnect", "reason": "quarantined"},
     ],
 )
-def test_a_row_that_is_due_claimed_or_stopped_for_a_recorded_reason_is_not_stuck(
+def test_row_that_is_due_claimed_or_stopped_for_a_recorded_reason_is_not_stuck(
     harness: Harness, state: dict[str, Any]
 ) -> None:
     row(harness, **state)
@@ -91,7 +91,7 @@ def test_any_other_row_is_stuck(harness: Harness, breach: Breach, state: dict[st
         assert count_stuck(connection) == {("tiktok", breach): 1}
 
 
-def test_a_row_that_an_open_ended_pause_defers_is_not_stuck(harness: Harness) -> None:
+def test_row_deferred_by_an_open_ended_pause_is_not_stuck(harness: Harness) -> None:
     row(harness, reason="paused", next_run=TOO_LATE)
     with harness.engine.begin() as connection:
         pause_scope(connection, Operator("ada", "command"), Scope(account_id="acc_1"), "a wish")

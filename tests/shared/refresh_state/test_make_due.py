@@ -20,7 +20,7 @@ def asked(harness: Harness, ids: list[int], reason: Reason, workspace: str = "ws
         return make_due(connection, workspace, ids, reason)
 
 
-def test_a_row_is_made_due_once_however_many_ask(harness: Harness) -> None:
+def test_repeated_requests_make_a_row_due_once(harness: Harness) -> None:
     ids = harness.publications(harness.account("acc_1"), 2, next_run_at=LATER, reason="stale")
 
     assert [asked(harness, ids, Reason.READ) for _ in range(3)] == [2, 0, 0]
@@ -28,7 +28,7 @@ def test_a_row_is_made_due_once_however_many_ask(harness: Harness) -> None:
     assert harness.state(ids[0]).wait <= timedelta()
 
 
-def test_people_s_requests_take_the_interactive_lane(harness: Harness) -> None:
+def test_explicit_requests_take_the_interactive_lane(harness: Harness) -> None:
     ids = harness.publications(harness.account("acc_1"), 1, next_run_at=LATER, reason="stale")
 
     asked(harness, ids, Reason.READ)
@@ -37,14 +37,14 @@ def test_people_s_requests_take_the_interactive_lane(harness: Harness) -> None:
     assert harness.state(ids[0]).priority == 1
 
 
-def test_another_workspace_s_rows_are_out_of_reach(harness: Harness) -> None:
+def test_rows_of_another_workspace_stay(harness: Harness) -> None:
     ids = harness.publications(harness.account("acc_1"), 1, next_run_at=LATER, reason="stale")
 
     assert asked(harness, ids, Reason.MANUAL, workspace="ws_2") == 0
     assert harness.state(ids[0]).reason == "stale"
 
 
-def test_a_row_in_flight_stays_with_its_worker(harness: Harness) -> None:
+def test_claimed_row_stays_with_its_worker_and_gets_priority(harness: Harness) -> None:
     ids = harness.publications(
         harness.account("acc_1"), 1, next_run_at=LATER, claimed_at=datetime.now(UTC), reason="claimed"
     )
@@ -58,7 +58,7 @@ def test_a_row_in_flight_stays_with_its_worker(harness: Harness) -> None:
 @pytest.mark.parametrize(
     ("reason", "made_due"), [(Reason.READ, 0), (Reason.MANUAL, 1), (Reason.FORCED, 1)], ids=str
 )
-def test_what_is_no_longer_polled_is_asked_for_by_people_only(
+def test_stopped_row_becomes_due_on_explicit_request_only(
     harness: Harness, reason: Reason, made_due: int
 ) -> None:
     ids = harness.publications(harness.account("acc_1"), 1, next_run_at=None, reason="stopped")
@@ -67,13 +67,13 @@ def test_what_is_no_longer_polled_is_asked_for_by_people_only(
 
 
 @pytest.mark.parametrize("kept", ["blocked", "quarantined"])
-def test_blocked_and_quarantined_rows_stay(harness: Harness, kept: str) -> None:
+def test_blocked_and_quarantined_rows_are_not_made_due(harness: Harness, kept: str) -> None:
     ids = harness.publications(harness.account("acc_1"), 1, next_run_at=None, reason=kept)
 
     assert asked(harness, ids, Reason.MANUAL) == 0
 
 
-def test_the_doorbell_rings_at_commit_and_only_then(harness: Harness, database_url: str) -> None:
+def test_notification_is_sent_at_commit_and_not_before(harness: Harness, database_url: str) -> None:
     ids = harness.publications(harness.account("acc_1"), 1, next_run_at=LATER, reason="stale")
     url = make_url(database_url).set(drivername="postgresql").render_as_string(hide_password=False)
     with psycopg.connect(url, autocommit=True) as listener:
@@ -179,7 +179,7 @@ def test_rows_in_every_state_are_made_due_as_their_state_allows(harness: Harness
         assert count == len(changed)
 
 
-def test_a_lease_that_ends_this_instant_is_over_and_a_row_due_this_instant_is_due(harness: Harness) -> None:
+def test_lease_that_ends_now_has_expired_and_row_due_now_is_due(harness: Harness) -> None:
     account = harness.account("acc_1")
     (expired,) = harness.publications(account, 1, **CLAIMED)
     harness.execute("UPDATE publications SET platform_post_id = 'pp'")

@@ -9,7 +9,7 @@ from tests.harness import open_harness
 NOW = datetime(2026, 11, 26, 12, tzinfo=UTC)
 
 
-def test_claims_that_stand_are_given_back_and_no_other(database_url: str) -> None:
+def test_only_claims_that_still_hold_are_released(database_url: str) -> None:
     with open_harness(database_url) as harness:
         account = harness.account("acc_1")
         claimed = {"claim_seq": 4, "claimed_at": NOW, "next_run_at": NOW, "reason": "claimed"}

@@ -33,7 +33,7 @@ def suspects(harness: Harness, account_id: str, number: int, starts: int = SUSPE
     return harness.publications(account_id, number, claimed_at=AGO, unfinished=starts, reason="claimed")
 
 
-def test_one_suspect_at_a_time_in_the_whole_fleet(harness: Harness) -> None:
+def test_one_suspect_at_a_time_is_claimed_in_the_whole_fleet(harness: Harness) -> None:
     ids = suspects(harness, harness.account("acc_1"), 2) + suspects(
         harness, harness.account("acc_2", Platform.X), 2
     )
@@ -50,7 +50,7 @@ def test_one_suspect_at_a_time_in_the_whole_fleet(harness: Harness) -> None:
     assert {*first, *second} <= set(ids)
 
 
-def test_a_suspect_whose_lease_ended_makes_room_for_the_next(harness: Harness) -> None:
+def test_next_suspect_is_claimed_when_the_lease_of_the_former_expires(harness: Harness) -> None:
     suspects(harness, harness.account("acc_1"), 3)
     first = claimed(harness)
     harness.execute(
@@ -64,7 +64,7 @@ def test_a_suspect_whose_lease_ended_makes_room_for_the_next(harness: Harness) -
     assert second != first
 
 
-def test_suspects_keep_nobody_else_waiting(harness: Harness) -> None:
+def test_suspects_do_not_delay_other_rows(harness: Harness) -> None:
     aside = suspects(harness, harness.account("acc_1"), 2)
     others = harness.publications(harness.account("acc_2"), 3)
 
@@ -74,7 +74,7 @@ def test_suspects_keep_nobody_else_waiting(harness: Harness) -> None:
 @pytest.mark.parametrize(
     ("number", "groups"), [(1, [1]), (2, [2]), (4, [2, 2]), (5, [3, 2]), (20, [5, 5, 5, 5]), (100, [10] * 10)]
 )
-def test_a_batch_that_lost_its_worker_is_tried_at_once_in_small_groups(
+def test_batch_that_lost_its_worker_is_retried_in_small_groups(
     harness: Harness, number: int, groups: list[int]
 ) -> None:
     ids = suspects(harness, harness.account("acc_1", Platform.X), number, starts=1)
@@ -85,7 +85,7 @@ def test_a_batch_that_lost_its_worker_is_tried_at_once_in_small_groups(
     assert [publication_id for job in jobs for publication_id in job] == ids
 
 
-def test_neither_the_others_nor_a_suspect_travel_with_rows_that_lost_a_worker(harness: Harness) -> None:
+def test_rows_that_lost_a_worker_share_no_job_with_others_or_suspects(harness: Harness) -> None:
     ids = suspects(harness, harness.account("acc_1", Platform.X), 10, starts=0)
     suspect, lost, others = ids[0], ids[1:5], ids[5:]
     for starts, rows in ((SUSPECT_STARTS, [suspect]), (1, lost)):
@@ -98,7 +98,7 @@ def test_neither_the_others_nor_a_suspect_travel_with_rows_that_lost_a_worker(ha
     assert sorted(claimed_jobs(harness)) == [[suspect], lost[:2], lost[2:], others]
 
 
-def test_a_suspect_that_may_not_be_read_holds_up_no_other(harness: Harness) -> None:
+def test_suspect_of_an_unreadable_account_delays_no_other(harness: Harness) -> None:
     suspects(harness, harness.account("acc_dead", state="requires_reconnect"), 1)
     suspects(harness, harness.account("acc_paused"), 1)
     harness.execute(
