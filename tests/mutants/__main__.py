@@ -81,6 +81,15 @@ def _work(queue: Any, deadline: float, sample: int | None, kinds: Sequence[str])
                 sys.stderr.write(f"{path}: {error}\n")
 
 
+def _unmatched() -> str:
+    """Return the listed equivalents whose line has changed since: they excuse no mutant any more."""
+    listed = equivalents().keys()
+    paths = {path for path, _, _ in listed if (ROOT / path).exists()}
+    made = {(path, one.before, one.after) for path in paths for one in mutants_of(path)}
+    lines = [f"{path}: {after}" for path, _, after in sorted(listed - made)]
+    return "\n".join(["", "## Equivalents that match no mutant", "", *lines, ""]) if lines else ""
+
+
 def main() -> int:
     """Run mutants until all have a verdict or the time is over; print where the report is."""
     parser = argparse.ArgumentParser(prog="python -m tests.mutants")
@@ -113,6 +122,7 @@ def main() -> int:
         process.join()
     judged = [path for path in TARGETS if _state_file(path).exists()]
     text = report({path: json.loads(_state_file(path).read_text())["verdicts"] for path in judged})
+    text += _unmatched()
     (STATE / "report.md").write_text(text)
     sys.stdout.write(text.split("\n## ")[0] + f"\n{STATE / 'report.md'}\n")
     return 0

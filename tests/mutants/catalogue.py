@@ -163,7 +163,7 @@ TARGETS: Final[dict[str, tuple[str, ...]]] = {
     "api_stub/posts/workspace.py": (*_POSTS, *_READERS[:2]),
     "api_stub/posts/counting.py": ("tests/api_stub/posts/test_counting.py",),
     "api_stub/refresh/refreshing.py": _READERS,
-    "api_stub/refresh/throttle.py": ("tests/api_stub/refresh/test_refreshing.py",),
+    "api_stub/refresh/throttle.py": ("tests/api_stub/refresh/test_throttle.py",),
     "api_stub/refresh/waiting.py": ("tests/api_stub/refresh/test_refreshing.py",),
     "api_stub/events/endpoint.py": ("tests/api_stub/events/test_endpoint.py",),
     "api_stub/events/processing.py": (

@@ -201,3 +201,28 @@ def test_withdrawn_key_is_refused_after_the_next_fetch_in_the_background(
         while status("withdrawn") == 200:
             assert time.monotonic() < deadline
         assert [status("withdrawn"), status("kept")] == [401, 200]
+
+
+def test_key_id_longer_than_255_characters_is_refused_without_a_fetch(issuer: Issuer) -> None:
+    issuer.publish("k" * 256)
+
+    assert not asyncio.run(accepted(tokens_of(issuer), token("k" * 256)))
+    assert issuer.requests == 0
+
+
+def test_token_without_a_key_id_is_accepted_while_one_key_fits(issuer: Issuer) -> None:
+    issuer.publish("only")
+    claims = {"workspace_id": "ws_1", "exp": int(time.time()) + 60, "aud": AUDIENCE}
+
+    assert asyncio.run(accepted(tokens_of(issuer), jwt.encode(claims, KEYS["ES256"], "ES256")))
+
+
+def test_first_hundred_keys_of_a_document_are_used(issuer: Issuer) -> None:
+    issuer.publish(*(f"key {number}" for number in range(101)))
+
+    async def check() -> None:
+        tokens = tokens_of(issuer)
+        assert await accepted(tokens, token("key 99"))
+        assert not await accepted(tokens, token("key 100"))
+
+    asyncio.run(check())
