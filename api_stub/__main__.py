@@ -5,7 +5,7 @@ import sys
 import structlog
 
 from api_stub.app import create
-from api_stub.http.database import ROLE, SET_ROLE
+from api_stub.http.database import ROLE
 from api_stub.http.server import bind, serve
 from api_stub.service import Service
 from shared import database
@@ -36,19 +36,13 @@ def main() -> int:
 
 
 def check_database(settings: Settings) -> None:
-    """Raise `SettingsError` when the database does not answer; warn when it gives us no role of our own."""
-    engine = database.connect(settings.database, application="dravo-api-start", pool_size=2)
+    """Raise `SettingsError` when the database does not answer; warn when it has no role for the API."""
+    engine = database.connect(settings.database, application="dravo-api-start", pool_size=2, role=ROLE)
     try:
         database.check_reachable(engine)
-        with engine.begin() as connection:
-            taken = connection.exec_driver_sql(SET_ROLE, {"role": ROLE}).one_or_none()
+        database.warn_without_role(engine, ROLE)
     finally:
         engine.dispose()
-    if taken is None:
-        detail = (
-            "the read API keeps every right of its database user: run `dravo migrate` as one with CREATEROLE"
-        )
-        structlog.get_logger(__name__).warning("api_role_missing", role=ROLE, detail=detail)
 
 
 if __name__ == "__main__":

@@ -16,10 +16,10 @@ CONNECT_TIMEOUT_SECONDS = 5
 DATABASE_AWAY: Final = (OperationalError, InternalError)
 """Errors of a lost connection; the second one when the server ended an idle transaction."""
 
-_ASSUME_ROLE: Final[LiteralString] = """
+ASSUME_ROLE: Final[LiteralString] = """
 SELECT set_config('role', rolname, FALSE) FROM pg_roles
  WHERE rolname = %(role)s AND pg_has_role(rolname, 'MEMBER')
-   AND has_table_privilege(rolname, to_regclass('refresh_state'), 'UPDATE')
+   AND has_table_privilege(rolname, to_regclass('refresh_state'), 'SELECT')
 """
 # Roles belong to the whole cluster: a role is assumed only where a migration has granted its rights.
 
@@ -74,7 +74,7 @@ def connect(
 
         @event.listens_for(engine, "connect")
         def assume_role(connection: Any, _: object) -> None:
-            connection.execute(_ASSUME_ROLE, {"role": role})
+            connection.execute(ASSUME_ROLE, {"role": role})
             connection.commit()
 
     return engine

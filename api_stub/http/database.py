@@ -14,7 +14,7 @@ from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.engine import make_url
 
 from api_stub.http.errors import ApiError, unavailable
-from shared.database import CONNECT_TIMEOUT_SECONDS
+from shared.database import ASSUME_ROLE, CONNECT_TIMEOUT_SECONDS
 
 POOL_SIZE: Final = 8
 MAX_WAITING: Final = 2_000
@@ -25,12 +25,6 @@ _PREPARED: Final = 200
 
 ROLE: Final = "dravo_api"
 """What these connections may do: read what is served, and mark rows due."""
-SET_ROLE: Final = """
-SELECT set_config('role', rolname, FALSE) FROM pg_roles
- WHERE rolname = %(role)s AND pg_has_role(rolname, 'MEMBER')
-   AND has_table_privilege(rolname, to_regclass('served_accounts'), 'SELECT')
-"""
-"""Roles belong to the whole cluster: this one is set only in a database that grants it its rights."""
 _NO_SCHEMA: Final = (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedColumn)
 
 Connection = AsyncConnection[tuple[Any, ...]]
@@ -140,7 +134,7 @@ class Database:
 
     async def _configure(self, connection: Connection) -> None:
         connection.prepared_max = _PREPARED
-        await connection.execute(SET_ROLE, {"role": ROLE})
+        await connection.execute(ASSUME_ROLE, {"role": ROLE})
 
 
 def _connection_lost(error: psycopg.OperationalError) -> bool:

@@ -132,10 +132,10 @@ def test_start_warns_when_the_role_of_the_api_is_missing(database_url: str) -> N
     with capture_logs() as with_role:
         check_database(settings)
     with engine.begin() as connection:
-        connection.exec_driver_sql("REVOKE SELECT ON served_accounts FROM dravo_api")
+        connection.exec_driver_sql("REVOKE SELECT ON refresh_state FROM dravo_api")
     engine.dispose()
     with capture_logs() as without_role:
         check_database(settings)
 
     assert with_role == []
-    assert [entry["event"] for entry in without_role] == ["api_role_missing"]
+    assert [entry["event"] for entry in without_role] == ["database_role_missing"]
