@@ -159,10 +159,10 @@ def test_operator_pauses_resumes_and_releases(visit: Open, fleet: Fleet, *, java
     page.get_by_label("Why").fill("asked by the customer")
     page.get_by_role("button", name="Pause", exact=True).click()
 
-    held = page.get_by_role("region", name="Pauses").get_by_role("listitem").filter(has_text="TikTok")
-    expect(held).to_contain_text("asked by the customer")
-    held.get_by_role("button", name="Resume").click()
-    expect(held).to_have_count(0)
+    pause = page.get_by_role("region", name="Pauses").get_by_role("listitem").filter(has_text="TikTok")
+    expect(pause).to_contain_text("asked by the customer")
+    pause.get_by_role("button", name="Resume").click()
+    expect(pause).to_have_count(0)
 
     page.goto("/ops/publications?reason=quarantined")
     page.get_by_role("link", name="post_poison").click()

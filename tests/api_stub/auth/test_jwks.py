@@ -100,7 +100,7 @@ def test_unknown_key_ids_cause_one_fetch_per_interval(issuer: Issuer, clock: Clo
     issuer.publish("old")
     tokens = tokens_of(issuer)
 
-    async def story() -> None:
+    async def scenario() -> None:
         assert [await accepted(tokens, token("old")) for _ in range(3)] == [True] * 3
         assert issuer.requests == 1
         assert not any([await accepted(tokens, token(f"invented {n}")) for n in range(20)])
@@ -109,14 +109,14 @@ def test_unknown_key_ids_cause_one_fetch_per_interval(issuer: Issuer, clock: Clo
         assert not any(await asyncio.gather(*(accepted(tokens, token(f"new {n}")) for n in range(20))))
         assert issuer.requests == 2
 
-    asyncio.run(story())
+    asyncio.run(scenario())
 
 
 def test_new_key_is_accepted_with_one_fetch(issuer: Issuer, clock: Clock) -> None:
     issuer.publish("old")
     tokens = tokens_of(issuer)
 
-    async def story() -> None:
+    async def scenario() -> None:
         assert await accepted(tokens, token("old"))
         issuer.publish("old", "new")
         clock.pass_(jwks.FETCH_AGAIN_AFTER)
@@ -124,14 +124,14 @@ def test_new_key_is_accepted_with_one_fetch(issuer: Issuer, clock: Clock) -> Non
         assert await accepted(tokens, token("old"))
         assert issuer.requests == 2
 
-    asyncio.run(story())
+    asyncio.run(scenario())
 
 
 def test_unpublished_key_id_is_refused_without_a_fetch_for_a_while(issuer: Issuer, clock: Clock) -> None:
     issuer.publish("old")
     tokens = tokens_of(issuer)
 
-    async def story() -> None:
+    async def scenario() -> None:
         assert not await accepted(tokens, token("late"))
         issuer.publish("old", "late")
         clock.pass_(jwks.FETCH_AGAIN_AFTER)
@@ -141,7 +141,7 @@ def test_unpublished_key_id_is_refused_without_a_fetch_for_a_while(issuer: Issue
         assert await accepted(tokens, token("late"))
         assert issuer.requests == 2
 
-    asyncio.run(story())
+    asyncio.run(scenario())
 
 
 def test_cached_keys_serve_at_once_while_the_issuer_is_silent(
@@ -151,7 +151,7 @@ def test_cached_keys_serve_at_once_while_the_issuer_is_silent(
     issuer.publish("k")
     tokens = tokens_of(issuer)
 
-    async def story() -> None:
+    async def scenario() -> None:
         assert await accepted(tokens, token("k"))
         issuer.answers.clear()
         clock.pass_(jwks.FRESH_FOR)
@@ -165,7 +165,7 @@ def test_cached_keys_serve_at_once_while_the_issuer_is_silent(
         assert not any(await asyncio.gather(*invented))
         assert issuer.requests <= 2
 
-    asyncio.run(story())
+    asyncio.run(scenario())
 
 
 def test_cached_keys_expire_while_the_issuer_is_silent(
@@ -175,13 +175,13 @@ def test_cached_keys_expire_while_the_issuer_is_silent(
     issuer.publish("k")
     tokens = tokens_of(issuer)
 
-    async def story() -> None:
+    async def scenario() -> None:
         assert await accepted(tokens, token("k"))
         issuer.answers.clear()
         clock.pass_(jwks.SERVED_FOR)
         assert not await accepted(tokens, token("k"))
 
-    asyncio.run(story())
+    asyncio.run(scenario())
 
 
 def test_withdrawn_key_is_refused_after_the_next_fetch_in_the_background(
@@ -189,18 +189,18 @@ def test_withdrawn_key_is_refused_after_the_next_fetch_in_the_background(
 ) -> None:
     monkeypatch.setattr(jwks, "FRESH_FOR", timedelta(milliseconds=20))
     monkeypatch.setattr(jwks, "FETCH_AGAIN_AFTER", timedelta(milliseconds=1))
-    issuer.publish("withdrawn", "kept")
+    issuer.publish("withdrawn", "remaining")
     with support.api(database_url, jwt_jwks_url=issuer.url, jwt_audience=AUDIENCE) as api:
 
         def status(key_id: str) -> int:
             return api.get(POSTS, headers={"Authorization": f"Bearer {token(key_id)}"}).status_code
 
-        assert [status("withdrawn"), status("kept")] == [200, 200]
-        issuer.publish("kept")
+        assert [status("withdrawn"), status("remaining")] == [200, 200]
+        issuer.publish("remaining")
         deadline = time.monotonic() + 10
         while status("withdrawn") == 200:
             assert time.monotonic() < deadline
-        assert [status("withdrawn"), status("kept")] == [401, 200]
+        assert [status("withdrawn"), status("remaining")] == [401, 200]
 
 
 def test_key_id_longer_than_255_characters_is_refused_without_a_fetch(issuer: Issuer) -> None:

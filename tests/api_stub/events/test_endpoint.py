@@ -46,7 +46,7 @@ def send(api: Api, body: Any, token: str = TOKEN) -> httpx.Response:
     return api.run(api.client.post("/internal/events", headers=headers, content=content))
 
 
-def taken(api: Api, *events: dict[str, Any]) -> dict[str, Any]:
+def accepted(api: Api, *events: dict[str, Any]) -> dict[str, Any]:
     answer = send(api, list(events))
     assert answer.status_code == 200, answer.text
     body: dict[str, Any] = answer.json()
@@ -67,9 +67,9 @@ def test_published_publication_is_served_and_due_at_once(api: Api) -> None:
 def test_same_event_again_changes_nothing(api: Api) -> None:
     published = event("evt_1", "publication.published", PUBLISHED)
     deleted = event("evt_2", "publication.deleted", {"post_id": "post_2a7f93"})
-    taken(api, published, published, deleted)
+    accepted(api, published, published, deleted)
 
-    assert taken(api, published) == {"accepted": 0, "duplicates": 1, "errors": []}
+    assert accepted(api, published) == {"accepted": 0, "duplicates": 1, "errors": []}
     assert api.posts()["total"] == 0
 
 
@@ -148,13 +148,13 @@ def test_refused_event_can_be_sent_again_corrected(api: Api) -> None:
     wrong = event("evt_1", "publication.published", {**PUBLISHED, "created_at": "yesterday"})
     assert send(api, wrong).status_code == 400
 
-    assert taken(api, event("evt_1", "publication.published", PUBLISHED))["accepted"] == 1
+    assert accepted(api, event("evt_1", "publication.published", PUBLISHED))["accepted"] == 1
 
 
 def test_deleted_publication_is_removed_with_its_history(api: Api) -> None:
     gone = api.rows.publication(post_id="post_gone")
-    kept = api.rows.publication(post_id="post_kept")
-    for publication in (gone, kept):
+    other = api.rows.publication(post_id="post_kept")
+    for publication in (gone, other):
         api.rows.insert(
             "snapshots",
             {
@@ -167,17 +167,17 @@ def test_deleted_publication_is_removed_with_its_history(api: Api) -> None:
             },
         )
 
-    taken(api, event("evt_1", "publication.deleted", {"post_id": "post_gone", "account_id": "acc_1"}))
+    accepted(api, event("evt_1", "publication.deleted", {"post_id": "post_gone", "account_id": "acc_1"}))
 
     assert [item["post_id"] for item in api.posts()["items"]] == ["post_kept"]
-    assert [row.publication_id for row in api.rows.execute("SELECT publication_id FROM snapshots")] == [kept]
+    assert [row.publication_id for row in api.rows.execute("SELECT publication_id FROM snapshots")] == [other]
     assert api.get("/v1/analytics/posts/post_gone/history").status_code == 404
 
 
 def test_disconnected_account_keeps_its_last_values_and_is_not_polled(api: Api) -> None:
     row = api.rows.publication(state={"claim_seq": 7})
 
-    taken(api, event("evt_1", "account.disconnected", {"account_id": "acc_1"}))
+    accepted(api, event("evt_1", "account.disconnected", {"account_id": "acc_1"}))
 
     item = api.posts()["items"][0]
     assert (item["sync_status"], item["metrics"]) == ("requires_reconnect", {"views": 1})
@@ -191,13 +191,13 @@ def test_reconnected_account_is_active_and_its_rows_due_the_stalest_first(api: A
     now = datetime.now(UTC)
     ages = [timedelta(hours=hours) for hours in (1, 3, 2)]
     rows = [api.rows.publication(analytics={"last_updated_at": now - age}) for age in ages]
-    taken(
+    accepted(
         api,
         event("evt_1", "account.connected", {**CONNECTED, "account_id": "acc_1", "platform": "instagram"}),
     )
-    taken(api, event("evt_2", "account.disconnected", {"account_id": "acc_1"}))
+    accepted(api, event("evt_2", "account.disconnected", {"account_id": "acc_1"}))
 
-    taken(api, event("evt_3", "account.reconnected", {"account_id": "acc_1", "access_token": "token-two"}))
+    accepted(api, event("evt_3", "account.reconnected", {"account_id": "acc_1", "access_token": "token-two"}))
 
     assert api.rows.execute("SELECT state FROM accounts WHERE account_id = 'acc_1'")[0].state == "active"
     states = [api.rows.state(row) for row in rows]
@@ -211,7 +211,7 @@ def test_events_of_one_account_are_processed_in_order(api: Api) -> None:
     api.rows.publication()
     off = {"account_id": "acc_new"}
 
-    taken(
+    accepted(
         api,
         event("evt_1", "account.connected", CONNECTED),
         event("evt_2", "publication.published", {**PUBLISHED, "account_id": "acc_new"}),
@@ -228,7 +228,7 @@ def test_events_of_one_account_are_processed_in_order(api: Api) -> None:
 
 
 def test_token_in_an_event_is_stored_sealed(api: Api) -> None:
-    taken(api, event("evt_1", "account.connected", CONNECTED))
+    accepted(api, event("evt_1", "account.connected", CONNECTED))
 
     assert "token-one" not in repr(api.rows.execute("SELECT * FROM accounts"))
 
@@ -242,7 +242,7 @@ def test_five_hundred_events_are_one_batch_and_one_more_is_refused(api: Api) -> 
     ]
 
     assert send(api, batch).json()["error"]["code"] == "too_many_events"
-    assert taken(api, *batch[:500])["accepted"] == 500
+    assert accepted(api, *batch[:500])["accepted"] == 500
     assert api.posts()["total"] == 500
 
 

@@ -212,7 +212,7 @@ def test_endless_body_times_out_even_when_unread(monkeypatch: pytest.MonkeyPatch
         await send({"type": "http.response.start", "status": 404, "headers": [(b"content-length", b"0")]})
         await send({"type": "http.response.body", "body": b""})
 
-    async def story() -> None:
+    async def scenario() -> None:
         config = uvicorn.Config(app, http=server.Protocol, lifespan="off", log_config=None)
         config.load()
 
@@ -228,7 +228,7 @@ def test_endless_body_times_out_even_when_unread(monkeypatch: pytest.MonkeyPatch
                 assert (await reader.read()).startswith(b"HTTP/1.1 404")
             writer.close()
 
-    asyncio.run(story())
+    asyncio.run(scenario())
 
 
 def test_overload_is_shed_with_503_and_recovers(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -86,7 +86,7 @@ def test_stop_ends_waiting_requests_at_once(database_url: str) -> None:
         raw.sendall(
             f"GET {POSTS}?refresh=1 HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {key}\r\n\r\n".encode()
         )
-        wait_until(lambda: rows.state(publication).reason == "forced", within=15, what="the row is asked for")
+        wait_until(lambda: rows.state(publication).reason == "forced", within=15, what="the row is requested")
 
         process.send_signal(signal.SIGTERM)
 
@@ -117,8 +117,8 @@ def test_failed_start_prints_one_sentence(environment: dict[str, str], sentence:
 
 
 def test_port_in_use_prints_one_sentence(database_url: str) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = str(taken.getsockname()[1])
+    with socket.create_server(("127.0.0.1", 0)) as occupied:
+        port = str(occupied.getsockname()[1])
         started = command(DRAVO_DATABASE_URL=database_url, DRAVO_API_PORT=port)
         ended = subprocess.run(**started, capture_output=True, text=True, check=False)  # type: ignore[call-overload]
 

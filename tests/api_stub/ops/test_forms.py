@@ -145,8 +145,8 @@ def test_interrupted_resync_resumes_after_its_last_row(ops: Ops) -> None:
 
 @pytest.mark.parametrize("by_filter", [True, False])
 def test_release_makes_quarantined_rows_due(ops: Ops, *, by_filter: bool) -> None:
-    held = {"next_run_at": None, "reason": "quarantined", "unfinished": 6}
-    first, second = (ops.rows.publication(state=held) for _ in range(2))
+    quarantined = {"next_run_at": None, "reason": "quarantined", "unfinished": 6}
+    first, second = (ops.rows.publication(state=quarantined) for _ in range(2))
 
     if by_filter:
         ops.send("/ops/release", account="acc_1")

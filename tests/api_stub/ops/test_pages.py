@@ -1,147 +1,14 @@
-"""The pages show true figures, link to the rows behind them, and show unknown figures as unknown."""
+"""The pages of publications and accounts: filters, paging, details, search."""
 
 import html
 import re
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from api_stub.ops import queries
-from api_stub.ops.rendering import inline_code, number, seconds, share
-from scheduler import row_counter
-from tests.api_stub.ops.conftest import TOKEN, Ops, page
-
-LATER = datetime.now(UTC) + timedelta(hours=3)
-
-
-@pytest.fixture
-def with_redis(database_url: str, redis_url: str) -> Iterator[Ops]:
-    with page(database_url, ops_token=TOKEN, redis_url=redis_url) as running:
-        running.rows.account()
-        running.sign_in()
-        yield running
-
-
-def past() -> datetime:
-    """Return the instant seven minutes before this call."""
-    return datetime.now(UTC) - timedelta(minutes=7)
-
-
-def tile(shown: str, label: str) -> str:
-    """Return a tile's text, without tags."""
-    found = re.search(rf'<span class="label">{label}</span>(.*?)</li>', shown, re.DOTALL)
-    assert found, f"there is no tile {label}"
-    return " ".join(re.sub(r"<[^>]+>", " ", html.unescape(found[1])).split())
-
-
-def posts(shown: str) -> list[str]:
-    return re.findall(r'href="/ops/publications/\d+">([^<]+)<', shown)
-
-
-def mixed(ops: Ops) -> None:
-    """Store rows of every kind."""
-    ops.rows.account("acc_2", "ws_2", platform="x")
-    ops.rows.account("acc_3", "ws_2", platform="tiktok", state="requires_reconnect", state_reason="Renew it.")
-    ops.rows.publication(post_id="fresh", analytics={"attempted_at": datetime.now(UTC), "outcome": "synced"})
-    ops.rows.publication(post_id="overdue", state={"next_run_at": past()})
-    ops.rows.publication(
-        "acc_2",
-        post_id="broken",
-        analytics={
-            "sync_status": "failed",
-            "outcome": "failed",
-            "outcome_detail": "It <b>broke</b>.",
-            "attempted_at": past(),
-        },
-        state={"reason": "retry", "next_run_at": LATER},
-    )
-    ops.rows.publication("acc_2", post_id="poison", state={"next_run_at": None, "reason": "quarantined"})
-    ops.rows.publication(
-        "acc_3",
-        post_id="locked",
-        analytics={"sync_status": "requires_reconnect", "outcome": "requires_reconnect"},
-        state={"next_run_at": None, "reason": "blocked"},
-    )
-
-
-def test_figures_are_unknown_before_the_first_count(ops: Ops) -> None:
-    shown = ops.get().text
-
-    for label in ("Fresh", "Failed", "Refreshed", "Quarantine", "To reconnect"):
-        assert tile(shown, label).startswith("\N{EN DASH}"), label
-    assert tile(shown, "Workers").startswith("unknown")
-    assert "first figures are being collected" in shown
-
-
-def test_figures_equal_the_stored_rows(with_redis: Ops) -> None:
-    mixed(with_redis)
-    with_redis.write_summary()
-
-    shown = with_redis.get().text
-
-    assert tile(shown, "Fresh").startswith("33.3 %")  # one of the three that are polled
-    assert tile(shown, "Oldest overdue").startswith("7 min")
-    assert "1 due" in tile(shown, "Oldest overdue")
-    assert tile(shown, "Refreshed").startswith("1 ")
-    assert tile(shown, "Failed").startswith("1 of 5 publications")
-    assert tile(shown, "To reconnect").startswith("1 of 3 accounts")
-    assert tile(shown, "Quarantine").startswith("1 ")
-    assert tile(shown, "Workers").startswith("0 alive")
-    assert tile(shown, "Queue").startswith("0 ")
-    assert "It &lt;b&gt;broke&lt;/b&gt;." in shown
-    assert "Renew it." in shown
-
-
-@pytest.mark.parametrize("steps", [1, 2, 3])
-def test_row_figures_appear_after_every_row_was_counted(
-    ops: Ops, steps: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(row_counter, "SLICE", 2)
-    mixed(ops)
-
-    ops.write_summary(steps=steps)
-
-    failed = tile(ops.get().text, "Failed")
-    assert failed.startswith("1 of 5" if steps == 3 else "\N{EN DASH}")
-    assert ("are being counted" in ops.get().text) is (steps < 3)
-
-
-def test_deleted_rows_leave_the_figures(ops: Ops, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(row_counter, "SLICE", 2)
-    mixed(ops)
-    writer = ops.write_summary(steps=3)
-    ops.rows.execute("DELETE FROM publications WHERE post_id IN ('broken', 'poison')")
-
-    with ops.context.engine.connect() as connection:
-        for _ in range(2):
-            writer.counter.step(connection)
-        writer.write(connection)
-
-    assert tile(ops.get().text, "Failed").startswith("0 of 3")
-
-
-def test_every_figure_links_to_its_rows(with_redis: Ops) -> None:
-    mixed(with_redis)
-    with_redis.write_summary()
-    shown = with_redis.get().text
-
-    links = [html.unescape(link) for link in re.findall(r'href="(/ops/publications\?[^"]+)"', shown)]
-
-    assert len(links) > 10
-    expected = {
-        "/ops/publications?due=1": ["overdue"],
-        "/ops/publications?status=failed": ["broken"],
-        "/ops/publications?reason=quarantined": ["poison"],
-        "/ops/publications?within=60": ["fresh"],
-        "/ops/publications?platform=tiktok&status=requires_reconnect": ["locked"],
-        "/ops/publications?platform=x&outcome=failed&cause=It%20%3Cb%3Ebroke%3C/b%3E.": ["broken"],
-    }
-    for link, found in expected.items():
-        assert link in links
-        assert posts(with_redis.get(link).text) == found
-    for link in links:
-        assert with_redis.get(link).status_code == 200
+from tests.api_stub.ops.conftest import Ops
+from tests.api_stub.ops.rows import posts, store_mixed_rows
 
 
 @pytest.mark.parametrize(
@@ -160,7 +27,7 @@ def test_every_figure_links_to_its_rows(with_redis: Ops) -> None:
     ],
 )
 def test_filters_combine(ops: Ops, query: str, expected: set[str]) -> None:
-    mixed(ops)
+    store_mixed_rows(ops)
 
     assert set(posts(ops.get(f"/ops/publications?{query}").text)) == expected
 
@@ -280,67 +147,10 @@ def test_publication_is_found_by_any_of_its_ids(ops: Ops, name: str) -> None:
 
 
 def test_accounts_are_listed_by_state(ops: Ops) -> None:
-    mixed(ops)
+    store_mixed_rows(ops)
 
     shown = ops.get("/ops/accounts?state=requires_reconnect").text
 
     assert "acc_3" in shown
     assert "Renew it." in shown
     assert "acc_2" not in shown
-
-
-def test_unreachable_redis_shows_unknown_instead_of_zero(database_url: str) -> None:
-    with page(database_url, ops_token=TOKEN, redis_url="redis://127.0.0.1:1/0") as ops:
-        ops.rows.account()
-        ops.sign_in()
-        ops.write_summary()
-
-        shown = ops.get().text
-
-        assert tile(shown, "Workers") == "unknown Redis does not answer."
-        assert tile(shown, "Queue") == "unknown Redis does not answer."
-
-
-def test_unreachable_database_is_a_503_without_figures() -> None:
-    with page("postgresql+psycopg://nobody@127.0.0.1:1/nothing", ops_token=TOKEN) as ops:
-        ops.sign_in()
-
-        answer = ops.get()
-
-    assert answer.status_code == 503
-    assert "PostgreSQL does not answer" in answer.text
-    assert 'class="value"' not in answer.text
-
-
-def test_stale_figures_are_marked(ops: Ops) -> None:
-    ops.write_summary()
-    ops.rows.execute("UPDATE ops_summary SET counted_at = now() - interval '10 minutes'")
-
-    assert "no scheduler updates them" in ops.get().text
-
-
-def test_history_is_stored_and_charted(ops: Ops) -> None:
-    mixed(ops)
-    ops.write_summary()
-    ops.rows.execute("UPDATE ops_history SET at = at - interval '1 hour'")
-    ops.write_summary()
-
-    shown = ops.get().text
-
-    assert ops.rows.execute("SELECT count(DISTINCT at) FROM ops_history")[0][0] == 2
-    assert shown.count('<path class="line"') == 3
-    assert '<rect class="good"' in shown
-
-
-@pytest.mark.parametrize(
-    ("value", "text"),
-    [(None, "\N{EN DASH}"), (0, "0 %"), (1, "100 %"), (0.99999, "99.9 %"), (0.00001, "0.1 %")],
-)
-def test_share_is_0_or_100_percent_only_when_exact(value: float | None, text: str) -> None:
-    assert share(value) == text
-
-
-def test_numbers_durations_and_inline_code_are_formatted() -> None:
-    assert number(None) == seconds(None) == "\N{EN DASH}"
-    assert seconds(3_700) == "1 h 1 min"
-    assert inline_code("run `<b>` now") == "run <code>&lt;b&gt;</code> now"

@@ -36,11 +36,11 @@ def test_parts_of_a_range_cover_each_instant_once(
     for instant in instants:
         within = (start is None or instant >= start) and (end is None or instant < end)
         day = instant.date()
-        held = sum(
+        parts_with_instant = sum(
             first <= (day.replace(day=1) if grain == "month" else day) < behind
             for grain, first, behind in parts.buckets
         ) + sum(first <= instant and (behind is None or instant < behind) for first, behind in parts.edges)
-        assert held == (within and (start is None or end is None or start < end))
+        assert parts_with_instant == (within and (start is None or end is None or start < end))
     assert days or all(grain == "month" for grain, _, _ in parts.buckets)
 
 

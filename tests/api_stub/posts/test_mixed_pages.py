@@ -69,8 +69,13 @@ def test_forced_read_promotes_rows_that_are_due_or_claimed_already(database_url:
         assert (api.rows.state(due).priority, api.rows.state(due).reason) == (1, "forced")
         assert (api.rows.state(retrying).priority, api.rows.state(retrying).reason) == (1, "forced")
         assert api.rows.state(retrying).next_run_at <= datetime.now(UTC)
-        kept = api.rows.state(claimed)
-        assert (kept.priority, kept.reason, kept.next_run_at, kept.claim_seq) == (1, "claimed", later, 3)
+        claimed_row = api.rows.state(claimed)
+        assert (claimed_row.priority, claimed_row.reason, claimed_row.next_run_at, claimed_row.claim_seq) == (
+            1,
+            "claimed",
+            later,
+            3,
+        )
 
 
 @pytest.fixture

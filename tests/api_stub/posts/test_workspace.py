@@ -101,9 +101,9 @@ def test_forced_read_requests_no_row_of_another_workspace(api: Api, pair: Pair, 
     before = api.rows.state(pair.theirs)
     wanted = [pair.theirs, *([pair.ours] if with_ours else [])]
 
-    asked = api.run(pair.workspace.request_refresh(wanted, datetime.now(UTC)))
+    pending = api.run(pair.workspace.request_refresh(wanted, datetime.now(UTC)))
 
-    assert asked == ([pair.ours] if with_ours else [])
+    assert pending == ([pair.ours] if with_ours else [])
     assert api.rows.state(pair.theirs) == before
 
 
