@@ -1,1 +1,4 @@
-"""The ground floor: what two or more services need, and nothing else."""
+"""The lowest layer: what two or more services need.
+
+What only one service needs belongs to that service.
+"""

@@ -29,7 +29,7 @@ _log = structlog.get_logger(__name__)
 
 def refresh(job: RefreshJob, context: WorkerContext) -> None:
     """Refresh the publications of one job and record every outcome."""
-    failpoints.hit("taken")
+    failpoints.hit("received")
     run = _start(job, context)
     if run is None:
         return

@@ -162,7 +162,7 @@ class Workspace:
             cursor = await connection.execute(_MAKE_DUE, parameters(self._workspace_id, ids, reason))
             claims = [(row[0], row[1]) for row in await cursor.fetchall()]
             await connection.execute(_NOTIFY, {"channel": DUE_CHANNEL, "payload": due_payload(claims)})
-            failpoints.hit("asked")
+            failpoints.hit("made_due")
 
     async def _fetch(self, statement: LiteralString, query: dict[str, Any]) -> list[tuple[Any, ...]]:
         return await self._database.fetch(statement, self._bound(query))

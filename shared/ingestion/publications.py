@@ -40,7 +40,7 @@ class _Publication:
 
     @property
     def has_id(self) -> bool:
-        """Whether the platform can be asked for it."""
+        """Whether the platform's id of it is known."""
         return (self.platform_post_id or self.publish_id) is not None
 
 

@@ -18,14 +18,14 @@ FAILPOINTS: Final = (
     "claiming",  # a scheduler has claimed and not committed
     "claimed",  # a scheduler committed its claims and has not enqueued them
     "enqueued",  # … and has
-    "taken",  # a worker received a job and has not started it
+    "received",  # a worker received a job and has not started it
     "started",  # a worker committed the start of a job
     "fetched",  # … has the platform's responses
     "recorded",  # … wrote the outcomes and has not committed
     "committed",  # … committed the outcomes
     "acknowledged",  # … acknowledged the message in Redis
     "token_renewed",  # a worker committed a renewed pair of tokens and has not used it
-    "asked",  # the API made rows due and has not committed
+    "made_due",  # the API made rows due and has not committed
     "event_committed",  # … committed events and has not responded
 )
 

@@ -112,7 +112,7 @@ def entries(connection: Connection, *, most: int = 50, before: int | None = None
 
 
 def entry(connection: Connection, entry_id: int, *, lock: bool = False) -> AuditEntry | None:
-    """Return one entry; ``lock``: nobody else changes it until the transaction ends."""
+    """Return one entry; ``lock``: no other transaction changes it until this one ends."""
     statement = text(f"{_SELECT} WHERE act_id = :entry_id{' FOR UPDATE' if lock else ''}")
     row = connection.execute(statement, {"entry_id": entry_id}).one_or_none()
     return AuditEntry(*row) if row else None

@@ -26,7 +26,7 @@ from shared.vocabulary import Reason
 STEP: Final = 500
 """Rows made due in one transaction."""
 INTERACTIVE_UP_TO: Final = 1_000
-"""Larger selections use the background lane, so that they never delay somebody who waits."""
+"""Larger selections use the background lane, so that they do not delay interactive refreshes."""
 _ATTEMPTS: Final = 5
 _RETRY_SECONDS: Final = 2.0
 _log = structlog.get_logger(__name__)
@@ -39,7 +39,7 @@ class Step:
     rows: int
     """Selected rows that it processed."""
     requested: dict[int, datetime]
-    """Those whose platform can be asked, each with the instant of the request."""
+    """Those that can be refreshed, each with the instant of the request."""
     made_due: int
     """Those of them that were not due already."""
     last: int

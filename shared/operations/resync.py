@@ -20,7 +20,7 @@ SELECT a.workspace_id, {ASKABLE} AS askable
 
 
 def resync_one(connection: Connection, operator: Operator, publication_id: int) -> bool:
-    """Make one publication due now and return whether its platform can be asked for it; both are recorded."""
+    """Make one publication due now and return whether it can be refreshed; record it either way."""
     row = connection.execute(_ONE, {"id": publication_id}).one_or_none()
     if row is None:
         return False

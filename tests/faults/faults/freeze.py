@@ -72,7 +72,7 @@ def api_frozen_during_forced_refresh(context: RoundContext) -> None:
     """Freeze the API in the transaction that makes rows due: its locks may delay refreshes only briefly."""
     environment = context.environment
     environment.fleet.stop(*environment.fleet.of("api_stub"))
-    victim = environment.fleet.start_with_failpoints("api_stub", "asked=stop")
+    victim = environment.fleet.start_with_failpoints("api_stub", "made_due=stop")
     with forced_refreshes(environment):
         wait_until(victim.frozen, _PATIENCE, "an API that is frozen")
         environment.await_reads(environment.now(), 1.5 * LEASE.total_seconds())

@@ -66,7 +66,7 @@ def resume_race(context: RoundContext) -> None:
     environment = context.environment
     with environment.fleet.stopped("worker"):
         victim = environment.fleet.start_with_failpoints(
-            "worker", "taken=stop,fetched=stop", DRAVO_WORKER_THREADS="1"
+            "worker", "received=stop,fetched=stop", DRAVO_WORKER_THREADS="1"
         )
         wait_until(victim.frozen, _PATIENCE, "a worker frozen before it starts a job")
         with _engine(environment) as engine, engine.begin() as connection:

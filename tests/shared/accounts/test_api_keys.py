@@ -1,4 +1,4 @@
-"""API keys: their shape, what is stored of them, what is listed, and that a revocation stays."""
+"""API keys: their shape, what is stored and listed, and permanent revocation."""
 
 import re
 from hashlib import sha256

@@ -1,4 +1,4 @@
-"""An account's state: one refusal stops all of its rows at once, a reconnection brings them back in order."""
+"""Account states: a refusal blocks all rows at once, a reconnect makes them due in order."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta

@@ -1,4 +1,4 @@
-"""Secrets are sealed, opened, rotated and taken out of texts."""
+"""Secrets are sealed, opened, rotated and redacted from texts."""
 
 import time
 from collections.abc import Callable

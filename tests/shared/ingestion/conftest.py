@@ -1,4 +1,4 @@
-"""A database to take rows into."""
+"""A database to import into."""
 
 from collections.abc import Iterator
 

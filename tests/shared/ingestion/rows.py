@@ -1,4 +1,4 @@
-"""Rows to be taken in, and what came of them."""
+"""Rows to import, and helpers that import them."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -36,13 +36,13 @@ def publication(**fields: object) -> dict[str, object]:
     return row | fields
 
 
-def give_accounts(engine: Engine, *rows: object) -> ImportResult:
+def store_accounts(engine: Engine, *rows: object) -> ImportResult:
     """Take account rows in."""
     with engine.begin() as connection:
         return import_accounts(connection, VAULT, rows)
 
 
-def give(engine: Engine, *rows: object, priority: int = 0) -> ImportResult:
+def store(engine: Engine, *rows: object, priority: int = 0) -> ImportResult:
     """Take publication rows in."""
     with engine.begin() as connection:
         return import_publications(connection, rows, priority=priority)
@@ -64,6 +64,6 @@ def states(engine: Engine) -> list[Mapping[str, Any]]:
     )
 
 
-def messages(taken: ImportResult) -> list[str]:
+def messages(result: ImportResult) -> list[str]:
     """Return why rows were refused."""
-    return [refusal.message for refusal in taken.refused]
+    return [refusal.message for refusal in result.refused]

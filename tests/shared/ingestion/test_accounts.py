@@ -1,4 +1,4 @@
-"""Accounts: what is taken, what is refused and why, and that the same rows again change nothing."""
+"""Import of accounts: new, changed and unchanged rows, refusals, tokens."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -14,11 +14,11 @@ from tests.shared.ingestion.rows import (
     TOKEN,
     VAULT,
     account,
-    give,
-    give_accounts,
     messages,
     publication,
     states,
+    store,
+    store_accounts,
     stored,
 )
 from worker.credentials import tokens
@@ -27,7 +27,7 @@ from worker.credentials import tokens
 def test_account_is_stored_sealed_and_importing_it_again_changes_nothing(engine: Engine) -> None:
     row = account(scopes=["instagram_basic"], token_expires_at="2026-12-01T00:00:00+02:00", name="Dravo")
 
-    assert (give_accounts(engine, row).accepted, give_accounts(engine, row).unchanged) == (1, 1)
+    assert (store_accounts(engine, row).accepted, store_accounts(engine, row).unchanged) == (1, 1)
 
     (found,) = stored(engine, "SELECT * FROM accounts")
     assert TOKEN not in str(dict(found))
@@ -42,11 +42,11 @@ def test_account_is_stored_sealed_and_importing_it_again_changes_nothing(engine:
 
 @pytest.mark.parametrize("missing", [{"access_token": ""}, {"access_token": None}])
 def test_empty_token_keeps_the_stored_one_with_its_expiry(engine: Engine, missing: dict[str, object]) -> None:
-    give_accounts(engine, account(token_expires_at="2030-01-01T00:00:00Z"))
+    store_accounts(engine, account(token_expires_at="2030-01-01T00:00:00Z"))
 
-    taken = give_accounts(engine, account(token_expires_at=None, name="New name") | missing)
+    result = store_accounts(engine, account(token_expires_at=None, name="New name") | missing)
 
-    assert taken.accepted == 1
+    assert result.accepted == 1
     (found,) = stored(engine, "SELECT * FROM accounts")
     assert VAULT.open(found["sealed_access_token"]).get_secret_value() == TOKEN
     assert found["token_expires_at"].year == 2030
@@ -58,14 +58,14 @@ def test_x_account_needs_no_token_if_the_app_has_a_bearer(engine: Engine) -> Non
     mine = {"platform": "x", "access_token": None}
     allowed = Settings(x_app_bearer=SecretStr("AAAA-app-bearer-very-secret")).without_token
     with engine.begin() as connection:
-        taken = import_accounts(
+        result = import_accounts(
             connection,
             VAULT,
             [account(**mine), account(account_id="acc_2", access_token=None)],
             without_token=allowed,
         )
 
-    assert (taken.accepted, messages(taken)) == (
+    assert (result.accepted, messages(result)) == (
         1,
         ["access_token is required: the account is not known yet"],
     )
@@ -73,26 +73,26 @@ def test_x_account_needs_no_token_if_the_app_has_a_bearer(engine: Engine) -> Non
         loaded = tokens.load(connection, "acc_1", VAULT)
     assert loaded is not None
     assert (loaded.unopened, loaded.account.access_token.get_secret_value()) == (None, "")
-    assert give_accounts(engine, account(**mine)).unchanged == 1
+    assert store_accounts(engine, account(**mine)).unchanged == 1
     assert Settings().without_token == frozenset()
 
 
 def test_new_account_needs_a_token(engine: Engine) -> None:
-    taken = give_accounts(engine, account(access_token=""))
+    result = store_accounts(engine, account(access_token=""))
 
-    assert messages(taken) == ["access_token is required: the account is not known yet"]
+    assert messages(result) == ["access_token is required: the account is not known yet"]
     assert stored(engine, "SELECT * FROM accounts") == []
 
 
 def test_new_token_makes_account_active_and_its_rows_due(engine: Engine) -> None:
-    give_accounts(engine, account())
-    give(engine, publication())
+    store_accounts(engine, account())
+    store(engine, publication())
     with engine.begin() as connection:
         account_state.require_reconnect(connection, "ws_1", "acc_1", "Reconnect it.")
-    assert give_accounts(engine, account()).unchanged == 1, "the refused token is no way back"
+    assert store_accounts(engine, account()).unchanged == 1, "the refused token is no way back"
     assert states(engine)[0]["reason"] == "blocked"
 
-    give_accounts(engine, account(access_token="EAAanother"))
+    store_accounts(engine, account(access_token="EAAanother"))
 
     (found,) = stored(engine, "SELECT * FROM accounts")
     assert (found["state"], found["token_version"]) == ("active", 2)
@@ -101,21 +101,21 @@ def test_new_token_makes_account_active_and_its_rows_due(engine: Engine) -> None
 
 def test_old_file_does_not_restore_expired_tokens(engine: Engine) -> None:
     old = account(refresh_token="r1", token_expires_at="2020-01-01T00:00:00Z")
-    give_accounts(engine, old)
-    give_accounts(engine, account(access_token="renewed", refresh_token="r2", token_expires_at="2199-12-31"))
+    store_accounts(engine, old)
+    store_accounts(engine, account(access_token="renewed", refresh_token="r2", token_expires_at="2199-12-31"))
 
-    assert give_accounts(engine, old).unchanged == 1
+    assert store_accounts(engine, old).unchanged == 1
 
     (found,) = stored(engine, "SELECT * FROM accounts")
     assert VAULT.open(found["sealed_refresh_token"]).get_secret_value() == "r2"
 
 
 def test_known_account_changes_neither_workspace_nor_platform(engine: Engine) -> None:
-    give_accounts(engine, account())
+    store_accounts(engine, account())
 
-    taken = give_accounts(engine, account(workspace_id="ws_2"), account(platform="x"))
+    result = store_accounts(engine, account(workspace_id="ws_2"), account(platform="x"))
 
-    assert messages(taken) == [
+    assert messages(result) == [
         "workspace_id differs: a known account does not move to another workspace",
         "platform differs: a known account does not change its platform",
     ]
@@ -155,37 +155,39 @@ def test_known_account_changes_neither_workspace_nor_platform(engine: Engine) ->
 def test_invalid_account_is_refused_by_field_and_others_are_imported(
     engine: Engine, wrong: dict[str, object], message: str
 ) -> None:
-    taken = give_accounts(engine, account(account_id="acc_0"), account() | wrong, account(account_id="acc_2"))
+    result = store_accounts(
+        engine, account(account_id="acc_0"), account() | wrong, account(account_id="acc_2")
+    )
 
-    assert messages(taken) == [message]
-    assert taken.refused[0].index == 1
-    assert taken.accepted == 2
+    assert messages(result) == [message]
+    assert result.refused[0].index == 1
+    assert result.accepted == 2
 
 
 @pytest.mark.parametrize("row", [None, 3, "text", [], {}])
 def test_row_that_is_not_an_object_or_empty_is_refused(engine: Engine, row: object) -> None:
-    assert len(give_accounts(engine, row).refused) == 1
-    assert len(give(engine, row).refused) == 1
+    assert len(store_accounts(engine, row).refused) == 1
+    assert len(store(engine, row).refused) == 1
 
 
 def test_unknown_fields_are_ignored(engine: Engine) -> None:
-    assert give_accounts(engine, account(id=7, tags={"a": 1}, internal_notes=None)).accepted == 1
+    assert store_accounts(engine, account(id=7, tags={"a": 1}, internal_notes=None)).accepted == 1
 
 
 def test_refusals_contain_no_value(engine: Engine) -> None:
     shifted = dict.fromkeys(account(), TOKEN) | {"created_at": TOKEN, "post_id": TOKEN}
 
-    said = str(give_accounts(engine, shifted)) + str(give(engine, shifted))
+    said = str(store_accounts(engine, shifted)) + str(store(engine, shifted))
 
     assert TOKEN not in said
 
 
 def test_concurrent_imports_of_a_new_account_store_it_once(engine: Engine) -> None:
     with ThreadPoolExecutor(4) as pool:
-        taken = list(pool.map(lambda _: give_accounts(engine, account()), range(4)))
+        result = list(pool.map(lambda _: store_accounts(engine, account()), range(4)))
 
-    assert [one.refused for one in taken] == [()] * 4
-    assert sum(one.accepted for one in taken) == 1
+    assert [one.refused for one in result] == [()] * 4
+    assert sum(one.accepted for one in result) == 1
 
 
 @pytest.mark.parametrize("name", ["token_expires_at", "refresh_token_expires_at"])

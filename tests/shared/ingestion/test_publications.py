@@ -1,4 +1,4 @@
-"""Publications: what is taken, what is refused and why, and that the same rows again change nothing."""
+"""Import of publications: matching by ids, new and changed rows, refusals."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -9,36 +9,36 @@ from sqlalchemy import Engine
 from shared.accounts import states as account_state
 from shared.refresh_state import notifications
 from tests import servers
-from tests.shared.ingestion.rows import account, give, give_accounts, messages, publication, states, stored
+from tests.shared.ingestion.rows import account, messages, publication, states, store, store_accounts, stored
 
 
 def test_new_publication_is_pending_and_due(engine: Engine) -> None:
-    give_accounts(engine, account())
+    store_accounts(engine, account())
 
-    taken = give(engine, publication(platform_post_id=18000000000000000001, text="Shipping \U0001f6a2"))
+    result = store(engine, publication(platform_post_id=18000000000000000001, text="Shipping \U0001f6a2"))
 
     (row,) = states(engine)
-    assert taken.new_ids == (row["id"],)
+    assert result.new_ids == (row["id"],)
     assert row["platform_post_id"] == "18000000000000000001"
     assert (row["workspace_id"], row["platform"]) == ("ws_1", "instagram")
     assert (row["sync_status"], row["reason"], row["due"], row["priority"]) == ("pending", "new", True, 0)
 
 
 def test_events_use_the_interactive_lane(engine: Engine) -> None:
-    give_accounts(engine, account())
+    store_accounts(engine, account())
 
-    give(engine, publication(), priority=1)
+    store(engine, publication(), priority=1)
 
     assert states(engine)[0]["priority"] == 1
 
 
 def test_scheduler_is_notified_once_per_chunk_if_a_row_is_due(engine: Engine, database_url: str) -> None:
-    give_accounts(engine, account())
+    store_accounts(engine, account())
     with servers.connect(database_url) as listening:
         listening.execute(f"LISTEN {notifications.DUE_CHANNEL}")
         rows = [publication(post_id=f"post_{n}", platform_post_id=f"pp_{n}") for n in range(50)]
-        give(engine, *rows)
-        give(engine, *rows)
+        store(engine, *rows)
+        store(engine, *rows)
 
         assert len(_notifications(listening)) == 1
 
@@ -56,15 +56,15 @@ def _notifications(connection: psycopg.Connection) -> list[psycopg.Notify]:
 def test_importing_again_changes_nothing_and_a_changed_publication_is_not_due(
     engine: Engine,
 ) -> None:
-    give_accounts(engine, account())
-    give(engine, publication())
+    store_accounts(engine, account())
+    store(engine, publication())
     stored(
         engine,
         "UPDATE refresh_state SET next_run_at = now() + interval '1 hour', reason = 'stale' RETURNING 1",
     )
 
-    assert give(engine, publication()).unchanged == 1
-    assert give(engine, publication(text="Edited", post_id="post_renamed")).accepted == 1
+    assert store(engine, publication()).unchanged == 1
+    assert store(engine, publication(text="Edited", post_id="post_renamed")).accepted == 1
 
     (row,) = states(engine)
     assert (row["text"], row["post_id"]) == ("Edited", "post_renamed")
@@ -72,81 +72,81 @@ def test_importing_again_changes_nothing_and_a_changed_publication_is_not_due(
 
 
 def test_absent_field_keeps_the_stored_value_and_null_clears_it(engine: Engine) -> None:
-    give_accounts(engine, account())
-    give(engine, publication(text="Kept", media_type="REELS"))
+    store_accounts(engine, account())
+    store(engine, publication(text="Kept", media_type="REELS"))
 
-    give(engine, publication(media_type=None))
+    store(engine, publication(media_type=None))
 
     assert (states(engine)[0]["text"], states(engine)[0]["media_type"]) == ("Kept", None)
 
 
 def test_last_row_of_a_publication_in_a_chunk_wins(engine: Engine) -> None:
-    give_accounts(engine, account())
+    store_accounts(engine, account())
 
-    taken = give(engine, publication(text="first"), publication(text="last"))
+    result = store(engine, publication(text="first"), publication(text="last"))
 
-    assert (taken.accepted, len(taken.new_ids)) == (2, 1)
+    assert (result.accepted, len(result.new_ids)) == (2, 1)
     assert [row["text"] for row in states(engine)] == ["last"]
 
 
 def test_late_id_completes_the_waiting_publication(engine: Engine) -> None:
-    give_accounts(engine, account())
+    store_accounts(engine, account())
     early = publication(platform_post_id=None)
-    give(engine, early)
+    store(engine, early)
     assert (states(engine)[0]["reason"], states(engine)[0]["next_run_at"]) == ("stopped", None)
 
-    assert give(engine, publication()).accepted == 1
+    assert store(engine, publication()).accepted == 1
 
     (row,) = states(engine)
     assert (row["platform_post_id"], row["reason"], row["due"]) == ("18000000000000000", "new", True)
-    assert give(engine, early).unchanged == 1, "the older file changes nothing"
+    assert store(engine, early).unchanged == 1, "the older file changes nothing"
 
 
 def test_tiktok_publication_is_matched_by_publish_id(engine: Engine) -> None:
-    give_accounts(engine, account(platform="tiktok"))
-    give(engine, publication(platform_post_id=None, publish_id="v_pub_file~v2.1"))
+    store_accounts(engine, account(platform="tiktok"))
+    store(engine, publication(platform_post_id=None, publish_id="v_pub_file~v2.1"))
     (row,) = states(engine)
     assert (row["sync_status"], row["reason"], row["due"]) == ("pending", "new", True)
 
-    give(engine, publication(post_id="post_other", platform_post_id="7560", publish_id="v_pub_file~v2.1"))
+    store(engine, publication(post_id="post_other", platform_post_id="7560", publish_id="v_pub_file~v2.1"))
 
     assert [row["platform_post_id"] for row in states(engine)] == ["7560"]
 
 
 def test_contradicting_ids_are_refused(engine: Engine) -> None:
-    give_accounts(engine, account(platform="tiktok"))
-    give(
+    store_accounts(engine, account(platform="tiktok"))
+    store(
         engine,
         publication(post_id="post_a", platform_post_id="71", publish_id="v1"),
         publication(post_id="post_b", platform_post_id="72", publish_id="v2"),
     )
 
-    taken = give(
+    result = store(
         engine,
         publication(post_id="post_a", platform_post_id="71", publish_id="v2"),
         publication(post_id="post_a", platform_post_id="73", publish_id="v1"),
     )
 
-    assert messages(taken) == [
+    assert messages(result) == [
         "platform_post_id and publish_id belong to two different publications",
         "publish_id is known under another platform_post_id",
     ]
 
 
 def test_post_may_have_several_publications_on_one_account(engine: Engine) -> None:
-    give_accounts(engine, account())
+    store_accounts(engine, account())
 
-    give(engine, publication(), publication(platform_post_id="18000000000000001"))
+    store(engine, publication(), publication(platform_post_id="18000000000000001"))
 
     assert len(states(engine)) == 2
 
 
 def test_publications_of_an_inactive_account_are_blocked(engine: Engine) -> None:
-    give_accounts(engine, account())
+    store_accounts(engine, account())
     with engine.begin() as connection:
         account_state.require_reconnect(connection, "ws_1", "acc_1", "Reconnect it.")
 
-    give(engine, publication())
+    store(engine, publication())
 
     (row,) = states(engine)
     assert (row["sync_status"], row["error_message"]) == ("requires_reconnect", "Reconnect it.")
@@ -154,27 +154,27 @@ def test_publications_of_an_inactive_account_are_blocked(engine: Engine) -> None
 
 
 def test_late_id_of_a_blocked_row_makes_it_due_if_the_account_is_active(engine: Engine) -> None:
-    give_accounts(engine, account())
-    give(engine, publication(platform_post_id=None))
+    store_accounts(engine, account())
+    store(engine, publication(platform_post_id=None))
     with engine.begin() as connection:
         account_state.require_reconnect(connection, "ws_1", "acc_1", "Reconnect it.")
         account_state.reconnect(connection, "ws_1", "acc_1")
 
-    give(engine, publication())
+    store(engine, publication())
 
     assert (states(engine)[0]["reason"], states(engine)[0]["due"]) == ("new", True)
 
 
 def test_late_id_ends_an_open_claim(engine: Engine) -> None:
-    give_accounts(engine, account(platform="tiktok"))
-    give(engine, publication(platform_post_id=None, publish_id="v1"))
+    store_accounts(engine, account(platform="tiktok"))
+    store(engine, publication(platform_post_id=None, publish_id="v1"))
     stored(
         engine,
         "UPDATE refresh_state SET claimed_at = now(), claim_seq = 1, reason = 'claimed',"
         " next_run_at = now() + interval '1 minute' RETURNING 1",
     )
 
-    give(engine, publication(platform_post_id="71", publish_id="v1"))
+    store(engine, publication(platform_post_id="71", publish_id="v1"))
 
     (row,) = states(engine)
     assert (row["reason"], row["due"], row["claim_seq"]) == ("new", True, 2)
@@ -207,47 +207,47 @@ def test_late_id_ends_an_open_claim(engine: Engine) -> None:
 def test_invalid_publication_is_refused_by_field_and_others_are_imported(
     engine: Engine, wrong: dict[str, object], message: str
 ) -> None:
-    give_accounts(engine, account())
+    store_accounts(engine, account())
 
-    taken = give(engine, publication() | wrong, publication(post_id="post_2", platform_post_id="2"))
+    result = store(engine, publication() | wrong, publication(post_id="post_2", platform_post_id="2"))
 
-    assert messages(taken) == [message]
-    assert taken.accepted == 1
+    assert messages(result) == [message]
+    assert result.accepted == 1
 
 
 def test_post_does_not_move_to_another_workspace(engine: Engine) -> None:
-    give_accounts(engine, account(), account(account_id="acc_2", workspace_id="ws_2"))
-    give(engine, publication())
+    store_accounts(engine, account(), account(account_id="acc_2", workspace_id="ws_2"))
+    store(engine, publication())
 
-    taken = give(engine, publication(account_id="acc_2"))
+    result = store(engine, publication(account_id="acc_2"))
 
-    assert messages(taken) == [
+    assert messages(result) == [
         "post_id is known in another workspace: a post does not move between workspaces"
     ]
     assert len(states(engine)) == 1
 
 
 def test_concurrent_imports_store_each_publication_once(engine: Engine) -> None:
-    give_accounts(engine, account())
+    store_accounts(engine, account())
     rows = [publication(post_id=f"post_{n}", platform_post_id=f"pp_{n}") for n in range(200)]
     waiting = [publication(post_id=f"waiting_{n}", platform_post_id=None) for n in range(50)]
 
     with ThreadPoolExecutor(4) as pool:
-        taken = list(pool.map(lambda _: give(engine, *rows, *waiting), range(4)))
+        result = list(pool.map(lambda _: store(engine, *rows, *waiting), range(4)))
 
     assert len(states(engine)) == 250
-    assert sum(one.accepted for one in taken) == 250
+    assert sum(one.accepted for one in result) == 250
 
 
 def test_late_id_resets_the_row_unless_it_is_quarantined(engine: Engine) -> None:
-    give_accounts(engine, account(platform="tiktok"), account(account_id="acc_2", platform="tiktok"))
+    store_accounts(engine, account(platform="tiktok"), account(account_id="acc_2", platform="tiktok"))
     names = ("worn", "poison", "without an account's reason", "known")
     for name in names:
         owner = "acc_2" if name.startswith("without") else "acc_1"
-        give(
+        store(
             engine, publication(post_id=name, account_id=owner, platform_post_id=None, publish_id=f"v {name}")
         )
-    give(engine, publication(post_id="known", platform_post_id="pp known", publish_id="v known"))
+    store(engine, publication(post_id="known", platform_post_id="pp known", publish_id="v known"))
     stored(
         engine,
         "UPDATE refresh_state SET claimed_at = now(), claim_seq = 4, reason = 'claimed', attempts = 3,"
@@ -265,7 +265,7 @@ def test_late_id_resets_the_row_unless_it_is_quarantined(engine: Engine) -> None
         row = publication(
             post_id=name, account_id=owner, platform_post_id=f"pp {name}", publish_id=f"v {name}"
         )
-        give(engine, row | ({"text": "edited"} if name == "known" else {}), priority=1)
+        store(engine, row | ({"text": "edited"} if name == "known" else {}), priority=1)
 
     columns = (
         "claimed_at",
@@ -288,30 +288,30 @@ def test_late_id_resets_the_row_unless_it_is_quarantined(engine: Engine) -> None
 
 
 def test_rows_of_an_inactive_account_without_reason_have_an_error_message(engine: Engine) -> None:
-    give_accounts(engine, account())
+    store_accounts(engine, account())
     stored(engine, "UPDATE accounts SET state = 'disconnected', state_reason = NULL RETURNING 1")
 
-    give(engine, publication())
+    store(engine, publication())
 
     (row,) = states(engine)
     assert row["error_message"] == "The account must be connected again before its posts can be refreshed."
 
 
 def test_row_without_ids_matches_the_newest_publication_of_its_post(engine: Engine) -> None:
-    give_accounts(engine, account(platform="tiktok"))
+    store_accounts(engine, account(platform="tiktok"))
     for number in (1, 2):
-        give(engine, publication(platform_post_id=f"pp_{number}"))
+        store(engine, publication(platform_post_id=f"pp_{number}"))
 
-    give(engine, publication(platform_post_id=None, text="older file"))
+    store(engine, publication(platform_post_id=None, text="older file"))
 
     assert [row["text"] for row in states(engine)] == [None, "older file"]
 
 
 def test_two_publish_ids_of_one_post_are_two_publications(engine: Engine) -> None:
-    give_accounts(engine, account(platform="tiktok"))
-    give(engine, publication(platform_post_id=None, publish_id="v1"))
-    give(engine, publication(platform_post_id=None, publish_id="v2"))
-    give(engine, publication(platform_post_id="pp_1"))
+    store_accounts(engine, account(platform="tiktok"))
+    store(engine, publication(platform_post_id=None, publish_id="v1"))
+    store(engine, publication(platform_post_id=None, publish_id="v2"))
+    store(engine, publication(platform_post_id="pp_1"))
 
     assert [(row["publish_id"], row["platform_post_id"]) for row in states(engine)] == [
         ("v1", "pp_1"),

@@ -1,4 +1,4 @@
-"""What a row from outside must look like: every field's bound, one step inside and one step outside."""
+"""Validation of rows: each field at its bound and one step beyond."""
 
 from datetime import UTC, datetime
 from typing import Any

@@ -12,7 +12,7 @@ from shared.database import connect
 from shared.ingestion.importer import import_accounts, import_publications
 from shared.operations.audit_log import Operator
 from shared.operations.quarantine import release_from_quarantine
-from tests.shared.ingestion.rows import VAULT, account, give, give_accounts, publication, stored
+from tests.shared.ingestion.rows import VAULT, account, publication, store, store_accounts, stored
 
 Step = Callable[[Connection], object]
 
@@ -84,8 +84,8 @@ def _require_reconnect(connection: Connection) -> object:
 @pytest.fixture
 def rows(engine: Engine) -> Engine:
     """Store an account with a row in each state that an operation here changes."""
-    give_accounts(engine, account())
-    give(
+    store_accounts(engine, account())
+    store(
         engine,
         publication(post_id="post_due", platform_post_id="there_due"),
         publication(post_id="post_waiting", platform_post_id=None),
@@ -130,7 +130,7 @@ def _breaches(engine: Engine, *, active: bool) -> list[Any]:
 
 
 def test_accounts_are_locked_in_order_whatever_order_a_file_has(engine: Engine) -> None:
-    give_accounts(engine, account(account_id="acc_1"), account(account_id="acc_2"))
+    store_accounts(engine, account(account_id="acc_1"), account(account_id="acc_2"))
     with engine.begin() as connection:
         for name in ("acc_1", "acc_2"):
             states.disconnect(connection, "ws_1", name)
@@ -150,16 +150,16 @@ def test_accounts_are_locked_in_order_whatever_order_a_file_has(engine: Engine) 
 
 
 def test_a_new_publication_does_not_wait_for_a_renewal_of_its_accounts_token(engine: Engine) -> None:
-    give_accounts(engine, account())
+    store_accounts(engine, account())
     with engine.connect() as renewing:
         renewing.exec_driver_sql("SELECT FROM accounts FOR NO KEY UPDATE")
 
-        assert give(engine, publication()).accepted == 1
+        assert store(engine, publication()).accepted == 1
 
 
 def test_an_id_that_a_worker_has_learned_is_not_lost_to_an_import_under_way(engine: Engine) -> None:
-    give_accounts(engine, account(platform="tiktok"))
-    give(engine, publication(platform_post_id=None, publish_id="v_pub_1", text="before"))
+    store_accounts(engine, account(platform="tiktok"))
+    store(engine, publication(platform_post_id=None, publish_id="v_pub_1", text="before"))
     with engine.connect() as learning, learning.begin():
         learning.exec_driver_sql("UPDATE publications SET platform_post_id = '7300000000000000001'")
         with ThreadPoolExecutor(1) as other:
