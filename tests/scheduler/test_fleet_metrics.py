@@ -24,13 +24,13 @@ from tests.harness import Harness
 
 
 class Scraped:
-    """A fleet view behind a registry: looked once, read as Prometheus reads."""
+    """Fleet metrics behind a registry: read from the stores once, then scraped as Prometheus does."""
 
-    def __init__(self, open_harness: Harness, client: RedisClient) -> None:
-        self.view = FleetMetrics(open_harness.scheduler, client)
+    def __init__(self, harness: Harness, client: RedisClient) -> None:
+        self.metrics = FleetMetrics(harness.scheduler, client)
         self.registry = CollectorRegistry(auto_describe=True)
-        self.registry.register(self.view)
-        self.view.read()
+        self.registry.register(self.metrics)
+        self.metrics.read()
 
     def __call__(self, name: str, **labels: str) -> float | None:
         """Return the value of a metric, or ``None`` when it is absent."""
@@ -38,7 +38,7 @@ class Scraped:
 
 
 class Leaving:
-    """A Redis client that loses its server once ``away`` holds anything."""
+    """A Redis client that loses its server once ``away`` is not empty."""
 
     def __init__(self, client: RedisClient, away: list[bool]) -> None:
         self._client = client
@@ -74,13 +74,13 @@ def test_oldest_overdue_row_is_exported_by_platform(harness: Harness, client: Re
         harness.account("acc_3", Platform.TIKTOK), next_run_at=datetime.now(UTC) + timedelta(hours=1)
     )
     harness.account("acc_4", Platform.FACEBOOK, state="disconnected")
-    told = Scraped(harness, client)
-    assert told("oldest_overdue_seconds", platform="x", paused="false") == pytest.approx(3600, abs=60)
-    assert told("oldest_overdue_seconds", platform="tiktok", paused="false") == 0
-    assert told("oldest_overdue_seconds", platform="facebook", paused="false") is None
-    assert told("accounts", platform="facebook", state="disconnected") == 1
-    assert told("accounts", platform="x", state="active") == 2
-    assert told("accounts", platform="x", state="requires_reconnect") == 0
+    scraped = Scraped(harness, client)
+    assert scraped("oldest_overdue_seconds", platform="x", paused="false") == pytest.approx(3600, abs=60)
+    assert scraped("oldest_overdue_seconds", platform="tiktok", paused="false") == 0
+    assert scraped("oldest_overdue_seconds", platform="facebook", paused="false") is None
+    assert scraped("accounts", platform="facebook", state="disconnected") == 1
+    assert scraped("accounts", platform="x", state="active") == 2
+    assert scraped("accounts", platform="x", state="requires_reconnect") == 0
 
 
 def test_overdue_rows_behind_a_pause_are_exported_apart(harness: Harness, client: RedisClient) -> None:
@@ -95,11 +95,11 @@ def test_overdue_rows_behind_a_pause_are_exported_apart(harness: Harness, client
         pauses.pause(
             connection, platform="x", kind=PauseKind.ACCOUNT, subject="acc_1", until=until, reason="a limit"
         )
-    told = Scraped(harness, client)
-    assert told("oldest_overdue_seconds", platform="x", paused="true") == pytest.approx(7200, abs=60)
-    assert told("oldest_overdue_seconds", platform="x", paused="false") == pytest.approx(3600, abs=60)
-    assert told("pauses", platform="x", kind="account") == 1
-    assert told("parked_until_timestamp_seconds", platform="x", kind="account") == pytest.approx(
+    scraped = Scraped(harness, client)
+    assert scraped("oldest_overdue_seconds", platform="x", paused="true") == pytest.approx(7200, abs=60)
+    assert scraped("oldest_overdue_seconds", platform="x", paused="false") == pytest.approx(3600, abs=60)
+    assert scraped("pauses", platform="x", kind="account") == 1
+    assert scraped("parked_until_timestamp_seconds", platform="x", kind="account") == pytest.approx(
         until.timestamp(), abs=1
     )
 
@@ -119,10 +119,10 @@ def test_shares_and_percentiles_cover_polled_rows_alone(harness: Harness, client
         next_run_at=datetime.now(UTC) - timedelta(hours=1),
     )
     harness.publications(harness.account("acc_4", Platform.X), 5, reason="stopped", next_run_at=None)
-    told = Scraped(harness, client)
-    assert told("fresh_ratio", platform="x") == pytest.approx(0.6)
-    assert told("overdue_p50_seconds", platform="x") == 0
-    assert told("overdue_p99_seconds", platform="x") == pytest.approx(3600, abs=60)
+    scraped = Scraped(harness, client)
+    assert scraped("fresh_ratio", platform="x") == pytest.approx(0.6)
+    assert scraped("overdue_p50_seconds", platform="x") == 0
+    assert scraped("overdue_p99_seconds", platform="x") == pytest.approx(3600, abs=60)
 
 
 def test_large_table_is_sampled(harness: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -158,12 +158,12 @@ def test_claims_queues_and_workers_are_counted(harness: Harness, client: RedisCl
     client.rpush(f"{refresh_queue.NAMESPACE}:{Lane.BACKGROUND.value}", "a", "b", "c")
     refresh_queue.report_alive(client, "host:1", 8)
     refresh_queue.report_alive(client, "host:2", 4)
-    told = Scraped(harness, client)
-    assert told("claimed_publications", platform="x") == 2
-    assert told("queue_depth", lane="background") == 3
-    assert told("queue_depth", lane="interactive") == 0
-    assert (told("workers_alive"), told("worker_threads_alive")) == (2, 12)
-    assert told("oldest_transaction_seconds") == pytest.approx(0, abs=60)
+    scraped = Scraped(harness, client)
+    assert scraped("claimed_publications", platform="x") == 2
+    assert scraped("queue_depth", lane="background") == 3
+    assert scraped("queue_depth", lane="interactive") == 0
+    assert (scraped("workers_alive"), scraped("worker_threads_alive")) == (2, 12)
+    assert scraped("oldest_transaction_seconds") == pytest.approx(0, abs=60)
 
 
 def test_store_that_does_not_answer_is_reported_and_never_exported_as_zero(
@@ -171,27 +171,27 @@ def test_store_that_does_not_answer_is_reported_and_never_exported_as_zero(
 ) -> None:
     refresh_queue.report_alive(client, "host:1", 8)
     away: list[bool] = []
-    told = Scraped(harness, Leaving(client, away))
-    assert (told("workers_alive"), told("fleet_read_up", read="queue")) == (1, 1)
+    scraped = Scraped(harness, Leaving(client, away))
+    assert (scraped("workers_alive"), scraped("fleet_read_up", read="queue")) == (1, 1)
 
     away.append(True)
-    told.view.read()
-    assert told("fleet_read_up", read="queue") == 0
-    assert told("fleet_read_up", read="overdue") == 1
-    assert told("workers_alive") == 1  # a while ago, and recent enough
+    scraped.metrics.read()
+    assert scraped("fleet_read_up", read="queue") == 0
+    assert scraped("fleet_read_up", read="overdue") == 1
+    assert scraped("workers_alive") == 1  # a while ago, and recent enough
     monkeypatch.setattr(fleet_metrics, "EXPORTED_FOR", timedelta(seconds=-1))
-    assert told("workers_alive") is None
-    assert told("fleet_read_up", read="queue") == 0
+    assert scraped("workers_alive") is None
+    assert scraped("fleet_read_up", read="queue") == 0
 
 
 def test_failing_query_loses_only_its_own_samples(harness: Harness, client: RedisClient) -> None:
     harness.publications(harness.account("acc_1", Platform.X))
     harness.execute("ALTER TABLE pauses RENAME TO elsewhere")
     harness.execute("CREATE VIEW pauses AS SELECT * FROM elsewhere WHERE 1 / (SELECT 0) = 1")
-    told = Scraped(harness, client)
-    assert told("fleet_read_up", read="paused") == 0
-    assert told("fleet_read_up", read="sample") == 1
-    assert told("fresh_ratio", platform="x") == 0
+    scraped = Scraped(harness, client)
+    assert scraped("fleet_read_up", read="paused") == 0
+    assert scraped("fleet_read_up", read="sample") == 1
+    assert scraped("fresh_ratio", platform="x") == 0
 
 
 def test_registering_queries_no_store(harness: Harness, client: RedisClient) -> None:
@@ -205,14 +205,14 @@ def test_stuck_rows_are_exported_by_platform_and_queried_rarely(
     harness: Harness, client: RedisClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     harness.publications(harness.account("acc_1", Platform.X), 2, reason="blocked", next_run_at=None)
-    told = Scraped(harness, client)
-    assert told("stuck_publications", platform="x", breach="never_due") == 2
-    assert told("stuck_publications", platform="x", breach="not_active") == 0
-    assert told("stuck_publications", platform="tiktok", breach="never_due") == 0
+    scraped = Scraped(harness, client)
+    assert scraped("stuck_publications", platform="x", breach="never_due") == 2
+    assert scraped("stuck_publications", platform="x", breach="not_active") == 0
+    assert scraped("stuck_publications", platform="tiktok", breach="never_due") == 0
 
     harness.execute("UPDATE refresh_state SET next_run_at = now()")
     now = time.monotonic()
     for seconds, expected in ((295, 2), (301, 0)):
         monkeypatch.setattr(time, "monotonic", lambda seconds=seconds: now + seconds)
-        told.view.read()
-        assert told("stuck_publications", platform="x", breach="never_due") == expected
+        scraped.metrics.read()
+        assert scraped("stuck_publications", platform="x", breach="never_due") == expected
