@@ -153,7 +153,7 @@ def _post(account: dict[str, Any], number: int) -> dict[str, Any]:
 
 
 def _post_id(owner: str, number: int) -> str:
-    return f"{zlib.crc32(owner.encode()):010}{number:07}"
+    return f"1{zlib.crc32(owner.encode()):010}{number:07}"  # X has no id with a leading zero
 
 
 def _connected(account: dict[str, Any]) -> dict[str, Any]:

@@ -2,7 +2,8 @@
 
 All simulated platforms of a process share one `World`. Accounts and posts are immutable; a change replaces
 the value under one lock, so that a reader never sees a partial change. Watchers are called for every change
-before the answer that caused it is sent, so that rotated tokens survive a SIGKILL.
+before the answer that caused it is sent, so that rotated tokens survive a SIGKILL. This module is
+long because accounts, posts and their indexes change together under that lock.
 """
 
 import math
