@@ -9,6 +9,7 @@ from shared.refresh_state.claim import JOBS_PER_ACCOUNT
 from shared.refresh_state.invariants import STUCK
 from tests.interleavings.engine.explorer import Run
 from tests.interleavings.model.environment import PLATFORM_JOBS
+from tests.interleavings.model.world import ACCOUNT
 
 _ROWS: Final = """
   FROM refresh_state r JOIN publications p ON p.id = r.publication_id
@@ -111,11 +112,15 @@ def _unopened(result: Any) -> list[str]:
 
 
 def _mixed_tokens(connection: psycopg.Connection, vault: Vault) -> list[str]:
-    """Find an access token that is stored beside another pair's refresh token."""
+    """Find tokens of two pairs beside each other, and an old pair that was stored over a newer one."""
     found = []
-    rows = connection.execute("SELECT account_id, sealed_access_token, sealed_refresh_token FROM accounts")
-    for account_id, *sealed in rows:
+    rows = connection.execute(
+        "SELECT account_id, token_version, sealed_access_token, sealed_refresh_token FROM accounts"
+    )
+    for account_id, version, *sealed in rows:
         numbers = {vault.open(one).get_secret_value()[-1] for one in sealed}
         if len(numbers) > 1:
             found.append(f"tokens stay in pairs: those of {account_id} do not belong together")
+        if account_id == ACCOUNT and (version == 1) is not (numbers == {"1"}):
+            found.append(f"no newer pair is lost: {account_id} has pair {numbers} as version {version}")
     return found
