@@ -1,1 +1,1 @@
-"""Tests, in the shape of the tree that they test."""
+"""Tests, in folders that mirror the source tree. What several folders use lies at the top."""

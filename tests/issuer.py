@@ -1,4 +1,4 @@
-"""An issuer of dashboard tokens over HTTP: publishes keys, counts its requests, may fall silent."""
+"""An issuer of dashboard tokens over HTTP: it publishes keys, counts requests, and can stop answering."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -30,7 +30,7 @@ class Issuer:
     requests: int = 0
     """Requests for the document, answered or not."""
     answers: Event = field(default_factory=Event)
-    """While it is not set, requests are accepted and not answered."""
+    """Requests are accepted but not answered while it is not set."""
 
     def publish(self, *key_ids: str, algorithm: str = "ES256") -> None:
         """Replace the document: one key under each of these ids."""
@@ -66,7 +66,7 @@ def issuer() -> Iterator[Issuer]:
             self.wfile.write(dumps({"keys": running.keys}).encode())
 
         def handle(self) -> None:
-            with suppress(OSError):  # whoever asked a silent issuer has given up meanwhile
+            with suppress(OSError):  # the client has closed the connection meanwhile
                 super().handle()
 
         def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the name is http.server's

@@ -1,4 +1,4 @@
-"""The main job with nothing faked between: simulated platform → worker → tables, through a real queue."""
+"""The main path with real components: scheduler → queue → worker → simulated platform → tables."""
 
 import os
 import signal
@@ -26,7 +26,7 @@ POSTS = 5
 
 
 class Fleet:
-    """Scheduler and worker as processes, against one simulated X account."""
+    """Scheduler and worker as processes, with one account of a simulated X."""
 
     def __init__(self, stack: ExitStack, database_url: str, redis_url: str, logs: Path) -> None:
         self._stack = stack
@@ -74,14 +74,14 @@ class Fleet:
             assert import_publications(connection, publications, priority=1).accepted == POSTS
 
     def start(self, module: str) -> subprocess.Popen[bytes]:
-        """Start one service; it is ended with the test."""
+        """Start one service; the test stops it at its end."""
         log = self._stack.enter_context((self._logs / f"{module}.log").open("wb"))
         process = subprocess.Popen([sys.executable, "-m", module], env=self.environment, stderr=log)
         self._stack.callback(_end, process)
         return process
 
     def refreshed(self, number: int) -> set[int]:
-        """Wait for so many finished interactive refreshes, as the API does."""
+        """Wait for ``number`` finished interactive refreshes, as the API does."""
         url = make_url(self._database_url).set(drivername="postgresql")
         seen: set[int] = set()
         with psycopg.connect(url.render_as_string(hide_password=False), autocommit=True) as listener:
@@ -107,7 +107,7 @@ def fleet(database_url: str, redis_url: str, tmp_path: Path) -> Iterator[Fleet]:
         yield Fleet(stack, database_url, redis_url, tmp_path)
 
 
-def test_due_publications_are_read_in_one_call_and_served(fleet: Fleet, tmp_path: Path) -> None:
+def test_due_publications_are_fetched_in_one_call_and_served(fleet: Fleet, tmp_path: Path) -> None:
     fleet.start("worker")
     fleet.start("scheduler")
 
@@ -124,7 +124,7 @@ def test_due_publications_are_read_in_one_call_and_served(fleet: Fleet, tmp_path
 
 
 @pytest.mark.parametrize("module", ["worker", "scheduler"])
-def test_a_service_stops_with_zero_on_sigterm(fleet: Fleet, module: str) -> None:
+def test_service_exits_with_0_on_sigterm(fleet: Fleet, module: str) -> None:
     services = {name: fleet.start(name) for name in ("worker", "scheduler")}
     fleet.refreshed(POSTS)
 
@@ -134,7 +134,7 @@ def test_a_service_stops_with_zero_on_sigterm(fleet: Fleet, module: str) -> None
 
 
 @pytest.mark.parametrize("module", ["worker", "scheduler", "api_stub"])
-def test_an_unreachable_database_is_one_sentence_and_exit_1(
+def test_unreachable_database_is_reported_in_one_sentence_and_exit_code_1(
     module: str, redis_url: str, tmp_path: Path
 ) -> None:
     environment = {
@@ -160,7 +160,7 @@ def test_an_unreachable_database_is_one_sentence_and_exit_1(
 
 
 @pytest.mark.parametrize("module", ["worker", "scheduler"])
-def test_missing_settings_are_one_list(module: str) -> None:
+def test_missing_settings_are_reported_together(module: str) -> None:
     ended = subprocess.run(
         [sys.executable, "-m", module],
         env=dict(os.environ),

@@ -1,11 +1,11 @@
-"""Accounts: renewed tokens, dead ones, reconnection, disconnection, deletion."""
+"""Accounts: token renewal, revoked tokens, missing scopes, disconnection; and deleted publications."""
 
 from datetime import timedelta
 
 from tests.contract.conftest import ACCOUNTS, NOW, POSTS_EACH, System
 
 
-def test_an_expired_token_is_renewed_in_passing(system: System) -> None:
+def test_expired_token_is_renewed_by_the_refresh(system: System) -> None:
     world = system.simulators.world
     world.change_account("x", "55", access_token_expires_at=NOW - timedelta(hours=1))
 
@@ -16,7 +16,7 @@ def test_an_expired_token_is_renewed_in_passing(system: System) -> None:
     assert system.resync("post_x_8")["sync_status"] == "synced", "the stored pair is the new one"
 
 
-def test_a_dead_account_is_probed_once_and_comes_back_by_an_event(system: System) -> None:
+def test_revoked_account_is_called_once_and_refreshed_after_its_reconnection(system: System) -> None:
     world, request_log = system.simulators.world, system.simulators.request_log
     world.revoke("facebook", "1000", "460")
     system.dravo("resync", "--account", "acc_facebook", "--wait", code=1)
@@ -26,7 +26,9 @@ def test_a_dead_account_is_probed_once_and_comes_back_by_an_event(system: System
     assert {row["sync_status"] for row in rows} == {"requires_reconnect"}
     assert all(row["error_message"] and row["metrics"] for row in rows)
     system.get(accountId="acc_facebook", refresh="true")
-    assert request_log.requests("facebook") == refused, "nothing is asked until the owner reconnects"
+    assert request_log.requests("facebook") == refused, (
+        "the platform is not called until the owner reconnects"
+    )
 
     world.change_account("facebook", "1000", revoked=False, access_token="EAA-new")
     system.reconnect("evt_back", "facebook", "EAA-new")
@@ -34,7 +36,7 @@ def test_a_dead_account_is_probed_once_and_comes_back_by_an_event(system: System
     assert ({row["sync_status"] for row in rows}, len(rows)) == ({"synced"}, POSTS_EACH)
 
 
-def test_a_missing_scope_is_named(system: System) -> None:
+def test_missing_scope_is_named(system: System) -> None:
     world = system.simulators.world
     world.change_account("tiktok", "tt1", scopes=frozenset({"video.publish"}))
     row = system.resync("post_tiktok_8", code=1)
@@ -45,7 +47,7 @@ def test_a_missing_scope_is_named(system: System) -> None:
     assert "video.list" in row["error_message"]
 
 
-def test_a_disconnected_account_keeps_its_rows(system: System) -> None:
+def test_disconnected_account_keeps_its_rows(system: System) -> None:
     assert system.event("account.disconnected", "evt_bye", account_id="acc_instagram").is_success
 
     rows = system.get(accountId="acc_instagram", limit=100)["items"]
@@ -54,7 +56,7 @@ def test_a_disconnected_account_keeps_its_rows(system: System) -> None:
     assert all(row["metrics"] for row in rows)
 
 
-def test_a_deleted_publication_is_served_no_more_and_its_history_goes(system: System) -> None:
+def test_deleted_publication_and_its_history_are_no_longer_served(system: System) -> None:
     history = "/v1/analytics/posts/post_linkedin_9/history"
     assert system.api.get(history).status_code == 200
     data = {"post_id": "post_linkedin_9", "account_id": "acc_linkedin"}

@@ -1,4 +1,4 @@
-"""How special answers of the platforms appear to readers: one test a row of the contract's table."""
+"""How the API serves unusual answers of the platforms: one test for each row of the contract's table."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -10,7 +10,7 @@ from tests.contract.conftest import COUNTERS, NOW, System
 
 
 @pytest.mark.parametrize("platform", COUNTERS)
-def test_every_platform_is_read_in_full(system: System, platform: str) -> None:
+def test_post_of_every_platform_is_served_as_synced(system: System, platform: str) -> None:
     row = system.row(f"post_{platform}_0")
 
     assert (row["sync_status"], row["error_message"]) == ("synced", None)
@@ -19,7 +19,7 @@ def test_every_platform_is_read_in_full(system: System, platform: str) -> None:
     assert datetime.fromisoformat(row["stale_after"]) > datetime.now(UTC)
 
 
-def test_keys_and_sums_are_the_contract_s(system: System) -> None:
+def test_metric_keys_and_sums_follow_the_contract(system: System) -> None:
     assert system.row("post_facebook_0")["metrics"] == {"post_clicks": 41, "post_reactions_by_type_total": 37}
     assert system.row("post_instagram_0")["metrics"] == COUNTERS["instagram"]
     assert system.row("post_x_0")["metrics"].items() >= COUNTERS["x"].items()
@@ -27,21 +27,21 @@ def test_keys_and_sums_are_the_contract_s(system: System) -> None:
     assert system.row("post_linkedin_0")["metrics"]["share_statistics_impression_count"] == 1190
 
 
-def test_a_retired_metric_is_absent_with_its_warning_and_the_row_synced(system: System) -> None:
+def test_retired_metric_is_absent_with_a_warning_and_the_row_is_synced(system: System) -> None:
     row = system.row("post_facebook_0")
 
     assert row["sync_status"] == "synced"
     assert row["warnings"] == ["metric_unavailable: post_engaged_users is no longer offered by Facebook"]
 
 
-def test_a_missing_post_is_warned_of_then_confirmed_then_left_alone(system: System) -> None:
+def test_missing_post_has_a_warning_until_confirmed_and_is_then_no_longer_polled(system: System) -> None:
     system.simulators.world.delete_post("x", "1990000000000000001")
 
     once = system.resync("post_x_1")
     assert once["sync_status"] == "synced"
     assert once["warnings"][0].startswith("post_missing: ")
 
-    assert system.resync("post_x_1")["sync_status"] == "synced", "a second look too soon confirms nothing"
+    assert system.resync("post_x_1")["sync_status"] == "synced", "a second fetch too soon confirms nothing"
 
     with system.listen() as database:
         database.execute("UPDATE refresh_state SET missing_since = missing_since - interval '1 hour'")
@@ -51,7 +51,7 @@ def test_a_missing_post_is_warned_of_then_confirmed_then_left_alone(system: Syst
     assert system.dravo("why", "post_x_1")["next_run_at"] is None
 
 
-def test_an_outage_keeps_the_row_and_after_five_attempts_it_is_failed(system: System) -> None:
+def test_row_keeps_its_metrics_in_an_outage_and_is_failed_after_five_attempts(system: System) -> None:
     system.simulators.behave("tiktok", outage=True)
     failed = system.resync("post_tiktok_2", code=1)
     system.simulators.behave("tiktok")
@@ -62,7 +62,7 @@ def test_an_outage_keeps_the_row_and_after_five_attempts_it_is_failed(system: Sy
     assert system.row("post_tiktok_2")["sync_status"] == "synced"
 
 
-def test_a_counter_that_fell_is_served_and_said(system: System) -> None:
+def test_decreased_counter_is_served_with_a_warning(system: System) -> None:
     system.simulators.world.change_post(
         "tiktok", "7560000000000000003", counters={"view_count": 5, "like_count": 1}
     )
@@ -73,7 +73,7 @@ def test_a_counter_that_fell_is_served_and_said(system: System) -> None:
     assert any(warning.startswith("counter_decreased: ") for warning in row["warnings"])
 
 
-def test_a_metric_that_did_not_come_is_absent_and_the_row_partial(system: System) -> None:
+def test_metric_without_a_value_is_absent_and_the_row_is_partial(system: System) -> None:
     system.simulators.world.change_post(
         "instagram", "17900000000000003", absent_metrics=frozenset({"shares"})
     )
@@ -85,7 +85,7 @@ def test_a_metric_that_did_not_come_is_absent_and_the_row_partial(system: System
     assert any("shares" in warning for warning in row["warnings"])
 
 
-def test_a_post_from_before_the_conversion_keeps_its_last_values(system: System) -> None:
+def test_post_from_before_the_conversion_keeps_its_last_values(system: System) -> None:
     before = system.row("post_instagram_4")
     system.simulators.world.change_post("instagram", "17900000000000004", pre_business=True)
 
@@ -96,7 +96,7 @@ def test_a_post_from_before_the_conversion_keeps_its_last_values(system: System)
     assert row["last_updated_at"] == before["last_updated_at"]
 
 
-def test_our_own_misconfiguration_keeps_the_status_and_blames_nobody(system: System) -> None:
+def test_misconfiguration_keeps_the_row_synced_and_the_account_active(system: System) -> None:
     system.simulators.behave("linkedin", sunset_versions=frozenset({"202609"}))
     with system.listen() as listener:
         system.dravo("resync", "--post", "post_linkedin_5")
@@ -110,7 +110,7 @@ def test_our_own_misconfiguration_keeps_the_status_and_blames_nobody(system: Sys
 
 
 @pytest.mark.parametrize("how", ["blocked", "deactivated"])
-def test_an_application_that_meta_blocks_costs_no_account_its_authorization(system: System, how: str) -> None:
+def test_account_stays_active_when_meta_blocks_the_application(system: System, how: str) -> None:
     system.simulators.behave("facebook", application_blocked=how)
     with system.listen() as listener:
         system.dravo("resync", "--post", "post_facebook_5")
@@ -126,7 +126,7 @@ def test_an_application_that_meta_blocks_costs_no_account_its_authorization(syst
     assert not any(warning.startswith("platform_unavailable: ") for warning in healed["warnings"])
 
 
-def test_posts_that_all_vanish_at_once_are_never_declared_gone(system: System) -> None:
+def test_posts_that_all_vanish_at_once_are_never_confirmed_as_missing(system: System) -> None:
     system.simulators.behave("facebook", posts_vanish=True)
     for _ in range(2):
         system.dravo("resync", "--account", "acc_facebook", "--wait")
@@ -142,7 +142,9 @@ def test_posts_that_all_vanish_at_once_are_never_declared_gone(system: System) -
     assert not any(one.startswith("post_missing: ") for row in rows for one in row["warnings"])
 
 
-def test_a_quiet_linkedin_post_is_zero_and_a_once_loud_one_keeps_its_numbers(system: System) -> None:
+def test_linkedin_post_without_activity_is_zero_and_one_with_earlier_activity_keeps_its_metrics(
+    system: System,
+) -> None:
     quiet = "urn:li:share:7390000000000009999"
     system.simulators.world.add_posts(
         [Post("linkedin", quiet, "urn:li:organization:77", NOW - timedelta(days=30), no_data=True)]
@@ -166,7 +168,7 @@ def test_a_quiet_linkedin_post_is_zero_and_a_once_loud_one_keeps_its_numbers(sys
     assert row["warnings"][0].startswith("no_activity_reported: ")
 
 
-def test_a_tiktok_without_its_public_id_is_pending_until_it_has_one(system: System) -> None:
+def test_tiktok_post_without_a_public_id_is_pending_until_it_has_one(system: System) -> None:
     system.simulators.world.add_posts(
         [
             Post(
@@ -197,7 +199,7 @@ def test_a_tiktok_without_its_public_id_is_pending_until_it_has_one(system: Syst
     assert len(system.get(postId="7560000000000000777")["items"]) == 1
 
 
-def test_a_spoilt_answer_is_no_number(system: System) -> None:
+def test_corrupted_response_changes_no_metric(system: System) -> None:
     before = system.row("post_x_7")["metrics"]
     system.simulators.behave("x", faults=(Fault(times=2, body="html", status=200),))
 

@@ -1,4 +1,4 @@
-"""``python -m tests.mutants [--minutes N] [--only WORD] [--sample N] [--kinds WORD]``: see the package."""
+"""``python -m tests.mutants [--minutes N] [--only WORD] [--sample N]``: test mutants and write a report."""
 
 import argparse
 import json
@@ -12,21 +12,21 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from tests.mutants.bench import Bench, Verdict, bench
 from tests.mutants.catalogue import TARGETS
 from tests.mutants.change import Mutant, mutant
 from tests.mutants.python_edits import python_edits
 from tests.mutants.report import equivalents, report
+from tests.mutants.runner import MutantRunner, Verdict, open_runner
 from tests.mutants.sql_edits import lua_edits
 
 ROOT = Path(__file__).parents[2]
 STATE = ROOT / "build" / "mutants"
-_LEAST_PATIENCE = 40.0
+_LEAST_TIME_LIMIT = 40.0
 _TIMES_AS_LONG = 8
 
 
 def mutants_of(path: str) -> list[Mutant]:
-    """Return the mutants of a file, in an order that is random and always the same: any part is a sample."""
+    """Return the mutants of a file in a fixed random order, so that any part of them is a sample."""
     source = (ROOT / path).read_bytes()
     edits = lua_edits(source.decode()) if path.endswith(".lua") else python_edits(source)
     found = {one.key: one for one in (mutant(path, source, edit) for edit in edits)}
@@ -37,8 +37,8 @@ def _state_file(path: str) -> Path:
     return STATE / f"{path.replace('/', '.')}.json"
 
 
-def _known(path: str, tests: Iterable[str]) -> dict[str, Any]:
-    """Return the verdicts so far that still hold: a survivor's until its tests change."""
+def _earlier_verdicts(path: str, tests: Iterable[str]) -> dict[str, Any]:
+    """Return the earlier verdicts that are still valid: a survivor's verdict until its tests change."""
     file = _state_file(path)
     if not file.exists():
         return {}
@@ -52,20 +52,20 @@ def _digest(tests: Iterable[str]) -> str:
     return sha256(b"".join((ROOT / test).read_bytes() for test in tests)).hexdigest()
 
 
-def _run(path: str, stand: Bench, deadline: float, sample: int | None, kinds: Sequence[str]) -> None:
+def _run(path: str, runner: MutantRunner, deadline: float, sample: int | None, kinds: Sequence[str]) -> None:
     tests = [test for test in TARGETS[path] if (ROOT / test).exists()]
-    verdicts = _known(path, tests)
+    verdicts = _earlier_verdicts(path, tests)
     known_equivalent = equivalents()
     made = [one for one in mutants_of(path) if (path, one.before, one.after) not in known_equivalent]
     wanted = [one for one in made if any(kind in one.kind for kind in kinds)][:sample]
     waiting = [one for one in wanted if one.key not in verdicts]
     if not tests or not waiting or time.monotonic() > deadline:
         return
-    patience = max(_LEAST_PATIENCE, _TIMES_AS_LONG * stand.seconds(tests))
+    time_limit = max(_LEAST_TIME_LIMIT, _TIMES_AS_LONG * runner.seconds(tests))
     for one in waiting:
         if time.monotonic() > deadline:
             break
-        found = stand.judge(one, tests, patience)
+        found = runner.verdict_of(one, tests, time_limit)
         verdicts[one.key] = {"verdict": found, "line": one.line, "before": one.before, "after": one.after}
         verdicts[one.key]["kind"] = one.kind
         kept = {key: verdicts[key] for key in verdicts.keys() & {one.key for one in made}}
@@ -73,16 +73,16 @@ def _run(path: str, stand: Bench, deadline: float, sample: int | None, kinds: Se
 
 
 def _work(queue: Any, deadline: float, sample: int | None, kinds: Sequence[str]) -> None:
-    with bench(ROOT) as stand:
+    with open_runner(ROOT) as runner:
         while path := queue.get():
             try:
-                _run(path, stand, deadline, sample, kinds)
+                _run(path, runner, deadline, sample, kinds)
             except RuntimeError as error:
                 sys.stderr.write(f"{path}: {error}\n")
 
 
 def _unmatched() -> str:
-    """Return the listed equivalents whose line has changed since: they excuse no mutant any more."""
+    """Return the listed equivalents that match no mutant, because their line has changed."""
     listed = equivalents().keys()
     paths = {path for path, _, _ in listed if (ROOT / path).exists()}
     made = {(path, one.before, one.after) for path in paths for one in mutants_of(path)}
@@ -91,37 +91,39 @@ def _unmatched() -> str:
 
 
 def main() -> int:
-    """Run mutants until all have a verdict or the time is over; print where the report is."""
+    """Test mutants until all have a verdict or the time is up; print the path of the report."""
     parser = argparse.ArgumentParser(prog="python -m tests.mutants")
     parser.add_argument("--minutes", type=float, default=30)
     parser.add_argument(
         "--only", default="", help="files whose path holds one of these words, comma-separated"
     )
-    parser.add_argument("--sample", type=int, help="so many mutants of each file at most")
+    parser.add_argument("--sample", type=int, help="the most mutants of each file")
     parser.add_argument(
         "--kinds",
         default="",
         help="mutants of these kinds, comma-separated words; lock,fence for concurrency",
     )
-    chosen = parser.parse_args()
-    words = chosen.only.split(",")
+    options = parser.parse_args()
+    words = options.only.split(",")
     paths = [path for path in TARGETS if (ROOT / path).exists() and any(word in path for word in words)]
     STATE.mkdir(parents=True, exist_ok=True)
-    deadline = time.monotonic() + chosen.minutes * 60
-    workers = min(2 * (os.cpu_count() or 1), len(paths))  # a run waits half of its time
+    deadline = time.monotonic() + options.minutes * 60
+    workers = min(2 * (os.cpu_count() or 1), len(paths))  # a run waits for half of its time
     queue: Any = multiprocessing.Queue()
     for path in [*paths, *[None] * workers]:
         queue.put(path)
     processes = [
-        multiprocessing.Process(target=_work, args=(queue, deadline, chosen.sample, chosen.kinds.split(",")))
+        multiprocessing.Process(
+            target=_work, args=(queue, deadline, options.sample, options.kinds.split(","))
+        )
         for _ in range(workers)
     ]
     for process in processes:
         process.start()
     for process in processes:
         process.join()
-    judged = [path for path in TARGETS if _state_file(path).exists()]
-    text = report({path: json.loads(_state_file(path).read_text())["verdicts"] for path in judged})
+    tested = [path for path in TARGETS if _state_file(path).exists()]
+    text = report({path: json.loads(_state_file(path).read_text())["verdicts"] for path in tested})
     text += _unmatched()
     (STATE / "report.md").write_text(text)
     sys.stdout.write(text.split("\n## ")[0] + f"\n{STATE / 'report.md'}\n")

@@ -1,4 +1,4 @@
-"""Which tests belong to which module: the cheap ones first, because the first red test ends a run."""
+"""The tests of each module, the fast ones first, because the first failing test ends a run."""
 
 from typing import Final
 

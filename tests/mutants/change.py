@@ -1,4 +1,4 @@
-"""One change of one source file: where, what instead, and a name that outlives edits elsewhere in it."""
+"""One change of one source file, with a key that stays the same when other lines of the file change."""
 
 from dataclasses import dataclass
 from hashlib import sha256
@@ -13,7 +13,7 @@ class Edit:
     end: int
     new: str
     kind: str
-    """What is done, in two or three words."""
+    """The kind of change, in two or three words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,14 +23,14 @@ class Mutant:
     path: str
     line: int
     before: str
-    """The changed line as it stands, stripped; with ``after`` and ``path`` it identifies the mutant."""
+    """The line before the change, stripped; with ``after`` and ``path`` it identifies the mutant."""
     after: str
     kind: str
     edit: Edit
 
     @property
     def key(self) -> str:
-        """A short name: the same as long as the line and what is done to it stay the same."""
+        """A short key, which depends only on the path and on the line before and after."""
         return sha256(f"{self.path}\n{self.before}\n{self.after}".encode()).hexdigest()[:12]
 
     def apply(self, tree: Path) -> None:

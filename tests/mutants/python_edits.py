@@ -1,4 +1,4 @@
-"""Edits of Python source: comparisons, conditions, bounds, constants, arguments, statements left out."""
+"""Edits of Python source: comparisons, conditions, constants, arguments, and dropped statements."""
 
 import ast
 import re
@@ -26,7 +26,7 @@ _SYMBOLS = re.compile(r"<<|//|[-+*/%]")
 _SWAPPED = {"min": "max", "max": "min", "any": "all", "all": "any"}
 _SQL = re.compile(r"\b(SELECT|UPDATE|INSERT|DELETE|EXISTS|CASE|AND|IS NULL)\b")
 _UNDECIDING = ("_log", "metrics", "failpoints", "warnings")
-"""What is called on these changes no row: its statements and arguments stay."""
+"""Calls on these change no row: their statements and arguments are not mutated."""
 
 
 def python_edits(source: bytes) -> Iterator[Edit]:

@@ -1,7 +1,7 @@
-"""Runs the tests of one mutant after the other: a private copy of the tree, servers that are started once.
+"""Runs tests on one mutant after another, in a private copy of the tree, on servers that start once.
 
-Each run is a fork of a process that has imported pytest and the libraries but nothing of this project: what
-a run costs is its tests.
+Each run is a fork of a process that has imported pytest and the libraries, but no module of this project, so
+that its time is the time of the tests.
 """
 
 import gc
@@ -37,7 +37,7 @@ _PRELOADED = (
     "pydantic_settings",
     "sqlalchemy",
 )
-_PRELOADED_TOO = (
+_MORE_PRELOADED = (
     "apscheduler.schedulers.background",
     "cryptography.fernet",
     "prometheus_client",
@@ -47,7 +47,7 @@ _PLUGINS_OFF = ("playwright", "base_url")
 
 
 class Verdict(StrEnum):
-    """What the tests said."""
+    """The result of the tests on a mutant."""
 
     CAUGHT = "caught"
     SURVIVED = "survived"
@@ -55,7 +55,7 @@ class Verdict(StrEnum):
 
 
 class _Servers:
-    """A pytest plugin: the session's servers are those that run already."""
+    """A pytest plugin that provides the running servers as the session's fixtures."""
 
     def __init__(self, postgres: Postgres, valkey: Valkey) -> None:
         self._running = {"postgres_server": postgres, "valkey_server": valkey}
@@ -68,20 +68,20 @@ class _Servers:
         return found
 
 
-class Bench:
-    """One copy of the tree with its servers; use it as `bench` gives it."""
+class MutantRunner:
+    """A copy of the tree with its servers, as `open_runner` gives it."""
 
     def __init__(self, tree: Path, postgres: Postgres, valkey: Valkey) -> None:
         self._tree, self._postgres, self._valkey = tree, postgres, valkey
 
-    def seconds(self, tests: Sequence[str], *, patience: float = 300) -> float:
-        """Return how long the tests take on the code as it is. Raises `RuntimeError` when they are red."""
+    def seconds(self, tests: Sequence[str], *, time_limit: float = 300) -> float:
+        """Return how long the tests take on the unchanged code. Raises `RuntimeError` when they fail."""
         started = time.monotonic()
-        if self._run(tests, patience) is not Verdict.SURVIVED:
-            raise RuntimeError(f"red without any mutant: {' '.join(tests)}\n{self._output()[-3000:]}")
+        if self._run(tests, time_limit) is not Verdict.SURVIVED:
+            raise RuntimeError(f"tests fail without a mutant: {' '.join(tests)}\n{self._output()[-3000:]}")
         return time.monotonic() - started
 
-    def judge(self, mutant: Mutant, tests: Sequence[str], patience: float) -> Verdict:
+    def verdict_of(self, mutant: Mutant, tests: Sequence[str], time_limit: float) -> Verdict:
         """Run the tests on one mutant."""
         file = self._tree / mutant.path
         original = file.read_bytes()
@@ -89,15 +89,15 @@ class Bench:
         for compiled in (file.parent / "__pycache__").glob(f"{file.stem}.*"):
             compiled.unlink()
         try:
-            return self._run(tests, patience)
+            return self._run(tests, time_limit)
         finally:
             file.write_bytes(original)
 
-    def _run(self, tests: Sequence[str], patience: float) -> Verdict:
+    def _run(self, tests: Sequence[str], time_limit: float) -> Verdict:
         child = os.fork()
         if not child:
             os._exit(self._child(tests))
-        deadline = time.monotonic() + patience
+        deadline = time.monotonic() + time_limit
         try:
             while time.monotonic() < deadline:
                 ended, status = os.waitpid(child, os.WNOHANG)
@@ -124,7 +124,7 @@ class Bench:
             off = [word for name in _PLUGINS_OFF for word in ("-p", f"no:{name}")]
             arguments = ["-x", "--tb=short", "--assert=plain", "--rootdir", str(self._tree), *off, *tests]
             return int(pytest.main(arguments, plugins=[_Servers(self._postgres, self._valkey)]))
-        except BaseException:  # noqa: BLE001 - whatever ends the child, it must not go on as its parent
+        except BaseException:  # noqa: BLE001 - after any error the child must not continue as its parent
             traceback.print_exc()
             return 99
         finally:
@@ -135,7 +135,7 @@ class Bench:
         return (self._tree / "output").read_text(errors="replace")
 
     def _tidy(self) -> None:
-        """Drop what a run that was killed has left."""
+        """Delete the databases and keys that a killed run left."""
         with connect(self._postgres.url_of("postgres")) as connection:
             names = connection.execute(
                 "SELECT datname FROM pg_database WHERE datname LIKE 'test\\_%'"
@@ -147,9 +147,9 @@ class Bench:
 
 
 @contextmanager
-def bench(source: Path) -> Iterator[Bench]:
-    """Copy the tree, start the servers, give the bench; remove all of it afterwards."""
-    for name in (*_PRELOADED, *_PRELOADED_TOO):
+def open_runner(source: Path) -> Iterator[MutantRunner]:
+    """Copy the tree and start the servers; stop and remove them afterwards."""
+    for name in (*_PRELOADED, *_MORE_PRELOADED):
         importlib.import_module(name)
     with server_directory(fast_parent()) as directory:
         tree = directory / "tree"
@@ -165,4 +165,4 @@ def bench(source: Path) -> Iterator[Bench]:
             code = "import sys; from shared.database import migrate; migrate(sys.argv[1])"
             subprocess.run([sys.executable, "-c", code, postgres.url_of(MIGRATED)], cwd=tree, check=True)
             gc.freeze()
-            yield Bench(tree, postgres, valkey)
+            yield MutantRunner(tree, postgres, valkey)
