@@ -83,6 +83,16 @@ class System:
         self.dravo("resync", "--post", post_id, "--wait", code=code)
         return self.row(post_id)
 
+    def resync_once(self, post_id: str) -> Any:
+        """Re-sync one post by command, wait for the end of one refresh of it, and return its row."""
+        with self.listen() as listener:
+            query = "SELECT id::text FROM publications WHERE post_id = %s"
+            ((publication_id,),) = listener.execute(query, [post_id]).fetchall()
+            self.dravo("resync", "--post", post_id)
+            # Other publications may be refreshed at the same time.
+            assert any(publication_id in one.payload.split(",") for one in listener.notifies(timeout=30))
+        return self.row(post_id)
+
     def reconnect(self, event_id: str, platform: str, access_token: str) -> None:
         """Send the event of an owner who connects an account again, and re-sync its posts."""
         owner, _, _, _, scopes = ACCOUNTS[platform]

@@ -98,10 +98,7 @@ def test_post_from_before_the_conversion_keeps_its_last_values(system: System) -
 
 def test_misconfiguration_keeps_the_row_synced_and_the_account_active(system: System) -> None:
     system.simulators.behave("linkedin", sunset_versions=frozenset({"202609"}))
-    with system.listen() as listener:
-        system.dravo("resync", "--post", "post_linkedin_5")
-        assert list(listener.notifies(timeout=30, stop_after=1))
-    row = system.row("post_linkedin_5")
+    row = system.resync_once("post_linkedin_5")
     system.simulators.behave("linkedin")
 
     assert row["sync_status"] == "synced"
@@ -112,10 +109,7 @@ def test_misconfiguration_keeps_the_row_synced_and_the_account_active(system: Sy
 @pytest.mark.parametrize("how", ["blocked", "deactivated"])
 def test_account_stays_active_when_meta_blocks_the_application(system: System, how: str) -> None:
     system.simulators.behave("facebook", application_blocked=how)
-    with system.listen() as listener:
-        system.dravo("resync", "--post", "post_facebook_5")
-        assert list(listener.notifies(timeout=30, stop_after=1))
-    row = system.row("post_facebook_5")
+    row = system.resync_once("post_facebook_5")
     states = {one["account_id"]: one["state"] for one in system.dravo("accounts")}
     system.simulators.behave("facebook")
 
