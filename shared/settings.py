@@ -242,9 +242,9 @@ def load(*required: str) -> Settings:
     try:
         settings = Settings()
     except ValidationError as error:
-        for found in error.errors(include_url=False, include_input=False):
-            name = f"DRAVO_{str(found['loc'][0]).upper()}" if found["loc"] else "DRAVO_…"
-            mistakes.append(f"{name}: {found['msg'].removeprefix('Value error, ')}")
+        for mistake in error.errors(include_url=False, include_input=False):
+            name = f"DRAVO_{str(mistake['loc'][0]).upper()}" if mistake["loc"] else "DRAVO_…"
+            mistakes.append(f"{name}: {mistake['msg'].removeprefix('Value error, ')}")
     wrong = {line.split(":")[0] for line in mistakes}
     present = settings.model_fields_set if settings else _set_in_environment()
     for name in required:

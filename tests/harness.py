@@ -102,20 +102,20 @@ class Harness:
             number=number,
             created=datetime.now(UTC) - timedelta(days=1),
         )
-        found = [publication_id for (publication_id,) in ids]
+        stored = [publication_id for (publication_id,) in ids]
         due = {"next_run_at": datetime.now(UTC) - timedelta(minutes=1)}
         rows = [
             {"publication_id": one, "account_id": account_id, "reason": "new", **due, **state}
-            for one in found
+            for one in stored
         ]
         if rows:
             with self.engine.begin() as connection:
                 connection.execute(text(_insert("refresh_state", rows[0])), rows)
                 connection.execute(
                     text("INSERT INTO post_analytics (publication_id) SELECT unnest(CAST(:ids AS bigint[]))"),
-                    {"ids": found},
+                    {"ids": stored},
                 )
-        return found
+        return stored
 
     def execute(self, statement: str, **parameters: Any) -> list[Any]:
         """Run one statement and commit; return its rows, if any."""

@@ -21,7 +21,7 @@ from shared.accounts.vault import Vault, new_key
 from shared.ingestion.importer import import_accounts, import_publications
 from shared.refresh_state.notifications import REFRESHED_CHANNEL
 
-PATIENCE = 30.0
+TIMEOUT = 30.0
 POSTS = 5
 
 
@@ -89,8 +89,8 @@ class Fleet:
             done = listener.execute("SELECT publication_id FROM post_analytics WHERE version > 0").fetchall()
             seen |= {row[0] for row in done}
             while len(seen) < number:
-                notices = list(listener.notifies(timeout=PATIENCE, stop_after=1))
-                assert notices, f"{len(seen)} of {number} within {PATIENCE} s"
+                notices = list(listener.notifies(timeout=TIMEOUT, stop_after=1))
+                assert notices, f"{len(seen)} of {number} within {TIMEOUT} s"
                 seen |= {int(one) for notice in notices for one in notice.payload.split(",")}
         return seen
 
@@ -130,7 +130,7 @@ def test_service_exits_with_0_on_sigterm(fleet: Fleet, module: str) -> None:
 
     services[module].send_signal(signal.SIGTERM)
 
-    assert services[module].wait(PATIENCE) == 0
+    assert services[module].wait(TIMEOUT) == 0
 
 
 @pytest.mark.parametrize("module", ["worker", "scheduler", "api_stub"])
@@ -149,7 +149,7 @@ def test_unreachable_database_is_reported_in_one_sentence_and_exit_code_1(
         env=environment,
         capture_output=True,
         text=True,
-        timeout=PATIENCE,
+        timeout=TIMEOUT,
         check=False,
     )
 
@@ -166,7 +166,7 @@ def test_missing_settings_are_reported_together(module: str) -> None:
         env=dict(os.environ),
         capture_output=True,
         text=True,
-        timeout=PATIENCE,
+        timeout=TIMEOUT,
         check=False,
     )
 

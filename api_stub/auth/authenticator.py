@@ -35,10 +35,10 @@ class Authenticator:
         """Return the caller of a request. Raises `ApiError` (401, or 503 when keys cannot be looked up)."""
         credential = bearer(request)
         if credential.startswith(PREFIX):
-            found = await self._keys.find(credential) if looks_like_key(credential) else None
-            if found is None:
+            api_key = await self._keys.find(credential) if looks_like_key(credential) else None
+            if api_key is None:
                 raise unauthorized()
-            key_id, workspace_id = found
+            key_id, workspace_id = api_key
             return Caller(workspace_id, key_id)
         if self._tokens is None:
             raise unauthorized()

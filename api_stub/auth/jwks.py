@@ -89,16 +89,16 @@ class KeySet:
         """Return the key that a token names, of the kind its algorithm needs. Raises `jwt.PyJWTError`."""
         if not (key_id is None or (isinstance(key_id, str) and len(key_id) <= _MAX_ID_LENGTH)):
             raise jwt.InvalidKeyError
-        found = self._find(key_id, algorithm)
-        if found is None and not self._is_unknown(key_id, algorithm):
+        signing_key = self._find(key_id, algorithm)
+        if signing_key is None and not self._is_unknown(key_id, algorithm):
             started_at = monotonic()
             await self._wait_for_fetch()
-            found = self._find(key_id, algorithm)
-            if found is None and self._fetched_at >= started_at:
+            signing_key = self._find(key_id, algorithm)
+            if signing_key is None and self._fetched_at >= started_at:
                 self._remember_unknown(key_id, algorithm)
-        if found is None:
+        if signing_key is None:
             raise jwt.InvalidKeyError
-        return found
+        return signing_key
 
     def _find(self, key_id: str | None, algorithm: str) -> Any:
         if monotonic() - self._fetched_at > SERVED_FOR.total_seconds():

@@ -54,13 +54,13 @@ async def list_publications(context: OpsContext, request: Request, session: Sess
         return render_for(session, "search.html", rows=rows, name=name)
     wanted = Filter.parse(request.query_params)
     below = _number(request.query_params.get("below"))
-    now, found = await context.read(
+    now, loaded = await context.read(
         lambda connection: (
             queries.database_now(connection),
             queries.publications(connection, wanted, below=below),
         )
     )
-    return render_for(session, "publications.html", found=found, wanted=wanted, below=below, now=now)
+    return render_for(session, "publications.html", loaded=loaded, wanted=wanted, below=below, now=now)
 
 
 def _named(connection: Connection, ids: Sequence[int]) -> list[explain.Explanation]:
@@ -81,11 +81,11 @@ async def show_publication(context: OpsContext, request: Request, session: Sessi
             queries.database_now(connection),
         )
 
-    found = await context.read(read)
-    if found is None:
+    loaded = await context.read(read)
+    if loaded is None:
         sentence = f"No publication has the id {quotable(request.path_params['publication_id'])}."
         return render_for(session, "error.html", 404, title="Not found", sentence=sentence)
-    explanation, snapshots, now = found
+    explanation, snapshots, now = loaded
     result = request.query_params.get("result", "")
     return render_for(
         session,
@@ -131,9 +131,9 @@ async def list_accounts(context: OpsContext, request: Request, session: Session)
     after = parameters.get("after", "").replace("\0", "")
 
     def read(connection: Connection) -> Any:
-        found = queries.accounts(connection, **wanted, after=after)
-        pauses = pauses_of_accounts(connection, [row.account_id for row in found])
-        return found, pauses, queries.database_now(connection)
+        loaded = queries.accounts(connection, **wanted, after=after)
+        pauses = pauses_of_accounts(connection, [row.account_id for row in loaded])
+        return loaded, pauses, queries.database_now(connection)
 
     rows, pauses, now = await context.read(read)
     return render_for(
@@ -152,7 +152,7 @@ async def list_accounts(context: OpsContext, request: Request, session: Session)
 async def list_audit_log(context: OpsContext, request: Request, session: Session) -> Response:
     """Show the audit log, the newest entry first."""
     before = _number(request.query_params.get("before"))
-    found, now = await context.read(
+    loaded, now = await context.read(
         lambda connection: (
             audit_log.entries(connection, most=queries.PAGE + 1, before=before),
             queries.database_now(connection),
@@ -161,8 +161,8 @@ async def list_audit_log(context: OpsContext, request: Request, session: Session
     return render_for(
         session,
         "audit_log.html",
-        entries=found[: queries.PAGE],
-        more=found[queries.PAGE - 1].entry_id if len(found) > queries.PAGE else None,
+        entries=loaded[: queries.PAGE],
+        more=loaded[queries.PAGE - 1].entry_id if len(loaded) > queries.PAGE else None,
         resumable=unfinished_selection,
         subject_text=lambda subject: ", ".join(
             f"{name} {_value_text(value)}" for name, value in subject.items()

@@ -54,7 +54,7 @@ class PostsQuery:
 class HistoryQuery:
     """The parameters of ``GET /v1/analytics/posts/{post_id}/history``."""
 
-    taken: Range
+    accepted: Range
     interval: str
 
 
@@ -78,7 +78,7 @@ def parse_history(query_string: bytes) -> HistoryQuery:
     """Return the parameters of a post's history. Raises `ApiError` (400)."""
     values = _split(query_string, _HISTORY)
     return HistoryQuery(
-        taken=parse_range(values.get("fromDate"), values.get("toDate")),
+        accepted=parse_range(values.get("fromDate"), values.get("toDate")),
         interval=_parse_optional(values, "interval", _interval) or "raw",
     )
 

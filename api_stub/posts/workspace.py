@@ -111,7 +111,7 @@ class Workspace:
     async def history(self, ids: Sequence[int], query: HistoryQuery) -> list[Snapshot]:
         """Return snapshots of these publications, the newest first: `MAX_SNAPSHOTS`, and one more if any."""
         statement = statements.RAW_HISTORY if query.interval == "raw" else statements.HISTORY_BY_INTERVAL
-        bounds = {"start": query.taken.start or _FIRST, "end": query.taken.end}
+        bounds = {"start": query.accepted.start or _FIRST, "end": query.accepted.end}
         rows = await self._fetch(
             statement, {"ids": list(ids), "grain": query.interval, "limit": MAX_SNAPSHOTS + 1, **bounds}
         )

@@ -110,8 +110,8 @@ def _variants(
     def in_transaction() -> list[Any]:
         with bound.pipeline():  # one round trip, and one transaction without BEGIN and COMMIT of its own
             bound.execute("SELECT set_config('dravo.workspace', %s, TRUE)", [api_rows.LARGE], prepare=True)
-            found = run(bound)
-        return found.fetchall()
+            milliseconds = run(bound)
+        return milliseconds.fetchall()
 
     return {
         "without": lambda: run(free).fetchall(),
@@ -125,13 +125,13 @@ def _interleaved(variants: dict[str, Callable[[], list[Any]]], calls: int) -> di
     took: dict[str, list[float]] = {name: [] for name in variants}
     order = list(variants.items())
     for _ in range(calls + _WARM_UP):
-        found = []
+        milliseconds = []
         random.shuffle(order)
         for name, call in order:
             began = time.perf_counter()
-            found.append([row[2] for row in call()])
+            milliseconds.append([row[2] for row in call()])
             took[name].append((time.perf_counter() - began) * 1_000)
-        if any(rows != found[0] or len(rows) != 25 for rows in found):
+        if any(rows != milliseconds[0] or len(rows) != 25 for rows in milliseconds):
             raise RuntimeError("the variants found different rows")
     return {name: statistics.median(each[_WARM_UP:]) for name, each in took.items()}
 

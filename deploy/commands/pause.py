@@ -149,10 +149,10 @@ def audit_log(
     with stores.transaction() as connection:
         log = entries(connection, most=limit)
     if as_json:
-        console.emit([_document(act) for act in log])
+        console.emit([_document(entry) for entry in log])
     elif log:
         headings = ("acted_at", "operator", "act", "subject", "rows", "reason")
-        console.show(console.table(headings, (_line(act) for act in log), right=("rows",)))
+        console.show(console.table(headings, (_line(entry) for entry in log), right=("rows",)))
     else:
         console.show("the audit log is empty")
 
@@ -196,21 +196,28 @@ def _until(ends: datetime | None) -> str:
     return f"until {instant(ends)}" if ends else "until `dravo resume`"
 
 
-def _document(act: AuditEntry) -> dict[str, Any]:
-    document = asdict(act)
+def _document(entry: AuditEntry) -> dict[str, Any]:
+    document = asdict(entry)
     return {
         "act_id": document.pop("entry_id"),
         "acted_at": instant(document.pop("started_at")),
         "act": document.pop("action"),
         **document,
-        "ended_at": instant(act.ended_at),
+        "ended_at": instant(entry.ended_at),
     }
 
 
-def _line(act: AuditEntry) -> tuple[object, ...]:
-    subject = ", ".join(f"{name} {_short(value)}" for name, value in act.subject.items())
-    done = act.action if act.ended_at else f"{act.action} (not ended)"
-    return instant(act.started_at), f"{act.operator} ({act.via})", done, subject, act.rows, act.reason
+def _line(entry: AuditEntry) -> tuple[object, ...]:
+    subject = ", ".join(f"{name} {_short(value)}" for name, value in entry.subject.items())
+    done = entry.action if entry.ended_at else f"{entry.action} (not ended)"
+    return (
+        instant(entry.started_at),
+        f"{entry.operator} ({entry.via})",
+        done,
+        subject,
+        entry.rows,
+        entry.reason,
+    )
 
 
 def _short(value: object) -> str:

@@ -27,7 +27,7 @@ def main() -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: stopping.set())
     world = World(options.seed, speed=options.speed)
-    journal = StateFile(options.state, world) if options.state else None
+    state_file = StateFile(options.state, world) if options.state else None
     try:
         with Simulators(ports=options.port_base, world=world) as simulators:
             sys.stdout.write(json.dumps(simulators.urls) + "\n")
@@ -38,8 +38,8 @@ def main() -> int:
         sys.stderr.write(f"{error}\n")
         return 1
     finally:
-        if journal is not None:
-            journal.close()
+        if state_file is not None:
+            state_file.close()
     return 0
 
 

@@ -58,11 +58,11 @@ def list_keys(connection: Connection, workspace_id: str | None = None) -> list[K
 
 def revoke_key(connection: Connection, key_id: str) -> bool:
     """Revoke a key and return whether it exists; revoking it twice changes nothing."""
-    found = connection.execute(
+    result = connection.execute(
         text("UPDATE api_keys SET revoked_at = coalesce(revoked_at, now()) WHERE key_id = :key_id"),
         {"key_id": key_id},
     )
-    return found.rowcount > 0
+    return result.rowcount > 0
 
 
 def looks_like_key(credential: str) -> bool:

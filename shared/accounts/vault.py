@@ -59,11 +59,11 @@ class Vault:
 
     def __init__(self, keys: Iterable[SecretStr]) -> None:
         self._keys = tuple(key.get_secret_value() for key in keys)
-        ring = [Fernet(key) for key in self._keys]
-        if not ring:
+        ciphers = [Fernet(key) for key in self._keys]
+        if not ciphers:
             raise SealError("DRAVO_SECRET_KEYS is required: make a key with `dravo secrets generate`")
-        self._ring = MultiFernet(ring)
-        self._first = ring[0]
+        self._cipher = MultiFernet(ciphers)
+        self._first = ciphers[0]
 
     @cached_property
     def _private_keys(self) -> tuple[X25519PrivateKey, ...]:
@@ -76,7 +76,7 @@ class Vault:
 
     def seal(self, secret: SecretStr) -> str:
         """Return the secret as ASCII text that only a holder of the keys can open or change."""
-        return self._ring.encrypt(_bytes(secret)).decode("ascii")
+        return self._cipher.encrypt(_bytes(secret)).decode("ascii")
 
     def open(self, sealed: str) -> SecretStr:
         """Return the secret. Raises `SealError` when no key opens it or the sealed value was changed."""
@@ -93,7 +93,7 @@ class Vault:
         if sealed.startswith(_SEALED):
             return self._by_private_key(sealed)
         try:
-            return self._ring.decrypt(sealed.encode())
+            return self._cipher.decrypt(sealed.encode())
         except InvalidToken:
             raise SealError(_CLOSED) from None
 
@@ -115,7 +115,7 @@ class Vault:
 
     def rotate(self, sealed: str) -> str:
         """Return the same secret sealed with the first key. Raises `SealError` as `open` does."""
-        return self._ring.encrypt(self._plain(sealed)).decode("ascii")
+        return self._cipher.encrypt(self._plain(sealed)).decode("ascii")
 
 
 def _private_half(key: str) -> X25519PrivateKey:

@@ -40,7 +40,7 @@ ACTIONS: Final[dict[str, Callable[[], object]]] = {
 
 @dataclass(slots=True)
 class _Failpoint:
-    act: Callable[[], object]
+    action: Callable[[], object]
     left: int
     """Hits until it fires; a failpoint of one publication fires at each hit."""
     publication_id: int | None
@@ -71,10 +71,10 @@ def hit(name: str, publication_ids: Iterable[int] = ()) -> None:
         return
     if failpoint.publication_id is not None:
         if failpoint.publication_id in publication_ids:
-            failpoint.act()
+            failpoint.action()
         return
     with _lock:
         failpoint.left -= 1
         fires = failpoint.left == 0
     if fires:
-        failpoint.act()
+        failpoint.action()

@@ -200,11 +200,11 @@ def next_rows(
     """
     statement = _NEXT.format(source=selection.source, where=selection.where, askable=ASKABLE)
     bound = {"after": after, "scanned_at_most": SCANNED_AT_ONCE, "most": most}
-    found = connection.execute(text(statement), {**selection.parameters, **bound}).all()
-    rows = [row for row in found if row.id is not None]
+    matches = connection.execute(text(statement), {**selection.parameters, **bound}).all()
+    rows = [row for row in matches if row.id is not None]
     if len(rows) == most:
         return rows, int(rows[-1].id)
-    return rows, found[0].highest if found[0].scanned == SCANNED_AT_ONCE else None
+    return rows, matches[0].highest if matches[0].scanned == SCANNED_AT_ONCE else None
 
 
 def _one_of(column: str, name: str, values: Sequence[str]) -> str:

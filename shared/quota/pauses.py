@@ -122,15 +122,15 @@ def pauses_of_accounts(
     An account without any is absent. ``every_endpoint``: also pauses of other endpoints of its platform,
     which a single call may need.
     """
-    found: dict[str, list[PauseInForce]] = defaultdict(list)
+    pauses_by_account: dict[str, list[PauseInForce]] = defaultdict(list)
     bound = {
         "account_ids": sorted(set(account_ids)),
         "every_endpoint": every_endpoint,
         "endpoint_kinds": _OF_ENDPOINTS,
     }
     for row in connection.execute(_OF_ACCOUNTS, bound):
-        found[row.account_id].append(_pause_in_force(row))
-    return dict(found)
+        pauses_by_account[row.account_id].append(_pause_in_force(row))
+    return dict(pauses_by_account)
 
 
 def _pause_in_force(row: Row[tuple[object, ...]]) -> PauseInForce:

@@ -1,7 +1,7 @@
 -- Reserves one call in several buckets: all of them or none.
 --
 -- Each bucket is a GCRA (generic cell rate algorithm): it stores only its theoretical arrival time (tat), the
--- instant at which everything reserved from it has been paid off at the steady pace. A call costs `every`
+-- instant at which everything reserved from it has been used up at the steady rate. A call costs `every`
 -- microseconds, and at most `burst` calls may be owed at once. Background work has a second, slower tat (bg),
 -- so that the share reserved for interactive work is always available.
 --

@@ -28,7 +28,7 @@ def _delete(connection: Connection, _ids: list[int]) -> object:
 
 @pytest.mark.parametrize("act", [_forced_read, _delete])
 def test_every_statement_over_several_rows_locks_the_lowest_id_first(
-    harness: Harness, act: Callable[[Connection, list[int]], object]
+    harness: Harness, operation: Callable[[Connection, list[int]], object]
 ) -> None:
     later = datetime.now(UTC) + timedelta(hours=1)
     ids = []
@@ -39,4 +39,4 @@ def test_every_statement_over_several_rows_locks_the_lowest_id_first(
     for some in (ids[1:], ids[:1]):  # what is written last lies last in the table
         harness.execute("UPDATE refresh_state SET claim_seq = 4 WHERE publication_id = ANY(:ids)", ids=some)
 
-    assert locked_while_waiting_for(harness, OF_ROWS, ids[0], ids, act) == []
+    assert locked_while_waiting_for(harness, OF_ROWS, ids[0], ids, operation) == []

@@ -27,7 +27,7 @@ from shared.accounts.vault import new_key
 from shared.refresh_state.notifications import REFRESHED_CHANNEL
 from tests.servers import CONTRACT_REDIS_DATABASE, Databases
 
-PATIENCE = 60.0
+TIMEOUT = 60.0
 NOW = datetime.now(UTC).replace(microsecond=0)
 
 
@@ -286,4 +286,4 @@ def _stop(system: System) -> None:
     for process in system.processes.values():
         process.terminate()
     for process in system.processes.values():
-        process.wait(PATIENCE)
+        process.wait(TIMEOUT)

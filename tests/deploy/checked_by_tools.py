@@ -108,12 +108,12 @@ def scrape(port: int, where: str) -> dict[str, float]:
 
 def is_true(expression: str, scrapes: list[dict[str, float]], tmp_path: Path) -> list[Any]:
     """Ask promtool whether an alert's condition is true after these scrapes, 15 seconds apart."""
-    series = {name for told in scrapes for name in told}
-    values = {name: " ".join(str(told.get(name, "_")) for told in scrapes) for name in series}
+    series = {name for sample in scrapes for name in sample}
+    values = {name: " ".join(str(sample.get(name, "_")) for sample in scrapes) for name in series}
     at = f"{(len(scrapes) - 1) * 15}s"
     test = {
         "interval": SCRAPE,
-        "input_series": [{"series": name, "values": told} for name, told in sorted(values.items())],
+        "input_series": [{"series": name, "values": sample} for name, sample in sorted(values.items())],
         "promql_expr_test": [{"expr": f"count({expression}) > 0", "eval_time": at, "exp_samples": []}],
     }
     path = tmp_path / "proof.yaml"

@@ -38,7 +38,7 @@ class Fault:
     """Whether the only API process is absent for a while."""
     sentinel: bool = False
     """Whether the round needs Redis with a replica and a Sentinel."""
-    after: Callable[[Environment], list[str]] = lambda _stage: []
+    after: Callable[[Environment], list[str]] = lambda _environment: []
     """Restores the environment for the next round, and returns further breaches."""
 
 
@@ -70,9 +70,9 @@ def run_round(environment: Environment, fault: Fault, seed: int, *, full_length:
         breaches.append(f"the fault could not be injected: {error!r}")
     healed_at = environment.now()
     environment.fleet.restart_dead()
-    patience = bound(environment.tick) + FRESHNESS + 2 * NOISE + fault.tolerance.late
+    timeout = bound(environment.tick) + FRESHNESS + 2 * NOISE + fault.tolerance.late
     try:
-        environment.await_reads(healed_at, patience.total_seconds(), but_paused=fault.tolerance.pauses)
+        environment.await_reads(healed_at, timeout.total_seconds(), but_paused=fault.tolerance.pauses)
     except AssertionError as error:
         breaches.append(f"I1: {error}")
     observations = collect(environment, baseline, healed_at)

@@ -17,7 +17,7 @@ from tests.faults.harness.waiting import wait_until
 from tests.faults.judge.observations import collect, lost_jobs, take_baseline
 from tests.servers import fast_parent, server_directory
 
-PATIENCE = 30.0
+TIMEOUT = 30.0
 IN_FLIGHT = """
 SELECT count(*) FROM faults.row_changes s
   JOIN refresh_state r ON r.publication_id = s.publication_id AND r.claim_seq = s.seq
@@ -52,7 +52,7 @@ def busy(running_environment: Environment) -> Iterator[Environment]:
 
 def worker_with_a_job(busy: Environment) -> Member:
     take_baseline(busy)
-    wait_until(lambda: busy.value(IN_FLIGHT) > 0, PATIENCE, "a job in flight")
+    wait_until(lambda: busy.value(IN_FLIGHT) > 0, TIMEOUT, "a job in flight")
     return busy.fleet.of("worker")[0]
 
 
@@ -89,7 +89,7 @@ def test_second_sigterm_stops_a_worker_at_once(busy: Environment) -> None:
 
     worker.signal(signal.SIGTERM)
     with busy.redis() as client:
-        wait_until(lambda: client.zcard("dravo:alive") == 0, PATIENCE, "a worker that takes no more jobs")
+        wait_until(lambda: client.zcard("dravo:alive") == 0, TIMEOUT, "a worker that takes no more jobs")
     worker.signal(signal.SIGTERM)
 
     assert worker.process.wait(1) == 1
@@ -110,7 +110,7 @@ def test_service_stops_when_its_parent_dies(busy: Environment, directory: Path, 
     assert parent.stdout is not None
     child = psutil.Process(int(parent.stdout.readline()))
     ready = {"worker": b"worker_started", "scheduler": b"scheduler_started", "api_stub": b"api_listening"}
-    wait_until(lambda: ready[module] in log.read_bytes(), PATIENCE, f"a running {module}")
+    wait_until(lambda: ready[module] in log.read_bytes(), TIMEOUT, f"a running {module}")
 
     parent.kill()
     parent.wait()
@@ -125,7 +125,7 @@ def test_service_stops_when_its_parent_dies(busy: Environment, directory: Path, 
 def test_sigterm_to_a_frozen_service_stops_it_when_it_resumes(busy: Environment, module: str) -> None:
     member = busy.fleet.of(module)[0]
     member.signal(signal.SIGSTOP)
-    wait_until(member.frozen, PATIENCE, f"a frozen {module}")
+    wait_until(member.frozen, TIMEOUT, f"a frozen {module}")
 
     member.signal(signal.SIGTERM)
     member.signal(signal.SIGCONT)

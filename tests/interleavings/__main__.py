@@ -37,11 +37,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     left = [one for one in wanted if one.name not in state.done]
     deadline = time.monotonic() + chosen.minutes * 60
     with databases(chosen.processes) as urls:
-        for found in searched(urls, left, chosen.most):
-            state.add(found)
-            sys.stdout.write(description(found))
+        for result in searched(urls, left, chosen.most):
+            state.add(result)
+            sys.stdout.write(description(result))
             sys.stdout.flush()
-            if time.monotonic() > deadline or (chosen.fail_fast and found["failing"]):
+            if time.monotonic() > deadline or (chosen.fail_fast and result["failing"]):
                 break
     results = [state.done[one.name] for one in wanted if one.name in state.done]
     failing = [one for one in results if one["failing"]]

@@ -56,11 +56,11 @@ def _prepare(queue: "Queue[str]") -> None:
 
 
 def _search(task: tuple[Combination, int]) -> Entry:
-    found = _searchers[0].search(task[0], most=task[1])
+    result = _searchers[0].search(task[0], most=task[1])
     return {
-        "name": found.combination.name,
-        "runs": found.runs,
-        "whole": found.whole,
-        "failing": found.failing,
-        "schedules": {breach: str(schedule) for breach, schedule in found.schedules.items()},
+        "name": result.combination.name,
+        "runs": result.runs,
+        "whole": result.whole,
+        "failing": result.failing,
+        "schedules": {breach: str(schedule) for breach, schedule in result.schedules.items()},
     }

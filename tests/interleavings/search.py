@@ -58,31 +58,31 @@ class Searcher:
         self, environment: Environment, controller: SessionController, connection: psycopg.Connection
     ) -> None:
         self._environment = environment
-        self._stage = controller
+        self._controller = controller
         self._connection = connection
         self._vault = environment.harness.tools.vault
         self._reset = Reset(connection, self._vault)
 
     def search(self, combination: Combination, *, most: int) -> SearchResult:
         """Run the schedules of a combination, up to ``most``, and judge each."""
-        found = SearchResult(combination)
+        result = SearchResult(combination)
         shortest: dict[str, Run] = {}
-        for run in explore(self._stage, partial(self._begin, combination), most=most):
-            found.runs += 1
+        for run in explore(self._controller, partial(self._begin, combination), most=most):
+            result.runs += 1
             broken = {_INSTANT.sub("…", one) for one in breaches(self._connection, self._vault, run)}
-            found.failing += bool(broken)
+            result.failing += bool(broken)
             for breach in broken:
                 if breach not in shortest or run.switches < shortest[breach].switches:
                     shortest[breach] = run
-        found.whole = found.runs < most
+        result.whole = result.runs < most
         for breach, run in shortest.items():
-            found.schedules[breach] = Schedule.of(combination.world, combination.operations, run)
-        return found
+            result.schedules[breach] = Schedule.of(combination.world, combination.operations, run)
+        return result
 
     def replay(self, schedule: Schedule) -> list[str]:
         """Run one schedule and return the breaches."""
         operations = self._begin(Combination(schedule.world, schedule.operations))
-        run = follow(self._stage, operations, schedule)
+        run = follow(self._controller, operations, schedule)
         return breaches(self._connection, self._vault, run)
 
     def _begin(self, combination: Combination) -> Sequence[Runnable]:

@@ -39,6 +39,6 @@ def searched(database_url: str) -> Iterator[Searcher]:
 
 def test_no_interleaving_of_the_sample_breaks_an_invariant(searched: Searcher) -> None:
     for name in _SAMPLE:
-        found = searched.search(Combination.parse(name), most=_MOST)
-        assert found.runs
-        assert not found.schedules, name
+        result = searched.search(Combination.parse(name), most=_MOST)
+        assert result.runs
+        assert not result.schedules, name

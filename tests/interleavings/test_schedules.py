@@ -85,4 +85,4 @@ def searched(database_url: str) -> Iterator[Searcher]:
 def test_schedules_that_broke_an_invariant_break_none_now(searched: Searcher) -> None:
     broken = {name: searched.replay(Schedule.parse(text)) for name, text in SCHEDULES.items()}
 
-    assert {name: found for name, found in broken.items() if found} == {}
+    assert {name: breaches for name, breaches in broken.items() if breaches} == {}

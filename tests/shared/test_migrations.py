@@ -11,7 +11,7 @@ from shared.database import migrate
 from tests.servers import connect
 
 BEFORE: Final = ("0001", "0010", "0030", "0040")
-PATIENCE: Final = "500ms"
+TIMEOUT: Final = "500ms"
 """How long a statement may wait for a lock: longer is being blocked."""
 ROWS: Final = 20_000
 FILL: Final[tuple[LiteralString, ...]] = (
@@ -52,15 +52,15 @@ class Worker(threading.Thread):
         self.first = threading.Event()
 
     def run(self) -> None:
-        """Work until it is told to stop, or something goes wrong."""
+        """Work until `stopping` is set or a statement fails."""
         try:
             with connect(self._url) as connection:
-                connection.execute("SELECT set_config('lock_timeout', %s, FALSE)", [PATIENCE])
+                connection.execute("SELECT set_config('lock_timeout', %s, FALSE)", [TIMEOUT])
                 while not self._stopping.is_set():
                     connection.execute(self._statement)
                     self.done += 1
                     self.first.set()
-        except Exception as error:  # noqa: BLE001 - the test tells it
+        except Exception as error:  # noqa: BLE001 - the test reports it
             self.error = error
         finally:
             self.first.set()

@@ -38,10 +38,10 @@ def test_partitions_of_three_months_are_created_once_and_receive_existing_rows(d
 
         assert made == [f"snapshots_{month(offset):%Y_%m}" for offset in range(3)]
         assert ensure_partitions(connection) == []
-        found = connection.execute(
+        partitions = connection.execute(
             text("SELECT publication_id, CAST(tableoid AS regclass)::text AS part FROM snapshots ORDER BY 1")
         )
-        assert [row.part for row in found] == [*made, "snapshots_default", "snapshots_default"]
+        assert [row.part for row in partitions] == [*made, "snapshots_default", "snapshots_default"]
         bounds = connection.execute(
             text("SELECT pg_get_expr(relpartbound, oid) FROM pg_class WHERE relname = :name"),
             {"name": made[0]},
@@ -57,9 +57,9 @@ def test_two_concurrent_schedulers_create_each_partition_once(database_url: str)
         harness.execute(f"DROP TABLE snapshots_{month(1):%Y_%m}")
         with harness.engine.connect() as first, harness.engine.connect() as second:
             assert ensure_partitions(first) == [f"snapshots_{month(1):%Y_%m}"]
-            held = second.execute(
+            locks = second.execute(
                 text("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'")
             ).scalar_one()
             first.commit()
-            assert held == 1
+            assert locks == 1
             assert ensure_partitions(second) == []

@@ -33,7 +33,7 @@ def access_denied(resource: str) -> RefusedError:
 
 def parameters(query: str, known: Collection[str]) -> dict[str, str]:
     """Return the raw values by name. Refuses unknown and repeated names, and the indexes of protocol 1.0."""
-    found: dict[str, str] = {}
+    values: dict[str, str] = {}
     for part in filter(None, query.split("&")):
         name, _, value = part.partition("=")
         if (indexed := _INDEXED.match(name)) is not None:
@@ -42,10 +42,10 @@ def parameters(query: str, known: Collection[str]) -> dict[str, str]:
                 f"[/{indexed['name']}[0]]"
             )
             raise error(403, "ACCESS_DENIED", message)
-        if name not in known or name in found:
+        if name not in known or name in values:
             raise error(400, "QUERY_PARAM_NOT_ALLOWED", f"Query parameter {unquote(name)} is not allowed")
-        found[name] = value
-    return found
+        values[name] = value
+    return values
 
 
 def urn(raw: str, kinds: Collection[str]) -> str:

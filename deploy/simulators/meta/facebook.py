@@ -85,15 +85,15 @@ class Facebook:
 
     def post(self, object_id: str, accounts: Sequence[Account]) -> Post | None:
         """Return the post of `{page}_{post}`, or of a bare video or photo id."""
-        found = self._world.post(self.platform, object_id)
-        if found is None and "_" in object_id:
+        match = self._world.post(self.platform, object_id)
+        if match is None and "_" in object_id:
             page, _, bare = object_id.partition("_")
-            found = self._world.post(self.platform, bare)
-            return found if found and found.owner == page else None
-        if found is None:
+            match = self._world.post(self.platform, bare)
+            return match if match and match.owner == page else None
+        if match is None:
             ids = (f"{account.platform_account_id}_{object_id}" for account in accounts)
-            found = next(filter(None, (self._world.post(self.platform, one) for one in ids)), None)
-        return found
+            match = next(filter(None, (self._world.post(self.platform, one) for one in ids)), None)
+        return match
 
     def field(self, call: Call, account: Account, post: Post, name: str) -> Any:  # noqa: ARG002 (as of every platform)
         """Return a field of a post; other people's content needs its own permission."""

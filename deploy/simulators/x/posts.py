@@ -67,17 +67,17 @@ class Posts:
         self, ids: Sequence[str], fields: Sequence[str], caller: Account | None
     ) -> tuple[list[dict[str, Any]], list[Entry]]:
         """Return `data` and `errors`; `caller` is None for the app itself."""
-        found: dict[str, Post] = {}
+        by_id: dict[str, Post] = {}
         errors: list[Entry] = []
         for one in ids:
             post = self._newest(one)
             refused = self._refused(one, post, fields, caller)
             errors += refused
             if post is not None and not refused:
-                found[post.platform_post_id] = post
+                by_id[post.platform_post_id] = post
         # The vendor promises no order, so it never is that of the request.
-        order = sorted(found, key=lambda post_id: blake2b(post_id.encode()).digest())
-        return [self._to_json(found[post_id], fields) for post_id in order], errors
+        order = sorted(by_id, key=lambda post_id: blake2b(post_id.encode()).digest())
+        return [self._to_json(by_id[post_id], fields) for post_id in order], errors
 
     def _refused(
         self, one: str, post: Post | None, fields: Sequence[str], caller: Account | None

@@ -1,4 +1,4 @@
-"""Whose turn it is, and what X's reads cost."""
+"""Tables of the fair shares and of the cost of reads at X."""
 
 from alembic import op
 

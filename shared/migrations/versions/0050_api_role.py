@@ -38,6 +38,6 @@ $do$
 
 
 def upgrade() -> None:
-    """Create the view and the role, and tell what it may do."""
+    """Create the view and the role, and grant its rights."""
     op.execute(VIEW)
     op.execute(ROLE)

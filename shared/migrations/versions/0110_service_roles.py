@@ -64,7 +64,7 @@ $do$
 
 
 def upgrade() -> None:
-    """Make the function and the roles, and tell what they may do."""
+    """Create the function and the roles, and grant their rights."""
     op.execute(FUNCTION)
     for role, grants in GRANTS.items():
         op.execute(ROLE.format(role=role, grants=grants))

@@ -88,12 +88,12 @@ def answers(target: Target, sent: bytes, number: int = 1) -> list[int]:
     with socket.create_connection(target.address, timeout=10) as raw:
         raw.sendall(sent)
         received = b""
-        while len(found := re.findall(rb"HTTP/1\.1 (\d{3})", received)) < number:
+        while len(values := re.findall(rb"HTTP/1\.1 (\d{3})", received)) < number:
             piece = raw.recv(65_536)
             if not piece:
                 break
             received += piece
-    return [int(status) for status in found]
+    return [int(status) for status in values]
 
 
 def test_pipelined_requests_are_answered_in_order(target: Target) -> None:
@@ -185,7 +185,7 @@ def test_responses_match_the_openapi_document(target: Target) -> None:
 
 def cases(operation: Any, number: int) -> list[Any]:
     """Generate requests of one operation, valid and invalid ones."""
-    found: list[Any] = []
+    values: list[Any] = []
     for mode in (schemathesis.GenerationMode.POSITIVE, schemathesis.GenerationMode.NEGATIVE):
 
         @settings(
@@ -198,11 +198,11 @@ def cases(operation: Any, number: int) -> list[Any]:
         )
         @given(case=operation.as_strategy(generation_mode=mode))
         def collect(case: Any) -> None:
-            found.append(case)
+            values.append(case)
 
         with contextlib.suppress(Unsatisfiable):  # nothing can be wrong about an operation without parameters
             collect()
-    return found
+    return values
 
 
 def test_endless_body_times_out_even_when_unread(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -49,11 +49,11 @@ class Ops:
     def send(self, path: str, **form: str) -> httpx.Response:
         """Send a form with the session's CSRF token, and wait for the background re-syncs."""
         page = self.get("/ops/audit-log").text
-        found = re.search(r'name="csrf" value="([^"]+)"', page) or re.search(
+        match = re.search(r'name="csrf" value="([^"]+)"', page) or re.search(
             r'name="csrf" value="([^"]+)"', self.get("/ops").text
         )
-        assert found, "no form is on the page"
-        answer = self.post(path, {"csrf": found[1], **form})
+        assert match, "no form is on the page"
+        answer = self.post(path, {"csrf": match[1], **form})
         self.context.resyncs.wait()
         return answer
 

@@ -10,7 +10,7 @@ DAY = "2026-06-23"
 
 
 @pytest.mark.parametrize(
-    ("from_date", "to_date", "found"),
+    ("from_date", "to_date", "expected"),
     [
         (DAY, DAY, ["first", "noon", "last"]),
         ("2026-06-23T00:00:00Z", None, ["first", "noon", "last", "after"]),
@@ -25,7 +25,7 @@ DAY = "2026-06-23"
     ],
 )
 def test_both_ends_of_a_range_are_included(
-    api: Api, from_date: str | None, to_date: str | None, found: list[str]
+    api: Api, from_date: str | None, to_date: str | None, expected: list[str]
 ) -> None:
     instants = {
         "before": datetime(2026, 6, 22, 23, 59, 59, 999999, UTC),
@@ -40,8 +40,8 @@ def test_both_ends_of_a_range_are_included(
 
     page = api.posts(**{name: value for name, value in given.items() if value})
 
-    assert [item["post_id"] for item in reversed(page["items"])] == found
-    assert page["total"] == len(found)
+    assert [item["post_id"] for item in reversed(page["items"])] == expected
+    assert page["total"] == len(expected)
 
 
 def test_unescaped_plus_in_an_offset_is_accepted(api: Api) -> None:

@@ -32,7 +32,7 @@ UPDATE refresh_state SET next_run_at = now() + interval '6 hours', reason = 'sta
        claimed_at = NULL
  WHERE publication_id = ANY(%(ids)s)
 """
-TELL = "SELECT pg_notify('dravo_refreshed', array_to_string(%(ids)s::bigint[], ','))"
+NOTIFY_REFRESHED = "SELECT pg_notify('dravo_refreshed', array_to_string(%(ids)s::bigint[], ','))"
 
 
 async def worker(url: str, *, rows: int, finish: str = FINISH) -> int:
@@ -50,7 +50,7 @@ async def worker(url: str, *, rows: int, finish: str = FINISH) -> int:
                 async with connection.transaction():
                     await connection.execute(finish, {"ids": ids})
                     await connection.execute(RELEASE, {"ids": ids})
-                    await connection.execute(TELL, {"ids": ids})
+                    await connection.execute(NOTIFY_REFRESHED, {"ids": ids})
                 finished += len(ids)
     return finished
 
@@ -180,7 +180,7 @@ def test_recently_refreshed_row_is_debounced(patient: Api) -> None:
 
 
 @pytest.mark.parametrize(
-    ("state", "spoil"),
+    ("state", "damage"),
     [
         ({"reason": "blocked", "next_run_at": None}, "UPDATE accounts SET state = 'requires_reconnect'"),
         ({"reason": "blocked", "next_run_at": None}, "UPDATE accounts SET state = 'disconnected'"),
@@ -192,10 +192,10 @@ def test_recently_refreshed_row_is_debounced(patient: Api) -> None:
     ],
 )
 def test_blocked_paused_and_quarantined_rows_are_not_waited_for(
-    patient: Api, state: dict[str, Any], spoil: str
+    patient: Api, state: dict[str, Any], damage: str
 ) -> None:
     patient.rows.publication(state=state)
-    patient.rows.execute(spoil)
+    patient.rows.execute(damage)
     started = datetime.now(UTC)
 
     item = patient.posts(refresh="true")["items"][0]

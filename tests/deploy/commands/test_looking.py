@@ -17,12 +17,12 @@ def test_accounts_show_state_pauses_and_overdue_rows(fleet: Dravo, sql: Any) -> 
         " ('facebook', 'app', '', now() - interval '1 hour', 'Over.')"
     )
 
-    found = {one["account_id"]: one for one in fleet("accounts", "--json").json}
+    by_id = {one["account_id"]: one for one in fleet("accounts", "--json").json}
 
-    assert found["acc_x"]["state"] == "active"
-    assert (found["acc_x"]["rows"], found["acc_x"]["overdue"]) == (3, 3)
-    assert [pause["reason"] for pause in found["acc_x"]["pauses"]] == ["The app limit is reached."]
-    assert found["acc_tiktok"]["pauses"] == found["acc_facebook"]["pauses"] == []
+    assert by_id["acc_x"]["state"] == "active"
+    assert (by_id["acc_x"]["rows"], by_id["acc_x"]["overdue"]) == (3, 3)
+    assert [pause["reason"] for pause in by_id["acc_x"]["pauses"]] == ["The app limit is reached."]
+    assert by_id["acc_tiktok"]["pauses"] == by_id["acc_facebook"]["pauses"] == []
     assert [one["account_id"] for one in fleet("accounts", "--workspace", "ws_2", "--json").json] == [
         "acc_tiktok"
     ]
@@ -32,10 +32,10 @@ def test_accounts_show_state_pauses_and_overdue_rows(fleet: Dravo, sql: Any) -> 
 def test_pause_of_one_account_shows_at_that_account_without_an_end(fleet: Dravo) -> None:
     fleet("pause", "--account", "acc_x", "--reason", "their wish")
 
-    found = {one["account_id"]: one["pauses"] for one in fleet("accounts", "--json").json}
+    by_id = {one["account_id"]: one["pauses"] for one in fleet("accounts", "--json").json}
 
-    assert [(one["paused_until"], one["reason"]) for one in found.pop("acc_x")] == [(None, "their wish")]
-    assert set(map(tuple, found.values())) == {()}
+    assert [(one["paused_until"], one["reason"]) for one in by_id.pop("acc_x")] == [(None, "their wish")]
+    assert set(map(tuple, by_id.values())) == {()}
     assert [one["paused_until"] for one in fleet("status", "--json").json["pauses"]] == [None]
     for command in (("accounts",), ("status",), ("pauses",), ("why", "post_3")):
         shown = fleet(*command).out
@@ -70,25 +70,25 @@ def test_why_finds_a_publication_by_any_of_its_ids(fleet: Dravo, sql: Any, ident
     result = fleet("why", str(publication_id) if identity == "3" else identity, "--json")
 
     assert result.code == 0
-    told = result.json
-    assert (told["post_id"], told["platform_post_id"], told["sync_status"]) == (
+    document = result.json
+    assert (document["post_id"], document["platform_post_id"], document["sync_status"]) == (
         "post_3",
         "there_3",
         "pending",
     )
-    assert told["metrics"] == {}
-    assert told["created_at"] == "2026-06-23T10:15:30Z"
-    assert (told["reason"], told["attempts"]) == ("new", 0)
-    assert told["next_run_at"].endswith("Z")
-    assert told["advice"]
+    assert document["metrics"] == {}
+    assert document["created_at"] == "2026-06-23T10:15:30Z"
+    assert (document["reason"], document["attempts"]) == ("new", 0)
+    assert document["next_run_at"].endswith("Z")
+    assert document["advice"]
 
 
 def test_why_is_an_array_when_several_publications_match(fleet: Dravo, sql: Any) -> None:
     sql("UPDATE publications SET post_id = 'post_3' WHERE post_id = 'post_6'")
 
-    told = fleet("why", "post_3", "--json").json
+    document = fleet("why", "post_3", "--json").json
 
-    assert [one["platform_post_id"] for one in told] == ["there_3", "there_6"]
+    assert [one["platform_post_id"] for one in document] == ["there_3", "there_6"]
     assert "there_6" in fleet("why", "post_3").out
 
 
@@ -115,7 +115,7 @@ def test_why_advises_by_the_reason_of_the_next_run(fleet: Dravo, sql: Any, reaso
     assert advised in fleet("why", "post_3").out
 
 
-def test_why_tells_that_the_owner_must_reconnect(fleet: Dravo, sql: Any) -> None:
+def test_why_says_that_the_owner_must_reconnect(fleet: Dravo, sql: Any) -> None:
     sql("UPDATE accounts SET state = 'requires_reconnect', state_reason = 'Log in to X again.'")
 
     assert fleet("why", "post_3", "--json").json["advice"].startswith("Log in to X again.")
@@ -139,15 +139,15 @@ def test_status_counts_rows_queues_and_workers(fleet: Dravo, sql: Any, redis_url
     seen = fleet("status", "--json")
 
     assert seen.code == 0
-    told = seen.json
-    by_platform = {row["platform"]: row for row in told["rows"]}
+    document = seen.json
+    by_platform = {row["platform"]: row for row in document["rows"]}
     assert by_platform["x"]["pending"] == by_platform["x"]["due"] == 3
-    assert (told["due"], told["claimed"], told["quarantined"]) == (5, 1, 1)
-    assert 3_600 <= told["oldest_overdue_seconds"] < 3_700
-    assert told["queues"] == {"interactive": 0, "background": 1}
-    assert told["workers"] == [{"worker_id": "worker-1", "threads": 8}]
-    assert told["redis_error"] is None
-    assert told["accounts"]["active"] == 5
+    assert (document["due"], document["claimed"], document["quarantined"]) == (5, 1, 1)
+    assert 3_600 <= document["oldest_overdue_seconds"] < 3_700
+    assert document["queues"] == {"interactive": 0, "background": 1}
+    assert document["workers"] == [{"worker_id": "worker-1", "threads": 8}]
+    assert document["redis_error"] is None
+    assert document["accounts"]["active"] == 5
     assert "oldest for 1 h" in fleet("status").out
 
 

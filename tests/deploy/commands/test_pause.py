@@ -200,6 +200,6 @@ def test_stopped_resync_has_no_end_in_the_audit_log(fleet: Dravo, monkeypatch: p
 
     assert fleet("resync", "--all").code == 130
 
-    (act,) = fleet("audit-log", "--json").json
-    assert (act["act"], act["ended_at"], act["subject"]) == ("resync", None, {"all": "all"})
+    (entry,) = fleet("audit-log", "--json").json
+    assert (entry["act"], entry["ended_at"], entry["subject"]) == ("resync", None, {"all": "all"})
     assert "not ended" in fleet("audit-log").out

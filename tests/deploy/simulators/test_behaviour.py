@@ -141,7 +141,7 @@ def test_fixed_limit_resets_with_its_window() -> None:
     assert behaviour.spend("b", "k", NOW + timedelta(seconds=900), default=limit).allowed
 
 
-def test_counted_refused_calls_prolong_the_refusal() -> None:
+def test_counted_refused_calls_extend_the_refusal() -> None:
     behaviour, limit = Behaviour(), Limit(1, 60)
     for seconds in (0, 30):
         spent = behaviour.spend("b", "k", NOW + timedelta(seconds=seconds), default=limit, count_refused=True)

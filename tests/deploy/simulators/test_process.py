@@ -70,7 +70,7 @@ def test_process_ends_with_its_parent() -> None:
 
 
 def gone(process: psutil.Process) -> bool:
-    """Tell whether a process has ended; whoever adopted it may not have reaped it."""
+    """Return whether a process has ended; its new parent may not have reaped it."""
     try:
         return bool(process.status() == psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
@@ -78,9 +78,9 @@ def gone(process: psutil.Process) -> bool:
 
 
 def test_port_in_use_is_one_sentence() -> None:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        command = [sys.executable, "-m", "deploy.simulators", "--port-base", str(taken.getsockname()[1])]
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        command = [sys.executable, "-m", "deploy.simulators", "--port-base", str(listening.getsockname()[1])]
         ended = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
     assert (ended.returncode, ended.stdout) == (1, "")
     assert ended.stderr.count("\n") == 1

@@ -30,9 +30,9 @@ def test_start_is_quick_and_stop_frees_the_ports() -> None:
 
 
 def test_fixed_ports_are_consecutive_and_one_in_use_is_an_error() -> None:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        port = taken.getsockname()[1]
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        port = listening.getsockname()[1]
         with pytest.raises(OSError, match="cannot listen"):
             Simulators(ports=port).start()
 

@@ -10,11 +10,11 @@ from tests.deploy.simulators.example import NOW, PAGE, POST
 
 def test_state_file_restores_the_world(tmp_path: Path) -> None:
     world = World(started_at=NOW)
-    journal = StateFile(tmp_path, world)
+    state_file = StateFile(tmp_path, world)
     world.add_accounts([PAGE])
     world.add_posts([POST])
     rotated = world.rotate(PAGE, access_life=timedelta(days=60), keep_former=True)
-    journal.close()
+    state_file.close()
     again = World()
     StateFile(tmp_path, again).close()
     assert again.started_at == NOW
@@ -24,13 +24,13 @@ def test_state_file_restores_the_world(tmp_path: Path) -> None:
 
 
 def test_incomplete_last_line_is_dropped(tmp_path: Path) -> None:
-    journal = StateFile(tmp_path, World())
-    journal.close()
+    state_file = StateFile(tmp_path, World())
+    state_file.close()
     whole = World()
-    journal = StateFile(tmp_path, whole)
+    state_file = StateFile(tmp_path, whole)
     whole.add_accounts([PAGE])
     whole.add_posts([POST])
-    journal.close()
+    state_file.close()
     path = tmp_path / FILE_NAME
     path.write_bytes(path.read_bytes()[:-5])
     torn = World()

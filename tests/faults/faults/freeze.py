@@ -9,7 +9,7 @@ from tests.faults.harness.waiting import wait_until
 from tests.faults.judge.invariants import Tolerance
 from tests.faults.matrix import Fault, RoundContext
 
-_PATIENCE = 30.0
+_TIMEOUT = 30.0
 _ONE_FROZEN = Tolerance(lost_jobs=THREADS)
 
 
@@ -21,14 +21,14 @@ def frozen_past_its_lease(
     def inject(context: RoundContext) -> None:
         environment = context.environment
         victim = environment.fleet.start_with_failpoints(module, f"{gap}=stop", **settings)
-        wait_until(victim.frozen, _PATIENCE, f"a worker frozen at {gap}")
+        wait_until(victim.frozen, _TIMEOUT, f"a worker frozen at {gap}")
         repeated = _all_repeated(environment)
         wait_until(repeated, LEASE.total_seconds() * 3, "other workers that repeat the frozen worker's job")
         victim.signal(signal.SIGCONT)
         if module != "worker":
             environment.fleet.stop(victim)  # it finishes its job, and the judge must observe that
         elif gap == "fetched":
-            wait_until(lambda: victim.logged('"fenced"'), _PATIENCE, "an outcome that is rejected")
+            wait_until(lambda: victim.logged('"fenced"'), _TIMEOUT, "an outcome that is rejected")
 
     return inject
 
@@ -61,7 +61,7 @@ def scheduler_frozen(gap: str) -> Callable[[RoundContext], None]:
         environment = context.environment
         with environment.fleet.stopped("scheduler"):
             victim = environment.fleet.start_with_failpoints("scheduler", f"{gap}=stop")
-            wait_until(victim.frozen, _PATIENCE, "a frozen scheduler")
+            wait_until(victim.frozen, _TIMEOUT, "a frozen scheduler")
         environment.await_reads(environment.now(), 3 * LEASE.total_seconds())
         victim.signal(signal.SIGCONT)
 
@@ -74,7 +74,7 @@ def api_frozen_during_forced_refresh(context: RoundContext) -> None:
     environment.fleet.stop(*environment.fleet.of("api_stub"))
     victim = environment.fleet.start_with_failpoints("api_stub", "made_due=stop")
     with forced_refreshes(environment):
-        wait_until(victim.frozen, _PATIENCE, "an API that is frozen")
+        wait_until(victim.frozen, _TIMEOUT, "an API that is frozen")
         environment.await_reads(environment.now(), 1.5 * LEASE.total_seconds())
         victim.signal(signal.SIGCONT)
     problems = environment.fleet.stop(victim)

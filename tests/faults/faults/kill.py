@@ -10,7 +10,7 @@ from tests.faults.harness.waiting import sleep_for, wait_until
 from tests.faults.judge.invariants import Tolerance
 from tests.faults.matrix import Fault, RoundContext
 
-_PATIENCE = 30.0
+_TIMEOUT = 30.0
 
 
 def killed_at(module: str, gap: str) -> Callable[[RoundContext], None]:
@@ -19,9 +19,7 @@ def killed_at(module: str, gap: str) -> Callable[[RoundContext], None]:
     def inject(context: RoundContext) -> None:
         fleet = context.environment.fleet
         victim = fleet.start_with_failpoints(module, f"{gap}=kill")
-        assert fleet.await_exit(victim, _PATIENCE) == -signal.SIGKILL, (
-            f"{victim.name} was not killed at {gap}"
-        )
+        assert fleet.await_exit(victim, _TIMEOUT) == -signal.SIGKILL, f"{victim.name} was not killed at {gap}"
 
     return inject
 
@@ -49,7 +47,7 @@ def killed_with_new_tokens(context: RoundContext) -> None:
 
     with environment.fleet.stopped("worker"):
         victim = environment.fleet.start_with_failpoints("worker", "token_renewed=kill")
-        wait_until(dead, _PATIENCE, "a renewal by the armed worker")
+        wait_until(dead, _TIMEOUT, "a renewal by the armed worker")
         environment.fleet.await_exit(victim)
 
 
@@ -94,7 +92,7 @@ def api_killed_during_forced_refresh(context: RoundContext) -> None:
         try:
             wait_until(
                 lambda: environment.value("SELECT count(*) FROM refresh_state WHERE priority > 0") > 0,
-                _PATIENCE,
+                _TIMEOUT,
                 "rows that a request waits for",
             )
         except AssertionError as error:
@@ -110,13 +108,13 @@ def api_killed_with_an_event(context: RoundContext) -> None:
     environment = context.environment
     environment.fleet.stop(*environment.fleet.of("api_stub"))
     environment.fleet.await_exit(
-        environment.fleet.start_with_failpoints("api_stub", "event_committed=kill"), _PATIENCE
+        environment.fleet.start_with_failpoints("api_stub", "event_committed=kill"), _TIMEOUT
     )
     environment.fleet.start("api_stub", name="api_stub-a")
     acknowledged = len(environment.producer.acknowledged)
     wait_until(
         lambda: len(environment.producer.acknowledged) > acknowledged,
-        _PATIENCE,
+        _TIMEOUT,
         "an event that is acknowledged",
     )
 

@@ -17,7 +17,7 @@ from tests.faults.harness.waiting import wait_until
 from tests.faults.judge.invariants import Tolerance
 from tests.faults.matrix import Fault, RoundContext
 
-_PATIENCE = 30.0
+_TIMEOUT = 30.0
 _OPERATOR = Operator("faults", "command")
 
 
@@ -43,11 +43,11 @@ def key_dropped(context: RoundContext) -> None:
 
     restart(new)
     recorded = "SELECT count(*) > 0 FROM post_analytics WHERE outcome = 'misconfigured'"
-    wait_until(lambda: environment.value(recorded), _PATIENCE, "a refresh that records the missing key")
+    wait_until(lambda: environment.value(recorded), _TIMEOUT, "a refresh that records the missing key")
     restart(f"{new},{old}")
     _rotate(environment, new, old)
     restart(new)
-    environment.await_reads(environment.now(), _PATIENCE)
+    environment.await_reads(environment.now(), _TIMEOUT)
     # Back to the first key, so that the next round is not affected.
     restart(f"{old},{new}")
     _rotate(environment, old, new)
@@ -68,14 +68,14 @@ def resume_race(context: RoundContext) -> None:
         victim = environment.fleet.start_with_failpoints(
             "worker", "received=stop,fetched=stop", DRAVO_WORKER_THREADS="1"
         )
-        wait_until(victim.frozen, _PATIENCE, "a worker frozen before it starts a job")
+        wait_until(victim.frozen, _TIMEOUT, "a worker frozen before it starts a job")
         with _engine(environment) as engine, engine.begin() as connection:
             pause_scope(connection, _OPERATOR, Scope(), "resume race")
         started = environment.value("SELECT count(*) FROM faults.row_changes WHERE kind = 'started'")
         victim.signal(signal.SIGCONT)
         more = "SELECT count(*) > %s FROM faults.row_changes WHERE kind = 'started'"
-        wait_until(lambda: environment.value(more, started), _PATIENCE, "the start of the job")
-        wait_until(victim.frozen, _PATIENCE, "a worker frozen with rows to defer")
+        wait_until(lambda: environment.value(more, started), _TIMEOUT, "the start of the job")
+        wait_until(victim.frozen, _TIMEOUT, "a worker frozen with rows to defer")
         with _engine(environment) as engine, engine.begin() as connection:
             resume_scope(connection, _OPERATOR, Scope())
         victim.signal(signal.SIGCONT)

@@ -14,7 +14,7 @@ from tests.faults.harness.waiting import sleep_for, wait_until
 from tests.faults.judge.invariants import Tolerance
 from tests.faults.matrix import Fault, RoundContext
 
-_PATIENCE = 20.0
+_TIMEOUT = 20.0
 _MEMBER = "acc_slow_member"
 
 
@@ -47,7 +47,7 @@ def tokens_expire(context: RoundContext) -> None:
     world = environment.simulators.world
     more = [environment.fleet.start("worker", temporary=True) for _ in range(16 // THREADS - 2)]
     for member in more:
-        wait_until(_is_ready(member), _PATIENCE, f"{member.name} to take jobs")
+        wait_until(_is_ready(member), _TIMEOUT, f"{member.name} to take jobs")
     for account in world.accounts():
         if account.platform in {"x", "tiktok"}:
             world.change_account(
@@ -164,7 +164,7 @@ def _misbehave(context: RoundContext, **values: object) -> None:
 def _await_reason(environment: Environment, reason: str) -> None:
     """Wait until a row has this reason, so that the fault has had an effect."""
     affected = "SELECT EXISTS (SELECT 1 FROM refresh_state WHERE reason = %s)"
-    wait_until(lambda: environment.value(affected, reason), _PATIENCE, f"a row with reason {reason}")
+    wait_until(lambda: environment.value(affected, reason), _TIMEOUT, f"a row with reason {reason}")
 
 
 FAULTS = (

@@ -13,7 +13,7 @@ from tests.faults.harness.waiting import sleep_for, wait_until
 from tests.faults.judge.invariants import Tolerance
 from tests.faults.matrix import Fault, RoundContext
 
-_PATIENCE = 20.0
+_TIMEOUT = 20.0
 _QUEUES = ("background", "interactive", "background.DQ")
 
 
@@ -29,7 +29,7 @@ def _with_messages_waiting(environment: Environment, inject: Callable[[], object
     for worker in workers:
         worker.signal(signal.SIGSTOP)
     with environment.redis() as client:
-        wait_until(lambda: client.llen("dramatiq:background") > 2, _PATIENCE, "messages in the queue")
+        wait_until(lambda: client.llen("dramatiq:background") > 2, _TIMEOUT, "messages in the queue")
     inject()
     for worker in workers:
         worker.signal(signal.SIGCONT)
@@ -61,7 +61,7 @@ def down_while_jobs_fail(context: RoundContext) -> None:
     request_log = environment.simulators.request_log
     failed = request_log.requests(outcome="fault")
     environment.behave(outage=True)
-    wait_until(lambda: request_log.requests(outcome="fault") > failed, _PATIENCE, "a job that failed")
+    wait_until(lambda: request_log.requests(outcome="fault") > failed, _TIMEOUT, "a job that failed")
     _kill_server(environment)
     sleep_for(context.seconds(2, 30))
     environment.behave()
@@ -95,7 +95,7 @@ def malformed_messages(context: RoundContext) -> None:
             client.lpush(queue, f"malformed-{number}")
         wait_until(
             lambda: all(client.llen(f"dramatiq:{queue}") == 0 for queue in _QUEUES[:2]),
-            _PATIENCE,
+            _TIMEOUT,
             "queues without malformed messages",
         )
 

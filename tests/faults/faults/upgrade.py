@@ -10,7 +10,7 @@ from tests.faults.harness.fleet import ROOT, Member
 from tests.faults.harness.waiting import wait_until
 from tests.faults.matrix import Fault, RoundContext
 
-_PATIENCE = 30.0
+_TIMEOUT = 30.0
 
 
 def rolling_restart(context: RoundContext) -> None:
@@ -46,7 +46,7 @@ def _restart(environment: Environment, member: Member, root: Path = ROOT) -> Non
     event = started[member.module]
     before = member.log.read_bytes().count(event)
     fresh = environment.fleet.start(member.module, name=member.name, root=root)
-    wait_until(lambda: fresh.log.read_bytes().count(event) > before, _PATIENCE, f"{member.name} again")
+    wait_until(lambda: fresh.log.read_bytes().count(event) > before, _TIMEOUT, f"{member.name} again")
 
 
 FAULTS = (

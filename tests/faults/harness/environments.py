@@ -17,7 +17,7 @@ class Environments:
         self._seed = seed
         self._tick = tick
         self._stack = ExitStack()
-        self._stage: Environment | None = None
+        self._environment: Environment | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -29,20 +29,20 @@ class Environments:
 
     def run_round(self, fault: Fault, seed: int, *, full_length: bool = False) -> Result:
         """Run one round. A fault that needs a Sentinel has an environment of its own."""
-        environment = None if fault.sentinel else self._stage
+        environment = None if fault.sentinel else self._environment
         if environment is None:
             self._stack.close()
             directory = self._stack.enter_context(server_directory(fast_parent()))
             environment = self._stack.enter_context(
                 open_environment(directory, seed=self._seed, tick=self._tick, sentinel=fault.sentinel)
             )
-        self._stage = None
+        self._environment = None
         result = run_round(environment, fault, seed, full_length=full_length)
         if not result.breaches and not fault.sentinel:
-            self._stage = environment
+            self._environment = environment
         return result
 
     def end_services(self) -> list[str]:
         """Stop every service with SIGTERM and return what was wrong with how they stopped."""
-        environment, self._stage = self._stage, None
+        environment, self._environment = self._environment, None
         return environment.fleet.stop() if environment else []

@@ -20,7 +20,7 @@ from deploy.local.valkey import Valkey
 from tests.faults.harness.waiting import wait_until
 
 SERVICE = "mymaster"
-_PATIENCE = 20.0
+_TIMEOUT = 20.0
 
 
 @dataclass
@@ -39,9 +39,9 @@ class SentinelServers:
 
     def await_failover(self) -> None:
         """Wait until the replica is the primary."""
-        wait_until(lambda: self.primary_port() == self.replica.port, _PATIENCE, "the fail-over")
+        wait_until(lambda: self.primary_port() == self.replica.port, _TIMEOUT, "the fail-over")
         with redis.Redis.from_url(self.replica.url) as client:
-            wait_until(lambda: client.info("replication")["role"] == "master", _PATIENCE, "a new primary")
+            wait_until(lambda: client.info("replication")["role"] == "master", _TIMEOUT, "a new primary")
 
 
 @contextmanager
@@ -57,7 +57,7 @@ def sentinel_servers(directory: Path) -> Iterator[SentinelServers]:
         with Valkey(directory / "replica", ["appendonly no", auth, follow]) as replica:
             with redis.Redis.from_url(replica.url) as client:
                 wait_until(
-                    lambda: client.info("replication")["master_link_status"] == "up", _PATIENCE, "a replica"
+                    lambda: client.info("replication")["master_link_status"] == "up", _TIMEOUT, "a replica"
                 )
             port, process = _sentinel(directory, primary, password)
             try:
@@ -65,7 +65,7 @@ def sentinel_servers(directory: Path) -> Iterator[SentinelServers]:
                     port=port, password=password, socket_timeout=2, retry=Retry(NoBackoff(), 0)
                 ) as client:
                     wait_until(
-                        lambda: _knows_the_replica(client), _PATIENCE, "a Sentinel that knows the replica"
+                        lambda: _knows_the_replica(client), _TIMEOUT, "a Sentinel that knows the replica"
                     )
                     url = f"redis+sentinel://:{password}@127.0.0.1:{port}/0?service={SERVICE}"
                     yield SentinelServers(primary, replica, url, client)

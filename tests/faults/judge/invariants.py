@@ -38,10 +38,10 @@ def judge(environment: Environment, observations: Observations, tolerance: Toler
     """Return a sentence for every breach, which begins with the invariant's name."""
     breaches = []
     for name, check in _CHECKS.items():
-        found = check(environment, observations, tolerance)
-        breaches += [f"{name}: {sentence}" for sentence in found[:_MOST_REPORTED]]
-        if len(found) > _MOST_REPORTED:
-            breaches.append(f"{name}: … and {len(found) - _MOST_REPORTED} more")
+        sentences = check(environment, observations, tolerance)
+        breaches += [f"{name}: {sentence}" for sentence in sentences[:_MOST_REPORTED]]
+        if len(sentences) > _MOST_REPORTED:
+            breaches.append(f"{name}: … and {len(sentences) - _MOST_REPORTED} more")
     return breaches
 
 
@@ -65,7 +65,7 @@ def _i1_nothing_overdue(
 
 
 def _i2_nothing_decreases(
-    _stage: Environment, observations: Observations, _tolerance: Tolerance
+    _environment: Environment, observations: Observations, _tolerance: Tolerance
 ) -> list[str]:
     return list(observations.decreases)
 
@@ -108,7 +108,9 @@ def _i3_history_is_true(
     return breaches
 
 
-def _i4_no_needless_calls(_stage: Environment, observations: Observations, tolerance: Tolerance) -> list[str]:
+def _i4_no_needless_calls(
+    _environment: Environment, observations: Observations, tolerance: Tolerance
+) -> list[str]:
     """Check that each start requests a publication once, and that only the fault makes starts fail."""
     starts = Counter(change.publication_id for change in observations.changes if change.kind == "started")
     starts.update(observations.baseline.claimed)
@@ -130,7 +132,7 @@ def _i4_no_needless_calls(_stage: Environment, observations: Observations, toler
     return breaches
 
 
-def _i5_limits_hold(_stage: Environment, observations: Observations, tolerance: Tolerance) -> list[str]:
+def _i5_limits_hold(_environment: Environment, observations: Observations, tolerance: Tolerance) -> list[str]:
     refused = Counter(
         entry.platform
         for entry in observations.entries
@@ -143,7 +145,9 @@ def _i5_limits_hold(_stage: Environment, observations: Observations, tolerance: 
     ]
 
 
-def _i7_no_event_lost(environment: Environment, _evidence: Observations, _tolerance: Tolerance) -> list[str]:
+def _i7_no_event_lost(
+    environment: Environment, _observations: Observations, _tolerance: Tolerance
+) -> list[str]:
     acknowledged = dict(environment.producer.acknowledged)
     seen = {row[0] for row in environment.query("SELECT event_id FROM events_seen")}
     lost = [f"event {one} was acknowledged and is not stored" for one in acknowledged if one not in seen]
@@ -157,7 +161,9 @@ def _i7_no_event_lost(environment: Environment, _evidence: Observations, _tolera
     return lost
 
 
-def _i8_tokens_kept(environment: Environment, _evidence: Observations, _tolerance: Tolerance) -> list[str]:
+def _i8_tokens_kept(
+    environment: Environment, _observations: Observations, _tolerance: Tolerance
+) -> list[str]:
     breaches = []
     stored = {
         (platform, owner): (access, refresh)
@@ -185,7 +191,7 @@ def _leaks(environment: Environment) -> list[str]:
 
 
 def _i9_no_row_is_stuck(
-    environment: Environment, _evidence: Observations, _tolerance: Tolerance
+    environment: Environment, _observations: Observations, _tolerance: Tolerance
 ) -> list[str]:
     """Check the rule that operators are alerted by, with the product's own query."""
     return [

@@ -68,7 +68,7 @@ def step_of(statement: str, *, begins: bool) -> Step | None:
     if _PLACEMENT.match(statement):
         return None
     sql = _COMMENT.sub("", statement)
-    named = {found[1] for found in _NAMED.finditer(sql)}
+    named = {match[1] for match in _NAMED.finditer(sql)}
     written: set[str] = set()
     parts = []
     for verb, table in _WRITTEN.findall(sql):

@@ -30,7 +30,7 @@ def pairs() -> list[Combination]:
 
     Two refreshes have the same job, so one of them starts nothing: each is paired only with the plain one.
     """
-    found = []
+    pairs = []
     names = list(OPERATIONS)
     for first, name in enumerate(names):
         for other in names[first:]:
@@ -38,5 +38,5 @@ def pairs() -> list[Combination]:
             if len(refreshes) == 2 and "refresh_synced" not in refreshes:
                 continue
             worlds = sorted(OPERATIONS[name].worlds & OPERATIONS[other].worlds)
-            found += [Combination(world, (name, other)) for world in worlds]
-    return found
+            pairs += [Combination(world, (name, other)) for world in worlds]
+    return pairs

@@ -92,9 +92,9 @@ _NEW_TOKENS = {
 }
 
 
-def _in_transaction(act: Callable[[Connection], Any], _environment: Environment, engine: Engine) -> Any:
+def _in_transaction(function: Callable[[Connection], Any], _environment: Environment, engine: Engine) -> Any:
     with engine.begin() as connection:
-        return act(connection)
+        return function(connection)
 
 
 def _due(reason: Reason, ids: tuple[int, ...]) -> Callable[[Connection], int]:

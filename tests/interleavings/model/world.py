@@ -1,6 +1,6 @@
 """The worlds: the few rows that a run starts from, put back in some milliseconds before each run.
 
-Every world has one account ``acc`` at TikTok (the platform whose ids may come late) with a row in every state
+Every world has one account ``acc`` at TikTok (whose public ids may arrive later) with a row in every state
 that a row of an active account can be in; the worlds differ in what happened before. Rows lie in the tables
 with the highest id first, so that a statement which orders its locks differs from one that takes rows as they
 lie.
@@ -19,7 +19,7 @@ WORKSPACE: Final = "ws"
 CLAIMED: Final = 1
 """Claimed by the job that a refresh operation runs; synced before."""
 CLAIMED_WITHOUT_ID: Final = 2
-"""Claimed by the same job; TikTok has not told its public id yet."""
+"""Claimed by the same job; TikTok has not reported its public id yet."""
 DUE: Final = 3
 LATER: Final = 4
 WITHOUT_ID: Final = 5

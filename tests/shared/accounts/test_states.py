@@ -163,8 +163,8 @@ def test_allowed_transitions_between_account_states(harness: Harness) -> None:
 
     def follow(change: Callable[[Harness], int | None]) -> str:
         change(harness)
-        found: str = harness.execute("SELECT state FROM accounts")[0].state
-        return found
+        account_state: str = harness.execute("SELECT state FROM accounts")[0].state
+        return account_state
 
     assert [follow(one) for one in (disconnect, require, reconnect)] == [
         "disconnected",
@@ -208,8 +208,8 @@ def test_reconnect_unblocks_blocked_rows_only(harness: Harness) -> None:
         (4, 1, 3, 2, "blocked"),
     ]
     assert account(harness) == ("active", None, True)
-    kept = harness.execute("SELECT kind, subject FROM pauses ORDER BY kind")
-    assert [tuple(row) for row in kept] == [("account", "acc_2"), ("operator_account", "acc_1")]
+    remaining = harness.execute("SELECT kind, subject FROM pauses ORDER BY kind")
+    assert [tuple(row) for row in remaining] == [("account", "acc_2"), ("operator_account", "acc_1")]
 
 
 def test_reconnect_notifies_the_scheduler_if_rows_become_due(harness: Harness, database_url: str) -> None:

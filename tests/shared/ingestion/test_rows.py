@@ -104,8 +104,8 @@ def test_empty_field_counts_as_absent(empty: str | None) -> None:
         "platform_post_url",
         "media_type",
     )
-    found = parse_publication(publication(**dict.fromkeys((*optional, "published_at"), empty)))
-    assert [getattr(found, name) for name in (*optional, "published_at")] == [None] * 7
+    result = parse_publication(publication(**dict.fromkeys((*optional, "published_at"), empty)))
+    assert [getattr(result, name) for name in (*optional, "published_at")] == [None] * 7
     assert parse_publication(publication(text="")).text == ""
 
     for name in ("account_id", "workspace_id", "platform", "platform_account_id"):
@@ -233,7 +233,7 @@ def test_misspelt_field_is_refused_and_other_fields_are_ignored() -> None:
     message = refused(parse_account, {**row, "acess_token": "x"})
     assert message == parse_slip("acess_token", "access_token")
     assert parse_account({**account(), "acess_token": "x"}).access_token is not None, (
-        "told beside the right one"
+        "a misspelt field beside the correct one is ignored"
     )
     assert parse_account({**account(), "access_token_" * 6: "x"}).account_id == "acc_1"
     assert parse_account({**account(), "colour": "x"}).account_id == "acc_1"
@@ -249,7 +249,7 @@ def test_row_that_is_not_an_object_is_refused(row: object) -> None:
     assert refused(parse_account, row) == "a row must be a JSON object with named fields"
 
 
-@pytest.mark.parametrize(("letter", "kept"), [("a", 8_192), ("ä", 4_096), ("\N{SNOWMAN}", 2_730)])
-def test_long_text_is_cut_between_two_characters(letter: str, kept: int) -> None:
-    assert parse_publication(publication(text=letter * 200_000)).text == letter * kept
-    assert parse_publication(publication(text=letter * kept)).text == letter * kept
+@pytest.mark.parametrize(("letter", "length"), [("a", 8_192), ("ä", 4_096), ("\N{SNOWMAN}", 2_730)])
+def test_long_text_is_cut_between_two_characters(letter: str, length: int) -> None:
+    assert parse_publication(publication(text=letter * 200_000)).text == letter * length
+    assert parse_publication(publication(text=letter * length)).text == letter * length

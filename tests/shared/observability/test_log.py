@@ -65,7 +65,7 @@ def fail(sentence: str, cause: str = "no cause") -> None:
 
 
 class Bearing:
-    """A thing whose repr tells a secret."""
+    """An object whose repr contains a secret."""
 
     def __repr__(self) -> str:
         return f"<Bearing access_token={TOKEN}>"
@@ -181,9 +181,9 @@ def _events() -> Iterator[tuple[str, ast.Call]]:
 
 def test_every_event_is_in_snake_case_and_every_key_is_known() -> None:
     synonyms = {"account", "publication", "acc", "id", "msg", "message", "err", "exc", "why", "text"}
-    found = list(_events())
-    assert len(found) > 20
-    for where, call in found:
+    events = list(_events())
+    assert len(events) > 20
+    for where, call in events:
         word = call.args[-1]
         assert isinstance(word, ast.Constant), where
         assert re.fullmatch(r"[a-z][a-z_]+", str(word.value)), where

@@ -62,11 +62,11 @@ def port(heartbeat: Heartbeat) -> Iterator[int]:
 def test_exporter_serves_metrics(port: int) -> None:
     metrics.CLAIMS.labels("background").inc(3)
     status, text = get(port, "/metrics")
-    told = samples(text)
+    scraped = samples(text)
     assert status == 200
-    assert told["dravo_claims_totallane=background"] >= 3
-    assert any(name.startswith("dravo_build_info") and "service=tests" in name for name in told)
-    assert not any("_created" in name for name in told)
+    assert scraped["dravo_claims_totallane=background"] >= 3
+    assert any(name.startswith("dravo_build_info") and "service=tests" in name for name in scraped)
+    assert not any("_created" in name for name in scraped)
     assert get(port, "/")[0] == 404
 
 
@@ -84,8 +84,8 @@ def test_exporter_without_a_port_does_not_listen(heartbeat: Heartbeat) -> None:
 
 
 def test_port_in_use_stops_the_start_with_one_sentence(heartbeat: Heartbeat) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        settings = Settings(metrics_port=taken.getsockname()[1])
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        settings = Settings(metrics_port=listening.getsockname()[1])
         with (
             pytest.raises(SettingsError, match=r"^DRAVO_METRICS_PORT: 127\.0\.0\.1:\d+ cannot be bound: "),
             exporter.exporter("tests", settings, heartbeat),
@@ -99,9 +99,9 @@ def test_pool_gauges_are_read_at_each_scrape(port: int, database_url: str) -> No
         metrics.watch_pool("tests", engine)
         with engine.connect(), engine.connect():
             assert samples(get(port, "/metrics")[1])["dravo_pool_in_use_connectionspool=tests"] == 2
-        told = samples(get(port, "/metrics")[1])
-        assert told["dravo_pool_in_use_connectionspool=tests"] == 0
-        assert told["dravo_pool_size_connectionspool=tests"] == 4
+        scraped = samples(get(port, "/metrics")[1])
+        assert scraped["dravo_pool_in_use_connectionspool=tests"] == 0
+        assert scraped["dravo_pool_size_connectionspool=tests"] == 4
     finally:
         metrics.POOL_IN_USE.remove("tests")
         metrics.POOL_SIZE.remove("tests")
@@ -124,7 +124,7 @@ def test_names_follow_the_conventions_and_labels_are_bounded() -> None:
 
 
 def start(module: str, environment: dict[str, str]) -> tuple[subprocess.Popen[bytes], int]:
-    """Start a service with its exporter on a free port; return it and the port, told by its own log."""
+    """Start a service with its exporter on a free port; return it and the port that its log names."""
     process = subprocess.Popen(
         [sys.executable, "-P", "-m", module],
         env=os.environ | environment | {"DRAVO_METRICS_PORT": "0", "DRAVO_LOG_FORMAT": "json"},
@@ -145,10 +145,10 @@ def test_each_service_exports_its_own_metrics(module: str, database_url: str, re
     process, port = start(module, environment | {"DRAVO_SECRET_KEYS": new_key()})
     try:
         assert get(port, "/healthz") == (200, "alive\n")
-        told = samples(get(port, "/metrics")[1])
+        scraped = samples(get(port, "/metrics")[1])
     finally:
         process.send_signal(signal.SIGTERM)
         process.communicate(timeout=15)
     assert process.returncode == 0
-    assert f"dravo_pool_size_connectionspool={module}" in told
-    assert any(name.startswith("dravo_build_info") and f"service={module}" in name for name in told)
+    assert f"dravo_pool_size_connectionspool={module}" in scraped
+    assert any(name.startswith("dravo_build_info") and f"service={module}" in name for name in scraped)

@@ -57,14 +57,14 @@ def test_one_trace_covers_the_request_and_the_call(
     database_url: str, redis_url: str, spans: InMemorySpanExporter
 ) -> None:
     client = connect(redis_url)
-    taken = threading.Event()
+    received = threading.Event()
 
     def run(_job: RefreshJob) -> None:
         platform = InProcess(lambda _: httpx.Response(200, json={}))
         sender = Client(now=lambda: datetime.now(UTC), transport=platform)
         upstream = JobUpstream(sender, Platform.X, "acc_1", Memory())
         upstream.send("GET", "https://api.x.example/?access_token=EAAsecret", endpoint="tweets")
-        taken.set()
+        received.set()
 
     plain = make_url(database_url).set(drivername="postgresql").render_as_string(hide_password=False)
     with open_harness(database_url) as harness, psycopg.connect(plain, autocommit=True) as listener:
@@ -77,14 +77,16 @@ def test_one_trace_covers_the_request_and_the_call(
         ):
             make_due.make_due(connection, "ws_1", publications, Reason.FORCED)
         ticks = Ticks(harness.tools.settings, harness.scheduler, client, refresh_queue.broker(client))
-        ticks.trace_contexts.remember([ring.payload for ring in listener.notifies(timeout=5, stop_after=1)])
+        ticks.trace_contexts.remember(
+            [notification.payload for notification in listener.notifies(timeout=5, stop_after=1)]
+        )
         refresh_queue.report_alive(client, "host:1", 8)
         ticks.hand_out()
         broker = consuming_broker(client)
         actors.register(broker, run, lambda _account_id: None)
         worker = dramatiq.Worker(broker, worker_threads=1, worker_timeout=20)
         worker.start()
-        assert taken.wait(10)
+        assert received.wait(10)
         worker.stop()
     client.close()
 
@@ -96,11 +98,11 @@ def test_one_trace_covers_the_request_and_the_call(
 
 
 def test_spans_reach_the_collector_that_the_environment_names() -> None:
-    asked: list[tuple[str, bytes]] = []
+    requests: list[tuple[str, bytes]] = []
 
     class Collector(http.server.BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            asked.append((self.path, self.rfile.read(int(self.headers["content-length"]))))
+            requests.append((self.path, self.rfile.read(int(self.headers["content-length"]))))
             self.send_response(200)
             self.end_headers()
 
@@ -119,15 +121,15 @@ def test_spans_reach_the_collector_that_the_environment_names() -> None:
         subprocess.run([sys.executable, "-c", code], env=environment, check=True, timeout=60)
         server.shutdown()
 
-    [(path, body)] = asked
+    [(path, body)] = requests
     assert path == "/v1/traces"
     assert b"dravo-worker" in body
     assert b"acc_1" in body
 
 
 def test_no_spans_are_created_without_a_collector() -> None:
-    with tracing.span("request", parent=CALLER) as told:
-        told["status"] = 200
+    with tracing.span("request", parent=CALLER) as request_span:
+        request_span["status"] = 200
         assert tracing.traceparent() is None
         assert notifications.due_payload([(1, 1), (2, None)]) == ""
 

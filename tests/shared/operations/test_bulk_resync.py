@@ -34,9 +34,9 @@ def begin(harness: Harness, selection: Selection, **arguments: Any) -> int:
 
 def entry(harness: Harness, entry_id: int) -> audit_log.AuditEntry:
     with harness.engine.connect() as connection:
-        found = audit_log.entry(connection, entry_id)
-    assert found is not None
-    return found
+        logged = audit_log.entry(connection, entry_id)
+    assert logged is not None
+    return logged
 
 
 def test_stopped_resync_is_resumed_after_its_last_committed_step(harness: Harness, ids: list[int]) -> None:
@@ -64,9 +64,9 @@ def test_two_processes_that_run_one_resync_share_its_rows(harness: Harness, ids:
     entry_id = begin(harness, OF_ACCOUNT)
     runs = [bulk_resync.run(harness.engine, entry_id, Pace(None), interactive=True) for _ in range(2)]
 
-    taken = [list(next(run).requested) for run in (runs[0], runs[1], runs[0])]
+    requested = [list(next(run).requested) for run in (runs[0], runs[1], runs[0])]
 
-    assert taken == [ids[:2], ids[2:4], ids[4:]]
+    assert requested == [ids[:2], ids[2:4], ids[4:]]
     assert list(runs[1]) == []
     assert entry(harness, entry_id).rows == 5
 

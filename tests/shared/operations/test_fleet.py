@@ -16,8 +16,10 @@ HOUR = timedelta(hours=1)
 def overdue(harness: Harness) -> dict[tuple[str, bool], float | None]:
     """Return the hours that the oldest row has been due, by platform and whether it is paused."""
     with harness.engine.connect() as connection:
-        found = fleet.oldest_overdue(connection)
-    return {(one.platform, one.paused): one.seconds and round(one.seconds / 3600) for one in found}
+        seconds_by_platform = fleet.oldest_overdue(connection)
+    return {
+        (one.platform, one.paused): one.seconds and round(one.seconds / 3600) for one in seconds_by_platform
+    }
 
 
 def pause(harness: Harness, kind: PauseKind, subject: str = "") -> None:

@@ -24,12 +24,12 @@ def test_one_publication_is_made_due_if_its_platform_can_be_asked(harness: Harne
     )
 
     with harness.engine.begin() as connection:
-        asked = [
+        requested = [
             resync_one(connection, ADA, one)
             for one in (known, stopped, publishing, blocked, poison, dead, unknown, 10**9)
         ]
 
-    assert asked == [True, True, True, False, False, False, False, False]
+    assert requested == [True, True, True, False, False, False, False, False]
     assert [is_due(harness, one) for one in (known, stopped, publishing, blocked, poison, dead)] == [
         True,
         True,

@@ -140,7 +140,7 @@ def test_newest_background_pause_replaces_the_older_one(budgets: Budgets) -> Non
     assert wait() == timedelta()
 
 
-def test_reported_numbers_with_room_for_background_end_its_pause(budgets: Budgets) -> None:
+def test_reported_numbers_with_capacity_for_background_end_its_pause(budgets: Budgets) -> None:
     budgets.update(ACCOUNT, remaining=100, limit=1000, left=MINUTE)
     assert reserve(budgets, (ACCOUNT, None), lane=Lane.BACKGROUND).wait == MINUTE
 

@@ -84,13 +84,13 @@ def test_pause_applies_to_its_subject_and_claims_skip_the_same_accounts(
     with fleet.engine.connect() as connection:
         until = datetime.now(UTC) + timedelta(hours=1)
         pause(connection, platform=platform, kind=kind, subject=subject, until=until, reason="limit")
-        found = pauses_of_accounts(connection, sorted(EVERYBODY))
-        asked = BACKGROUND_NOT_PAUSED if kind.background_only else NOT_PAUSED
-        statement = f"SELECT account_id FROM accounts a WHERE {asked}"
+        by_account = pauses_of_accounts(connection, sorted(EVERYBODY))
+        condition = BACKGROUND_NOT_PAUSED if kind.background_only else NOT_PAUSED
+        statement = f"SELECT account_id FROM accounts a WHERE {condition}"
         claimable = set(connection.execute(text(statement)).scalars())
 
-    assert set(found) == held_up
-    assert all([one.kind for one in pauses] == [kind] for pauses in found.values())
+    assert set(by_account) == held_up
+    assert all([one.kind for one in pauses] == [kind] for pauses in by_account.values())
     assert claimable == EVERYBODY - held_up
 
 
@@ -106,9 +106,9 @@ def test_worker_sees_pauses_of_every_endpoint_of_its_platform(fleet: Harness) ->
     )
 
     with fleet.engine.connect() as connection:
-        found = pauses_of_accounts(connection, ["acc_org", "acc_other"], every_endpoint=True)
+        by_account = pauses_of_accounts(connection, ["acc_org", "acc_other"], every_endpoint=True)
 
-    assert {account: [one.subject for one in pauses] for account, pauses in found.items()} == {
+    assert {account: [one.subject for one in pauses] for account, pauses in by_account.items()} == {
         "acc_org": ["ugcPosts"]
     }
 
@@ -128,10 +128,10 @@ def test_ended_or_unknown_pause_applies_to_no_account(fleet: Harness) -> None:
 def test_pause_until_resumed_has_no_end(fleet: Harness) -> None:
     with fleet.engine.begin() as connection:
         pause_scope(connection, Operator("ada", "command"), Scope(account_id="acc_x"), "a wish")
-        (found,) = pauses_of_accounts(connection, ["acc_x"])["acc_x"]
+        (by_account,) = pauses_of_accounts(connection, ["acc_x"])["acc_x"]
 
-        assert found.ends_at is None
-        assert pauses_in_force(connection) == [found]
+        assert by_account.ends_at is None
+        assert pauses_in_force(connection) == [by_account]
 
 
 def test_pause_counts_consecutive_refusals_and_keeps_its_start(harness: Harness) -> None:

@@ -264,9 +264,9 @@ SELECT number
 def test_read_is_billable_again_from_the_next_utc_midnight(harness: Harness) -> None:
     with harness.engine.begin() as connection:
         connection.exec_driver_sql("SET LOCAL TIME ZONE 'Pacific/Kiritimati'")
-        found = connection.exec_driver_sql(READ_AT + spending.BILLABLE_TODAY).scalars()
+        billable = connection.exec_driver_sql(READ_AT + spending.BILLABLE_TODAY).scalars()
 
-        assert list(found) == [1, 2]
+        assert list(billable) == [1, 2]
     midnight = datetime(2026, 11, 23, tzinfo=UTC)
     assert spending.count_billable([midnight], midnight + timedelta(hours=1, microseconds=5)) == 0
 

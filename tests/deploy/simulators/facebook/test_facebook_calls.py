@@ -89,7 +89,7 @@ def test_only_get_requests_are_served(client: httpx.Client) -> None:
     assert refusal(client.delete("/1000_2000")) == (400, 100, 33)
 
 
-def test_page_limit_is_in_headers_and_refused_calls_prolong_it(
+def test_page_limit_is_in_headers_and_refused_calls_extend_it(
     sims: Simulators, clock: Clock, client: httpx.Client
 ) -> None:
     sims.behave("facebook", limits={"page": Limit(4, 600)})
