@@ -226,7 +226,7 @@ def test_only_refused_bucket_is_paused_and_readings_are_recorded(
 
 
 @pytest.mark.parametrize(
-    ("kind", "subject", "lane", "asked"),
+    ("kind", "subject", "lane", "requested"),
     [
         ("app", "", Lane.INTERACTIVE, False),
         ("app", "budget", Lane.BACKGROUND, False),
