@@ -7,7 +7,7 @@ import structlog
 
 from shared.quota.spending import Reservation
 from shared.vocabulary import Platform
-from worker.adapters.refused_metrics import FleetMemory
+from worker.adapters.refused_metrics import RefusedMetricMemory
 from worker.announce import announce
 from worker.claims import StartedRow, extend
 from worker.context import RefreshRun, WorkerContext
@@ -49,7 +49,7 @@ class FetchResult:
     error: RefreshError | None = None
     """What ended the fetch early, or prevented it; it holds for the rest."""
     pauses: tuple[NewPause, ...] = ()
-    """The pauses that the platform's answers ask for, without the one of ``error``."""
+    """The pauses that the platform's answers require, without the one of ``error``."""
     reservation: Reservation | None = None
     """Reads that cost money, reserved for this job."""
     recorded: tuple[Outcome, ...] = ()
@@ -121,7 +121,7 @@ class _Fetch:
             self._context.client,
             account.platform,
             account.account_id,
-            FleetMemory(self._context.engine, account.platform),
+            RefusedMetricMemory(self._context.engine, account.platform),
             gate=self._await_call,
             sink=self._budget.on_limits,
         )

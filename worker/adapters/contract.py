@@ -33,7 +33,7 @@ class Response(Protocol):
         ...
 
 
-class MetricMemory(Protocol):
+class RefusedMetrics(Protocol):
     """Metrics that a platform refuses for an object type, remembered for the whole fleet for a while."""
 
     def refused(self, version: str, object_type: str) -> frozenset[str]:
@@ -53,7 +53,7 @@ class Upstream(Protocol):
     """One job's calls to its platform: within budgets, bounded in time and size, with translated errors."""
 
     @property
-    def memory(self) -> MetricMemory:
+    def memory(self) -> RefusedMetrics:
         """The fleet's memory of refused metrics for this platform."""
         ...
 
@@ -81,7 +81,7 @@ class Upstream(Protocol):
         """
         ...
 
-    def saw(self, *limits: Limit) -> None:
+    def report_limits(self, *limits: Limit) -> None:
         """Update the fleet's budgets with the limits that a response reports."""
         ...
 

@@ -38,8 +38,8 @@ DELETE FROM refused_metrics
 """)
 
 
-class FleetMemory:
-    """`worker.adapters.contract.MetricMemory` for one platform."""
+class RefusedMetricMemory:
+    """`worker.adapters.contract.RefusedMetrics` for one platform."""
 
     def __init__(self, engine: Engine, platform: Platform) -> None:
         self._engine = engine

@@ -85,10 +85,10 @@ class TikTok:
             yield from self._resolve(upstream, account, unresolved)
 
     def _query(
-        self, upstream: Upstream, account: Account, asked: Sequence[tuple[Publication, str]]
+        self, upstream: Upstream, account: Account, requested: Sequence[tuple[Publication, str]]
     ) -> Iterator[Reading]:
         """Yield the readings of videos with known public ids."""
-        ids = list(dict.fromkeys(video_id for _, video_id in asked))
+        ids = list(dict.fromkeys(video_id for _, video_id in requested))
         path = f"/v2/video/query/?fields=id,{','.join(METRICS)}"
         _, data = self._post(upstream, account, QUERY, path, {"filters": {"video_ids": ids}})
         listed = data.get("videos") or []
@@ -96,7 +96,7 @@ class TikTok:
             raise TryAgain("TikTok's list of videos could not be read.")
         videos = {_text(video.get("id")): video for video in untrusted.objects_of(listed)}
         all_identified = len(listed) == len(videos.keys() & set(ids))
-        for publication, video_id in asked:
+        for publication, video_id in requested:
             if video_id in videos:
                 yield _reading(publication, videos[video_id])
             elif all_identified:

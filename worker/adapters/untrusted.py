@@ -92,7 +92,7 @@ def wait_until(response: Response, unix_time: float) -> timedelta | None:
 
 
 def retry_after(response: Response) -> timedelta | None:
-    """Return the wait that a `Retry-After` header asks for, in seconds or as a date: a day at most."""
+    """Return the wait that a `Retry-After` header states, in seconds or as a date: a day at most."""
     header = response.headers.get("retry-after")
     if (seconds := number_of(header)) is not None:
         return max(timedelta(seconds=seconds), SECOND) if seconds <= MAX_WAIT.total_seconds() else None

@@ -5,7 +5,7 @@ import structlog
 from shared.accounts.states import require_reconnect
 from shared.quota import pauses
 from shared.vocabulary import AccountState, Lane
-from worker.adapters.refused_metrics import FleetMemory
+from worker.adapters.refused_metrics import RefusedMetricMemory
 from worker.context import WorkerContext
 from worker.credentials import tokens
 from worker.credentials.tokens import StoredAccount
@@ -27,7 +27,7 @@ def renew(stored: StoredAccount, budget: JobBudget, context: WorkerContext) -> S
     """
     account = stored.account
     adapter = context.adapters[account.platform]
-    memory = FleetMemory(context.engine, account.platform)
+    memory = RefusedMetricMemory(context.engine, account.platform)
     upstream = JobUpstream(context.client, account.platform, account.account_id, memory)
     if adapter.renewal_endpoint is not None:
         budget.acquire(account.platform, account.account_id, adapter.renewal_endpoint, 1)

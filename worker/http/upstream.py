@@ -10,7 +10,7 @@ import structlog
 
 from shared.observability import metrics, tracing
 from shared.vocabulary import Platform
-from worker.adapters.contract import MetricMemory
+from worker.adapters.contract import RefusedMetrics
 from worker.http.client import Client, Reply
 from worker.readings import Limit
 
@@ -78,7 +78,7 @@ class JobUpstream:
         client: Client,
         platform: Platform,
         account_id: str,
-        memory: MetricMemory,
+        memory: RefusedMetrics,
         *,
         gate: Gate = ungated,
         sink: Sink = ignore_limits,
@@ -124,7 +124,7 @@ class JobUpstream:
             self._observe(Call(self._platform, self._account_id, endpoint, cost, status, took))
         return reply
 
-    def saw(self, *limits: Limit) -> None:
+    def report_limits(self, *limits: Limit) -> None:
         """Keep the limits, and pass them to the sink."""
         self.limits += limits
         if limits:

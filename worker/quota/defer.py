@@ -26,14 +26,14 @@ _log = structlog.get_logger(__name__)
 
 
 def place(
-    engine: Engine, account: Account, error: RefreshError | None, found: Sequence[NewPause]
+    engine: Engine, account: Account, error: RefreshError | None, required: Sequence[NewPause]
 ) -> RefreshError | None:
-    """Place the pause of a refusal and those that the platform's answers ask for, in one transaction.
+    """Place the pause of a refusal and those that the platform's answers require, in one transaction.
 
     Return the error of the job: a refusal as the pause that stands now, any other error as it is.
     """
     platform = account.platform.value
-    placing = {PauseKey(platform, new.kind, new.subject): new for new in found}
+    placing = {PauseKey(platform, new.kind, new.subject): new for new in required}
     refusal = error if isinstance(error, Paused) and not isinstance(error, Deferred) else None
     if refusal is not None:
         new = pause_of(account.account_id, refusal)

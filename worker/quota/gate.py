@@ -46,7 +46,7 @@ class JobBudget:
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self.new_pauses: list[NewPause] = []
-        """The pauses that answers so far ask for."""
+        """The pauses that the answers so far require."""
         self._fleet = fleet
         self._account_id = account_id
         self._platform = platform
@@ -143,7 +143,7 @@ class JobBudget:
             self._pause_background(limited, percent, wait)
 
     def _pause_background(self, limited: Bucket, percent: int, wait: timedelta) -> None:
-        """Ask for a pause of background work, in place of one that an earlier answer asked for."""
+        """Require a pause of background work, in place of one that an earlier answer required."""
         reason = f"{percent} % of a limit of {limited.platform.label} are used: background work waits."
         until = self._now() + wait if wait else None
         new = NewPause(PauseKind.BACKGROUND, limited.subject, until, reason)

@@ -1,4 +1,4 @@
-"""Pauses as a job meets and asks for them: plain values; `worker.quota.defer` writes them."""
+"""The pauses that a job finds or requires, as plain values; `worker.quota.defer` writes them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -40,7 +40,7 @@ class NewPause:
 
 
 def pause_of(account_id: str, refusal: Paused) -> NewPause:
-    """Return the pause that a refusal of one of this account's calls asks for."""
+    """Return the pause that a refusal of one of this account's calls requires."""
     subjects = {BucketKind.APP: "", BucketKind.ACCOUNT: account_id}
     subject = subjects.get(refusal.kind, refusal.endpoint or "")
     return NewPause(PauseKind(refusal.kind.value), subject, refusal.until, str(refusal))

@@ -53,7 +53,7 @@ class PlainResponse:
 
 
 class PlainMemory:
-    """A `worker.adapters.contract.MetricMemory` in a dict, with an expiry and a single probe."""
+    """A `worker.adapters.contract.RefusedMetrics` in a dict, with an expiry and a single probe."""
 
     def __init__(self, now: Callable[[], datetime], keep: timedelta = timedelta(days=1)) -> None:
         self._now = now
@@ -121,7 +121,7 @@ class PlainUpstream:
             raise TryAgain("The platform could not be reached.", breaks=True) from error
         return PlainResponse(raw, self.now())
 
-    def saw(self, *limits: Limit) -> None:
+    def report_limits(self, *limits: Limit) -> None:
         """Record the limits that a response reports."""
         self.limits += limits
 

@@ -2,11 +2,11 @@
 
 from shared.vocabulary import Platform
 from tests.harness import Harness
-from worker.adapters.refused_metrics import FleetMemory
+from worker.adapters.refused_metrics import RefusedMetricMemory
 
 
-def memory(harness: Harness, platform: Platform = Platform.INSTAGRAM) -> FleetMemory:
-    return FleetMemory(harness.engine, platform)
+def memory(harness: Harness, platform: Platform = Platform.INSTAGRAM) -> RefusedMetricMemory:
+    return RefusedMetricMemory(harness.engine, platform)
 
 
 def expire(harness: Harness) -> None:

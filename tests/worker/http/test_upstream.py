@@ -118,8 +118,8 @@ def test_limits_are_kept_and_passed_to_the_sink() -> None:
     recorder = Recorder()
     upstream = recorder.upstream()
 
-    upstream.saw()
-    upstream.saw(LIMIT, LIMIT)
+    upstream.report_limits()
+    upstream.report_limits(LIMIT, LIMIT)
 
     assert upstream.limits == [LIMIT, LIMIT]
     assert recorder.observed == [(Platform.X, "acc_1", (LIMIT, LIMIT))]
@@ -129,7 +129,7 @@ def test_default_gate_and_sink_allow_every_call(capfd: pytest.CaptureFixture[str
     client = Client(now=lambda: NOW, transport=InProcess(Recorder().answer))
     upstream = JobUpstream(client, Platform.X, "acc_1", Memory())
 
-    upstream.saw(LIMIT)
+    upstream.report_limits(LIMIT)
     reply = upstream.send("GET", f"https://api.x.example/?token={SECRET}", endpoint="tweets")
 
     assert reply.status == 429

@@ -29,7 +29,7 @@ class LimitReportingAdapter(ScriptedAdapter):
         self, upstream: Upstream, account: Account, publications: Sequence[Publication]
     ) -> Iterator[Reading]:
         """Report the share, then answer by script."""
-        upstream.saw(Limit(BucketKind.ACCOUNT, None, used_percent=self.percent))
+        upstream.report_limits(Limit(BucketKind.ACCOUNT, None, used_percent=self.percent))
         return super().fetch(upstream, account, publications)
 
 

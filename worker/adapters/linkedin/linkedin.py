@@ -93,7 +93,7 @@ class LinkedIn:
         self, upstream: Upstream, account: Account, publications: Sequence[Publication]
     ) -> Iterator[Reading]:
         """Yield a reading per publication; see `worker.adapters.contract.Adapter.fetch`."""
-        asked: dict[str, Publication] = {}
+        requested: dict[str, Publication] = {}
         for publication in publications:
             urn = publication.platform_post_id
             if urn is None:
@@ -102,9 +102,9 @@ class LinkedIn:
                 detail = "The stored id is no URN of a share or ugcPost on LinkedIn."
                 yield Reading(publication.id, Answer.MISSING, detail=detail)
             else:
-                asked[urn] = publication
+                requested[urn] = publication
         call = RestLi(self._settings, upstream, account)
-        yield from _members(call, asked) if account.kind == "member" else _organizations(call, asked)
+        yield from _members(call, requested) if account.kind == "member" else _organizations(call, requested)
 
     def renew(self, upstream: Upstream, account: Account) -> Tokens:
         """Return a new access token; the refresh token stays, and expires a year after its first issue."""
@@ -119,11 +119,11 @@ class LinkedIn:
 # Organizations
 
 
-def _organizations(call: RestLi, asked: Mapping[str, Publication]) -> Iterator[Reading]:
+def _organizations(call: RestLi, requested: Mapping[str, Publication]) -> Iterator[Reading]:
     absent: list[str] = []
     shown: list[str] = []
-    for urn, answer, statistics in _statistics(call, list(asked)):
-        publication = asked[urn]
+    for urn, answer, statistics in _statistics(call, list(requested)):
+        publication = requested[urn]
         if answer is Answer.READ:
             shown.append(urn)
             yield _reading(publication, statistics)
@@ -136,7 +136,7 @@ def _organizations(call: RestLi, asked: Mapping[str, Publication]) -> Iterator[R
     for urn, answer in _look_up(call, absent, shown[:1]) if absent else ():
         zeros = NO_ACTIVITY if answer is Answer.OMITTED else {}
         warnings = (UNEXPLAINED,) if answer is Answer.UNAVAILABLE else ()
-        yield Reading(asked[urn].id, answer, zeros, warnings=warnings, detail=DETAILS.get(answer))
+        yield Reading(requested[urn].id, answer, zeros, warnings=warnings, detail=DETAILS.get(answer))
 
 
 def _statistics(call: RestLi, urns: list[str]) -> Iterator[tuple[str, Answer, Mapping[str, object]]]:
@@ -174,7 +174,7 @@ def _statistics(call: RestLi, urns: list[str]) -> Iterator[tuple[str, Answer, Ma
 
 
 def _look_up(call: RestLi, absent: Sequence[str], shown: Sequence[str]) -> Iterator[tuple[str, Answer]]:
-    """Yield why each post was left out. ``shown`` is a post with numbers: it shows whether we may look."""
+    """Yield why each post was left out. ``shown`` is a post with numbers: if found, lookups are allowed."""
     query = f"ids={listed([*absent, *shown])}"
     status, body = call.get(POSTS, query, tolerated=(403,))
     results, errors, statuses = (
@@ -195,11 +195,11 @@ def _look_up(call: RestLi, absent: Sequence[str], shown: Sequence[str]) -> Itera
 # Members
 
 
-def _members(call: RestLi, asked: Mapping[str, Publication]) -> Iterator[Reading]:
+def _members(call: RestLi, requested: Mapping[str, Publication]) -> Iterator[Reading]:
     """Yield the readings of a member's posts; if the first two are refused, the account is refused."""
     refused: dict[int, int] = {}
     answered = False
-    for urn, publication in asked.items():
+    for urn, publication in requested.items():
         found = _member_post(call, publication, urn)
         if isinstance(found, Reading):
             answered = answered or found.answer is not Answer.MISSING

@@ -152,7 +152,7 @@ TABLE: Sequence[tuple[Meaning, Callable[[Refusal], bool]]] = (
     (Meaning.OTHER, lambda _: True),
 )
 """The first row whose condition holds decides. The order matters: code 4 may come with ``is_transient``, code
-10 has two meanings, and a transient flag outweighs what looks like a missing object or permission."""
+10 has two meanings, and a transient flag outweighs the signs of a missing object or permission."""
 
 
 def refusal(status: int, body: object) -> Refusal | None:

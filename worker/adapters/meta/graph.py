@@ -241,7 +241,7 @@ class Graph:
     def _parse(self, response: Response) -> tuple[object, Refusal | None]:
         found = limits(response, self.account.platform_account_id, self.product)
         self.used_percent = max(self.used_percent, *(one.used_percent or 0 for one in found), 0)
-        self.upstream.saw(*found)
+        self.upstream.report_limits(*found)
         try:
             body = response.json()
         except ValueError:

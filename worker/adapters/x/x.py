@@ -79,7 +79,7 @@ class X:
         self, upstream: Upstream, account: Account, publications: Sequence[Publication]
     ) -> Iterator[Reading]:
         """Yield a reading per publication; see `worker.adapters.contract.Adapter.fetch`."""
-        asked: list[tuple[Publication, str]] = []
+        requested: list[tuple[Publication, str]] = []
         for publication in publications:
             post_id = publication.platform_post_id
             if post_id is None:
@@ -87,19 +87,19 @@ class X:
             elif not untrusted.is_id(post_id):
                 yield Reading(publication.id, Answer.MISSING, detail="The stored id is no id of a post on X.")
             else:
-                asked.append((publication, post_id))
-        if asked:
-            yield from self._readings(upstream, account, asked)
+                requested.append((publication, post_id))
+        if requested:
+            yield from self._readings(upstream, account, requested)
 
     def _readings(
-        self, upstream: Upstream, account: Account, asked: Sequence[tuple[Publication, str]]
+        self, upstream: Upstream, account: Account, requested: Sequence[tuple[Publication, str]]
     ) -> Iterator[Reading]:
         """Yield the readings of posts by their ids; raise at the end the error of those without one."""
-        answer = self._lookup(upstream, account, [post_id for _, post_id in asked], PUBLIC_FIELDS)
+        answer = self._lookup(upstream, account, [post_id for _, post_id in requested], PUBLIC_FIELDS)
         posts, problems = _posts(answer), _problems(answer)
         exhausted = out_of_credits(set(problems.values()), upstream.now())
         young: list[tuple[Publication, Post]] = []
-        for publication, post_id in asked:
+        for publication, post_id in requested:
             post = posts.get(post_id)
             if post is None and exhausted is not None:
                 continue
@@ -158,7 +158,7 @@ class X:
             url = f"{self._settings.x_api_url}/2/tweets?{query}"
             headers = {"Authorization": f"Bearer {bearer}"}
             response = upstream.send("GET", url, endpoint=bucket[1], headers=headers)
-            upstream.saw(*limits(response, bucket))
+            upstream.report_limits(*limits(response, bucket))
             return response
 
         used = self._fields_parameter
