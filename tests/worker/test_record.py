@@ -279,6 +279,23 @@ def test_new_id_is_stored_only_in_its_own_workspace(harness: Harness) -> None:
     )
 
 
+def test_new_id_of_a_claim_that_no_longer_stands_is_not_stored(harness: Harness) -> None:
+    own, taken_over, finished = started(harness, 3)
+    for row, change in ((taken_over, "claim_seq = 5"), (finished, "claimed_at = NULL")):
+        harness.execute(
+            f"UPDATE refresh_state SET {change} WHERE publication_id = :id", id=row.publication.id
+        )
+
+    written = recorded(
+        harness,
+        *(synced(row, platform_post_id=f"new_{row.publication.id}") for row in (own, taken_over, finished)),
+    )
+
+    assert [outcome.row for outcome in written] == [own]
+    ids = harness.execute("SELECT platform_post_id FROM publications ORDER BY id")
+    assert [found for (found,) in ids] == [f"new_{own.publication.id}", "acc_1_2", "acc_1_3"]
+
+
 def test_publications_of_two_accounts_may_have_the_same_id(harness: Harness) -> None:
     (row,) = started(harness, 1)
     harness.publications(harness.account("acc_2", Platform.X))

@@ -43,6 +43,20 @@ def test_scheduler_is_notified_once_per_chunk_if_a_row_is_due(engine: Engine, da
         assert len(_notifications(listening)) == 1
 
 
+@pytest.mark.parametrize(("state", "notified"), [("active", 1), ("disconnected", 0)])
+def test_scheduler_is_notified_of_a_late_id_if_its_row_is_due(
+    engine: Engine, database_url: str, state: str, notified: int
+) -> None:
+    store_accounts(engine, account())
+    store(engine, publication(platform_post_id=None))
+    stored(engine, f"UPDATE accounts SET state = '{state}' RETURNING 1")
+    with servers.connect(database_url) as listening:
+        listening.execute(f"LISTEN {notifications.DUE_CHANNEL}")
+        store(engine, publication())
+
+        assert len(_notifications(listening)) == notified
+
+
 def _notifications(connection: psycopg.Connection) -> list[psycopg.Notify]:
     connection.execute("NOTIFY dravo_due, 'end of test'")
     found = []

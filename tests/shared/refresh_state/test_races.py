@@ -129,6 +129,20 @@ def _breaches(engine: Engine, *, active: bool) -> list[Any]:
     return [row for row in found if row["polled"] or row["reason"] != "blocked"]
 
 
+def test_concurrent_releases_release_a_quarantined_row_once(rows: Engine) -> None:
+    releases: list[object] = []
+
+    interleave(rows, *[lambda connection: releases.append(_release(connection))] * 2)
+
+    (row,) = stored(
+        rows,
+        "SELECT publication_id, claim_seq FROM refresh_state JOIN publications p ON p.id = publication_id"
+        " WHERE post_id = 'post_poison'",
+    )
+    assert releases == [[row["publication_id"]], []]
+    assert row["claim_seq"] == 1
+
+
 def test_accounts_are_locked_in_order_whatever_order_a_file_has(engine: Engine) -> None:
     store_accounts(engine, account(account_id="acc_1"), account(account_id="acc_2"))
     with engine.begin() as connection:

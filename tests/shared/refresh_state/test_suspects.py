@@ -108,3 +108,31 @@ def test_suspect_of_an_unreadable_account_delays_no_other(harness: Harness) -> N
     (waiting,) = suspects(harness, harness.account("acc_3"), 1)
 
     assert claimed(harness) == [waiting]
+
+
+def test_row_with_unfinished_starts_and_no_open_claim_is_claimed(harness: Harness) -> None:
+    (released,) = harness.publications(
+        harness.account("acc_1"), 1, unfinished=SUSPECT_STARTS, claimed_at=None, reason="stale"
+    )
+
+    assert claimed(harness) == [released]
+
+
+def test_row_without_open_claim_is_claimed_while_a_suspect_is_in_flight(harness: Harness) -> None:
+    (suspect,) = suspects(harness, harness.account("acc_1"), 1)
+    assert claimed(harness) == [suspect]
+    (released,) = harness.publications(
+        harness.account("acc_2", Platform.X), 1, unfinished=SUSPECT_STARTS, claimed_at=None, reason="stale"
+    )
+
+    assert claimed(harness) == [released]
+
+
+def test_row_without_open_claim_delays_no_suspect(harness: Harness) -> None:
+    later = datetime.now(UTC) + timedelta(minutes=1)
+    harness.publications(
+        harness.account("acc_1"), 1, unfinished=SUSPECT_STARTS, next_run_at=later, reason="stale"
+    )
+    (suspect,) = suspects(harness, harness.account("acc_2"), 1)
+
+    assert claimed(harness) == [suspect]

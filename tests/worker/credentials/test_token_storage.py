@@ -69,6 +69,25 @@ def test_newer_pair_of_a_reconnect_is_not_overwritten(harness: Harness) -> None:
     assert after.account.access_token.get_secret_value() == "the owner's"
 
 
+def test_new_pair_is_not_stored_for_the_same_account_id_of_another_workspace(harness: Harness) -> None:
+    before = connected(harness)
+
+    def ask(_: Account) -> Tokens:
+        harness.execute(END_TRANSACTIONS_UNDER_WAY)
+        # Erased meanwhile, and imported again by another workspace: both pairs have the same version.
+        harness.execute(
+            "UPDATE accounts SET workspace_id = 'ws_2', sealed_access_token = :token",
+            token=harness.tools.vault.seal(SecretStr("the other owner's")),
+        )
+        return NEW_PAIR
+
+    tokens.renew(harness.engine, harness.tools.vault, before, ask)
+
+    after = stored(harness)
+    assert after.account.access_token == SecretStr("the other owner's")
+    assert after.token_version == before.token_version
+
+
 def test_lock_wait_for_another_renewal_ends_as_try_again(harness: Harness) -> None:
     before = connected(harness)
 
