@@ -93,7 +93,7 @@ def record(connection: Connection, workspace_id: str, outcomes: Sequence[Outcome
 
 
 def _unchanged(outcome: Outcome) -> bool:
-    """Tell whether the reading equals the newest snapshot and belongs to the same month's partition."""
+    """Return whether the reading equals the newest snapshot and belongs to the same month's partition."""
     before, now = outcome.row.snapshot_at, outcome.last_updated_at
     return (
         before is not None

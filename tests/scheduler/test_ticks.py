@@ -84,7 +84,7 @@ def test_unreachable_redis_ends_a_tick_without_claims_or_errors(harness: Harness
     assert claimed(harness) == 0
 
 
-class _DeafBroker(dramatiq.Broker):
+class _UnreachableBroker(dramatiq.Broker):
     """Redis answers every question and refuses every message, as one that is out of memory does."""
 
     def enqueue(self, message: dramatiq.Message[None], *, delay: int | None = None) -> dramatiq.Message[None]:
@@ -95,9 +95,9 @@ class _DeafBroker(dramatiq.Broker):
 def test_claims_that_cannot_be_enqueued_are_released(harness: Harness, client: RedisClient) -> None:
     harness.publications(harness.account("acc_1"), 5)
     refresh_queue.report_alive(client, "host:1", 8)
-    deaf = Ticks(harness.tools.settings, harness.scheduler, client, _DeafBroker())
+    unreachable = Ticks(harness.tools.settings, harness.scheduler, client, _UnreachableBroker())
 
-    assert deaf.hand_out() == 0
+    assert unreachable.hand_out() == 0
     assert claimed(harness) == 0
     assert harness.execute(
         "SELECT count(*) FROM refresh_state WHERE next_run_at < now() + interval '2 s'"

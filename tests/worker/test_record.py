@@ -261,14 +261,14 @@ def test_attempt_without_numbers_adds_no_snapshot(harness: Harness) -> None:
 
 
 def test_new_id_is_stored_only_in_its_own_workspace(harness: Harness) -> None:
-    learner, clash, same, foreign, untold = started(harness, 5)
+    learner, clash, same, foreign, without_id = started(harness, 5)
     recorded(harness, synced(foreign, platform_post_id="from elsewhere"), workspace="ws_2")
     recorded(
         harness,
         synced(learner, platform_post_id="new"),
         synced(clash, platform_post_id="acc_1_3"),
         synced(same, platform_post_id="acc_1_3"),
-        synced(untold),
+        synced(without_id),
     )
 
     ids = harness.execute("SELECT platform_post_id FROM publications ORDER BY id")

@@ -80,7 +80,7 @@ def _refusal(response: Response, endpoint: str, reconnect: str) -> RefreshError:
 
 
 def is_token(value: object) -> TypeGuard[str]:
-    """Tell whether a value can be sent as a token."""
+    """Return whether a value can be sent as a token."""
     return isinstance(value, str) and TOKEN.fullmatch(value) is not None
 
 

@@ -19,7 +19,7 @@ SECOND = timedelta(seconds=1)
 
 
 def succeeded(response: Response) -> bool:
-    """Tell whether the status is one of success."""
+    """Return whether the status is one of success."""
     return 200 <= response.status < 300
 
 
@@ -49,12 +49,12 @@ def objects_of(value: object) -> list[Mapping[str, object]]:
 
 
 def is_count(value: object) -> TypeGuard[int]:
-    """Tell whether a value is a counter: a whole number that is not negative and fits 64 bits."""
+    """Return whether a value is a counter: a whole number that is not negative and fits 64 bits."""
     return type(value) is int and 0 <= value <= MAX_COUNT
 
 
 def is_id(text: str) -> bool:
-    """Tell whether a text is a positive 64-bit integer without leading zeros, as platforms issue ids.
+    """Return whether a text is a positive 64-bit integer without leading zeros, as platforms issue ids.
 
     Platforms that parse ids refuse a whole batch for one that is larger or spelled differently.
     """
@@ -62,7 +62,7 @@ def is_id(text: str) -> bool:
 
 
 def is_ratio(value: object) -> TypeGuard[int | float]:
-    """Tell whether a value is a ratio: a finite number that is not negative."""
+    """Return whether a value is a ratio: a finite number that is not negative."""
     return is_count(value) or (type(value) is float and math.isfinite(value) and 0 <= value <= MAX_COUNT)
 
 

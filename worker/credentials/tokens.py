@@ -123,7 +123,7 @@ def _opened(row: Any, vault: Vault) -> StoredAccount:
 
 
 def ends_soon(account: Account, now: datetime) -> bool:
-    """Tell whether the access token should be renewed before it is used."""
+    """Return whether the access token should be renewed before it is used."""
     ahead = RENEW_AHEAD.get(account.platform)
     # Instants are only subtracted: adding to a stored one could exceed the range of a datetime.
     if ahead is None or account.token_expires_at is None or account.token_expires_at - now > ahead:

@@ -37,7 +37,7 @@ def test_account_is_stored_sealed_and_importing_it_again_changes_nothing(engine:
     assert found["scopes"] == ["instagram_basic"]
     assert found["token_expires_at"].isoformat() == "2026-11-30T22:00:00+00:00"
     assert found["token_version"] == 1
-    assert found["token_minted_at"] is None, "only a renewal of ours tells the age of a token"
+    assert found["token_minted_at"] is None, "only our own renewal knows the age of a token"
 
 
 @pytest.mark.parametrize("missing", [{"access_token": ""}, {"access_token": None}])

@@ -57,12 +57,12 @@ def test_rows_that_are_not_due_or_not_readable_are_not_claimed(harness: Harness)
 
 
 def test_account_with_many_due_rows_hides_no_other(harness: Harness) -> None:
-    harness.publications(harness.account("acc_crowd"), 300, next_run_at=datetime.now(UTC) - timedelta(days=3))
+    harness.publications(harness.account("acc_large"), 300, next_run_at=datetime.now(UTC) - timedelta(days=3))
     small = harness.publications(harness.account("acc_small", workspace_id="ws_2"), 1)
 
     claims = claimed(harness, jobs=2)
 
-    assert {job.account_id for job in claims.jobs} == {"acc_crowd", "acc_small"}
+    assert {job.account_id for job in claims.jobs} == {"acc_large", "acc_small"}
     assert [(small[0], 1)] in [list(job.claims) for job in claims.jobs]
 
 
@@ -195,9 +195,9 @@ def test_jobs_with_an_expired_lease_do_not_count_for_caps(harness: Harness) -> N
 def test_jobs_in_flight_count_for_the_caps_of_account_and_platform(harness: Harness) -> None:
     full = harness.account("acc_full", Platform.TIKTOK)
     in_flight(harness, full, JOBS_PER_ACCOUNT)
-    room = harness.account("acc_room", Platform.TIKTOK)
-    in_flight(harness, room, JOBS_PER_ACCOUNT - 1)
-    for account in (full, room, *(harness.account(f"acc_{n}", Platform.TIKTOK) for n in range(3))):
+    below_cap = harness.account("acc_below_cap", Platform.TIKTOK)
+    in_flight(harness, below_cap, JOBS_PER_ACCOUNT - 1)
+    for account in (full, below_cap, *(harness.account(f"acc_{n}", Platform.TIKTOK) for n in range(3))):
         harness.publications(account)
         harness.execute("UPDATE publications SET platform_post_id = 'pp_' || id")
     harness.publications(harness.account("acc_x", Platform.X))
@@ -218,7 +218,7 @@ def test_jobs_in_flight_count_for_the_caps_of_account_and_platform(harness: Harn
 
     assert taken(under_way) == {"acc_x"}
     assert len(taken(under_way + 2)) == 3
-    assert taken(100) == {"acc_room", "acc_0", "acc_1", "acc_2", "acc_x"}
+    assert taken(100) == {"acc_below_cap", "acc_0", "acc_1", "acc_2", "acc_x"}
 
 
 def test_locked_row_is_skipped_without_waiting(harness: Harness) -> None:

@@ -1,4 +1,4 @@
-"""The caps of jobs in flight, with several schedulers at once; told from outside, through `claim` alone."""
+"""The caps of jobs in flight, with several schedulers at once; observed through `claim` alone."""
 
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor

@@ -1,4 +1,4 @@
-"""Fair shares: whose turn it is, with a memory; what one crowd or one hanging platform costs the others."""
+"""Fair shares across claims; the cost of one large account or one hanging platform for the others."""
 
 from collections import Counter, deque
 from dataclasses import dataclass, field
@@ -39,14 +39,14 @@ def finish(harness: Harness, job: RefreshJob, *, due_again: bool) -> None:
     )
 
 
-def turns(harness: Harness, number: int) -> list[str]:
+def accounts_of_claims(harness: Harness, number: int) -> list[str]:
     """Hand out one job at a time, each finished before the next; return whose it was."""
-    taken = []
+    claims = []
     for _ in range(number):
         (job,) = claimed(harness, jobs=1)
-        taken.append(job.account_id)
+        claims.append(job.account_id)
         finish(harness, job, due_again=True)
-    return taken
+    return claims
 
 
 def test_shares_hold_across_claims(harness: Harness) -> None:
@@ -54,7 +54,7 @@ def test_shares_hold_across_claims(harness: Harness) -> None:
         account = harness.account(f"acc_{number}", workspace_id=f"ws_{number}")
         harness.publications(account, 3, next_run_at=datetime.now(UTC) - timedelta(days=days))
 
-    assert Counter(turns(harness, 12)) == {"acc_0": 4, "acc_1": 4, "acc_2": 4}
+    assert Counter(accounts_of_claims(harness, 12)) == {"acc_0": 4, "acc_1": 4, "acc_2": 4}
 
 
 def test_workspace_of_weight_two_gets_twice_the_jobs(harness: Harness) -> None:
@@ -62,7 +62,7 @@ def test_workspace_of_weight_two_gets_twice_the_jobs(harness: Harness) -> None:
         harness.publications(harness.account(f"acc_{name}", workspace_id=f"ws_{name}"))
     harness.execute("INSERT INTO turns (scope, subject, weight) VALUES ('workspace', 'ws_heavy', 2)")
 
-    assert Counter(turns(harness, 30))["acc_heavy"] == pytest.approx(20, abs=1)
+    assert Counter(accounts_of_claims(harness, 30))["acc_heavy"] == pytest.approx(20, abs=1)
 
 
 def test_accounts_share_the_jobs_of_their_workspace(harness: Harness) -> None:
@@ -70,21 +70,26 @@ def test_accounts_share_the_jobs_of_their_workspace(harness: Harness) -> None:
         harness.publications(harness.account(f"acc_many{number}", workspace_id="ws_many"))
     harness.publications(harness.account("acc_one", workspace_id="ws_one"))
 
-    assert Counter(turns(harness, 12)) == {"acc_one": 6, "acc_many0": 2, "acc_many1": 2, "acc_many2": 2}
+    assert Counter(accounts_of_claims(harness, 12)) == {
+        "acc_one": 6,
+        "acc_many0": 2,
+        "acc_many1": 2,
+        "acc_many2": 2,
+    }
 
 
 def test_workspace_that_was_idle_is_next_and_has_no_older_credit(harness: Harness) -> None:
     harness.publications(harness.account("acc_busy", workspace_id="ws_busy"))
-    turns(harness, 10)
+    accounts_of_claims(harness, 10)
     harness.publications(harness.account("acc_back", workspace_id="ws_back"))
     harness.execute(
         "INSERT INTO turns (scope, subject, served, served_at)"
         " VALUES ('workspace', 'ws_back', -5000, now() - interval '1 hour')"
     )
 
-    taken = turns(harness, 8)
-    assert taken[0] == "acc_back"
-    assert Counter(taken)["acc_busy"] in {3, 4}
+    claims = accounts_of_claims(harness, 8)
+    assert claims[0] == "acc_back"
+    assert Counter(claims)["acc_busy"] in {3, 4}
 
 
 @dataclass
@@ -100,10 +105,10 @@ class Fleet:
 
     def tick(self, takes: dict[str, int]) -> list[RefreshJob]:
         """Fill the queue, run the threads; return the jobs that ended. ``takes``: ticks by account."""
-        room = 2 * self.threads - len(self.queue)
-        if room > 0:
+        capacity = 2 * self.threads - len(self.queue)
+        if capacity > 0:
             shared = int(self.threads * self.share)
-            self.queue += claimed(self.harness, room, platform_jobs=3 * self.threads, shared_jobs=shared)
+            self.queue += claimed(self.harness, capacity, platform_jobs=3 * self.threads, shared_jobs=shared)
         while self.queue and len(self.running) < self.threads:
             job = self.queue.popleft()
             self.running.append((self.now + takes.get(job.account_id, 1), job))

@@ -132,7 +132,7 @@ def upstream(
     now: datetime | None = None,
     memory: PlainMemory | None = None,
 ) -> PlainUpstream:
-    """Return an upstream whose every request is answered by ``handler``, on a stopped clock if told."""
+    """Return an upstream whose every request is answered by ``handler``; ``now`` stops its clock."""
     client = httpx.Client(transport=httpx.MockTransport(handler))
     return PlainUpstream(client) if now is None else PlainUpstream(client, now=lambda: now, memory=memory)
 

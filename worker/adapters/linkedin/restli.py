@@ -77,7 +77,7 @@ def listed(urns: Sequence[str]) -> str:
 
 
 def is_ill_formed(status: int, body: Mapping[str, object]) -> bool:
-    """Tell whether a refusal concerns the form of the call; LinkedIn uses 400 and 403 for that."""
+    """Return whether a refusal concerns the form of the call; LinkedIn uses 400 and 403 for that."""
     return status == 400 or "Unpermitted fields" in str(body.get("message"))
 
 

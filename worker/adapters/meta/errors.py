@@ -187,12 +187,12 @@ def named_metrics(refused: Refusal, requested: Sequence[str]) -> frozenset[str]:
 
 
 def unknown_to_all(refused: Refusal) -> bool:
-    """Tell whether no object has the metric: the endpoint does not know its name."""
+    """Return whether no object has the metric: the endpoint does not know its name."""
     return INDEXED.search(refused.text) is not None
 
 
 def concerns_these_media(refused: Refusal) -> bool:
-    """Tell whether these media do not have the metric, though others may."""
+    """Return whether these media do not have the metric, though others may."""
     return not unknown_to_all(refused) and METRIC.search(refused.text) is not None
 
 
@@ -202,12 +202,12 @@ def named_scope(refused: Refusal) -> str | None:
 
 
 def on_behalf(refused: Refusal) -> bool:
-    """Tell whether Meta does not let our application act for the account's owner, without saying why."""
+    """Return whether Meta does not let our application act for the account's owner, without saying why."""
     return ON_BEHALF in refused.text
 
 
 def may_be_few_viewers(refused: Refusal) -> bool:
-    """Tell whether a refusal may mean too few viewers of a story, in a language that we do not match."""
+    """Return whether a refusal may mean too few viewers of a story, in a language that we do not match."""
     return refused.code == 10 and named_scope(refused) is None and "permission" not in refused.text
 
 

@@ -64,10 +64,10 @@ class Facebook:
     ) -> Iterator[Reading]:
         """Yield one reading per publication; see `worker.adapters.contract.Adapter.fetch`."""
         graph = open_graph(self.settings, upstream, account, PAGES)
-        askable, others = split_by_id(publications)
+        supported, others = split_by_id(publications)
         yield from others
-        if askable:
-            requests = [_PostRequest(publication, node) for publication, node in askable]
+        if supported:
+            requests = [_PostRequest(publication, node) for publication, node in supported]
             retired = set(upstream.memory.refused(graph.version, POST))
             yield from _Job(graph, requests, AmbiguousErrors(graph), retired).run()
 

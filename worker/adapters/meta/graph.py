@@ -73,7 +73,7 @@ class Graph:
 
     @property
     def near_limit(self) -> bool:
-        """Tell whether Meta may be throttling: it is suspected of answering "does not exist" then."""
+        """Return whether Meta may be throttling: it is suspected of answering "does not exist" then."""
         return self.used_percent >= self.near_limit_percent
 
     def get(self, path: str, query: Mapping[str, str], *, endpoint: str, cost: int = 1) -> Body | Refusal:

@@ -92,11 +92,11 @@ class Instagram:
     ) -> Iterator[Reading]:
         """Yield one reading per publication; see `worker.adapters.contract.Adapter.fetch`."""
         graph = self._graph(upstream, account)
-        askable, others = split_by_id(publications)
+        supported, others = split_by_id(publications)
         yield from others
         requests = [
             MediaRequest(one, node, str(one.media_type if one.media_type in KINDS else UNKNOWN))
-            for one, node in askable
+            for one, node in supported
         ]
         sets, ambiguous = MetricSets(graph), AmbiguousErrors(graph)
         yield from _Job(graph, requests, sets, ambiguous, PossibleStories(sets, ambiguous)).run()

@@ -60,7 +60,7 @@ class MetricSets:
         return tuple(metric for metric in offered if metric not in left_out)
 
     def has_more(self, request: MediaRequest) -> bool:
-        """Tell whether more metrics are to be requested for a medium that has numbers."""
+        """Return whether more metrics are to be requested for a medium that has numbers."""
         return bool(self.to_request(request)) and any(value is not None for value in request.values.values())
 
     def accept(self, request: MediaRequest, node: object) -> bool:

@@ -42,7 +42,7 @@ def open_graph(settings: Settings, upstream: Upstream, account: Account, product
 
 def split_by_id(publications: Iterable[Publication]) -> tuple[list[tuple[Publication, str]], list[Reading]]:
     """Return the publications with a well-formed id, each with that id, and the readings of the others."""
-    askable: list[tuple[Publication, str]] = []
+    supported: list[tuple[Publication, str]] = []
     others: list[Reading] = []
     for publication in publications:
         node = publication.platform_post_id
@@ -52,5 +52,5 @@ def split_by_id(publications: Iterable[Publication]) -> tuple[list[tuple[Publica
             detail = "Its id has not the form of an id at Meta."
             others.append(Reading(publication.id, Answer.MISSING, detail=detail))
         else:
-            askable.append((publication, node))
-    return askable, others
+            supported.append((publication, node))
+    return supported, others

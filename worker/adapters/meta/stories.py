@@ -22,7 +22,7 @@ OVER = frozenset({Meaning.MISSING, Meaning.FEW_VIEWERS, Meaning.WRONG_NODE})
 
 
 def is_over(request: MediaRequest, now: datetime) -> bool:
-    """Tell whether the medium is a story whose insights have ended."""
+    """Return whether the medium is a story whose insights have ended."""
     return request.kind == STORY and now - request.publication.created_at > STORY_LIFE
 
 

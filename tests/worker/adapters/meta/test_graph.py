@@ -143,9 +143,9 @@ def test_transient_error_of_all_items_is_raised_and_of_one_is_not() -> None:
 
 def test_proof_equals_the_documented_one() -> None:
     secret = SecretStr("0123456789abcdef0123456789abcdef")
-    told = "9c1152c99cda7c8617c2b4b8a5a37aa21e1a2ff7cdba69f3f41155434f946f85"
+    expected = "9c1152c99cda7c8617c2b4b8a5a37aa21e1a2ff7cdba69f3f41155434f946f85"
 
-    assert proof(secret, SecretStr(TOKEN)) == told
+    assert proof(secret, SecretStr(TOKEN)) == expected
 
 
 @pytest.mark.parametrize("facebook_login", [True, False])
