@@ -26,7 +26,7 @@ def _delete(connection: Connection, _ids: list[int]) -> object:
     return EventProcessor(engine, VAULT).process([event])
 
 
-@pytest.mark.parametrize("act", [_forced_read, _delete])
+@pytest.mark.parametrize("operation", [_forced_read, _delete])
 def test_every_statement_over_several_rows_locks_the_lowest_id_first(
     harness: Harness, operation: Callable[[Connection, list[int]], object]
 ) -> None:
