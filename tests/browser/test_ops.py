@@ -111,7 +111,10 @@ def test_live_page_updates_and_keeps_unsent_input(visit: Open, fleet: Fleet) -> 
 
 def test_page_shows_its_age_while_the_server_does_not_answer(visit: Open, console_errors: list[str]) -> None:
     page = visit()
+    wait_for_counts(page)
     page.route("**/ops", lambda route: route.fulfill(status=200, body="<main>nothing</main>"))
+    with page.expect_response("**/ops"):
+        pass
     wait_for_counts(page)
     page.unroute("**/ops")
 

@@ -13,11 +13,13 @@ from shared.accounts.vault import Vault, new_key
 from shared.operations.audit_log import Operator
 from shared.operations.pause import Scope, pause_scope, resume_scope
 from tests.faults.harness.environment import LEASE, Environment
+from tests.faults.harness.fleet import Member
 from tests.faults.harness.waiting import wait_until
 from tests.faults.judge.invariants import Tolerance
 from tests.faults.matrix import Fault, RoundContext
 
 _TIMEOUT = 30.0
+_RESUME_RACE_TRIES = 3
 _OPERATOR = Operator("faults", "command")
 
 
@@ -65,22 +67,41 @@ def resume_race(context: RoundContext) -> None:
     """Resume while a worker that has seen a pause without an end has not yet deferred its rows."""
     environment = context.environment
     with environment.fleet.stopped("worker"):
-        victim = environment.fleet.start_with_failpoints(
-            "worker", "received=stop,fetched=stop", DRAVO_WORKER_THREADS="1"
-        )
-        wait_until(victim.frozen, _TIMEOUT, "a worker frozen before it starts a job")
-        with _engine(environment) as engine, engine.begin() as connection:
-            pause_scope(connection, _OPERATOR, Scope(), "resume race")
-        started = environment.value("SELECT count(*) FROM faults.row_changes WHERE kind = 'started'")
-        victim.signal(signal.SIGCONT)
-        more = "SELECT count(*) > %s FROM faults.row_changes WHERE kind = 'started'"
-        wait_until(lambda: environment.value(more, started), _TIMEOUT, "the start of the job")
-        wait_until(victim.frozen, _TIMEOUT, "a worker frozen with rows to defer")
-        with _engine(environment) as engine, engine.begin() as connection:
-            resume_scope(connection, _OPERATOR, Scope())
-        victim.signal(signal.SIGCONT)
+        for _ in range(_RESUME_RACE_TRIES):
+            victim = environment.fleet.start_with_failpoints(
+                "worker", "received=stop,fetched=stop", DRAVO_WORKER_THREADS="1"
+            )
+            deferring = _pause_before_the_start(environment, victim)
+            if not deferring:
+                environment.fleet.stop(victim)
+            with _engine(environment) as engine, engine.begin() as connection:
+                resume_scope(connection, _OPERATOR, Scope())
+            if deferring:
+                victim.signal(signal.SIGCONT)
+                break
+        else:
+            raise AssertionError("no worker started a job that it had to defer")
     environment.await_reads(environment.now(), 4 * LEASE.total_seconds())
     environment.fleet.stop(victim)
+
+
+def _pause_before_the_start(environment: Environment, victim: Member) -> bool:
+    """Pause everything while the worker has received a job; return whether it then started that job.
+
+    On a machine under load the lease may expire before the worker is seen frozen, and its job never starts.
+    """
+    wait_until(victim.frozen, _TIMEOUT, "a worker frozen before it starts a job")
+    with _engine(environment) as engine, engine.begin() as connection:
+        pause_scope(connection, _OPERATOR, Scope(), "resume race")
+    started = environment.value("SELECT count(*) FROM faults.row_changes WHERE kind = 'started'")
+    victim.signal(signal.SIGCONT)
+    more = "SELECT count(*) > %s FROM faults.row_changes WHERE kind = 'started'"
+    try:
+        wait_until(lambda: environment.value(more, started), LEASE.total_seconds(), "the start of the job")
+    except AssertionError:
+        return False
+    wait_until(victim.frozen, _TIMEOUT, "a worker frozen with rows to defer")
+    return True
 
 
 FAULTS = (
