@@ -7,7 +7,8 @@ unexport PYTHONDONTWRITEBYTECODE
 FAST := tests/architecture tests/shared tests/scheduler tests/worker
 NOT_FAST := tests/shared/observability/test_metrics.py tests/shared/test_migrations.py tests/shared/observability/test_tracing.py \
 	tests/shared/refresh_state/test_fair_share.py tests/worker/quota/test_platform_limits.py \
-	tests/worker/adapters/test_any_answer.py
+	tests/worker/adapters/test_any_answer.py tests/worker/adapters/test_conformance.py \
+	tests/worker/adapters/threads tests/shared/refresh_state/test_races.py tests/shared/test_database.py
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -34,7 +35,7 @@ test: lint ## all checks and tests, on real servers
 	$(BIN)/pytest -n auto
 
 test-fast: lint ## the fast tests, in less than a minute
-	$(BIN)/pytest -n 2 $(NOT_FAST:%=--ignore=%) $(FAST)
+	$(BIN)/pytest -n auto $(NOT_FAST:%=--ignore=%) $(FAST)
 
 chromium: ## install Debian's Chromium if it is missing
 	@command -v chromium >/dev/null || (apt-get update -qq && apt-get install -y -qq chromium)
