@@ -340,7 +340,7 @@ class EventSeen(Base):
     received_at: Mapped[datetime] = mapped_column(server_default=sql("now()"))
 
 
-class OperatorAct(Base):
+class AuditEntry(Base):
     """The audit log of operators: who did what and when, by command or on the page."""
 
     __tablename__ = "operator_acts"

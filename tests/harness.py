@@ -68,14 +68,14 @@ class Harness:
     """A migrated database, a worker's context, and the scripted adapter that it uses for every platform."""
 
     engine: Engine
-    """Has every right; the tools' own engine has the worker's role, and ``scheduler`` the scheduler's."""
-    tools: WorkerContext
+    """Has every right; the context's engine has the worker's role, and ``scheduler`` the scheduler's."""
+    context: WorkerContext
     adapter: ScriptedAdapter
     scheduler: Engine
 
     def account(self, account_id: str, platform: Platform = Platform.INSTAGRAM, **columns: Any) -> str:
         """Store an account and return its id."""
-        seal = self.tools.vault.seal
+        seal = self.context.vault.seal
         row = {
             "account_id": account_id,
             "workspace_id": "ws_1",
@@ -154,7 +154,7 @@ def open_harness(database_url: str, **settings: Any) -> Iterator[Harness]:
     clock = DatabaseClock()
     try:
         with Client(now=clock.now, transport=InProcess(_no_platform)) as client:
-            tools = WorkerContext(
+            context = WorkerContext(
                 settings=Settings(**settings),
                 engine=worker,
                 vault=Vault([key]),
@@ -163,7 +163,7 @@ def open_harness(database_url: str, **settings: Any) -> Iterator[Harness]:
                 adapters=dict.fromkeys(Platform, adapter),
                 budgets=unlimited_budgets(),
             )
-            yield Harness(engine, tools, adapter, scheduler)
+            yield Harness(engine, context, adapter, scheduler)
     finally:
         for each in (engine, worker, scheduler):
             each.dispose()

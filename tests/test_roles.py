@@ -49,7 +49,7 @@ def harness(database_url: str) -> Iterator[Harness]:
     ],
 )
 def test_role_is_refused_what_its_service_does_not_do(harness: Harness, role: str, statement: str) -> None:
-    engine = harness.scheduler if role == "dravo_scheduler" else harness.tools.engine
+    engine = harness.scheduler if role == "dravo_scheduler" else harness.context.engine
     with engine.begin() as connection:
         assert connection.execute(text("SELECT current_user")).scalar_one() == role
 
@@ -68,7 +68,7 @@ def test_scheduler_makes_partitions_of_a_table_that_it_does_not_own(harness: Har
         made = ensure_partitions(connection)
 
     assert made == [newest]
-    with harness.tools.engine.begin() as connection:
+    with harness.context.engine.begin() as connection:
         assert connection.execute(text("SELECT count(*) FROM snapshots")).scalar_one() == 0
 
 
@@ -97,7 +97,7 @@ def test_missing_role_is_a_warning_and_the_user_s_rights_stay(
     engine = database.connect(empty_database_url, application="tests", role="dravo_worker")
     with capture_logs() as logged:
         database.warn_without_role(engine, "dravo_worker")
-        database.warn_without_role(harness.tools.engine, "dravo_worker")
+        database.warn_without_role(harness.context.engine, "dravo_worker")
 
     engine.dispose()
     assert [(line["event"], line["role"]) for line in logged] == [("database_role_missing", "dravo_worker")]

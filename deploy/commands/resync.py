@@ -117,7 +117,7 @@ def resync(
                     resume = bulk_resync.begin(connection, Operator.at_terminal(), selection, after=after)
             unfinished = _run(engine, resume, expected, tally, pace, wait=wait, timeout=timeout)
     _report(expected, tally, unfinished, wait=wait, dry_run=dry_run, as_json=as_json)
-    nothing_made_due = bool(expected.rows) and not expected.askable
+    nothing_made_due = bool(expected.rows) and not expected.refreshable
     if not dry_run and (nothing_made_due or (wait and (tally.failed or unfinished))):
         raise typer.Exit(1)
 

@@ -22,8 +22,8 @@ _MAX_POLL_SECONDS = 2.0
 _OUTCOMES = """
 SELECT w.id, r.publication_id IS NULL AS deleted,
        CASE WHEN r.reason = 'blocked' THEN 'requires_reconnect'
-            WHEN pa.attempted_at >= w.asked_at AND r.claimed_at IS NULL THEN pa.outcome END AS outcome
-  FROM unnest(CAST(:ids AS bigint[]), CAST(:asked_ats AS timestamptz[])) AS w (id, asked_at)
+            WHEN pa.attempted_at >= w.requested_at AND r.claimed_at IS NULL THEN pa.outcome END AS outcome
+  FROM unnest(CAST(:ids AS bigint[]), CAST(:requested_ats AS timestamptz[])) AS w (id, requested_at)
   LEFT JOIN refresh_state r ON r.publication_id = w.id
   LEFT JOIN post_analytics pa ON pa.publication_id = w.id
 """
@@ -101,7 +101,7 @@ def _count_outcomes(engine: Engine, waiting: dict[int, datetime], tally: Tally) 
         return 0
     with engine.connect() as connection:
         outcomes = connection.execute(
-            text(_OUTCOMES), {"ids": list(waiting), "asked_ats": list(waiting.values())}
+            text(_OUTCOMES), {"ids": list(waiting), "requested_ats": list(waiting.values())}
         ).all()
     done = 0
     for row in outcomes:

@@ -124,13 +124,13 @@ def _step(connection: Connection, entry_id: int, most: int, *, interactive: bool
         return None
     after = entry.last or 0
     rows, next_after = next_rows(connection, selection, after=after, most=most)
-    askable = sorted((row for row in rows if row.askable), key=lambda row: row.workspace_id)
+    refreshable = sorted((row for row in rows if row.refreshable), key=lambda row: row.workspace_id)
     made_due = 0
-    for workspace_id, group in groupby(askable, key=lambda row: str(row.workspace_id)):
+    for workspace_id, group in groupby(refreshable, key=lambda row: str(row.workspace_id)):
         ids = [row.id for row in group]
         made_due += make_due(connection, workspace_id, ids, Reason.MANUAL, interactive=interactive)
     last = next_after or (rows[-1].id if rows else after)
     processed = (entry.rows or 0) + len(rows)
     audit_log.record_progress(connection, entry_id, rows=processed, last=last, ended=next_after is None)
-    requested = {row.id: row.requested_at for row in askable}
+    requested = {row.id: row.requested_at for row in refreshable}
     return Step(len(rows), requested, made_due, last, is_last=next_after is None)

@@ -6,12 +6,12 @@ from sqlalchemy import Connection, text
 
 from shared.operations import audit_log
 from shared.operations.audit_log import Operator
-from shared.operations.selection import ASKABLE
+from shared.operations.selection import REFRESHABLE
 from shared.refresh_state.make_due import make_due
 from shared.vocabulary import Reason
 
 _ONE: Final = text(f"""
-SELECT a.workspace_id, {ASKABLE} AS askable
+SELECT a.workspace_id, {REFRESHABLE} AS refreshable
   FROM refresh_state r
   JOIN publications p ON p.id = r.publication_id
   JOIN accounts a ON a.account_id = r.account_id
@@ -26,5 +26,5 @@ def resync_one(connection: Connection, operator: Operator, publication_id: int) 
         return False
     make_due(connection, row.workspace_id, [publication_id], Reason.MANUAL)
     subject = {"publications": [publication_id]}
-    audit_log.record(connection, operator, "resync", subject, rows=int(row.askable))
-    return bool(row.askable)
+    audit_log.record(connection, operator, "resync", subject, rows=int(row.refreshable))
+    return bool(row.refreshable)

@@ -25,7 +25,7 @@ TROUBLED: Final = frozenset(
 )
 """Reasons with an index of their own: their rows are found at once among ten million."""
 
-ASKABLE: Final = """
+REFRESHABLE: Final = """
 (a.state = 'active' AND r.reason NOT IN ('quarantined', 'blocked')
  AND coalesce(p.platform_post_id, p.publish_id) IS NOT NULL)
 """
@@ -39,7 +39,7 @@ WITH scanned AS MATERIALIZED (
     SELECT c.publication_id AS id FROM {source} AND c.publication_id > :after
      ORDER BY c.publication_id LIMIT :scanned_at_most
 ), selected AS MATERIALIZED (
-    SELECT p.id, a.workspace_id, {askable} AS askable
+    SELECT p.id, a.workspace_id, {refreshable} AS refreshable
       FROM scanned f
       JOIN publications p ON p.id = f.id
       JOIN refresh_state r ON r.publication_id = f.id
@@ -47,7 +47,7 @@ WITH scanned AS MATERIALIZED (
       JOIN accounts a ON a.account_id = r.account_id
      WHERE {where} ORDER BY p.id LIMIT :most
 )
-SELECT s.id, s.workspace_id, s.askable, now() AS requested_at,
+SELECT s.id, s.workspace_id, s.refreshable, now() AS requested_at,
        (SELECT count(*) FROM scanned) AS scanned, (SELECT max(id) FROM scanned) AS highest
   FROM (SELECT 1) one LEFT JOIN selected s ON TRUE ORDER BY s.id
 """
@@ -196,9 +196,9 @@ def next_rows(
 ) -> tuple[Sequence[Row[Any]], int | None]:
     """Return the next selected rows with ids above ``after``, and after which id to continue, if at all.
 
-    A row has ``id``, ``workspace_id``, ``askable`` and ``requested_at`` (the transaction's time).
+    A row has ``id``, ``workspace_id``, ``refreshable`` and ``requested_at`` (the transaction's time).
     """
-    statement = _NEXT.format(source=selection.source, where=selection.where, askable=ASKABLE)
+    statement = _NEXT.format(source=selection.source, where=selection.where, refreshable=REFRESHABLE)
     bound = {"after": after, "scanned_at_most": SCANNED_AT_ONCE, "most": most}
     matches = connection.execute(text(statement), {**selection.parameters, **bound}).all()
     rows = [row for row in matches if row.id is not None]

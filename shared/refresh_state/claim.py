@@ -176,8 +176,8 @@ def _reserve(connection: Connection, jobs: Mapping[str, int]) -> Mapping[str, in
     connection.execute(
         _RESERVE, {"reserved": _RESERVED_LOCK, "numbers": numbers, "jobs": list(jobs.values())}
     )
-    found = connection.execute(_RESERVED, {"reserved": _RESERVED_LOCK, "platforms": len(_NUMBERS)})
-    others = {row.number: row.jobs for row in found}
+    reserved = connection.execute(_RESERVED, {"reserved": _RESERVED_LOCK, "platforms": len(_NUMBERS)})
+    others = {row.number: row.jobs for row in reserved}
     return {platform: others.get(_NUMBERS[platform], 0) for platform in jobs}
 
 

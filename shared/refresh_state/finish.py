@@ -64,7 +64,7 @@ def finish(connection: Connection, rows: Sequence[NextRun]) -> Mapping[int, int]
 
     A row whose claim no longer holds is not written and not returned.
     """
-    found = connection.execute(
+    written = connection.execute(
         _FINISH,
         {
             "ids": [row.publication_id for row in rows],
@@ -75,7 +75,7 @@ def finish(connection: Connection, rows: Sequence[NextRun]) -> Mapping[int, int]
             "missing_sinces": [row.missing_since for row in rows],
         },
     )
-    return {row.publication_id: row.priority for row in found}
+    return {row.publication_id: row.priority for row in written}
 
 
 def lock_claims(connection: Connection, claims: Sequence[Claim]) -> frozenset[int]:

@@ -107,8 +107,8 @@ def make_deferred_due(
 
     Each argument narrows the scope; without any, all deferred rows become due.
     """
-    changed, last, found = 0, 0, _ROWS_AT_ONCE
-    while found == _ROWS_AT_ONCE:
+    changed, last, batch_size = 0, 0, _ROWS_AT_ONCE
+    while batch_size == _ROWS_AT_ONCE:
         ids = connection.execute(
             _MAKE_DEFERRED_DUE,
             {
@@ -120,7 +120,7 @@ def make_deferred_due(
             },
         ).scalars()
         batch = list(ids)
-        found, changed, last = len(batch), changed + len(batch), max(batch, default=last)
+        batch_size, changed, last = len(batch), changed + len(batch), max(batch, default=last)
     if changed:
         notify_due(connection)
     return changed

@@ -82,7 +82,7 @@ def extend(
     Returns which of both the worker still has.
     """
     claims = [(*claim, True) for claim in waiting] + [(*claim, False) for claim in ending]
-    held = connection.execute(
+    locked = connection.execute(
         _EXTEND,
         {
             "ids": [publication_id for publication_id, _, _ in claims],
@@ -91,4 +91,4 @@ def extend(
             "lease": lease.total_seconds(),
         },
     )
-    return frozenset(held.scalars())
+    return frozenset(locked.scalars())

@@ -39,10 +39,10 @@ def axe(page: Page) -> list[str]:
     """Return the serious violations that axe finds, with their elements."""
     if not page.evaluate("typeof window.axe !== 'undefined'"):
         page.evaluate(_axe_source())
-    found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+    results = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
     return [
         f"{one['id']}: {node['html']}"
-        for one in found["violations"]
+        for one in results["violations"]
         if one["impact"] in {"serious", "critical"}
         for node in one["nodes"]
     ]
@@ -172,8 +172,8 @@ def test_operator_pauses_resumes_and_releases(visit: Open, fleet: Fleet, *, java
     page.get_by_role("button", name="Release").click()
     expect(page.get_by_text("The publication is released from quarantine")).to_be_visible()
 
-    acts = [row[0] for row in fleet.rows.execute("SELECT act FROM operator_acts ORDER BY act_id")]
-    assert acts == ["pause", "resume", "release"]
+    actions = [row[0] for row in fleet.rows.execute("SELECT act FROM operator_acts ORDER BY act_id")]
+    assert actions == ["pause", "resume", "release"]
 
 
 @contextmanager

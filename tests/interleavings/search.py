@@ -60,7 +60,7 @@ class Searcher:
         self._environment = environment
         self._controller = controller
         self._connection = connection
-        self._vault = environment.harness.tools.vault
+        self._vault = environment.harness.context.vault
         self._reset = Reset(connection, self._vault)
 
     def search(self, combination: Combination, *, most: int) -> SearchResult:

@@ -29,8 +29,8 @@ def mutants_of(path: str) -> list[Mutant]:
     """Return the mutants of a file in a fixed random order, so that any part of them is a sample."""
     source = (ROOT / path).read_bytes()
     edits = lua_edits(source.decode()) if path.endswith(".lua") else python_edits(source)
-    found = {one.key: one for one in (mutant(path, source, edit) for edit in edits)}
-    return sorted(found.values(), key=lambda one: random.Random(one.key).random())  # noqa: S311 - an order
+    by_key = {one.key: one for one in (mutant(path, source, edit) for edit in edits)}
+    return sorted(by_key.values(), key=lambda one: random.Random(one.key).random())  # noqa: S311 - an order
 
 
 def _state_file(path: str) -> Path:
@@ -42,10 +42,10 @@ def _earlier_verdicts(path: str, tests: Iterable[str]) -> dict[str, Any]:
     file = _state_file(path)
     if not file.exists():
         return {}
-    kept = json.loads(file.read_text())
-    if kept["tests"] == _digest(tests):
-        return dict(kept["verdicts"])
-    return {key: one for key, one in kept["verdicts"].items() if one["verdict"] != Verdict.SURVIVED}
+    stored = json.loads(file.read_text())
+    if stored["tests"] == _digest(tests):
+        return dict(stored["verdicts"])
+    return {key: one for key, one in stored["verdicts"].items() if one["verdict"] != Verdict.SURVIVED}
 
 
 def _digest(tests: Iterable[str]) -> str:
@@ -65,11 +65,11 @@ def _run(path: str, runner: MutantRunner, deadline: float, sample: int | None, k
     for one in waiting:
         if time.monotonic() > deadline:
             break
-        found = runner.verdict_of(one, tests, time_limit)
-        verdicts[one.key] = {"verdict": found, "line": one.line, "before": one.before, "after": one.after}
+        verdict = runner.verdict_of(one, tests, time_limit)
+        verdicts[one.key] = {"verdict": verdict, "line": one.line, "before": one.before, "after": one.after}
         verdicts[one.key]["kind"] = one.kind
-        kept = {key: verdicts[key] for key in verdicts.keys() & {one.key for one in made}}
-        _state_file(path).write_text(json.dumps({"tests": _digest(tests), "verdicts": kept}, indent=1))
+        valid = {key: verdicts[key] for key in verdicts.keys() & {one.key for one in made}}
+        _state_file(path).write_text(json.dumps({"tests": _digest(tests), "verdicts": valid}, indent=1))
 
 
 def _work(queue: Any, deadline: float, sample: int | None, kinds: Sequence[str]) -> None:

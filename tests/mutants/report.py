@@ -19,11 +19,11 @@ def report(verdicts: Mapping[str, Mapping[str, Any]]) -> str:
     head = ["# Mutants", "", "| file | judged | caught | survived | caught % |", "|---|---|---|---|---|"]
     survivors = []
     tested = caught = 0
-    for path, found in verdicts.items():
-        survivors_of_file = [one for one in found.values() if one["verdict"] == "survived"]
-        tested += len(found)
-        caught += len(found) - len(survivors_of_file)
-        head.append(_row(path, len(found), len(survivors_of_file)))
+    for path, of_file in verdicts.items():
+        survivors_of_file = [one for one in of_file.values() if one["verdict"] == "survived"]
+        tested += len(of_file)
+        caught += len(of_file) - len(survivors_of_file)
+        head.append(_row(path, len(of_file), len(survivors_of_file)))
         if survivors_of_file:
             survivors += ["", f"## {path}", ""]
         for one in sorted(survivors_of_file, key=lambda one: one["line"]):

@@ -62,10 +62,10 @@ class _Servers:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_fixture_setup(self, fixturedef: pytest.FixtureDef[object], request: Any) -> object:
-        found = self._running.get(fixturedef.argname)
-        if found is not None:
-            fixturedef.cached_result = (found, fixturedef.cache_key(request), None)
-        return found
+        server = self._running.get(fixturedef.argname)
+        if server is not None:
+            fixturedef.cached_result = (server, fixturedef.cache_key(request), None)
+        return server
 
 
 class MutantRunner:

@@ -37,7 +37,7 @@ _SIMPLE = (
     (r"<>", "=", "comparison"),
     (r"\bIS NOT NULL\b", "IS NULL", "null swapped"),
     (r"\bIS NULL\b", "IS NOT NULL", "null swapped"),
-    (r"\bNOT (?=EXISTS|\(|IN\b|askable)", "", "not dropped"),
+    (r"\bNOT (?=EXISTS|\(|IN\b|refreshable)", "", "not dropped"),
     (r"DISTINCT (?!ON)", "", "distinct dropped"),
     (r" NULLS FIRST", "", "nulls first dropped"),
     (r" DESC\b", "", "order turned"),
@@ -69,16 +69,16 @@ _LUA = (
 
 def sql_edits(text: str) -> Iterator[Edit]:
     """Yield the edits of one string that holds SQL, its Python quotes included."""
-    comments = [found.span() for found in _COMMENT.finditer(text)]
-    found = [*_simple(text, _SIMPLE), *_conditions(text), *_assignments(text)]
-    for edit in found:
+    comments = [match.span() for match in _COMMENT.finditer(text)]
+    edits = [*_simple(text, _SIMPLE), *_conditions(text), *_assignments(text)]
+    for edit in edits:
         if not any(start <= edit.start < end for start, end in comments):
             yield edit
 
 
 def lua_edits(text: str) -> Iterator[Edit]:
     """Yield the edits of a script, its first lines apart: they name the numbers."""
-    comments = [found.span() for found in _COMMENT.finditer(text)]
+    comments = [match.span() for match in _COMMENT.finditer(text)]
     first = text.index("local now")
     for edit in _simple(text, _LUA):
         if edit.start >= first and not any(start <= edit.start < end for start, end in comments):
@@ -87,15 +87,15 @@ def lua_edits(text: str) -> Iterator[Edit]:
 
 def _simple(text: str, edits: tuple[tuple[str, str, str], ...]) -> Iterator[Edit]:
     for pattern, new, kind in edits:
-        for found in re.finditer(pattern, text):
-            if (changed := found.expand(new)) != found[0]:
-                yield Edit(*found.span(), changed, kind)
+        for match in re.finditer(pattern, text):
+            if (changed := match.expand(new)) != match[0]:
+                yield Edit(*match.span(), changed, kind)
 
 
 def _conditions(text: str) -> Iterator[Edit]:
-    for found in _CONDITION.finditer(text):
-        word, start = found[1], found.end()
-        if word == "AND" and _OF_BETWEEN.search(text, 0, found.start()):
+    for match in _CONDITION.finditer(text):
+        word, start = match[1], match.end()
+        if word == "AND" and _OF_BETWEEN.search(text, 0, match.start()):
             continue
         end = _end_of_condition(text, start)
         if word == "WHEN":
@@ -111,9 +111,9 @@ def _end_of_condition(text: str, start: int) -> int:
     while place < len(text):
         if text.startswith("BETWEEN", place):
             between = True
-        found = _ENDS.match(text, place) if text[place - 1] in " \n(" else None
-        if found and not depth:
-            if not (found[0] == "AND" and between):
+        match = _ENDS.match(text, place) if text[place - 1] in " \n(" else None
+        if match and not depth:
+            if not (match[0] == "AND" and between):
                 return place
             between = False
         depth += (text[place] == "(" or _word(text, place, "CASE")) - (
@@ -135,9 +135,9 @@ def _word(text: str, place: int, word: str) -> bool:
 
 
 def _assignments(text: str) -> Iterator[Edit]:
-    for found in _ASSIGNMENTS.finditer(text):
-        cuts, depth = [found.end()], 0
-        for place in range(found.end(), len(text)):
+    for match in _ASSIGNMENTS.finditer(text):
+        cuts, depth = [match.end()], 0
+        for place in range(match.end(), len(text)):
             depth += (text[place] == "(" or _word(text, place, "CASE")) - (
                 text[place] == ")" or _word(text, place, "END")
             )

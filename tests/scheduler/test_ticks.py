@@ -17,7 +17,7 @@ from tests.servers import server_directory
 
 @pytest.fixture
 def ticks(harness: Harness, client: RedisClient) -> Ticks:
-    return Ticks(harness.tools.settings, harness.scheduler, client, refresh_queue.broker(client))
+    return Ticks(harness.context.settings, harness.scheduler, client, refresh_queue.broker(client))
 
 
 def claimed(harness: Harness) -> int:
@@ -77,7 +77,7 @@ def test_unreachable_redis_ends_a_tick_without_claims_or_errors(harness: Harness
     with server_directory() as directory:
         with Valkey(directory / "valkey") as server:
             gone = connect(server.url)
-        ticks = Ticks(harness.tools.settings, harness.scheduler, gone, refresh_queue.broker(gone))
+        ticks = Ticks(harness.context.settings, harness.scheduler, gone, refresh_queue.broker(gone))
 
         assert ticks.hand_out() == 0
         gone.close()
@@ -95,7 +95,7 @@ class _UnreachableBroker(dramatiq.Broker):
 def test_claims_that_cannot_be_enqueued_are_released(harness: Harness, client: RedisClient) -> None:
     harness.publications(harness.account("acc_1"), 5)
     refresh_queue.report_alive(client, "host:1", 8)
-    unreachable = Ticks(harness.tools.settings, harness.scheduler, client, _UnreachableBroker())
+    unreachable = Ticks(harness.context.settings, harness.scheduler, client, _UnreachableBroker())
 
     assert unreachable.hand_out() == 0
     assert claimed(harness) == 0

@@ -35,7 +35,7 @@ def test_fenced_outcome_is_not_counted_as_refreshed(harness: Harness) -> None:
         return Reading(publication.id, Answer.READ, {"views": 1})
 
     harness.adapter.script = script
-    refresh(job, harness.tools)
+    refresh(job, harness.context)
 
     assert (synced(Platform.INSTAGRAM) - before, fenced_writes() - fenced) == (2, 1)
 
@@ -44,7 +44,7 @@ def test_fenced_outcome_of_a_job_under_way_is_not_counted_as_refreshed(database_
     time = Time()
     with open_harness(database_url) as opened:
         harness = time.harness = replace(
-            opened, tools=replace(opened.tools, clock=DatabaseClock(lambda: time.seconds))
+            opened, context=replace(opened.context, clock=DatabaseClock(lambda: time.seconds))
         )
         member = Member(harness, time, 3)
         job = member.whole()

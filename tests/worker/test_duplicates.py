@@ -33,7 +33,7 @@ def _resolve(_account: Account, publication: Publication) -> Reading:
 
 
 def run(harness: Harness, ids: list[int]) -> None:
-    refresh(RefreshJob("acc_1", tuple((one, 0) for one in ids)), harness.tools)
+    refresh(RefreshJob("acc_1", tuple((one, 0) for one in ids)), harness.context)
 
 
 def outcomes(harness: Harness, ids: list[int]) -> list[tuple[str, str, dict[str, int]]]:
@@ -102,7 +102,7 @@ def test_duplicate_gets_the_id_after_the_first_publication_is_deleted(
     harness.execute("DELETE FROM publications WHERE id = :id", id=ids[0])
     harness.execute("UPDATE refresh_state SET claimed_at = now(), next_run_at = now() + interval '1 minute'")
 
-    refresh(RefreshJob("acc_1", ((ids[1], harness.state(ids[1]).claim_seq),)), harness.tools)
+    refresh(RefreshJob("acc_1", ((ids[1], harness.state(ids[1]).claim_seq),)), harness.context)
 
     assert outcomes(harness, ids[1:2]) == [READ]
     assert id_of(harness, ids[1]) == VIDEO

@@ -33,7 +33,7 @@ def run(harness: Harness, lane: Lane = Lane.BACKGROUND) -> None:
             top_up=dict.fromkeys(Platform, timedelta()),
         ).jobs
     for job in jobs:
-        refresh(job, harness.tools)
+        refresh(job, harness.context)
 
 
 def outcomes(harness: Harness, ids: list[int]) -> list[str]:
@@ -56,7 +56,7 @@ def paired(harness: Harness, account_id: str, left: timedelta, **columns: Any) -
     account = harness.account(
         account_id,
         Platform.X,
-        sealed_refresh_token=harness.tools.vault.seal(SecretStr("pair")),
+        sealed_refresh_token=harness.context.vault.seal(SecretStr("pair")),
         token_expires_at=now() + left,
         **columns,
     )
@@ -183,7 +183,7 @@ def test_rows_of_inactive_account_are_blocked_without_a_call(harness: Harness) -
         ).jobs  # fmt: skip
     harness.execute("UPDATE accounts SET state = 'disconnected'")
 
-    refresh(job, harness.tools)
+    refresh(job, harness.context)
 
     assert harness.adapter.requested == []
     assert harness.state(one).error_message == "The account is not connected."
@@ -263,7 +263,7 @@ def test_pause_placed_after_the_claim_defers_the_job(
         until=RELIEF,
     )
 
-    refresh(job, harness.tools)
+    refresh(job, harness.context)
 
     assert bool(harness.adapter.requested) is requested
     assert outcomes(harness, ids) == (["synced"] * 2 if requested else ["paused"] * 2)

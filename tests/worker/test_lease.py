@@ -70,7 +70,7 @@ class Member:
                 )
             ]
         )
-        seal = harness.tools.vault.seal
+        seal = harness.context.vault.seal
         account = harness.account(
             "acc_1", Platform.LINKEDIN, kind="member", sealed_access_token=seal(SecretStr(TOKEN))
         )
@@ -101,9 +101,9 @@ class Member:
             self.at_call(self.calls)
             return self._platform.handle(request)
 
-        with Client(transport=InProcess(answer), now=self.harness.tools.clock.now) as client:
+        with Client(transport=InProcess(answer), now=self.harness.context.clock.now) as client:
             adapter = LinkedIn(Settings(linkedin_api_url="http://linkedin.test"))
-            refresh(job, replace(self.harness.tools, client=client, adapters={Platform.LINKEDIN: adapter}))
+            refresh(job, replace(self.harness.context, client=client, adapters={Platform.LINKEDIN: adapter}))
 
     def whole(self) -> RefreshJob:
         """Claim every row as one job, as large as a platform's batch may be."""
@@ -136,7 +136,7 @@ def time() -> Time:
 def harness(database_url: str, time: Time) -> Iterator[Harness]:
     with open_harness(database_url) as opened:
         time.harness = opened
-        yield replace(opened, tools=replace(opened.tools, clock=DatabaseClock(lambda: time.seconds)))
+        yield replace(opened, context=replace(opened.context, clock=DatabaseClock(lambda: time.seconds)))
 
 
 @pytest.mark.parametrize("seconds", [0.1, 1, 5, 20])
@@ -268,7 +268,7 @@ def test_short_database_outage_does_not_end_the_job(harness: Harness, time: Time
 
     # Of a copy: the tests' own statements go through the same engine.
     engine = type("Engine", (), {"begin": staticmethod(begin_or_fail), "connect": harness.engine.connect})()
-    member.harness = replace(harness, tools=replace(harness.tools, engine=engine))
+    member.harness = replace(harness, context=replace(harness.context, engine=engine))
     member.run(job)
 
     assert {harness.state(one).sync_status for one in member.ids} == {"synced"}

@@ -71,7 +71,7 @@ def await_lock(harness: Harness) -> None:
 def test_pause_without_end_defers_rows_for_an_hour_at_most(harness: Harness) -> None:
     publication, job = paused_job(harness)
 
-    refresh(job, harness.tools)
+    refresh(job, harness.context)
 
     row = harness.state(publication)
     assert (row.reason, row.attempts) == ("paused", 0)
@@ -81,7 +81,7 @@ def test_pause_without_end_defers_rows_for_an_hour_at_most(harness: Harness) -> 
 
 def test_resume_makes_deferred_rows_due(harness: Harness) -> None:
     publication, job = paused_job(harness)
-    refresh(job, harness.tools)
+    refresh(job, harness.context)
 
     resume(harness)
 
@@ -95,7 +95,7 @@ def test_job_that_finishes_after_resume_leaves_its_rows_due(
     publication, job = paused_job(harness)
     at_gap["fetched"] = lambda: resume(harness)
 
-    refresh(job, harness.tools)
+    refresh(job, harness.context)
 
     assert harness.state(publication).wait < timedelta(seconds=1)
 
@@ -112,7 +112,7 @@ def test_resume_waits_for_a_job_that_is_deferring_rows_and_makes_them_due(
             await_lock(harness)
 
         at_gap["recorded"] = begin_resume
-        refresh(job, harness.tools)
+        refresh(job, harness.context)
         resumed[0].result(10)
 
     assert harness.state(publication).wait <= timedelta()
@@ -137,7 +137,7 @@ def test_job_waits_for_concurrent_resume_and_leaves_its_rows_due(
             assert ended.wait(10)
 
         at_gap["fetched"] = begin_resume
-        finished = others.submit(refresh, job, harness.tools)
+        finished = others.submit(refresh, job, harness.context)
         assert ended.wait(10)
         await_lock(harness)
         commit.set()
@@ -154,7 +154,7 @@ def test_shortened_pause_defers_until_its_new_end(
     pause(harness, datetime.now(UTC) + timedelta(minutes=50))
     at_gap["fetched"] = lambda: pause(harness, datetime.now(UTC) + timedelta(minutes=5))
 
-    refresh(job, harness.tools)
+    refresh(job, harness.context)
 
     assert timedelta(minutes=4) < harness.state(publication).wait < timedelta(minutes=6)
 
@@ -164,8 +164,8 @@ def test_raised_budget_makes_rows_deferred_to_next_month_due(harness: Harness) -
     harness.execute("INSERT INTO post_reads (platform, day, reads) VALUES ('x', current_date, 100)")
     poor = Settings(x_monthly_budget_dollars=0.5)
     (job,) = claims(harness)
-    object.__setattr__(harness.tools, "settings", poor)
-    refresh(job, harness.tools)
+    object.__setattr__(harness.context, "settings", poor)
+    refresh(job, harness.context)
     assert harness.state(publication).reason == "paused"
 
     with harness.engine.begin() as connection:
@@ -185,7 +185,7 @@ def test_reconnect_ends_pause_of_account_and_makes_its_rows_due(harness: Harness
     relief = datetime.now(UTC) + timedelta(minutes=30)
     harness.adapter.script = lambda *_: Paused("Limit reached.", kind=BucketKind.ACCOUNT, until=relief)
     for job in claims(harness):
-        refresh(job, harness.tools)
+        refresh(job, harness.context)
 
     with harness.engine.begin() as connection:
         reconnect(connection, "ws_1", "acc_1")
@@ -219,7 +219,7 @@ def test_end_of_a_pause_makes_only_its_own_rows_due(
         harness.account(account, platform, workspace_id=workspace)
         harness.publications(account, 3, next_run_at=later, reason="paused")
     harness.publications("acc_1", 0)
-    kept = harness.publications(harness.account("acc_retry"), next_run_at=later, reason="retry")
+    retried = harness.publications(harness.account("acc_retry"), next_run_at=later, reason="retry")
     key = PauseKey("instagram", kind, subject)
 
     with harness.engine.begin() as connection:
@@ -232,4 +232,4 @@ def test_end_of_a_pause_makes_only_its_own_rows_due(
         "SELECT account_id, count(*) FROM refresh_state WHERE next_run_at <= now() GROUP BY 1"
     )
     assert {(row.account_id, row.count) for row in due} == {(account, 3) for account in concerned}
-    assert harness.state(kept[0]).reason == "retry"
+    assert harness.state(retried[0]).reason == "retry"

@@ -71,21 +71,21 @@ def recorded(harness: Harness, *outcomes: Outcome, workspace: str = "ws_1") -> t
 
 
 def analytics(harness: Harness, row: StartedRow) -> dict[str, Any]:
-    found = harness.state(row.publication.id)._mapping
-    return {name: found[name] for name in BEFORE}
+    stored = harness.state(row.publication.id)._mapping
+    return {name: stored[name] for name in BEFORE}
 
 
 def state(harness: Harness, row: StartedRow) -> tuple[Any, ...]:
-    found = harness.state(row.publication.id)
+    stored = harness.state(row.publication.id)
     return (
-        found.next_run_at,
-        found.reason,
-        found.attempts,
-        found.missing_since,
-        found.claimed_at,
-        found.unfinished,
-        found.priority,
-        found.claim_seq,
+        stored.next_run_at,
+        stored.reason,
+        stored.attempts,
+        stored.missing_since,
+        stored.claimed_at,
+        stored.unfinished,
+        stored.priority,
+        stored.claim_seq,
     )
 
 
@@ -119,7 +119,7 @@ def synced(row: StartedRow, **changed: Any) -> Outcome:
 
 
 def test_outcome_writes_its_fields_and_keeps_the_others(harness: Harness) -> None:
-    held, full, gone, overtaken, retry = rows = started(harness, 5, priority=1)
+    deferred, full, gone, overtaken, retry = rows = started(harness, 5, priority=1)
     outcomes = (
         Outcome(retry, OutcomeKind.RETRY, Reason.RETRY, NOW + HOUR, attempts=-1),
         synced(replace(overtaken, claim_seq=3)),
@@ -134,24 +134,24 @@ def test_outcome_writes_its_fields_and_keeps_the_others(harness: Harness) -> Non
             stale_after=NOW + HOUR,
         ),
         synced(full),
-        paused(held),
+        paused(deferred),
     )
 
-    kept = recorded(harness, *outcomes)
+    written = recorded(harness, *outcomes)
 
-    assert [one.row.publication.id for one in kept] == [
+    assert [one.row.publication.id for one in written] == [
         one.publication.id for one in rows if one is not overtaken
     ]
-    now = harness.state(held.publication.id).attempted_at
+    now = harness.state(deferred.publication.id).attempted_at
     assert now > NOW - timedelta(days=3650)
-    assert analytics(harness, held) == BEFORE | {
+    assert analytics(harness, deferred) == BEFORE | {
         "warnings": ["new: warning"],
         "attempted_at": now,
         "outcome": "paused",
         "outcome_detail": "Limit.",
         "version": 4,
     }, "a failed row keeps its error over a pause"
-    assert state(harness, held) == (NOW + HOUR, "paused", 4, NOW - 2 * DAY, None, 0, 1, 4)
+    assert state(harness, deferred) == (NOW + HOUR, "paused", 4, NOW - 2 * DAY, None, 0, 1, 4)
     assert analytics(harness, full) == {
         "sync_status": "synced",
         "error_message": None,
@@ -242,7 +242,7 @@ def test_unchanged_reading_extends_newest_snapshot_of_its_month(harness: Harness
 
     recorded(harness, *outcomes)
 
-    assert [found[:4] for found in snapshots(harness)] == expected
+    assert [snapshot[:4] for snapshot in snapshots(harness)] == expected
     assert [harness.state(row.publication.id).snapshot_at for row in rows] == [
         before if extended else read_at for before, read_at, _, extended in SNAPSHOT_CASES
     ]
@@ -272,7 +272,7 @@ def test_new_id_is_stored_only_in_its_own_workspace(harness: Harness) -> None:
     )
 
     ids = harness.execute("SELECT platform_post_id FROM publications ORDER BY id")
-    assert [found for (found,) in ids] == ["new", "acc_1_2", "acc_1_3", "acc_1_4", "acc_1_5"]
+    assert [one for (one,) in ids] == ["new", "acc_1_2", "acc_1_3", "acc_1_4", "acc_1_5"]
     assert (harness.state(clash.publication.id).outcome, harness.state(same.publication.id).outcome) == (
         "duplicate",
         "synced",
@@ -293,7 +293,7 @@ def test_new_id_of_a_claim_that_no_longer_stands_is_not_stored(harness: Harness)
 
     assert [outcome.row for outcome in written] == [own]
     ids = harness.execute("SELECT platform_post_id FROM publications ORDER BY id")
-    assert [found for (found,) in ids] == [f"new_{own.publication.id}", "acc_1_2", "acc_1_3"]
+    assert [one for (one,) in ids] == [f"new_{own.publication.id}", "acc_1_2", "acc_1_3"]
 
 
 def test_publications_of_two_accounts_may_have_the_same_id(harness: Harness) -> None:

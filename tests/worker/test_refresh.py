@@ -40,7 +40,7 @@ def claims_of_due(harness: Harness) -> tuple[RefreshJob, ...]:
 def run(harness: Harness, times: int = 1) -> None:
     for _ in range(times):
         for job in claims(harness):
-            refresh(job, harness.tools)
+            refresh(job, harness.context)
 
 
 def snapshots(harness: Harness) -> list[tuple[dict[str, int], int]]:
@@ -250,7 +250,7 @@ def test_refusal_of_replaced_tokens_marks_no_account(harness: Harness) -> None:
 
 def test_renewable_refusal_renews_tokens_once_and_continues(harness: Harness) -> None:
     account = harness.account(
-        "acc_1", Platform.X, sealed_refresh_token=harness.tools.vault.seal(SecretStr("old-pair"))
+        "acc_1", Platform.X, sealed_refresh_token=harness.context.vault.seal(SecretStr("old-pair"))
     )
     publication = harness.publications(account)[0]
     harness.adapter.renewal = Tokens(SecretStr("new"), None, refresh_token=SecretStr("new-pair"))
@@ -265,7 +265,7 @@ def test_renewable_refusal_renews_tokens_once_and_continues(harness: Harness) ->
     assert harness.state(publication).sync_status == "synced"
     assert harness.adapter.renewals == ["acc_1"]
     stored = harness.execute("SELECT * FROM accounts")[0]
-    assert harness.tools.vault.open(stored.sealed_refresh_token).get_secret_value() == "new-pair"
+    assert harness.context.vault.open(stored.sealed_refresh_token).get_secret_value() == "new-pair"
     assert stored.token_version == 2
 
 
@@ -274,7 +274,7 @@ def test_message_delivered_three_times_runs_once(harness: Harness) -> None:
     job = claims(harness)[0]
 
     for _ in range(3):
-        refresh(job, harness.tools)
+        refresh(job, harness.context)
 
     assert len(harness.adapter.requested) == 1
 
@@ -288,12 +288,12 @@ def test_stale_worker_never_overwrites_newer_data(harness: Harness) -> None:
         del one
         if len(harness.adapter.requested) == 1:  # its lease ends meanwhile, another worker finishes
             for job in claims(harness):
-                refresh(job, harness.tools)
+                refresh(job, harness.context)
             return Reading(publication, Answer.READ, {"views": 1})
         return Reading(publication, Answer.READ, {"views": 100})
 
     harness.adapter.script = overtaken
-    refresh(slow, harness.tools)
+    refresh(slow, harness.context)
 
     assert harness.state(publication).metrics == {"views": 100}
     assert snapshots(harness) == [({"views": 100}, 1)]
@@ -319,7 +319,7 @@ def test_refresh_that_never_finishes_is_quarantined_alone(database_url: str) -> 
         for _ in range(5):
             for job in claims(harness):
                 try:
-                    refresh(job, harness.tools)
+                    refresh(job, harness.context)
                 except KeyboardInterrupt:
                     continue
 
@@ -375,7 +375,7 @@ def test_dead_token_is_refused_only_for_the_jobs_in_flight(harness: Harness) -> 
 
     def run_one(job: RefreshJob) -> None:
         together.wait(10)
-        refresh(job, harness.tools)
+        refresh(job, harness.context)
 
     with ThreadPoolExecutor(len(in_flight)) as workers:
         list(workers.map(run_one, in_flight))

@@ -114,15 +114,15 @@ class TikTok:
         while remaining:
             publication, publish_id = remaining[0]
             try:
-                found = self._public_id(upstream, account, publication, publish_id)
+                public_id = self._public_id(upstream, account, publication, publish_id)
             except RefreshError as error:
                 lookup_error = error
                 break
             remaining.popleft()
-            if isinstance(found, Reading):
-                yield found
+            if isinstance(public_id, Reading):
+                yield public_id
             else:
-                resolved.append((publication, found))
+                resolved.append((publication, public_id))
         learned = {publication.id: video_id for publication, video_id in resolved}
         for reading in self._query(upstream, account, resolved) if resolved else ():
             answer = Answer.PROCESSING if reading.answer is Answer.MISSING else reading.answer
@@ -149,8 +149,8 @@ class TikTok:
             return Reading(publication.id, Answer.MISSING, detail="TikTok says that publishing has failed.")
         # TikTok's spelling; the other one in case TikTok corrects it.
         ids = data.get("publicaly_available_post_id") or data.get("publicly_available_post_id")
-        found = (_text(one) for one in ids) if isinstance(ids, list) else ()
-        public = next((one for one in found if _is_video_id(one)), None)
+        texts = (_text(one) for one in ids) if isinstance(ids, list) else ()
+        public = next((one for one in texts if _is_video_id(one)), None)
         return public or Reading(publication.id, Answer.PROCESSING, detail=PROCESSING)
 
     def _post(

@@ -123,7 +123,7 @@ def test_earlier_use_never_overwrites_a_later_one(api: Api) -> None:
 def test_cache_holds_the_ten_thousand_latest_keys() -> None:
     looked_up: list[Any] = []
 
-    class Found:
+    class OneKey:
         async def fetch(self, _: str, parameters: Mapping[str, Any]) -> list[tuple[str, str]]:
             looked_up.append(parameters["hash"])
             return [("key_1", "ws_1")]
@@ -135,7 +135,7 @@ def test_cache_holds_the_ten_thousand_latest_keys() -> None:
         return len(looked_up) - before
 
     async def check() -> None:
-        keys = ApiKeys(cast("Any", Found()))
+        keys = ApiKeys(cast("Any", OneKey()))
         assert await lookups(keys, *map(str, range(10_000))) == 10_000
         assert await lookups(keys, "0", "9999") == 0
         assert await lookups(keys, "one more") == 1

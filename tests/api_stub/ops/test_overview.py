@@ -21,9 +21,9 @@ def with_redis(database_url: str, redis_url: str) -> Iterator[Ops]:
 
 def tile(shown: str, label: str) -> str:
     """Return a tile's text, without tags."""
-    found = re.search(rf'<span class="label">{label}</span>(.*?)</li>', shown, re.DOTALL)
-    assert found, f"there is no tile {label}"
-    return " ".join(re.sub(r"<[^>]+>", " ", html.unescape(found[1])).split())
+    match = re.search(rf'<span class="label">{label}</span>(.*?)</li>', shown, re.DOTALL)
+    assert match, f"there is no tile {label}"
+    return " ".join(re.sub(r"<[^>]+>", " ", html.unescape(match[1])).split())
 
 
 def test_figures_are_unknown_before_the_first_count(ops: Ops) -> None:
@@ -98,9 +98,9 @@ def test_every_figure_links_to_its_rows(with_redis: Ops) -> None:
         "/ops/publications?platform=tiktok&status=requires_reconnect": ["locked"],
         "/ops/publications?platform=x&outcome=failed&cause=It%20%3Cb%3Ebroke%3C/b%3E.": ["broken"],
     }
-    for link, found in expected.items():
+    for link, post_ids in expected.items():
         assert link in links
-        assert posts(with_redis.get(link).text) == found
+        assert posts(with_redis.get(link).text) == post_ids
     for link in links:
         assert with_redis.get(link).status_code == 200
 

@@ -86,13 +86,13 @@ def test_deep_page_equals_the_page_found_by_skipping_rows(
 
 
 def every(api: Api, filters: dict[str, str]) -> list[Any]:
-    found: list[Any] = []
+    items: list[Any] = []
     for number in itertools.count(1):
         page = api.posts(page=number, limit=100, **filters)["items"]
-        found += page
+        items += page
         if not page:
             break
-    return found
+    return items
 
 
 def test_counts_follow_inserts_updates_and_deletes(api: Api) -> None:
@@ -124,7 +124,7 @@ SHAPES = [statements.Shape(*flags) for flags in itertools.product((False, True),
 
 def plan(api: Api, statement: str) -> str:
     names = list(dict.fromkeys(re.findall(r"%\((\w+)\)s", statement)))
-    numbered = re.sub(r"%\((\w+)\)s", lambda found: f"${names.index(found[1]) + 1}", statement)
+    numbered = re.sub(r"%\((\w+)\)s", lambda match: f"${names.index(match[1]) + 1}", statement)
     with api.rows.engine.connect() as connection:
         lines = connection.exec_driver_sql(f"EXPLAIN (GENERIC_PLAN) {numbered}".replace("%", "%%")).scalars()
         return "\n".join(lines)
@@ -162,11 +162,13 @@ def test_no_statement_scans_a_table_or_sorts_a_whole_match(skewed: Api) -> None:
     by_id = {name: getattr(statements, name) for name in ("ROWS", "NOT_YET_DUE", "REFRESH_PROGRESS", "LOCK")}
 
     for name, statement in {**pages, **deep, **by_id}.items():
-        found = plan(skewed, statement)
-        assert not re.search(r"Seq Scan on (publication|post_analytics|refresh_state)", found), found
-        assert not re.search(r"Sort Key: p_?\d*\.created_at.*\n\s+->  (Index|Bitmap)", found), found
+        query_plan = plan(skewed, statement)
+        assert not re.search(r"Seq Scan on (publication|post_analytics|refresh_state)", query_plan), (
+            query_plan
+        )
+        assert not re.search(r"Sort Key: p_?\d*\.created_at.*\n\s+->  (Index|Bitmap)", query_plan), query_plan
         if name in by_id or "post=True" in name:
-            assert "publications_newest" not in found, f"{name}\n{found}"
+            assert "publications_newest" not in query_plan, f"{name}\n{query_plan}"
 
 
 def test_deep_page_at_the_end_of_time_is_served(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -87,15 +87,15 @@ def stored(api: Api) -> list[Stored]:
     bounds = [datetime(2026, month, day, tzinfo=UTC) for month, day in ((5, 1), (5, 31), (6, 1), (6, 2))]
     instants = [bound + shift for bound in bounds for shift in (-MICROSECOND, timedelta(), MICROSECOND)]
     states = list(STATES.values())
-    found = []
+    rows = []
     for place, (instant, workspace) in enumerate(product(instants, ("ws_1", "ws_2"))):
         number = place // 2 % 3
         account, post_id = f"acc_{workspace}_{number}", f"post_{place // 2 // 2}"
         row = api.rows.publication(
             account, post_id=post_id, created_at=instant, state=states[place % len(states)]
         )
-        found.append(Stored(row, post_id, workspace, account, platforms[number], instant))
-    return sorted(found, key=lambda one: (one.created_at, one.id), reverse=True)
+        rows.append(Stored(row, post_id, workspace, account, platforms[number], instant))
+    return sorted(rows, key=lambda one: (one.created_at, one.id), reverse=True)
 
 
 def shown(api: Api, limit: int, parameters: dict[str, str]) -> tuple[list[tuple[str, str]], set[int]]:
@@ -131,9 +131,9 @@ def test_pages_and_totals_equal_the_matching_rows_of_the_workspace(
             and post in {None, one.post_id}
         ]
 
-        found = shown(api, limit, {name: value for name, value in given.items() if value})
+        served = shown(api, limit, {name: value for name, value in given.items() if value})
 
-        assert found == (named(expected), {len(expected)}), given
+        assert served == (named(expected), {len(expected)}), given
 
 
 def test_dates_bound_rows_to_the_microsecond(api: Api, stored: list[Stored]) -> None:
@@ -149,9 +149,9 @@ def test_dates_bound_rows_to_the_microsecond(api: Api, stored: list[Stored]) -> 
             one for one in own if start <= one.created_at <= end and account in {None, one.account_id}
         ]
 
-        found = shown(api, 100, given)
+        served = shown(api, 100, given)
 
-        assert found == (named(expected), {len(expected)}), given
+        assert served == (named(expected), {len(expected)}), given
 
 
 def test_overview_of_a_mixed_page_weighs_only_rows_that_have_ratio_and_weight(api: Api) -> None:

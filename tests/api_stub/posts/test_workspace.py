@@ -55,23 +55,23 @@ def pair(api: Api) -> Pair:
 
 
 def test_rows_of_another_workspace_are_not_served(api: Api, pair: Pair) -> None:
-    found = api.run(pair.workspace.rows([pair.ours, pair.theirs]))
+    rows = api.run(pair.workspace.rows([pair.ours, pair.theirs]))
 
-    assert list(found) == [pair.ours]
+    assert list(rows) == [pair.ours]
 
 
 @pytest.mark.parametrize("post_id", ["shared_post", "shared_there"])
 def test_shared_id_finds_only_the_own_publication(api: Api, pair: Pair, post_id: str) -> None:
-    found = api.run(pair.workspace.publications(post_id))
+    publications = api.run(pair.workspace.publications(post_id))
 
-    assert [publication.id for publication in found] == [pair.ours]
+    assert [publication.id for publication in publications] == [pair.ours]
 
 
 @pytest.mark.parametrize("interval", ["raw", "hour", "day"])
 def test_history_of_another_workspace_is_not_served(api: Api, pair: Pair, interval: str) -> None:
-    found = api.run(pair.workspace.history([pair.ours, pair.theirs], HistoryQuery(UNBOUNDED, interval)))
+    points = api.run(pair.workspace.history([pair.ours, pair.theirs], HistoryQuery(UNBOUNDED, interval)))
 
-    assert [point.publication_id for point in found] == [pair.ours]
+    assert [point.publication_id for point in points] == [pair.ours]
 
 
 @pytest.mark.parametrize("with_ours", [False, True])

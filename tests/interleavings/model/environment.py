@@ -33,13 +33,13 @@ class Environment:
     rotated_vault: Vault
     """The harness's vault with the other key first."""
 
-    def tools(
+    def context(
         self, engine: Engine, script: Script, renewal: Tokens | RefreshError | None = None
     ) -> WorkerContext:
         """Return the context of a separate worker on a session's connection."""
         adapter = ScriptedAdapter(script, renewal=renewal)
         return replace(
-            self.harness.tools,
+            self.harness.context,
             engine=engine,
             clock=DatabaseClock(),
             adapters=dict.fromkeys(Platform, adapter),
@@ -51,8 +51,8 @@ def environment(url: str) -> Iterator[Environment]:
     """Open the environment. Its vault has two keys, and a raised budget at X ends the pause."""
     first, second = SecretStr(new_key()), SecretStr(new_key())
     with open_harness(url, x_monthly_budget_dollars=1000) as harness:
-        tools = replace(harness.tools, vault=Vault([first, second]))
-        yield Environment(replace(harness, tools=tools), Vault([second, first]))
+        context = replace(harness.context, vault=Vault([first, second]))
+        yield Environment(replace(harness, context=context), Vault([second, first]))
 
 
 @dataclass(frozen=True, slots=True)

@@ -91,16 +91,16 @@ SELECT format('%s reads are reserved, %s counted', reserved, reads) FROM post_re
 
 def breaches(connection: psycopg.Connection, vault: Vault, run: Run) -> list[str]:
     """Return every breach after a run, as a sentence that begins with the invariant."""
-    found = [
+    sentences = [
         f"no unexpected error: {type(error).__name__}: {error}" for error in run.errors if error is not None
     ]
     if run.deadlocks:
-        found.append(f"no deadlock: PostgreSQL ended {run.deadlocks} transactions")
-    found += [f"events are taken: {refused.message}" for refused in _refused(run)]
-    found += [f"every token can be opened: {one}" for result in run.results for one in _unopened(result)]
+        sentences.append(f"no deadlock: PostgreSQL ended {run.deadlocks} transactions")
+    sentences += [f"events are taken: {refused.message}" for refused in _refused(run)]
+    sentences += [f"every token can be opened: {one}" for result in run.results for one in _unopened(result)]
     for name, query in _QUERIES.items():
-        found += [f"{name}: {row[0]}" for row in connection.execute(query)]
-    return found + _mixed_tokens(connection, vault)
+        sentences += [f"{name}: {row[0]}" for row in connection.execute(query)]
+    return sentences + _mixed_tokens(connection, vault)
 
 
 def _refused(run: Run) -> list[Any]:
@@ -113,14 +113,14 @@ def _unopened(result: Any) -> list[str]:
 
 def _mixed_tokens(connection: psycopg.Connection, vault: Vault) -> list[str]:
     """Find tokens of two pairs beside each other, and an old pair that was stored over a newer one."""
-    found = []
+    sentences = []
     rows = connection.execute(
         "SELECT account_id, token_version, sealed_access_token, sealed_refresh_token FROM accounts"
     )
     for account_id, version, *sealed in rows:
         numbers = {vault.open(one).get_secret_value()[-1] for one in sealed}
         if len(numbers) > 1:
-            found.append(f"tokens stay in pairs: those of {account_id} do not belong together")
+            sentences.append(f"tokens stay in pairs: those of {account_id} do not belong together")
         if account_id == ACCOUNT and (version == 1) is not (numbers == {"1"}):
-            found.append(f"no newer pair is lost: {account_id} has pair {numbers} as version {version}")
-    return found
+            sentences.append(f"no newer pair is lost: {account_id} has pair {numbers} as version {version}")
+    return sentences

@@ -41,12 +41,12 @@ _OPERATOR: Final = Operator("explorer", "command")
 
 
 def _renew(environment: Environment, engine: Engine) -> None:
-    renew_ahead(ACCOUNT, environment.tools(engine, reads(views=20), renewal=new_tokens()))
+    renew_ahead(ACCOUNT, environment.context(engine, reads(views=20), renewal=new_tokens()))
 
 
 def _renew_refused(environment: Environment, engine: Engine) -> None:
     refused = Reauthorize("The refresh token is refused.")
-    renew_ahead(ACCOUNT, environment.tools(engine, reads(views=20), renewal=refused))
+    renew_ahead(ACCOUNT, environment.context(engine, reads(views=20), renewal=refused))
 
 
 def _rotate_secrets(environment: Environment, engine: Engine) -> Any:
@@ -68,7 +68,7 @@ def _claim(lane: Lane, _environment: Environment, engine: Engine) -> Any:
 
 def _event(kind: EventType, data: Mapping[str, Any], environment: Environment, engine: Engine) -> Any:
     event = Event(0, f"evt_{kind}_{len(data)}", kind, data)
-    return EventProcessor(engine, environment.harness.tools.vault).process([event])
+    return EventProcessor(engine, environment.harness.context.vault).process([event])
 
 
 def _publication(number: int, **fields: Any) -> dict[str, Any]:

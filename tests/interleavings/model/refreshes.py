@@ -17,7 +17,7 @@ from worker.refresh import refresh
 
 
 def _refresh(script: Script, environment: Environment, engine: Engine, **renewal: Any) -> None:
-    refresh(JOB, environment.tools(engine, script, **renewal))
+    refresh(JOB, environment.context(engine, script, **renewal))
 
 
 def _answers(answer: Answer, **fields: Any) -> Script:
@@ -49,7 +49,7 @@ def _limited() -> Paused:
 
 
 def _refresh_renewed(environment: Environment, engine: Engine) -> None:
-    refresh(JOB, environment.tools(engine, reads(views=20), renewal=new_tokens()))
+    refresh(JOB, environment.context(engine, reads(views=20), renewal=new_tokens()))
 
 
 _REFRESHES: Final[dict[str, Script]] = {

@@ -29,15 +29,15 @@ def test_account_is_stored_sealed_and_importing_it_again_changes_nothing(engine:
 
     assert (store_accounts(engine, row).accepted, store_accounts(engine, row).unchanged) == (1, 1)
 
-    (found,) = stored(engine, "SELECT * FROM accounts")
-    assert TOKEN not in str(dict(found))
-    assert VAULT.open(found["sealed_access_token"]).get_secret_value() == TOKEN
-    assert found["login"] == "facebook"
-    assert found["kind"] is None
-    assert found["scopes"] == ["instagram_basic"]
-    assert found["token_expires_at"].isoformat() == "2026-11-30T22:00:00+00:00"
-    assert found["token_version"] == 1
-    assert found["token_minted_at"] is None, "only our own renewal knows the age of a token"
+    (stored_row,) = stored(engine, "SELECT * FROM accounts")
+    assert TOKEN not in str(dict(stored_row))
+    assert VAULT.open(stored_row["sealed_access_token"]).get_secret_value() == TOKEN
+    assert stored_row["login"] == "facebook"
+    assert stored_row["kind"] is None
+    assert stored_row["scopes"] == ["instagram_basic"]
+    assert stored_row["token_expires_at"].isoformat() == "2026-11-30T22:00:00+00:00"
+    assert stored_row["token_version"] == 1
+    assert stored_row["token_minted_at"] is None, "only our own renewal knows the age of a token"
 
 
 @pytest.mark.parametrize("missing", [{"access_token": ""}, {"access_token": None}])
@@ -47,11 +47,11 @@ def test_empty_token_keeps_the_stored_one_with_its_expiry(engine: Engine, missin
     result = store_accounts(engine, account(token_expires_at=None, name="New name") | missing)
 
     assert result.accepted == 1
-    (found,) = stored(engine, "SELECT * FROM accounts")
-    assert VAULT.open(found["sealed_access_token"]).get_secret_value() == TOKEN
-    assert found["token_expires_at"].year == 2030
-    assert found["name"] == "New name"
-    assert found["token_version"] == 1
+    (stored_row,) = stored(engine, "SELECT * FROM accounts")
+    assert VAULT.open(stored_row["sealed_access_token"]).get_secret_value() == TOKEN
+    assert stored_row["token_expires_at"].year == 2030
+    assert stored_row["name"] == "New name"
+    assert stored_row["token_version"] == 1
 
 
 def test_x_account_needs_no_token_if_the_app_has_a_bearer(engine: Engine) -> None:
@@ -94,8 +94,8 @@ def test_new_token_makes_account_active_and_its_rows_due(engine: Engine) -> None
 
     store_accounts(engine, account(access_token="EAAanother"))
 
-    (found,) = stored(engine, "SELECT * FROM accounts")
-    assert (found["state"], found["token_version"]) == ("active", 2)
+    (stored_row,) = stored(engine, "SELECT * FROM accounts")
+    assert (stored_row["state"], stored_row["token_version"]) == ("active", 2)
     assert (states(engine)[0]["reason"], states(engine)[0]["due"]) == ("reconnected", True)
 
 
@@ -106,8 +106,8 @@ def test_old_file_does_not_restore_expired_tokens(engine: Engine) -> None:
 
     assert store_accounts(engine, old).unchanged == 1
 
-    (found,) = stored(engine, "SELECT * FROM accounts")
-    assert VAULT.open(found["sealed_refresh_token"]).get_secret_value() == "r2"
+    (stored_row,) = stored(engine, "SELECT * FROM accounts")
+    assert VAULT.open(stored_row["sealed_refresh_token"]).get_secret_value() == "r2"
 
 
 def test_known_account_changes_neither_workspace_nor_platform(engine: Engine) -> None:

@@ -59,12 +59,12 @@ def test_scheduler_is_notified_of_a_late_id_if_its_row_is_due(
 
 def _notifications(connection: psycopg.Connection) -> list[psycopg.Notify]:
     connection.execute("NOTIFY dravo_due, 'end of test'")
-    found = []
+    notifications = []
     for notification in connection.notifies(timeout=5):
         if notification.payload == "end of test":
             break
-        found.append(notification)
-    return found
+        notifications.append(notification)
+    return notifications
 
 
 def test_importing_again_changes_nothing_and_a_changed_publication_is_not_due(
@@ -291,11 +291,11 @@ def test_late_id_resets_the_row_unless_it_is_quarantined(engine: Engine) -> None
         "due",
         "priority",
     )
-    found = {row["post_id"]: tuple(row[name] for name in columns) for row in states(engine)}
-    assert found["worn"] == (None, 5, 0, 0, None, "new", True, 1)
-    assert found["without an account's reason"] == (None, 5, 0, 0, None, "blocked", None, 1)
-    assert [found[name][1:4] for name in ("poison", "known")] == [(4, 3, 2), (4, 3, 2)]
-    assert [found[name][5:] for name in ("poison", "known")] == [
+    states_of = {row["post_id"]: tuple(row[name] for name in columns) for row in states(engine)}
+    assert states_of["worn"] == (None, 5, 0, 0, None, "new", True, 1)
+    assert states_of["without an account's reason"] == (None, 5, 0, 0, None, "blocked", None, 1)
+    assert [states_of[name][1:4] for name in ("poison", "known")] == [(4, 3, 2), (4, 3, 2)]
+    assert [states_of[name][5:] for name in ("poison", "known")] == [
         ("quarantined", False, 0),
         ("claimed", False, 0),
     ]

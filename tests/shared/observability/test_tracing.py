@@ -76,7 +76,7 @@ def test_one_trace_covers_the_request_and_the_call(
             harness.engine.begin() as connection,
         ):
             make_due.make_due(connection, "ws_1", publications, Reason.FORCED)
-        ticks = Ticks(harness.tools.settings, harness.scheduler, client, refresh_queue.broker(client))
+        ticks = Ticks(harness.context.settings, harness.scheduler, client, refresh_queue.broker(client))
         ticks.trace_contexts.remember(
             [notification.payload for notification in listener.notifies(timeout=5, stop_after=1)]
         )

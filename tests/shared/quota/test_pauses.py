@@ -46,7 +46,7 @@ def test_pause_is_extended_and_never_shortened(harness: Harness) -> None:
 
 # Of the accounts of `fleet`: whom a pause holds up.
 EVERYBODY = {"acc_x", "acc_app", "acc_org", "acc_member", "acc_other"}
-HELD_UP = [
+AFFECTED = [
     ("x", PauseKind.APP, "", {"acc_x", "acc_app"}),
     ("x", PauseKind.APP, "budget", {"acc_x", "acc_app"}),
     ("linkedin", PauseKind.ACCOUNT, "acc_org", {"acc_org"}),
@@ -77,9 +77,9 @@ def fleet(harness: Harness) -> Harness:
     return harness
 
 
-@pytest.mark.parametrize(("platform", "kind", "subject", "held_up"), HELD_UP)
+@pytest.mark.parametrize(("platform", "kind", "subject", "affected"), AFFECTED)
 def test_pause_applies_to_its_subject_and_claims_skip_the_same_accounts(
-    fleet: Harness, platform: str, kind: PauseKind, subject: str, held_up: set[str]
+    fleet: Harness, platform: str, kind: PauseKind, subject: str, affected: set[str]
 ) -> None:
     with fleet.engine.connect() as connection:
         until = datetime.now(UTC) + timedelta(hours=1)
@@ -89,13 +89,13 @@ def test_pause_applies_to_its_subject_and_claims_skip_the_same_accounts(
         statement = f"SELECT account_id FROM accounts a WHERE {condition}"
         claimable = set(connection.execute(text(statement)).scalars())
 
-    assert set(by_account) == held_up
+    assert set(by_account) == affected
     assert all([one.kind for one in pauses] == [kind] for pauses in by_account.values())
-    assert claimable == EVERYBODY - held_up
+    assert claimable == EVERYBODY - affected
 
 
 def test_every_kind_of_pause_is_covered() -> None:
-    assert {kind for _, kind, _, _ in HELD_UP} == set(PauseKind)
+    assert {kind for _, kind, _, _ in AFFECTED} == set(PauseKind)
 
 
 def test_worker_sees_pauses_of_every_endpoint_of_its_platform(fleet: Harness) -> None:

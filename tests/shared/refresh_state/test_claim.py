@@ -137,9 +137,11 @@ def test_concurrent_schedulers_never_claim_a_row_twice(harness: Harness) -> None
     with ThreadPoolExecutor(5) as schedulers:
         rounds = list(schedulers.map(lambda _: claimed(harness, jobs=5), range(20)))
 
-    taken = [claim for claims in rounds for job in claims.jobs for claim in job.claims]
-    assert len(taken) == len(set(taken)) == len({publication for publication, _ in taken})
-    assert len(taken) > 400
+    claimed_rows = [claim for claims in rounds for job in claims.jobs for claim in job.claims]
+    assert (
+        len(claimed_rows) == len(set(claimed_rows)) == len({publication for publication, _ in claimed_rows})
+    )
+    assert len(claimed_rows) > 400
 
 
 def test_released_claim_is_void_and_its_row_due_at_once(harness: Harness) -> None:
@@ -162,11 +164,11 @@ def test_claim_writes_lease_and_claim_seq_and_nothing_else(harness: Harness) -> 
 
     claims = claimed(harness)
 
-    row, kept = harness.state(one), harness.state(later)
+    row, undue = harness.state(one), harness.state(later)
     assert (claims.rows, claims.expired_leases, claims.jobs[0].claims) == (1, 0, ((one, 5),))
     assert row.next_run_at == row.claimed_at + LEASE
     assert (row.claim_seq, row.reason, row.attempts, row.unfinished, row.priority) == (5, "claimed", 2, 1, 1)
-    assert (kept.claim_seq, kept.claimed_at, kept.reason) == (4, None, "new")
+    assert (undue.claim_seq, undue.claimed_at, undue.reason) == (4, None, "new")
 
 
 def in_flight(harness: Harness, account: str, jobs: int, *, left: timedelta = LEASE) -> list[int]:
@@ -203,7 +205,7 @@ def test_jobs_in_flight_count_for_the_caps_of_account_and_platform(harness: Harn
     harness.publications(harness.account("acc_x", Platform.X))
     under_way = 2 * JOBS_PER_ACCOUNT - 1
 
-    def taken(platform_jobs: int) -> set[str]:
+    def claimed_accounts(platform_jobs: int) -> set[str]:
         with harness.engine.connect() as connection:
             jobs = claim(
                 connection,
@@ -216,9 +218,9 @@ def test_jobs_in_flight_count_for_the_caps_of_account_and_platform(harness: Harn
             connection.rollback()
         return {job.account_id for job in jobs}
 
-    assert taken(under_way) == {"acc_x"}
-    assert len(taken(under_way + 2)) == 3
-    assert taken(100) == {"acc_below_cap", "acc_0", "acc_1", "acc_2", "acc_x"}
+    assert claimed_accounts(under_way) == {"acc_x"}
+    assert len(claimed_accounts(under_way + 2)) == 3
+    assert claimed_accounts(100) == {"acc_below_cap", "acc_0", "acc_1", "acc_2", "acc_x"}
 
 
 def test_locked_row_is_skipped_without_waiting(harness: Harness) -> None:

@@ -32,17 +32,19 @@ def in_flight_after_rounds(database_url: str, *, rounds: int, jobs: int, platfor
     together = Barrier(SCHEDULERS)
 
     def schedule(_: int) -> list[str]:
-        taken = []
+        accounts = []
         for _ in range(rounds):
             together.wait(timeout=30)
             with engine.begin() as connection:
                 claims = claims_of(connection, jobs=jobs, platform_jobs=platform_jobs)
-            taken += [job.account_id for job in claims.jobs]
-        return taken
+            accounts += [job.account_id for job in claims.jobs]
+        return accounts
 
     try:
         with ThreadPoolExecutor(SCHEDULERS) as pool:
-            return Counter(account for taken in pool.map(schedule, range(SCHEDULERS)) for account in taken)
+            return Counter(
+                account for accounts in pool.map(schedule, range(SCHEDULERS)) for account in accounts
+            )
     finally:
         engine.dispose()
 
@@ -53,9 +55,9 @@ def test_eight_concurrent_schedulers_keep_the_cap_of_an_account(harness: Harness
             harness.account(f"acc_{number}", Platform.TIKTOK, workspace_id=f"ws_{number}"), 20 * SCHEDULERS
         )
 
-    taken = in_flight_after_rounds(database_url, rounds=8, jobs=10, platform_jobs=100)
+    in_flight = in_flight_after_rounds(database_url, rounds=8, jobs=10, platform_jobs=100)
 
-    assert taken == dict.fromkeys(("acc_0", "acc_1", "acc_2"), JOBS_PER_ACCOUNT)
+    assert in_flight == dict.fromkeys(("acc_0", "acc_1", "acc_2"), JOBS_PER_ACCOUNT)
 
 
 def test_eight_concurrent_schedulers_keep_the_cap_of_a_platform(harness: Harness, database_url: str) -> None:
@@ -64,9 +66,9 @@ def test_eight_concurrent_schedulers_keep_the_cap_of_a_platform(harness: Harness
             harness.account(f"acc_{number}", Platform.TIKTOK, workspace_id=f"ws_{number}"), 40
         )
 
-    taken = in_flight_after_rounds(database_url, rounds=6, jobs=3, platform_jobs=6)
+    in_flight = in_flight_after_rounds(database_url, rounds=6, jobs=3, platform_jobs=6)
 
-    assert taken.total() == 6
+    assert in_flight.total() == 6
 
 
 def test_claim_skips_accounts_that_another_claim_has_locked_without_waiting(harness: Harness) -> None:

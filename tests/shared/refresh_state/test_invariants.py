@@ -18,7 +18,7 @@ NO_ID = {"platform_post_id": None}
 PUBLISH_ID = {"platform_post_id": None, "publish_id": "v_pub_1"}
 
 
-def found(harness: Harness) -> list[StuckRow]:
+def stuck_rows(harness: Harness) -> list[StuckRow]:
     with harness.engine.connect() as connection:
         return stuck(connection)
 
@@ -64,7 +64,7 @@ def test_row_that_is_due_claimed_or_stopped_for_a_recorded_reason_is_not_stuck(
 ) -> None:
     row(harness, **state)
 
-    assert found(harness) == []
+    assert stuck_rows(harness) == []
 
 
 @pytest.mark.parametrize(
@@ -86,7 +86,7 @@ def test_row_that_is_due_claimed_or_stopped_for_a_recorded_reason_is_not_stuck(
 def test_any_other_row_is_stuck(harness: Harness, breach: Breach, state: dict[str, Any]) -> None:
     publication_id = row(harness, **state)
 
-    assert found(harness) == [StuckRow(publication_id, "acc_1", "tiktok", breach)]
+    assert stuck_rows(harness) == [StuckRow(publication_id, "acc_1", "tiktok", breach)]
     with harness.engine.connect() as connection:
         assert count_stuck(connection) == {("tiktok", breach): 1}
 

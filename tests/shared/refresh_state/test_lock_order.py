@@ -116,7 +116,7 @@ def test_every_statement_over_several_rows_locks_the_lowest_id_first(harness: Ha
     later = datetime.now(UTC) + timedelta(hours=1)
     ids = harness.publications(account_id, 3, next_run_at=later, claim_seq=4, claimed_at=NOW)
     first, *others = ids
-    for name, (reason, act) in STATEMENTS.items():
+    for name, (reason, statement) in STATEMENTS.items():
         states = "requires_reconnect" if name == "reconnect" else "active"
         harness.execute("UPDATE accounts SET state = :state", state=states)
         values = {
@@ -129,7 +129,7 @@ def test_every_statement_over_several_rows_locks_the_lowest_id_first(harness: Ha
             # A statement that joins both tables may take their rows in the order of either.
             harness.execute("UPDATE publications SET text = 'written' WHERE id = ANY(:ids)", ids=some)
 
-        assert (name, locked_while_waiting_for(harness, OF_ROWS, first, ids, act)) == (name, [])
+        assert (name, locked_while_waiting_for(harness, OF_ROWS, first, ids, statement)) == (name, [])
 
 
 ACCOUNTS: dict[str, Callable[[Connection, list[str]], object]] = {
@@ -147,8 +147,8 @@ def test_every_statement_over_several_accounts_locks_the_lowest_id_first(harness
     for some in (ids[1:], ids[:1]):  # what is written last lies last in the table
         harness.execute("UPDATE accounts SET name = 'written' WHERE account_id = ANY(:ids)", ids=some)
 
-    for name, act in ACCOUNTS.items():
-        locked = locked_while_waiting_for(harness, OF_ACCOUNTS, ids[0], ids, act)
+    for name, statement in ACCOUNTS.items():
+        locked = locked_while_waiting_for(harness, OF_ACCOUNTS, ids[0], ids, statement)
         assert (name, locked) == (name, [])
 
 
@@ -157,7 +157,7 @@ def locked_while_waiting_for(
     of: tuple[str, str],
     first: Id,
     ids: list[Id],
-    act: Callable[[Connection, list[Id]], object],
+    statement: Callable[[Connection, list[Id]], object],
 ) -> list[Id]:
     """Run a statement while another transaction has the first row; return what it locked before it waits.
 
@@ -173,7 +173,7 @@ def locked_while_waiting_for(
         for setting in SHUFFLED:
             acting.exec_driver_sql(setting)
         pid = acting.exec_driver_sql("SELECT pg_backend_pid()").scalar_one()
-        thread = threading.Thread(target=act, args=(acting, list(reversed(ids))))
+        thread = threading.Thread(target=statement, args=(acting, list(reversed(ids))))
         thread.start()
         while thread.is_alive() and not watching.execute(text(WAITS), {"pid": pid}).scalar_one():
             watching.rollback()  # the next look sees the present

@@ -15,7 +15,7 @@ from tests.harness import Harness
 LATER = datetime.now(UTC) + timedelta(hours=5)
 
 
-def asked(harness: Harness, ids: list[int], reason: Reason, workspace: str = "ws_1") -> int:
+def request(harness: Harness, ids: list[int], reason: Reason, workspace: str = "ws_1") -> int:
     with harness.engine.begin() as connection:
         return make_due(connection, workspace, ids, reason)
 
@@ -23,7 +23,7 @@ def asked(harness: Harness, ids: list[int], reason: Reason, workspace: str = "ws
 def test_repeated_requests_make_a_row_due_once(harness: Harness) -> None:
     ids = harness.publications(harness.account("acc_1"), 2, next_run_at=LATER, reason="stale")
 
-    assert [asked(harness, ids, Reason.READ) for _ in range(3)] == [2, 0, 0]
+    assert [request(harness, ids, Reason.READ) for _ in range(3)] == [2, 0, 0]
     assert harness.state(ids[0]).reason == "read"
     assert harness.state(ids[0]).wait <= timedelta()
 
@@ -31,16 +31,16 @@ def test_repeated_requests_make_a_row_due_once(harness: Harness) -> None:
 def test_explicit_requests_take_the_interactive_lane(harness: Harness) -> None:
     ids = harness.publications(harness.account("acc_1"), 1, next_run_at=LATER, reason="stale")
 
-    asked(harness, ids, Reason.READ)
+    request(harness, ids, Reason.READ)
     assert harness.state(ids[0]).priority == 0
-    assert asked(harness, ids, Reason.FORCED) == 1
+    assert request(harness, ids, Reason.FORCED) == 1
     assert harness.state(ids[0]).priority == 1
 
 
 def test_rows_of_another_workspace_stay(harness: Harness) -> None:
     ids = harness.publications(harness.account("acc_1"), 1, next_run_at=LATER, reason="stale")
 
-    assert asked(harness, ids, Reason.MANUAL, workspace="ws_2") == 0
+    assert request(harness, ids, Reason.MANUAL, workspace="ws_2") == 0
     assert harness.state(ids[0]).reason == "stale"
 
 
@@ -49,7 +49,7 @@ def test_claimed_row_stays_with_its_worker_and_gets_priority(harness: Harness) -
         harness.account("acc_1"), 1, next_run_at=LATER, claimed_at=datetime.now(UTC), reason="claimed"
     )
 
-    asked(harness, ids, Reason.FORCED)
+    request(harness, ids, Reason.FORCED)
 
     row = harness.state(ids[0])
     assert (row.next_run_at, row.reason, row.priority) == (LATER, "claimed", 1)
@@ -63,14 +63,14 @@ def test_stopped_row_becomes_due_on_explicit_request_only(
 ) -> None:
     ids = harness.publications(harness.account("acc_1"), 1, next_run_at=None, reason="stopped")
 
-    assert asked(harness, ids, reason) == made_due
+    assert request(harness, ids, reason) == made_due
 
 
-@pytest.mark.parametrize("kept", ["blocked", "quarantined"])
-def test_blocked_and_quarantined_rows_are_not_made_due(harness: Harness, kept: str) -> None:
-    ids = harness.publications(harness.account("acc_1"), 1, next_run_at=None, reason=kept)
+@pytest.mark.parametrize("reason", ["blocked", "quarantined"])
+def test_blocked_and_quarantined_rows_are_not_made_due(harness: Harness, reason: str) -> None:
+    ids = harness.publications(harness.account("acc_1"), 1, next_run_at=None, reason=reason)
 
-    assert asked(harness, ids, Reason.MANUAL) == 0
+    assert request(harness, ids, Reason.MANUAL) == 0
 
 
 def test_notification_is_sent_at_commit_and_not_before(harness: Harness, database_url: str) -> None:
@@ -116,7 +116,7 @@ EFFECTS: list[tuple[Reason, bool | None, dict[str, tuple[str, str, int]]]] = [
         {
             "later": FORCED,
             "due": FORCED,
-            "in flight": ("kept", "claimed", 1),
+            "in flight": ("unchanged", "claimed", 1),
             "lease expired": FORCED,
             "retrying": FORCED,
             "retrying for people": FORCED,
@@ -139,7 +139,7 @@ EFFECTS: list[tuple[Reason, bool | None, dict[str, tuple[str, str, int]]]] = [
         {
             "later": ("now", "read", 1),
             "due": ("now", "read", 1),
-            "in flight": ("kept", "claimed", 1),
+            "in flight": ("unchanged", "claimed", 1),
             "lease expired": ("now", "read", 1),
             "retrying": ("now", "read", 1),
             "retrying for people": ("now", "read", 1),
@@ -156,26 +156,26 @@ def test_rows_in_every_state_are_made_due_as_their_state_allows(harness: Harness
         account = "acc_dead" if name == "of a dead account" else "acc_1"
         (ids[name],) = harness.publications(account, **state)
         harness.execute("UPDATE publications SET platform_post_id = 'pp_' || id")
-    asked_for = [one for name, one in ids.items() if name != "nobody asked for"]
+    requested = [one for name, one in ids.items() if name != "nobody asked for"]
     for reason, interactive, changed in EFFECTS:
         with harness.engine.connect() as connection:
             now = connection.exec_driver_sql("SELECT now()").scalar_one()
-            count = make_due(connection, "ws_1", [*asked_for, *asked_for], reason, interactive=interactive)
+            count = make_due(connection, "ws_1", [*requested, *requested], reason, interactive=interactive)
             states = {
                 row.publication_id: row
                 for row in connection.exec_driver_sql("SELECT * FROM refresh_state").all()
             }
             connection.rollback()
         expected = {
-            name: ("kept", state["reason"], state.get("priority", 0)) for name, state in ROWS.items()
+            name: ("unchanged", state["reason"], state.get("priority", 0)) for name, state in ROWS.items()
         } | changed
-        found = {}
+        after = {}
         for name, one in ids.items():
             row = states[one]
-            kept = "kept" if row.next_run_at == ROWS[name]["next_run_at"] else "other"
-            found[name] = ("now" if row.next_run_at == now else kept, row.reason, row.priority)
+            unchanged = "unchanged" if row.next_run_at == ROWS[name]["next_run_at"] else "other"
+            after[name] = ("now" if row.next_run_at == now else unchanged, row.reason, row.priority)
 
-        assert (reason, found) == (reason, expected)
+        assert (reason, after) == (reason, expected)
         assert count == len(changed)
 
 

@@ -116,17 +116,17 @@ def test_a_row_written_while_its_account_changes_follows_the_account(
 
 def _breaches(engine: Engine, *, active: bool) -> list[Any]:
     """Return the rows with an id, out of quarantine, that are not as their account's state wants them."""
-    found = stored(
+    rows = stored(
         engine,
         "SELECT p.post_id, r.reason, r.next_run_at IS NOT NULL AS polled, pa.sync_status"
         "  FROM refresh_state r JOIN publications p ON p.id = r.publication_id"
         "  JOIN post_analytics pa ON pa.publication_id = p.id"
         " WHERE r.reason <> 'quarantined' AND COALESCE(p.platform_post_id, p.publish_id) IS NOT NULL",
     )
-    assert found
+    assert rows
     if active:
-        return [row for row in found if not row["polled"]]
-    return [row for row in found if row["polled"] or row["reason"] != "blocked"]
+        return [row for row in rows if not row["polled"]]
+    return [row for row in rows if row["polled"] or row["reason"] != "blocked"]
 
 
 def test_concurrent_releases_release_a_quarantined_row_once(rows: Engine) -> None:
@@ -183,5 +183,5 @@ def test_an_id_that_a_worker_has_learned_is_not_lost_to_an_import_under_way(engi
             learning.commit()
             running.result(timeout=20)
 
-    (found,) = stored(engine, "SELECT platform_post_id, text FROM publications")
-    assert found == {"platform_post_id": "7300000000000000001", "text": "after"}
+    (publication_row,) = stored(engine, "SELECT platform_post_id, text FROM publications")
+    assert publication_row == {"platform_post_id": "7300000000000000001", "text": "after"}

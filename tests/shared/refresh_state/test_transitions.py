@@ -63,15 +63,15 @@ class Rows:
             yield RefreshJob(account_of(state), ((publication_id, self.claim_seq + off_by),))
 
 
-Act = Callable[[Connection, Rows, str], object]
+Operation = Callable[[Connection, Rows, str], object]
 
 
 def account_of(state: str) -> str:
     return f"acc_{state.replace(' ', '_')}"
 
 
-def _each(act: Callable[[Connection, str], object]) -> Act:
-    return lambda connection, _, __: [act(connection, account_of(state)) for state in [*STATES, NO_ROW]]
+def _each(operation: Callable[[Connection, str], object]) -> Operation:
+    return lambda connection, _, __: [operation(connection, account_of(state)) for state in [*STATES, NO_ROW]]
 
 
 def _make_due(connection: Connection, rows: Rows, reason: Reason) -> None:
@@ -121,7 +121,7 @@ def _delete(connection: Connection, _rows: Rows, _to: str) -> None:
     connection.execute(text("DELETE FROM publications"))
 
 
-ACTS: Final[dict[str, Act]] = {
+OPERATIONS: Final[dict[str, Operation]] = {
     "insert": lambda connection, rows, _: ingest.insert(connection, [rows.ids[NO_ROW]], 1),
     "make_due read": lambda connection, rows, _: _make_due(connection, rows, Reason.READ),
     "make_due forced": lambda connection, rows, _: _make_due(connection, rows, Reason.FORCED),
@@ -218,9 +218,9 @@ def reset(connection: Connection, rows: Rows, priority: int, to: str) -> None:
 
 def stored(connection: Connection, rows: Rows) -> dict[str, Any]:
     """Return the stored row of each state, and whether it is due."""
-    found = connection.execute(text("SELECT *, next_run_at <= now() AS due FROM refresh_state"))
+    rows_after = connection.execute(text("SELECT *, next_run_at <= now() AS due FROM refresh_state"))
     states = {publication_id: state for state, publication_id in rows.ids.items()}
-    return {states[row.publication_id]: row for row in found}
+    return {states[row.publication_id]: row for row in rows_after}
 
 
 def expected(line: Line, to: str, before: Any) -> tuple[Any, ...]:
@@ -237,12 +237,12 @@ def expected(line: Line, to: str, before: Any) -> tuple[Any, ...]:
 
 def test_transition_changes_the_rows_that_the_table_names_and_no_others(harness: Harness, rows: Rows) -> None:
     with harness.engine.connect() as connection:
-        for name in ACTS:
+        for name in OPERATIONS:
             lines = [line for line in LINES if line.name == name]
             for to in (to for line in lines for to in line.to):
                 reset(connection, rows, PRIORITY.get(name, 0), to)
                 before = stored(connection, rows)
-                ACTS[name](connection, rows, to)
+                OPERATIONS[name](connection, rows, to)
                 after = stored(connection, rows)
                 connection.rollback()
                 for state in rows.ids:
@@ -287,7 +287,7 @@ def test_transition_of_another_claim_changes_no_row(harness: Harness, rows: Rows
 
 
 def test_table_names_every_transition() -> None:
-    assert {line.name for line in LINES} == set(ACTS)
+    assert {line.name for line in LINES} == set(OPERATIONS)
 
 
 def test_no_module_outside_the_package_writes_the_table() -> None:

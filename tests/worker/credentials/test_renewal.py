@@ -29,7 +29,7 @@ def harness(database_url: str) -> Iterator[Harness]:
 
 def linkedin(harness: Harness, account_id: str = "acc_1", **columns: Any) -> str:
     defaults = {
-        "sealed_refresh_token": harness.tools.vault.seal(SecretStr("old-pair")),
+        "sealed_refresh_token": harness.context.vault.seal(SecretStr("old-pair")),
         "token_expires_at": datetime.now(UTC) + timedelta(days=2),
     }
     return harness.account(account_id, Platform.LINKEDIN, **{**defaults, **columns})
@@ -66,24 +66,24 @@ def test_tick_lists_expiring_renewable_tokens(harness: Harness) -> None:
 def test_early_renewal_stores_pair_and_second_message_does_nothing(harness: Harness) -> None:
     account = linkedin(harness)
 
-    renew_ahead(account, harness.tools)
-    renew_ahead(account, harness.tools)
+    renew_ahead(account, harness.context)
+    renew_ahead(account, harness.context)
 
     assert harness.adapter.renewals == ["acc_1"]
     row = stored(harness)
-    assert harness.tools.vault.open(row.sealed_access_token).get_secret_value() == "new"
-    assert harness.tools.vault.open(row.sealed_refresh_token).get_secret_value() == "new-pair"
+    assert harness.context.vault.open(row.sealed_access_token).get_secret_value() == "new"
+    assert harness.context.vault.open(row.sealed_refresh_token).get_secret_value() == "new-pair"
     assert (row.token_version, row.state) == (2, "active")
 
 
 def test_dead_pair_marks_account_and_transient_error_does_not(harness: Harness) -> None:
     account = linkedin(harness)
     harness.adapter.renewal = TryAgain("Down.")
-    renew_ahead(account, harness.tools)
+    renew_ahead(account, harness.context)
     assert stored(harness).state == "active"
 
     harness.adapter.renewal = Reauthorize("Reconnect the account.")
-    renew_ahead(account, harness.tools)
+    renew_ahead(account, harness.context)
     assert (stored(harness).state, stored(harness).state_reason) == (
         "requires_reconnect",
         "Reconnect the account.",
@@ -96,7 +96,7 @@ def test_eight_concurrent_renewals_make_one_call_and_share_the_pair(database_url
         requested: list[str] = []
         together = threading.Barrier(8)
         with harness.engine.connect() as connection:
-            before = tokens.load(connection, "acc_1", harness.tools.vault)
+            before = tokens.load(connection, "acc_1", harness.context.vault)
         assert before is not None
 
         def ask(account: Account) -> Tokens:
@@ -106,7 +106,7 @@ def test_eight_concurrent_renewals_make_one_call_and_share_the_pair(database_url
         def renew(_: int) -> str:
             together.wait(10)
             assert before is not None
-            after = tokens.renew(harness.engine, harness.tools.vault, before, ask)
+            after = tokens.renew(harness.engine, harness.context.vault, before, ask)
             return after.account.access_token.get_secret_value()
 
         with ThreadPoolExecutor(8) as workers:
@@ -118,9 +118,9 @@ def test_eight_concurrent_renewals_make_one_call_and_share_the_pair(database_url
 def test_account_that_became_inactive_is_not_renewed(harness: Harness) -> None:
     linkedin(harness)
     with harness.engine.connect() as connection:
-        before = tokens.load(connection, "acc_1", harness.tools.vault)
+        before = tokens.load(connection, "acc_1", harness.context.vault)
     assert before is not None
     harness.execute("UPDATE accounts SET state = 'requires_reconnect', state_reason = 'Reconnect.'")
 
     with pytest.raises(Reauthorize, match="Reconnect"):
-        tokens.renew(harness.engine, harness.tools.vault, before, lambda _: pytest.fail("it was asked"))
+        tokens.renew(harness.engine, harness.context.vault, before, lambda _: pytest.fail("it was asked"))

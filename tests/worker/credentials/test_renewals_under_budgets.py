@@ -27,7 +27,7 @@ NEW_PAIR = Tokens(SecretStr("new"), None, refresh_token=SecretStr("next"))
 def harness(database_url: str, client: RedisClient) -> Iterator[Harness]:
     with open_harness(database_url) as opened:
         budgets = FleetBudgets.of(Settings(), client)
-        opened = replace(opened, tools=replace(opened.tools, budgets=budgets))
+        opened = replace(opened, context=replace(opened.context, budgets=budgets))
         opened.adapter.renewal = NEW_PAIR
         yield opened
 
@@ -36,7 +36,7 @@ def account(harness: Harness, platform: Platform, expires_in: timedelta) -> str:
     return harness.account(
         "acc_1",
         platform,
-        sealed_refresh_token=harness.tools.vault.seal(SecretStr("pair")),
+        sealed_refresh_token=harness.context.vault.seal(SecretStr("pair")),
         token_expires_at=datetime.now(UTC) + expires_in,
     )
 
@@ -82,7 +82,7 @@ def test_refused_renewal_ahead_pauses_its_bucket_for_the_whole_fleet(harness: Ha
     harness.adapter.renewal = refusal()
 
     for _ in range(3):
-        renew_ahead("acc_1", harness.tools)
+        renew_ahead("acc_1", harness.context)
 
     assert harness.adapter.renewals == ["acc_1"]
     assert harness.execute("SELECT kind, subject FROM pauses") == [("endpoint", "oauth/token")]
@@ -95,7 +95,7 @@ def test_early_renewal_waits_while_its_platform_is_paused(harness: Harness) -> N
         " VALUES ('linkedin', 'operator_platform', '', now() + interval '1 hour', 'maintenance')"
     )
 
-    renew_ahead("acc_1", harness.tools)
+    renew_ahead("acc_1", harness.context)
 
     assert harness.adapter.renewals == []
 
@@ -108,7 +108,7 @@ def test_no_transaction_waits_for_redis(harness: Harness, monkeypatch: pytest.Mo
         real = getattr(Budgets, name)
 
         def call(self: Budgets, *arguments: Any, **options: Any) -> Any:
-            in_use.append((name, harness.tools.engine.pool.checkedout()))  # type: ignore[attr-defined] # of QueuePool
+            in_use.append((name, harness.context.engine.pool.checkedout()))  # type: ignore[attr-defined] # of QueuePool
             return real(self, *arguments, **options)
 
         monkeypatch.setattr(Budgets, name, call)
@@ -125,7 +125,7 @@ def test_no_transaction_waits_for_redis(harness: Harness, monkeypatch: pytest.Mo
     harness.adapter.script = lambda *_: limit
 
     for job in claims(harness):
-        refresh(job, harness.tools)
+        refresh(job, harness.context)
 
     names: Sequence[str] = [name for name, _ in in_use]
     assert {"reserve", "pause"} <= set(names)

@@ -15,13 +15,13 @@ from worker.readings import Account, Tokens
 
 def stored(harness: Harness) -> StoredAccount:
     with harness.engine.connect() as connection:
-        account = tokens.load(connection, "acc_1", harness.tools.vault)
+        account = tokens.load(connection, "acc_1", harness.context.vault)
     assert account is not None
     return account
 
 
 def connected(harness: Harness) -> StoredAccount:
-    seal = harness.tools.vault.seal
+    seal = harness.context.vault.seal
     harness.account(
         "acc_1",
         Platform.X,
@@ -45,7 +45,7 @@ def test_new_pair_is_stored_after_its_connection_was_lost(harness: Harness) -> N
         harness.execute(END_TRANSACTIONS_UNDER_WAY)
         return NEW_PAIR
 
-    after = tokens.renew(harness.engine, harness.tools.vault, before, ask)
+    after = tokens.renew(harness.engine, harness.context.vault, before, ask)
 
     assert after == stored(harness)
     assert after.token_version == before.token_version + 1
@@ -60,11 +60,11 @@ def test_newer_pair_of_a_reconnect_is_not_overwritten(harness: Harness) -> None:
         harness.execute(END_TRANSACTIONS_UNDER_WAY)
         harness.execute(
             "UPDATE accounts SET sealed_access_token = :token, token_version = token_version + 1",
-            token=harness.tools.vault.seal(SecretStr("the owner's")),
+            token=harness.context.vault.seal(SecretStr("the owner's")),
         )
         return NEW_PAIR
 
-    after = tokens.renew(harness.engine, harness.tools.vault, before, ask)
+    after = tokens.renew(harness.engine, harness.context.vault, before, ask)
 
     assert after.account.access_token.get_secret_value() == "the owner's"
 
@@ -77,11 +77,11 @@ def test_new_pair_is_not_stored_for_the_same_account_id_of_another_workspace(har
         # Erased meanwhile, and imported again by another workspace: both pairs have the same version.
         harness.execute(
             "UPDATE accounts SET workspace_id = 'ws_2', sealed_access_token = :token",
-            token=harness.tools.vault.seal(SecretStr("the other owner's")),
+            token=harness.context.vault.seal(SecretStr("the other owner's")),
         )
         return NEW_PAIR
 
-    tokens.renew(harness.engine, harness.tools.vault, before, ask)
+    tokens.renew(harness.engine, harness.context.vault, before, ask)
 
     after = stored(harness)
     assert after.account.access_token == SecretStr("the other owner's")
@@ -96,7 +96,7 @@ def test_lock_wait_for_another_renewal_ends_as_try_again(harness: Harness) -> No
         with pytest.raises(TryAgain, match="still being renewed"):
             tokens.renew(
                 harness.engine,
-                harness.tools.vault,
+                harness.context.vault,
                 before,
                 lambda _: pytest.fail("the platform was called"),
                 lock_wait=timedelta(milliseconds=50),

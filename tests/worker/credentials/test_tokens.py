@@ -76,7 +76,7 @@ def connected(harness: Harness, **columns: Any) -> StoredAccount:
         "acc_1",
         Platform.LINKEDIN,
         **{
-            "sealed_refresh_token": harness.tools.vault.seal(PAIR),
+            "sealed_refresh_token": harness.context.vault.seal(PAIR),
             "token_expires_at": NOW,
             "refresh_token_expires_at": NOW + DAY,
             "scopes": ["r_member", "r_organization"],
@@ -90,7 +90,7 @@ def connected(harness: Harness, **columns: Any) -> StoredAccount:
 
 def stored(harness: Harness) -> StoredAccount:
     with harness.engine.connect() as connection:
-        loaded = tokens.load(connection, "acc_1", harness.tools.vault)
+        loaded = tokens.load(connection, "acc_1", harness.context.vault)
     assert loaded is not None
     return loaded
 
@@ -116,7 +116,7 @@ def test_account_is_loaded_with_all_its_fields(harness: Harness) -> None:
         "Connect it.",
     )
     with harness.engine.connect() as connection:
-        assert tokens.load(connection, "acc_2", harness.tools.vault) is None
+        assert tokens.load(connection, "acc_2", harness.context.vault) is None
 
 
 def test_renewal_replaces_only_the_fields_it_brings(harness: Harness) -> None:
@@ -124,7 +124,9 @@ def test_renewal_replaces_only_the_fields_it_brings(harness: Harness) -> None:
     harness.account("acc_2", Platform.LINKEDIN)
     other = harness.execute("SELECT * FROM accounts WHERE account_id = 'acc_2'")
 
-    poor = tokens.renew(harness.engine, harness.tools.vault, before, lambda _: Tokens(SecretStr("new"), None))
+    poor = tokens.renew(
+        harness.engine, harness.context.vault, before, lambda _: Tokens(SecretStr("new"), None)
+    )
 
     assert poor == stored(harness)
     assert poor.token_version == before.token_version + 1
@@ -137,7 +139,7 @@ def test_renewal_replaces_only_the_fields_it_brings(harness: Harness) -> None:
     assert poor.account.token_minted_at > NOW - DAY
 
     brought = Tokens(SecretStr("newer"), NOW + HOUR, SecretStr("next"), NOW + 2 * DAY, frozenset())
-    rich = tokens.renew(harness.engine, harness.tools.vault, poor, lambda _: brought)
+    rich = tokens.renew(harness.engine, harness.context.vault, poor, lambda _: brought)
 
     assert rich.account.access_token == SecretStr("newer")
     assert rich.account.refresh_token == SecretStr("next")
@@ -151,7 +153,7 @@ def test_newer_stored_pair_is_used_without_a_call(harness: Harness) -> None:
     before = connected(harness)
     harness.execute("UPDATE accounts SET token_version = token_version + 1")
 
-    after = tokens.renew(harness.engine, harness.tools.vault, before, lambda _: pytest.fail("it was asked"))
+    after = tokens.renew(harness.engine, harness.context.vault, before, lambda _: pytest.fail("it was asked"))
 
     assert after == stored(harness)
 
@@ -161,7 +163,7 @@ def test_renewal_of_inactive_account_raises_its_reason(harness: Harness) -> None
     harness.execute("UPDATE accounts SET state = 'disconnected'")
 
     with pytest.raises(Reauthorize, match="is not connected"):
-        tokens.renew(harness.engine, harness.tools.vault, before, lambda _: pytest.fail("it was asked"))
+        tokens.renew(harness.engine, harness.context.vault, before, lambda _: pytest.fail("it was asked"))
 
 
 def test_repr_of_an_account_s_state_shows_no_tokens(harness: Harness) -> None:

@@ -72,7 +72,7 @@ def test_early_renewal_with_lost_key_makes_no_call(harness: Harness) -> None:
     harness.account("acc_1", Platform.LINKEDIN, token_expires_at=soon)
     seal_with_a_lost_key(harness, "acc_1")
 
-    renew_ahead("acc_1", harness.tools)
+    renew_ahead("acc_1", harness.context)
 
     assert harness.adapter.renewals == []
 
@@ -82,7 +82,7 @@ def test_early_renewal_with_lost_key_makes_no_call(harness: Harness) -> None:
 def test_extreme_expiry_instants_stop_no_refresh(
     harness: Harness, platform: Platform, instant: datetime
 ) -> None:
-    seal = harness.tools.vault.seal
+    seal = harness.context.vault.seal
     account = harness.account(
         "acc_1",
         platform,
@@ -95,7 +95,7 @@ def test_extreme_expiry_instants_stop_no_refresh(
     harness.adapter.renewal = Tokens(SecretStr("new"), None)
 
     run(harness)
-    renew_ahead(account, harness.tools)
+    renew_ahead(account, harness.context)
 
     assert harness.state(publication).sync_status == "synced"
 
@@ -104,7 +104,7 @@ def test_exception_in_a_renewal_is_recorded_as_retry(harness: Harness) -> None:
     account = harness.account(
         "acc_1",
         Platform.X,
-        sealed_refresh_token=harness.tools.vault.seal(SecretStr("pair")),
+        sealed_refresh_token=harness.context.vault.seal(SecretStr("pair")),
         token_expires_at=datetime.now(UTC),
     )
     publication = harness.publications(account)[
@@ -127,6 +127,6 @@ def test_start_stays_committed_when_loading_tokens_fails(
 
     monkeypatch.setattr("worker.credentials.tokens.load", broken)
     with pytest.raises(ZeroDivisionError):
-        refresh(job, harness.tools)
+        refresh(job, harness.context)
 
     assert harness.state(publication).unfinished == 1, "a row that breaks its worker is met by the quarantine"

@@ -8,11 +8,11 @@ import pytest
 @pytest.fixture(autouse=True)
 def bounds(monkeypatch: pytest.MonkeyPatch) -> list[tuple[float, float]]:
     """Make every jitter its upper bound; return the requested bounds."""
-    asked: list[tuple[float, float]] = []
+    requested: list[tuple[float, float]] = []
 
     def upper(low: float, high: float) -> float:
-        asked.append((low, high))
+        requested.append((low, high))
         return high
 
     monkeypatch.setattr(random, "uniform", upper)
-    return asked
+    return requested

@@ -16,7 +16,7 @@ from worker.readings import Answer, Publication, Reading
 NOW = datetime(2026, 11, 26, 12, tzinfo=UTC)
 SECOND, MINUTE, HOUR, DAY = (timedelta(**{unit: 1}) for unit in ("seconds", "minutes", "hours", "days"))
 POLICY = Policy(Freshness(6 * HOUR), first_retry=15 * SECOND, missing_confirm=HOUR, quarantine_starts=5)
-KEPT = ("metric_unavailable: likes", "permission_missing: shares")
+WARNINGS = ("metric_unavailable: likes", "permission_missing: shares")
 OURS = "platform_unavailable: the platform refuses our application; operators are alerted"
 ROW = StartedRow(
     publication=Publication(7, "1790", None, "IMAGE", NOW - 10 * DAY),
@@ -26,7 +26,7 @@ ROW = StartedRow(
     missing_since=None,
     sync_status=SyncStatus.SYNCED,
     metrics={"views": 9, "likes": 0},
-    warnings=KEPT,
+    warnings=WARNINGS,
     last_updated_at=NOW - 7 * HOUR,
     snapshot_at=NOW - DAY,
 )
@@ -55,16 +55,16 @@ def judged_error(row: StartedRow, error: RefreshError) -> dict[str, Any]:
 
 def retried(wait: timedelta, attempts: int, sentence: str) -> dict[str, Any]:
     failed = attempts >= 5
-    found: dict[str, Any] = {
+    expected: dict[str, Any] = {
         "outcome": "failed" if failed else "retry",
         "reason": Reason.RETRY,
         "next_run_at": NOW + wait,
         "attempts": attempts,
         "missing_since": SINCE,
         "detail": sentence,
-        "warnings": KEPT,
+        "warnings": WARNINGS,
     }
     if failed:
-        found["sync_status"] = SyncStatus.FAILED
-        found["error_message"] = f"{attempts} attempts in a row did not succeed; the last: {sentence}"
-    return found
+        expected["sync_status"] = SyncStatus.FAILED
+        expected["error_message"] = f"{attempts} attempts in a row did not succeed; the last: {sentence}"
+    return expected

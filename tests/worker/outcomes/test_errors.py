@@ -9,7 +9,6 @@ from shared.vocabulary import BucketKind, Reason
 from tests.worker.outcomes.table import (
     DAY,
     HOUR,
-    KEPT,
     MINUTE,
     NOW,
     OURS,
@@ -17,6 +16,7 @@ from tests.worker.outcomes.table import (
     ROW,
     SECOND,
     SINCE,
+    WARNINGS,
     judged_error,
     retried,
 )
@@ -90,7 +90,7 @@ def test_limit_costs_no_attempt_and_adds_jitter_to_its_end(
         "attempts": 2,
         "missing_since": SINCE,
         "detail": "Limit.",
-        "warnings": KEPT,
+        "warnings": WARNINGS,
     }
     assert bounds == [(0, spread)]
 
@@ -104,9 +104,9 @@ def test_misconfiguration_costs_no_attempt_and_warns_once() -> None:
         "attempts": 2,
         "missing_since": SINCE,
         "detail": "Wrong version.",
-        "warnings": (*KEPT, OURS),
+        "warnings": (*WARNINGS, OURS),
     }
 
     assert judged_error(row, Misconfigured("Wrong version.")) == expected
-    again = replace(row, warnings=(*KEPT, OURS))
+    again = replace(row, warnings=(*WARNINGS, OURS))
     assert judged_error(again, Misconfigured("Wrong version.")) == expected

@@ -9,13 +9,13 @@ from shared.vocabulary import Reason, SyncStatus
 from tests.worker.outcomes.table import (
     DAY,
     HOUR,
-    KEPT,
     MINUTE,
     NOW,
     OURS,
     POLICY,
     ROW,
     SECOND,
+    WARNINGS,
     judged,
 )
 from worker.outcomes.readings import judge_reading
@@ -27,32 +27,34 @@ MISSING_ONCE = (
 
 
 @pytest.mark.parametrize(
-    ("since", "warnings", "kept"),
+    ("since", "warnings", "warnings_after"),
     [
-        (None, (*KEPT, OURS), (*KEPT, MISSING_ONCE)),
-        (NOW - HOUR + SECOND, (*KEPT, MISSING_ONCE), (*KEPT, MISSING_ONCE)),
+        (None, (*WARNINGS, OURS), (*WARNINGS, MISSING_ONCE)),
+        (NOW - HOUR + SECOND, (*WARNINGS, MISSING_ONCE), (*WARNINGS, MISSING_ONCE)),
         (NOW - MINUTE, ("post_missing: an older wording",), ("post_missing: an older wording",)),
     ],
 )
 def test_first_miss_is_repeated_after_missing_confirm(
-    since: datetime | None, warnings: tuple[str, ...], kept: tuple[str, ...]
+    since: datetime | None, warnings: tuple[str, ...], warnings_after: tuple[str, ...]
 ) -> None:
-    found = judged(replace(ROW, missing_since=since, warnings=warnings), Answer.MISSING, detail="Not found.")
+    outcome = judged(
+        replace(ROW, missing_since=since, warnings=warnings), Answer.MISSING, detail="Not found."
+    )
 
-    assert found == {
+    assert outcome == {
         "outcome": "missing",
         "reason": Reason.UNCONFIRMED,
         "next_run_at": (since or NOW) + HOUR,
         "attempts": 0,
         "missing_since": since or NOW,
         "detail": "Not found.",
-        "warnings": kept,
+        "warnings": warnings_after,
     }
 
 
 @pytest.mark.parametrize("since", [NOW - HOUR, NOW - 3 * DAY])
 def test_second_miss_after_missing_confirm_is_gone(since: datetime) -> None:
-    row = replace(ROW, missing_since=since, warnings=(*KEPT, MISSING_ONCE, OURS))
+    row = replace(ROW, missing_since=since, warnings=(*WARNINGS, MISSING_ONCE, OURS))
 
     assert judged(row, Answer.MISSING, detail="Not found.") == {
         "outcome": "gone",
@@ -64,7 +66,7 @@ def test_second_miss_after_missing_confirm_is_gone(since: datetime) -> None:
         "sync_status": SyncStatus.FAILED,
         "error_message": "The platform no longer has this post for this account:"
         " deleted, private or not its own.",
-        "warnings": KEPT,
+        "warnings": WARNINGS,
     }
 
 
@@ -83,7 +85,7 @@ def test_first_miss_is_never_gone_even_without_missing_confirm() -> None:
 def test_doubtful_miss_keeps_missing_since_and_backs_off(
     attempts: int, since: datetime | None, wait: timedelta
 ) -> None:
-    row = replace(ROW, attempts=attempts, missing_since=since, warnings=(*KEPT, OURS))
+    row = replace(ROW, attempts=attempts, missing_since=since, warnings=(*WARNINGS, OURS))
 
     assert judged(row, Answer.MISSING, detail="Not found.", doubtful=True) == {
         "outcome": "missing",
@@ -93,7 +95,7 @@ def test_doubtful_miss_keeps_missing_since_and_backs_off(
         **({"missing_since": since} if since else {}),
         "detail": "Not found.",
         "warnings": (
-            *KEPT,
+            *WARNINGS,
             (
                 "post_missing: the platform did not find this post, but may be wrong now;"
                 " it will be requested again"
@@ -115,7 +117,7 @@ def test_doubtful_miss_keeps_missing_since_and_backs_off(
     ],
 )
 def test_processing_post_runs_again_after_a_tenth_of_its_age(age: timedelta, wait: timedelta | None) -> None:
-    row = replace(ROW, publication=replace(ROW.publication, created_at=NOW - age), warnings=(*KEPT, OURS))
+    row = replace(ROW, publication=replace(ROW.publication, created_at=NOW - age), warnings=(*WARNINGS, OURS))
     sentence = "the platform has not published the post under a public id yet"
 
     assert judged(row, Answer.PROCESSING) == {
@@ -124,6 +126,6 @@ def test_processing_post_runs_again_after_a_tenth_of_its_age(age: timedelta, wai
         "next_run_at": NOW + wait if wait else None,
         "attempts": 0,
         "detail": sentence,
-        "warnings": (*KEPT, f"post_processing: {sentence}"),
+        "warnings": (*WARNINGS, f"post_processing: {sentence}"),
     }
     assert judged(row, Answer.PROCESSING, detail="It is checked.")["detail"] == "It is checked."

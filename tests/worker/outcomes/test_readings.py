@@ -75,10 +75,10 @@ def test_outcome_keeps_row_and_new_platform_post_id() -> None:
 def test_decreased_counter_is_served_with_warning(
     before: dict[str, Any], after: dict[str, Any], warning: str | None
 ) -> None:
-    found = judged(replace(ROW, metrics=before), Answer.READ, metrics=after, warnings=("a: b",))
+    outcome = judged(replace(ROW, metrics=before), Answer.READ, metrics=after, warnings=("a: b",))
 
-    assert found["metrics"] == after
-    assert found["warnings"] == ("a: b", *([f"counter_decreased: {warning}"] if warning else []))
+    assert outcome["metrics"] == after
+    assert outcome["warnings"] == ("a: b", *([f"counter_decreased: {warning}"] if warning else []))
 
 
 NO_ACTIVITY = "no_activity_reported: the platform reports no activity; the last values are kept"
@@ -99,9 +99,9 @@ def test_omitted_post_is_zero_only_if_nothing_was_counted_before(
 ) -> None:
     row = replace(ROW, metrics=before)
 
-    found = judged(row, Answer.OMITTED, metrics={"views": 0}, warnings=("a: b",))
+    outcome = judged(row, Answer.OMITTED, metrics={"views": 0}, warnings=("a: b",))
 
-    assert found == {**COMPLETED, "metrics": served, "warnings": warnings}
+    assert outcome == {**COMPLETED, "metrics": served, "warnings": warnings}
 
 
 @pytest.mark.parametrize(
@@ -129,9 +129,9 @@ def test_unavailable_numbers_keep_last_metrics_and_next_run(
 def test_warning_of_adapter_replaces_default_sentence() -> None:
     own = "insights_unavailable: the adapter's"
 
-    found = judged(ROW, Answer.UNAVAILABLE, detail="ours", warnings=("a: insights_unavailable", own))
+    outcome = judged(ROW, Answer.UNAVAILABLE, detail="ours", warnings=("a: insights_unavailable", own))
 
-    assert found["warnings"] == ("a: insights_unavailable", own)
+    assert outcome["warnings"] == ("a: insights_unavailable", own)
 
 
 @pytest.mark.parametrize(

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 from shared.vocabulary import Reason, SyncStatus
 from tests.worker.outcomes.table import (
-    KEPT,
     ROW,
     SINCE,
+    WARNINGS,
     judged_error,
     written,
 )
@@ -24,7 +24,7 @@ def test_blocked_row_is_not_polled_and_keeps_warnings() -> None:
         "detail": "Reconnect.",
         "sync_status": SyncStatus.REQUIRES_RECONNECT,
         "error_message": "Reconnect.",
-        "warnings": KEPT,
+        "warnings": WARNINGS,
     }
 
 
@@ -40,5 +40,5 @@ def test_quarantined_row_reports_its_starts() -> None:
         "detail": sentence,
         "sync_status": SyncStatus.FAILED,
         "error_message": sentence,
-        "warnings": KEPT,
+        "warnings": WARNINGS,
     }

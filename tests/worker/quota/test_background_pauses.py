@@ -39,9 +39,9 @@ def adapter() -> LimitReportingAdapter:
 
 
 @pytest.fixture
-def tools(harness: Harness, client: RedisClient, adapter: LimitReportingAdapter) -> WorkerContext:
+def context(harness: Harness, client: RedisClient, adapter: LimitReportingAdapter) -> WorkerContext:
     budgets = FleetBudgets.of(Settings(), client)
-    return replace(harness.tools, budgets=budgets, adapters=dict.fromkeys(Platform, adapter))
+    return replace(harness.context, budgets=budgets, adapters=dict.fromkeys(Platform, adapter))
 
 
 def jobs(harness: Harness, lane: Lane) -> tuple[RefreshJob, ...]:
@@ -75,12 +75,12 @@ def left(harness: Harness) -> list[timedelta]:
 
 
 def test_large_used_share_pauses_background_and_keeps_rows_due(
-    harness: Harness, tools: WorkerContext, adapter: LimitReportingAdapter
+    harness: Harness, context: WorkerContext, adapter: LimitReportingAdapter
 ) -> None:
     harness.publications(harness.account("acc_1", Platform.FACEBOOK), 60)
     adapter.percent = 85
 
-    refresh(jobs(harness, Lane.BACKGROUND)[0], tools)
+    refresh(jobs(harness, Lane.BACKGROUND)[0], context)
 
     (wait,) = left(harness)
     assert timedelta(hours=2) < wait < timedelta(hours=3)
@@ -130,7 +130,7 @@ def test_operator_pause_is_not_probed(harness: Harness, client: RedisClient) -> 
 def test_answer_to_probing_row_ends_or_shortens_the_pause(
     harness: Harness,
     client: RedisClient,
-    tools: WorkerContext,
+    context: WorkerContext,
     adapter: LimitReportingAdapter,
     percent: int,
     *,
@@ -149,7 +149,7 @@ def test_answer_to_probing_row_ends_or_shortens_the_pause(
     assert probed(harness, client) == 1
 
     for job in jobs(harness, Lane.INTERACTIVE):
-        refresh(job, tools)
+        refresh(job, context)
 
     assert len(adapter.requested) == 1
     assert harness.state(deferred).wait <= timedelta(0), "what the pause deferred is due"

@@ -17,7 +17,7 @@ HOUR = timedelta(hours=1)
 
 
 def placed(
-    harness: Harness, error: RefreshError | None, found: Sequence[NewPause] = ()
+    harness: Harness, error: RefreshError | None, new_pauses: Sequence[NewPause] = ()
 ) -> RefreshError | None:
     account = Account(
         account_id="acc_1",
@@ -33,7 +33,7 @@ def placed(
         refresh_token_expires_at=None,
         token_minted_at=None,
     )
-    return place(harness.engine, account, error, found)
+    return place(harness.engine, account, error, new_pauses)
 
 
 def refusal(until: datetime) -> Paused:

@@ -38,9 +38,9 @@ def budgeted(harness: Harness, client: RedisClient) -> WorkerContext:
     platform = InProcess(lambda _: httpx.Response(200))
     adapter = CallingAdapter(script=harness.adapter.script)
     return replace(
-        harness.tools,
+        harness.context,
         budgets=FleetBudgets.of(Settings(breaker_failures=2), client),
-        client=Client(transport=platform, now=harness.tools.clock.now),
+        client=Client(transport=platform, now=harness.context.clock.now),
         adapters=dict.fromkeys(Platform, adapter),
     )
 
@@ -65,10 +65,10 @@ def test_open_breaker_stops_claims_and_costs_no_attempt(harness: Harness, client
     for number in range(4):
         harness.publications(harness.account(f"acc_{number}", Platform.TIKTOK))
     harness.adapter.script = lambda *_: TryAgain("503", breaks=True)
-    tools = budgeted(harness, client)
+    context = budgeted(harness, client)
 
     for one in jobs(harness):
-        refresh(one, tools)
+        refresh(one, context)
     outcomes = harness.execute("SELECT outcome FROM post_analytics ORDER BY publication_id")
     due(harness)
 
@@ -111,7 +111,7 @@ def test_background_pause_lets_interactive_rows_through(harness: Harness) -> Non
             lease=timedelta(seconds=60),
             top_up=dict.fromkeys(Platform, timedelta()),
         ).jobs
-    refresh(one, harness.tools)
+    refresh(one, harness.context)
 
     assert len(harness.adapter.requested) == 1
 
@@ -122,11 +122,11 @@ def test_x_reads_are_counted_once_a_utc_day_and_stop_at_the_budget(
     harness.publications(harness.account("acc_1", Platform.X), 3)
     harness.publications(harness.account("acc_2", Platform.X), 3)
     harness.adapter.script = reads(impression_count=1)
-    tools = budgeted(harness, client)
-    tools = replace(tools, settings=Settings(x_daily_budget_dollars=0.02))  # four reads
+    context = budgeted(harness, client)
+    context = replace(context, settings=Settings(x_daily_budget_dollars=0.02))  # four reads
 
     for one in jobs(harness):
-        refresh(one, tools)
+        refresh(one, context)
     spent = harness.execute("SELECT reads, reserved FROM post_reads")
     statuses = harness.execute("SELECT outcome, count(*) FROM post_analytics GROUP BY 1 ORDER BY 1")
     (pause,) = harness.execute("SELECT kind, subject, paused_until FROM pauses")
@@ -139,7 +139,7 @@ def test_x_reads_are_counted_once_a_utc_day_and_stop_at_the_budget(
     assert jobs(harness) == (), "claims skip what is not affordable"
     harness.execute("DELETE FROM pauses")
     for one in jobs(harness):
-        refresh(one, tools)
+        refresh(one, context)
     assert harness.execute("SELECT reads, reserved FROM post_reads") == [(3, 0)], (
         "the second read of a day is free"
     )

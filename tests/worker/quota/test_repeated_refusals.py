@@ -98,7 +98,7 @@ class Fleet:
     def __init__(self, harness: Harness, client: RedisClient, **columns: object) -> None:
         self.harness = harness
         self.clock = FakeClock()
-        self.simulators = Simulators(now=harness.tools.clock.now)
+        self.simulators = Simulators(now=harness.context.clock.now)
         known = SimulatedAccount("linkedin", "5550001", "token-of-acc_1", revoked=True)
         self.simulators.world.add_accounts([known])
         harness.publications(
@@ -106,9 +106,9 @@ class Fleet:
         )
         harness.execute("UPDATE publications SET platform_post_id = 'urn:li:share:' || id")
         made = FleetBudgets.of(Settings(), client)
-        http = Client(transport=InProcess(self._answer), now=harness.tools.clock.now)
-        self.tools: WorkerContext = replace(
-            harness.tools,
+        http = Client(transport=InProcess(self._answer), now=harness.context.clock.now)
+        self.context: WorkerContext = replace(
+            harness.context,
             budgets=replace(made, budgets=Budgets(client, now=self.clock.micros)),
             client=http,
             adapters={Platform.LINKEDIN: LinkedIn(Settings())},
@@ -120,7 +120,7 @@ class Fleet:
     def run(self) -> None:
         """Claim as many jobs as may be in flight at once, then run them."""
         for one in [job for _ in range(2 * JOBS_PER_ACCOUNT) for job in self._claim()]:
-            refresh(one, self.tools)
+            refresh(one, self.context)
 
     def _claim(self) -> tuple[RefreshJob, ...]:
         with self.harness.engine.begin() as connection:

@@ -161,10 +161,10 @@ def _statistics(call: RestLi, urns: list[str]) -> Iterator[tuple[str, Answer, Ma
                 groups += [group[len(group) // 2 :], group[: len(group) // 2]]
             continue
         answered = True
-        found, more, clear = _elements(body, group)
-        yield from ((urn, Answer.READ, statistics) for urn, statistics in found.items())
-        rest = [urn for urn in group if urn not in found]
-        if more and found and rest:
+        statistics_of, more, clear = _elements(body, group)
+        yield from ((urn, Answer.READ, statistics) for urn, statistics in statistics_of.items())
+        rest = [urn for urn in group if urn not in statistics_of]
+        if more and statistics_of and rest:
             groups.append(rest)
         else:
             yield from (
@@ -182,9 +182,9 @@ def _look_up(call: RestLi, absent: Sequence[str], shown: Sequence[str]) -> Itera
         for name in ("results", "errors", "statuses")
     )
     for urn in absent:
-        found = isinstance(results.get(urn), dict)
+        exists = isinstance(results.get(urn), dict)
         code = untrusted.object_of(errors.get(urn)).get("status", statuses.get(urn))
-        if found:
+        if exists:
             yield urn, Answer.OMITTED
         elif status == 403 or (code == 403 and not results):
             yield urn, Answer.UNAVAILABLE
@@ -200,12 +200,12 @@ def _members(call: RestLi, requested: Mapping[str, Publication]) -> Iterator[Rea
     refused: dict[int, int] = {}
     answered = False
     for urn, publication in requested.items():
-        found = _member_post(call, publication, urn)
-        if isinstance(found, Reading):
-            answered = answered or found.answer is not Answer.MISSING
-            yield found
+        reading = _member_post(call, publication, urn)
+        if isinstance(reading, Reading):
+            answered = answered or reading.answer is not Answer.MISSING
+            yield reading
         else:
-            refused[publication.id] = found
+            refused[publication.id] = reading
         if len(refused) > 1 and not answered:
             break
     if refused and not answered:
@@ -259,14 +259,14 @@ def _elements(
     elements = body.get("elements")
     if not isinstance(elements, list):
         raise TryAgain("LinkedIn's answer holds no statistics.")
-    found: dict[str, Mapping[str, object]] = {}
+    statistics_of: dict[str, Mapping[str, object]] = {}
     for element in untrusted.objects_of(elements):
         urn = element.get("share", element.get("ugcPost"))
         if isinstance(urn, str) and urn in group:
-            found[urn] = untrusted.object_of(element.get("totalShareStatistics"))
+            statistics_of[urn] = untrusted.object_of(element.get("totalShareStatistics"))
     links = untrusted.objects_of(untrusted.object_of(body.get("paging")).get("links"))
     more = len(elements) == PAGE or any(link.get("rel") == "next" for link in links)
-    return found, more, len(found) == len(elements)
+    return statistics_of, more, len(statistics_of) == len(elements)
 
 
 def _reading(publication: Publication, statistics: Mapping[str, object]) -> Reading:

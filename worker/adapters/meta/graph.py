@@ -239,9 +239,9 @@ class Graph:
         return f"{root}/{path}" + (f"?{urlencode(sent)}" if sent else "")
 
     def _parse(self, response: Response) -> tuple[object, Refusal | None]:
-        found = limits(response, self.account.platform_account_id, self.product)
-        self.used_percent = max(self.used_percent, *(one.used_percent or 0 for one in found), 0)
-        self.upstream.report_limits(*found)
+        reported = limits(response, self.account.platform_account_id, self.product)
+        self.used_percent = max(self.used_percent, *(one.used_percent or 0 for one in reported), 0)
+        self.upstream.report_limits(*reported)
         try:
             body = response.json()
         except ValueError:

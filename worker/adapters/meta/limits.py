@@ -29,12 +29,12 @@ def limits(response: Response, account_id: str, product: str) -> list[Limit]:
     X-Business-Use-Case-Usage holds a list per object: the account's own entries of our product count, and if
     none is under its id (Meta documents the key as the business' id) all entries of our product.
     """
-    found: list[Limit] = []
+    reported: list[Limit] = []
     for header, kind in (("X-App-Usage", BucketKind.APP), ("X-Page-Usage", BucketKind.ACCOUNT)):
         usage = _header(response, header)
         percent = _percent([usage])
         if percent is not None:
-            found.append(Limit(kind, None, used_percent=percent))
+            reported.append(Limit(kind, None, used_percent=percent))
     objects = _header(response, "X-Business-Use-Case-Usage")
     lists = [objects[account_id]] if account_id in objects else list(objects.values())
     entries = [
@@ -51,8 +51,8 @@ def limits(response: Response, account_id: str, product: str) -> list[Limit]:
     wait = max((wait for wait in waits if wait <= LONGEST_WAIT), default=timedelta(0))
     relief = response.received_at + wait if wait else None
     if percent is not None or relief is not None:
-        found.append(Limit(BucketKind.ACCOUNT, None, used_percent=percent, resets_at=relief))
-    return found
+        reported.append(Limit(BucketKind.ACCOUNT, None, used_percent=percent, resets_at=relief))
+    return reported
 
 
 def paused(platform: str, refused: Refusal, response: Response, account_id: str, product: str) -> Paused:

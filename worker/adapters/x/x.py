@@ -194,15 +194,15 @@ class X:
 
 def _posts(answer: Mapping[str, object]) -> Mapping[str, Post]:
     """Return the posts of an answer by every id that they have, or had before an edit."""
-    found: dict[str, Post] = {}
+    current: dict[str, Post] = {}
     former: dict[str, Post] = {}
     for post in untrusted.objects_of(answer.get("data")):
         if isinstance(post_id := post.get("id"), str):
-            found[post_id] = post
+            current[post_id] = post
             for name in ("edit_history_tweet_ids", "edit_history_post_ids"):
                 versions = post.get(name)
                 former |= {str(one): post for one in (versions if isinstance(versions, list) else ())}
-    return former | found
+    return former | current
 
 
 def _problems(answer: Mapping[str, object]) -> Mapping[str, str]:
