@@ -15,14 +15,16 @@ help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 .venv/installed: requirements.lock pyproject.toml
-	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements.lock
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@$(PYTHON) deploy/local/install.py .venv requirements.lock
+	@touch .venv/running $@
+
+.venv/running: requirements-run.lock pyproject.toml
+	@$(PYTHON) deploy/local/install.py .venv requirements-run.lock
 	@touch $@
 
-install: .venv/installed ## create .venv from the hash-locked list
+install: .venv/installed ## create .venv from the hash-locked list, with the developers' tools
 
-up: install ## run the whole system on this machine
+up: .venv/running ## run the whole system on this machine, without the developers' tools
 	@exec $(BIN)/dravo up
 
 lint: install ## format, lint, types, layers
@@ -76,4 +78,11 @@ check-deploy: .venv/tools/installed ## check deployed artefacts with their own t
 	@command -v promtool >/dev/null || (apt-get update -qq && apt-get install -y -qq --no-install-recommends prometheus)
 	$(BIN)/pytest tests/deploy/checked_by_tools.py
 
-.PHONY: help install up lint test test-fast chromium test-browser faults interleavings soak mutants bench-smoke bench-api bench-budgets pictures check-deploy
+LOCK := $(BIN)/uv pip compile pyproject.toml --universal --generate-hashes --no-emit-index-url --no-header --quiet
+locks: install ## write the lock files again after a change of pyproject.toml; known versions stay
+	$(LOCK) --extra dev --group build --output-file requirements.lock
+	$(LOCK) --extra local --group build --constraint requirements.lock --output-file requirements-run.lock
+	$(LOCK) --constraint requirements.lock --output-file deploy/docker/requirements.lock
+	sed -i '/^ *# *-c requirements.lock$$/d' requirements-run.lock deploy/docker/requirements.lock
+
+.PHONY: help install locks up lint test test-fast chromium test-browser faults interleavings soak mutants bench-smoke bench-api bench-budgets pictures check-deploy

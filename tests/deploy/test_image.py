@@ -1,4 +1,4 @@
-"""The container image: the tested versions, hashed lock files without a registry, exact image versions."""
+"""What is installed: the tested versions, hashed lock files without a registry, exact image versions."""
 
 import re
 import tomllib
@@ -26,11 +26,29 @@ def test_image_installs_the_tested_versions() -> None:
     assert pins(DEPLOY / "docker/build.lock")["hatchling"] == tested["hatchling"]
 
 
-@pytest.mark.parametrize("name", ["docker/requirements.lock", "docker/build.lock", "checks.lock"])
+def test_local_run_installs_the_tested_versions_without_developers_tools() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    run, tested = pins(ROOT / "requirements-run.lock"), pins(ROOT / "requirements.lock")
+    assert {name: tested.get(name) for name in run} == run
+    local = project["dependencies"] + project["optional-dependencies"]["local"]
+    assert {Requirement(one).name for one in local} <= run.keys()
+    assert not run.keys() & {"pytest", "ruff", "mypy", "playwright", "schemathesis", "uv"}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "requirements.lock",
+        "requirements-run.lock",
+        "deploy/docker/requirements.lock",
+        "deploy/docker/build.lock",
+        "deploy/checks.lock",
+    ],
+)
 def test_lock_file_has_hashes_and_no_registry(name: str) -> None:
-    text = (DEPLOY / name).read_text()
+    text = (ROOT / name).read_text()
     assert "://" not in text
-    assert len(pins(DEPLOY / name)) == len(re.findall(r"==[^\n]+\\\n    --hash=sha256:", text))
+    assert len(pins(ROOT / name)) == len(re.findall(r"==[^\n]+\\\n    --hash=sha256:", text))
 
 
 def test_image_has_the_project_version() -> None:
