@@ -137,11 +137,14 @@ class EventProcessor:
                 return [refused for event in run if (refused := _delete(connection, event))]
 
     def _connect(self, connection: Connection, run: Sequence[Event]) -> list[RejectedEvent]:
-        stored = _accounts(connection, run)
-        rows = [{**stored.get(event.account_id, {}), **event.data} for event in run]
         if self._sealer is None:
             return [_refuse(event, "accounts cannot be stored: no DRAVO_SEALING_KEY") for event in run]
-        refused = _refusals(
+        tokenless = self._tokenless(connection, run)
+        run = [event for event in run if event not in tokenless]
+        stored = _accounts(connection, run)
+        rows = [{**stored.get(event.account_id, {}), **event.data} for event in run]
+        refused = [_refuse(event, _NEEDS_CREDENTIALS) for event in tokenless]
+        refused += _refusals(
             run, import_accounts(connection, self._sealer, rows, without_token=self._without_token)
         )
         refused_indexes = {event.index for event in refused}
@@ -151,7 +154,29 @@ class EventProcessor:
                 reconnect(connection, str(row["workspace_id"]), str(row["account_id"]))
         return refused
 
+    def _tokenless(self, connection: Connection, run: Sequence[Event]) -> list[Event]:
+        """Return the events that would make an account active again of which no token is stored."""
+        ids = [event.account_id for event in run]
+        without = {
+            row.account_id
+            for row in connection.execute(_WITHOUT_TOKEN, {"ids": ids})
+            if row.platform not in self._without_token
+        }
+        tokenless = []
+        for event in run:
+            if event.data.get("access_token"):
+                without.discard(event.account_id)
+            elif event.account_id in without:
+                tokenless.append(event)
+        return tokenless
 
+
+_NEEDS_CREDENTIALS: Final = (
+    "access_token is required: the account's tokens were destroyed when it was disconnected"
+)
+_WITHOUT_TOKEN: Final = text("""
+SELECT account_id, platform FROM accounts WHERE account_id = ANY(:ids) AND sealed_access_token IS NULL
+""")
 _SEEN: Final = text("""
 INSERT INTO events_seen (event_id) SELECT id FROM unnest(CAST(:ids AS text[])) AS id ORDER BY id
     ON CONFLICT DO NOTHING RETURNING event_id

@@ -32,6 +32,14 @@ UPDATE accounts SET state = :state, state_reason = :sentence, state_changed_at =
 """
 
 
+_DESTROY_TOKENS = text("""
+UPDATE accounts
+   SET sealed_access_token = NULL, sealed_refresh_token = NULL, token_expires_at = NULL,
+       refresh_token_expires_at = NULL, token_minted_at = NULL, token_version = token_version + 1
+ WHERE account_id = ANY(:ids) AND workspace_id = :workspace_id
+""")
+
+
 def lock(connection: Connection, account_ids: Sequence[str]) -> None:
     """Lock these accounts for a change of state, against `lock_shared`, until the transaction ends.
 
@@ -63,9 +71,23 @@ def require_reconnect(
 
 
 def disconnect(connection: Connection, workspace_id: str, account_id: str) -> int | None:
-    """Mark an account that its owner removed; its rows keep their last values and are not polled."""
+    """Mark an account that its owner removed, and destroy its tokens.
+
+    Its rows keep their last values and are not polled. Only a new token makes it active again.
+    """
     sentence = "The account was disconnected: connect it again to refresh its posts."
-    return _leave_active(connection, workspace_id, account_id, sentence, "disconnected", None)
+    blocked = _leave_active(connection, workspace_id, account_id, sentence, "disconnected", None)
+    if blocked is not None:
+        destroy_tokens(connection, workspace_id, [account_id])
+    return blocked
+
+
+def destroy_tokens(connection: Connection, workspace_id: str, account_ids: Sequence[str]) -> None:
+    """Delete the stored tokens of these accounts. A renewal under way stores no new ones: its version is old.
+
+    The caller has locked the accounts.
+    """
+    connection.execute(_DESTROY_TOKENS, {"ids": sorted(account_ids), "workspace_id": workspace_id})
 
 
 def _leave_active(

@@ -43,7 +43,7 @@ SCHEDULES = {
     "row without id when its account is reconnected": """
         world active
         disconnect: to end
-        reconnect_same_tokens: to end
+        reconnect: to end
     """,
     "id arrives while a refresh gives the row up": """
         world active

@@ -207,6 +207,23 @@ def test_reconnected_account_is_active_and_its_rows_due_the_stalest_first(api: A
     assert order == [1, 2, 0]
 
 
+def test_disconnected_account_is_reconnected_with_a_new_token_only(api: Api) -> None:
+    row = api.rows.publication()
+    connected = {**CONNECTED, "account_id": "acc_1", "platform": "instagram"}
+    accepted(api, event("evt_1", "account.connected", connected))
+    accepted(api, event("evt_2", "account.disconnected", {"account_id": "acc_1"}))
+    reconnected = event("evt_3", "account.reconnected", {"account_id": "acc_1", "name": "Renamed"})
+
+    answer = send(api, reconnected)
+
+    assert "access_token" in answer.json()["errors"][0]["message"]
+    assert api.rows.state(row).reason == "blocked"
+    assert api.rows.execute("SELECT name, state FROM accounts") == [(None, "disconnected")]
+    reconnected["data"]["access_token"] = "token-two"
+    assert accepted(api, reconnected)["accepted"] == 1
+    assert api.rows.state(row).reason == "reconnected"
+
+
 def test_events_of_one_account_are_processed_in_order(api: Api) -> None:
     api.rows.publication()
     off = {"account_id": "acc_new"}
@@ -216,7 +233,7 @@ def test_events_of_one_account_are_processed_in_order(api: Api) -> None:
         event("evt_1", "account.connected", CONNECTED),
         event("evt_2", "publication.published", {**PUBLISHED, "account_id": "acc_new"}),
         event("evt_3", "account.disconnected", off),
-        event("evt_4", "account.reconnected", off),
+        event("evt_4", "account.reconnected", {**off, "access_token": "token-two"}),
         event("evt_5", "publication.deleted", {"post_id": "post_2a7f93"}),
         event("evt_6", "account.disconnected", off),
     )

@@ -3,6 +3,7 @@
 import re
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any
 
@@ -14,6 +15,7 @@ from tests.faults.matrix import Fault, RoundContext
 
 _AT_ONCE = 8
 _PASSES = 10
+_TOKEN_LIFE = timedelta(days=50)
 _numbers = count(1)
 
 
@@ -34,9 +36,10 @@ def published_while_reconnecting(context: RoundContext) -> None:
             send(*(_event("account.disconnected", account_id=one["account_id"]) for one in accounts))
             at_once = []
             for one in context.random.sample(accounts, len(accounts)):
+                tokens = _new_consent(environment, one)
                 events = [
                     _event("publication.published", **_new_post(environment, one["account_id"])),
-                    _event("account.reconnected", account_id=one["account_id"]),
+                    _event("account.reconnected", account_id=one["account_id"], **tokens),
                 ]
                 context.random.shuffle(events)
                 at_once += [senders.submit(send, event) for event in events]
@@ -46,6 +49,21 @@ def published_while_reconnecting(context: RoundContext) -> None:
 
 def _event(kind: str, **data: Any) -> dict[str, Any]:
     return {"event_id": f"evt_at_once_{next(_numbers)}", "type": kind, "data": data}
+
+
+def _new_consent(environment: Environment, row: dict[str, Any]) -> dict[str, Any]:
+    """Issue new tokens, as the platform does when an account's owner connects it again."""
+    world = environment.simulators.world
+    before = world.account(row["platform"], row["platform_account_id"])
+    assert before is not None
+    issued = world.rotate(before, access_life=_TOKEN_LIFE, new_refresh_token=True)
+    environment.tokens |= {issued.access_token, *filter(None, [issued.refresh_token])}
+    return {
+        "access_token": issued.access_token,
+        "refresh_token": issued.refresh_token,
+        "token_expires_at": (datetime.now(UTC) + _TOKEN_LIFE).isoformat(),
+        "refresh_token_expires_at": row["refresh_token_expires_at"],
+    }
 
 
 def _new_post(environment: Environment, account_id: str) -> dict[str, Any]:

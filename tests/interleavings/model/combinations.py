@@ -6,8 +6,8 @@ from tests.interleavings.model.operations import OPERATIONS
 from tests.interleavings.search import Combination
 
 _TRIPLES: Final = (
-    Combination("active", ("publish", "disconnect", "reconnect_same_tokens")),
-    Combination("active", ("refresh_synced", "disconnect", "reconnect_same_tokens")),
+    Combination("active", ("publish", "disconnect", "reconnect")),
+    Combination("active", ("refresh_synced", "disconnect", "reconnect")),
     Combination("active", ("refresh_reauthorize", "publish", "reconnect")),
     Combination("active", ("claimed_id_arrives", "refresh_processing", "claim")),
     Combination("active", ("claim", "claim", "claim")),

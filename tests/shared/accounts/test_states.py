@@ -80,6 +80,37 @@ def test_disconnected_account_keeps_its_values_and_explains_itself(harness: Harn
     assert harness.execute("SELECT state FROM accounts") == [("disconnected",)]
 
 
+def test_disconnected_account_loses_its_tokens_in_the_same_transaction(harness: Harness) -> None:
+    later = datetime.now(UTC) + timedelta(days=1)
+    tokens: dict[str, Any] = {
+        "sealed_refresh_token": "sealed",
+        "token_expires_at": later,
+        "refresh_token_expires_at": later,
+    }
+    harness.account("acc_1", token_version=4, token_minted_at=later, **tokens)
+    harness.account("acc_2", state="requires_reconnect", **tokens)
+
+    with harness.engine.begin() as connection:
+        for account_id in ("acc_1", "acc_2"):
+            states.disconnect(connection, "ws_1", account_id)
+
+    stored = harness.execute(
+        "SELECT sealed_access_token, sealed_refresh_token, token_expires_at, refresh_token_expires_at,"
+        " token_minted_at FROM accounts"
+    )
+    assert {tuple(row) for row in stored} == {(None,) * 5}
+    versions = harness.execute("SELECT token_version FROM accounts ORDER BY account_id")
+    assert [tuple(row) for row in versions] == [(5,), (2,)], "a renewal under way stores nothing"
+
+
+def test_account_that_requires_a_reconnect_keeps_its_tokens(harness: Harness) -> None:
+    harness.account("acc_1")
+
+    require(harness)
+
+    assert harness.execute("SELECT sealed_access_token IS NOT NULL FROM accounts") == [(True,)]
+
+
 @pytest.mark.parametrize("connected", [True, False], ids=["published_before", "published_while_disconnected"])
 def test_row_without_id_stays_stopped_after_a_reconnect(harness: Harness, *, connected: bool) -> None:
     harness.account("acc_1")
