@@ -78,7 +78,7 @@ for i, key in ipairs(KEYS) do
             least, least_of = 1 - owed, i
         end
         if background then
-            local bg_burst = max(1, burst * every / bg_every)
+            local bg_burst = burst * every / bg_every
             wait, state[BG] = gcra(state[BG], bg_every, bg_burst, min(fresh, bg_burst))
             consider(wait, i, 0)
         end
@@ -101,7 +101,7 @@ for i, key in ipairs(KEYS) do
     if changed[i] then
         local last = max(state[TAT], state[BG], state[PAUSED], state[BG_PAUSED], state[REPORTED_UNTIL])
         redis.call('SET', key, struct.pack(SHAPE, unpack(state)),
-                   'PX', string.format('%d', max(last - now, 0) / 1000 + IDLE))
+                   'PX', string.format('%d', (last - now) / 1000 + IDLE))
     end
 end
 return { 0, 0, 0, probes, left, least_of }

@@ -23,7 +23,7 @@ local update, until_then = ARGV[2], now + (tonumber(ARGV[3]) or 0)
 
 if update == 'probe_succeeded' then
     if state[PROBING] == 0 then
-        return 0
+        return
     end
     -- A refusal that came in between has paused the bucket until another instant: that pause stays.
     if state[PAUSED] == state[PROBING] then
@@ -39,7 +39,7 @@ elseif update == 'pause' then
     end
 elseif update == 'background' then
     if until_then <= now and state[BG_PAUSED] <= now then
-        return 0
+        return
     end
     state[BG_PAUSED] = until_then
 else
@@ -57,4 +57,3 @@ end
 local last = math.max(state[TAT], state[BG], state[PAUSED], state[BG_PAUSED], state[REPORTED_UNTIL])
 redis.call('SET', KEYS[1], struct.pack(SHAPE, unpack(state)),
            'PX', string.format('%d', math.max(last - now, 0) / 1000 + IDLE))
-return 1

@@ -9,6 +9,7 @@ _INGESTION: Final = (
     "tests/shared/ingestion/test_publications.py",
 )
 _BUDGETS: Final = (
+    "tests/shared/quota/test_scripts.py",
     "tests/shared/quota/test_budgets.py",
     "tests/shared/quota/test_platform_limits.py",
     "tests/shared/quota/test_budgets_against_model.py",
