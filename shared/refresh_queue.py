@@ -151,7 +151,7 @@ def workers_alive(client: RedisClient) -> dict[str, int]:
     alive: dict[str, int] = {}
     for member in client.zrangebyscore(ALIVE_KEY, seconds, "+inf"):
         worker_id, _, threads = member.decode("utf-8", "replace").rpartition("/")
-        if worker_id and threads.isascii() and threads.isdigit() and len(threads) < _LONGEST_COUNT:
+        if worker_id and threads.isascii() and threads.isdigit() and len(threads) <= _LONGEST_COUNT:
             alive[worker_id] = int(threads)
         else:
             _log.warning("malformed_worker_in_redis", key=ALIVE_KEY)

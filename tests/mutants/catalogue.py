@@ -139,7 +139,11 @@ TARGETS: Final[dict[str, tuple[str, ...]]] = {
     ),
     "shared/operations/resync.py": ("tests/shared/operations/test_resync.py", *_INTERLEAVINGS),
     "shared/operations/audit_log.py": ("tests/shared/operations/test_audit_log.py",),
-    "shared/refresh_queue.py": ("tests/worker/queue/test_consumer.py",),
+    "shared/refresh_queue.py": (
+        "tests/shared/test_refresh_queue.py",
+        "tests/shared/test_reserved_threads.py",
+        "tests/worker/queue/test_consumer.py",
+    ),
     "scheduler/ticks.py": ("tests/scheduler/test_ticks.py",),
     "scheduler/schedule.py": ("tests/scheduler/test_schedule.py",),
     "scheduler/summary_writer.py": ("tests/api_stub/ops/test_overview.py",),

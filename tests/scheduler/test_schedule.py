@@ -1,7 +1,9 @@
 """Ticks run at their intervals, at once when work is announced, and sooner again when they ask for it."""
 
 import threading
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+
+import pytest
 
 from scheduler.schedule import Schedule
 
@@ -9,7 +11,9 @@ NEVER = timedelta(days=1)
 SOON = timedelta(milliseconds=1)
 
 
-def test_tick_that_asks_for_it_runs_again_before_its_interval_ends() -> None:
+def test_tick_that_asks_for_it_runs_again_before_its_interval_ends(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     third = threading.Event()
     runs: list[timedelta | None] = []
 
@@ -26,6 +30,7 @@ def test_tick_that_asks_for_it_runs_again_before_its_interval_ends() -> None:
     schedule.stop()
 
     assert runs == [SOON, SOON, None]
+    assert caplog.messages == [], "no tick has failed"
 
 
 def test_notified_tick_runs_at_once() -> None:
@@ -49,9 +54,86 @@ def test_later_request_does_not_postpone_a_run() -> None:
     def tick() -> None:
         (again if started.is_set() else started).set()
 
-    schedule = Schedule({"hand_out": (tick, timedelta(seconds=1))})
+    schedule = Schedule({"hand_out": (tick, timedelta(milliseconds=100))})
     schedule.start()
     assert started.wait(20)
     schedule.run_soon("hand_out", NEVER)
     assert again.wait(20)
     schedule.stop()
+
+
+def test_tick_keeps_its_interval() -> None:
+    ran = threading.Event()
+    schedule = Schedule({"renew": (ran.set, NEVER)})
+    schedule.start()
+    began = datetime.now(UTC)
+    assert ran.wait(20)
+    next_run_at = schedule._scheduler.get_job("renew").next_run_time
+    schedule.stop()
+
+    assert abs(next_run_at - began - NEVER) < timedelta(seconds=30)
+
+
+def test_three_ticks_run_side_by_side_and_no_more() -> None:
+    lock, release, three, most = threading.Lock(), threading.Event(), threading.Barrier(3), 0
+    ended = threading.Semaphore(0)
+    running = 0
+
+    def tick() -> None:
+        nonlocal running, most
+        with lock:
+            running += 1
+            most = max(most, running)
+        if not release.is_set():
+            three.wait(20)
+            release.set()
+        with lock:
+            running -= 1
+        ended.release()
+
+    schedule = Schedule(dict.fromkeys(("a", "b", "c", "d", "e", "f"), (tick, NEVER)))
+    schedule.start()
+    for _ in range(6):
+        assert ended.acquire(timeout=20)
+    schedule.stop()
+
+    assert most == 3
+    assert not three.broken
+
+
+def test_tick_that_is_requested_while_it_runs_starts_at_once_beside_itself() -> None:
+    started, both = threading.Event(), threading.Barrier(3)
+
+    def tick() -> None:
+        started.set()
+        both.wait(20)
+
+    schedule = Schedule({"hand_out": (tick, NEVER)})
+    schedule.start()
+    assert started.wait(20)
+    schedule.run_soon("hand_out")
+    both.wait(20)
+    schedule.stop()
+
+    assert not both.broken
+
+
+def test_stop_waits_for_the_tick_that_runs() -> None:
+    started, release, ended = threading.Event(), threading.Event(), threading.Event()
+
+    def tick() -> None:
+        started.set()
+        release.wait(20)
+        ended.set()
+
+    schedule = Schedule({"hand_out": (tick, NEVER)})
+    schedule.start()
+    assert started.wait(20)
+    threading.Timer(0.05, release.set).start()
+    schedule.stop()
+
+    assert ended.is_set()
+
+
+def test_request_for_an_unknown_tick_is_ignored() -> None:
+    Schedule({}).run_soon("hand_out")

@@ -195,7 +195,7 @@ def test_reserve_of_one_bucket(client: RedisClient, case: Reserve) -> None:
 FREE: Final[State] = {"tat": -1}
 """It has its whole burst left."""
 ONE_LEFT: Final[State] = {"tat": 30 * S}
-MANY: Final = {
+MANY: Final[dict[str, tuple[tuple[State, ...], list[int]]]] = {
     "the longest wait counts": (
         ({"tat": 31 * S}, {"tat": 33 * S}, {"tat": 32 * S}),
         [3 * S, 2, 0, 0, 175, 2],
