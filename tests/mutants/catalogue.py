@@ -7,6 +7,7 @@ _INGESTION: Final = (
     "tests/shared/ingestion/test_rows.py",
     "tests/shared/ingestion/test_accounts.py",
     "tests/shared/ingestion/test_publications.py",
+    "tests/shared/ingestion/test_importer.py",
 )
 _BUDGETS: Final = (
     "tests/shared/quota/test_scripts.py",
@@ -119,7 +120,7 @@ TARGETS: Final[dict[str, tuple[str, ...]]] = {
         "tests/worker/credentials/test_tokens.py",
         "tests/worker/credentials/test_renewal.py",
     ),
-    "shared/ingestion/importer.py": _INGESTION,
+    "shared/ingestion/importer.py": (*_INGESTION[3:], *_INGESTION[:3]),
     "shared/ingestion/rows.py": _INGESTION,
     "shared/ingestion/accounts.py": (*_INGESTION[1:], *_LOCKS),
     "shared/ingestion/publications.py": (*_INGESTION[2:], *_INTERLEAVINGS),

@@ -1,15 +1,22 @@
 """A tick claims, commits and enqueues as much as the fleet can take, and loses nothing without Redis."""
 
+import json
+from datetime import UTC, datetime, timedelta
+
 import dramatiq
 import pytest
 import redis
 from prometheus_client import REGISTRY
+from pydantic import SecretStr
+from structlog.testing import capture_logs
 
 from deploy.local.valkey import Valkey
 from scheduler.ticks import QUEUED_PER_THREAD, Ticks
 from shared import refresh_queue
 from shared.quota.spending import PAUSE
 from shared.redis_client import RedisClient, connect
+from shared.refresh_queue import RefreshJob
+from shared.settings import Settings
 from shared.vocabulary import Lane, Platform
 from tests.harness import Harness
 from tests.servers import server_directory
@@ -18,6 +25,10 @@ from tests.servers import server_directory
 @pytest.fixture
 def ticks(harness: Harness, client: RedisClient) -> Ticks:
     return Ticks(harness.context.settings, harness.scheduler, client, refresh_queue.broker(client))
+
+
+def replace_settings(harness: Harness, **changes: object) -> Settings:
+    return harness.context.settings.model_copy(update=changes)
 
 
 def claimed(harness: Harness) -> int:
@@ -42,8 +53,40 @@ def test_queue_depth_is_bounded_by_the_threads_of_the_fleet(
     ticks.hand_out()
     ticks.hand_out()
 
-    assert refresh_queue.depth(client, Lane.BACKGROUND) <= 2 * QUEUED_PER_THREAD
-    assert 0 < claimed(harness) <= 3 * 2 * QUEUED_PER_THREAD
+    assert refresh_queue.depth(client, Lane.BACKGROUND) == 2 * QUEUED_PER_THREAD == 4
+    assert claimed(harness) == 3 * 4
+
+
+def test_queue_with_capacity_for_one_job_gets_one(
+    harness: Harness, ticks: Ticks, client: RedisClient
+) -> None:
+    for number in range(3):
+        harness.publications(harness.account(f"acc_{number}", list(Platform)[number]), 1)
+    refresh_queue.report_alive(client, "host:1", 2)
+    others = [RefreshJob("acc_other", ((1, 1),))] * 3
+    refresh_queue.enqueue(refresh_queue.broker(client), Lane.BACKGROUND, others)
+
+    assert ticks.hand_out() == 1
+    assert refresh_queue.depth(client, Lane.BACKGROUND) == 4
+
+
+def test_sibling_in_the_last_tenth_of_its_interval_travels_along(
+    harness: Harness, client: RedisClient
+) -> None:
+    settings = replace_settings(harness, freshness="fixed:10h")
+    ticks = Ticks(settings, harness.scheduler, client, refresh_queue.broker(client))
+    account = harness.account("acc_1", Platform.TIKTOK)
+    ids = harness.publications(account, 3, reason="stale")
+    for publication_id, minutes in zip(ids, (-1, 59, 61), strict=True):
+        harness.execute(
+            "UPDATE refresh_state SET next_run_at = now() + make_interval(mins => :minutes)"
+            " WHERE publication_id = :id",
+            id=publication_id,
+            minutes=minutes,
+        )
+    refresh_queue.report_alive(client, "host:1", 8)
+
+    assert ticks.hand_out() == 2
 
 
 def test_rows_with_priority_go_through_the_interactive_lane(
@@ -95,27 +138,33 @@ class _UnreachableBroker(dramatiq.Broker):
 def test_claims_that_cannot_be_enqueued_are_released(harness: Harness, client: RedisClient) -> None:
     harness.publications(harness.account("acc_1"), 5)
     refresh_queue.report_alive(client, "host:1", 8)
-    unreachable = Ticks(harness.context.settings, harness.scheduler, client, _UnreachableBroker())
+    settings = replace_settings(harness, tick_seconds=50)
+    unreachable = Ticks(settings, harness.scheduler, client, _UnreachableBroker())
 
     assert unreachable.hand_out() == 0
     assert claimed(harness) == 0
     assert harness.execute(
-        "SELECT count(*) FROM refresh_state WHERE next_run_at < now() + interval '2 s'"
-    ) == [(5,)]
+        "SELECT count(*) FROM refresh_state"
+        " WHERE next_run_at BETWEEN now() + interval '30 s' AND now() + interval '50 s'"
+    ) == [(5,)], "due again a tick later"
 
 
 def test_partitions_are_made_once(harness: Harness, ticks: Ticks) -> None:
-    def partitions() -> list[object]:
+    def partitions() -> list[tuple[str]]:
         return harness.execute(
             "SELECT relid::text FROM pg_partition_tree('snapshots') WHERE isleaf ORDER BY 1"
         )
 
-    ticks.make_partitions()
-    before = partitions()
-    ticks.make_partitions()
+    *_, (latest,), (default,) = partitions()
+    harness.execute(f"DROP TABLE {latest}")
+    with capture_logs() as logs:
+        ticks.make_partitions()
+        before = partitions()
+        ticks.make_partitions()
 
     assert before == partitions()
-    assert len(before) == 4
+    assert (len(before), default) == (4, "snapshots_default")
+    assert [(line["event"], line["names"]) for line in logs] == [("partitions_made", [latest])]
 
 
 def test_raised_budget_ends_the_pause_of_the_spent_one(harness: Harness, ticks: Ticks) -> None:
@@ -127,6 +176,26 @@ def test_raised_budget_ends_the_pause_of_the_spent_one(harness: Harness, ticks: 
         subject=PAUSE.subject,
     )
 
-    ticks.check_budget()
+    with capture_logs() as logs:
+        ticks.check_budget()
+        ticks.check_budget()
 
     assert harness.execute("SELECT platform FROM pauses") == []
+    assert logs == [{"event": "budget_raised", "platform": "x", "log_level": "info"}]
+
+
+def test_renewal_of_a_token_that_ends_soon_is_enqueued(
+    harness: Harness, ticks: Ticks, client: RedisClient
+) -> None:
+    for account_id, days in (("acc_soon", 1), ("acc_later", 40)):
+        harness.account(
+            account_id,
+            Platform.LINKEDIN,
+            token_expires_at=datetime.now(UTC) + timedelta(days=days),
+            sealed_refresh_token=harness.context.vault.seal(SecretStr("pair")),
+        )
+
+    ticks.renew_tokens()
+
+    (message,) = client.hvals("dramatiq:background.msgs")
+    assert json.loads(message)["kwargs"] == {"account_id": "acc_soon"}
