@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 
 from starlette.routing import Route, Router
 
+from api_stub.changes.endpoint import list_changes
 from api_stub.docs.openapi import document
 from api_stub.docs.page import page as docs
 from api_stub.events.endpoint import receive_events
@@ -19,6 +20,7 @@ from api_stub.service import Service
 ROUTES = (
     Route("/v1/analytics/posts", list_posts),
     Route("/v1/analytics/posts/{post_id}/history", list_history),
+    Route("/v1/analytics/changes", list_changes),
     Route("/internal/events", receive_events, methods=["POST"]),
     Route("/healthz", alive),
     Route("/readyz", ready),

@@ -19,8 +19,10 @@ from scheduler.schedule import THREADS, Schedule, Tick
 from scheduler.summary_writer import STATEMENT_SECONDS, SummaryWriter
 from scheduler.ticks import (
     CHECK_BUDGET_EVERY,
+    FILL_CHANGES_EVERY,
     PARTITIONS_EVERY,
     PROBE_BUDGETS_EVERY,
+    PURGE_CHANGES_EVERY,
     REFILLS_PER_TICK,
     RENEW_EVERY,
     Ticks,
@@ -98,6 +100,8 @@ def _schedule(
         "renew_tokens": (ticks.renew_tokens, RENEW_EVERY),
         "probe_budgets": (ticks.probe_budgets, PROBE_BUDGETS_EVERY),
         "check_budget": (ticks.check_budget, CHECK_BUDGET_EVERY),
+        "fill_changes": (ticks.fill_changes, FILL_CHANGES_EVERY),
+        "purge_changes": (ticks.purge_changes, PURGE_CHANGES_EVERY),
     }
     if fleet_metrics:
         schedule["read_fleet_metrics"] = (fleet_metrics.read, READ_EVERY)

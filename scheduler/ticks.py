@@ -13,6 +13,7 @@ from scheduler.probes import probe
 from scheduler.renewals import ending_soon
 from scheduler.trace_contexts import TraceContexts
 from shared import database, refresh_queue
+from shared.changes import maintenance
 from shared.freshness import Freshness
 from shared.observability import failpoints, metrics
 from shared.partitions import ensure_partitions
@@ -44,6 +45,15 @@ PROBE_BUDGETS_EVERY = timedelta(seconds=30)
 
 CHECK_BUDGET_EVERY = timedelta(hours=1)
 """How often a raised budget is looked for. The run at the start matters: settings are read then."""
+
+FILL_CHANGES_EVERY = timedelta(minutes=1)
+"""How often rows without a place in the delta feed are looked for; there are some after an upgrade only."""
+
+FILL_CHANGES_AGAIN_AFTER = timedelta(milliseconds=200)
+"""Between two slices while there are such rows: ten million take a few minutes."""
+
+PURGE_CHANGES_EVERY = timedelta(hours=1)
+"""How often the delta feed's rows of deleted publications are purged."""
 
 _ROUNDS_PER_TICK = 20
 _TOP_UP_SHARE = 10  # a sibling travels along in the last tenth of its interval
@@ -151,6 +161,20 @@ class Ticks:
                 )
             if lifted:
                 _log.info("budget_raised", platform=Platform.X.value)
+
+    def fill_changes(self) -> timedelta | None:
+        """Give a slice of rows that existed before the delta feed their place; return when to go on."""
+        more = True
+        with _outages_logged(), self._engine.begin() as connection:
+            more = maintenance.fill(connection)
+        return FILL_CHANGES_AGAIN_AFTER if more else None
+
+    def purge_changes(self) -> timedelta | None:
+        """Delete what the delta feed keeps of publications deleted long ago; return when to go on."""
+        more = False
+        with _outages_logged(), self._engine.begin() as connection:
+            more = maintenance.purge(connection, timedelta(days=self._settings.changes_keep_days))
+        return FILL_CHANGES_AGAIN_AFTER if more else None
 
     def make_partitions(self) -> None:
         """Make the partitions that the next months need."""

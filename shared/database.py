@@ -9,6 +9,7 @@ from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import InternalError, OperationalError
 
+from shared.changes.maintenance import renumber
 from shared.settings import SettingsError
 
 CONNECT_TIMEOUT_SECONDS = 5
@@ -131,7 +132,10 @@ def _share_servers(first: Connection, second: Connection) -> bool:
 
 
 def migrate(url: str, revision: str = "head") -> None:
-    """Bring the schema up to a revision. Idempotent, and safe to run concurrently (an advisory lock)."""
+    """Bring the schema up to a revision. Idempotent, and safe to run concurrently (an advisory lock).
+
+    Afterwards, changes of a dump that came from another server are numbered anew.
+    """
     from alembic import command  # imported here: it takes a third of a second, which other commands save
     from alembic.config import Config
 
@@ -139,3 +143,16 @@ def migrate(url: str, revision: str = "head") -> None:
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
     config.attributes["url"] = url
     command.upgrade(config, revision)
+    if revision == "head":
+        _renumber_changes(url)
+
+
+def _renumber_changes(url: str) -> None:
+    engine = connect(url, application="dravo-migrate", pool_size=1)
+    try:
+        more = True
+        while more:
+            with engine.begin() as connection:
+                more = renumber(connection)
+    finally:
+        engine.dispose()

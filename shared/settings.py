@@ -120,6 +120,8 @@ class Settings(BaseSettings):
     missing_confirm_seconds: Annotated[float, Field(ge=0, le=31_536_000)] | None = None
     retry_seconds: Seconds = 15
     freshness: Annotated[str, AfterValidator(_policy)] = "fixed:6h"
+    changes_keep_days: Annotated[int, Field(ge=1, le=3_650)] = 30
+    """How long a cursor of the delta feed may rest: deletions are kept for a day more."""
     worker_threads: Annotated[int, Field(ge=1, le=256)] = 8
     quarantine_starts: Annotated[int, Field(ge=1, le=100)] = 5
     api_host: str = "127.0.0.1"

@@ -23,8 +23,19 @@ from sqlalchemy import (
 from sqlalchemy import text as sql
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.types import UserDefinedType
 
 from shared.vocabulary import AccountState, Reason, SyncStatus
+
+
+class TransactionNumber(UserDefinedType[str]):
+    """PostgreSQL's ``xid8``: the number of a transaction, never used again."""
+
+    cache_ok = True
+
+    def get_col_spec(self, **_: Any) -> str:
+        """Return the name of the type."""
+        return "XID8"
 
 
 class Base(DeclarativeBase):
@@ -67,7 +78,18 @@ class Account(Base):
     """What its owner must do while the state is not ``active``."""
     state_changed_at: Mapped[datetime] = mapped_column(server_default=sql("now()"))
 
-    __table_args__ = (Index("accounts_by_workspace", "workspace_id"),)
+    changed_in: Mapped[str | None] = mapped_column(TransactionNumber)
+    """The transaction in which the state changed, for the delta feed; ``NULL``: not filled in yet."""
+
+    __table_args__ = (
+        Index("accounts_by_workspace", "workspace_id"),
+        Index(
+            "accounts_in_order",
+            "workspace_id",
+            "changed_in",
+            postgresql_where=sql("changed_in IS NOT NULL"),
+        ),
+    )
 
 
 class Publication(Base):
@@ -240,6 +262,39 @@ class PublicationCount(Base):
     n: Mapped[int] = mapped_column(BigInteger)
 
     __table_args__ = ({"postgresql_with": {"fillfactor": "80"}},)
+
+
+class Change(Base):
+    """The newest change of a publication's served values, in the order of the delta feed; by triggers.
+
+    No foreign key: a deleted publication leaves its row for a while.
+    """
+
+    __tablename__ = "changes"
+
+    publication_id: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    workspace_id: Mapped[str]
+    changed_in: Mapped[str] = mapped_column(TransactionNumber)
+    """The transaction of the change."""
+    changed_at: Mapped[datetime]
+    gone: Mapped[dict[str, Any] | None]
+    """The ids of a deleted publication; ``NULL`` while it exists."""
+
+    __table_args__ = (
+        Index("changes_in_order", "workspace_id", "changed_in", "publication_id"),
+        Index("changes_gone", "changed_at", postgresql_where=sql("gone IS NOT NULL")),
+    )
+
+
+class ChangesBackfill(Base):
+    """Publications that existed before ``changes`` and are not filled in yet; no row: all are."""
+
+    __tablename__ = "changes_backfill"
+
+    after_id: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    """Publications up to this id are filled in."""
+    last_id: Mapped[int] = mapped_column(BigInteger)
+    """The last publication that existed when the triggers were created."""
 
 
 class Pause(Base):

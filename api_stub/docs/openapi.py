@@ -6,9 +6,12 @@ from typing import Any, Final
 from starlette.requests import Request
 from starlette.responses import Response
 
+from api_stub.changes.parameters import DEFAULT_LIMIT, PRESENT
 from api_stub.docs.schemas import SCHEMAS, Schema
 from api_stub.http.errors import encode
 from api_stub.posts.parameters import MAX_ID_LENGTH, MAX_LIMIT, MAX_PAGE
+from shared.changes.cursor import MAX_LENGTH
+from shared.changes.feed import MAX_LIMIT as MAX_CHANGES
 from shared.vocabulary import Platform
 
 _REQUEST_ID: Final = {
@@ -39,6 +42,7 @@ _FAILURES: Final[Schema] = {
     "400": _json("A parameter is wrong: it is named, with what is allowed.", "Error"),
     "401": _json("No valid credential; the body does not say which rule failed.", "Error", _BEARER),
     "404": _json("No publication of this workspace has the id.", "Error"),
+    "410": _json("The cursor has expired: start again without one.", "Error"),
     "408": _json("The body did not arrive in time.", "Error"),
     "413": _json("The body is too large.", "Error"),
     "429": _json("Too many forced refreshes with this credential.", "Error", _RETRY_AFTER),
@@ -103,6 +107,21 @@ _HISTORY_PARAMETERS: Final = [
     ),
 ]
 
+_CHANGES_PARAMETERS: Final = [
+    _parameter(
+        "cursor",
+        {"type": "string", "minLength": 1, "maxLength": MAX_LENGTH},
+        "The cursor of the page before. Absent: from the beginning. now: no changes, the present's cursor.",
+        PRESENT,
+    ),
+    _parameter(
+        "limit",
+        {"type": "integer", "minimum": 1, "maximum": MAX_CHANGES, "default": DEFAULT_LIMIT},
+        "Changes a page.",
+        DEFAULT_LIMIT,
+    ),
+]
+
 
 def _operation(operation_id: str, summary: str, responses: Schema, **more: Any) -> Schema:
     return {"operationId": operation_id, "summary": summary, **more, "responses": responses}
@@ -127,6 +146,18 @@ _PATHS: Final[Schema] = {
             {"200": _json("The snapshots.", "History"), **_failures("400", "401", "404")},
             security=_CALLER,
             parameters=_HISTORY_PARAMETERS,
+        )
+    },
+    "/v1/analytics/changes": {
+        "get": _operation(
+            "listChanges",
+            "What changed since a cursor, in an order that one cursor follows for ever",
+            {"200": _json("The changes.", "Changes"), **_failures("400", "401", "410")},
+            description="Of each publication the newest state, at least once; states in between may be left"
+            " out, and a change may come twice. The first walk and following the present are the same loop."
+            " Reading makes nothing due.",
+            security=_CALLER,
+            parameters=_CHANGES_PARAMETERS,
         )
     },
     "/internal/events": {

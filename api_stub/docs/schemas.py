@@ -2,6 +2,7 @@
 
 from typing import Any, Final
 
+from api_stub.docs.change_schemas import change_schemas
 from api_stub.events.endpoint import MAX_BATCH
 from api_stub.events.processing import EventType
 from shared.vocabulary import Platform, SyncStatus, WarningCode
@@ -26,6 +27,7 @@ def _object(properties: Schema, *, optional: tuple[str, ...] = (), **more: Any) 
 
 
 ITEM_EXAMPLE: Final[Schema] = {
+    "publication_id": "4711",
     "post_id": "post_2a7f93",
     "account_id": "acc_8f2c1d",
     "platform": "instagram",
@@ -99,6 +101,8 @@ _ERROR: Final = _object(
     additionalProperties=False,
 )
 
+CHANGE_SCHEMAS: Final = change_schemas(_INSTANT, _PLATFORM, ITEM_EXAMPLE)
+
 SCHEMAS: Final[Schema] = {
     "Page": _object(
         {
@@ -118,6 +122,7 @@ SCHEMAS: Final[Schema] = {
     ),
     "Item": _object(
         {
+            "publication_id": {**_STRING, "description": "Stable for life; the key of a copy of these rows."},
             "post_id": {**_STRING, "description": "The Dravo post; it may have several publications."},
             "account_id": _STRING,
             "platform": _PLATFORM,
@@ -150,6 +155,7 @@ SCHEMAS: Final[Schema] = {
                 "type": "array",
                 "items": _object(
                     {
+                        "publication_id": _STRING,
                         "account_id": _STRING,
                         "platform": _PLATFORM,
                         "platform_post_id": _STRING_OR_NULL,
@@ -167,6 +173,7 @@ SCHEMAS: Final[Schema] = {
             "interval": "day",
             "publications": [
                 {
+                    "publication_id": "4711",
                     "account_id": "acc_8f2c1d",
                     "platform": "instagram",
                     "platform_post_id": "18000000000000000",
@@ -184,6 +191,7 @@ SCHEMAS: Final[Schema] = {
             "truncated": False,
         },
     ),
+    **CHANGE_SCHEMAS,
     "Event": _object(
         {
             "event_id": {"type": "string", "minLength": 1, "maxLength": 255},

@@ -9,9 +9,10 @@ from starlette.responses import Response
 from api_stub.http import metrics
 from api_stub.http.errors import json_response
 from api_stub.posts.parameters import PostsQuery, parse_posts
-from api_stub.posts.representation import Page, item, overview
+from api_stub.posts.representation import Page, overview
 from api_stub.refresh.refreshing import make_stale_due
 from api_stub.service import service_of
+from shared.analytics_row import item
 
 
 async def list_posts(request: Request) -> Response:

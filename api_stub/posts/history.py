@@ -7,10 +7,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api_stub.http.errors import json_response, not_found, quotable
-from api_stub.posts.instants import render
 from api_stub.posts.parameters import parse_history, parse_id
 from api_stub.posts.workspace import MAX_SNAPSHOTS
 from api_stub.service import service_of
+from shared.analytics_row import render
 
 
 async def list_history(request: Request) -> Response:
@@ -41,6 +41,7 @@ async def list_history(request: Request) -> Response:
             "interval": query.interval,
             "publications": [
                 {
+                    "publication_id": str(publication.id),
                     "account_id": publication.account_id,
                     "platform": publication.platform,
                     "platform_post_id": publication.platform_post_id,

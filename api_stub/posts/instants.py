@@ -1,4 +1,4 @@
-"""Instants in requests and responses: parsing of ``fromDate`` and ``toDate``, rendering of RFC 3339."""
+"""Instants in requests: parsing of ``fromDate`` and ``toDate``."""
 
 import re
 from dataclasses import dataclass
@@ -64,8 +64,3 @@ def _parse(parameter: str, value: str) -> tuple[datetime, timedelta]:
         return (instant.astimezone(UTC) if instant.tzinfo else instant.replace(tzinfo=UTC)), _RESOLUTION
     except (ValueError, OverflowError):
         raise bad_parameter(parameter, f"{parameter} {_ALLOWED}") from None
-
-
-def render(instant: datetime | None) -> str | None:
-    """Return a UTC instant as RFC 3339 with ``Z``, with microseconds only when they are not zero."""
-    return None if instant is None else instant.isoformat()[:-6] + "Z"

@@ -60,30 +60,31 @@ class HistoryQuery:
 
 def parse_posts(query_string: bytes) -> PostsQuery:
     """Return the parameters of a page of analytics rows. Raises `ApiError` (400)."""
-    values = _split(query_string, _POSTS)
+    values = split(query_string, _POSTS)
     return PostsQuery(
         filters=Filters(
-            post_id=_parse_optional(values, "postId", parse_id),
-            account_id=_parse_optional(values, "accountId", parse_id),
-            platform=_parse_optional(values, "platform", _platform),
+            post_id=parse_optional(values, "postId", parse_id),
+            account_id=parse_optional(values, "accountId", parse_id),
+            platform=parse_optional(values, "platform", _platform),
             created=parse_range(values.get("fromDate"), values.get("toDate")),
         ),
-        refresh=_parse_optional(values, "refresh", _boolean) or False,
-        page=_parse_optional(values, "page", lambda name, value: _whole(name, value, MAX_PAGE)) or 1,
-        limit=_parse_optional(values, "limit", lambda name, value: _whole(name, value, MAX_LIMIT)) or 25,
+        refresh=parse_optional(values, "refresh", _boolean) or False,
+        page=parse_optional(values, "page", lambda name, value: whole(name, value, MAX_PAGE)) or 1,
+        limit=parse_optional(values, "limit", lambda name, value: whole(name, value, MAX_LIMIT)) or 25,
     )
 
 
 def parse_history(query_string: bytes) -> HistoryQuery:
     """Return the parameters of a post's history. Raises `ApiError` (400)."""
-    values = _split(query_string, _HISTORY)
+    values = split(query_string, _HISTORY)
     return HistoryQuery(
         accepted=parse_range(values.get("fromDate"), values.get("toDate")),
-        interval=_parse_optional(values, "interval", _interval) or "raw",
+        interval=parse_optional(values, "interval", _interval) or "raw",
     )
 
 
-def _split(query_string: bytes, known: tuple[str, ...]) -> dict[str, str]:
+def split(query_string: bytes, known: tuple[str, ...]) -> dict[str, str]:
+    """Return the parameters of a query string by name. Raises `ApiError` (400)."""
     if not query_string:
         return {}
     try:
@@ -117,7 +118,8 @@ def _unknown(name: str, known: tuple[str, ...]) -> ApiError:
     return ApiError(400, "unknown_parameter", message, name[:MAX_QUOTED])
 
 
-def _parse_optional(values: Mapping[str, str], name: str, parse: Callable[[str, str], Value]) -> Value | None:
+def parse_optional(values: Mapping[str, str], name: str, parse: Callable[[str, str], Value]) -> Value | None:
+    """Return the parsed value of a parameter, or ``None`` when it is absent. Raises `ApiError` (400)."""
     value = values.get(name)
     return None if value is None else parse(name, value)
 
@@ -147,7 +149,8 @@ def _boolean(name: str, value: str) -> bool:
     return _BOOLEANS[value]
 
 
-def _whole(name: str, value: str, largest: int) -> int:
+def whole(name: str, value: str, largest: int) -> int:
+    """Return a whole number from 1 on. Raises `ApiError` (400)."""
     if not re.fullmatch(r"[0-9]{1,10}", value) or not 1 <= int(value) <= largest:
         raise bad_parameter(name, f"{name} must be a whole number from 1 to {largest}")
     return int(value)

@@ -7,13 +7,8 @@ page, and only those are joined.
 from functools import lru_cache
 from typing import Final, LiteralString, NamedTuple
 
+from shared.analytics_row import COLUMNS
 from shared.quota.pauses import NOT_PAUSED
-
-COLUMNS: Final = """
-       p.id, p.post_id, p.account_id, p.platform, COALESCE(p.platform_post_id, p.publish_id),
-       p.platform_post_url, p.text, p.created_at, p.published_at, a.metrics, a.warnings, a.sync_status,
-       a.error_message, a.last_updated_at, a.stale_after, a.attempted_at, a.outcome
-"""
 
 # A UNION of three index lookups: with OR, the planner would scan the index of a large workspace.
 _KEY_COLUMNS: Final = "id, workspace_id, account_id, platform, created_at"

@@ -9,7 +9,8 @@ from api_stub.http.database import Connection, Database, pyformat
 from api_stub.posts import statements
 from api_stub.posts.counting import split_range
 from api_stub.posts.parameters import Filters, HistoryQuery, PostsQuery
-from api_stub.posts.representation import AnalyticsRow, Page
+from api_stub.posts.representation import Page
+from shared.analytics_row import AnalyticsRow
 from shared.observability import failpoints
 from shared.refresh_state.make_due import MAKE_DUE, parameters
 from shared.refresh_state.notifications import DUE_CHANNEL, due_payload

@@ -8,9 +8,10 @@ from datetime import datetime, timedelta
 import structlog
 
 from api_stub.http.errors import ApiError
-from api_stub.posts.representation import AnalyticsRow, Page
+from api_stub.posts.representation import Page
 from api_stub.posts.workspace import Workspace
 from api_stub.refresh.waiting import CompletionListener
+from shared.analytics_row import AnalyticsRow
 from shared.outcome_kinds import Verdict, outcome_kind
 from shared.vocabulary import SyncStatus, WarningCode, warn
 

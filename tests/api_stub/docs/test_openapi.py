@@ -45,6 +45,14 @@ def test_responses_match_their_schemas(api: Api) -> None:
 
     conforms(api.posts(), "Page")
     conforms(api.get(f"{POSTS}/post_1/history").json(), "History")
+    api.rows.execute("DELETE FROM publications WHERE post_id = 'post_1'")
+    changes = api.get("/v1/analytics/changes").json()
+    assert [one["type"] for one in changes["changes"]] == [
+        "account.active",
+        "analytics.updated",
+        "analytics.deleted",
+    ]
+    conforms(changes, "Changes")
     for refusal in (api.get(f"{POSTS}?page=0"), api.get("/nowhere"), api.get(headers={"Authorization": ""})):
         conforms(refusal.json(), "Error")
     conforms(api.get("/healthz").json(), "Health")
@@ -61,7 +69,7 @@ def test_document_and_the_page_are_served_to_everybody(api: Api) -> None:
 
 
 def test_every_operation_lists_its_credentials_and_failures() -> None:
-    for path in (POSTS, f"{POSTS}/{{post_id}}/history"):
+    for path in (POSTS, f"{POSTS}/{{post_id}}/history", "/v1/analytics/changes"):
         operation = DOCUMENT["paths"][path]["get"]
         assert [next(iter(one)) for one in operation["security"]] == ["apiKey", "dashboardToken"]
         assert {"200", "400", "401", "500", "503"} <= set(operation["responses"])

@@ -8,7 +8,7 @@ from tests.api_stub.support import CREATED_AT, Api
 
 
 def test_row_has_the_documented_fields(api: Api) -> None:
-    api.rows.publication(
+    publication_id = api.rows.publication(
         post_id="post_2a7f93",
         platform_post_id="18000000000000000",
         platform_post_url="https://www.instagram.com/p/example/",
@@ -25,6 +25,7 @@ def test_row_has_the_documented_fields(api: Api) -> None:
     assert api.posts() == {
         "items": [
             {
+                "publication_id": str(publication_id),
                 "post_id": "post_2a7f93",
                 "account_id": "acc_1",
                 "platform": "instagram",

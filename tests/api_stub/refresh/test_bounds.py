@@ -7,10 +7,11 @@ from typing import Any, cast
 
 import pytest
 
-from api_stub.posts.representation import AnalyticsRow, Page
+from api_stub.posts.representation import Page
 from api_stub.posts.workspace import Workspace
 from api_stub.refresh.refreshing import Refresher, make_stale_due
 from api_stub.refresh.waiting import CompletionListener
+from shared.analytics_row import AnalyticsRow
 
 NOW = datetime(2026, 6, 23, 10, 15, 30, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)

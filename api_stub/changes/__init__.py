@@ -1,0 +1,1 @@
+"""``GET /v1/analytics/changes``: the delta feed of `shared.changes` over HTTP."""

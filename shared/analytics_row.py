@@ -1,0 +1,60 @@
+"""One analytics row as clients see it: ids are strings, instants end in Z, an unreported metric is absent."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Final, LiteralString, NamedTuple
+
+COLUMNS: Final[LiteralString] = """
+       p.id, p.post_id, p.account_id, p.platform, COALESCE(p.platform_post_id, p.publish_id),
+       p.platform_post_url, p.text, p.created_at, p.published_at, a.metrics, a.warnings, a.sync_status,
+       a.error_message, a.last_updated_at, a.stale_after, a.attempted_at, a.outcome
+"""
+"""The columns of an `AnalyticsRow`, of ``publications p`` and ``post_analytics a``."""
+
+
+class AnalyticsRow(NamedTuple):
+    """One publication with its analytics row, in the order of `COLUMNS`."""
+
+    id: int
+    post_id: str
+    account_id: str
+    platform: str
+    platform_post_id: str | None
+    platform_post_url: str | None
+    text: str | None
+    created_at: datetime
+    published_at: datetime | None
+    metrics: dict[str, Any]
+    warnings: list[str]
+    sync_status: str
+    error_message: str | None
+    last_updated_at: datetime | None
+    stale_after: datetime | None
+    attempted_at: datetime | None
+    outcome: str | None
+
+
+def item(row: AnalyticsRow, more_warnings: Sequence[str] = ()) -> dict[str, Any]:
+    """Return the JSON object of one row."""
+    return {
+        "publication_id": str(row.id),
+        "post_id": row.post_id,
+        "account_id": row.account_id,
+        "platform": row.platform,
+        "platform_post_id": row.platform_post_id,
+        "platform_post_url": row.platform_post_url,
+        "text": row.text,
+        "created_at": render(row.created_at),
+        "published_at": render(row.published_at),
+        "metrics": row.metrics,
+        "warnings": [*row.warnings, *more_warnings],
+        "sync_status": row.sync_status,
+        "error_message": row.error_message,
+        "last_updated_at": render(row.last_updated_at),
+        "stale_after": render(row.stale_after),
+    }
+
+
+def render(instant: datetime | None) -> str | None:
+    """Return a UTC instant as RFC 3339 with ``Z``, with microseconds only when they are not zero."""
+    return None if instant is None else instant.isoformat()[:-6] + "Z"
