@@ -5,6 +5,7 @@ hundred thousand rows and at a hundred million; figures that other places show, 
 `shared.operations.fleet`. Nothing here counts an unbounded number of rows.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 
 from sqlalchemy import Connection, text
@@ -16,6 +17,7 @@ from shared.observability.metrics import (
     FRESH,
     OLDEST_OVERDUE,
     OLDEST_TRANSACTION,
+    OPERATOR_NEEDED,
     OVERDUE_P50,
     OVERDUE_P95,
     OVERDUE_P99,
@@ -28,9 +30,10 @@ from shared.observability.metrics import (
     FleetGauge,
 )
 from shared.operations import fleet
+from shared.quota.pauses import stops
 from shared.redis_client import RedisClient
 from shared.refresh_state.invariants import Breach, count_stuck
-from shared.vocabulary import AccountState, Lane, Platform
+from shared.vocabulary import AccountState, Lane, PauseKind, Platform
 
 SAMPLED_PAGES = 1_000
 """Pages of ``refresh_state`` in a sample: all of a small table, about 60,000 rows of a large one."""
@@ -101,6 +104,15 @@ def paused(connection: Connection) -> Iterator[Sample]:
         yield PAUSED_UNTIL, (row.platform, row.kind), float(row.until)
 
 
+def operator_needed(connection: Connection) -> Iterator[Sample]:
+    """Yield how many stops need an operator, by platform and kind."""
+    counts = Counter((stop.platform, stop.kind) for stop in stops(connection))
+    for platform in Platform:
+        for kind in PauseKind:
+            if kind.needs_operator:
+                yield OPERATOR_NEEDED, (platform.value, kind.value), counts[platform.value, kind]
+
+
 def stuck(connection: Connection) -> Iterator[Sample]:
     """Yield the rows that break `shared.refresh_state.invariants`, by platform and breach."""
     counts = count_stuck(connection)
@@ -129,6 +141,7 @@ FROM_DATABASE: tuple[Callable[[Connection], Iterator[Sample]], ...] = (
     accounts,
     claimed,
     paused,
+    operator_needed,
     transactions,
 )
 """The queries of PostgreSQL; with `queue`, their names are the values of the label ``read``."""

@@ -305,8 +305,8 @@ class Pause(Base):
     platform: Mapped[str] = mapped_column(primary_key=True)
     """A platform, or ``*`` for all of them (an operator's pause)."""
     kind: Mapped[str] = mapped_column(primary_key=True)
-    """``app``, ``account``, ``endpoint`` or ``breaker``; by an operator ``operator_platform``,
-    ``operator_account`` or ``operator_workspace``: separate kinds, which no platform's response changes."""
+    """`shared.vocabulary.PauseKind`: placed by a platform's answer or budget; ``credits``, ``misconfigured``,
+    ``blocked``, which last until an operator has acted; ``operator_…``, which no answer changes."""
     subject: Mapped[str] = mapped_column(primary_key=True)
     """The account, endpoint or workspace; empty for the whole platform."""
     paused_at: Mapped[datetime] = mapped_column(server_default=sql("now()"))
@@ -409,7 +409,7 @@ class AuditEntry(Base):
     via: Mapped[str]
     """``command`` or ``page``."""
     act: Mapped[str]
-    """``pause``, ``resume``, ``resync`` or ``release``."""
+    """``pause``, ``resume``, ``try``, ``resync`` or ``release``."""
     subject: Mapped[dict[str, Any]]
     """A scope, filters or ids."""
     reason: Mapped[str | None]

@@ -153,6 +153,12 @@ class PauseKind(StrEnum):
     """Most of a limit is used: background work waits, interactive refreshes continue."""
     BREAKER = "breaker"
     """The circuit breaker of an endpoint is open after consecutive failures."""
+    CREDITS = "credits"
+    """Our credits or our paid volume at the platform are used up."""
+    MISCONFIGURED = "misconfigured"
+    """The platform refuses our whole application: blocked, not enrolled, or its API version has ended."""
+    BLOCKED = "blocked"
+    """The platform blocks one account's calls for policy reasons."""
     OPERATOR_PLATFORM = "operator_platform"
     """An operator paused a platform, or everything. No platform's response changes an operator's pause."""
     OPERATOR_ACCOUNT = "operator_account"
@@ -164,6 +170,11 @@ class PauseKind(StrEnum):
     def by_operator(self) -> bool:
         """Whether an operator placed it: then only `dravo resume` or its own end lifts it."""
         return self in _OPERATORS_PAUSES
+
+    @property
+    def needs_operator(self) -> bool:
+        """Whether only an operator can end its cause. The row stays until the platform accepts a call."""
+        return self in _STOPS
 
     @property
     def subject(self) -> PauseSubject:
@@ -182,10 +193,14 @@ _PAUSE_SUBJECTS: Final[Mapping[PauseKind, PauseSubject]] = {
     PauseKind.ENDPOINT: PauseSubject.ENDPOINT,
     PauseKind.BACKGROUND: PauseSubject.ACCOUNT,
     PauseKind.BREAKER: PauseSubject.ENDPOINT,
+    PauseKind.CREDITS: PauseSubject.PLATFORM,
+    PauseKind.MISCONFIGURED: PauseSubject.PLATFORM,
+    PauseKind.BLOCKED: PauseSubject.ACCOUNT,
     PauseKind.OPERATOR_PLATFORM: PauseSubject.PLATFORM,
     PauseKind.OPERATOR_ACCOUNT: PauseSubject.ACCOUNT,
     PauseKind.OPERATOR_WORKSPACE: PauseSubject.WORKSPACE,
 }
+_STOPS: Final = frozenset({PauseKind.CREDITS, PauseKind.MISCONFIGURED, PauseKind.BLOCKED})
 _OPERATORS_PAUSES: Final = frozenset(
     {PauseKind.OPERATOR_PLATFORM, PauseKind.OPERATOR_ACCOUNT, PauseKind.OPERATOR_WORKSPACE}
 )

@@ -15,7 +15,7 @@ secrets.
 
 from datetime import datetime, timedelta
 
-from shared.vocabulary import BucketKind
+from shared.vocabulary import BucketKind, PauseKind
 
 
 class RefreshError(Exception):
@@ -41,8 +41,8 @@ class Paused(RefreshError):  # noqa: N818 - named by what the caller must do, li
     ``kind`` names the bucket that is paused for the whole fleet, ``endpoint`` narrows it (``None``: all).
     ``until`` is the end of the pause, in UTC. ``escalates_until`` replaces it when the first call after the
     pause is refused again (LinkedIn's daily throttle); a success in between starts anew. ``refused_again``
-    replaces the error then where it is no limit: a renewed token that is still refused. ``operator_alert``
-    marks a pause that only an operator can end (X out of credits).
+    replaces the error then where it is no limit: a renewed token that is still refused. ``stop`` is
+    the kind of a pause whose cause only an operator can end (X out of credits).
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class Paused(RefreshError):  # noqa: N818 - named by what the caller must do, li
         endpoint: str | None = None,
         escalates_until: datetime | None = None,
         refused_again: "Reauthorize | None" = None,
-        operator_alert: bool = False,
+        stop: PauseKind | None = None,
     ) -> None:
         super().__init__(sentence)
         self.kind = kind
@@ -62,7 +62,7 @@ class Paused(RefreshError):  # noqa: N818 - named by what the caller must do, li
         self.endpoint = endpoint
         self.escalates_until = escalates_until
         self.refused_again = refused_again
-        self.operator_alert = operator_alert
+        self.stop = stop
 
 
 class Reauthorize(RefreshError):  # noqa: N818 - named by what the caller must do, like its siblings
@@ -82,12 +82,20 @@ class Reauthorize(RefreshError):  # noqa: N818 - named by what the caller must d
 class Misconfigured(RefreshError):  # noqa: N818 - named by what the caller must do, like its siblings
     """The platform refused our application, key, request form or API version: only operators can repair it.
 
-    ``warning`` says the same in the row's warning.
+    ``warning`` says the same in the row's warning. ``application``: the refusal holds for every account of
+    the platform, so the platform is stopped until the next retry.
     """
 
-    def __init__(self, sentence: str, *, warning: str = "the platform refuses our application") -> None:
+    def __init__(
+        self,
+        sentence: str,
+        *,
+        warning: str = "the platform refuses our application",
+        application: bool = False,
+    ) -> None:
         super().__init__(sentence)
         self.warning = warning
+        self.application = application
 
 
 class AccountInactive(RefreshError):  # noqa: N818 - named by its event; only the worker raises it

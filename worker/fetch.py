@@ -86,6 +86,8 @@ class _Fetch:
 
     def run(self) -> FetchResult:
         error = self._budget.on_result(self._fetch())
+        if error is None and (self._readings or self._recorded):
+            self._budget.on_accepted()
         return FetchResult(
             stored=self._stored,
             readings=tuple(self._readings),

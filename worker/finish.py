@@ -1,23 +1,25 @@
 """The end of a refresh: pauses are placed, outcomes judged, recorded in one transaction, and announced."""
 
+from datetime import datetime
+
 import structlog
 from sqlalchemy import Connection
 
 from shared.accounts import states
 from shared.observability import failpoints
-from shared.vocabulary import AccountState
+from shared.vocabulary import AccountState, PauseKind
 from worker.announce import announce
 from worker.context import RefreshRun, WorkerContext
 from worker.credentials import tokens
 from worker.credentials.tokens import StoredAccount
-from worker.errors import AccountInactive, Reauthorize, RefreshError, TryAgain
+from worker.errors import AccountInactive, Misconfigured, Reauthorize, RefreshError, TryAgain
 from worker.fetch import FetchResult
-from worker.outcomes.errors import judge_error
-from worker.outcomes.outcome import Outcome
+from worker.outcomes.errors import judge_error, misconfigured_wait
+from worker.outcomes.outcome import Outcome, Policy
 from worker.outcomes.readings import judge_reading
 from worker.outcomes.stopped import quarantined
 from worker.quota import defer, paid_reads
-from worker.quota.pause import Deferred
+from worker.quota.pause import Deferred, NewPause
 from worker.record import record
 
 _log = structlog.get_logger(__name__)
@@ -27,7 +29,8 @@ def finish(run: RefreshRun, result: FetchResult, context: WorkerContext) -> None
     """Record every outcome of a refresh, and announce those that passed the fence."""
     stored, account = result.stored, result.stored.account
     # Committed before the outcomes: whoever writes a pause must not wait for rows.
-    error = defer.place(context.engine, account, result.error, result.pauses)
+    pauses = (*result.pauses, *_stop(result.error, run.policy, context.clock.now()))
+    error = defer.place(context.engine, account, result.error, pauses)
     blocked = None
     with context.engine.begin() as connection:
         now = context.clock.now()
@@ -52,6 +55,14 @@ def finish(run: RefreshRun, result: FetchResult, context: WorkerContext) -> None
     announce(account, recorded, fenced=len(judged) - len(recorded))
     if blocked is not None:
         _log.warning("requires_reconnect", account_id=account.account_id, rows=blocked, detail=str(error))
+
+
+def _stop(error: RefreshError | None, policy: Policy, now: datetime) -> tuple[NewPause, ...]:
+    """Return the stop of a platform that refuses our whole application: it lasts until the next retry."""
+    if not isinstance(error, Misconfigured) or not error.application:
+        return ()
+    until = now + misconfigured_wait(policy)
+    return (NewPause(PauseKind.MISCONFIGURED, "", until, str(error)),)
 
 
 def _standing(connection: Connection, stored: StoredAccount, refusal: Reauthorize) -> RefreshError:

@@ -5,6 +5,8 @@ The data flows one way: `_start` returns a `RefreshRun`, `fetch` returns what th
 of each row; where that is impossible (the database is down, the process is killed) the lease expires.
 """
 
+from datetime import datetime
+
 import structlog
 
 from shared.freshness import Freshness
@@ -51,7 +53,7 @@ def _start(job: RefreshJob, context: WorkerContext) -> RefreshRun | None:
     # In a transaction of its own: an error from here on is recorded, and must not undo the start.
     with context.engine.begin() as connection:
         stored = tokens.load(connection, job.account_id, context.vault)
-        in_force = pauses.pauses_of_accounts(connection, [job.account_id], every_endpoint=True)
+        in_force = pauses.pauses_of_accounts(connection, [job.account_id], of_job=True)
     if stored is None:
         _log.warning("account_gone", account_id=job.account_id)
         return None
@@ -79,7 +81,7 @@ def _policy(settings: Settings, platform: Platform) -> Policy:
 
 def _fetch(run: RefreshRun, context: WorkerContext) -> FetchResult:
     """Fetch the rows, or return why the platform is not called for them."""
-    if error := _obstacle(run):
+    if error := _obstacle(run, context.clock.now()):
         return FetchResult(run.stored, rest=run.rows, error=error)
     if not run.rows:
         return FetchResult(run.stored)
@@ -93,7 +95,7 @@ def _fetch(run: RefreshRun, context: WorkerContext) -> FetchResult:
     return fetch(run, reservation, context)
 
 
-def _obstacle(run: RefreshRun) -> RefreshError | None:
+def _obstacle(run: RefreshRun, now: datetime) -> RefreshError | None:
     """Return what forbids every call for this account now, if anything does."""
     stored = run.stored
     if stored.state is not AccountState.ACTIVE:
@@ -106,6 +108,6 @@ def _obstacle(run: RefreshRun) -> RefreshError | None:
             detail=stored.unopened,
         )
         return Misconfigured(stored.unopened, warning="the stored authorization cannot be opened")
-    if pause := pause_of_whole_job(run.pauses, run.lane):
+    if pause := pause_of_whole_job(run.pauses, run.lane, now):
         return Deferred(pause.reason, kind=BucketKind.APP, until=pause.paused_until, pause=pause.key)
     return None

@@ -25,6 +25,7 @@ from shared.operations.pause import Scope, pause_scope, resume_scope
 from shared.operations.quarantine import release_from_quarantine
 from shared.operations.resync import resync_one
 from shared.operations.selection import next_rows
+from shared.operations.trial import NothingToTryError, try_stops
 from shared.vocabulary import Platform, Reason
 
 _MAX_FORM_BYTES: Final = 16_384
@@ -169,6 +170,15 @@ async def pause(context: OpsContext, _request: Request, session: Session, form: 
 async def resume(context: OpsContext, _request: Request, session: Session, form: dict[str, str]) -> Response:
     """End an operator's pause."""
     await context.write(partial(resume_scope, operator=_operator(session), scope=_scope(form)))
+    return redirect(_local(form.get("next", "")))
+
+
+async def attempt(context: OpsContext, _request: Request, session: Session, form: dict[str, str]) -> Response:
+    """Let one call test whether the cause of a stop is gone; the overview shows what became of it."""
+    try:
+        await context.write(partial(try_stops, operator=_operator(session), scope=_scope(form)))
+    except NothingToTryError as error:
+        raise FormError(f"Nothing was tried: {error}.") from None
     return redirect(_local(form.get("next", "")))
 
 

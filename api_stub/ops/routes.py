@@ -42,6 +42,7 @@ def routes(context: OpsContext) -> list[Route]:
         "/ops/release": forms.release,
         "/ops/pause": forms.pause,
         "/ops/resume": forms.resume,
+        "/ops/try": forms.attempt,
         "/ops/logout": forms.logout,
     }
     return [

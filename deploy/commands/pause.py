@@ -11,6 +11,7 @@ from sqlalchemy import Connection, text
 
 from deploy import console, stores
 from deploy.commands.pauses_in_force import shape, subject_name
+from deploy.commands.trial import try_stops
 from deploy.console import AsJson, CommandError, UsageError, instant
 from deploy.resync.instants import first_instant
 from shared.operations.audit_log import AuditEntry, Operator, entries
@@ -39,7 +40,9 @@ def register(app: typer.Typer) -> None:
         'dravo pause --workspace ws_1 --platform tiktok --reason "their wish" --until 2026-12-01\n\n'
         'dravo pause --all --reason "database maintenance"'
     )(pause)
-    app.command(epilog="Examples: dravo resume --platform x\n\ndravo resume --all")(resume)
+    app.command(
+        epilog="Examples: dravo resume --platform x\n\ndravo resume --platform x --try\n\ndravo resume --all"
+    )(resume)
     app.command(epilog="Example: dravo pauses --json")(pauses)
     app.command("audit-log", epilog="Examples: dravo audit-log\n\ndravo audit-log --limit 500 --json")(
         audit_log
@@ -96,20 +99,41 @@ def resume(
     workspace: OfWorkspace = None,
     every: Annotated[bool, typer.Option("--all", help="Lift all pauses of operators.")] = False,
     reason: Annotated[str | None, typer.Option(help="The reason, for other operators.")] = None,
+    attempt: Annotated[
+        bool,
+        typer.Option("--try", help="Let one call test whether the cause of a stop is gone, and wait for it."),
+    ] = False,
+    timeout: Annotated[
+        float, typer.Option(min=0, max=3600, help="How many seconds to wait for the call of --try.")
+    ] = 60.0,
     as_json: AsJson = False,
 ) -> None:
-    """Lift an operator's pause.
+    """Lift an operator's pause, or with --try a stop that waits for an operator.
 
-    Pauses that a platform's limits have set stay in force.
+    Pauses that a platform's limits have set stay in force. With --try, one call tests whether the cause of a
+    stop (used-up credits, a refused application, a blocked account) is gone. If the platform accepts it,
+    everything that the stop held up is due again; if it refuses, the stop stays, and the command exits 1.
 
     JSON: ``resumed`` (how many pauses were lifted), ``pauses`` (those still in force, as in `dravo pauses`).
+    With --try: ``accepted``, ``refused`` and ``waiting`` (arrays of ``platform``, ``kind``, ``subject``;
+    ``waiting``: no call was answered in time) and ``pauses``.
     """
     scope = _scope(platform, account, workspace, every=every)
+    if attempt:
+        if workspace:
+            raise UsageError("a stop holds a platform or an account: --try takes no --workspace")
+        try_stops(scope, timeout=timeout, as_json=as_json)
+        return
     with stores.transaction() as connection:
         lifted = resume_scope(connection, Operator.at_terminal(), scope, reason)
         remaining = [shape(one) for one in pauses_in_force(connection)]
     if not lifted:
-        raise CommandError(f"no operator has paused {subject_name(scope.key)}: see `dravo pauses`")
+        hint = (
+            "it is stopped, and `--try` tests whether its cause is gone"
+            if any(one["needs_operator"] and platform in {None, one["platform"]} for one in remaining)
+            else "see `dravo pauses`"
+        )
+        raise CommandError(f"no operator has paused {subject_name(scope.key)}: {hint}")
     if as_json:
         console.emit({"resumed": lifted, "pauses": remaining})
         return
@@ -122,7 +146,8 @@ def pauses(*, as_json: AsJson = False) -> None:
     """List the pauses in force: by operators, platform limits and circuit breakers.
 
     JSON: an array of ``platform``, ``kind``, ``subject``, ``placed_by`` (``operator`` or ``platform``),
-    ``paused_at``, ``paused_until`` (null: until resumed), ``reason``.
+    ``needs_operator`` (whether only an operator can end its cause), ``paused_at``, ``paused_until`` (null:
+    until resumed), ``reason``.
     """
     with stores.transaction() as connection:
         current = [shape(one) for one in pauses_in_force(connection)]
@@ -143,8 +168,8 @@ def audit_log(
     """List what operators did by command or on the operators' page: who, when, what.
 
     JSON: an array of ``act_id``, ``acted_at``, ``ended_at`` (null: not ended, or stopped half-way),
-    ``operator``, ``via`` (``command`` or ``page``), ``act`` (``pause``, ``resume``, ``resync``, ``release``),
-    ``subject``, ``reason``, ``rows``, ``last``.
+    ``operator``, ``via`` (``command`` or ``page``), ``act`` (``pause``, ``resume``, ``try``, ``resync``,
+    ``release``), ``subject``, ``reason``, ``rows``, ``last``.
     """
     with stores.transaction() as connection:
         log = entries(connection, most=limit)

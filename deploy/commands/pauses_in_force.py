@@ -13,6 +13,7 @@ def shape(pause: PauseInForce) -> dict[str, Any]:
         "kind": pause.kind.value,
         "subject": pause.subject,
         "placed_by": "operator" if pause.kind.by_operator else "platform",
+        "needs_operator": pause.kind.needs_operator,
         "paused_at": instant(pause.paused_at),
         "paused_until": instant(pause.ends_at),
         "reason": pause.reason,
@@ -24,7 +25,7 @@ def subject_name(key: dict[str, Any]) -> str:
     platform = "" if key["platform"] == EVERY_PLATFORM else str(key["platform"])
     if not key["subject"]:
         return platform or "everything"
-    what = str(key["kind"]).removeprefix("operator_")
+    what = str(key["kind"]).removeprefix("operator_").replace("blocked", "account")
     return f"{what} {key['subject']}" + (f" on {platform}" if platform else "")
 
 

@@ -130,8 +130,8 @@ def reconnect(connection: Connection, workspace_id: str, account_id: str) -> int
         },
     )
     paused = connection.execute(
-        text("SELECT platform FROM pauses WHERE kind = :kind AND subject = :account_id"),
-        {"kind": PauseKind.ACCOUNT.value, "account_id": account_id},
+        text("SELECT platform, kind FROM pauses WHERE kind = ANY(:kinds) AND subject = :account_id"),
+        {"kinds": [PauseKind.ACCOUNT.value, PauseKind.BLOCKED.value], "account_id": account_id},
     )
-    end(connection, [PauseKey(platform, PauseKind.ACCOUNT, account_id) for platform in paused.scalars()])
+    end(connection, [PauseKey(platform, PauseKind(kind), account_id) for platform, kind in paused])
     return unblock(connection, workspace_id, account_id)

@@ -134,6 +134,11 @@ PAUSED_UNTIL = FleetGauge(
     "End of the last of these pauses, Unix time.",
     ("platform", "kind"),
 )
+OPERATOR_NEEDED = FleetGauge(
+    "dravo_operator_needed",
+    "Stops whose cause only an operator can end, also those that are being tried.",
+    ("platform", "kind"),
+)
 STUCK = FleetGauge(
     "dravo_stuck_publications",
     "Publications that will never run although they should, or will run although they should not.",
@@ -159,6 +164,7 @@ FLEET_GAUGES = (
     CLAIMED,
     PAUSES,
     PAUSED_UNTIL,
+    OPERATOR_NEEDED,
     STUCK,
     OLDEST_TRANSACTION,
     QUEUE_DEPTH,

@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import Row
 
 from shared.quota.pauses import PauseInForce
-from shared.vocabulary import AccountState, Reason, SyncStatus
+from shared.vocabulary import AccountState, PauseKind, Platform, Reason, SyncStatus
 
 REASONS = {
     Reason.NEW: "it is new and its first snapshot is wanted at once",
@@ -39,6 +39,12 @@ _ADVICE = {
     Reason.CLAIMED: "Nothing: a worker is refreshing it.",
     Reason.STALE: "Nothing; `dravo resync --post {post}` fetches it now.",
 }
+_STOPS = {
+    PauseKind.CREDITS: "An operator must add credits, or raise the cap, in {platform}'s developer portal",
+    PauseKind.MISCONFIGURED: "An operator must repair our application at {platform}: its state in the"
+    " developer console, its secret, its API version",
+    PauseKind.BLOCKED: "An operator must have {platform} clear the block of account {subject}",
+}
 _RESUME = "An operator has paused it: `dravo pauses` shows what and why, `dravo resume` lifts it."
 _WAITING = "Nothing: it is due; if it stays so, see `dravo status` for schedulers, workers and queues."
 
@@ -50,6 +56,13 @@ def explain_reason(row: Row[Any]) -> str:
     return REASONS[Reason(row.reason)]
 
 
+def stop_advice(stop: PauseInForce) -> str:
+    """Return what an operator must do about a stop."""
+    platform, account = Platform(stop.platform), f" --account {stop.subject}" if stop.subject else ""
+    act = _STOPS[stop.kind].format(platform=platform.label, subject=stop.subject)
+    return f"{act}; then `dravo resume --platform {platform.value}{account} --try`."
+
+
 def advice(row: Row[Any], pauses: Sequence[PauseInForce]) -> str:
     """Return what an operator should do about the row, or that nothing is to be done."""
     if row.state != AccountState.ACTIVE:
@@ -59,6 +72,8 @@ def advice(row: Row[Any], pauses: Sequence[PauseInForce]) -> str:
         return _NO_ID
     if any(pause.kind.by_operator for pause in pauses):
         return _RESUME
+    if stop := next((pause for pause in pauses if pause.kind.needs_operator), None):
+        return stop_advice(stop)
     if pauses:
         return _ADVICE[Reason.PAUSED]
     if row.reason == Reason.RETRY and row.sync_status == SyncStatus.FAILED:

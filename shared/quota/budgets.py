@@ -158,6 +158,22 @@ class Budgets:
         for bucket in buckets:
             self._send(bucket, "probe_succeeded")
 
+    def reopen(self, bucket: Bucket, since: datetime) -> None:
+        """End a bucket's pause at once; the first call after that goes alone, as a probe.
+
+        ``since`` identifies the occasion: of any number of callers one has an effect.
+        """
+        if self._offline.is_on:
+            return
+        occasion = f"{bucket.key}:reopened:{since.timestamp()}"
+        try:
+            is_first = self._client.set(occasion, 1, nx=True, px=LONGEST_REPORTED)
+        except redis.RedisError as error:
+            self._offline.begin(error)
+            return
+        if is_first:
+            self._send(bucket, "reopen")
+
     def count_refusal(self, bucket: Bucket) -> None:
         """Count a call that a platform refused for its limit."""
         try:

@@ -2,6 +2,9 @@
 
 They are stored in PostgreSQL: losing Redis lifts none.
 
+A *stop* is a pause whose cause only an operator can end (`PauseKind.needs_operator`). Its row stays when it
+ends: it is then being tried, and the first job whose calls are accepted deletes it (`end`).
+
 A pause defers rows: a worker that encounters it moves their next run to its end. A pause that ends early, for
 whatever reason, therefore makes these rows due in the transaction that ends it (`end`), and a worker defers
 rows only while it locks the pause (`lock_if_in_force`). Both lock the pause before any row of
@@ -67,11 +70,20 @@ _OF_ACCOUNTS: Final = text(f"""
 SELECT a.account_id, {_COLUMNS}
   FROM accounts a
   JOIN pauses w ON ({_ALL_WORK}) OR ({_BACKGROUND_WORK})
-    OR (:every_endpoint AND w.platform = a.platform AND w.paused_until > now()
-        AND w.kind = ANY(:endpoint_kinds))
+    OR (:of_job AND w.platform = a.platform
+        AND (w.paused_until > now() AND w.kind = ANY(:endpoint_kinds)
+             OR w.paused_until <= now() AND w.kind = ANY(:stops) AND w.subject IN ('', a.account_id)))
  WHERE a.account_id = ANY(:account_ids)
  ORDER BY w.paused_until DESC, w.kind, w.subject
 """)
+_STOPS: Final = [kind.value for kind in PauseKind if kind.needs_operator]
+_STOPS_STANDING: Final = text(f"""
+SELECT {_COLUMNS} FROM pauses w
+ WHERE w.kind = ANY(:stops) AND w.paused_until > now() - CAST(:remembered AS interval)
+ ORDER BY w.paused_at, w.platform, w.kind, w.subject
+""")
+STOP_REMEMBERED: Final = timedelta(days=1)
+"""How long after its end a stop counts that no call has confirmed or ended since."""
 _OF_ENDPOINTS: Final = [kind.value for kind in PauseKind if kind.subject is PauseSubject.ENDPOINT]
 
 
@@ -108,25 +120,36 @@ class PauseInForce:
         """When it ends by itself; ``None``: only when an operator resumes it."""
         return self.paused_until if self.paused_until < UNTIL_RESUMED else None
 
+    def is_tried(self, now: datetime) -> bool:
+        """Whether it is a stop that has ended, and the next call decides whether it begins again."""
+        return self.kind.needs_operator and self.paused_until <= now
+
 
 def pauses_in_force(connection: Connection) -> list[PauseInForce]:
     """Return every pause in force, the first to end first."""
     return [_pause_in_force(row) for row in connection.execute(_IN_FORCE, {"known": _KNOWN})]
 
 
+def stops(connection: Connection) -> list[PauseInForce]:
+    """Return the stops, the oldest first, also those that are being tried (`PauseInForce.is_tried`)."""
+    bound = {"stops": _STOPS, "remembered": STOP_REMEMBERED}
+    return [_pause_in_force(row) for row in connection.execute(_STOPS_STANDING, bound)]
+
+
 def pauses_of_accounts(
-    connection: Connection, account_ids: Sequence[str], *, every_endpoint: bool = False
+    connection: Connection, account_ids: Sequence[str], *, of_job: bool = False
 ) -> dict[str, list[PauseInForce]]:
     """Return the pauses that apply to these accounts now, by account, the last to end first.
 
-    An account without any is absent. ``every_endpoint``: also pauses of other endpoints of its platform,
-    which a single call may need.
+    An account without any is absent. ``of_job``: also pauses of other endpoints of its platform, which a
+    single call may need, and the stops that are being tried.
     """
     pauses_by_account: dict[str, list[PauseInForce]] = defaultdict(list)
     bound = {
         "account_ids": sorted(set(account_ids)),
-        "every_endpoint": every_endpoint,
+        "of_job": of_job,
         "endpoint_kinds": _OF_ENDPOINTS,
+        "stops": _STOPS,
     }
     for row in connection.execute(_OF_ACCOUNTS, bound):
         pauses_by_account[row.account_id].append(_pause_in_force(row))
@@ -164,19 +187,22 @@ def pause(
             "subject": subject,
             "until": until,
             "reason": reason,
+            "is_stop": kind.needs_operator,
         },
     ).scalar_one()
     return ends
 
 
+# The row of a stop is deleted when a call is accepted, so one that exists goes on from its first refusal.
 _PAUSE = """
 INSERT INTO pauses AS w (platform, kind, subject, paused_until, reason)
 VALUES (:platform, :kind, :subject, :until, :reason)
 ON CONFLICT (platform, kind, subject) DO UPDATE
    SET paused_until = GREATEST(w.paused_until, excluded.paused_until),
        reason = excluded.reason,
-       paused_at = CASE WHEN w.paused_until > now() THEN w.paused_at ELSE now() END,
-       refusals = CASE WHEN w.paused_until > now() - interval '10 minutes' THEN w.refusals + 1 ELSE 1 END
+       paused_at = CASE WHEN :is_stop OR w.paused_until > now() THEN w.paused_at ELSE now() END,
+       refusals = CASE WHEN :is_stop OR w.paused_until > now() - interval '10 minutes'
+                       THEN w.refusals + 1 ELSE 1 END
 RETURNING paused_until
 """
 
@@ -199,6 +225,14 @@ def end(connection: Connection, keys: Iterable[PauseKey]) -> list[PauseKey]:
     for key in existing:
         make_deferred_due(connection, key)
     return existing
+
+
+def try_now(connection: Connection, keys: Sequence[PauseKey]) -> list[PauseKey]:
+    """End these stops for a trial and return those that were in force; their deferred rows stay deferred.
+
+    One call decides: refused, it places the stop again; accepted, it ends it for all (`end`).
+    """
+    return [key for key in sorted(set(keys)) if connection.execute(_TRY, _bound(key)).rowcount]
 
 
 def shorten(connection: Connection, key: PauseKey, until: datetime) -> None:
@@ -233,5 +267,9 @@ UPDATE pauses SET paused_until = :until
 _LOCK_IN_FORCE: Final = text("""
 SELECT paused_until FROM pauses
  WHERE platform = :platform AND kind = :kind AND subject = :subject AND paused_until > now() FOR SHARE
+""")
+_TRY: Final = text("""
+UPDATE pauses SET paused_until = now()
+ WHERE platform = :platform AND kind = :kind AND subject = :subject AND paused_until > now()
 """)
 _END: Final = text("DELETE FROM pauses WHERE platform = :platform AND kind = :kind AND subject = :subject")

@@ -6,6 +6,7 @@
 --       pace, how long, every, bg_every, burst, how long background waits: the pace computed from the
 --       platform's own numbers, which applies for so long
 --       probe_succeeded: the probe was not refused
+--       reopen: any pause ends, and the first call after it goes alone, as a probe
 
 local SHAPE, UNKNOWN = '<dddddddddd', { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
 local TAT, BG, PAUSED, BG_PAUSED, PROBE = 1, 2, 3, 4, 5
@@ -37,6 +38,8 @@ elseif update == 'pause' then
     if ARGV[4] == '1' then
         state[PROBE], state[PROBING] = 1, 0
     end
+elseif update == 'reopen' then
+    state[PAUSED], state[PROBE], state[PROBING] = 0, 1, 0
 elseif update == 'background' then
     if until_then <= now and state[BG_PAUSED] <= now then
         return

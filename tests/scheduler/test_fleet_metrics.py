@@ -216,3 +216,23 @@ def test_stuck_rows_are_exported_by_platform_and_queried_rarely(
         monkeypatch.setattr(time, "monotonic", lambda seconds=seconds: now + seconds)
         scraped.metrics.read()
         assert scraped("stuck_publications", platform="x", breach="never_due") == expected
+
+
+def test_stop_needs_an_operator_until_a_call_is_accepted(harness: Harness, client: RedisClient) -> None:
+    with harness.engine.begin() as connection:
+        pauses.pause(
+            connection,
+            platform="x",
+            kind=PauseKind.CREDITS,
+            subject="",
+            until=datetime.now(UTC) + timedelta(hours=1),
+            reason="Our credits are used up.",
+        )
+    scraped = Scraped(harness, client)
+    assert scraped("operator_needed", platform="x", kind="credits") == 1
+    assert scraped("operator_needed", platform="tiktok", kind="misconfigured") == 0
+
+    for ended, expected in (("1 minute", 1), ("2 days", 0)):
+        harness.execute(f"UPDATE pauses SET paused_until = now() - interval '{ended}'")
+        scraped.metrics.read()
+        assert scraped("operator_needed", platform="x", kind="credits") == expected

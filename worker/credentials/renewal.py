@@ -51,7 +51,7 @@ def renew_ahead(account_id: str, context: WorkerContext) -> None:
     """
     with context.engine.begin() as connection:
         stored = tokens.load(connection, account_id, context.vault)
-        pauses_by_account = pauses.pauses_of_accounts(connection, [account_id], every_endpoint=True)
+        pauses_by_account = pauses.pauses_of_accounts(connection, [account_id], of_job=True)
     if stored is None or stored.state is not AccountState.ACTIVE:
         return
     account, in_force = stored.account, pauses_by_account.get(account_id, [])
@@ -61,7 +61,7 @@ def renew_ahead(account_id: str, context: WorkerContext) -> None:
         )
         return
     now = context.clock.now
-    if not tokens.ends_soon(account, now()) or pause_of_whole_job(in_force, Lane.BACKGROUND):
+    if not tokens.ends_soon(account, now()) or pause_of_whole_job(in_force, Lane.BACKGROUND, now()):
         return
     budget = JobBudget(context.budgets, account_id, account.platform, Lane.BACKGROUND, in_force, now=now)
     try:

@@ -4,7 +4,7 @@ import random
 from datetime import datetime, timedelta
 
 from shared.outcome_kinds import OutcomeKind
-from shared.vocabulary import Reason, SyncStatus, WarningCode
+from shared.vocabulary import PauseKind, Reason, SyncStatus, WarningCode
 from worker.claims import StartedRow
 from worker.errors import AccountInactive, Misconfigured, Paused, RefreshError, TryAgain
 from worker.outcomes.backoff import ATTEMPTS_UNTIL_FAILED, backoff
@@ -18,7 +18,7 @@ def judge_error(row: StartedRow, error: RefreshError, policy: Policy, now: datet
     `worker.errors.Reauthorize` is not judged here: it concerns the whole account.
     """
     if isinstance(error, Paused):
-        return _paused(row, error.until, str(error), now)
+        return _paused(row, error, now)
     if isinstance(error, Misconfigured):
         return _misconfigured(row, error, policy, now)
     if isinstance(error, AccountInactive):
@@ -49,8 +49,15 @@ def transient(row: StartedRow, error: RefreshError, policy: Policy, now: datetim
     )
 
 
-def _paused(row: StartedRow, until: datetime, detail: str, now: datetime) -> Outcome:
+def _paused(row: StartedRow, error: Paused, now: datetime) -> Outcome:
     """Return the outcome of a limit or a budget: the row is deferred, and no attempt is counted."""
+    until, warnings = error.until, row.warnings
+    if error.stop is PauseKind.MISCONFIGURED:
+        warnings = with_warning(
+            warnings,
+            WarningCode.PLATFORM_UNAVAILABLE,
+            "the platform refuses our application; operators are alerted",
+        )
     jitter_bound = min(30.0, (until - now).total_seconds() / 10 + 0.5)
     jitter = timedelta(seconds=random.uniform(0, jitter_bound))  # noqa: S311 - jitter needs no secrecy
     return Outcome(
@@ -60,9 +67,14 @@ def _paused(row: StartedRow, until: datetime, detail: str, now: datetime) -> Out
         until + jitter,
         attempts=row.attempts - 1,
         missing_since=row.missing_since,
-        detail=detail,
-        warnings=row.warnings,
+        detail=str(error),
+        warnings=warnings,
     )
+
+
+def misconfigured_wait(policy: Policy) -> timedelta:
+    """Return how long to wait before a refused application is tried again."""
+    return backoff(ATTEMPTS_UNTIL_FAILED - 1, policy.first_retry)
 
 
 def _misconfigured(row: StartedRow, error: Misconfigured, policy: Policy, now: datetime) -> Outcome:
@@ -70,7 +82,7 @@ def _misconfigured(row: StartedRow, error: Misconfigured, policy: Policy, now: d
         row,
         OutcomeKind.MISCONFIGURED,
         Reason.RETRY,
-        now + backoff(ATTEMPTS_UNTIL_FAILED - 1, policy.first_retry),
+        now + misconfigured_wait(policy),
         attempts=row.attempts - 1,
         missing_since=row.missing_since,
         detail=str(error),

@@ -4,6 +4,7 @@ Pauses are committed before any row is written, so no transaction locks a pause 
 transactions lock pauses in one order.
 """
 
+import logging
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Final
@@ -45,8 +46,6 @@ def place(
         ends = {key: _placed(connection, key, placing[key]) for key in sorted(placing)}
     if refusal is None:
         return error
-    if refusal.operator_alert:
-        _log.error("operator_needed", platform=platform, detail=str(refusal))
     return Deferred(
         str(refusal),
         kind=refusal.kind,
@@ -71,7 +70,10 @@ def _placed(connection: Connection, key: PauseKey, new: NewPause) -> datetime | 
         until=new.until,
         reason=new.reason,
     )
-    _log.warning("paused", platform=key.platform, kind=key.kind.value, subject=key.subject, detail=new.reason)
+    level, event = (
+        (logging.ERROR, "operator_needed") if key.kind.needs_operator else (logging.WARNING, "paused")
+    )
+    _log.log(level, event, platform=key.platform, kind=key.kind.value, subject=key.subject, detail=new.reason)
     return ends
 
 

@@ -55,6 +55,7 @@ class JobBudget:
             one.subject: one for one in reversed(in_force) if one.kind.subject is PauseSubject.ENDPOINT
         }
         self._background_subjects = {pause.subject for pause in in_force if pause.kind.background_only}
+        self._tried = [pause for pause in in_force if pause.is_tried(now())]
         self._now = now
         self._sleep = sleep
         self._wait_left = fleet.longest_wait
@@ -72,6 +73,8 @@ class JobBudget:
                 until=pause.paused_until,
                 pause=pause.key,
             )
+        if self._called is None:
+            self._reopen()
         self._end_probe()  # the job goes on, so its previous call was not refused
         wanted = self._fleet.limits.of_call(platform, account_id, endpoint)
         while (decision := self._fleet.budgets.reserve(wanted, cost, self._lane)).wait:
@@ -85,6 +88,16 @@ class JobBudget:
         if decision.left:
             tightest, part = decision.left
             metrics.BUDGET_REMAINING.labels(platform.value, tightest.kind.value).set(part)
+
+    def _reopen(self) -> None:
+        """End the pauses in Redis of the stops that are being tried: the fleet's next call goes alone."""
+        for stop in self._tried:
+            kind = BucketKind.ACCOUNT if stop.subject else BucketKind.APP
+            self._fleet.budgets.reopen(bucket(self._platform, stop.subject, kind, None), stop.paused_until)
+
+    def on_accepted(self) -> None:
+        """Require the end of the stops that were tried: the platform has accepted the job's calls."""
+        self.new_pauses += [NewPause(stop.kind, stop.subject, None, stop.reason) for stop in self._tried]
 
     def _exhausted(self, decision: Decision, endpoint: str) -> Deferred:
         kind = decision.bucket.kind if decision.bucket else BucketKind.APP
@@ -192,7 +205,7 @@ class JobBudget:
             kind=refusal.kind,
             endpoint=refusal.endpoint,
             until=refusal.escalates_until or refusal.until,
-            operator_alert=refusal.operator_alert,
+            stop=refusal.stop,
         )
 
     def _pause_bucket(self, refusal: Paused) -> Bucket:

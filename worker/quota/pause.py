@@ -24,7 +24,8 @@ class Deferred(Paused):
         endpoint: str | None = None,
         pause: PauseKey | None = None,
     ) -> None:
-        super().__init__(sentence, kind=kind, until=until, endpoint=endpoint)
+        stop = pause.kind if pause and pause.kind.needs_operator else None
+        super().__init__(sentence, kind=kind, until=until, endpoint=endpoint, stop=stop)
         self.pause = pause
 
 
@@ -43,15 +44,17 @@ def pause_of(account_id: str, refusal: Paused) -> NewPause:
     """Return the pause that a refusal of one of this account's calls requires."""
     subjects = {BucketKind.APP: "", BucketKind.ACCOUNT: account_id}
     subject = subjects.get(refusal.kind, refusal.endpoint or "")
-    return NewPause(PauseKind(refusal.kind.value), subject, refusal.until, str(refusal))
+    return NewPause(refusal.stop or PauseKind(refusal.kind.value), subject, refusal.until, str(refusal))
 
 
-def pause_of_whole_job(in_force: Sequence[PauseInForce], lane: Lane) -> PauseInForce | None:
+def pause_of_whole_job(in_force: Sequence[PauseInForce], lane: Lane, now: datetime) -> PauseInForce | None:
     """Return the pause that forbids every call of a job, if one does; ``in_force``: the longest first.
 
-    A pause of one endpoint forbids only the calls to that endpoint.
+    A pause of one endpoint forbids only the calls to that endpoint, and a stop that is being tried none.
     """
     for pause in in_force:
+        if pause.is_tried(now):
+            continue
         if pause.kind.background_only and lane is not Lane.BACKGROUND:
             continue
         if pause.kind.subject is not PauseSubject.ENDPOINT or not pause.subject:

@@ -29,7 +29,7 @@ def due(ops: Ops) -> set[int]:
     }
 
 
-@pytest.mark.parametrize("path", ["resync", "release", "pause", "resume", "resume-resync", "logout"])
+@pytest.mark.parametrize("path", ["resync", "release", "pause", "resume", "try", "resume-resync", "logout"])
 @pytest.mark.parametrize("form", [{}, {"csrf": ""}, {"csrf": "guessed"}])
 def test_form_without_the_csrf_token_changes_nothing(ops: Ops, path: str, form: dict[str, str]) -> None:
     ops.rows.publication()
@@ -255,3 +255,22 @@ def test_slow_form_times_out_and_holds_no_slot(ops: Ops, monkeypatch: pytest.Mon
         assert {answer.status_code for answer in await asyncio.gather(*slow_requests)} == {408}
 
     ops.runner.run(scenario())
+
+
+def test_stop_is_tried_from_the_page_and_a_limit_is_not(ops: Ops) -> None:
+    publication = ops.rows.publication()
+    ops.rows.execute(
+        "INSERT INTO pauses (platform, kind, subject, paused_until, reason) VALUES"
+        " ('instagram', 'misconfigured', '', now() + interval '1 hour', 'The application is blocked.')"
+    )
+    assert 'action="/ops/try"' in ops.get("/ops").text
+
+    answer = ops.send("/ops/try", platform="instagram", next="/ops")
+
+    assert (answer.status_code, answer.headers["location"]) == (303, "/ops")
+    assert due(ops) == {publication}
+    assert [(one.action, one.subject) for one in audit_entries(ops)] == [("try", {"platform": "instagram"})]
+    ops.rows.execute("UPDATE pauses SET kind = 'app', paused_until = now() + interval '1 hour'")
+    refused = ops.send("/ops/try", platform="instagram")
+    assert refused.status_code == 400
+    assert "Nothing was tried" in refused.text

@@ -1,5 +1,8 @@
 """`dravo pause`, `resume`, `pauses` and `audit-log`."""
 
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
 
@@ -203,3 +206,84 @@ def test_stopped_resync_has_no_end_in_the_audit_log(fleet: Dravo, monkeypatch: p
     (entry,) = fleet("audit-log", "--json").json
     assert (entry["act"], entry["ended_at"], entry["subject"]) == ("resync", None, {"all": "all"})
     assert "not ended" in fleet("audit-log").out
+
+
+SPENT = (
+    "INSERT INTO pauses (platform, kind, subject, paused_until, reason) VALUES"
+    " ('x', 'credits', '', now() + interval '1 hour', 'Our credits at X are used up.')"
+)
+
+
+@contextmanager
+def probing_worker(sql: Any, answer: str) -> Iterator[None]:
+    """Answer the probe of a stop as a worker does, as soon as the stop has ended."""
+    stopping = threading.Event()
+
+    def run() -> None:
+        while not stopping.wait(0.02):
+            sql(answer)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        yield
+    finally:
+        stopping.set()
+        thread.join()
+
+
+def test_try_reports_that_the_platform_accepts_calls_again(fleet: Dravo, sql: Any) -> None:
+    sql(SPENT)
+    sql("UPDATE refresh_state SET reason = 'paused', next_run_at = now() + interval '1 hour', priority = 0")
+    with probing_worker(sql, "DELETE FROM pauses WHERE paused_until <= now()"):
+        result = fleet("resume", "--platform", "x", "--try")
+
+    assert (result.code, result.out) == (
+        0,
+        "x accepts calls again: everything that the stop held up is due now\n",
+    )
+    assert sql("SELECT count(*) FROM refresh_state WHERE reason = 'manual' AND priority = 1") == [(1,)]
+
+
+def test_try_that_is_refused_exits_1_and_names_the_reason(fleet: Dravo, sql: Any) -> None:
+    sql(SPENT)
+    again = (
+        "UPDATE pauses SET paused_until = now() + interval '1 hour', reason = 'Still none.'"
+        " WHERE paused_until <= now()"
+    )
+    with probing_worker(sql, again):
+        result = fleet("resume", "--platform", "x", "--try", "--json")
+
+    assert result.code == 1
+    assert result.json["refused"] == [{"platform": "x", "kind": "credits", "subject": ""}]
+    assert [one["needs_operator"] for one in result.json["pauses"]] == [True]
+
+
+def test_try_without_a_worker_ends_at_its_timeout(fleet: Dravo, sql: Any) -> None:
+    sql(SPENT)
+
+    result = fleet("resume", "--platform", "x", "--try", "--timeout", "0")
+
+    assert result.code == 1
+    assert result.err.startswith("dravo: no call to x was answered yet: ")
+
+
+def test_resume_of_a_stop_leads_to_try_and_try_of_a_limit_is_refused(fleet: Dravo, sql: Any) -> None:
+    assert "see `dravo pauses`" in fleet("resume", "--platform", "x", "--try").err
+    sql(SPENT)
+
+    assert "`--try` tests whether its cause is gone" in fleet("resume", "--platform", "x").err
+    assert fleet("resume", "--workspace", "ws_1", "--try").code == 2
+
+
+def test_why_of_a_stopped_row_says_what_an_operator_must_do(fleet: Dravo, sql: Any) -> None:
+    sql(SPENT)
+    sql(
+        "UPDATE refresh_state SET reason = 'paused', next_run_at = now() + interval '1 hour'"
+        " WHERE account_id = 'acc_x'"
+    )
+
+    assert fleet("why", "post_3", "--json").json["advice"] == (
+        "An operator must add credits, or raise the cap, in X's developer portal;"
+        " then `dravo resume --platform x --try`."
+    )

@@ -58,6 +58,9 @@ AFFECTED = [
     ("linkedin", PauseKind.BREAKER, "ugcPosts", set()),
     ("x", PauseKind.BACKGROUND, "", {"acc_x", "acc_app"}),
     ("x", PauseKind.BACKGROUND, "acc_x", {"acc_x"}),
+    ("x", PauseKind.CREDITS, "", {"acc_x", "acc_app"}),
+    ("x", PauseKind.MISCONFIGURED, "", {"acc_x", "acc_app"}),
+    ("x", PauseKind.BLOCKED, "acc_x", {"acc_x"}),
     ("linkedin", PauseKind.OPERATOR_PLATFORM, "", {"acc_org", "acc_member"}),
     ("*", PauseKind.OPERATOR_PLATFORM, "", EVERYBODY),
     ("*", PauseKind.OPERATOR_ACCOUNT, "acc_x", {"acc_x"}),
@@ -106,7 +109,7 @@ def test_worker_sees_pauses_of_every_endpoint_of_its_platform(fleet: Harness) ->
     )
 
     with fleet.engine.connect() as connection:
-        by_account = pauses_of_accounts(connection, ["acc_org", "acc_other"], every_endpoint=True)
+        by_account = pauses_of_accounts(connection, ["acc_org", "acc_other"], of_job=True)
 
     assert {account: [one.subject for one in pauses] for account, pauses in by_account.items()} == {
         "acc_org": ["ugcPosts"]
@@ -121,7 +124,7 @@ def test_ended_or_unknown_pause_applies_to_no_account(fleet: Harness) -> None:
     )
 
     with fleet.engine.connect() as connection:
-        assert pauses_of_accounts(connection, sorted(EVERYBODY), every_endpoint=True) == {}
+        assert pauses_of_accounts(connection, sorted(EVERYBODY), of_job=True) == {}
         assert pauses_in_force(connection) == []
 
 

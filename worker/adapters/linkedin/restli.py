@@ -106,7 +106,8 @@ def _refusal(response: Response, account: Account, endpoint: str) -> RefreshErro
     if status == 403 and not is_ill_formed(status, body):
         return forbidden(account, endpoint)
     if status == 426:
-        return Misconfigured("LinkedIn no longer serves the API version in DRAVO_LINKEDIN_VERSION.")
+        sentence = "LinkedIn no longer serves the API version in DRAVO_LINKEDIN_VERSION."
+        return Misconfigured(sentence, application=True)
     return Misconfigured(f"LinkedIn refused our application's call with status {status}.")
 
 

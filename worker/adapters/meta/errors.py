@@ -54,6 +54,12 @@ class Refusal:
     """The message, lower case and cut. It may echo ids, URLs and tokens: it is searched, never shown."""
     meaning: Meaning = Meaning.OTHER
 
+    @property
+    def of_application(self) -> bool:
+        """Whether it holds for every call of our application: blocked, unknown, or without a valid proof."""
+        named = any(words in self.text for words in (*OUR_APP, *NO_PROOF))
+        return self.meaning is Meaning.MISCONFIGURED and (named or self.code in APP_REFUSALS)
+
 
 Body = dict[str, Any]
 GraphAnswer = Body | Refusal | None
@@ -105,6 +111,8 @@ METRIC = re.compile(rf"\b({'|'.join((*metrics.INSTAGRAM, *metrics.FACEBOOK, metr
 OUR_APP = ("api access blocked", "api access deactivated", "error validating application", "valid app id")
 """Meta refuses the application itself. English only: the codes (200, 190) are those of a missing permission
 and a dead token."""
+APP_REFUSALS = frozenset({5, 101})
+"""The address of our servers is not allowed; there is no such application."""
 NO_PROOF = ("appsecret_proof", "app secret proof")
 """Our call lacks its proof or has a wrong one. The second form is English only."""
 ON_BEHALF = "cannot call api for app"

@@ -26,7 +26,7 @@ from urllib.parse import urlencode
 from pydantic import SecretStr
 
 from shared.batches import BATCH_SIZE
-from shared.vocabulary import BucketKind, Platform
+from shared.vocabulary import BucketKind, PauseKind, Platform
 from worker.adapters.contract import Response, Upstream
 from worker.adapters.meta.errors import (
     DEAD_TOKENS,
@@ -137,14 +137,15 @@ class Graph:
             case Meaning.MISCONFIGURED:
                 return Misconfigured(
                     f"{self.platform} refuses our application or the form of our requests "
-                    f"(code {refused.code}): check the app's state at Meta, its secret and the API version."
+                    f"(code {refused.code}): check the app's state at Meta, its secret and the API version.",
+                    application=refused.of_application,
                 )
             case Meaning.BLOCKED:
                 return Paused(
                     f"{self.platform} has blocked these calls for policy reasons.",
                     kind=BucketKind.ACCOUNT,
                     until=response.received_at + BLOCKED_FOR,
-                    operator_alert=True,
+                    stop=PauseKind.BLOCKED,
                 )
             case Meaning.TRANSIENT:
                 return TryAgain(f"{self.platform} has a temporary problem.", breaks=refused.status >= 500)

@@ -11,7 +11,7 @@ https://docs.x.com/x-api/fundamentals/response-codes-and-errors
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 
-from shared.vocabulary import BucketKind
+from shared.vocabulary import BucketKind, PauseKind
 from worker.adapters import untrusted
 from worker.adapters.contract import Response
 from worker.errors import Misconfigured, Paused, Reauthorize, RefreshError, TryAgain
@@ -70,17 +70,18 @@ def out_of_credits(problems: set[str], now: datetime) -> Paused | None:
     """Return the pause for used-up credits or a reached cap, whatever the status."""
     if problems & NO_CREDITS:
         sentence = "Our credits at X are used up: an operator must add some."
-        return Paused(sentence, kind=BucketKind.APP, until=now + CREDITS_PAUSE, operator_alert=True)
+        return Paused(sentence, kind=BucketKind.APP, until=now + CREDITS_PAUSE, stop=PauseKind.CREDITS)
     if MONTHLY_CAP in problems:
         sentence = "Our monthly cap of post reads at X is reached."
-        return Paused(sentence, kind=BucketKind.APP, until=_next_month(now), operator_alert=True)
+        return Paused(sentence, kind=BucketKind.APP, until=_next_month(now), stop=PauseKind.CREDITS)
     return None
 
 
 def _forbidden(body: Mapping[str, object], problems: set[str]) -> RefreshError:
     text = f"{body.get('title')} {body.get('detail')}".lower()
     if problems & {"client-forbidden", "unsupported-authentication"}:
-        return Misconfigured("X refuses our application, or its kind of token, for reading posts.")
+        sentence = "X refuses our application, or its kind of token, for reading posts."
+        return Misconfigured(sentence, application=True)
     if "user-suspended" in problems or ("user" in text and "suspended" in text):
         return Reauthorize("X has suspended this account: resolve that with X, then reconnect the account.")
     if "scope" in text or "permission" in text:

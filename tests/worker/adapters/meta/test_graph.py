@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
+from shared.vocabulary import PauseKind
 from tests.worker.adapters.meta.graph_harness import TOKEN, error, graph
 from tests.worker.adapters.support import NOW, reply, upstream
 from worker.adapters.meta.errors import Meaning, Refusal
@@ -52,7 +53,7 @@ def test_block_pauses_for_long_and_alerts_operators() -> None:
     with pytest.raises(Paused) as caught:
         graph(way).get("1", {}, endpoint="insights")
 
-    assert caught.value.operator_alert
+    assert caught.value.stop is PauseKind.BLOCKED
     assert caught.value.until >= NOW + timedelta(hours=12)
 
 

@@ -9,7 +9,7 @@ from pydantic import SecretStr
 from deploy.simulators.behaviour import Conditions, Limit
 from deploy.simulators.x.x import APP_BEARER
 from shared.settings import Settings
-from shared.vocabulary import BucketKind, Platform
+from shared.vocabulary import BucketKind, PauseKind, Platform
 from tests.worker.adapters.support import NOW, account, publication, reply
 from tests.worker.adapters.x.harness import (
     COUNTERS,
@@ -235,7 +235,7 @@ def test_exhausted_credits_pause_the_app_and_alert_operators(harness: Harness) -
         with pytest.raises(Paused) as stopped:
             harness.read(published)
         error = stopped.value
-        assert (error.kind, error.operator_alert, error.until) == (BucketKind.APP, True, until)
+        assert (error.kind, error.stop, error.until) == (BucketKind.APP, PauseKind.CREDITS, until)
 
 
 @pytest.mark.parametrize("problem", ["credits", "credits-depleted", "usage-capped"])
@@ -246,4 +246,4 @@ def test_credits_problem_beside_numbers_keeps_the_numbers(problem: str) -> None:
 
     assert [one.answer for one in outcome.readings] == [Answer.READ]
     assert isinstance(outcome.error, Paused)
-    assert (outcome.error.kind, outcome.error.operator_alert) == (BucketKind.APP, True)
+    assert (outcome.error.kind, outcome.error.stop) == (BucketKind.APP, PauseKind.CREDITS)
