@@ -31,7 +31,7 @@ class Fleet:
 
     def __init__(self, harness: Harness, client: RedisClient) -> None:
         self.harness = harness
-        self.tools: WorkerContext = replace(harness.tools, budgets=FleetBudgets.of(Settings(), client))
+        self.context: WorkerContext = replace(harness.context, budgets=FleetBudgets.of(Settings(), client))
         self.ids = [
             one
             for name in ("acc_1", "acc_2")
@@ -56,7 +56,7 @@ class Fleet:
                     top_up=dict.fromkeys(Platform, timedelta()),
                 ).jobs
         for job in jobs:
-            refresh(job, self.tools)
+            refresh(job, self.context)
         return len(jobs)
 
     def attempt(self, scope: Scope = ON_X) -> Trial:
@@ -200,8 +200,8 @@ def test_job_that_meets_a_refused_application_warns_its_rows(harness: Harness, c
             top_up=dict.fromkeys(Platform, timedelta()),
         ).jobs  # fmt: skip
 
-    refresh(first, fleet.tools)
-    refresh(second, fleet.tools)
+    refresh(first, fleet.context)
+    refresh(second, fleet.context)
 
     assert len(harness.adapter.requested) == 1
     rows = [harness.state(one) for one, _ in second.claims]
