@@ -59,8 +59,8 @@ def explain_reason(row: Row[Any]) -> str:
 def stop_advice(stop: PauseInForce) -> str:
     """Return what an operator must do about a stop."""
     platform, account = Platform(stop.platform), f" --account {stop.subject}" if stop.subject else ""
-    act = _STOPS[stop.kind].format(platform=platform.label, subject=stop.subject)
-    return f"{act}; then `dravo resume --platform {platform.value}{account} --try`."
+    remedy = _STOPS[stop.kind].format(platform=platform.label, subject=stop.subject)
+    return f"{remedy}; then `dravo resume --platform {platform.value}{account} --try`."
 
 
 def advice(row: Row[Any], pauses: Sequence[PauseInForce]) -> str:

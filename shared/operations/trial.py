@@ -66,12 +66,12 @@ def try_stops(connection: Connection, operator: Operator, scope: Scope) -> Trial
     A stop for which no publication can be called now, because a limit or an operator also pauses it, is not
     tried.
     """
-    found = [stop for stop in stops(connection) if _covers(scope, stop)]
-    if not found:
+    standing = [stop for stop in stops(connection) if _covers(scope, stop)]
+    if not standing:
         raise NothingToTryError(f"nothing on {_name(scope)} waits for an operator: see `dravo pauses`")
-    try_now(connection, [stop.key for stop in found])
+    try_now(connection, [stop.key for stop in standing])
     probes: dict[PauseKey, int] = {}
-    for stop in found:
+    for stop in standing:
         row = connection.execute(_PROBE, {"platform": stop.platform, "subject": stop.subject}).one_or_none()
         if row is not None:
             make_due(connection, row.workspace_id, [row.publication_id], Reason.MANUAL)

@@ -113,8 +113,8 @@ def test_trial_that_succeeds_makes_one_call_first_and_reopens_everything(fleet: 
     assert fleet.pauses() == []
     assert fleet.run() > 0
     assert fleet.reasons() == ["stale"] * 4
-    acts = fleet.harness.execute("SELECT act, subject, rows FROM operator_acts")
-    assert acts == [("try", {"platform": "x"}, 1)]
+    entries = fleet.harness.execute("SELECT act, subject, rows FROM operator_acts")
+    assert entries == [("try", {"platform": "x"}, 1)]
 
 
 def test_trial_that_is_refused_leaves_the_stop_with_its_beginning(fleet: Fleet) -> None:
