@@ -146,6 +146,40 @@ def test_large_table_is_sampled(harness: Harness, monkeypatch: pytest.MonkeyPatc
     assert 1_000 < int(sampled) < 10_000
 
 
+def test_pauses_in_force_are_counted_with_the_end_of_the_last(harness: Harness, client: RedisClient) -> None:
+    now = datetime.now(UTC)
+    ends = (now - timedelta(hours=1), now + timedelta(hours=2), now + timedelta(hours=1))
+    for number, until in enumerate(ends):
+        harness.execute(
+            "INSERT INTO pauses (platform, kind, subject, paused_until, reason)"
+            " VALUES ('x', 'account', :subject, :until, '')",
+            subject=f"acc_{number}",
+            until=until,
+        )
+    scraped = Scraped(harness, client)
+    assert scraped("pauses", platform="x", kind="account") == 2
+    assert scraped("parked_until_timestamp_seconds", platform="x", kind="account") == pytest.approx(
+        (now + timedelta(hours=2)).timestamp()
+    )
+
+
+def test_oldest_transaction_is_that_of_another_session_whatever_its_role(harness: Harness) -> None:
+    def begun(connection: Connection) -> datetime:
+        at: datetime = connection.exec_driver_sql("SELECT now()").scalar_one()
+        return at
+
+    with harness.scheduler.connect() as reading:
+        with harness.context.engine.connect() as first, harness.engine.connect() as second:
+            oldest, newer = begun(first), begun(second)
+            ((_, _, seconds),) = gauges.transactions(reading)
+            age = begun(reading) - oldest
+
+        assert seconds == pytest.approx(age.total_seconds(), abs=1e-5)
+        assert age > begun(reading) - newer
+        reading.rollback()
+        assert [value for _, _, value in gauges.transactions(reading)] == [0], "its own does not count"
+
+
 def test_claims_queues_and_workers_are_counted(harness: Harness, client: RedisClient) -> None:
     account = harness.account("acc_1", Platform.X)
     harness.publications(
@@ -163,7 +197,6 @@ def test_claims_queues_and_workers_are_counted(harness: Harness, client: RedisCl
     assert scraped("queue_depth", lane="background") == 3
     assert scraped("queue_depth", lane="interactive") == 0
     assert (scraped("workers_alive"), scraped("worker_threads_alive")) == (2, 12)
-    assert scraped("oldest_transaction_seconds") == pytest.approx(0, abs=60)
 
 
 def test_store_that_does_not_answer_is_reported_and_never_exported_as_zero(

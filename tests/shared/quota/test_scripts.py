@@ -134,6 +134,7 @@ RESERVE: Final = [
         reserved(1000),
         REPORTED | {"tat": 30 * S, "bg": 60 * S, "reported_until": 1},
         background=True,
+        pace=(10 * S, 20 * S, 4, 1),
     ),
     Reserve("reported pace is used up", REPORTED | {"tat": 30 * S + 1, "reported_until": 1}, refused(1, 499)),
     Reserve(

@@ -134,6 +134,7 @@ def test_malformed_member_in_redis_is_no_worker_and_hides_none(client: RedisClie
         "/4",
         "host:5/-1",
         "host:6/" + "9" * 99,
+        "host:7/\N{ARABIC-INDIC DIGIT FOUR}",
     ):
         client.zadd(refresh_queue.ALIVE_KEY, {member: float("inf")})
 
