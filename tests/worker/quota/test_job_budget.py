@@ -332,9 +332,9 @@ def test_refused_probe_of_its_own_bucket_alone_means_more(
         return error
 
     later = clock.now() + 9 * HOUR
-    escalated = refused_after(ACCOUNT, escalates_until=later, operator_alert=True)
+    escalated = refused_after(ACCOUNT, escalates_until=later, stop=PauseKind.CREDITS)
 
-    assert (str(escalated), escalated.until, escalated.operator_alert) == ("Limit.", later, True)
+    assert (str(escalated), escalated.until, escalated.stop) == ("Limit.", later, PauseKind.CREDITS)
     assert (escalated.kind, escalated.endpoint) == (BucketKind.ACCOUNT, "insights")
     assert refused_after(ACCOUNT).until == clock.now() + HOUR
     assert refused_after(APP, escalates_until=later).until == clock.now() + HOUR
