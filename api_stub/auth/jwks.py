@@ -2,14 +2,14 @@
 
 No request waits for a key that is in memory, whatever the issuer does. Keys are fetched when the service
 starts and every `FRESH_FOR` from then on, by one task of the process. So a key that the issuer withdraws is
-refused after `FRESH_FOR`; while the issuer does not response, after `SERVED_FOR`.
+refused after `FRESH_FOR`; while the issuer does not respond, after `SERVED_FOR`.
 
 A token that names an unknown key starts one more fetch, at most one every `FETCH_AGAIN_AFTER` however many
 key ids are invented, and waits for it `WAIT_SECONDS` at most. An id that the issuer does not publish is
 refused without a fetch for `UNKNOWN_FOR`.
 
 Why not PyJWT's own ``PyJWKClient``: it fetches with blocking calls under one lock, so that
-every token waits in a queue while the issuer does not response; it drops expired keys instead of serving them
+every token waits in a queue while the issuer does not respond; it drops expired keys instead of serving them
 during the fetch; and its minimum interval between fetches begins only after a fetch that succeeded.
 """
 

@@ -160,6 +160,7 @@ TARGETS: Final[dict[str, tuple[str, ...]]] = {
     ),
     "api_stub/auth/api_keys.py": ("tests/api_stub/auth/test_authenticator.py",),
     "api_stub/auth/authenticator.py": (
+        "tests/api_stub/auth/test_bearer.py",
         "tests/api_stub/auth/test_authenticator.py",
         "tests/api_stub/auth/test_dashboard_tokens.py",
         "tests/api_stub/events/test_endpoint.py",

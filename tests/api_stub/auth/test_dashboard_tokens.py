@@ -11,7 +11,7 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from pydantic import SecretStr
 
-from api_stub.auth.dashboard_tokens import DashboardTokens
+from api_stub.auth.dashboard_tokens import DashboardTokens, configured
 from api_stub.http.errors import ApiError
 from shared.settings import Settings, SettingsError
 from tests.api_stub import support
@@ -188,3 +188,20 @@ def test_credential_longer_than_8192_characters_is_refused(database_url: str) ->
         answers = [api.get(headers={"Authorization": f"Bearer {token}"}) for token in tokens]
 
         assert [answer.status_code for answer in answers] == [200, 401]
+
+
+def test_workspace_of_255_characters_is_accepted() -> None:
+    assert workspace(by_secret(), jwt.encode(claims(workspace_id="w" * 255), SECRET)) == "w" * 255
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        (Settings(), False),
+        (by_secret(), True),
+        (Settings(jwt_public_key=pem(RSA_KEY)), True),
+        (Settings(jwt_jwks_url="https://issuer.example/"), True),
+    ],
+)
+def test_any_key_configures_dashboard_tokens(settings: Settings, *, expected: bool) -> None:
+    assert configured(settings) is expected

@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import json
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,6 +19,13 @@ from tests import issuer as issuers
 from tests.api_stub import support
 from tests.api_stub.support import POSTS
 from tests.issuer import AUDIENCE, KEYS, Issuer, published, token
+
+
+@pytest.fixture(autouse=True)
+def _loaded_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let requests wait for an issuer that answers, however busy this machine is."""
+    monkeypatch.setattr(jwks, "WAIT_SECONDS", 20.0)
+    monkeypatch.setattr(jwks, "FETCH_SECONDS", 20.0)
 
 
 @pytest.fixture
@@ -121,8 +129,9 @@ def test_new_key_is_accepted_with_one_fetch(issuer: Issuer, clock: Clock) -> Non
         issuer.publish("old", "new")
         clock.pass_(jwks.FETCH_AGAIN_AFTER)
         assert await accepted(tokens, token("new"))
+        clock.pass_(jwks.FETCH_AGAIN_AFTER)
         assert await accepted(tokens, token("old"))
-        assert issuer.requests == 2
+        assert issuer.requests == 2, "a known key causes no fetch"
 
     asyncio.run(scenario())
 
@@ -226,3 +235,64 @@ def test_first_hundred_keys_of_a_document_are_used(issuer: Issuer) -> None:
         assert not await accepted(tokens, token("key 100"))
 
     asyncio.run(check())
+
+
+@pytest.mark.parametrize(
+    "url", ["issuer.example", "ftp://issuer.example/", "https:///jwks.json", "https://[issuer]/", ""]
+)
+def test_address_that_is_not_http_stops_the_start(url: str) -> None:
+    with pytest.raises(SettingsError, match="DRAVO_JWT_JWKS_URL"):
+        jwks.KeySet(url)
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "changes", "usable"),
+    [
+        ("RS256", {}, True),
+        ("ES256", {"use": None}, False),
+        ("ES256", {"use": "enc"}, False),
+        ("ES256", {"alg": "ES256"}, True),
+        ("ES256", {"alg": "RS256"}, False),
+        ("ES256", {"kty": "OKP"}, False),
+        ("ES256", {"crv": "P-384"}, False),
+        ("EdDSA", {"crv": "X25519"}, False),
+    ],
+)
+def test_key_serves_the_algorithm_of_its_kind_alone(
+    algorithm: str, changes: dict[str, str | None], *, usable: bool
+) -> None:
+    document = json.dumps({"keys": [published(algorithm, "k") | changes]}).encode()
+
+    assert [(key.key_id, key.algorithm) for key in jwks._parse(document)] == [("k", algorithm)] * usable
+
+
+@pytest.mark.parametrize("document", [b"[]", b"{}", b'{"keys": {}}', b"no json"])
+def test_document_without_a_list_of_keys_is_no_document(document: bytes) -> None:
+    with pytest.raises(ValueError, match=r"JWKS|Expecting value"):
+        jwks._parse(document)
+
+
+def test_document_larger_than_a_megabyte_is_not_used(issuer: Issuer) -> None:
+    async def fetched(padding: int) -> bool:
+        issuer.keys = [published("ES256", "k") | {"padding": "x" * padding}]
+        return await accepted(tokens_of(issuer), token("k"))
+
+    assert asyncio.run(fetched(999_000))
+    assert not asyncio.run(fetched(1_000_000))
+
+
+def test_fetch_under_way_is_cancelled_with_the_service(issuer: Issuer) -> None:
+    issuer.answers.clear()
+
+    async def scenario() -> bool:
+        key_set = jwks.KeySet(issuer.url)
+        running = asyncio.create_task(key_set.run())
+        while issuer.requests == 0:
+            await asyncio.sleep(0)
+        fetch = key_set._fetch
+        assert fetch is not None
+        running.cancel()
+        await asyncio.wait({running, fetch}, timeout=1)
+        return fetch.cancelled()
+
+    assert asyncio.run(scenario())
