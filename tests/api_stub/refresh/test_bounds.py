@@ -112,3 +112,117 @@ def test_forced_refresh_includes_a_row_from_the_minimal_age_on(
     codes = {row_id: warning.partition(":")[0] for row_id, warning in warnings.items()}
     expected = "refresh_pending" if requested else "refresh_debounced"
     assert codes == {1: expected, 2: "refresh_pending", 3: "refresh_debounced"}
+
+
+@pytest.mark.parametrize(
+    ("changed", "warning"),
+    [
+        ({"attempted_at": NOW, "outcome": "synced"}, None),
+        ({"attempted_at": NOW, "outcome": "failed"}, None),
+        ({"attempted_at": NOW, "outcome": None}, None),
+        (
+            {"attempted_at": NOW, "outcome": "retry"},
+            "the refresh could not be completed now; it will be tried again",
+        ),
+        (
+            {"attempted_at": NOW - MICROSECOND, "outcome": "synced"},
+            "the platform has not answered yet; these are the last known values",
+        ),
+        ({}, "the platform has not answered yet; these are the last known values"),
+        (
+            {"attempted_at": NOW, "outcome": "paused", "sync_status": "requires_reconnect"},
+            "not refreshed: the account must be reconnected first",
+        ),
+    ],
+)
+def test_row_that_was_not_refreshed_has_a_warning_that_says_why(
+    changed: dict[str, Any], warning: str | None
+) -> None:
+    workspace = RecordingWorkspace([row(1, **changed)])
+    listener = CompletionListener("postgresql://nobody@127.0.0.1:1/none")
+    refresher = Refresher(listener, wait_seconds=0, min_age=timedelta(seconds=1.5))
+
+    result = asyncio.run(refresher.force(cast(Workspace, workspace), Page([row(1)], 1, NOW)))
+
+    assert result.rows == [row(1, **changed)]
+    assert result.warnings == ({1: f"refresh_pending: {warning}"} if warning else {})
+
+
+def test_debounced_row_names_the_minimal_age() -> None:
+    listener = CompletionListener("postgresql://nobody@127.0.0.1:1/none")
+    refresher = Refresher(listener, wait_seconds=0, min_age=timedelta(seconds=1.5))
+    recent = [row(1, last_updated_at=NOW)]
+    workspace = RecordingWorkspace(recent)
+
+    result = asyncio.run(refresher.force(cast(Workspace, workspace), Page(recent, 1, NOW)))
+
+    sentence = "refresh_debounced: read from the platform less than 1.5 s ago: not refreshed again"
+    assert (result.rows, result.warnings) == (recent, {1: sentence})
+    assert workspace.requested == []
+
+
+class AnsweringWorkspace(RecordingWorkspace):
+    """A fake workspace that answers by a script which rows are still pending."""
+
+    def __init__(self, rows: Sequence[AnalyticsRow], pending: Sequence[list[int]]) -> None:
+        super().__init__(rows)
+        self.pending = list(pending)
+
+    async def request_refresh(self, ids: Sequence[int], since: datetime) -> list[int]:
+        """Return the first answer."""
+        await super().request_refresh(ids, since)
+        return self.pending.pop(0)
+
+    async def still_pending(self, ids: Sequence[int], since: datetime) -> list[int]:
+        """Return the next answer."""
+        assert (list(ids), since) == ([1, 2], NOW)
+        return self.pending.pop(0)
+
+
+@pytest.mark.parametrize(
+    ("pending", "event", "left"),
+    [
+        ([[]], "nothing", 0),
+        ([[1, 2]], "all finish", 0),
+        ([[1, 2], [2], []], "interrupted", 0),
+        ([[1, 2], [2]], "stopped", 1),
+    ],
+)
+def test_wait_ends_when_all_rows_are_refreshed_or_the_service_stops(
+    pending: list[list[int]], event: str, left: int
+) -> None:
+    rows = [row(1), row(2)]
+    workspace = AnsweringWorkspace(rows, pending)
+    listener = CompletionListener("postgresql://nobody@127.0.0.1:1/none")
+
+    async def force() -> None:
+        refresher = Refresher(listener, wait_seconds=20, min_age=timedelta(0))
+        waiting = asyncio.create_task(refresher.force(cast(Workspace, workspace), Page(rows, 2, NOW)))
+        while not waiting.done():
+            await asyncio.sleep(0)
+            if event == "all finish":
+                for publication_id, watches in listener._watches.items():
+                    for watch in watches:
+                        watch.finish(publication_id)
+            elif event == "interrupted":
+                listener._interrupt()
+            elif event == "stopped" and listener._watches:
+                listener.stop()
+        await waiting
+        assert listener._watches == {}
+
+    asyncio.run(asyncio.wait_for(force(), 10))
+
+    assert len(workspace.pending) == left
+
+
+def test_wait_ends_at_its_time_limit_without_another_query() -> None:
+    rows = [row(1), row(2)]
+    workspace = AnsweringWorkspace(rows, [[1, 2], [1, 2]])
+    listener = CompletionListener("postgresql://nobody@127.0.0.1:1/none")
+    refresher = Refresher(listener, wait_seconds=0.01, min_age=timedelta(0))
+
+    result = asyncio.run(refresher.force(cast(Workspace, workspace), Page(rows, 2, NOW)))
+
+    assert len(workspace.pending) == 1
+    assert result.warnings.keys() == {1, 2}
