@@ -63,6 +63,9 @@ bench-smoke: install ## measure the whole pipeline on this machine
 bench-api: install chromium ## measure the read API and the operators' page at 1 and 10 million rows
 	$(BIN)/python -m deploy.bench.api
 
+bench-freshness: install ## compare freshness policies in simulated worlds: error of a read against calls
+	$(BIN)/python -m deploy.bench.freshness
+
 bench-budgets: install ## measure the decisions of the shared budgets per second
 	$(BIN)/python -m deploy.bench.budgets
 
@@ -85,4 +88,4 @@ locks: install ## write the lock files again after a change of pyproject.toml; k
 	$(LOCK) --constraint requirements.lock --output-file deploy/docker/requirements.lock
 	sed -i '/^ *# *-c requirements.lock$$/d' requirements-run.lock deploy/docker/requirements.lock
 
-.PHONY: help install locks up lint test test-fast chromium test-browser faults interleavings soak mutants bench-smoke bench-api bench-budgets pictures check-deploy
+.PHONY: help install locks up lint test test-fast chromium test-browser faults interleavings soak mutants bench-smoke bench-api bench-budgets bench-freshness pictures check-deploy

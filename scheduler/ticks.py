@@ -14,7 +14,7 @@ from scheduler.renewals import ending_soon
 from scheduler.trace_contexts import TraceContexts
 from shared import database, refresh_queue
 from shared.changes import maintenance
-from shared.freshness import Freshness
+from shared.freshness.policy import Freshness
 from shared.observability import failpoints, metrics
 from shared.partitions import ensure_partitions
 from shared.quota import spending

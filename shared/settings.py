@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_va
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from shared.accounts.vault import SealError, SealingKey
-from shared.freshness import Freshness
+from shared.freshness.policy import Freshness
 from shared.quota.limits import Limits
 from shared.vocabulary import Platform
 

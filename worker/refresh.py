@@ -9,7 +9,7 @@ from datetime import datetime
 
 import structlog
 
-from shared.freshness import Freshness
+from shared.freshness.policy import Freshness
 from shared.observability import failpoints
 from shared.quota import pauses, spending
 from shared.quota.spending import BudgetExhausted

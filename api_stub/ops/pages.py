@@ -16,7 +16,7 @@ from api_stub.ops.authentication import Session
 from api_stub.ops.context import OpsContext
 from api_stub.ops.filters import Filter
 from api_stub.ops.rendering import redirect, render
-from shared.freshness import Freshness
+from shared.freshness.policy import Freshness
 from shared.operations import audit_log, explain
 from shared.operations.bulk_resync import unfinished_selection
 from shared.quota.pauses import pauses_of_accounts

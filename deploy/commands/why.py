@@ -10,7 +10,7 @@ from sqlalchemy import Row
 from deploy import console, stores
 from deploy.commands.pauses_in_force import shape, until
 from deploy.console import AsJson, CommandError, instant
-from shared.freshness import Freshness
+from shared.freshness.policy import Freshness
 from shared.operations.explain import Explanation, explain, find
 from shared.settings import load
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from shared.freshness import Freshness
+from shared.freshness.policy import Freshness
 from shared.outcome_kinds import OutcomeKind
 from shared.vocabulary import Reason, SyncStatus, WarningCode, warn
 from worker.claims import StartedRow

@@ -4,7 +4,7 @@ from dataclasses import MISSING, fields
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from shared.freshness import Freshness
+from shared.freshness.policy import Freshness
 from shared.vocabulary import Reason, SyncStatus
 from worker.claims import StartedRow
 from worker.errors import RefreshError

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from shared.freshness import Freshness
+from shared.freshness.policy import Freshness
 from shared.vocabulary import Reason, SyncStatus
 from tests.worker.adapters.support import publication
 from worker.claims import StartedRow

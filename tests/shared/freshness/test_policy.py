@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from shared.freshness import Freshness
+from shared.freshness.policy import Freshness
 
 READ_AT = datetime(2026, 11, 25, 9, 0, tzinfo=UTC)
 

@@ -1,0 +1,1 @@
+"""Simulation of freshness policies: the error that readers see against the calls that it costs."""

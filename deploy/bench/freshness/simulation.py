@@ -1,0 +1,96 @@
+"""Runs policies over the posts of a world, at a given number of calls, and measures what readers see."""
+
+from collections.abc import Callable, Sequence
+from typing import Final, NamedTuple
+
+from deploy.bench.freshness import bound
+from deploy.bench.freshness.policies import Family
+from deploy.bench.freshness.worlds import HORIZON, Post
+from shared.freshness.rule import NOTICEABLE, SMALL
+
+FIXED_HOURS: Final = 6.0
+"""The plain rule that all budgets are compared with."""
+FIXED_CALLS: Final = HORIZON / FIXED_HOURS
+"""Calls that it makes for a post."""
+_STEPS: Final = 40
+
+
+class Result(NamedTuple):
+    """What a policy costs and what its readers see."""
+
+    calls: float
+    """For each post, over the whole horizon."""
+    error: float
+    """Mean of ``|true - cached| / (true + 20)`` over all reads."""
+    within: float
+    """Part of the reads with an error of at most 5 %."""
+
+
+def run(posts: Sequence[Post], family: Family, scale: float) -> Result:
+    """Run a policy over all posts; each post's first refresh is at age 0."""
+    calls = reads = within = 0
+    errors = 0.0
+    for post in posts:
+        policy = family(post, scale)
+        age, place = 0.0, 0
+        while age < HORIZON:
+            calls += 1
+            value = post.shown(age)
+            age += max(policy(age, value, place), 1e-3)
+            while place < len(post.reads) and post.reads[place] < age:
+                error = error_at(post, post.reads[place], value)
+                errors += error
+                within += error <= NOTICEABLE
+                place += 1
+        reads += len(post.reads)
+    return Result(calls / len(posts), errors / reads, within / reads)
+
+
+def error_at(post: Post, age: float, cached: float) -> float:
+    """Return the error of a read at an age that is answered with ``cached``."""
+    true = post.true(age)
+    return abs(true - cached) / (true + SMALL)
+
+
+def at_budget(posts: Sequence[Post], family: Family, calls: float, tolerance: float = 0.01) -> Result:
+    """Run a policy at the scale at which it makes so many calls for each post."""
+    return _search(lambda scale: run(posts, family, scale), calls, tolerance)
+
+
+def at_error(posts: Sequence[Post], family: Family, error: float) -> Result:
+    """Run a policy at the scale at which its readers see this mean error."""
+    low, high = 1e-3, 1e4
+    for _ in range(14):
+        middle = (low * high) ** 0.5
+        result = run(posts, family, middle)
+        low, high = (low, middle) if result.error > error else (middle, high)
+    return result
+
+
+def best(posts: Sequence[Post], calls: float) -> Result:
+    """Return the clairvoyant bound for so many calls for each post."""
+    grids = [bound.grid(post) for post in posts]
+
+    def priced(price: float) -> Result:
+        schedules = [bound.best_schedule(one, price) for one in grids]
+        errors = within = reads = 0.0
+        for post, schedule in zip(posts, schedules, strict=True):
+            found = bound.errors_of(post, schedule)
+            errors += sum(found)
+            within += sum(error <= NOTICEABLE for error in found)
+            reads += len(found)
+        return Result(1 + sum(map(len, schedules)) / len(posts), errors / reads, within / reads)
+
+    return _search(priced, calls, 0.01)
+
+
+def _search(tried: Callable[[float], Result], calls: float, tolerance: float) -> Result:
+    """Search the scale at which about so many calls are made; a larger scale makes fewer."""
+    low, high = 1e-5, 1e4
+    for _ in range(_STEPS):
+        middle = (low * high) ** 0.5
+        result = tried(middle)
+        if abs(result.calls / calls - 1) <= tolerance:
+            break
+        low, high = (middle, high) if result.calls > calls else (low, middle)
+    return result

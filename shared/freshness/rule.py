@@ -1,0 +1,149 @@
+"""The rule of the adaptive policy: how long after a refresh a row is due again, in plain numbers.
+
+An interval of length D costs ``rho * g * D / 2`` (error that readers see in an hour) and ``price / D``
+(calls in an hour). The sum is least at a geometric mean, ``P * sqrt(T_growth * T_read)``: the hours until
+the number moves by 5 %, the mean hours between two reads of the row, and one factor for the scarcity of
+calls. The rule is pure: it has no clock, no database and no random numbers, so it can be judged in any
+world.
+
+Sources: Olston and Pandey, WWW 2008 (refresh where the benefit passes one threshold for all pages); Azar et
+al., PNAS 2018, and Kolobov et al., NeurIPS 2019 (square-root law with one multiplier for the bandwidth);
+Cho and Garcia-Molina, TODS 2003 (change rates from refreshes at uneven distances).
+"""
+
+import math
+from math import expm1, log1p, sqrt
+from typing import Final, NamedTuple
+
+NOTICEABLE: Final = 0.05
+"""A number that has moved by this part of itself is out of date for its readers."""
+SMALL: Final = 20.0
+"""Counts added to a number before an error is divided by it: the step from 1 to 2 is not an error of half."""
+
+OFFSET: Final = 1 / 6
+"""Hours added to an age: the growth of a post of age 0 would be infinite."""
+
+_FLOOR: Final = 3e-5  # growth an hour that any post may show, however old it is
+_GROWTH_PRIOR: Final = 4.0  # counts that speak for typical growth before any is observed
+_READS_PRIOR: Final = 2.0  # reads that speak for typical readers before any is counted
+_READS_AT_FIRST: Final = 4.0  # reads an hour of a new post
+_READS_SLOW: Final = 2.0  # hours after which the readers of a new post begin to decrease
+_READS_DECAY: Final = 1.2  # exponent of that decrease
+_NEVER: Final = 1e-3  # rates that fall so fast that a steady interval is never over
+_EXPONENTIAL: Final = 1e-6  # a distance from 1 below which the power is an exponential function
+_LARGEST: Final = 30.0  # exponent beyond which every interval is the longest one
+
+
+class Prior(NamedTuple):
+    """What is known about the posts of a platform (or account) in advance, in hours."""
+
+    half_life: float
+    """A typical post reaches half of its total in this time."""
+    shortest: float
+    """No interval is shorter, unless the platform's counters fell."""
+    longest: float = 720.0
+    """No interval is longer: 30 days."""
+
+
+class State(NamedTuple):
+    """What the rule remembers about one row between two refreshes."""
+
+    age: float
+    """Of the post at the last refresh that measured it, in hours."""
+    value: float
+    """What the platform reported then: views, impressions."""
+    observed: float = 0.0
+    """A: growth in counts; what was known before is halved at each refresh."""
+    expected: float = 0.0
+    """B: the growth that a typical post of this size would have shown at the same times."""
+    reads: float = 0.0
+    """Reads by clients, halved in the same way."""
+    expected_reads: float = 0.0
+    """The reads that a typical row would have had."""
+
+
+class Interval(NamedTuple):
+    """When a row is due again, and the two rates that say why."""
+
+    hours: float
+    """From the refresh until the row is due again."""
+    growth: float
+    """Expected growth an hour, as a part of the number that readers see; T_growth is `NOTICEABLE` /
+    growth."""
+    read_rate: float
+    """Expected reads an hour; T_read is 1 / read_rate."""
+    state: State
+    """What to pass at the next refresh."""
+
+
+def next_interval(
+    age: float, value: float, reads: float, before: State | None, prior: Prior, pressure: float = 1.0
+) -> Interval:
+    """Return when a row that has just been refreshed is due again.
+
+    ``age``: hours since the post's publication. ``value``: the leading counter that the platform reported.
+    ``reads``: how often clients have read the row since the refresh before (any float: it may be an
+    estimate). ``before``: the state that the last measurement left, ``None`` at the first one; a value
+    below the last one counts as no growth. ``pressure``: scarcity of calls, 1 as designed, above 1 scarcer.
+    Never raises for finite numbers of which none is negative.
+    """
+    state = State(age, value)
+    if before is not None:
+        part, part_before = _part(age, prior.half_life), _part(before.age, prior.half_life)
+        typical = (before.value + value) / (part_before + part) * max(0.0, part - part_before)
+        usual_reads = max(0.0, _reads_until(age) - _reads_until(before.age))
+        state = State(
+            age,
+            value,
+            before.observed / 2 + max(0.0, value - before.value),
+            before.expected / 2 + typical,
+            before.reads / 2 + reads,
+            before.expected_reads / 2 + usual_reads,
+        )
+    growth, read_rate = growth_of(state, prior), read_rate_of(state)
+    steady = pressure * sqrt(NOTICEABLE / (growth * read_rate))
+    offset_age = age + OFFSET
+    slowing = (age / (age + _READS_SLOW) + 1 + offset_age / (offset_age + prior.half_life)) / 2
+    hours = _stretched(steady, offset_age, slowing, prior.longest)
+    return Interval(min(max(hours, prior.shortest), prior.longest), growth, read_rate, state)
+
+
+def growth_of(state: State, prior: Prior) -> float:
+    """Return the expected growth an hour right after the refresh, as a part of the number that readers see.
+
+    A typical post grows like ``age / (age + half_life)``; this row, ``(4 + A) / (4 + B)`` times as fast.
+    """
+    age = state.age + OFFSET
+    ratio = (_GROWTH_PRIOR + state.observed) / (_GROWTH_PRIOR + state.expected)
+    # A number of 0 says that nothing is known about the post's size yet, not that it stays 0.
+    weight = (state.value + SMALL) / (state.value + 2 * SMALL)
+    return (ratio * prior.half_life / (age * (age + prior.half_life)) + _FLOOR) * weight
+
+
+def read_rate_of(state: State) -> float:
+    """Return the expected reads an hour right after the refresh."""
+    ratio = (_READS_PRIOR + state.reads) / (_READS_PRIOR + state.expected_reads)
+    return _READS_AT_FIRST * math.pow(1 + state.age / _READS_SLOW, -_READS_DECAY) * ratio
+
+
+def _part(age: float, half_life: float) -> float:
+    """Return the part of its total that a typical post has at this age."""
+    return (age + OFFSET) / (age + OFFSET + half_life)
+
+
+def _reads_until(age: float) -> float:
+    """Return the reads that a typical row has had up to this age."""
+    power = 1 - _READS_DECAY
+    return _READS_AT_FIRST * _READS_SLOW / power * (math.pow(1 + age / _READS_SLOW, power) - 1)
+
+
+def _stretched(steady: float, age: float, slowing: float, longest: float) -> float:
+    """Return the interval for rates that fall with age to the power of twice ``slowing``.
+
+    The steady interval would grow on the way; the one returned spans as much of it as one refresh should.
+    """
+    reached = (1 - slowing) * steady / age
+    if reached <= _NEVER - 1:
+        return longest
+    exponent = log1p(reached) / (1 - slowing) if abs(1 - slowing) > _EXPONENTIAL else steady / age
+    return min(age * expm1(min(exponent, _LARGEST)), longest)

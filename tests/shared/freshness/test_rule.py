@@ -1,0 +1,150 @@
+"""The rule in plain numbers: values worked out by hand, and what holds for all numbers."""
+
+import time
+from math import inf
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.freshness.rule import Prior, State, next_interval
+
+FACEBOOK = Prior(half_life=1.35, shortest=1 / 12)
+LINKEDIN = Prior(half_life=24.3, shortest=1 / 4)
+
+ages = st.floats(0, 20_000)
+counts = st.floats(0, 1e9)
+reads = st.floats(0, 1e5)
+states = st.builds(State, ages, counts, counts, counts, reads, reads)
+priors = st.builds(Prior, st.floats(0.1, 500), st.floats(0.05, 1), st.just(720.0))
+pressures = st.floats(0.05, 200)
+
+
+def test_first_refresh_at_ten_hours_matches_the_values_worked_out_by_hand() -> None:
+    """Growth, reads, the steady interval, the slowing down and the hours, step by step.
+
+    (1.35 / (10.1667 * 11.5167) + 0.00003) * 120 / 140 is 0.0099086; 4 * 6 ** -1.2 is 0.46588; the root of
+    0.05 / (0.0099086 * 0.46588) is 3.2911; (10 / 12 + 1 + 10.1667 / 11.5167) / 2 is 1.35806; and
+    10.1667 * ((1 - 0.35806 * 3.2911 / 10.1667) ** (1 / -0.35806) - 1) is 4.1752.
+    """
+    interval = next_interval(10, 100, 0, None, FACEBOOK)
+
+    assert interval.growth == pytest.approx(0.0099086, rel=1e-4)
+    assert interval.read_rate == pytest.approx(0.46588, rel=1e-4)
+    assert interval.hours == pytest.approx(4.1752, rel=1e-3)
+    assert interval.state == State(10, 100)
+
+
+def test_second_refresh_matches_the_values_worked_out_by_hand() -> None:
+    """What was known is halved, and both ratios change the rates.
+
+    Typical growth is 240 / (2.1667 / 3.5167 + 4.1667 / 5.5167) * (4.1667 / 5.5167 - 2.1667 / 3.5167),
+    24.356; B is 6 / 2 + 24.356, A is 8 / 2 + 40, their ratio (4 + 44) / (4 + 27.356), 1.5308; the growth is
+    (1.5308 * 1.35 / (4.1667 * 5.5167) + 0.00003) * 160 / 180, 0.079944. Typical reads are 40 * (2 ** -0.2 -
+    3 ** -0.2), 2.7124; their ratio is (2 + 1 / 2 + 9) / (2 + 3 / 2 + 2.7124), 1.8513; the read rate is 4 *
+    3 ** -1.2 * 1.8513, 1.9813.
+    """
+    before = State(2, 100, observed=8, expected=6, reads=1, expected_reads=3)
+
+    interval = next_interval(4, 140, 9, before, FACEBOOK, pressure=2)
+
+    assert interval.state.observed == 44
+    assert interval.state.expected == pytest.approx(27.356, rel=1e-4)
+    assert interval.state.reads == 9.5
+    assert interval.state.expected_reads == pytest.approx(4.2124, rel=1e-4)
+    assert interval.growth == pytest.approx(0.079944, rel=1e-3)
+    assert interval.read_rate == pytest.approx(1.9813, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("age", "value", "half_life", "pressure", "hours"),
+    [
+        (0, 0, 1.35, 2, 0.16886),  # 0.13683 if nothing slowed down
+        (0, 0, 1.35, 0.05, 1 / 12),  # never below the shortest
+        (5_000, 10, 1.35, 1, 720.0),  # never above the longest
+        (200, 50, 1.35, 50, 720.0),  # rates fall so fast that the integral is never reached
+    ],
+)
+def test_interval_is_bounded(
+    age: float, value: float, half_life: float, pressure: float, hours: float
+) -> None:
+    interval = next_interval(age, value, 0, None, Prior(half_life, 1 / 12), pressure)
+
+    assert interval.hours == pytest.approx(hours, rel=2e-3)
+
+
+def test_slowing_of_exactly_one_is_the_limit_of_its_neighbours() -> None:
+    # age / (age + 2) and (age + 1/6) / (age + 1/6 + half_life) add up to one at this half-life
+    age = 4.0
+    half_life = (age + 1 / 6) * age / 2
+    exact = next_interval(age, 100, 0, None, Prior(half_life, 0.0)).hours
+    below = next_interval(age, 100, 0, None, Prior(half_life * (1 - 1e-5), 0.0)).hours
+    above = next_interval(age, 100, 0, None, Prior(half_life * (1 + 1e-5), 0.0)).hours
+
+    assert below == pytest.approx(exact, rel=1e-4)
+    assert above == pytest.approx(exact, rel=1e-4)
+
+
+def test_value_that_fell_counts_as_no_growth() -> None:
+    before = State(5, 100, 10, 10)
+
+    assert next_interval(6, 40, 0, before, LINKEDIN).state.observed == 5
+
+
+def test_post_older_than_thirty_days_costs_at_most_three_calls_in_two_months() -> None:
+    for half_life in (0.8, 1.35, 19.75, 24.3, 48.0):
+        state, age, calls = None, 720.0, 0
+        while age < 720 + 1440:
+            interval = next_interval(age, 1000, 0, state, Prior(half_life, 1 / 12))
+            state, age, calls = interval.state, age + interval.hours, calls + 1
+        assert calls <= 3, half_life
+
+
+@given(ages, counts, reads, st.none() | states, priors, pressures)
+def test_interval_is_always_within_its_bounds(
+    age: float, value: float, count: float, before: State | None, prior: Prior, pressure: float
+) -> None:
+    interval = next_interval(age, value, count, before, prior, pressure)
+
+    assert prior.shortest <= interval.hours <= prior.longest
+    assert 0 < interval.growth < inf
+    assert 0 < interval.read_rate < inf
+
+
+@given(ages, counts, reads, reads, states, priors)
+def test_more_reads_never_lengthen_the_interval(
+    age: float, value: float, fewer: float, more: float, before: State, prior: Prior
+) -> None:
+    fewer, more = sorted((fewer, more))
+
+    less_read = next_interval(age, value, fewer, before, prior).hours
+    assert next_interval(age, value, more, before, prior).hours <= less_read * (1 + 1e-9)
+
+
+@given(ages, counts, states, priors, pressures, pressures)
+def test_more_pressure_never_shortens_the_interval(
+    age: float, value: float, before: State, prior: Prior, low: float, high: float
+) -> None:
+    low, high = sorted((low, high))
+
+    relaxed = next_interval(age, value, 0, before, prior, low).hours
+    assert relaxed <= next_interval(age, value, 0, before, prior, high).hours * (1 + 1e-9)
+
+
+@given(ages, st.floats(1, 1e9), states, priors, st.floats(0, 1e9))
+def test_more_observed_growth_never_lengthens_the_interval(
+    age: float, value: float, before: State, prior: Prior, growth: float
+) -> None:
+    grown = before._replace(observed=before.observed + growth)
+
+    slower = next_interval(age, value, 0, before, prior).hours
+    assert next_interval(age, value, 0, grown, prior).hours <= slower * (1 + 1e-9)
+
+
+def test_million_evaluations_take_less_than_twenty_seconds() -> None:
+    before = State(10, 100, 5, 6, 1, 2)
+    started = time.process_time()
+    for _ in range(20_000):
+        next_interval(12, 120, 3, before, FACEBOOK, 1.5)
+
+    assert (time.process_time() - started) * 50 < 20
