@@ -93,7 +93,7 @@ def refitted(posts: Sequence[Post], priors: Mapping[Platform, Prior]) -> dict[Pl
             pairs.setdefault(post.platform, []).append(Pair(age, value, after, post.shown(after)))
             age, value = after, pairs[post.platform][-1].value
     fitted = {
-        platform: priors[platform]._replace(half_life=refit(found, priors[platform].half_life))
-        for platform, found in pairs.items()
+        platform: priors[platform]._replace(half_life=refit(refreshes, priors[platform].half_life))
+        for platform, refreshes in pairs.items()
     }
     return {**priors, **fitted}

@@ -75,10 +75,10 @@ def best(posts: Sequence[Post], calls: float) -> Result:
         schedules = [bound.best_schedule(one, price) for one in grids]
         errors = within = reads = 0.0
         for post, schedule in zip(posts, schedules, strict=True):
-            found = bound.errors_of(post, schedule)
-            errors += sum(found)
-            within += sum(error <= NOTICEABLE for error in found)
-            reads += len(found)
+            read_errors = bound.errors_of(post, schedule)
+            errors += sum(read_errors)
+            within += sum(error <= NOTICEABLE for error in read_errors)
+            reads += len(read_errors)
         return Result(1 + sum(map(len, schedules)) / len(posts), errors / reads, within / reads)
 
     return _search(priced, calls, 0.01)

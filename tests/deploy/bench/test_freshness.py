@@ -27,9 +27,9 @@ def test_bound_equals_the_best_of_all_schedules(spec: Spec) -> None:
         grid = bound.grid(post, points=8)
         inner = range(1, len(grid.ages) - 1)
         for price in (0.01, 0.3):
-            found = tuple(grid.ages.index(age) for age in bound.best_schedule(grid, price))
+            chosen = tuple(grid.ages.index(age) for age in bound.best_schedule(grid, price))
             tried = (cost(grid, places, price) for size in range(6) for places in combinations(inner, size))
-            assert cost(grid, found, price) <= min(tried) + 1e-9
+            assert cost(grid, chosen, price) <= min(tried) + 1e-9
 
 
 def test_worlds_are_the_same_in_each_run() -> None:
