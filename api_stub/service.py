@@ -19,6 +19,7 @@ from api_stub.refresh.throttle import ForcedRefreshLimit
 from api_stub.refresh.waiting import CompletionListener
 from shared.accounts.vault import Sealer, SealingKey, Vault
 from shared.database import connect
+from shared.erasure.ledger import ledger_of
 from shared.settings import Settings
 
 EVENT_BATCHES: Final = 4
@@ -38,6 +39,7 @@ class Service:
             idle=settings.idle,
         )
         self.event_processor = EventProcessor(self._engine, _sealer(settings), settings.without_token)
+        self.erasure_ledger = ledger_of(settings)
         self.keys = ApiKeys(self.database)
         self._tokens = DashboardTokens(settings) if configured(settings) else None
         self.authenticator = Authenticator(self.keys, self._tokens)

@@ -16,6 +16,7 @@ from typer.exceptions import Abort, TyperException
 from deploy import console
 from deploy.commands import (
     accounts,
+    erase,
     imports,
     keys,
     pause,
@@ -38,7 +39,19 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Settings are environment variables named DRAVO_…; every command takes --json and --help.",
 )
-for family in (services, imports, keys, secret_values, accounts, resync, why, status, pause, quarantine):
+for family in (
+    services,
+    imports,
+    keys,
+    secret_values,
+    accounts,
+    resync,
+    why,
+    status,
+    pause,
+    quarantine,
+    erase,
+):
     family.register(app)
 
 

@@ -9,4 +9,10 @@
 SELECT format('CREATE ROLE %I', role) FROM unnest(ARRAY['dravo_scheduler', 'dravo_worker']) AS role
  WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = role) \gexec
 ALTER ROLE dravo_scheduler LOGIN PASSWORD :'scheduler_password';
+SELECT current_setting('server_version_num')::int >= 160000 AND EXISTS (
+       SELECT FROM pg_roles WHERE rolname = 'dravo_eraser') AS may_erase \gset
+\if :may_erase
+-- The scheduler runs erasures in this role; it does not inherit its rights.
+GRANT dravo_eraser TO dravo_scheduler WITH INHERIT FALSE;
+\endif
 ALTER ROLE dravo_worker LOGIN PASSWORD :'worker_password';

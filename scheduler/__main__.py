@@ -13,6 +13,7 @@ import structlog
 from prometheus_client import REGISTRY
 from sqlalchemy import Engine
 
+from scheduler.erasures import ERASE_EVERY, Erasures
 from scheduler.fleet_metrics import READ_EVERY, FleetMetrics
 from scheduler.listener import listen
 from scheduler.schedule import THREADS, Schedule, Tick
@@ -28,6 +29,8 @@ from scheduler.ticks import (
     Ticks,
 )
 from shared import database, redis_client, refresh_queue
+from shared.erasure import run as erasure
+from shared.erasure.ledger import ledger_of
 from shared.observability import log, metrics, tracing
 from shared.observability.exporter import Heartbeat, exporter
 from shared.process import die_with_parent, stop_on_signals, wait_for
@@ -48,6 +51,7 @@ def main() -> int:
         tracing.configure("scheduler")
         engine = _connect(settings, "dravo-scheduler", THREADS)
         summary_engine = _connect(settings, "dravo-scheduler-summary", 1, STATEMENT_SECONDS)
+        erasure_engine = _connect(settings, "dravo-scheduler-erasure", 2, role=erasure.ROLE)
         metrics.watch_pool("scheduler", engine)
         try:
             database.check_reachable(engine)
@@ -62,31 +66,44 @@ def main() -> int:
                 exporter("scheduler", settings, heartbeat) as port,
                 closing(SummaryWriter(summary_engine, client)) as writer,
             ):
-                schedule = _schedule(settings, ticks, fleet_metrics if port else None, heartbeat)
+                erasures = Erasures(erasure_engine, client, ledger_of(settings))
+                schedule = _schedule(settings, ticks, erasures, fleet_metrics if port else None, heartbeat)
                 writer.start()
                 _serve(settings, schedule, ticks)
         finally:
             engine.dispose()
             summary_engine.dispose()
+            erasure_engine.dispose()
     except SettingsError as error:
         sys.stderr.write(f"{error}\n")
         return 1
     return 0
 
 
-def _connect(settings: Settings, application: str, connections: int, statement_seconds: float = 30) -> Engine:
+def _connect(
+    settings: Settings,
+    application: str,
+    connections: int,
+    statement_seconds: float = 30,
+    *,
+    role: str = ROLE,
+) -> Engine:
     return database.connect(
         settings.database,
         application=application,
         pool_size=connections,
         statement_seconds=statement_seconds,
         idle=settings.idle,
-        role=ROLE,
+        role=role,
     )
 
 
 def _schedule(
-    settings: Settings, ticks: Ticks, fleet_metrics: FleetMetrics | None, heartbeat: Heartbeat
+    settings: Settings,
+    ticks: Ticks,
+    erasures: Erasures,
+    fleet_metrics: FleetMetrics | None,
+    heartbeat: Heartbeat,
 ) -> Schedule:
     tick = timedelta(seconds=settings.tick_seconds)
 
@@ -102,6 +119,7 @@ def _schedule(
         "check_budget": (ticks.check_budget, CHECK_BUDGET_EVERY),
         "fill_changes": (ticks.fill_changes, FILL_CHANGES_EVERY),
         "purge_changes": (ticks.purge_changes, PURGE_CHANGES_EVERY),
+        "erase": (erasures.run, ERASE_EVERY),
     }
     if fleet_metrics:
         schedule["read_fleet_metrics"] = (fleet_metrics.read, READ_EVERY)

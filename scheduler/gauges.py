@@ -14,7 +14,9 @@ from shared import refresh_queue
 from shared.observability.metrics import (
     ACCOUNTS,
     CLAIMED,
+    ERASURES_OPEN,
     FRESH,
+    OLDEST_ERASURE,
     OLDEST_OVERDUE,
     OLDEST_TRANSACTION,
     OPERATOR_NEEDED,
@@ -65,6 +67,12 @@ _AS_THE_USER = text("SET LOCAL ROLE NONE")
 _TRANSACTIONS = text("""
 SELECT COALESCE(max(EXTRACT(epoch FROM now() - xact_start)), 0) AS oldest FROM pg_stat_activity
  WHERE datname = current_database() AND usename = current_user AND pid <> pg_backend_pid()
+""")
+
+
+_ERASURES = text("""
+SELECT count(*) AS number, COALESCE(max(EXTRACT(epoch FROM now() - requested_at)), 0) AS oldest
+  FROM erasures WHERE ended_at IS NULL
 """)
 
 
@@ -131,6 +139,13 @@ def transactions(connection: Connection) -> Iterator[Sample]:
     yield OLDEST_TRANSACTION, (), float(connection.execute(_TRANSACTIONS).scalar_one())
 
 
+def erasures(connection: Connection) -> Iterator[Sample]:
+    """Yield how many erasures are open, and the age of the oldest; 0 when there is none."""
+    row = connection.execute(_ERASURES).one()
+    yield ERASURES_OPEN, (), row.number
+    yield OLDEST_ERASURE, (), float(row.oldest)
+
+
 def queue(client: RedisClient) -> Iterator[Sample]:
     """Yield the queues' depths in Redis, and the workers that are alive to take from them."""
     for lane in Lane:
@@ -148,6 +163,7 @@ FROM_DATABASE: tuple[Callable[[Connection], Iterator[Sample]], ...] = (
     paused,
     operator_needed,
     transactions,
+    erasures,
 )
 """The queries of PostgreSQL; with `queue`, their names are the values of the label ``read``."""
 

@@ -8,7 +8,7 @@ from apscheduler.schedulers.background import BackgroundScheduler
 
 from shared.observability import metrics
 
-THREADS = 3
+THREADS = 4
 """One for handing out whatever the slower ticks do; each uses one database connection at a time."""
 
 Tick = Callable[[], timedelta | None]

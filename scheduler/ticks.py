@@ -85,7 +85,7 @@ class Ticks:
         Interactive work goes first.
         """
         handed_out = 0
-        with _outages_logged():
+        with outages_logged():
             workers = list(refresh_queue.workers_alive(self._client).values())
             for lane in (Lane.INTERACTIVE, Lane.BACKGROUND):
                 handed_out += self._fill(lane, workers)
@@ -142,19 +142,19 @@ class Ticks:
 
     def renew_tokens(self) -> None:
         """Enqueue the renewal of tokens that end soon on accounts that nothing else may touch in time."""
-        with _outages_logged():
+        with outages_logged():
             with self._engine.begin() as connection:
                 accounts = ending_soon(connection)
             refresh_queue.enqueue_renewals(self._broker, accounts)
 
     def probe_budgets(self) -> None:
         """Let one row probe each budget whose background work has been paused for a while."""
-        with _outages_logged(), self._engine.begin() as connection:
+        with outages_logged(), self._engine.begin() as connection:
             probe(connection, self._client)
 
     def check_budget(self) -> None:
         """End the pause that X's spent budget placed, if the budget of these settings is larger."""
-        with _outages_logged():
+        with outages_logged():
             with self._engine.begin() as connection:
                 lifted = spending.lift_pause_after_budget_increase(
                     connection, spending.Caps.of(self._settings)
@@ -165,20 +165,20 @@ class Ticks:
     def fill_changes(self) -> timedelta | None:
         """Give a slice of rows that existed before the delta feed their place; return when to go on."""
         more = True
-        with _outages_logged(), self._engine.begin() as connection:
+        with outages_logged(), self._engine.begin() as connection:
             more = maintenance.fill(connection)
         return FILL_CHANGES_AGAIN_AFTER if more else None
 
     def purge_changes(self) -> timedelta | None:
         """Delete what the delta feed keeps of publications deleted long ago; return when to go on."""
         more = False
-        with _outages_logged(), self._engine.begin() as connection:
+        with outages_logged(), self._engine.begin() as connection:
             more = maintenance.purge(connection, timedelta(days=self._settings.changes_keep_days))
         return FILL_CHANGES_AGAIN_AFTER if more else None
 
     def make_partitions(self) -> None:
         """Make the partitions that the next months need."""
-        with _outages_logged():
+        with outages_logged():
             with self._engine.begin() as connection:
                 made = ensure_partitions(connection)
             if made:
@@ -186,7 +186,7 @@ class Ticks:
 
 
 @contextmanager
-def _outages_logged() -> Iterator[None]:
+def outages_logged() -> Iterator[None]:
     """End a tick that meets an outage with a log line."""
     try:
         yield

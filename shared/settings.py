@@ -127,6 +127,8 @@ class Settings(BaseSettings):
     api_host: str = "127.0.0.1"
     api_port: Annotated[int, Field(ge=0, le=65_535)] = 8000
     metrics_port: Annotated[int, Field(ge=0, le=65_535)] | None = None
+    erasure_ledger: str | None = None
+    """A file outside the database that names what was erased, for the time after a restore."""
     log_format: Annotated[str, Field(pattern="^(json|text|auto)$")] = "auto"
 
     limits: Annotated[str, AfterValidator(_limits)] = ""

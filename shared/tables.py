@@ -77,6 +77,8 @@ class Account(Base):
     state_reason: Mapped[str | None]
     """What its owner must do while the state is not ``active``."""
     state_changed_at: Mapped[datetime] = mapped_column(server_default=sql("now()"))
+    erasure: Mapped[str | None]
+    """The code of the erasure under way: nothing is stored for the account any more."""
 
     changed_in: Mapped[str | None] = mapped_column(TransactionNumber)
     """The transaction in which the state changed, for the delta feed; ``NULL``: not filled in yet."""
@@ -418,6 +420,44 @@ class AuditEntry(Base):
     """Publications that it processed."""
     last: Mapped[int | None] = mapped_column(BigInteger)
     """The last publication that it processed; a stopped bulk re-sync resumes after it."""
+
+
+class Erasure(Base):
+    """A request to erase an account, a workspace or a post; when it has ended, a record without names."""
+
+    __tablename__ = "erasures"
+
+    code: Mapped[str] = mapped_column(primary_key=True)
+    """Random, for the record and for whoever asked."""
+    kind: Mapped[str]
+    """``account``, ``workspace`` or ``post``."""
+    subject: Mapped[dict[str, Any] | None]
+    """What is erased; NULL once it has ended."""
+    source: Mapped[str]
+    """Who asked: ``command``, ``event``, ``replay``, ``retention`` or a platform."""
+    phase: Mapped[str]
+    requested_at: Mapped[datetime] = mapped_column(server_default=sql("now()"))
+    resume_after: Mapped[datetime] = mapped_column(server_default=sql("now()"))
+    """When the next step may run: a scan that found something is repeated later."""
+    progress: Mapped[int] = mapped_column(BigInteger, server_default=sql("0"))
+    """The last publication that the phase went through."""
+    rows: Mapped[dict[str, Any]] = mapped_column(server_default=sql("'{}'"))
+    """Deleted rows by table."""
+    scan: Mapped[dict[str, Any] | None]
+    """When the last scan ran, what it searched and what it found."""
+    ended_at: Mapped[datetime | None]
+
+    __table_args__ = (Index("erasures_open", "requested_at", postgresql_where=sql("ended_at IS NULL")),)
+
+
+class ErasureIdentifier(Base):
+    """An id or name of the subject of an erasure under way; deleted when it ends."""
+
+    __tablename__ = "erasure_identifiers"
+
+    code: Mapped[str] = mapped_column(ForeignKey("erasures.code", ondelete="CASCADE"), primary_key=True)
+    kind: Mapped[str] = mapped_column(primary_key=True)
+    value: Mapped[str] = mapped_column(primary_key=True)
 
 
 class OpsSummary(Base):

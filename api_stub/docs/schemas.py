@@ -198,9 +198,10 @@ SCHEMAS: Final[Schema] = {
             "type": {"type": "string", "enum": [kind.value for kind in EventType]},
             "data": {
                 "type": "object",
-                "description": "An account or a publication as in the import files. A reconnected or"
-                " disconnected account may hold account_id alone; a deleted publication its post_id, and"
-                " its account_id where it is deleted from one account only.",
+                "description": "An account or a publication as in the import files. A reconnected,"
+                " disconnected or erased account may hold account_id alone, an erased workspace its"
+                " workspace_id; a deleted publication its post_id, and its account_id where it is deleted"
+                " from one account only.",
             },
         },
         example={

@@ -14,6 +14,8 @@ from api_stub.http.errors import quotable
 from shared.accounts import states
 from shared.accounts.states import disconnect, reconnect
 from shared.accounts.vault import Sealer
+from shared.erasure import subject
+from shared.erasure.requests import request
 from shared.ingestion.importer import ImportResult, import_accounts, import_publications
 from shared.vocabulary import Platform
 
@@ -35,9 +37,13 @@ class EventType(StrEnum):
     CONNECTED = "account.connected"
     RECONNECTED = "account.reconnected"
     DISCONNECTED = "account.disconnected"
+    ACCOUNT_ERASED = "account.erased"
+    WORKSPACE_ERASED = "workspace.erased"
 
 
-_OF_ACCOUNTS: Final = frozenset({EventType.CONNECTED, EventType.RECONNECTED, EventType.DISCONNECTED})
+_OF_ACCOUNTS: Final = frozenset(
+    {EventType.CONNECTED, EventType.RECONNECTED, EventType.DISCONNECTED, EventType.ACCOUNT_ERASED}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +141,10 @@ class EventProcessor:
                 return [refused for event in run if (refused := _disconnect(connection, event))]
             case EventType.DELETED:
                 return [refused for event in run if (refused := _delete(connection, event))]
+            case EventType.ACCOUNT_ERASED:
+                return [refused for event in run if (refused := _erase_account(connection, event))]
+            case EventType.WORKSPACE_ERASED:
+                return [refused for event in run if (refused := _erase_workspace(connection, event))]
 
     def _connect(self, connection: Connection, run: Sequence[Event]) -> list[RejectedEvent]:
         if self._sealer is None:
@@ -224,6 +234,29 @@ def _disconnect(connection: Connection, event: Event) -> RejectedEvent | None:
     if event.data.get("workspace_id", stored["workspace_id"]) != stored["workspace_id"]:
         return _refuse(event, "workspace_id is not that of the account")
     disconnect(connection, stored["workspace_id"], stored["account_id"])
+    return None
+
+
+def _erase_account(connection: Connection, event: Event) -> RejectedEvent | None:
+    """Begin an erasure. An account that is not known is accepted: nothing is stored of it."""
+    if not event.account_id:
+        return _refuse(event, "account_id is required")
+    stored = subject.account(connection, event.account_id)
+    if stored is None:
+        return None
+    if event.data.get("workspace_id", stored.workspace_id) != stored.workspace_id:
+        return _refuse(event, "workspace_id is not that of the account")
+    request(connection, stored, "event")
+    return None
+
+
+def _erase_workspace(connection: Connection, event: Event) -> RejectedEvent | None:
+    workspace_id = event.data.get("workspace_id")
+    if not (isinstance(workspace_id, str) and workspace_id and workspace_id.isprintable()):
+        return _refuse(event, "workspace_id is required")
+    stored = subject.workspace(connection, workspace_id)
+    if stored is not None:
+        request(connection, stored, "event")
     return None
 
 

@@ -28,6 +28,7 @@ _LOCK_SHARED = text(
 _SET_STATE = """
 UPDATE accounts SET state = :state, state_reason = :sentence, state_changed_at = now()
  WHERE account_id = :account_id AND workspace_id = :workspace_id AND state = ANY(:from_states)
+   AND erasure IS NULL
    AND (CAST(:token_version AS bigint) IS NULL OR token_version = :token_version)
 """
 
@@ -90,6 +91,32 @@ def destroy_tokens(connection: Connection, workspace_id: str, account_ids: Seque
     connection.execute(_DESTROY_TOKENS, {"ids": sorted(account_ids), "workspace_id": workspace_id})
 
 
+def begin_erasure(
+    connection: Connection, workspace_id: str, account_ids: Sequence[str], code: str, sentence: str
+) -> None:
+    """Disconnect accounts that are being erased and destroy their tokens; `end_polling` follows.
+
+    ``code``: that of the erasure. From now on no import, event or reconnect changes these accounts. The
+    caller has locked them.
+    """
+    bound = {"ids": list(account_ids), "workspace_id": workspace_id, "code": code, "sentence": sentence}
+    connection.execute(_BEGIN_ERASURE, bound)
+    destroy_tokens(connection, workspace_id, account_ids)
+
+
+def end_polling(connection: Connection, workspace_id: str, account_ids: Sequence[str], sentence: str) -> int:
+    """Block all rows of accounts that `begin_erasure` marked; return how many. The caller has locked them."""
+    return sum(block(connection, workspace_id, account_id, sentence) for account_id in sorted(account_ids))
+
+
+_UNDER_ERASURE = text("SELECT erasure IS NOT NULL FROM accounts WHERE account_id = :account_id")
+_BEGIN_ERASURE = text("""
+UPDATE accounts
+   SET state = 'disconnected', state_reason = :sentence, state_changed_at = now(), erasure = :code
+ WHERE account_id = ANY(:ids) AND workspace_id = :workspace_id
+""")
+
+
 def _leave_active(
     connection: Connection,
     workspace_id: str,
@@ -116,8 +143,13 @@ def _leave_active(
 
 
 def reconnect(connection: Connection, workspace_id: str, account_id: str) -> int:
-    """Make an account active again and its blocked rows due, the stalest first; return how many rows."""
+    """Make an account active again and its blocked rows due, the stalest first; return how many rows.
+
+    An account that is being erased stays as it is.
+    """
     lock(connection, [account_id])
+    if connection.execute(_UNDER_ERASURE, {"account_id": account_id}).scalar():
+        return 0
     connection.execute(
         text(_SET_STATE),
         {

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, text
 
 from shared.accounts.states import reconnect
 from shared.accounts.vault import Sealer
+from shared.erasure.requests import accounts_under_erasure, workspaces_under_erasure
 from shared.ingestion.rows import AccountRow, RowError
 from shared.vocabulary import AccountState, Platform
 
@@ -83,10 +84,16 @@ class AccountImporter:
             for row in connection.execute(text(_LOAD), {"ids": ids})
         }
         self._current = dict(self._stored)
+        self._under_erasure = accounts_under_erasure(connection, ids)
+        self._workspaces_under_erasure = workspaces_under_erasure(
+            connection, {row.workspace_id for row in rows}
+        )
         self._now = connection.execute(text("SELECT now()")).scalar_one().astimezone(UTC)
 
     def add(self, row: AccountRow) -> bool:
         """Add an account and return whether it changes anything. Raises `RowError`."""
+        if row.account_id in self._under_erasure or row.workspace_id in self._workspaces_under_erasure:
+            raise RowError("the account is being erased: send it again when that has ended")
         before = self._current.get(row.account_id)
         after = self._new(row) if before is None else self._merged(before, row)
         self._current[row.account_id] = after

@@ -12,6 +12,7 @@ from datetime import datetime
 from sqlalchemy import Connection, text
 
 from shared.accounts import states
+from shared.erasure.requests import accounts_under_erasure
 from shared.ingestion.rows import PublicationRow, RowError
 from shared.refresh_state import ingest as refresh_state
 from shared.refresh_state.notifications import notify_due
@@ -104,6 +105,7 @@ class PublicationImporter:
         states.lock_shared(connection, ids)
         rows_of_accounts = connection.execute(text(_ACCOUNTS), {"ids": ids})
         self._accounts = {account: (workspace, platform) for account, workspace, platform in rows_of_accounts}
+        self._under_erasure = accounts_under_erasure(connection, ids)
         self._by_platform_post: dict[tuple[str, str], _Publication] = {}
         self._by_publish: dict[tuple[str, str], _Publication] = {}
         self._by_post: dict[str, list[_Publication]] = defaultdict(list)
@@ -116,6 +118,8 @@ class PublicationImporter:
         """Add a publication and return whether it changes anything. Raises `RowError`."""
         if row.account_id not in self._accounts:
             raise RowError("account_id is not known: import its account first")
+        if row.account_id in self._under_erasure:
+            raise RowError("the account is being erased")
         workspace, platform = self._accounts[row.account_id]
         self._check(row, workspace, platform)
         known = self._match(row)

@@ -27,6 +27,8 @@ FAILPOINTS: Final = (
     "token_renewed",  # a worker committed a renewed pair of tokens and has not used it
     "made_due",  # the API made rows due and has not committed
     "event_committed",  # … committed events and has not responded
+    "erasing",  # a scheduler did a step of an erasure and has not committed it
+    "erased",  # … committed it
 )
 
 ACTIONS: Final[dict[str, Callable[[], object]]] = {

@@ -144,6 +144,8 @@ STUCK = FleetGauge(
     "Publications that will never run although they should, or will run although they should not.",
     ("platform", "breach"),
 )
+ERASURES_OPEN = FleetGauge("dravo_erasures_open", "Erasures that were requested and have not ended.")
+OLDEST_ERASURE = FleetGauge("dravo_oldest_erasure_seconds", "How long ago the oldest of them was requested.")
 OLDEST_TRANSACTION = FleetGauge(
     "dravo_oldest_transaction_seconds", "Age of the oldest open transaction of our database role."
 )
@@ -166,6 +168,8 @@ FLEET_GAUGES = (
     PAUSED_UNTIL,
     OPERATOR_NEEDED,
     STUCK,
+    ERASURES_OPEN,
+    OLDEST_ERASURE,
     OLDEST_TRANSACTION,
     QUEUE_DEPTH,
     WORKERS_ALIVE,

@@ -45,7 +45,7 @@ class AuditEntry:
     operator: str
     via: str
     action: str
-    """``pause``, ``resume``, ``try`` (a stop), ``resync`` or ``release`` (from quarantine)."""
+    """``pause``, ``resume``, ``try`` (a stop), ``resync``, ``release`` (from quarantine) or ``erase``."""
     subject: dict[str, Any]
     """A scope, filters or ids."""
     reason: str | None

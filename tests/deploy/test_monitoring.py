@@ -29,7 +29,8 @@ ALERTS = [
     for rule in group["rules"]
 ]
 DASHBOARDS = sorted((DEPLOY / "grafana").glob("*.json"))
-PAGES = sorted((DEPLOY / "runbook").glob("*.md"))
+PAGES = sorted((DEPLOY / "runbook").glob("Dravo*.md"))
+"""The pages of alerts; the others describe procedures."""
 
 LABELS = {"instance", "job", "le"}
 """Labels that Prometheus and histograms add."""

@@ -31,6 +31,9 @@ STORED_WITHIN = timedelta(seconds=30)
 UNOPENED = "The account's stored token cannot be opened: none of DRAVO_SECRET_KEYS fits it."
 """The message for operators; the account's owner can do nothing."""
 
+ERASED = "The account does not exist any more."
+"""Why no token is renewed once an account has been erased during its refresh."""
+
 _LOCK_NOT_AVAILABLE = "55P03"
 _RETRY_SECONDS = 0.5
 _log = structlog.get_logger(__name__)
@@ -153,7 +156,9 @@ def renew(
         with engine.begin() as connection:
             connection.execute(_IDLE_TIMEOUT)
             connection.execute(_LOCK_WAIT, {"milliseconds": str(lock_wait // timedelta(milliseconds=1))})
-            row = connection.execute(_LOCK, {"account_id": stored.account.account_id}).one()
+            row = connection.execute(_LOCK, {"account_id": stored.account.account_id}).one_or_none()
+            if row is None:
+                raise Reauthorize(ERASED)
             current = _opened(row, vault)
             if current.state is not AccountState.ACTIVE:
                 raise Reauthorize(current.state_reason or "The account is not connected.")
@@ -172,7 +177,10 @@ def renew(
             raise
     failpoints.hit("token_renewed")
     with engine.connect() as connection:
-        return _opened(connection.execute(_LOAD, {"account_id": current.account.account_id}).one(), vault)
+        renewed = load(connection, current.account.account_id, vault)
+    if renewed is None:
+        raise Reauthorize(ERASED)
+    return renewed
 
 
 def _store(connection: Connection, vault: Vault, current: StoredAccount, tokens: Tokens) -> None:

@@ -1,0 +1,43 @@
+"""The dry run of an erasure: how many rows it would delete, by table. Nothing is written."""
+
+from typing import Final
+
+from sqlalchemy import Connection, text
+
+from shared.erasure.schema import ACCOUNT, PUBLICATION, WORKSPACE, Table, tables
+from shared.erasure.subject import Subject, SubjectKind
+
+_PUBLICATIONS: Final = "SELECT count(*) FROM publications p WHERE {where}"
+_BY_PUBLICATION: Final = """
+SELECT count(*) FROM {table} WHERE publication_id IN (SELECT p.id FROM publications p WHERE {where})
+"""
+_BY_ACCOUNT: Final = """
+SELECT count(*) FROM {table} WHERE account_id IN (SELECT a.account_id FROM accounts a WHERE {where})
+"""
+_BY_WORKSPACE: Final = "SELECT count(*) FROM {table} WHERE workspace_id = :workspace_id"
+
+
+def preview(connection: Connection, subject: Subject) -> dict[str, int]:
+    """Return the rows that a key column assigns to the subject, by table.
+
+    Rows that name it otherwise (pauses, the audit log, keys in Redis) are few, and only the erasure finds
+    them.
+    """
+    counts = {}
+    for table in tables(connection):
+        statement = _statement(table, subject)
+        if statement is not None:
+            counts[table.name] = int(connection.execute(text(statement), subject.bound).scalar_one())
+    return {name: number for name, number in counts.items() if number}
+
+
+def _statement(table: Table, subject: Subject) -> str | None:
+    if table.name == "publications":
+        return _PUBLICATIONS.format(where=subject.where)
+    if PUBLICATION in table.keys:
+        return _BY_PUBLICATION.format(table=table.name, where=subject.where)
+    if subject.kind is SubjectKind.WORKSPACE and WORKSPACE in table.keys:
+        return _BY_WORKSPACE.format(table=table.name)
+    if ACCOUNT in table.keys:
+        return _BY_ACCOUNT.format(table=table.name, where=subject.account_where)
+    return None

@@ -1,0 +1,123 @@
+"""Deletion of a subject's rows in batches, by the key columns that `schema` finds."""
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any, Final
+
+from sqlalchemy import Connection, text
+
+from shared.erasure.schema import ACCOUNT, PUBLICATION, WORKSPACE, Table
+from shared.erasure.subject import Subject, SubjectKind
+from shared.refresh_state import ingest as refresh_state
+
+BATCH: Final = 10_000
+"""The most rows that one transaction deletes."""
+PUBLICATIONS_AT_ONCE: Final = 200
+"""Publications whose rows are looked up together."""
+
+_CASCADED: Final = ("refresh_state", "post_analytics")
+"""They go with their publication, in the same statement."""
+_SPECIAL: Final = frozenset({"accounts", "publications", *_CASCADED})
+
+_DELETE: Final = """
+WITH doomed AS (SELECT tableoid AS part, ctid AS place FROM {table} WHERE {key} = ANY(:ids) LIMIT :most)
+DELETE FROM {table} AS t USING doomed WHERE t.tableoid = doomed.part AND t.ctid = doomed.place
+"""
+_DELETE_ACCOUNTS: Final = """
+DELETE FROM accounts a WHERE {where} AND a.erasure IS NOT NULL
+   AND NOT EXISTS (SELECT FROM publications p WHERE p.account_id = a.account_id)
+"""
+_NEXT: Final = "SELECT p.id FROM publications p WHERE {where} ORDER BY p.id LIMIT :most"
+_ERASED: Final = text("""
+SELECT CAST(value AS bigint) AS id FROM erasure_identifiers
+ WHERE code = :code AND kind = 'publication' AND CAST(value AS bigint) > :after
+ ORDER BY 1 LIMIT :most
+""")
+
+
+def delete_publications(
+    connection: Connection, subject: Subject, tables: Sequence[Table], deleted: Counter[str]
+) -> bool:
+    """Delete the next publications with all their rows, at most `BATCH` rows; return whether any are left.
+
+    History first, so that a publication disappears with the last of its rows.
+    """
+    statement = text(_NEXT.format(where=subject.where))
+    ids = list(connection.execute(statement, {**subject.bound, "most": PUBLICATIONS_AT_ONCE}).scalars())
+    if not ids:
+        return False
+    refresh_state.lock(connection, ids)
+    left = BATCH - len(ids) * (1 + len(_CASCADED))
+    for table in tables:
+        if PUBLICATION in table.keys and table.name not in _SPECIAL:
+            left -= delete_by_key(connection, table.name, PUBLICATION, ids, deleted, most=left)
+            if left <= 0:
+                return True
+    gone = connection.execute(text("DELETE FROM publications WHERE id = ANY(:ids)"), {"ids": ids}).rowcount
+    for name in ("publications", *_CASCADED):
+        deleted[name] += gone
+    return True
+
+
+def delete_by_key(
+    connection: Connection, table: str, key: str, ids: Sequence[Any], deleted: Counter[str], *, most: int
+) -> int:
+    """Delete up to ``most`` rows with one of these values in a key column; return how many."""
+    if most <= 0:
+        return 0
+    statement = text(_DELETE.format(table=table, key=key))
+    gone = connection.execute(statement, {"ids": list(ids), "most": most}).rowcount
+    if gone:
+        deleted[table] += gone
+    return gone
+
+
+def delete_remaining(
+    connection: Connection,
+    code: str,
+    subject: Subject,
+    accounts: Sequence[str],
+    tables: Sequence[Table],
+    deleted: Counter[str],
+) -> bool:
+    """Delete rows with a key of the subject in any table but the main ones; return whether any may be left.
+
+    Triggers may have written some when the publications went, and some tables know an account or a workspace
+    alone.
+    """
+    left = BATCH
+    for table in tables:
+        if table.name in _SPECIAL:
+            continue
+        left -= _of_publications(connection, code, table, deleted, left)
+        if ACCOUNT in table.keys:
+            left -= delete_by_key(connection, table.name, ACCOUNT, accounts, deleted, most=left)
+        if WORKSPACE in table.keys and subject.kind is SubjectKind.WORKSPACE:
+            ids = [subject.workspace_id]
+            left -= delete_by_key(connection, table.name, WORKSPACE, ids, deleted, most=left)
+        if left <= 0:
+            return True
+    return False
+
+
+def _of_publications(
+    connection: Connection, code: str, table: Table, deleted: Counter[str], most: int
+) -> int:
+    if PUBLICATION not in table.keys:
+        return 0
+    gone, after = 0, 0
+    while gone < most:
+        ids = list(connection.execute(_ERASED, {"code": code, "after": after, "most": BATCH}).scalars())
+        gone += delete_by_key(connection, table.name, PUBLICATION, ids, deleted, most=most - gone)
+        if len(ids) < BATCH:
+            break
+        after = ids[-1]
+    return gone
+
+
+def delete_accounts(connection: Connection, subject: Subject, deleted: Counter[str]) -> None:
+    """Delete the subject's accounts, which have no publications any more."""
+    if subject.kind is SubjectKind.POST:
+        return
+    statement = text(_DELETE_ACCOUNTS.format(where=subject.account_where))
+    deleted["accounts"] += connection.execute(statement, subject.bound).rowcount

@@ -1,0 +1,64 @@
+"""The proof: a search of every table and of Redis for ids and names of a subject after its erasure."""
+
+from collections import Counter
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from sqlalchemy import Connection, text
+
+from shared.erasure.identifiers import OUR_IDS, Identifiers, load
+from shared.erasure.names import rows_that_name
+from shared.erasure.redis_keys import count as count_in_redis
+from shared.erasure.schema import ACCOUNT, PUBLICATION, SEARCHED_UP_TO, WORKSPACE, Table
+from shared.redis_client import RedisClient
+
+_BY_KEY: Final = """
+SELECT count(*) FROM {table} t JOIN erasure_identifiers i
+    ON i.code = :code AND i.kind = :kind AND t.{column} = CAST(i.value AS {type})
+"""
+_KINDS: Final = {
+    PUBLICATION: ("publication", "bigint"),
+    ACCOUNT: ("account", "text"),
+    WORKSPACE: ("workspace", "text"),
+}
+_OWN_KEY: Final = {"publications": (("id", "publication", "bigint"),)}
+"""Key columns of another name."""
+
+
+def scan(connection: Connection, client: RedisClient, code: str, tables: Sequence[Table]) -> dict[str, Any]:
+    """Search everything; return when, how many tables, which by keys alone, and what was found by place."""
+    matches: Counter[str] = Counter()
+    for table in tables:
+        matches[table.name] += _by_keys(connection, code, table)
+    searched = [table for table in tables if not table.keys or table.rows <= SEARCHED_UP_TO]
+    for table in searched:
+        for identifiers in _identifiers(connection, code, table):
+            matches[table.name] += sum(1 for _ in rows_that_name(connection, table.name, identifiers))
+    for identifiers in load(connection, code):
+        matches["redis"] += count_in_redis(client, identifiers)
+    return {
+        "scanned_at": datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
+        "tables": len(tables),
+        "by_keys_alone": sorted({table.name for table in tables} - {table.name for table in searched}),
+        "found": {place: number for place, number in sorted(matches.items()) if number},
+    }
+
+
+def _by_keys(connection: Connection, code: str, table: Table) -> int:
+    """Count the rows with a key of the subject."""
+    columns = [(key, *_KINDS[key]) for key in table.keys] + list(_OWN_KEY.get(table.name, ()))
+    number = 0
+    for column, kind, type_ in columns:
+        statement = text(_BY_KEY.format(table=table.name, column=column, type=type_))
+        number += connection.execute(statement, {"code": code, "kind": kind}).scalar_one()
+    return number
+
+
+def _identifiers(connection: Connection, code: str, table: Table) -> list[Identifiers]:
+    """Return what to search a table's text for.
+
+    The same page may be connected twice and two posts may name it: where rows belong to somebody by a key,
+    only ids that Dravo gave count.
+    """
+    return list(load(connection, code, OUR_IDS) if table.keys else load(connection, code))
