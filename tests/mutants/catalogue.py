@@ -84,9 +84,9 @@ TARGETS: Final[dict[str, tuple[str, ...]]] = {
     "shared/freshness/pressure.py": ("tests/shared/freshness/test_pressure.py",),
     "shared/freshness/refit.py": ("tests/shared/freshness/test_refit.py",),
     "shared/quota/limits.py": ("tests/shared/quota/test_limits.py",),
-    "shared/quota/budgets.py": (*_BUDGETS, *_GATE),
-    "shared/quota/reserve.lua": (*_BUDGETS, *_GATE),
-    "shared/quota/update.lua": (*_BUDGETS, *_GATE),
+    "shared/quota/budgets.py": ("tests/shared/quota/test_budgets_client.py", *_BUDGETS, *_GATE),
+    "shared/quota/reserve.lua": _BUDGETS,
+    "shared/quota/update.lua": _BUDGETS,
     "shared/quota/pauses.py": (
         "tests/shared/quota/test_pauses.py",
         "tests/worker/test_pause_endings.py",
