@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Final, LiteralString, NamedTuple
 
 from shared.analytics_row import COLUMNS
-from shared.quota.pauses import NOT_PAUSED
+from shared.quota.pauses import APPLIES_NOW, NOT_PAUSED
 
 # A UNION of three index lookups: with OR, the planner would scan the index of a large workspace.
 _KEY_COLUMNS: Final = "id, workspace_id, account_id, platform, created_at"
@@ -190,6 +190,20 @@ SELECT r.publication_id,
  WHERE p.workspace_id = %(workspace)s
 """
 """`RefreshProgress` of rows: whether each is refreshed, requested, and can be refreshed at all."""
+
+HOLDS: Final = f"""
+SELECT r.publication_id, p.post_id, p.account_id, p.platform,
+       COALESCE(p.platform_post_id, p.publish_id) IS NOT NULL, a.state,
+       r.next_run_at, r.reason, r.claimed_at, r.priority, now(),
+       (SELECT jsonb_agg(jsonb_build_array(w.platform, w.kind, w.subject, w.paused_at, w.paused_until)
+                         ORDER BY w.paused_until DESC)
+          FROM pauses w WHERE {APPLIES_NOW})
+  FROM {_ROWS_BY_ID}
+  JOIN refresh_state r ON r.publication_id = p.id
+  JOIN served_accounts a ON a.account_id = p.account_id
+ WHERE p.workspace_id = %(workspace)s
+"""
+"""Why rows do not run now: the columns of a `RowState`, the database's time and the pauses in force."""
 
 LOCK: Final = f"""
 SELECT r.publication_id FROM {_ROWS_BY_ID} JOIN refresh_state r ON r.publication_id = p.id

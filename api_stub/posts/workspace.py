@@ -12,9 +12,12 @@ from api_stub.posts.parameters import Filters, HistoryQuery, PostsQuery
 from api_stub.posts.representation import Page
 from shared.analytics_row import AnalyticsRow
 from shared.observability import failpoints
+from shared.operations.holds.for_clients import sentence_for_clients
+from shared.operations.holds.next_run import RowState, next_run
+from shared.quota.pauses import PauseInForce
 from shared.refresh_state.make_due import MAKE_DUE, parameters
 from shared.refresh_state.notifications import DUE_CHANNEL, due_payload
-from shared.vocabulary import Reason
+from shared.vocabulary import PauseKind, Reason
 
 DEEP_OFFSET: Final = 1_000
 """The largest offset whose rows are skipped one by one; for a deeper page, counts locate its start."""
@@ -146,6 +149,15 @@ class Workspace:
         """Return those of these rows that will be refreshed and were not ``since``."""
         return [row.publication_id for row in await self._progress(ids, since) if row.pending]
 
+    async def next_runs(self, ids: Sequence[int]) -> dict[int, str]:
+        """Return why these rows do not run now, by id, as half sentences for clients."""
+        sentences = {}
+        for *columns, now, paused in await self._fetch(statements.HOLDS, {"ids": list(ids)}):
+            row = RowState(*columns)
+            answer = next_run(row, [_pause(one) for one in paused or ()], now)
+            sentences[row.publication_id] = sentence_for_clients(answer, row.platform, now)
+        return sentences
+
     async def _progress(self, ids: Sequence[int], since: datetime) -> list[RefreshProgress]:
         rows = await self._fetch(statements.REFRESH_PROGRESS, {"ids": list(ids), "since": since})
         return [RefreshProgress(*columns) for columns in rows]
@@ -170,6 +182,20 @@ class Workspace:
 
     def _bound(self, query: dict[str, Any]) -> dict[str, Any]:
         return {**query, "workspace": self._workspace_id}
+
+
+def _pause(columns: Sequence[str]) -> PauseInForce:
+    """Return a pause from its JSON; its reason is for operators alone, so it is not read."""
+    platform, kind, subject, paused_at, paused_until = columns
+    return PauseInForce(
+        platform,
+        PauseKind(kind),
+        subject,
+        datetime.fromisoformat(paused_at),
+        datetime.fromisoformat(paused_until),
+        reason="",
+        refusals=1,
+    )
 
 
 def _shape(filters: Filters, end: datetime | None) -> statements.Shape:

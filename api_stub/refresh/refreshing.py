@@ -64,9 +64,14 @@ class Refresher:
         await self._wait(workspace, requested, page.read_at)
         rows_by_id = await workspace.rows([row.id for row in page.rows])
         rows = [rows_by_id[row.id] for row in page.rows if row.id in rows_by_id]
-        for publication_id in requested:
-            if publication_id in rows_by_id and not _was_refreshed(rows_by_id[publication_id], page.read_at):
-                warnings[publication_id] = _pending(rows_by_id[publication_id], page.read_at)
+        pending = [
+            one
+            for one in requested
+            if one in rows_by_id and not _was_refreshed(rows_by_id[one], page.read_at)
+        ]
+        if pending:
+            sentences = await workspace.next_runs(pending)
+            warnings |= {one: warn(WarningCode.REFRESH_PENDING, sentences[one]) for one in sentences}
         return RefreshResult(rows, warnings)
 
     async def _wait(self, workspace: Workspace, requested: list[int], since: datetime) -> None:
@@ -85,13 +90,3 @@ def _was_refreshed(row: AnalyticsRow, since: datetime) -> bool:
         return False
     kind = outcome_kind(row.outcome)
     return kind is None or kind.verdict is not Verdict.RETRIED
-
-
-def _pending(row: AnalyticsRow, since: datetime) -> str:
-    if row.sync_status == SyncStatus.REQUIRES_RECONNECT:
-        sentence = "not refreshed: the account must be reconnected first"
-    elif row.attempted_at is not None and row.attempted_at >= since:
-        sentence = "the refresh could not be completed now; it will be tried again"
-    else:
-        sentence = "the platform has not answered yet; these are the last known values"
-    return warn(WarningCode.REFRESH_PENDING, sentence)

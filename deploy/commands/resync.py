@@ -2,13 +2,14 @@
 
 import re
 import time
+from dataclasses import asdict
 from typing import Annotated
 
 import typer
 from sqlalchemy import Engine
 
 from deploy import console, stores
-from deploy.console import AsJson, CommandError, UsageError
+from deploy.console import AsJson, CommandError, UsageError, instant
 from deploy.resync.estimate import Estimate, estimate
 from deploy.resync.instants import end_instant, first_instant
 from deploy.resync.run import Tally, make_all_due, make_all_due_and_wait
@@ -16,6 +17,7 @@ from shared.operations import audit_log, bulk_resync
 from shared.operations.audit_log import Operator
 from shared.operations.bulk_resync import INTERACTIVE_UP_TO, Pace
 from shared.operations.explain import find
+from shared.operations.holds.groups import HeldGroup, held_groups
 from shared.operations.selection import Selection
 from shared.settings import load
 from shared.vocabulary import Platform, SyncStatus
@@ -72,8 +74,9 @@ def resync(
 
     JSON: ``rows``, ``calls`` (HTTP calls to platforms), ``dollars`` (X alone charges), ``synced``, ``failed``
     (``requires_reconnect`` and rows that cannot be refreshed included), ``postponed`` (the platform answered,
-    a later refresh decides), ``unfinished`` (no outcome within --timeout), ``made_due``, ``unavailable``
-    (rows that cannot be refreshed), ``last`` and ``dry_run``.
+    a later refresh decides), ``unfinished`` (no outcome within --timeout), ``waiting_for`` (what these
+    wait for: array of ``cause``, ``scope``, ``sentence``, ``rows``, ``at``, ``to_do``, ``examples``),
+    ``made_due``, ``unavailable`` (rows that cannot be refreshed), ``last`` and ``dry_run``.
     """
     options = {
         "post": post,
@@ -110,15 +113,17 @@ def resync(
             )
         with engine.connect() as connection:
             expected = estimate(connection, selection, settings, after=after)
-        tally, unfinished = Tally(last=after), 0
+        tally = Tally(last=after)
         if not dry_run and expected.rows:
             if resume is None:
                 with engine.begin() as connection:
                     resume = bulk_resync.begin(connection, Operator.at_terminal(), selection, after=after)
             unfinished = _run(engine, resume, expected, tally, pace, wait=wait, timeout=timeout)
-    _report(expected, tally, unfinished, wait=wait, dry_run=dry_run, as_json=as_json)
+            tally.unfinished = len(unfinished)
+            tally.waiting_for = _waiting_for(engine, unfinished)
+    _report(expected, tally, wait=wait, dry_run=dry_run, as_json=as_json)
     nothing_made_due = bool(expected.rows) and not expected.refreshable
-    if not dry_run and (nothing_made_due or (wait and (tally.failed or unfinished))):
+    if not dry_run and (nothing_made_due or (wait and (tally.failed or tally.unfinished))):
         raise typer.Exit(1)
 
 
@@ -163,8 +168,8 @@ def _run(
     *,
     wait: bool,
     timeout: float | None,
-) -> int:
-    """Make the rows due and, with ``wait``, wait for their outcomes; return how many rows have none."""
+) -> list[int]:
+    """Make the rows due and, with ``wait``, wait for their outcomes; return the rows that have none."""
     interactive = expected.rows <= INTERACTIVE_UP_TO
     with console.progress() as bar:
         task = bar.add_task("re-syncing" if wait else "making due", total=expected.rows)
@@ -177,10 +182,16 @@ def _run(
             steps = bulk_resync.run(engine, entry_id, pace, interactive=interactive)
             if not wait:
                 make_all_due(steps, tally, on_progress=update)
-                return 0
+                return []
             until = time.monotonic() + timeout if timeout is not None else None
             return make_all_due_and_wait(
-                engine, steps, tally, until=until, paced=pace.rate is not None, on_progress=update
+                engine,
+                steps,
+                tally,
+                until=until,
+                paced=pace.rate is not None,
+                on_progress=update,
+                on_idle=lambda waiting: _complain_of(_waiting_for(engine, waiting)),
             )
         except KeyboardInterrupt:
             console.complain(
@@ -190,9 +201,22 @@ def _run(
             raise
 
 
-def _report(
-    expected: Estimate, tally: Tally, unfinished: int, *, wait: bool, dry_run: bool, as_json: bool
-) -> None:
+def _waiting_for(engine: Engine, ids: list[int]) -> list[HeldGroup]:
+    if not ids:
+        return []
+    with engine.connect() as connection:
+        return held_groups(connection, ids)
+
+
+def _complain_of(groups: list[HeldGroup]) -> None:
+    for group in groups:
+        posts = ", ".join(group.examples) + (", …" if group.rows > len(group.examples) else "")
+        when = f"; next run {instant(group.at)}" if group.at and group.cause != "waiting" else ""
+        rows = "1 row waits" if group.rows == 1 else f"{group.rows} rows wait"
+        console.complain(f"dravo: {rows} ({posts}): {group.sentence}{when}. {group.to_do}")
+
+
+def _report(expected: Estimate, tally: Tally, *, wait: bool, dry_run: bool, as_json: bool) -> None:
     if as_json:
         console.emit(
             {
@@ -202,7 +226,11 @@ def _report(
                 "synced": tally.synced,
                 "failed": tally.failed,
                 "postponed": tally.postponed,
-                "unfinished": unfinished,
+                "unfinished": tally.unfinished,
+                "waiting_for": [
+                    {**asdict(group), "at": instant(group.at), "examples": list(group.examples)}
+                    for group in tally.waiting_for
+                ],
                 "made_due": tally.made_due,
                 "unavailable": expected.unavailable,
                 "last": tally.last,
@@ -214,8 +242,9 @@ def _report(
     console.show(f"{cost} (dry run: nothing was made due)" if dry_run else cost)
     if wait and not dry_run:
         console.show(f"{tally.synced} synced, {tally.failed} failed, {tally.postponed} postponed")
-    if unfinished:
-        console.complain(f"dravo: {unfinished} rows have no outcome yet; workers keep trying them")
+    if tally.unfinished:
+        console.complain(f"dravo: {tally.unfinished} rows have no outcome yet; workers keep trying them")
+        _complain_of(tally.waiting_for)
     if expected.unavailable:
         console.complain(
             f"dravo: {expected.unavailable} rows cannot be refreshed: their account must be reconnected,"

@@ -8,7 +8,8 @@ from rich.text import Text
 from sqlalchemy import Row
 
 from deploy import console, stores
-from deploy.commands.pauses_in_force import shape, until
+from deploy.commands.hold_shapes import held_by, hold_shape
+from deploy.commands.pauses_in_force import shape
 from deploy.console import AsJson, CommandError, instant
 from shared.freshness.policy import Freshness
 from shared.operations.explain import Explanation, explain, find
@@ -33,7 +34,10 @@ def why(
     """Explain a publication: its status, last attempt, next run and its reason, what to do.
 
     JSON: the fields of its row as the API serves it, and ``publication_id``, ``workspace_id``,
-    ``publish_id``, ``media_type``, ``next_run_at``, ``reason``, ``reason_sentence``, ``attempts``,
+    ``publish_id``, ``media_type``, ``next_run_at``, ``reason``, ``reason_sentence``, ``runs_at``
+    (when it will really run, pauses included; null: not before somebody acts), ``why_not_now``, ``holds``
+    (array of ``cause``, ``scope``, ``sentence``, ``set_by``, ``since``, ``until``, ``to_do``,
+    ``needs_operator``), ``attempts``,
     ``unfinished``, ``priority``, ``claimed_at``, ``missing_since``, ``last_attempt`` (``attempted_at``,
     ``outcome``, ``detail``), ``account`` (``state``, ``state_reason``, ``token_expires_at``,
     ``refresh_token_expires_at``), ``pauses``,
@@ -68,6 +72,9 @@ def _document(explanation: Explanation, policy: str) -> dict[str, Any]:
         "next_run_at": instant(row.next_run_at),
         "reason": row.reason,
         "reason_sentence": explanation.reason_sentence,
+        "runs_at": instant(explanation.next_run.at),
+        "why_not_now": explanation.next_run.sentence,
+        "holds": [hold_shape(hold) for hold in explanation.next_run.holds],
         "attempts": row.attempts,
         "unfinished": row.unfinished,
         "priority": row.priority,
@@ -86,7 +93,7 @@ def _document(explanation: Explanation, policy: str) -> dict[str, Any]:
         },
         "pauses": [shape(pause) for pause in explanation.pauses],
         "freshness": policy,
-        "advice": explanation.advice,
+        "advice": explanation.next_run.to_do,
     }
 
 
@@ -120,8 +127,8 @@ def _screen(row: dict[str, Any]) -> tuple[Text | Table, ...]:
         *(("warning", warning) for warning in row["warnings"]),
         ("last attempt", _attempt(attempt)),
         ("attempts", f"{row['attempts']} in a row without a completed sync"),
-        ("next run", f"{row['next_run_at'] or 'none'}: {row['reason_sentence']}"),
-        *(("pause", until(pause)) for pause in row["pauses"]),
+        ("next run", f"{row['runs_at'] or 'none'}: {row['why_not_now']}"),
+        *(("held by", held_by(hold)) for hold in row["holds"]),
         ("account", f"{row['account_id']} of {row['workspace_id']}, {account['state']}"),
         (
             "token",

@@ -4,18 +4,22 @@
 million rows are a stream.
 """
 
+import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from sqlalchemy import Engine, text
 
 from shared.operations.bulk_resync import Step
+from shared.operations.holds.groups import HeldGroup
 from shared.outcome_kinds import Verdict, outcome_kind
 
 MAX_WAITING = 2_000
 """Rows waited for at a time with ``--wait``: no more are made due before some of them have an outcome."""
+IDLE_SECONDS = 5.0
+"""Without any outcome for so long, the command says what the rows wait for."""
 _POLL_SECONDS = 0.1
 _MAX_POLL_SECONDS = 2.0
 
@@ -43,6 +47,10 @@ class Tally:
     """Rows that the platform answered for and a later refresh decides: missing once, or no public id yet."""
     last: int = 0
     """Id of the last publication processed: a stopped run continues after it."""
+    unfinished: int = 0
+    """Rows without an outcome when waiting ended."""
+    waiting_for: list[HeldGroup] = field(default_factory=list)
+    """What those rows wait for."""
 
     def add(self, step: Step) -> None:
         """Count a step; a row that cannot be refreshed counts as failed."""
@@ -67,12 +75,14 @@ def make_all_due_and_wait(
     until: float | None,
     paced: bool,
     on_progress: Callable[[], None],
-) -> int:
-    """Run all steps of a re-sync and wait for each row's outcome; return how many rows have none yet.
+    on_idle: Callable[[list[int]], None] = lambda _waiting: None,
+) -> list[int]:
+    """Run all steps of a re-sync and wait for each row's outcome; return the rows that have none yet.
 
     ``until``: instant of the monotonic clock at which waiting ends. ``paced``: outcomes are counted between
-    steps.
+    steps. ``on_idle`` is called with the waiting rows, once, when none had an outcome for `IDLE_SECONDS`.
     """
+    idle_at: float | None = None
     waiting: dict[int, datetime] = {}
     poll_after = _POLL_SECONDS
     more = True
@@ -89,10 +99,15 @@ def make_all_due_and_wait(
                 continue
         done = _count_outcomes(engine, waiting, tally)
         on_progress()
+        if done or idle_at is None:
+            idle_at = time.monotonic() + IDLE_SECONDS
+        elif time.monotonic() >= idle_at:
+            on_idle(list(waiting))
+            idle_at = math.inf
         poll_after = _POLL_SECONDS if done else min(poll_after * 1.3, _MAX_POLL_SECONDS)
         if waiting:
             time.sleep(poll_after)
-    return len(waiting)
+    return list(waiting)
 
 
 def _count_outcomes(engine: Engine, waiting: dict[int, datetime], tally: Tally) -> int:

@@ -6,7 +6,9 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Row, text
 
-from shared.operations.advice import advice, explain_reason
+from shared.operations.holds.hold import placed_by
+from shared.operations.holds.next_run import NextRun, RowState, explain_reason, next_run
+from shared.operations.holds.services import missing_service
 from shared.quota.pauses import PauseInForce, pauses_of_accounts
 
 _ROW: Final = text("""
@@ -15,7 +17,8 @@ SELECT p.id, p.workspace_id, p.post_id, p.account_id, p.platform, p.platform_pos
        pa.sync_status, pa.metrics, pa.warnings, pa.error_message, pa.last_updated_at, pa.stale_after,
        pa.attempted_at, pa.outcome, pa.outcome_detail,
        r.next_run_at, r.reason, r.attempts, r.unfinished, r.priority, r.claimed_at, r.missing_since,
-       a.name, a.state, a.state_reason, a.token_expires_at, a.refresh_token_expires_at
+       a.name, a.state, a.state_reason, a.state_changed_at, a.token_expires_at, a.refresh_token_expires_at,
+       now() AS now
   FROM publications p
   JOIN accounts a ON a.account_id = p.account_id
   JOIN post_analytics pa ON pa.publication_id = p.id
@@ -47,8 +50,9 @@ class Explanation:
     pauses: tuple[PauseInForce, ...]
     """Those that apply to its account, the last to end first."""
     reason_sentence: str
-    """Why its next run is when it is, as half a sentence."""
-    advice: str
+    """Why its stored next run is when it is, as half a sentence."""
+    next_run: NextRun
+    """When it will really run, why not now, and what to do."""
 
 
 def find(connection: Connection, name: str) -> list[int]:
@@ -61,9 +65,32 @@ def find(connection: Connection, name: str) -> list[int]:
 def explain(connection: Connection, publication_ids: Sequence[int]) -> list[Explanation]:
     """Explain these publications, in order of id; unknown ids are left out."""
     rows = connection.execute(_ROW, {"ids": list(publication_ids)}).all()
-    pauses = pauses_of_accounts(connection, [row.account_id for row in rows])
-    return [_explained(row, pauses.get(row.account_id, [])) for row in rows]
+    by_account = pauses_of_accounts(connection, [row.account_id for row in rows])
+    operators = placed_by(connection, [pause for pauses in by_account.values() for pause in pauses])
+    fleet = missing_service(connection) if rows else None
+    explained = []
+    for row in rows:
+        pauses, state = tuple(by_account.get(row.account_id, ())), row_state(row)
+        answer = next_run(state, pauses, row.now, operators=operators, fleet=fleet)
+        explained.append(Explanation(row, pauses, explain_reason(state), answer))
+    return explained
 
 
-def _explained(row: Row[Any], pauses: Sequence[PauseInForce]) -> Explanation:
-    return Explanation(row, tuple(pauses), explain_reason(row), advice(row, pauses))
+def row_state(row: Row[Any]) -> RowState:
+    """Return what decides when a row of these columns runs."""
+    return RowState(
+        publication_id=row.id,
+        post_id=row.post_id,
+        account_id=row.account_id,
+        platform=row.platform,
+        has_id=(row.platform_post_id or row.publish_id) is not None,
+        state=row.state,
+        state_reason=row.state_reason,
+        state_changed_at=row.state_changed_at,
+        next_run_at=row.next_run_at,
+        reason=row.reason,
+        claimed_at=row.claimed_at,
+        priority=row.priority,
+        attempted_at=row.attempted_at,
+        detail=row.outcome_detail,
+    )

@@ -60,6 +60,9 @@ NOT_PAUSED = f"NOT EXISTS (SELECT 1 FROM pauses w WHERE {_ALL_WORK})"
 BACKGROUND_NOT_PAUSED = f"NOT EXISTS (SELECT 1 FROM pauses w WHERE {_BACKGROUND_WORK})"
 """The same for pauses that hold for background work alone."""
 
+APPLIES_NOW = f"(({_ALL_WORK}) OR ({_BACKGROUND_WORK}))"
+"""Condition on a ``pauses w`` and an ``accounts a``: the pause is in force for the account."""
+
 _KNOWN: Final = [kind.value for kind in PauseKind]
 _COLUMNS: Final = "w.platform, w.kind, w.subject, w.paused_at, w.paused_until, w.reason, w.refusals"
 _IN_FORCE: Final = text(f"""
@@ -69,7 +72,7 @@ SELECT {_COLUMNS} FROM pauses w WHERE w.paused_until > now() AND w.kind = ANY(:k
 _OF_ACCOUNTS: Final = text(f"""
 SELECT a.account_id, {_COLUMNS}
   FROM accounts a
-  JOIN pauses w ON ({_ALL_WORK}) OR ({_BACKGROUND_WORK})
+  JOIN pauses w ON {APPLIES_NOW}
     OR (:of_job AND w.platform = a.platform
         AND (w.paused_until > now() AND w.kind = ANY(:endpoint_kinds)
              OR w.paused_until <= now() AND w.kind = ANY(:stops) AND w.subject IN ('', a.account_id)))

@@ -36,6 +36,10 @@ class RecordingWorkspace:
         self.requested += ids
         return []
 
+    async def next_runs(self, ids: Sequence[int]) -> dict[int, str]:
+        """Return the same sentence for every row."""
+        return dict.fromkeys(ids, "it waits")
+
     async def rows(self, ids: Sequence[int]) -> dict[int, AnalyticsRow]:
         """Return the given rows unchanged."""
         return {row_id: self._rows[row_id] for row_id in ids}

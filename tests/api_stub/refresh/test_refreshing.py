@@ -205,6 +205,50 @@ def test_blocked_paused_and_quarantined_rows_are_not_waited_for(
     assert datetime.now(UTC) - started < timedelta(seconds=5)
 
 
+PAUSE = "INSERT INTO pauses VALUES ('instagram', '{}', '', now(), '2099-01-01T06:52:00Z', 'secret words')"
+
+
+@pytest.mark.parametrize(
+    ("damage", "sentence"),
+    [
+        (
+            "SELECT 1",
+            "it is due and waits for a worker in the interactive lane; these are the last known values",
+        ),
+        (
+            PAUSE.format("app"),
+            "not refreshed: a limit of Instagram is reached; it is tried again from 2099-01-01T06:52:00Z",
+        ),
+        (
+            PAUSE.format("credits"),
+            (
+                "not refreshed: Instagram is not read for now; operators are alerted;"
+                " it is tried again from 2099-01-01T06:52:00Z"
+            ),
+        ),
+        (
+            PAUSE.format("operator_platform"),
+            "not refreshed: refreshes are paused; it is tried again from 2099-01-01T06:52:00Z",
+        ),
+        (
+            "UPDATE accounts SET state = 'requires_reconnect'",
+            "not refreshed: the account must be reconnected first",
+        ),
+        (
+            "UPDATE refresh_state SET claimed_at = now(), next_run_at = now() + interval '1 minute'",
+            "a worker is refreshing it; these are the last known values",
+        ),
+    ],
+)
+def test_pending_refresh_says_what_the_row_waits_for(hasty: Api, damage: str, sentence: str) -> None:
+    hasty.rows.publication()
+    hasty.rows.execute(damage)
+
+    (item,) = hasty.posts(refresh="true")["items"]
+
+    assert item["warnings"] == [f"refresh_pending: {sentence}"]
+
+
 def test_forced_read_refreshes_a_stopped_row(hasty: Api) -> None:
     row = hasty.rows.publication(state={"reason": "stopped", "next_run_at": None})
 

@@ -184,3 +184,31 @@ def test_quarantined_publications_are_listed_and_released(fleet: Dravo, sql: Any
     assert fleet("quarantine", "release", "post_3").code == 1
     assert fleet("quarantine", "release", "--all", "--json").json["released"] == 3
     assert fleet("quarantine", "release", "--all", "--json").json["released"] == 0
+
+
+def test_why_of_a_fresh_row_under_a_pause_says_when_it_really_runs_and_who_paused_it(
+    fleet: Dravo, sql: Any
+) -> None:
+    sql("UPDATE refresh_state SET reason = 'stale', next_run_at = now() + interval '1 hour'")
+    fleet("pause", "--platform", "x", "--reason", "their wish", "--until", "2099-01-01")
+
+    document = fleet("why", "post_3", "--json").json
+
+    assert document["next_run_at"] < document["runs_at"] == "2099-01-01T00:00:00Z"
+    (hold,) = document["holds"]
+    assert (hold["cause"], hold["scope"], hold["sentence"]) == ("operator_platform", "X", "their wish")
+    assert " on " in hold["set_by"]
+    assert document["advice"] == "An operator has paused it: `dravo resume --platform x` lifts it."
+    assert "2099-01-01T00:00:00Z: their wish" in fleet("why", "post_3").out
+
+
+def test_why_of_a_due_row_says_that_no_scheduler_reports(fleet: Dravo, sql: Any) -> None:
+    sql(
+        "INSERT INTO ops_summary (part, payload, counted_from, counted_at) VALUES ('live', '{}', now(), now() - interval '3 minutes')"
+    )
+
+    document = fleet("why", "post_3", "--json").json
+
+    assert document["runs_at"] is None
+    assert document["why_not_now"] == "No scheduler reports, so nothing is handed out"
+    assert document["advice"] == "Start one: `dravo scheduler`."

@@ -271,3 +271,27 @@ def test_wait_for_rows_that_are_retried_ends_at_the_timeout(
         result = synced("resync", "--post", "post_3", "--wait", "--timeout", "0.3", "--json")
 
     assert (result.code, result.json["unfinished"], result.json["failed"]) == (1, 1, 0)
+
+
+def test_wait_says_what_rows_without_an_outcome_wait_for(synced: Dravo) -> None:
+    synced("pause", "--platform", "x", "--reason", "their wish")
+
+    result = synced("resync", "--platform", "x", "--wait", "--timeout", "0.2", "--json")
+
+    (group,) = result.json["waiting_for"]
+    assert (group["cause"], group["scope"], group["rows"]) == ("operator_platform", "X", 3)
+    assert (group["sentence"], group["at"]) == ("their wish", None)
+    assert group["examples"] == ["post_3", "post_6", "post_7"]
+    err = synced("resync", "--platform", "x", "--wait", "--timeout", "0.2").err
+    assert "dravo: 3 rows wait (post_3, post_6, post_7): their wish. " in err
+    assert "`dravo resume --platform x` lifts it." in err
+
+
+def test_wait_without_any_outcome_says_early_what_the_rows_wait_for(
+    synced: Dravo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("deploy.resync.run.IDLE_SECONDS", 0.1)
+
+    result = synced("resync", "--post", "post_3", "--wait", "--timeout", "0.5")
+
+    assert result.err.count("waits for a worker in the interactive lane") == 2
