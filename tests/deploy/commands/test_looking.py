@@ -204,7 +204,8 @@ def test_why_of_a_fresh_row_under_a_pause_says_when_it_really_runs_and_who_pause
 
 def test_why_of_a_due_row_says_that_no_scheduler_reports(fleet: Dravo, sql: Any) -> None:
     sql(
-        "INSERT INTO ops_summary (part, payload, counted_from, counted_at) VALUES ('live', '{}', now(), now() - interval '3 minutes')"
+        "INSERT INTO ops_summary (part, payload, counted_from, counted_at) VALUES"
+        " ('live', '{}', now(), now() - interval '3 minutes')"
     )
 
     document = fleet("why", "post_3", "--json").json
