@@ -1,0 +1,130 @@
+"""The measured processes: a scheduler, workers and the prepared platforms, with the CPU time of each."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import httpx
+import psutil  # type: ignore[import-untyped]  # psutil publishes no types; only numbers leave this file
+
+from deploy.local.server_process import free_port
+
+_LIMITS: Final = "tiktok:endpoint:video/query=10000000/1m,x:account:tweets=1000000/1m"
+"""Budgets that are counted and never reached."""
+
+
+@dataclass
+class Fleet:
+    """Running services, by name."""
+
+    environment: Mapping[str, str]
+    code: Path
+    """The checkout whose services run."""
+    postmaster: int
+    redis: int
+    processes: dict[str, list[subprocess.Popen[bytes]]] = field(default_factory=dict)
+    platforms: str = ""
+
+    def start(self, name: str, module: str, *arguments: str, **more: str) -> None:
+        """Start ``python -m module`` in the checkout."""
+        process = subprocess.Popen(  # noqa: S603 - our own module
+            [sys.executable, "-m", module, *arguments],
+            env={**os.environ, **self.environment, **more},
+            cwd=self.code,
+            stderr=subprocess.DEVNULL if not os.environ.get("BENCH_LOG") else None,
+        )
+        self.processes.setdefault(name, []).append(process)
+
+    def stop(self, name: str) -> None:
+        """Stop the processes of this name and wait for them."""
+        running = self.processes.pop(name, [])
+        for process in running:
+            process.send_signal(signal.SIGTERM)
+        for process in running:
+            process.wait(timeout=20)
+
+    def cpu(self) -> dict[str, float]:
+        """Return the CPU seconds so far: of each name, of PostgreSQL and of Redis."""
+        seconds = {
+            name: sum(_seconds(process.pid) for process in running) for name, running in self.processes.items()
+        }
+        return {**seconds, "postgresql": _with_children(self.postmaster), "redis": _seconds(self.redis)}
+
+    def served(self) -> Mapping[str, int]:
+        """Return the requests and ids that the platforms have answered."""
+        stats: Mapping[str, int] = httpx.get(f"{self.platforms}/stats").json()
+        return stats
+
+    def wait_until_ready(self, name: str) -> None:
+        """Wait until the metrics of these processes answer. Raises `RuntimeError` when one has ended."""
+        time.sleep(0.1)
+        for process in self.processes[name]:
+            if process.poll() is not None:
+                raise RuntimeError(f"a process of {name} has ended")
+
+
+def _seconds(pid: int) -> float:
+    times = psutil.Process(pid).cpu_times()
+    return float(times.user + times.system)
+
+
+def _with_children(pid: int) -> float:
+    """Return the CPU seconds of a process and of its children, ended ones included."""
+    process = psutil.Process(pid)
+    times = process.cpu_times()
+    total = float(times.user + times.system + times.children_user + times.children_system)
+    for child in process.children():
+        try:
+            total += _seconds(child.pid)
+        except psutil.NoSuchProcess:
+            continue
+    return total
+
+
+@contextmanager
+def fleet(
+    settings: Mapping[str, str], code: Path, postmaster: int, redis: int, *, milliseconds: float = 0
+) -> Iterator[Fleet]:
+    """Run the prepared platforms; the caller starts services and all end with the block."""
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    hosts = ("META_GRAPH_URL", "INSTAGRAM_GRAPH_URL", "X_API_URL", "LINKEDIN_API_URL", "LINKEDIN_OAUTH_URL", "TIKTOK_API_URL")
+    environment = {
+        **settings,
+        **{f"DRAVO_{host}": url for host in hosts},
+        "DRAVO_LIMITS": _LIMITS,
+        "DRAVO_FRESHNESS": "fixed:6h",
+        "DRAVO_LOG_FORMAT": "json",
+    }
+    running = Fleet(environment, code, postmaster, redis, platforms=url)
+    here = Path(__file__).parents[3]
+    process = subprocess.Popen(  # noqa: S603 - our own module
+        [sys.executable, "-m", "deploy.bench.throughput.platforms", "--port", str(port), "--milliseconds", str(milliseconds)],
+        cwd=here,
+    )
+    running.processes["platforms"] = [process]
+    try:
+        _until_answers(f"{url}/stats")
+        yield running
+    finally:
+        for name in list(running.processes):
+            running.stop(name)
+
+
+def _until_answers(url: str) -> None:
+    ends = time.monotonic() + 20
+    while time.monotonic() < ends:
+        try:
+            httpx.get(url)
+        except httpx.TransportError:
+            time.sleep(0.05)
+        else:
+            return
+    raise RuntimeError(f"{url} does not answer")
