@@ -60,6 +60,9 @@ mutants: install ## mutate the deciding modules and run their tests; MINUTES=, O
 bench-smoke: install ## measure the whole pipeline on this machine
 	$(BIN)/python -m deploy.bench.smoke
 
+bench-throughput: install ## measure rows per second and CPU time per row by platform; ARGS= (--help lists them)
+	$(BIN)/python -m deploy.bench.throughput $(ARGS)
+
 bench-api: install chromium ## measure the read API and the operators' page at 1 and 10 million rows
 	$(BIN)/python -m deploy.bench.api
 
@@ -88,4 +91,4 @@ locks: install ## write the lock files again after a change of pyproject.toml; k
 	$(LOCK) --constraint requirements.lock --output-file deploy/docker/requirements.lock
 	sed -i '/^ *# *-c requirements.lock$$/d' requirements-run.lock deploy/docker/requirements.lock
 
-.PHONY: help install locks up lint test test-fast chromium test-browser faults interleavings soak mutants bench-smoke bench-api bench-budgets bench-freshness pictures check-deploy
+.PHONY: help install locks up lint test test-fast chromium test-browser faults interleavings soak mutants bench-smoke bench-throughput bench-api bench-budgets bench-freshness pictures check-deploy

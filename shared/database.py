@@ -10,6 +10,8 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import InternalError, OperationalError
 
 from shared.changes.maintenance import renumber
+from shared.driver.idle import check_before_use
+from shared.driver.lists import use_fast_lists
 from shared.settings import SettingsError
 
 CONNECT_TIMEOUT_SECONDS = 5
@@ -61,7 +63,6 @@ def connect(
         url,
         pool_size=pool_size,
         max_overflow=0,
-        pool_pre_ping=True,
         pool_timeout=10,
         hide_parameters=True,
         connect_args={
@@ -71,10 +72,12 @@ def connect(
             **_VANISHED_HOST,
         },
     )
-    if role is not None:
+    check_before_use(engine)
 
-        @event.listens_for(engine, "connect")
-        def assume_role(connection: Any, _: object) -> None:
+    @event.listens_for(engine, "connect")
+    def prepare(connection: Any, _: object) -> None:
+        use_fast_lists(connection)
+        if role is not None:
             connection.execute(ASSUME_ROLE, {"role": role})
             connection.commit()
 

@@ -1,6 +1,7 @@
 """Logs and metrics of recorded outcomes, written after their transaction has committed."""
 
 import logging
+from collections import Counter
 from collections.abc import Sequence
 from typing import Final
 
@@ -28,12 +29,17 @@ for _platform in Platform:
 def announce(account: Account, recorded: Sequence[Outcome], *, fenced: int) -> None:
     """Log and count recorded outcomes, and the ``fenced`` rows whose claim no longer stood."""
     platform = account.platform.value
+    for (kind, reason), rows in Counter((one.outcome, one.reason) for one in recorded).items():
+        metrics.REFRESHES.labels(platform, kind.value, reason.value).inc(rows)
+        if kind.answered:
+            metrics.UPSTREAM_IDS.labels(platform).inc(rows)
+    debug = logging.getLogger(__name__).isEnabledFor(logging.DEBUG)
     for outcome in recorded:
-        metrics.REFRESHES.labels(platform, outcome.outcome.value, outcome.reason.value).inc()
-        if outcome.outcome.answered:
-            metrics.UPSTREAM_IDS.labels(platform).inc()
+        synced = outcome.outcome is OutcomeKind.SYNCED
+        if synced and not debug:
+            continue  # preparing lines that nobody reads took more CPU time than judging the readings
         _log.log(
-            logging.DEBUG if outcome.outcome is OutcomeKind.SYNCED else logging.INFO,
+            logging.DEBUG if synced else logging.INFO,
             "refreshed",
             outcome=outcome.outcome.value,
             platform=platform,

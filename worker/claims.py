@@ -45,6 +45,8 @@ class Started:
     at: datetime
     """Database time."""
     rows: tuple[StartedRow, ...]
+    leased_until: datetime
+    """The end of their lease, database time."""
 
 
 def start(connection: Connection, job: RefreshJob, lease: timedelta) -> Started | None:
@@ -55,7 +57,8 @@ def start(connection: Connection, job: RefreshJob, lease: timedelta) -> Started 
     rows = refresh_state.start(connection, job, lease)
     if not rows:
         return None
-    return Started(rows[0].at, tuple(_row(row) for row in rows))
+    leased_until = min(row.leased_until for row in rows)
+    return Started(rows[0].at, tuple(_row(row) for row in rows), leased_until)
 
 
 def extend(

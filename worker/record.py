@@ -8,30 +8,41 @@ from psycopg.types.json import Jsonb
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import IntegrityError
 
+from shared.driver.lists import text_array
+from shared.driver.statement import Statement
 from shared.refresh_state.finish import NextRun, finish, lock_claims
 from shared.refresh_state.notifications import notify_refreshed
 from worker.outcomes.outcome import Outcome
 from worker.outcomes.stopped import duplicate
 
-_ANALYTICS = text("""
+_RECORD = Statement("""
+WITH outcomes AS MATERIALIZED (
+    SELECT * FROM unnest(
+        CAST(:ids AS bigint[]), CAST(:claim_seqs AS bigint[]), CAST(:statuses AS text[]),
+        CAST(:errors AS text[]), CAST(:metrics AS jsonb[]), CAST(:warnings AS text[]),
+        CAST(:last_updated_ats AS timestamptz[]), CAST(:stale_afters AS timestamptz[]),
+        CAST(:snapshot_ats AS timestamptz[]), CAST(:stopped AS bool[]), CAST(:outcomes AS text[]),
+        CAST(:details AS text[])
+    ) AS o (id, claim_seq, sync_status, error_message, metrics, warnings, last_updated_at, stale_after,
+            snapshot_at, stopped, outcome, detail)
+), new_snapshots AS (
+    INSERT INTO snapshots (publication_id, taken_at, last_seen_at, claim_seq, sync_status, metrics)
+    SELECT id, snapshot_at, snapshot_at, claim_seq, sync_status, metrics
+      FROM outcomes WHERE snapshot_at IS NOT NULL
+)
 UPDATE post_analytics AS a
    SET sync_status = COALESCE(o.sync_status, a.sync_status),
        error_message = CASE WHEN o.sync_status IS NULL THEN a.error_message ELSE o.error_message END,
        metrics = COALESCE(o.metrics, a.metrics),
-       warnings = ARRAY(SELECT jsonb_array_elements_text(o.warnings)),
+       warnings = CAST(o.warnings AS text[]),
        last_updated_at = COALESCE(o.last_updated_at, a.last_updated_at),
        stale_after = CASE WHEN o.stopped THEN NULL ELSE COALESCE(o.stale_after, a.stale_after) END,
        snapshot_at = COALESCE(o.snapshot_at, a.snapshot_at),
        attempted_at = now(), outcome = o.outcome, outcome_detail = o.detail, version = o.claim_seq
-  FROM unnest(
-        CAST(:ids AS bigint[]), CAST(:claim_seqs AS bigint[]), CAST(:statuses AS text[]), CAST(:errors AS
-        text[]), CAST(:metrics AS jsonb[]), CAST(:warnings AS jsonb[]), CAST(:last_updated_ats AS
-        timestamptz[]), CAST(:stale_afters AS timestamptz[]), CAST(:snapshot_ats AS timestamptz[]),
-        CAST(:stopped AS bool[]), CAST(:outcomes AS text[]), CAST(:details AS text[])
-       ) AS o (id, claim_seq, sync_status, error_message, metrics, warnings, last_updated_at, stale_after,
-               snapshot_at, stopped, outcome, detail)
+  FROM outcomes o
  WHERE a.publication_id = o.id
 """)
+"""Writes the analytics rows and the new snapshots: ``snapshot_ats`` is set where a reading needs one."""
 
 _EXTEND_SNAPSHOTS = text("""
 UPDATE snapshots AS s
@@ -39,14 +50,6 @@ UPDATE snapshots AS s
   FROM unnest(CAST(:ids AS bigint[]), CAST(:taken_ats AS timestamptz[]), CAST(:seen_ats AS timestamptz[]))
        AS o (id, taken_at, seen_at)
  WHERE s.publication_id = o.id AND s.taken_at = o.taken_at
-""")
-
-_NEW_SNAPSHOTS = text("""
-INSERT INTO snapshots (publication_id, taken_at, last_seen_at, claim_seq, sync_status, metrics)
-SELECT id, taken_at, taken_at, claim_seq, sync_status, metrics
-  FROM unnest(CAST(:ids AS bigint[]), CAST(:taken_ats AS timestamptz[]), CAST(:claim_seqs AS bigint[]),
-              CAST(:statuses AS text[]), CAST(:metrics AS jsonb[]))
-       AS o (id, taken_at, claim_seq, sync_status, metrics)
 """)
 
 _STORE_IDS = text("""
@@ -75,7 +78,7 @@ def record(connection: Connection, workspace_id: str, outcomes: Sequence[Outcome
         return ()
     extended = [outcome for outcome in recorded if outcome.completed and _unchanged(outcome)]
     appended = [outcome for outcome in recorded if outcome.completed and not _unchanged(outcome)]
-    connection.execute(_ANALYTICS, _analytics_parameters(recorded, appended))
+    _RECORD.run(connection, _parameters(recorded, appended))
     if extended:
         connection.execute(
             _EXTEND_SNAPSHOTS,
@@ -85,8 +88,6 @@ def record(connection: Connection, workspace_id: str, outcomes: Sequence[Outcome
                 "seen_ats": [outcome.last_updated_at for outcome in extended],
             },
         )
-    if appended:
-        connection.execute(_NEW_SNAPSHOTS, _snapshot_parameters(appended))
     requested = [publication_id for publication_id, priority in priorities.items() if priority]
     notify_refreshed(connection, requested)
     return recorded
@@ -123,7 +124,7 @@ def _next_run(outcome: Outcome) -> NextRun:
     )
 
 
-def _analytics_parameters(outcomes: Sequence[Outcome], appended: Sequence[Outcome]) -> dict[str, list[Any]]:
+def _parameters(outcomes: Sequence[Outcome], appended: Sequence[Outcome]) -> dict[str, list[Any]]:
     new_snapshot = set(_ids(appended))
     return {
         "ids": _ids(outcomes),
@@ -133,7 +134,7 @@ def _analytics_parameters(outcomes: Sequence[Outcome], appended: Sequence[Outcom
         "metrics": [
             None if outcome.metrics is None else Jsonb(dict(outcome.metrics)) for outcome in outcomes
         ],
-        "warnings": [Jsonb(list(outcome.warnings)) for outcome in outcomes],
+        "warnings": [text_array(outcome.warnings) for outcome in outcomes],
         "last_updated_ats": [outcome.last_updated_at for outcome in outcomes],
         "stale_afters": [outcome.stale_after for outcome in outcomes],
         "snapshot_ats": [
@@ -143,16 +144,6 @@ def _analytics_parameters(outcomes: Sequence[Outcome], appended: Sequence[Outcom
         "stopped": [outcome.next_run_at is None for outcome in outcomes],
         "outcomes": [outcome.outcome.value for outcome in outcomes],
         "details": [outcome.detail for outcome in outcomes],
-    }
-
-
-def _snapshot_parameters(outcomes: Sequence[Outcome]) -> dict[str, list[Any]]:
-    return {
-        "ids": _ids(outcomes),
-        "taken_ats": [outcome.last_updated_at for outcome in outcomes],
-        "claim_seqs": [outcome.row.claim_seq for outcome in outcomes],
-        "statuses": [outcome.sync_status.value if outcome.sync_status else None for outcome in outcomes],
-        "metrics": [Jsonb(dict(outcome.metrics or {})) for outcome in outcomes],
     }
 
 

@@ -5,7 +5,7 @@ The data flows one way: `_start` returns a `RefreshRun`, `fetch` returns what th
 of each row; where that is impossible (the database is down, the process is killed) the lease expires.
 """
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import structlog
 
@@ -50,6 +50,8 @@ def _start(job: RefreshJob, context: WorkerContext) -> RefreshRun | None:
         _log.debug("nothing_to_refresh", account_id=job.account_id)
         return None
     context.clock.set(started.at)
+    lease = context.settings.lease
+    lease_began -= max(lease - (started.leased_until - started.at), timedelta()).total_seconds()
     # In a transaction of its own: an error from here on is recorded, and must not undo the start.
     with context.engine.begin() as connection:
         stored = tokens.load(connection, job.account_id, context.vault)

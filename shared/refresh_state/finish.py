@@ -11,10 +11,11 @@ from typing import Final
 
 from sqlalchemy import Connection, text
 
+from shared.driver.statement import Statement
 from shared.refresh_state.start import Claim
 from shared.vocabulary import Reason
 
-_FINISH: Final = text("""
+_FINISH: Final = Statement("""
 WITH next AS (
     SELECT * FROM unnest(
         CAST(:ids AS bigint[]), CAST(:seqs AS bigint[]), CAST(:next_run_ats AS timestamptz[]),
@@ -64,8 +65,8 @@ def finish(connection: Connection, rows: Sequence[NextRun]) -> Mapping[int, int]
 
     A row whose claim no longer holds is not written and not returned.
     """
-    written = connection.execute(
-        _FINISH,
+    written = _FINISH.all(
+        connection,
         {
             "ids": [row.publication_id for row in rows],
             "seqs": [row.claim_seq for row in rows],

@@ -1,18 +1,20 @@
 """Transitions of a claim in a worker's hands: ``start`` spends it, ``extend`` prolongs its lease.
 
 Starting counts ``claim_seq`` once more, so a message that is delivered twice starts once. Attempts are
-counted here, before anything can go wrong.
+counted here, before anything can go wrong. The lease of the claim stays while two thirds of it are left: an
+update of columns without an index is several times cheaper (a heap-only tuple).
 """
 
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any, Final
 
-from sqlalchemy import Connection, Row, text
+from sqlalchemy import Connection, text
 
+from shared.driver.statement import Statement
 from shared.refresh_queue import RefreshJob
 
-_START: Final = text("""
+_START: Final = Statement("""
 WITH mine AS (
     SELECT s.publication_id
       FROM unnest(CAST(:ids AS bigint[]), CAST(:seqs AS bigint[])) AS c (id, seq)
@@ -22,12 +24,14 @@ WITH mine AS (
 ), started AS (
     UPDATE refresh_state AS r
        SET claim_seq = r.claim_seq + 1, attempts = LEAST(r.attempts + 1, 30000),
-           unfinished = LEAST(r.unfinished + 1, 30000), next_run_at = now() + make_interval(secs => :lease)
+           unfinished = LEAST(r.unfinished + 1, 30000),
+           next_run_at = CASE WHEN r.next_run_at >= now() + make_interval(secs => :lease * 2 / 3)
+                              THEN r.next_run_at ELSE now() + make_interval(secs => :lease) END
       FROM mine WHERE r.publication_id = mine.publication_id
     RETURNING r.*
 )
-SELECT now() AS at, s.publication_id, s.claim_seq, s.attempts, s.unfinished, s.missing_since,
-       s.priority, p.platform_post_id, p.publish_id, p.media_type,
+SELECT now() AS at, s.next_run_at AS leased_until, s.publication_id, s.claim_seq, s.attempts, s.unfinished,
+       s.missing_since, s.priority, p.platform_post_id, p.publish_id, p.media_type,
        COALESCE(p.published_at, p.created_at) AS created_at,
        a.sync_status, a.metrics, a.warnings, a.last_updated_at, a.snapshot_at
   FROM started s
@@ -37,21 +41,21 @@ SELECT now() AS at, s.publication_id, s.claim_seq, s.attempts, s.unfinished, s.m
 """)
 
 
-def start(connection: Connection, job: RefreshJob, lease: timedelta) -> Sequence[Row[Any]]:
+def start(connection: Connection, job: RefreshJob, lease: timedelta) -> Sequence[Any]:
     """Start the job's claims and return the rows that started, with all that is stored about them.
 
     A claim that was taken over, started before or finished is not among them. ``claim_seq`` of a returned row
-    is the fencing token of the finish; ``at`` is the database's time.
+    is the fencing token of the finish; ``at`` is the database's time, ``leased_until`` the end of the lease.
     """
-    return connection.execute(
-        _START,
+    return _START.all(
+        connection,
         {
             "account_id": job.account_id,
             "ids": [publication_id for publication_id, _ in job.claims],
             "seqs": [claim_seq for _, claim_seq in job.claims],
             "lease": lease.total_seconds(),
         },
-    ).all()
+    )
 
 
 # Locks in one order whatever is written afterwards: statements over the same rows must not deadlock.

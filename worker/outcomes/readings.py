@@ -18,6 +18,8 @@ from worker.readings import Answer, Reading
 def judge_reading(row: StartedRow, reading: Reading, policy: Policy, now: datetime) -> Outcome:
     """Return the outcome of a reading taken at ``now`` (database time)."""
     outcome = _BY_ANSWER[reading.answer](row, reading, policy, now)
+    if reading.platform_post_id is None:
+        return outcome
     return replace(outcome, platform_post_id=reading.platform_post_id)
 
 

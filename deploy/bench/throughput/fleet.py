@@ -18,6 +18,7 @@ from deploy.local.server_process import free_port
 
 _LIMITS: Final = "tiktok:endpoint:video/query=10000000/1m,x:account:tweets=1000000/1m"
 """Budgets that are counted and never reached."""
+_HOSTS: Final = ("META_GRAPH", "INSTAGRAM_GRAPH", "X_API", "LINKEDIN_API", "LINKEDIN_OAUTH", "TIKTOK_API")
 
 
 @dataclass
@@ -53,21 +54,32 @@ class Fleet:
     def cpu(self) -> dict[str, float]:
         """Return the CPU seconds so far: of each name, of PostgreSQL and of Redis."""
         seconds = {
-            name: sum(_seconds(process.pid) for process in running) for name, running in self.processes.items()
+            name: sum(_seconds(process.pid) for process in running)
+            for name, running in self.processes.items()
         }
         return {**seconds, "postgresql": _with_children(self.postmaster), "redis": _seconds(self.redis)}
+
+    def kill(self, *names: str) -> None:
+        """End the processes of these names at once."""
+        running = [process for name in names for process in self.processes.pop(name, [])]
+        for process in running:
+            process.kill()
+        for process in running:
+            process.wait()
 
     def served(self) -> Mapping[str, int]:
         """Return the requests and ids that the platforms have answered."""
         stats: Mapping[str, int] = httpx.get(f"{self.platforms}/stats").json()
         return stats
 
-    def wait_until_ready(self, name: str) -> None:
-        """Wait until the metrics of these processes answer. Raises `RuntimeError` when one has ended."""
-        time.sleep(0.1)
-        for process in self.processes[name]:
-            if process.poll() is not None:
-                raise RuntimeError(f"a process of {name} has ended")
+    def wait_until_called(self) -> None:
+        """Wait until a platform has been called. Raises `RuntimeError` when that takes too long."""
+        first = self.served()["requests"]
+        ends = time.monotonic() + 30
+        while self.served()["requests"] == first:
+            if time.monotonic() > ends:
+                raise RuntimeError("no platform was called within 30 seconds")
+            time.sleep(0.05)
 
 
 def _seconds(pid: int) -> float:
@@ -90,25 +102,24 @@ def _with_children(pid: int) -> float:
 
 @contextmanager
 def fleet(
-    settings: Mapping[str, str], code: Path, postmaster: int, redis: int, *, milliseconds: float = 0
+    settings: Mapping[str, str], code: Path, servers: tuple[int, int], *, milliseconds: float = 0
 ) -> Iterator[Fleet]:
-    """Run the prepared platforms; the caller starts services and all end with the block."""
+    """Run the prepared platforms; the caller starts services, and all end with the block.
+
+    ``servers``: the process ids of PostgreSQL and of Redis.
+    """
     port = free_port()
     url = f"http://127.0.0.1:{port}"
-    hosts = ("META_GRAPH_URL", "INSTAGRAM_GRAPH_URL", "X_API_URL", "LINKEDIN_API_URL", "LINKEDIN_OAUTH_URL", "TIKTOK_API_URL")
     environment = {
         **settings,
-        **{f"DRAVO_{host}": url for host in hosts},
+        **{f"DRAVO_{host}_URL": url for host in _HOSTS},
         "DRAVO_LIMITS": _LIMITS,
         "DRAVO_FRESHNESS": "fixed:6h",
         "DRAVO_LOG_FORMAT": "json",
     }
-    running = Fleet(environment, code, postmaster, redis, platforms=url)
-    here = Path(__file__).parents[3]
-    process = subprocess.Popen(  # noqa: S603 - our own module
-        [sys.executable, "-m", "deploy.bench.throughput.platforms", "--port", str(port), "--milliseconds", str(milliseconds)],
-        cwd=here,
-    )
+    running = Fleet(environment, code, *servers, platforms=url)
+    program = [sys.executable, "-m", "deploy.bench.throughput.platforms", "--port", str(port)]
+    process = subprocess.Popen([*program, "--milliseconds", str(milliseconds)], cwd=Path(__file__).parents[3])  # noqa: S603 - our own module
     running.processes["platforms"] = [process]
     try:
         _until_answers(f"{url}/stats")

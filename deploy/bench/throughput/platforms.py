@@ -1,7 +1,7 @@
 """``python -m deploy.bench.throughput.platforms``: all five platforms on one port, answered from templates.
 
-The simulators cost more than the workers that they serve. This server checks nothing: it takes the ids out of a
-request by searching for them and fills them into one template each. Every number grows with the seconds since
+The simulators cost more than the workers that they serve. This server checks nothing: it takes the ids out
+of a request by searching for them and fills each into a template. Every number grows with the seconds since
 its start, so that each refresh brings new values and appends a snapshot, the more expensive case.
 
 ``GET /stats`` returns the requests and ids so far.
@@ -30,10 +30,10 @@ _LINKEDIN: Final = (
     b'"impressionCount":%d,"commentCount":4}}'
 )
 _ROW: Final = (
-    '{"name":"%s","period":"lifetime","values":[{"value":%s}],"title":"%s","description":"%s","id":"1/insights"}'
+    '{{"name":"{name}","period":"lifetime","values":[{{"value":{value}}}],"title":"{name}",'
+    '"description":"As Meta describes this metric, in about this many words.","id":"1/insights"}}'
 )
-_FACEBOOK: Final = ("post_clicks", "post_reactions_by_type_total")
-_INSTAGRAM: Final = ("views", "reach", "likes", "comments", "shares", "saved", "total_interactions")
+_REACTIONS: Final = "post_reactions_by_type_total"
 _ITEM: Final = re.compile(rb"relative_url%22%3A(?:\+|%20)?%22(.*?)%22")
 _URN: Final = re.compile(rb"urn%3Ali%3A(share|ugcPost)%3A(\d+)")
 _DIGITS: Final = re.compile(rb"\d+")
@@ -87,17 +87,17 @@ class Platforms:
 
     def _meta(self, body: bytes, count: int) -> bytes:
         items = self._counted(_ITEM.findall(body))
-        asked = unquote_to_bytes(items[0]).partition(b"metric=")[2] if items else b""
-        of = _meta_rows(asked.decode(), count)
+        requested = unquote_to_bytes(items[0]).partition(b"metric=")[2] if items else b""
+        of = _meta_rows(requested.decode(), count)
         return b"[" + b",".join([of] * len(items)) + b"]"
 
 
 def _meta_rows(metrics: str, count: int) -> bytes:
     rows = []
     for name in unquote_to_bytes(metrics).decode().partition("&")[0].split(","):
-        value = '{"like":%d,"love":3}' % count if name == _FACEBOOK[1] else str(count * 10)
-        rows.append(_ROW % (name, value, name, "As Meta describes this metric, in about this many words."))
-    item = {"code": 200, "body": '{"data":[%s]}' % ",".join(rows)}
+        value = f'{{"like":{count},"love":3}}' if name == _REACTIONS else str(count * 10)
+        rows.append(_ROW.format(name=name, value=value))
+    item = {"code": 200, "body": f'{{"data":[{",".join(rows)}]}}'}
     return json.dumps(item).encode()
 
 

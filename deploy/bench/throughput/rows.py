@@ -1,6 +1,7 @@
 """Accounts and publications of the throughput benchmark, written by SQL; their tokens are really sealed."""
 
-from typing import Final
+from collections.abc import Sequence
+from typing import Any, Final
 
 import psycopg
 from pydantic import SecretStr
@@ -43,12 +44,19 @@ INSERT INTO refresh_state (publication_id, account_id, next_run_at, reason)
 SELECT id, account_id, now() + interval '1 day', 'stale' FROM publications WHERE platform = %(platform)s
 """
 _ANALYTICS: Final = """
-INSERT INTO post_analytics (publication_id) SELECT id FROM publications WHERE platform = %(platform)s
+INSERT INTO post_analytics (publication_id, sync_status, metrics, last_updated_at, snapshot_at)
+SELECT id, 'synced', '{"views": 1}', now(), now() FROM publications WHERE platform = %(platform)s
 """
 
 
-def load(database: psycopg.Connection[tuple[object, ...]], platform: Platform, rows: int, accounts: int, key: str) -> None:
-    """Add ``rows`` publications on ``accounts`` accounts of a platform, none of them due."""
+Database = psycopg.Connection[tuple[Any, ...]]
+
+
+def load(database: Database, platform: Platform, rows: int, accounts: int, key: str) -> None:
+    """Add ``rows`` publications on ``accounts`` accounts of a platform, none of them due.
+
+    They were fetched today, so that a fetch at X is not billed again.
+    """
     vault = Vault([SecretStr(key)])
     for number in range(accounts):
         database.execute(
@@ -71,11 +79,11 @@ def load(database: psycopg.Connection[tuple[object, ...]], platform: Platform, r
     database.execute("ANALYZE")
 
 
-def make_due(database: psycopg.Connection[tuple[object, ...]], platforms: list[Platform]) -> None:
+def make_due(database: Database, platforms: Sequence[Platform]) -> None:
     """Make every row of these platforms due, and every other row not due."""
     database.execute(
-        "UPDATE refresh_state r SET claimed_at = NULL, claim_seq = claim_seq + 1, reason = 'stale', priority = 0,"
-        " next_run_at = now() + CASE WHEN a.platform = ANY(%(platforms)s) THEN interval '0'"
+        "UPDATE refresh_state r SET claimed_at = NULL, claim_seq = claim_seq + 1, reason = 'stale',"
+        " priority = 0, next_run_at = now() + CASE WHEN a.platform = ANY(%(platforms)s) THEN interval '0'"
         " ELSE interval '1 day' END FROM accounts a WHERE a.account_id = r.account_id",
         {"platforms": [platform.value for platform in platforms]},
     )
