@@ -78,11 +78,11 @@ class Platforms:
         return [_TIKTOK % (one, count * 100, count + 5, count) for one in self._counted(ids)]
 
     def _linkedin(self, target: bytes, count: int) -> list[bytes]:
-        found = _URN.findall(target)
-        self.ids += len(found)
+        urns = _URN.findall(target)
+        self.ids += len(urns)
         return [
             _LINKEDIN % (kind, b"urn:li:%b:%b" % (kind, number), count * 90, count, count + 1, count * 100)
-            for kind, number in found
+            for kind, number in urns
         ]
 
     def _meta(self, body: bytes, count: int) -> bytes:

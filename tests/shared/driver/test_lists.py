@@ -24,10 +24,10 @@ JSON = st.recursive(
 
 def returned(harness: Harness, values: list[Any], kind: str) -> list[Any]:
     with harness.engine.connect() as connection:
-        found: list[Any] = connection.execute(
+        result: list[Any] = connection.execute(
             text(f"SELECT CAST(:v AS {kind}[])"), {"v": values}
         ).scalar_one()
-    return found
+    return result
 
 
 def test_lists_of_every_type_keep_their_values(harness: Harness) -> None:
@@ -62,11 +62,11 @@ def test_text_with_a_nul_character_is_refused_and_not_cut(harness: Harness) -> N
 def test_array_inside_a_list_keeps_its_texts(harness: Harness) -> None:
     arrays = [[], ['a: b, "c"', "\\{}"], [""]]
     with harness.engine.connect() as connection:
-        found = connection.execute(
+        result = connection.execute(
             text(
                 "SELECT CAST(a AS text[]) FROM unnest(CAST(:arrays AS text[]))"
                 " WITH ORDINALITY AS u (a, n) ORDER BY n"
             ),
             {"arrays": [text_array(one) for one in arrays]},
         )
-        assert list(found.scalars()) == arrays
+        assert list(result.scalars()) == arrays
