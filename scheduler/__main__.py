@@ -26,6 +26,7 @@ from scheduler.ticks import (
     PURGE_CHANGES_EVERY,
     REFILLS_PER_TICK,
     RENEW_EVERY,
+    SWEEP_TIMERS_EVERY,
     Ticks,
 )
 from shared import database, redis_client, refresh_queue
@@ -114,6 +115,7 @@ def _schedule(
     schedule: dict[str, tuple[Tick, timedelta]] = {
         "hand_out": (hand_out, tick),
         "make_partitions": (ticks.make_partitions, PARTITIONS_EVERY),
+        "sweep_timers": (ticks.sweep_timers, SWEEP_TIMERS_EVERY),
         "renew_tokens": (ticks.renew_tokens, RENEW_EVERY),
         "probe_budgets": (ticks.probe_budgets, PROBE_BUDGETS_EVERY),
         "check_budget": (ticks.check_budget, CHECK_BUDGET_EVERY),

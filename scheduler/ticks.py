@@ -20,6 +20,8 @@ from shared.partitions import ensure_partitions
 from shared.quota import spending
 from shared.redis_client import RedisClient
 from shared.refresh_state.claim import Claims, claim
+from shared.refresh_state.ready.queue import add_due
+from shared.refresh_state.ready.sweep import sweep
 from shared.refresh_state.release_claim import release_claim
 from shared.settings import Settings
 from shared.vocabulary import Lane, Platform
@@ -52,10 +54,14 @@ FILL_CHANGES_EVERY = timedelta(minutes=1)
 FILL_CHANGES_AGAIN_AFTER = timedelta(milliseconds=200)
 """Between two slices while there are such rows: ten million take a few minutes."""
 
+SWEEP_TIMERS_EVERY = timedelta(seconds=5)
+"""How often a thousand accounts are compared with their timers: a million in an hour and a half."""
+
 PURGE_CHANGES_EVERY = timedelta(hours=1)
 """How often the delta feed's rows of deleted publications are purged."""
 
 _ROUNDS_PER_TICK = 20
+_TIMER_ROUNDS = 40  # ten thousand accounts whose timers have passed join the queue between two claims
 _TOP_UP_SHARE = 10  # a sibling travels along in the last tenth of its interval
 _log = structlog.get_logger(__name__)
 
@@ -76,6 +82,7 @@ class Ticks:
         self._broker = broker
         self.trace_contexts = TraceContexts()
         """Trace contexts of rows that became due, as notifications named them."""
+        self._swept = ""
         interval = Freshness.parse(settings.freshness).interval
         self._top_up = dict.fromkeys(Platform, interval / _TOP_UP_SHARE)
 
@@ -99,7 +106,11 @@ class Ticks:
             if capacity <= 0:
                 break
             claims = self._claim(lane, capacity, workers)
+            if claims.more_due:
+                self._add_due(lane)
             if not claims.jobs:
+                if claims.more_due:
+                    continue
                 break
             failpoints.hit("claimed")
             self._enqueue(lane, claims)
@@ -130,6 +141,13 @@ class Ticks:
         if claims.expired_leases:
             _log.warning("leases_expired", lane=lane.value, rows=claims.expired_leases)
         return claims
+
+    def _add_due(self, lane: Lane) -> None:
+        """Put accounts whose timers have passed in the queue, where fair share sees them all."""
+        for _ in range(_TIMER_ROUNDS):
+            with self._engine.begin() as connection:
+                if not add_due(connection, lane):
+                    break
 
     def _enqueue(self, lane: Lane, claims: Claims) -> None:
         """Enqueue after the commit; claims that cannot be enqueued are released, due again a tick later."""
@@ -175,6 +193,16 @@ class Ticks:
         with outages_logged(), self._engine.begin() as connection:
             more = maintenance.purge(connection, timedelta(days=self._settings.changes_keep_days))
         return FILL_CHANGES_AGAIN_AFTER if more else None
+
+    def sweep_timers(self) -> None:
+        """Compare the timers of the next accounts with their rows; repair and report what differs."""
+        with outages_logged():
+            with self._engine.begin() as connection:
+                swept = sweep(connection, self._swept)
+            self._swept = swept.last
+            metrics.TIMERS_REPAIRED.inc(swept.repaired)
+            if swept.repaired:
+                _log.error("timers_repaired", accounts=swept.repaired)
 
     def make_partitions(self) -> None:
         """Make the partitions that the next months need."""

@@ -173,7 +173,12 @@ class RefreshState(Base):
         Index("refresh_state_due_of_account", "account_id", "next_run_at"),
         Index("refresh_state_due", "next_run_at"),
         Index("refresh_state_interactive", "account_id", "next_run_at", postgresql_where=sql("priority > 0")),
-        Index("refresh_state_claimed", "account_id", postgresql_where=sql("claimed_at IS NOT NULL")),
+        Index(
+            "refresh_state_open_claims",
+            "claimed_at",
+            "account_id",
+            postgresql_where=sql("claimed_at IS NOT NULL"),
+        ),
         Index(
             "refresh_state_troubled",
             "reason",
@@ -368,6 +373,46 @@ class Turn(Base):
     __table_args__ = (
         Index("turns_given_last", "served_at", postgresql_where=sql("scope = 'workspace'")),
         {"postgresql_with": {"fillfactor": "70"}},
+    )
+
+
+class AccountTimer(Base):
+    """When a row of an account is due, or earlier: inserted and deleted, never updated.
+
+    Triggers of ``refresh_state`` and claims insert timers (`shared.refresh_state.ready`).
+    """
+
+    __tablename__ = "account_timers"
+
+    account_id: Mapped[str] = mapped_column(primary_key=True)
+    timer_id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
+    lane: Mapped[int] = mapped_column(SmallInteger)
+    """0: background, all rows. 1: interactive, rows whose ``priority`` is 1."""
+    due_at: Mapped[datetime]
+    """When a claim looks at the account: never before the instant at which the timer was inserted."""
+    rows_from: Mapped[datetime]
+    """No row for which the timer was inserted has an earlier ``next_run_at``."""
+
+    __table_args__ = (Index("account_timers_due", "lane", "due_at"),)
+
+
+class ReadyAccount(Base):
+    """The queue of accounts that have due rows, in the order of virtual time, by lane and platform."""
+
+    __tablename__ = "ready_accounts"
+
+    lane: Mapped[int] = mapped_column(SmallInteger, primary_key=True, autoincrement=False)
+    account_id: Mapped[str] = mapped_column(primary_key=True)
+    workspace_id: Mapped[str]
+    platform: Mapped[str]
+    virtual_time: Mapped[float] = mapped_column(Double)
+    """Virtual time of its next job; infinite while a pause applies to the account."""
+    rows_from: Mapped[datetime]
+    """No due row of the account has an earlier ``next_run_at``, unless a timer has passed."""
+
+    __table_args__ = (
+        Index("ready_accounts_in_order", "lane", "platform", "virtual_time"),
+        Index("ready_accounts_of_workspace", "lane", "platform", "workspace_id", "virtual_time"),
     )
 
 

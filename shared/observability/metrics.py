@@ -77,6 +77,9 @@ CLAIMS = Counter("dravo_claims", "Publications that were claimed.", ["lane"])
 EXPIRED_LEASES = Counter(
     "dravo_expired_leases", "Claims whose lease ended before their worker finished.", ["lane"]
 )
+TIMERS_REPAIRED = Counter(
+    "dravo_timers_repaired", "Accounts whose next due row no timer covered; the sweep inserted one."
+)
 TICK_SECONDS = Histogram("dravo_tick_seconds", "Duration of a tick.", ["tick"], buckets=_TICK_SECONDS)
 TICK_ENDED_AT = Gauge("dravo_tick_ended_timestamp_seconds", "End of the last tick, Unix time.", ["tick"])
 

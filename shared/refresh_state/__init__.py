@@ -59,5 +59,9 @@ that is due only to raise its priority, and no row of an account that is not act
 ``stale`` rows that are nearly due along with due ones of their account. ``attempts`` counts starts in a row
 without a completed sync, ``unfinished`` those that recorded nothing.
 
-Locks: accounts and pauses before rows of this table; rows in the order of ``publication_id``.
+Triggers of the table insert a timer of the account whenever a row moves earlier: a claim finds the row by it
+(`shared.refresh_state.ready`).
+
+Locks: accounts and pauses before rows of this table; rows in the order of ``publication_id``. A claim never
+waits for a row.
 """

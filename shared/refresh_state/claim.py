@@ -1,26 +1,33 @@
 """Transition ``claim``: due rows, chosen by fair share and within the caps, are leased as jobs.
 
-Leaderless: any number of schedulers may claim at once. A claim first chooses accounts by fair share
-(`shared.refresh_state.fair_share`) and locks them, one claim an account. Then it reserves their jobs where
-other claims see them before the commit. Then it counts the jobs in flight again and takes rows as far as the
-caps allow. So no cap is ever exceeded, and only claims of one workspace wait for each other, where the jobs
-given to that workspace are counted.
+Leaderless: any number of schedulers may claim at once. A claim goes in small steps, each of which reads by
+index what the step before named: no statement has a plan that the planner's statistics could turn.
+
+1. The claim reads accounts whose timer has passed and the head of the queue (`shared.refresh_state.ready`),
+   orders them by fair share (`shared.refresh_state.fair_share`) and locks them, one claim an account.
+2. It reserves its jobs where other claims see them before the commit, and counts the jobs in flight again. So
+   no cap is ever exceeded.
+3. It takes rows, and stores when each account is due next.
+4. It counts the jobs that it gave to each workspace. Claims wait for each other here alone.
 
 An account with a hundred thousand due rows gets one job like every other account and cannot hide them.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from math import ceil, sqrt
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import Connection, Row, text
 
 from shared.batches import batch_size, is_topped_up
 from shared.refresh_queue import RefreshJob
-from shared.refresh_state.fair_share import IN_FLIGHT, choose
+from shared.refresh_state.fair_share import Candidate, Limits, in_order
+from shared.refresh_state.ready import queue
+from shared.refresh_state.ready.in_flight import InFlight, in_flight, next_suspect
+from shared.refresh_state.ready.locks import lock_accounts, reserve
 from shared.vocabulary import Lane, Platform
 
 JOBS_PER_ACCOUNT = 4
@@ -30,69 +37,34 @@ SUSPECT_STARTS = 2
 """Starts without a finish that make a row suspect: it may be what kills its workers. Suspects are handed out
 one at a time in the whole fleet, so that the one at fault takes no other row with it into quarantine."""
 
-_RESERVED_LOCK = 720_572_000
-"""First half of the advisory locks that reserve jobs, plus a platform's number; the second half: how many."""
+_HEAD: Final = 64
+"""The fewest accounts of each platform that fair share orders, from the head of the queue."""
 
-_NUMBERS = {platform.value: number for number, platform in enumerate(sorted(Platform))}
-_CAPS = {"account_jobs": JOBS_PER_ACCOUNT, "suspect": SUSPECT_STARTS}
-_COLUMNS = ("account_id", "workspace_id", "platform", "batch", "top_up", "weight", "served")
+_READS: Final = 10
+"""How often one claim reads on when it met no account that it may read and that has due rows."""
 
-_RESERVE = text("""
-SELECT pg_advisory_xact_lock_shared(:reserved + number, jobs)
-  FROM unnest(CAST(:numbers AS int[]), CAST(:jobs AS int[])) AS r (number, jobs)
+# Each statement finds its rows by index whatever the statistics say; compiling would cost more than running.
+_SETTINGS: Final = text("""
+SELECT set_config('enable_seqscan', 'off', TRUE), set_config('enable_bitmapscan', 'off', TRUE),
+       set_config('enable_hashjoin', 'off', TRUE), set_config('enable_mergejoin', 'off', TRUE),
+       set_config('jit', 'off', TRUE)
 """)
-"""Shows other claims how many jobs of each platform this one is about to take, before it commits."""
 
-_RESERVED = text("""
-SELECT CAST(CAST(classid AS bigint) - :reserved AS int) AS number,
-       CAST(sum(CAST(objid AS bigint)) AS int) AS jobs
-  FROM pg_locks
- WHERE locktype = 'advisory' AND mode = 'ShareLock' AND pid <> pg_backend_pid()
-   AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
-   AND CAST(classid AS bigint) BETWEEN :reserved AND :reserved + :platforms
- GROUP BY 1
-""")
-"""Jobs that other claims have reserved and not committed yet."""
-
-_CLAIM = """
-WITH requested AS (
-    SELECT * FROM unnest(
-        CAST(:account_id AS text[]), CAST(:workspace_id AS text[]), CAST(:platform AS text[]),
-        CAST(:batch AS int[]), CAST(:top_up AS float8[]), CAST(:capacities AS int[]),
-        CAST(:weight AS float8[]), CAST(:served AS float8[])
-    ) WITH ORDINALITY
-      AS c (account_id, workspace_id, platform, batch, top_up, capacity, weight, served, place)
-), {in_flight}
-), chosen AS (
-    -- counted again: what was committed since the accounts were chosen is seen here
-    SELECT c.* FROM (
-        SELECT requested.*, row_number() OVER (PARTITION BY platform ORDER BY place) AS rank_on_platform
-          FROM requested LEFT JOIN in_flight f USING (account_id) WHERE COALESCE(f.jobs, 0) < :account_jobs
-    ) c LEFT JOIN platform_jobs p USING (platform)
-     WHERE rank_on_platform <= capacity - COALESCE(p.jobs, 0)
-), picked AS (
-    SELECT r.publication_id, r.expired, r.unfinished, c.account_id, c.workspace_id, c.weight, c.served
-      FROM chosen c
+_TAKE: Final = """
+WITH picked AS (
+    SELECT r.publication_id, r.expired, r.unfinished, c.account_id
+      FROM unnest(CAST(:account_ids AS text[]), CAST(CAST(:rows_from AS text[]) AS timestamptz[]),
+                  CAST(:batches AS int[]), CAST(:top_ups AS float8[]))
+           AS c (account_id, rows_from, batch, top_up)
      CROSS JOIN LATERAL (
            SELECT s.publication_id, s.unfinished, s.claimed_at IS NOT NULL AS expired FROM refresh_state s
             WHERE s.account_id = c.account_id {same_lane}
-              AND (s.unfinished < :suspect OR s.claimed_at IS NULL
-                   OR s.publication_id = (SELECT publication_id FROM next_suspect))
-              AND (s.next_run_at <= now()
-                   OR (s.next_run_at <= now() + make_interval(secs => c.top_up)
-                       AND s.claimed_at IS NULL AND s.reason = 'stale'))
-            ORDER BY s.next_run_at LIMIT c.batch
+              AND s.next_run_at >= c.rows_from
+              AND s.next_run_at <= now() + make_interval(secs => c.top_up)
+              AND (s.next_run_at <= now() OR (s.claimed_at IS NULL AND s.reason = 'stale'))
+              AND (s.unfinished < :suspect OR s.claimed_at IS NULL OR s.publication_id = :next_suspect)
+            ORDER BY s.account_id, s.next_run_at LIMIT c.batch
               FOR UPDATE OF s SKIP LOCKED) r
-), counted AS (
-    INSERT INTO turns AS t (scope, subject, weight, served)
-    SELECT * FROM (
-        SELECT 'account' AS scope, account_id AS subject, 1.0 AS weight, 1.0 AS served FROM picked GROUP BY 2
-         UNION ALL
-        SELECT 'workspace', workspace_id, weight, served + count(DISTINCT account_id) / weight
-          FROM picked GROUP BY workspace_id, weight, served
-    ) jobs ORDER BY scope, subject
-    ON CONFLICT (scope, subject) DO UPDATE
-       SET served = excluded.served, served_at = now()
 )
 UPDATE refresh_state AS r
    SET next_run_at = now() + make_interval(secs => :lease), claim_seq = r.claim_seq + 1,
@@ -101,15 +73,26 @@ UPDATE refresh_state AS r
  WHERE r.publication_id = picked.publication_id
 RETURNING r.publication_id, r.account_id, r.claim_seq, picked.expired, picked.unfinished
 """
-
-_CLAIM_STATEMENTS = {
-    lane: text(
-        _CLAIM.format(
-            in_flight=IN_FLIGHT[lane], same_lane="AND s.priority > 0" if lane is Lane.INTERACTIVE else ""
-        )
-    )
+_TAKES: Final = {
+    lane: text(_TAKE.format(same_lane="AND s.priority > 0" if lane is Lane.INTERACTIVE else ""))
     for lane in Lane
 }
+
+# The last statement of a claim: claims that gave jobs to one workspace wait for each other from here on.
+_COUNT: Final = text("""
+INSERT INTO turns AS t (scope, subject, weight, served)
+SELECT scope, subject, weight, served FROM (
+    SELECT 'account' AS scope, unnest(CAST(:account_ids AS text[])) AS subject, 1.0 AS weight, 1.0 AS served
+     UNION ALL
+    SELECT 'workspace', w.workspace_id, w.weight, :present + w.jobs / w.weight
+      FROM unnest(CAST(:workspace_ids AS text[]), CAST(:weights AS float8[]), CAST(:jobs AS int[]))
+           AS w (workspace_id, weight, jobs)
+) given ORDER BY scope, subject
+ON CONFLICT (scope, subject) DO UPDATE
+   SET served = CASE t.scope WHEN 'account' THEN 1
+                             ELSE GREATEST(t.served, :present) + excluded.served - :present END,
+       served_at = now()
+""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +102,8 @@ class Claims:
     jobs: tuple[RefreshJob, ...]
     rows: int
     expired_leases: int
+    more_due: bool = False
+    """Whether more timers have passed than one claim reads; `add_due` puts their accounts in the queue."""
 
 
 def claim(
@@ -137,48 +122,152 @@ def claim(
     many the platforms share evenly while several have work (``None``: they need not share). ``top_up``: how
     long before its due time a row may join a job of its account, by platform.
     """
-    sizes = [(platform, kind) for platform in Platform for kind in (None, "member")]
-    limits = {
-        "platforms": [platform.value for platform, _ in sizes],
-        "members": [kind == "member" for _, kind in sizes],
-        "batches": [batch_size(platform, kind) for platform, kind in sizes],
-        "top_ups": [
-            top_up[platform].total_seconds()
-            if lane is Lane.BACKGROUND and is_topped_up(platform, kind)
-            else 0.0
-            for platform, kind in sizes
-        ],
-        "platform_jobs": platform_jobs,
-        "shared_jobs": shared_jobs,
-        "jobs": jobs,
-        **_CAPS,
-    }
-    chosen = choose(connection, lane, limits)
-    if not chosen:
-        return Claims((), 0, 0)
-    reserved = _reserve(connection, Counter(account.platform for account in chosen))
-    columns = {name: [getattr(account, name) for account in chosen] for name in _COLUMNS}
-    capacities = [account.capacity - reserved[account.platform] for account in chosen]
-    parameters = {**columns, **_CAPS, "capacities": capacities, "lease": lease.total_seconds()}
-    place = {account.account_id: number for number, account in enumerate(chosen)}
-    claimed = connection.execute(_CLAIM_STATEMENTS[lane], parameters)
-    rows = sorted(claimed, key=lambda row: place[row.account_id])
-    return Claims(tuple(_jobs(rows)), len(rows), sum(row.expired for row in rows))
+    connection.execute(_SETTINGS)
+    before = in_flight(connection)
+    suspect = next_suspect(connection, lane, before)
+    run = _Run(connection, lane, Limits(jobs, platform_jobs, shared_jobs), suspect)
+    present = queue.present(connection)
+    queue.resume(connection, lane, present)
+    choice = run.choose(before, present)
+    if not choice.accounts:
+        return Claims((), 0, 0, choice.more_due)
+    within_caps = run.within_caps(choice)
+    rows = run.take(within_caps, lease, top_up)
+    run.count({row.account_id for row in rows}, within_caps, present)
+    place = {candidate.account_id: number for number, candidate in enumerate(within_caps)}
+    rows.sort(key=lambda row: place[row.account_id])
+    return Claims(tuple(_jobs(rows)), len(rows), sum(row.expired for row in rows), choice.more_due)
 
 
-def _reserve(connection: Connection, jobs: Mapping[str, int]) -> Mapping[str, int]:
-    """Reserve these numbers of jobs by platform; return how many other claims have reserved, not committed.
+@dataclass(frozen=True, slots=True)
+class _Choice:
+    """The accounts that a claim has locked, in order, and the jobs in flight that each platform may have."""
 
-    Reserving comes first: of two concurrent claims, at least the later one sees the other. Jobs in flight are
-    counted last: a claim that commits in between is counted twice, never missed.
-    """
-    numbers = [_NUMBERS[platform] for platform in jobs]
-    connection.execute(
-        _RESERVE, {"reserved": _RESERVED_LOCK, "numbers": numbers, "jobs": list(jobs.values())}
+    accounts: list[Candidate]
+    capacity: int
+    more_due: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """The steps of one claim."""
+
+    connection: Connection
+    lane: Lane
+    limits: Limits
+    suspect: int | None
+    """The suspect that may be taken."""
+
+    def choose(self, open_claims: InFlight, present: float) -> _Choice:
+        """Lock the accounts that get the next jobs."""
+        by_account, by_platform = open_claims.by_account(), open_claims.by_platform()
+        full = [account_id for account_id, jobs in by_account.items() if jobs >= JOBS_PER_ACCOUNT]
+        candidates, more_due = self._candidates(full, present)
+        chosen, capacity = in_order(candidates, present, self.limits, by_platform)
+        locked = set(
+            lock_accounts(self.connection, [one.account_id for one in chosen], self.limits.jobs)
+            if chosen
+            else ()
+        )
+        return _Choice([one for one in chosen if one.account_id in locked], capacity, more_due)
+
+    def _candidates(self, full: Sequence[str], present: float) -> tuple[list[Candidate], bool]:
+        """Return accounts that have due rows and may be read, and whether more timers have passed.
+
+        The other accounts that it met are put out of the way of later claims.
+        """
+        most = max(_HEAD, 2 * self.limits.jobs)
+        for _ in range(_READS):
+            rows = queue.read(self.connection, self.lane, full=full, most=most, next_suspect=self.suspect)
+            paused = [row.account_id for row in rows if row.due_at is not None and not row.readable]
+            if paused:
+                queue.pause(self.connection, self.lane, paused)
+            early = {row.account_id: (row.weight, row.served) for row in rows if row.due_at is None}
+            if early:
+                locked = lock_accounts(self.connection, list(early), len(early))
+                settled = {account_id: early[account_id] for account_id in locked}
+                queue.settle(self.connection, self.lane, present, settled)
+            candidates = [_candidate(row) for row in rows if row.due_at is not None and row.readable]
+            if candidates or not (paused or early):
+                break
+        return candidates, any(row.timers >= most for row in rows)
+
+    def within_caps(self, choice: _Choice) -> list[Candidate]:
+        """Return the chosen accounts that may be given a job, once the jobs in flight are counted again.
+
+        What was committed since the accounts were chosen is counted, and what other claims have reserved.
+        """
+        reserved = reserve(self.connection, Counter(one.platform.value for one in choice.accounts))
+        now = in_flight(self.connection)
+        by_account, given = now.by_account(), now.by_platform()
+        allowed = []
+        for one in choice.accounts:
+            if by_account[one.account_id] < JOBS_PER_ACCOUNT:
+                given[one.platform] += 1
+                if given[one.platform] <= choice.capacity - reserved[one.platform]:
+                    allowed.append(one)
+        return allowed
+
+    def take(
+        self,
+        accounts: Sequence[Candidate],
+        lease: timedelta,
+        top_up: Mapping[Platform, timedelta],
+    ) -> list[Row[Any]]:
+        """Lease due rows of these accounts, a batch of each, and return them."""
+        background = self.lane is Lane.BACKGROUND
+        parameters = {
+            "account_ids": [one.account_id for one in accounts],
+            "rows_from": [one.rows_from for one in accounts],
+            "batches": [batch_size(one.platform, one.kind) for one in accounts],
+            "top_ups": [
+                top_up[one.platform].total_seconds()
+                if background and is_topped_up(one.platform, one.kind)
+                else 0.0
+                for one in accounts
+            ],
+            "suspect": SUSPECT_STARTS,
+            "next_suspect": self.suspect,
+            "lease": lease.total_seconds(),
+        }
+        return list(self.connection.execute(_TAKES[self.lane], parameters))
+
+    def count(self, given: Collection[str], accounts: Sequence[Candidate], present: float) -> None:
+        """Store when these accounts are due next, and count the jobs that were ``given``."""
+        jobs = Counter(one.workspace_id for one in accounts if one.account_id in given)
+        workspaces = {one.workspace_id: one for one in accounts}
+        served = {
+            name: max(one.served, present) + jobs[name] / one.weight for name, one in workspaces.items()
+        }
+        queue.settle(
+            self.connection,
+            self.lane,
+            present,
+            {one.account_id: (one.weight, served[one.workspace_id]) for one in accounts},
+        )
+        if jobs:
+            parameters = {
+                "account_ids": sorted(given),
+                "workspace_ids": list(jobs),
+                "weights": [workspaces[name].weight for name in jobs],
+                "jobs": list(jobs.values()),
+                "present": present,
+            }
+            self.connection.execute(_COUNT, parameters)
+
+
+def _candidate(row: Row[Any]) -> Candidate:
+    return Candidate(
+        row.account_id,
+        row.workspace_id,
+        Platform(row.platform),
+        row.kind,
+        row.due_at,
+        row.rows_from,
+        row.weight,
+        row.served,
+        row.served_at,
     )
-    reserved = connection.execute(_RESERVED, {"reserved": _RESERVED_LOCK, "platforms": len(_NUMBERS)})
-    others = {row.number: row.jobs for row in reserved}
-    return {platform: others.get(_NUMBERS[platform], 0) for platform in jobs}
 
 
 def _jobs(rows: Sequence[Row[Any]]) -> Iterator[RefreshJob]:

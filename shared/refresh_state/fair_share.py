@@ -6,113 +6,86 @@ next; inside a workspace the account that was served longest ago is next. So sha
 claim hands out, and a workspace that becomes active waits for one job, not for the backlog of another.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from math import ceil
 
-from sqlalchemy import Connection, Row, text
+from shared.vocabulary import Platform
 
-from shared.quota.pauses import BACKGROUND_NOT_PAUSED, NOT_PAUSED
-from shared.vocabulary import Lane
 
-_ACCOUNT_LOCK = 720_572_100
-"""First half of the advisory locks that let one claim at a time take jobs of an account."""
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A ready account that may be read, with room for another job."""
 
-_NOT_PAUSED = {
-    Lane.INTERACTIVE: NOT_PAUSED,
-    Lane.BACKGROUND: f"{NOT_PAUSED} AND {BACKGROUND_NOT_PAUSED}",
-}
+    account_id: str
+    workspace_id: str
+    platform: Platform
+    kind: str | None
+    due_at: float
+    """When its oldest row became due, as ``rows_from``, which is exact."""
+    rows_from: str
+    weight: float
+    """Of its workspace, as is ``served``."""
+    served: float
+    """Virtual time: the jobs that the workspace was given, divided by its weight."""
+    served_at: float
+    """When the account was given its last job; 0: never."""
 
-_IN_FLIGHT = """
-in_flight AS MATERIALIZED (
-    SELECT account_id, count(DISTINCT claimed_at) AS jobs
-      FROM refresh_state WHERE claimed_at IS NOT NULL AND next_run_at > now() GROUP BY account_id
-), platform_jobs AS MATERIALIZED (
-    SELECT a.platform, sum(f.jobs) AS jobs FROM in_flight f JOIN accounts a USING (account_id)
-     GROUP BY a.platform
-), suspects AS MATERIALIZED (
-    SELECT s.publication_id, s.next_run_at
-      FROM refresh_state s JOIN accounts a USING (account_id)
-     WHERE s.claimed_at IS NOT NULL AND s.unfinished >= :suspect
-       AND (s.next_run_at > now() OR (a.state = 'active' AND {not_paused}))
-), next_suspect AS MATERIALIZED (
-    SELECT publication_id FROM suspects
-     WHERE NOT EXISTS (SELECT 1 FROM suspects WHERE next_run_at > now())
-     ORDER BY next_run_at, publication_id LIMIT 1
-"""
 
-IN_FLIGHT = {lane: _IN_FLIGHT.format(not_paused=_NOT_PAUSED[lane]).strip() for lane in Lane}
-"""Common table expressions over claimed rows: ``in_flight``, ``platform_jobs`` and ``next_suspect``."""
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How many jobs may be given."""
 
-_CHOOSE = """
-WITH limits AS (
-    SELECT * FROM unnest(CAST(:platforms AS text[]), CAST(:members AS bool[]), CAST(:batches AS int[]),
-                         CAST(:top_ups AS float8[])) AS l (platform, member, batch, top_up)
-), {in_flight}
-), ready AS MATERIALIZED (
-    SELECT a.account_id, a.workspace_id, a.platform, l.batch, l.top_up, first.next_run_at AS due_at,
-           COALESCE(p.jobs, 0) AS platform_jobs
-      FROM accounts a
-      JOIN limits l ON l.platform = a.platform AND l.member = (COALESCE(a.kind, '') = 'member')
-      LEFT JOIN in_flight f USING (account_id)
-      LEFT JOIN platform_jobs p ON p.platform = a.platform
-     CROSS JOIN LATERAL (
-           SELECT r.next_run_at FROM refresh_state r
-            WHERE r.account_id = a.account_id AND r.next_run_at <= now() {lane}
-              AND (r.unfinished < :suspect OR r.claimed_at IS NULL
-                   OR r.publication_id = (SELECT publication_id FROM next_suspect))
-            ORDER BY r.next_run_at LIMIT 1) first
-     WHERE a.state = 'active' AND COALESCE(f.jobs, 0) < :account_jobs AND {not_paused}
-), capacity AS (
-    -- the more platforms have work, the fewer of the threads may wait for one of them
-    SELECT platform, CASE WHEN count(*) OVER () = 1 THEN :platform_jobs
-                          ELSE LEAST(:platform_jobs, ceil(CAST(:shared_jobs AS float8) / count(*) OVER ()))
-                     END AS jobs
-      FROM (SELECT platform FROM ready UNION SELECT platform FROM platform_jobs) busy
-), present AS (
-    -- the virtual time at which the latest job was given
-    SELECT COALESCE(min(served - 1 / weight), 0) AS served FROM turns
-     WHERE scope = 'workspace'
-       AND served_at = (SELECT max(served_at) FROM turns WHERE scope = 'workspace')
-), shares AS (
-    -- a workspace that is new, or was idle, begins at the present virtual time, without older credit
-    SELECT w.workspace_id, COALESCE(t.weight, 1) AS weight, GREATEST(t.served, present.served) AS served
-      FROM (SELECT DISTINCT workspace_id FROM ready) w
-     CROSS JOIN present
-      LEFT JOIN turns t ON t.scope = 'workspace' AND t.subject = w.workspace_id
-), candidates AS (
-    SELECT w.*, s.served + row_number() OVER (PARTITION BY w.workspace_id
-                               ORDER BY t.served_at NULLS FIRST,
-                                        w.due_at, w.account_id) / s.weight AS virtual_time
-      FROM ready w
-      JOIN capacity USING (platform)
-      JOIN shares s USING (workspace_id)
-      LEFT JOIN turns t ON t.scope = 'account' AND t.subject = w.account_id
-     WHERE w.platform_jobs < capacity.jobs
-), ranked AS (
-    SELECT t.*, capacity.jobs AS capacity, s.weight, s.served,
-           row_number() OVER (PARTITION BY platform ORDER BY virtual_time, due_at) AS rank_on_platform
-      FROM candidates t JOIN capacity USING (platform) JOIN shares s USING (workspace_id)
-), in_order AS (
-    SELECT * FROM ranked WHERE rank_on_platform <= capacity - platform_jobs
-     ORDER BY virtual_time, due_at OFFSET 0
-)
-SELECT account_id, workspace_id, platform, batch, top_up, capacity, weight, served FROM in_order
- WHERE pg_try_advisory_xact_lock(:account_lock, hashtext(account_id)) LIMIT :jobs
-"""
-"""The accounts that get a job, in order. An account that another claim has locked is skipped."""
+    jobs: int
+    """By this claim."""
+    platform_jobs: int
+    """Of one platform, in flight in the whole fleet."""
+    shared_jobs: int | None
+    """Of all platforms together while several have work; each then gets an even share."""
 
-_STATEMENTS = {
-    lane: text(
-        _CHOOSE.format(
-            lane="AND r.priority > 0" if lane is Lane.INTERACTIVE else "",
-            in_flight=IN_FLIGHT[lane],
-            not_paused=_NOT_PAUSED[lane],
-        )
+    def capacity(self, busy_platforms: int) -> int:
+        """Return how many jobs of one platform may be in flight.
+
+        The more platforms have work, the fewer of the threads may wait for one of them.
+        """
+        if busy_platforms <= 1 or self.shared_jobs is None:
+            return self.platform_jobs
+        return min(self.platform_jobs, ceil(self.shared_jobs / busy_platforms))
+
+
+def in_order(
+    candidates: Sequence[Candidate], present: float, limits: Limits, in_flight: Mapping[str, int]
+) -> tuple[list[Candidate], int]:
+    """Return the candidates for which their platform has capacity, the next first, and that capacity.
+
+    ``present``: the present virtual time. A workspace that is new, or was idle, begins at it, without older
+    credit. ``in_flight``: the jobs of each platform that are under way.
+    """
+    busy = {candidate.platform for candidate in candidates} | {
+        name for name, jobs in in_flight.items() if jobs
+    }
+    capacity = limits.capacity(len(busy))
+    free = {platform: capacity - in_flight.get(platform, 0) for platform in busy}
+    ordered = sorted(
+        _with_virtual_times([one for one in candidates if free[one.platform] > 0], present),
+        key=lambda pair: (pair[0], pair[1].due_at),
     )
-    for lane in Lane
-}
+    given: Counter[str] = Counter()
+    chosen = []
+    for _, candidate in ordered:
+        given[candidate.platform] += 1
+        if given[candidate.platform] <= free[candidate.platform]:
+            chosen.append(candidate)
+    return chosen, capacity
 
 
-def choose(connection: Connection, lane: Lane, parameters: Mapping[str, object]) -> Sequence[Row[Any]]:
-    """Return the accounts that get a job next, locked against other claims until the transaction ends."""
-    return connection.execute(_STATEMENTS[lane], {**parameters, "account_lock": _ACCOUNT_LOCK}).all()
+def _with_virtual_times(candidates: Sequence[Candidate], present: float) -> Iterator[tuple[float, Candidate]]:
+    """Yield each candidate with the virtual time at which its workspace would be given the job."""
+    by_workspace: dict[str, list[Candidate]] = defaultdict(list)
+    for candidate in candidates:
+        by_workspace[candidate.workspace_id].append(candidate)
+    for accounts in by_workspace.values():
+        accounts.sort(key=lambda one: (one.served_at, one.due_at, one.account_id))
+        for number, candidate in enumerate(accounts, 1):
+            yield max(candidate.served, present) + number / candidate.weight, candidate

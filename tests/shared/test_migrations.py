@@ -10,7 +10,7 @@ import pytest
 from shared.database import migrate
 from tests.servers import connect
 
-BEFORE: Final = ("0001", "0010", "0030", "0040")
+BEFORE: Final = ("0001", "0010", "0030", "0040", "0150")
 TIMEOUT: Final = "500ms"
 """How long a statement may wait for a lock: longer is being blocked."""
 ROWS: Final = 20_000
@@ -171,3 +171,26 @@ def test_summary_payload_stays_equal_to_its_former_name_whoever_writes(empty_dat
         for number, name in enumerate(("told", "payload", "told", "payload")):
             connection.execute(write[name], [f'{{"rows": {number}}}'])
             assert connection.execute(stored).fetchall() == [("census", number, number)]
+
+
+def test_upgrade_gives_every_account_the_timers_of_its_rows(empty_database_url: str) -> None:
+    migrate(empty_database_url, "0150")
+    with connect(empty_database_url) as connection:
+        for statement in FILL:
+            connection.execute(statement)
+        connection.execute(
+            "UPDATE refresh_state SET priority = 1, next_run_at = now() + interval '1 hour'"
+            " WHERE account_id = 'acc_7'"
+        )
+        connection.execute("UPDATE refresh_state SET next_run_at = NULL WHERE account_id = 'acc_8'")
+
+    migrate(empty_database_url)
+
+    with connect(empty_database_url) as connection:
+        timers = connection.execute(
+            "SELECT lane, account_id, due_at <= now() FROM account_timers"
+            " WHERE account_id IN ('acc_6', 'acc_7', 'acc_8') ORDER BY account_id, lane"
+        ).fetchall()
+        accounts = connection.execute("SELECT count(DISTINCT account_id) FROM account_timers").fetchone()
+    assert timers == [(0, "acc_6", True), (0, "acc_7", False), (1, "acc_7", False)]
+    assert accounts == (49,)

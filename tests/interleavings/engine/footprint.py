@@ -10,7 +10,7 @@ from typing import Final
 
 _TABLES: Final = (
     "accounts|publications|refresh_state|post_analytics|snapshots|publication_counts|pauses|refused_metrics|turns"
-    "|post_reads|events_seen|operator_acts"
+    "|post_reads|events_seen|operator_acts|account_timers|ready_accounts"
 )
 _NAMED: Final = re.compile(rf"\b({_TABLES})(?:_\d{{4}}_\d\d|_default)?\b")
 _WRITTEN: Final = re.compile(
@@ -24,6 +24,8 @@ _FOLLOWS: Final = {
     ("INSERT INTO", "publications"): {"publication_counts", "accounts"},
     ("DELETE FROM", "publications"): {"publication_counts", "refresh_state", "post_analytics"},
     ("UPDATE", "publications"): {"publication_counts"},
+    ("INSERT INTO", "refresh_state"): {"account_timers"},
+    ("UPDATE", "refresh_state"): {"account_timers"},
 }
 """What triggers, cascades and foreign keys touch along with a table."""
 

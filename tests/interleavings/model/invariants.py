@@ -82,6 +82,17 @@ SELECT format('%s jobs of platform %s', count(DISTINCT (account_id, claimed_at))
  WHERE claimed_at IS NOT NULL AND next_run_at > now()
  GROUP BY a.platform HAVING count(DISTINCT (account_id, claimed_at)) > {PLATFORM_JOBS}
 """,
+    "a claim finds every row in time: its account is ready or has a timer": """
+SELECT format('row %s (%s) in lane %s', r.publication_id, r.reason, lane)
+  FROM refresh_state r JOIN accounts a USING (account_id)
+  JOIN (VALUES (0), (1)) AS l (lane) ON r.priority >= l.lane
+ WHERE a.state = 'active' AND r.next_run_at IS NOT NULL AND (r.claimed_at IS NULL OR r.unfinished < 2)
+   AND NOT EXISTS (SELECT 1 FROM ready_accounts q WHERE q.account_id = r.account_id AND q.lane = l.lane
+                      AND q.rows_from <= r.next_run_at)
+   AND NOT EXISTS (SELECT 1 FROM account_timers t WHERE t.account_id = r.account_id AND t.lane = l.lane
+                      AND t.rows_from <= r.next_run_at
+                      AND t.due_at <= GREATEST(r.next_run_at, clock_timestamp()))
+""",
     "reads that cost money are settled": """
 SELECT format('%s reads are reserved, %s counted', reserved, reads) FROM post_reads
  WHERE reserved <> 0 OR reads < 0

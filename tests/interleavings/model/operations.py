@@ -17,6 +17,8 @@ from shared.operations.resync import resync_one
 from shared.quota import spending
 from shared.refresh_state.claim import claim
 from shared.refresh_state.make_due import make_due
+from shared.refresh_state.ready.queue import add_due
+from shared.refresh_state.ready.sweep import sweep
 from shared.refresh_state.release_claim import release_claim
 from shared.vocabulary import Lane, Platform, Reason
 from tests.harness import reads
@@ -122,6 +124,12 @@ END $$;
 _LIST: Final = [
     operation("claim", partial(_claim, Lane.BACKGROUND)),
     operation("claim_interactive", partial(_claim, Lane.INTERACTIVE), "active"),
+    operation(
+        "add_due",
+        partial(_in_transaction, lambda connection: add_due(connection, Lane.BACKGROUND)),
+        "active paused",
+    ),
+    operation("sweep", partial(_in_transaction, sweep), "active"),
     *REFRESHES,
     operation("renew", _renew, "expiring"),
     operation("rotate_secrets", _rotate_secrets, "active disconnected expiring"),

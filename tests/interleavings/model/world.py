@@ -33,6 +33,7 @@ _CLEAR = """
 DELETE FROM events_seen; DELETE FROM operator_acts; DELETE FROM turns; DELETE FROM post_reads;
 DELETE FROM pauses; DELETE FROM snapshots;
 DELETE FROM publications; DELETE FROM accounts; DELETE FROM publication_counts;
+DELETE FROM account_timers; DELETE FROM ready_accounts;
 """
 _ACCOUNT = """
 INSERT INTO accounts (account_id, workspace_id, platform, platform_account_id, sealed_access_token,

@@ -1,0 +1,294 @@
+"""The queue of accounts that have due rows: what a claim reads of it, and what it stores.
+
+Whoever deletes timers of an account or writes its ready row holds its lock (`ready.locks`).
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from sqlalchemy import Connection, Row, text
+
+from shared.quota.pauses import BACKGROUND_NOT_PAUSED, NOT_PAUSED
+from shared.refresh_state.ready.in_flight import SUSPECT_STARTS
+from shared.refresh_state.ready.locks import ACCOUNT
+from shared.vocabulary import Lane, Platform
+
+TIMERS_AT_ONCE: Final = 256
+"""Timers that one statement ends. It locks their accounts, and PostgreSQL's table of locks is bounded."""
+
+NUMBERS: Final = {Lane.BACKGROUND: 0, Lane.INTERACTIVE: 1}
+"""The number of a lane in the tables: the least ``priority`` of a row in it."""
+
+_PLATFORMS: Final = [platform.value for platform in Platform]
+_NOT_PAUSED: Final = {
+    Lane.INTERACTIVE: NOT_PAUSED,
+    Lane.BACKGROUND: f"{NOT_PAUSED} AND {BACKGROUND_NOT_PAUSED}",
+}
+_PRIORITY: Final = {Lane.INTERACTIVE: "AND s.priority > 0", Lane.BACKGROUND: ""}
+
+_LAST_TIME: Final = """
+SELECT GREATEST(:present, COALESCE({served}, 0), COALESCE((
+       SELECT q.virtual_time FROM ready_accounts q
+        WHERE q.lane = :lane AND q.platform = a.platform AND q.workspace_id = a.workspace_id
+          AND q.virtual_time < 'Infinity'
+        ORDER BY q.lane DESC, q.platform DESC, q.workspace_id DESC, q.virtual_time DESC LIMIT 1), 0)
+       ) AS virtual_time
+"""
+"""The virtual time of a workspace after which its next account is placed. A workspace that is new, or was
+idle, begins at the present virtual time, without older credit."""
+
+_ROWS_FROM: Final = """
+SELECT min(rows_from) AS rows_from FROM (
+       SELECT q.rows_from FROM ready_accounts q WHERE q.lane = :lane AND q.account_id = c.account_id
+        UNION ALL
+       SELECT t.rows_from FROM account_timers t
+        WHERE t.account_id = c.account_id AND t.lane = :lane AND t.due_at <= now()) each
+"""
+"""No due row of an account is earlier. A scan that begins here passes no entries of rows that moved on, which
+an index keeps for as long as any session holds a snapshot."""
+
+_PRESENT: Final = text("""
+SELECT COALESCE(min(served - 1 / weight), 0) FROM turns
+ WHERE scope = 'workspace' AND served_at = (
+       SELECT served_at FROM turns WHERE scope = 'workspace' ORDER BY served_at DESC LIMIT 1)
+""")
+
+_READ: Final = """
+WITH due AS MATERIALIZED (
+    SELECT account_id FROM account_timers
+     WHERE lane = :lane AND due_at <= now() AND account_id <> ALL(CAST(:full AS text[]))
+     ORDER BY lane, due_at LIMIT :most
+), candidates AS MATERIALIZED (
+    SELECT q.account_id
+      FROM unnest(CAST(:platforms AS text[])) AS p (platform)
+     CROSS JOIN LATERAL (
+           SELECT account_id FROM ready_accounts
+            WHERE lane = :lane AND platform = p.platform AND virtual_time < 'Infinity'
+              AND account_id <> ALL(CAST(:full AS text[]))
+            ORDER BY lane, platform, virtual_time LIMIT :most) q
+     UNION SELECT account_id FROM due
+     UNION SELECT s.account_id FROM refresh_state s WHERE s.publication_id = :next_suspect
+)
+SELECT c.account_id, a.workspace_id, a.platform, a.kind, a.state = 'active' AND {not_paused} AS readable,
+       CAST(first.next_run_at AS text) AS rows_from,
+       CAST(EXTRACT(epoch FROM first.next_run_at) AS float8) AS due_at,
+       COALESCE(w.weight, 1) AS weight, COALESCE(w.served, 0) AS served,
+       COALESCE(CAST(EXTRACT(epoch FROM own.served_at) AS float8), 0) AS served_at,
+       (SELECT count(*) FROM due) AS timers
+  FROM candidates c
+  LEFT JOIN accounts a ON a.account_id = c.account_id
+ CROSS JOIN LATERAL ({rows_from}) known
+  LEFT JOIN LATERAL (
+       SELECT s.next_run_at FROM refresh_state s
+        WHERE s.account_id = a.account_id AND s.next_run_at <= now() {priority}
+          AND s.next_run_at >= CASE WHEN :next_suspect IS NULL THEN known.rows_from ELSE '-infinity' END
+          AND (s.unfinished < :suspect_starts OR s.claimed_at IS NULL OR s.publication_id = :next_suspect)
+        ORDER BY s.account_id, s.next_run_at LIMIT 1) first ON TRUE
+  LEFT JOIN turns w ON w.scope = 'workspace' AND w.subject = a.workspace_id
+  LEFT JOIN turns own ON own.scope = 'account' AND own.subject = a.account_id
+"""
+
+_ADD_DUE: Final = """
+WITH due AS MATERIALIZED (
+    SELECT account_id FROM account_timers
+     WHERE lane = :lane AND due_at <= now() ORDER BY lane, due_at LIMIT :most
+), locked AS MATERIALIZED (
+    SELECT account_id FROM (SELECT DISTINCT account_id FROM due) each
+     WHERE pg_try_advisory_xact_lock(:account_lock, hashtext(account_id))
+), ended AS (
+    DELETE FROM account_timers t USING locked
+     WHERE t.account_id = locked.account_id AND t.lane = :lane AND t.due_at <= now()
+    RETURNING t.account_id, t.rows_from
+), added AS (
+    INSERT INTO ready_accounts AS r (lane, account_id, workspace_id, platform, virtual_time, rows_from)
+    SELECT :lane, a.account_id, a.workspace_id, a.platform,
+           last.virtual_time + row_number() OVER (PARTITION BY a.workspace_id, a.platform
+                                          ORDER BY own.served_at NULLS FIRST, n.rows_from, a.account_id)
+                       / COALESCE(w.weight, 1),
+           n.rows_from
+      FROM (SELECT account_id, min(rows_from) AS rows_from FROM ended GROUP BY account_id) n
+      JOIN accounts a ON a.account_id = n.account_id
+      LEFT JOIN turns w ON w.scope = 'workspace' AND w.subject = a.workspace_id
+      LEFT JOIN turns own ON own.scope = 'account' AND own.subject = a.account_id
+     CROSS JOIN LATERAL ({last_time}) last
+        ON CONFLICT (lane, account_id) DO UPDATE
+           SET rows_from = LEAST(r.rows_from, excluded.rows_from),
+               virtual_time = CASE r.virtual_time WHEN 'Infinity' THEN excluded.virtual_time
+                                                  ELSE r.virtual_time END
+)
+SELECT count(*) FROM due
+"""
+
+_PAUSE: Final = """
+WITH locked AS MATERIALIZED (
+    SELECT account_id FROM unnest(CAST(:account_ids AS text[])) AS a (account_id)
+     WHERE pg_try_advisory_xact_lock(:account_lock, hashtext(account_id))
+), ended AS (
+    DELETE FROM account_timers t USING locked
+     WHERE t.account_id = locked.account_id AND t.lane = :lane AND t.due_at <= now()
+)
+INSERT INTO ready_accounts AS r (lane, account_id, workspace_id, platform, virtual_time, rows_from)
+SELECT :lane, a.account_id, a.workspace_id, a.platform, 'Infinity', known.rows_from
+  FROM locked c JOIN accounts a ON a.account_id = c.account_id
+ CROSS JOIN LATERAL ({rows_from}) known
+ WHERE known.rows_from IS NOT NULL
+    ON CONFLICT (lane, account_id) DO UPDATE
+       SET virtual_time = excluded.virtual_time, rows_from = excluded.rows_from
+"""
+
+_RESUME: Final = """
+WITH ended AS MATERIALIZED (
+    SELECT account_id FROM (
+           SELECT q.account_id
+             FROM unnest(CAST(:platforms AS text[])) AS p (platform)
+            CROSS JOIN LATERAL (
+                  SELECT * FROM ready_accounts q
+                   WHERE q.lane = :lane AND q.platform = p.platform AND q.virtual_time = 'Infinity') q
+             JOIN accounts a ON a.account_id = q.account_id
+            WHERE a.state = 'active' AND {not_paused}
+            LIMIT :most) paused
+     WHERE pg_try_advisory_xact_lock(:account_lock, hashtext(account_id))
+), placed AS (
+    SELECT a.account_id,
+           last.virtual_time
+           + row_number() OVER (PARTITION BY a.workspace_id, a.platform ORDER BY a.account_id)
+             / COALESCE(w.weight, 1) AS virtual_time
+      FROM ended JOIN accounts a ON a.account_id = ended.account_id
+      LEFT JOIN turns w ON w.scope = 'workspace' AND w.subject = a.workspace_id
+     CROSS JOIN LATERAL ({last_time}) last
+)
+UPDATE ready_accounts AS r SET virtual_time = placed.virtual_time
+  FROM placed WHERE r.lane = :lane AND r.account_id = placed.account_id
+"""
+
+_SETTLE: Final = """
+WITH served AS MATERIALIZED (
+    SELECT c.account_id, a.workspace_id, a.platform, c.weight, c.served, next.next_run_at
+      FROM unnest(CAST(:account_ids AS text[]), CAST(:weights AS float8[]), CAST(:served AS float8[]))
+           AS c (account_id, weight, served)
+      LEFT JOIN accounts a ON a.account_id = c.account_id
+     CROSS JOIN LATERAL ({rows_from}) known
+      LEFT JOIN LATERAL (
+           SELECT s.next_run_at FROM refresh_state s
+             WHERE s.account_id = a.account_id
+              AND s.next_run_at >= COALESCE(known.rows_from, '-infinity') {priority}
+              AND (s.unfinished < :suspect_starts OR s.claimed_at IS NULL)
+            ORDER BY s.account_id, s.next_run_at LIMIT 1) next ON TRUE
+), ended AS (
+    -- this snapshot has the rows of every timer that it shows
+    DELETE FROM account_timers t USING served s WHERE t.account_id = s.account_id AND t.lane = :lane
+), later AS (
+    DELETE FROM ready_accounts r USING served s
+     WHERE r.lane = :lane AND r.account_id = s.account_id
+       AND (s.next_run_at IS NULL OR s.next_run_at > now())
+), timed AS (
+    INSERT INTO account_timers (account_id, lane, due_at, rows_from)
+    SELECT account_id, :lane, next_run_at, next_run_at FROM served WHERE next_run_at > now()
+)
+INSERT INTO ready_accounts AS r (lane, account_id, workspace_id, platform, virtual_time, rows_from)
+SELECT :lane, a.account_id, a.workspace_id, a.platform,
+       last.virtual_time + row_number() OVER (PARTITION BY a.workspace_id, a.platform ORDER BY a.account_id)
+                   / a.weight,
+       a.next_run_at
+  FROM served a CROSS JOIN LATERAL ({last_time}) last
+ WHERE a.next_run_at <= now()
+    ON CONFLICT (lane, account_id) DO UPDATE
+       SET virtual_time = excluded.virtual_time, rows_from = excluded.rows_from
+"""
+
+
+def _by_lane(statement: str, served: str = "w.served") -> dict[Lane, Any]:
+    return {
+        lane: text(
+            statement.format(
+                not_paused=_NOT_PAUSED[lane],
+                priority=_PRIORITY[lane],
+                rows_from=_ROWS_FROM,
+                last_time=_LAST_TIME.format(served=served),
+            )
+        )
+        for lane in Lane
+    }
+
+
+_READS: Final = _by_lane(_READ)
+_ADDS: Final = _by_lane(_ADD_DUE)
+_PAUSES: Final = _by_lane(_PAUSE)
+_RESUMES: Final = _by_lane(_RESUME)
+_SETTLES: Final = _by_lane(_SETTLE, served="a.served")
+
+
+def present(connection: Connection) -> float:
+    """Return the present virtual time: the one at which the latest job was given."""
+    now: float = connection.execute(_PRESENT).scalar_one()
+    return now
+
+
+def read(
+    connection: Connection, lane: Lane, *, full: Sequence[str], most: int, next_suspect: int | None
+) -> Sequence[Row[Any]]:
+    """Return ready accounts and accounts whose timer has passed, ``most`` of each platform and of the latter.
+
+    Accounts that are ``full`` are left out. ``next_suspect``: the suspect that may be taken, whose account is
+    among the result. ``due_at`` is empty where an account has no due row after all, or does not exist.
+    """
+    bound = {
+        "lane": NUMBERS[lane],
+        "platforms": _PLATFORMS,
+        "full": list(full),
+        "most": most,
+        "next_suspect": next_suspect,
+        "suspect_starts": SUSPECT_STARTS,
+    }
+    return connection.execute(_READS[lane], bound).all()
+
+
+def add_due(connection: Connection, lane: Lane) -> bool:
+    """Put accounts whose timer has passed in the queue; return whether there may be more of them.
+
+    An account that a claim has locked is left to it, with its timers.
+    """
+    bound = {
+        "lane": NUMBERS[lane],
+        "present": present(connection),
+        "most": TIMERS_AT_ONCE,
+        "account_lock": ACCOUNT,
+    }
+    timers: int = connection.execute(_ADDS[lane], bound).scalar_one()
+    return timers == TIMERS_AT_ONCE
+
+
+def pause(connection: Connection, lane: Lane, account_ids: Sequence[str]) -> None:
+    """Let no claim read these accounts until `resume` finds that they may be read, or a timer passes."""
+    bound = {"lane": NUMBERS[lane], "account_ids": list(account_ids), "account_lock": ACCOUNT}
+    connection.execute(_PAUSES[lane], bound)
+
+
+def resume(connection: Connection, lane: Lane, now: float) -> None:
+    """Put paused accounts back in the queue that are active and that no pause applies to any more."""
+    bound = {
+        "lane": NUMBERS[lane],
+        "platforms": _PLATFORMS,
+        "present": now,
+        "most": TIMERS_AT_ONCE,
+        "account_lock": ACCOUNT,
+    }
+    connection.execute(_RESUMES[lane], bound)
+
+
+def settle(
+    connection: Connection, lane: Lane, now: float, accounts: Mapping[str, tuple[float, float]]
+) -> None:
+    """Store when these accounts, which the caller has locked, are due next: in the queue or by a timer.
+
+    ``accounts``: weight and virtual time of their workspaces, by account id.
+    """
+    bound = {
+        "lane": NUMBERS[lane],
+        "present": now,
+        "account_ids": list(accounts),
+        "weights": [weight for weight, _ in accounts.values()],
+        "served": [served for _, served in accounts.values()],
+        "suspect_starts": SUSPECT_STARTS,
+    }
+    connection.execute(_SETTLES[lane], bound)
