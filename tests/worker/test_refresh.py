@@ -47,6 +47,16 @@ def snapshots(harness: Harness) -> list[tuple[dict[str, int], int]]:
     return [(row.metrics, row.reads) for row in harness.execute("SELECT * FROM snapshots ORDER BY taken_at")]
 
 
+def test_instants_are_the_database_s_whatever_this_machine_s_clock_says(harness: Harness) -> None:
+    publication = harness.publications(harness.account("acc_1"))[0]
+    harness.context.clock.set(datetime(2020, 1, 1, tzinfo=UTC))
+
+    run(harness)
+
+    row = harness.state(publication)
+    assert row.last_updated_at > datetime.now(UTC) - timedelta(minutes=1)
+
+
 def test_reading_is_served_and_due_again_after_freshness_interval(harness: Harness) -> None:
     publication = harness.publications(harness.account("acc_1"))[0]
     harness.adapter.script = reads(views=7, likes=2)

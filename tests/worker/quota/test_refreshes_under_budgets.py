@@ -92,6 +92,22 @@ def test_paused_endpoint_that_fetches_do_not_need_stops_no_claim(harness: Harnes
     assert len(jobs(harness)) == 1
 
 
+def test_paused_endpoint_that_one_call_needs_defers_the_rows(harness: Harness, client: RedisClient) -> None:
+    (publication,) = harness.publications(harness.account("acc_1", Platform.X))
+    context = budgeted(harness, client)
+    harness.execute(
+        "INSERT INTO pauses (platform, kind, subject, paused_until, reason)"
+        " VALUES ('x', 'endpoint', 'video/query', now() + interval '1 hour', 'Refused.')"
+    )
+
+    for one in jobs(harness):
+        refresh(one, context)
+
+    row = harness.state(publication)
+    assert (row.outcome, row.outcome_detail, row.attempts) == ("paused", "Refused.", 0)
+    assert timedelta(minutes=59) < row.wait < timedelta(minutes=62)
+
+
 def test_background_pause_lets_interactive_rows_through(harness: Harness) -> None:
     account = harness.account("acc_1", Platform.FACEBOOK)
     harness.publications(account)
