@@ -183,16 +183,20 @@ TARGETS: Final[dict[str, tuple[str, ...]]] = {
     "api_stub/posts/counting.py": ("tests/api_stub/posts/test_counting.py",),
     "api_stub/refresh/refreshing.py": _READERS,
     "api_stub/refresh/throttle.py": ("tests/api_stub/refresh/test_throttle.py",),
-    "api_stub/refresh/waiting.py": ("tests/api_stub/refresh/test_refreshing.py",),
-    "api_stub/events/endpoint.py": ("tests/api_stub/events/test_endpoint.py",),
+    "api_stub/refresh/waiting.py": _READERS[:2],
+    "api_stub/events/endpoint.py": (
+        "tests/api_stub/events/test_validation.py",
+        "tests/api_stub/events/test_endpoint.py",
+    ),
     "api_stub/events/processing.py": (
+        "tests/api_stub/events/test_validation.py",
         "tests/api_stub/test_lock_order.py",
         "tests/api_stub/events/test_endpoint.py",
         "tests/api_stub/events/test_workspaces.py",
     ),
-    "api_stub/http/middleware.py": (
-        "tests/api_stub/docs/test_openapi.py",
-        "tests/api_stub/http/test_malicious_requests.py",
+    "api_stub/http/middleware.py": ("tests/api_stub/http/test_middleware.py",),
+    "api_stub/ops/authentication.py": (
+        "tests/api_stub/ops/test_throttle.py",
+        "tests/api_stub/ops/test_authentication.py",
     ),
-    "api_stub/ops/authentication.py": ("tests/api_stub/ops/test_authentication.py",),
 }

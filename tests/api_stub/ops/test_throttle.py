@@ -1,0 +1,65 @@
+"""Logins are throttled for each client address: eight at once, then one every ten seconds."""
+
+import pytest
+
+from api_stub.ops.authentication import LoginThrottle
+
+
+class Clock:
+    """The process's clock, set by the test."""
+
+    now = 1_000.0
+
+    def __call__(self) -> float:
+        """Return the time."""
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    made = Clock()
+    monkeypatch.setattr("api_stub.ops.authentication.time.monotonic", made)
+    return made
+
+
+def waits(throttle: LoginThrottle, logins: int, peer: str = "203.0.113.7") -> list[float]:
+    return [throttle.spend(peer) for _ in range(logins)]
+
+
+def test_eight_logins_are_allowed_at_once_and_one_every_ten_seconds(clock: Clock) -> None:
+    throttle = LoginThrottle()
+
+    assert waits(throttle, 10) == [0] * 8 + [10, 10], "a refused login does not lengthen the wait"
+    clock.now += 4
+    assert waits(throttle, 1) == [6]
+    clock.now += 6
+    assert waits(throttle, 2) == [0, 10]
+    clock.now += 10_000
+    assert waits(throttle, 9) == [0] * 8 + [10]
+
+
+def test_addresses_are_throttled_apart_and_a_success_forgets_one(clock: Clock) -> None:
+    throttle = LoginThrottle()
+    assert waits(throttle, 9)[-1] == 10
+    assert waits(throttle, 1, "203.0.113.8") == [0]
+
+    throttle.reset("203.0.113.7")
+    throttle.reset("203.0.113.9")
+
+    assert waits(throttle, 9) == [0] * 8 + [10]
+    assert clock.now == 1_000
+
+
+def test_two_thousand_addresses_are_remembered_the_latest(clock: Clock) -> None:
+    throttle = LoginThrottle()
+    waits(throttle, 8, "first")
+    waits(throttle, 8, "second")
+    for number in range(1_998):
+        throttle.spend(f"peer {number}")
+    assert waits(throttle, 1, "first") == [10], "and now it is the latest"
+
+    throttle.spend("one more")
+
+    assert waits(throttle, 1, "second") == [0], "it is forgotten"
+    assert waits(throttle, 1, "first") == [10]
+    assert clock.now == 1_000
