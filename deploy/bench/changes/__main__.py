@@ -1,0 +1,28 @@
+"""``make bench-changes``: the figures of the delta feed; each part has an option with its size."""
+
+import argparse
+import json
+
+from deploy.bench.changes.cost import measure_cost
+from deploy.console import show
+
+
+def main() -> None:
+    """Measure and print; with ``--json``, results are also printed as JSON."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "--publications", type=int, default=20_000, help="rows refreshed with and without triggers"
+    )
+    parser.add_argument("--rounds", type=int, default=6, help="rounds of each")
+    parser.add_argument("--json", action="store_true", dest="as_json")
+    arguments = parser.parse_args()
+    results = []
+    if arguments.publications:
+        show(f"{arguments.publications} rows refreshed, every one changed:")
+        results.append(measure_cost(arguments.publications, arguments.rounds))
+    if arguments.as_json:
+        show(json.dumps(results, indent=2))
+
+
+if __name__ == "__main__":
+    main()
