@@ -72,6 +72,9 @@ bench-freshness: install ## compare freshness policies in simulated worlds: erro
 bench-budgets: install ## measure the decisions of the shared budgets per second
 	$(BIN)/python -m deploy.bench.budgets
 
+bench-changes: install ## measure what the delta feed costs, how fast it is, and webhook deliveries
+	$(BIN)/python -m deploy.bench.changes
+
 pictures: install chromium ## make the README's pictures of the running system; MINUTES= of history in the charts
 	$(BIN)/python -m deploy.pictures $(if $(MINUTES),--minutes $(MINUTES))
 
@@ -91,4 +94,4 @@ locks: install ## write the lock files again after a change of pyproject.toml; k
 	$(LOCK) --constraint requirements.lock --output-file deploy/docker/requirements.lock
 	sed -i '/^ *# *-c requirements.lock$$/d' requirements-run.lock deploy/docker/requirements.lock
 
-.PHONY: help install locks up lint test test-fast chromium test-browser faults interleavings soak mutants bench-smoke bench-throughput bench-api bench-budgets bench-freshness pictures check-deploy
+.PHONY: help install locks up lint test test-fast chromium test-browser faults interleavings soak mutants bench-smoke bench-throughput bench-api bench-budgets bench-freshness bench-changes pictures check-deploy
