@@ -191,7 +191,7 @@ class Ticks:
         """Delete what the delta feed keeps of publications deleted long ago; return when to go on."""
         more = False
         with outages_logged(), self._engine.begin() as connection:
-            more = maintenance.purge(connection, timedelta(days=self._settings.changes_keep_days))
+            more = maintenance.purge(connection, self._settings.changes_keep)
         return FILL_CHANGES_AGAIN_AFTER if more else None
 
     def sweep_timers(self) -> None:

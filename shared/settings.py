@@ -13,6 +13,7 @@ from shared.accounts.vault import SealError, SealingKey
 from shared.freshness.policy import Freshness
 from shared.quota.limits import Limits
 from shared.vocabulary import Platform
+from shared.webhooks.urls import parse_networks
 
 
 class SettingsError(Exception):
@@ -45,6 +46,14 @@ def _policy(text: str) -> str:
 
 def _limits(text: str) -> str:
     Limits.parse(text)
+    return text
+
+
+def _networks(text: str) -> str:
+    try:
+        parse_networks(text)
+    except ValueError:
+        raise ValueError("must be networks like 10.1.0.0/16,127.0.0.0/8") from None
     return text
 
 
@@ -122,6 +131,12 @@ class Settings(BaseSettings):
     freshness: Annotated[str, AfterValidator(_policy)] = "fixed:6h"
     changes_keep_days: Annotated[int, Field(ge=1, le=3_650)] = 30
     """How long a cursor of the delta feed may rest: deletions are kept for a day more."""
+    webhook_concurrency: Annotated[int, Field(ge=1, le=1_024)] = 64
+    """Deliveries that one sender has under way at once."""
+    webhook_disable_days: Annotated[int, Field(ge=1, le=365)] = 5
+    """How long a webhook endpoint may fail before it is disabled."""
+    webhook_allow_networks: Annotated[str, AfterValidator(_networks)] = ""
+    """Networks (CIDR) that webhooks may reach although they are not public, with http and any port."""
     worker_threads: Annotated[int, Field(ge=1, le=256)] = 8
     quarantine_starts: Annotated[int, Field(ge=1, le=100)] = 5
     api_host: str = "127.0.0.1"
@@ -208,6 +223,11 @@ class Settings(BaseSettings):
     def idle(self) -> timedelta:
         """How long a transaction may be idle: a frozen worker loses its locks before its lease ends."""
         return min(self.lease / 2, timedelta(seconds=5))
+
+    @property
+    def changes_keep(self) -> timedelta:
+        """How long a cursor of the delta feed may rest."""
+        return timedelta(days=self.changes_keep_days)
 
     @property
     def first_retry(self) -> timedelta:

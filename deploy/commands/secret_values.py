@@ -53,14 +53,17 @@ def sealing_key(*, as_json: AsJson = False) -> None:
 
 @secrets.command(epilog="Example: DRAVO_SECRET_KEYS=$NEW,$OLD dravo secrets rotate")
 def rotate(*, as_json: AsJson = False) -> None:
-    """Seal every stored token with the first of DRAVO_SECRET_KEYS, so that the other keys can be retired.
+    """Seal every stored secret with the first of DRAVO_SECRET_KEYS, so that the other keys can be retired.
 
     First put the new key in front of the old ones in DRAVO_SECRET_KEYS of every worker, give the API the
     sealing key of the new one (`dravo secrets sealing-key`), and restart both. Then rotate. Then remove the
     old keys. If a run is stopped, run it again. Exits 1 when a token cannot be opened: keep the old keys, or
     import the account's token again.
 
-    JSON: ``accounts``, ``resealed``, ``unchanged``, ``unopened`` (counts of accounts), ``unopened_accounts``.
+    Signing secrets of webhook endpoints are sealed again, too.
+
+    JSON: ``accounts``, ``resealed``, ``unchanged``, ``unopened`` (counts of accounts), ``unopened_accounts``,
+    ``unopened_endpoints``.
     """
     settings = load("database_url", "secret_keys")
     vault, done = Vault(settings.secret_keys), reseal.Resealed()
@@ -78,6 +81,7 @@ def rotate(*, as_json: AsJson = False) -> None:
                 "unchanged": done.accounts - done.resealed - len(unopened),
                 "unopened": len(unopened),
                 "unopened_accounts": unopened,
+                "unopened_endpoints": done.unopened_endpoints,
             }
         )
     else:
@@ -87,4 +91,9 @@ def rotate(*, as_json: AsJson = False) -> None:
         raise CommandError(
             f"{len(unopened)} accounts have tokens that none of DRAVO_SECRET_KEYS opens:"
             f" {', '.join(unopened[:_MOST_NAMED])}{more}"
+        )
+    if done.unopened_endpoints:
+        raise CommandError(
+            f"{len(done.unopened_endpoints)} webhook endpoints have a secret that none of DRAVO_SECRET_KEYS"
+            f" opens: {', '.join(done.unopened_endpoints[:_MOST_NAMED])}; see `dravo webhooks rotate`"
         )

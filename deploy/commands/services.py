@@ -1,4 +1,4 @@
-"""``dravo up | migrate | api | worker | scheduler``: commands that start services or migrate the schema."""
+"""``dravo up | migrate | api | worker | scheduler | sender``: start services, or migrate the schema."""
 
 import os
 import sys
@@ -18,6 +18,7 @@ def register(app: typer.Typer) -> None:
     app.command(epilog="It is safe to run twice, also at the same time.")(migrate)
     app.command(epilog="Example: DRAVO_API_PORT=9000 dravo api")(api)
     app.command(epilog="Example: DRAVO_WORKER_THREADS=16 dravo worker")(worker)
+    app.command(epilog="Any number of senders may run: an endpoint has one claim at a time.")(sender)
     app.command(epilog="Any number of schedulers may run: a row has one claim at a time.")(scheduler)
 
 
@@ -83,6 +84,14 @@ def scheduler(*, as_json: AsJson = False) -> None:
     With ``--json``, logs are JSON.
     """
     _become("scheduler", as_json=as_json)
+
+
+def sender(*, as_json: AsJson = False) -> None:
+    """Deliver changes to webhook endpoints until stopped.
+
+    With ``--json``, logs are JSON.
+    """
+    _become("worker.webhooks", as_json=as_json)
 
 
 def _become(package: str, *, as_json: bool) -> NoReturn:

@@ -1,4 +1,4 @@
-"""Key rotation: seals every stored token with the first key, so that older keys can be removed.
+"""Key rotation: seals every stored secret with the first key, so that older keys can be removed.
 
 Each batch is one transaction, in order of account ids; tokens that the first key sealed stay unchanged. A run
 that was stopped is repeated from the beginning and passes quickly over finished accounts.
@@ -31,6 +31,14 @@ UPDATE accounts AS a SET sealed_access_token = n.access, sealed_refresh_token = 
        AS n (id, access, refresh)
  WHERE a.account_id = n.id
 """)
+_ENDPOINTS: Final = text("""
+SELECT endpoint_id, sealed_secret, sealed_former_secret FROM webhook_endpoints
+ WHERE endpoint_id > :after ORDER BY endpoint_id LIMIT :most FOR NO KEY UPDATE
+""")
+_STORE_ENDPOINT: Final = text("""
+UPDATE webhook_endpoints SET sealed_secret = :secret, sealed_former_secret = :former
+ WHERE endpoint_id = :endpoint_id
+""")
 
 
 @dataclass(slots=True)
@@ -43,6 +51,8 @@ class Resealed:
     """Accounts with a token that was sealed again."""
     unopened: list[str] = field(default_factory=list)
     """Accounts with a token that no key opens; they stay unchanged."""
+    unopened_endpoints: list[str] = field(default_factory=list)
+    """Webhook endpoints with a signing secret that no key opens; they stay unchanged."""
 
 
 def accounts(connection: Connection) -> int:
@@ -67,6 +77,11 @@ def reseal(engine: Engine, vault: Vault) -> Iterator[Resealed]:
     for first in range(0, len(busy), BATCH):
         with engine.begin() as connection:
             _reseal_batch(connection, vault, busy[first : first + BATCH], done, wait=True)
+        yield done
+    last: str | None = ""
+    while last is not None:
+        with engine.begin() as connection:
+            last = _reseal_endpoints(connection, vault, last, done)
         yield done
 
 
@@ -93,6 +108,22 @@ def _reseal_batch(
         names = ("ids", "accesses", "refreshes")
         connection.execute(_STORE, dict(zip(names, map(list, zip(*changed, strict=True)), strict=True)))
     return {row.account_id for row in rows}
+
+
+def _reseal_endpoints(connection: Connection, vault: Vault, after: str, done: Resealed) -> str | None:
+    """Re-seal the signing secrets of the next endpoints; return the last one, or ``None`` after all."""
+    rows = connection.execute(_ENDPOINTS, {"after": after, "most": BATCH}).all()
+    for row in rows:
+        sealed = (row.sealed_secret, row.sealed_former_secret)
+        try:
+            resealed = tuple(_sealed_by_first_key(vault, one) for one in sealed)
+        except SealError:
+            done.unopened_endpoints.append(row.endpoint_id)
+            continue
+        if resealed != sealed:
+            bound = {"endpoint_id": row.endpoint_id, "secret": resealed[0], "former": resealed[1]}
+            connection.execute(_STORE_ENDPOINT, bound)
+    return rows[-1].endpoint_id if rows else None
 
 
 def _sealed_by_first_key(vault: Vault, sealed: str | None) -> str | None:

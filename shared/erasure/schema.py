@@ -43,6 +43,8 @@ TREATMENTS: Final[Mapping[str, Treatment]] = {
     "ops_history": Treatment.NOBODY,
     "post_reads": Treatment.NOBODY,
     "changes_backfill": Treatment.NOBODY,
+    "webhook_probe": Treatment.NOBODY,
+    "webhook_senders": Treatment.NOBODY,
 }
 
 SEARCHED_UP_TO: Final = 1_000_000

@@ -3,7 +3,7 @@
 from alembic import context
 from sqlalchemy import create_engine, text
 
-from shared.tables import Base
+from shared.webhooks.tables import Base
 
 MIGRATION_LOCK = 7_205_719_314  # any constant: two `dravo migrate` at once wait for each other on it
 

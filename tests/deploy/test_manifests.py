@@ -82,6 +82,7 @@ OWN_SECRETS = {
     "migrate": {"database_url"},
     "scheduler": STORES,
     "worker": STORES | PLATFORM_SECRETS | {"secret_keys"},
+    "sender": {"database_url", "secret_keys"},
     "api": STORES | API_SECRETS,
 }
 
@@ -113,7 +114,7 @@ def test_compose_gives_each_service_only_its_own_secrets(service: str) -> None:
     assert ("DRAVO_SEALING_KEY" in declared["environment"]) == (service == "api")
 
 
-def test_compose_lets_scheduler_and_worker_log_in_as_their_own_role() -> None:
+def test_compose_lets_services_log_in_as_their_own_role() -> None:
     services = yaml.safe_load((DEPLOY / "docker/compose.yaml").read_text())["services"]
     logins = {
         name: re.findall(r"//(\w+):\$\{(\w+):", given["environment"]["DRAVO_DATABASE_URL"])[0]
@@ -125,6 +126,7 @@ def test_compose_lets_scheduler_and_worker_log_in_as_their_own_role() -> None:
         "api": ("dravo", "POSTGRES_PASSWORD"),
         "scheduler": ("dravo_scheduler", "SCHEDULER_PASSWORD"),
         "worker": ("dravo_worker", "WORKER_PASSWORD"),
+        "sender": ("dravo_sender", "SENDER_PASSWORD"),
     }
     operator = services["operator"]
     assert operator["profiles"], "only a command starts it"
@@ -133,9 +135,8 @@ def test_compose_lets_scheduler_and_worker_log_in_as_their_own_role() -> None:
     (script,) = [one for one in services["postgres"]["volumes"] if "roles.sql" in one]
     assert (DEPLOY / "docker" / script.partition(":")[0]).resolve() == DEPLOY / "roles.sql"
     variables = set(re.findall(r"^\\getenv \w+ (\w+)", (DEPLOY / "roles.sql").read_text(), re.MULTILINE))
-    assert (
-        variables == {"SCHEDULER_PASSWORD", "WORKER_PASSWORD"} <= services["postgres"]["environment"].keys()
-    )
+    passwords = {"SCHEDULER_PASSWORD", "WORKER_PASSWORD", "SENDER_PASSWORD"}
+    assert variables == passwords <= services["postgres"]["environment"].keys()
 
 
 @pytest.mark.parametrize("service", OWN_SECRETS)
@@ -173,7 +174,7 @@ def test_systemd_gives_each_service_only_its_own_file(service: str) -> None:
     assert ("DRAVO_SEALING_KEY" in line) == (service == "api")
 
 
-@pytest.mark.parametrize("service", ["worker", "api"])
+@pytest.mark.parametrize("service", ["worker", "api", "sender"])
 def test_network_policy_allows_egress_only_where_needed(service: str) -> None:
     """The worker reaches platforms, the API its token issuer; all other egress is DNS and the stores."""
     policies = [d for d in documents(DEPLOY / "kubernetes/network.yaml") if "egress" in d["spec"]]
@@ -182,11 +183,21 @@ def test_network_policy_allows_egress_only_where_needed(service: str) -> None:
         for policy in policies
         if policy["spec"]["podSelector"]["matchLabels"].get("app.kubernetes.io/name") == f"dravo-{service}"
         for rule in policy["spec"]["egress"]
-        if any(target.get("ipBlock", {}).get("cidr") == "0.0.0.0/0" for target in rule["to"])
+        if any(target.get("ipBlock", {}).get("cidr") == "0.0.0.0/0" for target in rule.get("to", ()))
         for port in rule["ports"]
     }
     assert ports == {443}
     named = {
         policy["spec"]["podSelector"]["matchLabels"].get("app.kubernetes.io/name") for policy in policies
     }
-    assert named == {None, "dravo-worker", "dravo-api"}
+    assert named == {None, "dravo-worker", "dravo-api", "dravo-sender"}
+
+
+def test_sender_reaches_names_postgresql_and_port_443_alone() -> None:
+    policies = [d for d in documents(DEPLOY / "kubernetes/network.yaml") if "egress" in d["spec"]]
+    (own,) = [d for d in policies if d["metadata"]["name"] == "dravo-sender-receivers"]
+    (others,) = [d for d in policies if d["metadata"]["name"] == "dravo-names-and-stores"]
+
+    assert {port["port"] for rule in own["spec"]["egress"] for port in rule["ports"]} == {53, 443, 5432}
+    (excluded,) = others["spec"]["podSelector"]["matchExpressions"]
+    assert (excluded["operator"], excluded["values"]) == ("NotIn", ["dravo-sender"])

@@ -54,12 +54,15 @@ class DeadlineTransport(httpx.HTTPTransport):
             max_connections=connections,
             max_keepalive_connections=connections,
             keepalive_expiry=30,
-            network_backend=_Backend(deadline),
+            network_backend=DeadlineBackend(deadline),
         )
 
 
-class _Backend(httpcore.SyncBackend):
-    """Does not cover name resolution, which the operating system's resolver bounds."""
+class DeadlineBackend(httpcore.SyncBackend):
+    """Connections whose operations observe the deadline.
+
+    It does not cover name resolution, which the operating system's resolver bounds.
+    """
 
     def __init__(self, deadline: Deadline) -> None:
         self._deadline = deadline
@@ -72,6 +75,7 @@ class _Backend(httpcore.SyncBackend):
         local_address: str | None = None,
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.NetworkStream:
+        """Connect within the rest of the call's time."""
         left = self._deadline.left(timeout, httpcore.ConnectTimeout)
         stream = super().connect_tcp(host, port, left, local_address, socket_options)
         return _Stream(stream, self._deadline)

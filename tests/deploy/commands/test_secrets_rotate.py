@@ -35,6 +35,13 @@ def test_rotate_seals_every_token_with_the_first_key(
     fleet: Dravo, old: str, sql: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(reseal, "BATCH", 2)
+    for number in range(3):
+        sql(
+            "INSERT INTO webhook_endpoints (endpoint_id, workspace_id, url, host, sealed_secret,"
+            " sealed_former_secret) VALUES (:id, 'ws_1', '', '', :secret, :secret)",
+            id=f"whe_{number}",
+            secret=Vault([SecretStr(old)]).seal(SecretStr("whsec_x")),
+        )
     new = new_key()
     monkeypatch.setenv("DRAVO_SECRET_KEYS", f"{new},{old}")
 
@@ -48,6 +55,7 @@ def test_rotate_seals_every_token_with_the_first_key(
         "unchanged": 0,
         "unopened": 0,
         "unopened_accounts": [],
+        "unopened_endpoints": [],
     }
     assert (second.json["resealed"], second.json["unchanged"]) == (0, 5), "a second run changes nothing"
     vault = Vault([SecretStr(new)])
@@ -56,6 +64,8 @@ def test_rotate_seals_every_token_with_the_first_key(
         assert row.token_version == 1, "the token itself is the same"
     (x,) = [row for row in sql(SEALED) if row.account_id == "acc_x"]
     assert vault.open(x.sealed_refresh_token).get_secret_value() == "refresh"
+    for row in sql("SELECT sealed_secret, sealed_former_secret FROM webhook_endpoints"):
+        assert [vault.open(one).get_secret_value() for one in row] == ["whsec_x", "whsec_x"]
 
 
 def test_token_that_no_key_opens_is_reported_and_unchanged(
