@@ -6,8 +6,11 @@ from collections.abc import AsyncIterator
 from starlette.routing import Route, Router
 
 from api_stub.changes.endpoint import list_changes
+from api_stub.docs.index import index
+from api_stub.docs.llms import llms
 from api_stub.docs.openapi import document
-from api_stub.docs.page import page as docs
+from api_stub.docs.reference import page as docs
+from api_stub.docs.reference import script as docs_script
 from api_stub.events.endpoint import receive_events
 from api_stub.http.health import alive, prometheus, ready
 from api_stub.http.middleware import RequestMiddleware
@@ -26,7 +29,13 @@ ROUTES = (
     Route("/readyz", ready),
     Route("/metrics", prometheus),
     Route("/openapi.json", document),
+)
+"""The operations that the OpenAPI document describes."""
+PAGES = (
+    Route("/", index),
+    Route("/llms.txt", llms),
     Route("/docs", docs),
+    Route("/docs/{version}/{name}", docs_script),
 )
 
 
@@ -40,5 +49,5 @@ def create(service: Service) -> RequestMiddleware:
             yield
 
     return RequestMiddleware(
-        Router((*ROUTES, *ops_routes(ops)), redirect_slashes=False, lifespan=lifespan), service
+        Router((*ROUTES, *PAGES, *ops_routes(ops)), redirect_slashes=False, lifespan=lifespan), service
     )

@@ -1,4 +1,4 @@
-"""The API reference: the OpenAPI document and the page that shows it.
+"""The API reference for people, tools and assistants, all made from one OpenAPI document.
 
 Guides for operators are in ``deploy/``.
 """

@@ -18,12 +18,7 @@ _CHANGE: Final = {
 
 
 def _object(properties: Schema) -> Schema:
-    return {
-        "type": "object",
-        "required": list(properties),
-        "properties": properties,
-        "additionalProperties": False,
-    }
+    return {"type": "object", "required": list(properties), "properties": properties}
 
 
 def change_schemas(instant: Schema, platform: Schema, item_example: Schema) -> Schema:

@@ -5,7 +5,7 @@ from typing import Any, Final
 from api_stub.docs.change_schemas import change_schemas
 from api_stub.events.endpoint import MAX_BATCH
 from api_stub.events.processing import EventType
-from shared.vocabulary import Platform, SyncStatus, WarningCode
+from shared.vocabulary import Platform, SyncStatus
 
 Schema = dict[str, Any]
 
@@ -19,6 +19,11 @@ _METRICS: Final = {
     "description": "What the platform reported. A metric that it did not report is absent. 0 is a value.",
     "additionalProperties": {"type": "number"},
 }
+
+
+def ref(name: str) -> Schema:
+    """Return a reference to one of `SCHEMAS`."""
+    return {"$ref": f"#/components/schemas/{name}"}
 
 
 def _object(properties: Schema, *, optional: tuple[str, ...] = (), **more: Any) -> Schema:
@@ -56,8 +61,9 @@ _STATUS: Final = {
 }
 _WARNING: Final = {
     "type": "string",
-    "pattern": f"^({'|'.join(code.value for code in WarningCode)}): ",
-    "description": "A stable code, a colon, a sentence.",
+    "pattern": "^[a-z][a-z_]*: ",
+    "description": "A stable code (one of the table of warnings, or a newer one), a colon, a sentence.",
+    "example": "refresh_pending: the platform has not answered yet",
 }
 
 _OVERVIEW: Final = _object(
@@ -75,7 +81,7 @@ _SNAPSHOT: Final = _object(
         "interval_start": {**_INSTANT, "description": "Start of the hour or day; absent with interval=raw."},
         "taken_at": _INSTANT,
         "last_seen_at": {**_INSTANT, "description": "The latest read that found the same values."},
-        "sync_status": _STATUS,
+        "sync_status": ref("SyncStatus"),
         "metrics": _METRICS,
     },
     optional=("interval_start",),
@@ -86,7 +92,7 @@ _BATCH_RESULT: Final = {
     "duplicates": {**_COUNT, "description": "Events that were committed before; they changed nothing."},
     "errors": {
         "type": "array",
-        "items": _REFUSED_EVENT,
+        "items": ref("RefusedEvent"),
         "description": "Events that were refused, by index.",
     },
 }
@@ -98,19 +104,23 @@ _ERROR: Final = _object(
         "request_id": {**_STRING, "description": "With a 5xx: the logs carry it too."},
     },
     optional=("parameter", "request_id"),
-    additionalProperties=False,
+    example={
+        "code": "invalid_parameter",
+        "message": "limit must be a whole number from 1 to 100",
+        "parameter": "limit",
+    },
 )
 
-CHANGE_SCHEMAS: Final = change_schemas(_INSTANT, _PLATFORM, ITEM_EXAMPLE)
+CHANGE_SCHEMAS: Final = change_schemas(_INSTANT, ref("Platform"), ITEM_EXAMPLE)
 
 SCHEMAS: Final[Schema] = {
     "Page": _object(
         {
-            "items": {"type": "array", "items": {"$ref": "#/components/schemas/Item"}},
+            "items": {"type": "array", "items": ref("Item")},
             "total": {**_COUNT, "description": "All rows that match, exact."},
             "page": {"type": "integer", "minimum": 1},
             "limit": {"type": "integer", "minimum": 1},
-            "overview": _OVERVIEW,
+            "overview": ref("Overview"),
         },
         example={
             "items": [ITEM_EXAMPLE],
@@ -120,12 +130,13 @@ SCHEMAS: Final[Schema] = {
             "overview": {"posts": 1, "metrics": ITEM_EXAMPLE["metrics"]},
         },
     ),
+    "Overview": _OVERVIEW,
     "Item": _object(
         {
             "publication_id": {**_STRING, "description": "Stable for life; the key of a copy of these rows."},
             "post_id": {**_STRING, "description": "The Dravo post; it may have several publications."},
             "account_id": _STRING,
-            "platform": _PLATFORM,
+            "platform": ref("Platform"),
             "platform_post_id": {
                 **_STRING_OR_NULL,
                 "description": "The platform's id; TikTok's publish id until the public one is known.",
@@ -136,7 +147,7 @@ SCHEMAS: Final[Schema] = {
             "published_at": _INSTANT_OR_NULL,
             "metrics": _METRICS,
             "warnings": {"type": "array", "items": _WARNING},
-            "sync_status": _STATUS,
+            "sync_status": ref("SyncStatus"),
             "error_message": {**_STRING_OR_NULL, "description": "Null unless failed or requires_reconnect."},
             "last_updated_at": {
                 **_INSTANT_OR_NULL,
@@ -144,7 +155,6 @@ SCHEMAS: Final[Schema] = {
             },
             "stale_after": {**_INSTANT_OR_NULL, "description": "After this instant the row is refreshed."},
         },
-        additionalProperties=False,
         example=ITEM_EXAMPLE,
     ),
     "History": _object(
@@ -153,15 +163,7 @@ SCHEMAS: Final[Schema] = {
             "interval": {"type": "string", "enum": ["raw", "hour", "day"]},
             "publications": {
                 "type": "array",
-                "items": _object(
-                    {
-                        "publication_id": _STRING,
-                        "account_id": _STRING,
-                        "platform": _PLATFORM,
-                        "platform_post_id": _STRING_OR_NULL,
-                        "snapshots": {"type": "array", "items": _SNAPSHOT},
-                    }
-                ),
+                "items": ref("PublicationHistory"),
             },
             "truncated": {
                 "type": "boolean",
@@ -192,6 +194,18 @@ SCHEMAS: Final[Schema] = {
         },
     ),
     **CHANGE_SCHEMAS,
+    "PublicationHistory": _object(
+        {
+            "publication_id": _STRING,
+            "account_id": _STRING,
+            "platform": ref("Platform"),
+            "platform_post_id": _STRING_OR_NULL,
+            "snapshots": {"type": "array", "items": ref("Snapshot")},
+        }
+    ),
+    "Snapshot": _SNAPSHOT,
+    "SyncStatus": _STATUS,
+    "Platform": _PLATFORM,
     "Event": _object(
         {
             "event_id": {"type": "string", "minLength": 1, "maxLength": 255},
@@ -217,17 +231,18 @@ SCHEMAS: Final[Schema] = {
     ),
     "Events": {
         "oneOf": [
-            {"$ref": "#/components/schemas/Event"},
+            ref("Event"),
             {
                 "type": "array",
-                "items": {"$ref": "#/components/schemas/Event"},
+                "items": ref("Event"),
                 "maxItems": MAX_BATCH,
             },
         ]
     },
+    "RefusedEvent": _REFUSED_EVENT,
     "EventsAccepted": _object(_BATCH_RESULT, example={"accepted": 1, "duplicates": 0, "errors": []}),
     "EventsRefused": _object(
-        {"error": _ERROR, **_BATCH_RESULT},
+        {"error": ref("ErrorDetail"), **_BATCH_RESULT},
         example={
             "error": {"code": "events_refused", "message": "Some events were refused, each named in errors."},
             "accepted": 1,
@@ -235,13 +250,11 @@ SCHEMAS: Final[Schema] = {
             "errors": [{"index": 1, "event_id": "evt_91b3", "message": "no account has the id acc_1"}],
         },
     ),
-    "EventsOrError": {
-        "anyOf": [{"$ref": "#/components/schemas/EventsRefused"}, {"$ref": "#/components/schemas/Error"}]
-    },
+    "EventsOrError": {"anyOf": [ref("EventsRefused"), ref("Error")]},
     "Health": _object({"status": _STRING}, example={"status": "alive"}),
+    "ErrorDetail": _ERROR,
     "Error": _object(
-        {"error": _ERROR},
-        additionalProperties=False,
+        {"error": ref("ErrorDetail")},
         example={
             "error": {
                 "code": "invalid_parameter",

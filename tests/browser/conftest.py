@@ -23,6 +23,7 @@ collect_ignore_glob = [] if os.environ.get("BROWSER_TESTS") else ["test_*.py"]
 
 expect.set_options(timeout=20_000)  # a page asks again every five seconds
 TOKEN = "the operators' token of these tests"
+INTERNAL_TOKEN = "the-internal-token-of-these-tests"
 PICTURES = Path(__file__).parents[2] / "build" / "browser"
 PHONE, DESK = ViewportSize(width=390, height=844), ViewportSize(width=1280, height=900)
 
@@ -67,6 +68,7 @@ def fleet(database_url: str, redis_url: str) -> Iterator[Fleet]:
             "DRAVO_DATABASE_URL": database_url,
             "DRAVO_REDIS_URL": redis_url,
             "DRAVO_OPS_TOKEN": TOKEN,
+            "DRAVO_INTERNAL_TOKEN": INTERNAL_TOKEN,
         },
         stderr=subprocess.PIPE,
         text=True,
