@@ -3,10 +3,12 @@
 Exit codes: 0 done, 1 something failed, 2 wrong usage, 130 stopped with Ctrl-C.
 """
 
+import os
 import sys
 from collections.abc import Sequence
 from importlib.metadata import version
 from io import TextIOWrapper
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -16,6 +18,7 @@ from typer.exceptions import Abort, TyperException
 from deploy import console
 from deploy.commands import (
     accounts,
+    demo,
     erase,
     imports,
     keys,
@@ -27,6 +30,7 @@ from deploy.commands import (
     status,
     why,
 )
+from deploy.local import running
 from shared.accounts.vault import SealError, redact
 from shared.settings import SettingsError
 
@@ -51,6 +55,7 @@ for family in (
     pause,
     quarantine,
     erase,
+    demo,
 ):
     family.register(app)
 
@@ -83,6 +88,7 @@ def run(arguments: Sequence[str]) -> int:
     """Run one command and return its exit code; every error becomes one sentence on stderr."""
     try:
         _check_encoding(arguments)
+        _use_local_stack(arguments)
         returned = app(args=list(arguments), prog_name="dravo", standalone_mode=False)
         console.flush()
     except KeyboardInterrupt:
@@ -93,6 +99,20 @@ def run(arguments: Sequence[str]) -> int:
             console.complain(f"dravo: {sentence}")
         return code
     return returned if isinstance(returned, int) else 0
+
+
+def _use_local_stack(arguments: Sequence[str]) -> None:
+    """Use the settings of the nearest `dravo up` where no database is set, and say so on stderr."""
+    command = next((one for one in arguments if not one.startswith("-")), None)
+    helping = not {"-h", "--help", "--version"}.isdisjoint(arguments)
+    if command in _WITHOUT_LOCAL_STACK or command is None or helping or os.environ.get("DRAVO_DATABASE_URL"):
+        return
+    path = running.find_environment(Path.cwd())
+    if path is None:
+        return
+    for name, value in running.read_environment(path).items():
+        os.environ.setdefault(name, value)
+    console.complain(f"dravo: DRAVO_DATABASE_URL is not set: using {path}")
 
 
 def _explain(error: Exception) -> tuple[int, list[str]]:
@@ -144,4 +164,6 @@ def _check_encoding(arguments: Sequence[str]) -> None:
         raise console.UsageError("an argument is not valid UTF-8 text") from None
 
 
+_WITHOUT_LOCAL_STACK = {"up", "migrate", "api", "worker", "scheduler", "secrets", "schema"}
+"""Commands that start services or need no database: none of them may join a local stack unasked."""
 _NO_SCHEMA = {"42P01", "42703", "3F000"}  # undefined table, column, schema

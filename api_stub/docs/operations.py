@@ -3,6 +3,7 @@
 from typing import Any, Final
 
 from api_stub.changes.parameters import DEFAULT_LIMIT, PRESENT
+from api_stub.docs import samples
 from api_stub.docs.schemas import Schema, ref
 from api_stub.posts.parameters import MAX_ID_LENGTH, MAX_LIMIT, MAX_PAGE
 from shared.changes.cursor import MAX_LENGTH
@@ -139,6 +140,7 @@ PATHS: Final[Schema] = {
             " `stale_after` are served as they stand and refreshed.",
             security=_CALLER,
             parameters=_POST_PARAMETERS,
+            **samples.LIST_POSTS,
         )
     },
     "/v1/analytics/posts/{post_id}/history": {
@@ -150,6 +152,7 @@ PATHS: Final[Schema] = {
             description="The snapshots of a post over time, by publication, the oldest first: for charts.",
             security=_CALLER,
             parameters=_HISTORY_PARAMETERS,
+            **samples.LIST_HISTORY,
         )
     },
     "/v1/analytics/changes": {
@@ -164,6 +167,7 @@ PATHS: Final[Schema] = {
             " nothing due.",
             security=_CALLER,
             parameters=_CHANGES_PARAMETERS,
+            **samples.LIST_CHANGES,
         )
     },
     "/internal/events": {
@@ -183,6 +187,7 @@ PATHS: Final[Schema] = {
             description="What happened elsewhere in Dravo: one event or an array, processed in order."
             " Idempotent by `event_id`; after a 2xx every event is committed.",
             security=[{"serviceToken": []}],
+            **samples.RECEIVE_EVENTS,
             requestBody={
                 "required": True,
                 "content": {"application/json": {"schema": ref("Events")}},

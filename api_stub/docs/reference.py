@@ -26,12 +26,11 @@ _HIDDEN_CLIENTS: Final = {
         ("c", "clojure", "csharp", "dart", "fsharp", "go", "http", "java", "kotlin", "node", "objc", "ocaml"),
         True,
     ),
-    **dict.fromkeys(("php", "powershell", "r", "ruby", "rust", "swift"), True),
+    **dict.fromkeys(("php", "powershell", "python", "r", "ruby", "rust", "swift"), True),
     "shell": ["wget", "httpie"],
     "js": ["axios", "jquery", "xhr", "ofetch"],
-    "python": ["requests", "httpx_sync", "httpx_async"],
 }
-"""curl, Python and JavaScript (fetch) remain, whose samples run as they stand."""
+"""curl and JavaScript (fetch) remain. Scalar's samples for Python do not run: see samples."""
 _CSS: Final = """
 .markdown code { white-space: nowrap; }
 .markdown table { display: block !important; width: fit-content !important; max-width: 100%; }

@@ -1,12 +1,16 @@
 """``dravo keys``: creates, lists and revokes API keys, each bound to one workspace."""
 
+import difflib
 from typing import Annotated
 
 import typer
+from sqlalchemy import text
 
 from deploy import console, stores
 from deploy.console import AsJson, CommandError, UsageError, instant
 from shared.accounts.api_keys import create_key, list_keys, revoke_key
+
+_WORKSPACES = "SELECT DISTINCT workspace_id FROM accounts"
 
 keys = typer.Typer(help="Manage API keys, each bound to one workspace.", no_args_is_help=True)
 
@@ -32,6 +36,11 @@ def create(
             key_id, key = create_key(connection, workspace, name)
         except ValueError as error:
             raise UsageError(str(error)) from error
+        known = connection.execute(text(_WORKSPACES)).scalars().all()
+    if workspace not in known:
+        nearest = difflib.get_close_matches(workspace, known, n=1)
+        meant = f" (did you mean {nearest[0]}?)" if nearest else ""
+        console.complain(f"dravo: workspace {workspace} has no accounts yet{meant}: the key finds no rows")
     if as_json:
         console.emit({"key_id": key_id, "key": key, "workspace_id": workspace, "name": name})
     else:

@@ -10,6 +10,10 @@ from typing import Self
 from deploy.local.errors import LocalServerError
 
 
+class DirectoryInUseError(LocalServerError):
+    """Another process has the directory."""
+
+
 class DirectoryLock:
     """A flock(2) lock on `directory/lock`; directory and file are created if missing.
 
@@ -23,7 +27,8 @@ class DirectoryLock:
     def acquire(self) -> None:
         """Acquire the lock without waiting.
 
-        Raises LocalServerError when another process has it or the directory cannot be written.
+        Raises `DirectoryInUseError` when another process has it, and `LocalServerError` when the directory
+        cannot be written.
         """
         try:
             self._directory.mkdir(parents=True, exist_ok=True)
@@ -38,7 +43,7 @@ class DirectoryLock:
         except BlockingIOError as error:
             holder = os.pread(descriptor, 20, 0).decode("ascii", "replace").strip()
             os.close(descriptor)
-            raise LocalServerError(
+            raise DirectoryInUseError(
                 f"{self._directory} is already in use by another dravo"
                 f"{f' (process {holder})' if holder else ''}: stop that one, or choose another --data-dir."
             ) from error

@@ -10,7 +10,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,9 +21,9 @@ import httpx
 from sqlalchemy import Engine, text
 
 from deploy import console
-from deploy.local import demo, private_files, simulated
+from deploy.local import demo, private_files, running, simulated
 from deploy.local.errors import LocalServerError
-from deploy.local.lock import DirectoryLock
+from deploy.local.lock import DirectoryInUseError, DirectoryLock
 from deploy.local.postgres import Postgres
 from deploy.local.services import Service, Services
 from deploy.local.valkey import Valkey
@@ -47,15 +47,24 @@ _DEFAULTS = {
 
 
 def run(*, data_dir: Path) -> int:
-    """Run everything until Ctrl-C or SIGTERM. Returns 0, or 1 after one sentence on stderr."""
+    """Run everything until Ctrl-C or SIGTERM. Returns 0, or 1 after one sentence on stderr.
+
+    Where another one runs already, print its addresses.
+    """
+    data_dir = data_dir.absolute()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     settings = load()
     try:
         with ExitStack() as stack:
-            _run(stack, settings, data_dir.absolute())
+            _run(stack, settings, data_dir)
     except KeyboardInterrupt:
         console.show("Everything is stopped; the data is kept.")
         return 0
+    except DirectoryInUseError as error:
+        console.complain(f"dravo: {error}")
+        if greeting := running.read_greeting(data_dir):
+            console.show(greeting)
+        return 1
     except LocalServerError as error:
         console.complain(f"dravo: {error}")
         return 1
@@ -65,6 +74,7 @@ def run(*, data_dir: Path) -> int:
 def _run(stack: ExitStack, settings: Settings, data_dir: Path) -> None:
     began = time.monotonic()
     stack.enter_context(DirectoryLock(data_dir))
+    running.write_greeting(data_dir, "")
     _check_port(settings)
     environment = {**_DEFAULTS, **os.environ, "DRAVO_DATA_DIR": str(data_dir)}
     environment.setdefault(
@@ -87,7 +97,8 @@ def _run(stack: ExitStack, settings: Settings, data_dir: Path) -> None:
     settings = load("database_url", "redis_url", "secret_keys")
     services = stack.enter_context(Services(data_dir / "logs"))
     control = _step("Simulated platforms", lambda: simulated.start(services, data_dir, environment))
-    _write_environment(data_dir, environment, control)
+    url = f"http://{settings.api_host}:{settings.api_port}"
+    running.write_environment(data_dir, environment, **{running.CONTROL: control, running.API_URL: url})
     _step("Schema", lambda: database.migrate(settings.database))
     engine = database.connect(settings.database, application="dravo-up", pool_size=1)
     stack.callback(engine.dispose)
@@ -96,9 +107,12 @@ def _run(stack: ExitStack, settings: Settings, data_dir: Path) -> None:
     for name in ("scheduler", "worker"):
         services.start(name, name, environment)
     api = services.start("api", "api_stub", environment)
-    url = f"http://{settings.api_host}:{settings.api_port}"
     _step("API", lambda: _wait_until_ready(api, url))
-    _greet(url, api_key, login, data_dir, time.monotonic() - began)
+    greeting = _greeting(url, api_key, login, data_dir)
+    console.show(
+        "", f"Dravo is up after {time.monotonic() - began:.1f} s.", greeting, "Ctrl-C stops everything.", ""
+    )
+    running.write_greeting(data_dir, greeting)
     _watch(services, engine, began)
 
 
@@ -119,13 +133,6 @@ def _check_port(settings: Settings) -> None:
                 f"{settings.api_host}:{settings.api_port} cannot be used for the API ({error.strerror}):"
                 " stop the process that uses it, or set DRAVO_API_PORT."
             ) from None
-
-
-def _write_environment(data_dir: Path, environment: Mapping[str, str], control: str) -> None:
-    """Write the settings of this run into a private file, for other commands to use."""
-    ours = {name: value for name, value in environment.items() if name.startswith("DRAVO_")}
-    lines = [f"{name}={shlex.quote(value)}\n" for name, value in sorted(ours.items())]
-    private_files.write(data_dir / "env", "".join([*lines, f"SIMULATORS_CONTROL={control}\n"]))
 
 
 def _demo(engine: Engine, settings: Settings, data_dir: Path, control: str) -> None:
@@ -186,25 +193,23 @@ def _wait_until_ready(api: Service, url: str) -> None:
     raise LocalServerError(f"the API was not ready within {_READY_WITHIN_SECONDS:.0f} s: {api.last_line()}")
 
 
-def _greet(url: str, api_key: str, login: str, data_dir: Path, seconds: float) -> None:
-    console.show(
-        "",
-        f"Dravo is up after {seconds:.1f} s.",
-        "",
-        f"  API      {url}/v1/analytics/posts",
-        f"  Docs     {url}/docs",
-        f"  Ops      {url}/ops/login?token={login}   (the operators' page; valid for one login)",
-        f"  API key  {api_key}   (workspace ws_north)",
-        "",
-        f"  curl -s -H 'Authorization: Bearer {api_key}' '{url}/v1/analytics/posts?limit=3'",
-        "",
-        "Commands, in another terminal:",
-        "",
-        f"  set -a; . {shlex.quote(str(data_dir / 'env'))}; set +a; dravo status",
-        "",
-        "Ctrl-C stops everything.",
-        "",
-    )
+def _greeting(url: str, api_key: str, login: str, data_dir: Path) -> str:
+    command = running.program()
+    if running.find_environment(Path.cwd()) != data_dir / "env":
+        command = f"set -a; . {shlex.quote(str(data_dir / 'env'))}; set +a; {command}"
+    return f"""
+  API      {url}/v1/analytics/posts
+  Docs     {url}/docs
+  Ops      {url}/ops/login?token={login}   (the operators' page; valid for one login)
+  API key  {api_key}   (workspace ws_north)
+
+  curl -s -H 'Authorization: Bearer {api_key}' '{url}/v1/analytics/posts?limit=3'
+
+Commands, in another terminal:
+
+  {command} status --watch
+  {command} demo break x --credits      (X refuses every call; `demo heal` ends it)
+"""
 
 
 def _watch(services: Services, engine: Engine, began: float) -> None:

@@ -32,8 +32,9 @@ Dravo = Callable[..., Result]
 
 
 @pytest.fixture
-def dravo(capsys: pytest.CaptureFixture[str]) -> Dravo:
-    """Run commands without any setting."""
+def dravo(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Dravo:
+    """Run commands without any setting, out of reach of a local stack of the developer."""
+    monkeypatch.chdir(tmp_path)
 
     def execute(*arguments: str) -> Result:
         capsys.readouterr()

@@ -34,6 +34,8 @@ COMMANDS = [
     ("resume",),
     ("pauses",),
     ("audit-log",),
+    ("demo", "break"),
+    ("demo", "heal"),
     ("secrets", "rotate"),
     ("secrets", "sealing-key"),
 ]
@@ -243,3 +245,14 @@ def test_service_commands_replace_their_own_process(dravo: Dravo, monkeypatch: p
         (sys.executable, ["-P", "-m", "scheduler"], "text"),
         (sys.executable, ["-P", "-m", "worker"], "json"),
     ]
+
+
+def test_key_for_a_workspace_without_accounts_is_created_with_a_warning(fleet: Dravo) -> None:
+    misspelt, known = (
+        fleet("keys", "create", "--workspace", "ws1"),
+        fleet("keys", "create", "--workspace", "ws_1"),
+    )
+
+    assert (misspelt.code, known.code) == (0, 0)
+    assert "workspace ws1 has no accounts yet (did you mean ws_1?): the key finds no rows" in misspelt.err
+    assert "no accounts" not in known.err
