@@ -47,6 +47,8 @@ ERRORS: Final[Mapping[str, tuple[str, str]]] = {
     "timeout": ("503", "The database took too long to answer."),
     "database_unavailable": ("503", "The database does not answer; nothing was changed."),
     "schema_missing": ("503", "The service is being upgraded."),
+    "erasures_not_replayed": ("503", "A restored database still holds erased data (`/readyz`)."),
+    "erasure_ledger_unreadable": ("503", "The list of erasures cannot be read (`/readyz`)."),
     "stopping": ("503", "This process is stopping; another one answers."),
 }
 
