@@ -49,7 +49,7 @@ def break_(
     if credits_ and platform is not Platform.X:
         raise UsageError(f"--credits is for x: {platform.label} sells no credits")
     conditions: dict[str, Any] = {}
-    chosen = {
+    chosen: dict[str, tuple[bool, dict[str, Any]]] = {
         "credits": (credits_, {"credits_depleted": True}),
         "outage": (outage, {"outage": True}),
         "storm": (storm, {"storm": True}),
