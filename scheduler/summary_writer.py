@@ -20,11 +20,13 @@ from scheduler.row_counter import RowCounter
 from shared import refresh_queue
 from shared.operations import fleet
 from shared.redis_client import RedisClient
+from shared.refresh_state.invariants import count_stuck
 from shared.vocabulary import Lane
 
 WRITE_SECONDS: Final = 2.0
 """Between two writes of the summary, and between two attempts to become the writer."""
 HISTORY_SECONDS: Final = 60
+STUCK_SECONDS: Final = 300
 STATEMENT_SECONDS: Final = 5.0
 """Time limit of each statement; the writer's engine is made with it."""
 _RESTS: Final = 6  # times as long as it worked: counting takes a seventh of one connection's time
@@ -60,6 +62,7 @@ class SummaryWriter:
         self.counter = RowCounter()
         self._live: dict[str, Any] = {}
         self._history_at = 0.0
+        self._stuck, self._stuck_at = 0, 0.0
 
     def start(self) -> None:
         """Start the thread."""
@@ -144,11 +147,19 @@ class SummaryWriter:
         return {
             "overdue": [[one.platform, one.paused, one.seconds] for one in overdue if one.due_at],
             "accounts": [[*key, number] for key, number in fleet.accounts_by_state(connection).items()],
+            "stuck": self._count_stuck(connection),
             "quarantined": quarantined,
             "quarantined_or_more": quarantined == _MOST_QUARANTINED,
             "claimed": sum(fleet.claimed(connection).values()),
             **self._query_redis(),
         }
+
+    def _count_stuck(self, connection: Connection) -> int:
+        """Return how many rows are stuck, counted every `STUCK_SECONDS`: the cost grows with the table."""
+        if time.monotonic() >= self._stuck_at:
+            self._stuck = sum(count_stuck(connection).values())
+            self._stuck_at = time.monotonic() + STUCK_SECONDS
+        return self._stuck
 
     def _query_redis(self) -> dict[str, Any]:
         """Return queue depths and workers, or why neither is known: an unknown number is no zero."""

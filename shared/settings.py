@@ -144,6 +144,8 @@ class Settings(BaseSettings):
     metrics_port: Annotated[int, Field(ge=0, le=65_535)] | None = None
     erasure_ledger: str | None = None
     """A file outside the database that names what was erased, for the time after a restore."""
+    runbook_url: Annotated[str, Field(pattern=r"^https?://\S+$")] | None = None
+    """The address of the folder with the runbook's pages, for links on the operators' page."""
     log_format: Annotated[str, Field(pattern="^(json|text|auto)$")] = "auto"
 
     limits: Annotated[str, AfterValidator(_limits)] = ""

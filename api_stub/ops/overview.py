@@ -8,9 +8,10 @@ from typing import Any, Final
 from sqlalchemy import Connection, Row
 
 from api_stub.ops import charts, queries
-from shared.operations import audit_log
+from shared.operations import audit_log, thresholds
+from shared.operations.attention.needs import Attention, needs_you_now
 from shared.operations.audit_log import AuditEntry
-from shared.outcome_kinds import OutcomeGroup, outcome_kind
+from shared.outcome_kinds import OutcomeGroup, OutcomeKind, outcome_kind
 from shared.quota.pauses import PauseInForce
 from shared.vocabulary import AccountState, Platform, SyncStatus
 
@@ -71,6 +72,7 @@ class Overview:
     redis_error: str | None
     pauses: Sequence[PauseInForce]
     audit_log: Sequence[AuditEntry]
+    attention: Attention
 
     @property
     def total(self) -> int:
@@ -97,9 +99,37 @@ class Overview:
         )
 
     @property
-    def per_minute(self) -> int:
-        """The number of rows whose last attempt ended within the last minute."""
-        return sum(rows for _, _, rows in self.recent)
+    def paused_seconds(self) -> float | None:
+        """The longest wait of a due row that is paused, on any platform."""
+        return max(
+            (platform.paused_seconds for platform in self.platforms if platform.paused_seconds), default=None
+        )
+
+    @property
+    def synced_per_minute(self) -> int:
+        """The number of rows that were synced within the last minute."""
+        return sum(rows for outcome, _, rows in self.recent if outcome == OutcomeKind.SYNCED)
+
+    @property
+    def others_per_minute(self) -> Sequence[tuple[str, int]]:
+        """The other outcomes of the last minute, the most frequent first."""
+        return [(outcome, rows) for outcome, _, rows in self.recent if outcome != OutcomeKind.SYNCED]
+
+    @property
+    def fresh_level(self) -> str:
+        """The class of the share of fresh rows, by the threshold of DravoNotFresh."""
+        return "waiting" if self.share is not None and self.share < thresholds.FRESH_SHARE else ""
+
+    @property
+    def overdue_level(self) -> str:
+        """The class of the oldest overdue row, by the threshold of DravoOverdue."""
+        return "bad" if (self.overdue_seconds or 0) > thresholds.OVERDUE_SECONDS else ""
+
+    @property
+    def reconnect_level(self) -> str:
+        """The class of the accounts to reconnect, by the threshold of DravoAccountsNeedReconnect."""
+        many = self.to_reconnect > thresholds.RECONNECT_SHARE * (self.accounts or 0)
+        return "waiting" if self.to_reconnect and many else ""
 
     @property
     def failed(self) -> int:
@@ -151,6 +181,7 @@ def read(connection: Connection) -> Overview:
         redis_error=live.get("redis_error"),
         pauses=queries.pauses(connection),
         audit_log=audit_log.entries(connection, most=5),
+        attention=needs_you_now(connection),
     )
 
 

@@ -39,6 +39,7 @@ async def show_overview(context: OpsContext, request: Request, session: Session)
         session,
         "overview.html",
         overview=summary,
+        runbook_url=context.runbook_url,
         now=await context.read(queries.database_now),
         request=request,
     )

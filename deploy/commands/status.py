@@ -14,8 +14,10 @@ from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import OperationalError
 
 from deploy import console, stores
+from deploy.commands.needs import attention_lines, attention_shape
 from deploy.commands.pauses_in_force import shape, subject_name, until
 from deploy.console import AsJson, UsageError, duration, instant
+from shared.operations.attention.needs import needs_you_now
 from shared.operations.fleet import accounts_by_state, claimed, due, oldest_overdue, quarantined
 from shared.quota import spending
 from shared.quota.pauses import pauses_in_force
@@ -49,9 +51,12 @@ def status(
 
     Exits 1 when Redis cannot be reached: queues and workers are then unknown.
 
-    JSON: ``at``; ``rows`` (array of ``platform``, each sync status, ``total``, ``due``, ``claimed``,
-    ``oldest_overdue_at``); ``due``, ``claimed``, ``quarantined``; ``stuck`` (array of ``publication_id``,
-    ``account_id``, ``platform``, ``breach``: rows that need an operator, at most 1,000);
+    JSON: ``needs_you`` (what needs an operator now, the most urgent first, at most five: array of ``alert``,
+    ``severity``, ``cause``, ``since``, ``ageing`` (publications whose numbers grow old meanwhile), ``to_do``,
+    ``subject``, ``rows``), ``more_needs`` (how many others there are), ``all_well`` (false also while the
+    figures are not known); ``at``; ``rows`` (array of ``platform``, each sync status, ``total``, ``due``,
+    ``claimed``, ``oldest_overdue_at``); ``due``, ``claimed``, ``quarantined``; ``stuck`` (array of
+    ``publication_id``, ``account_id``, ``platform``, ``breach``: rows that need an operator, at most 1,000);
     ``oldest_overdue_at``, ``oldest_overdue_seconds`` (of rows that no pause holds up); ``accounts`` (count
     by state); ``pauses`` (as in
     `dravo pauses`); ``spending`` (``reads_today``, ``reads_this_month``, ``dollars_today``,
@@ -79,7 +84,11 @@ def status(
 def fleet_status(engine: Engine, settings: Settings) -> dict[str, Any]:
     """Return the fleet's state in the JSON shape of `status`."""
     with engine.connect() as connection:
-        fleet = _from_database(connection) | {"spending": _spending(connection, settings)}
+        fleet = {
+            **attention_shape(needs_you_now(connection)),
+            **_from_database(connection),
+            "spending": _spending(connection, settings),
+        }
     queues, workers, error = _from_redis(settings)
     return fleet | {"queues": queues, "workers": workers, "redis_error": error}
 
@@ -197,6 +206,8 @@ def _screen(fleet: dict[str, Any]) -> Group:
     headings = list(_COLUMNS.values())
     rows = ([row[name] for name in _COLUMNS] for row in fleet["rows"])
     parts: list[Any] = [
+        *attention_lines(fleet),
+        Text(),
         console.table(headings, rows, right=headings[1:]),
         Text(),
         Text(_overdue(fleet)),

@@ -9,6 +9,8 @@ OVERDUE_SECONDS: Final = 900
 """DravoOverdue: a due row that no pause holds up waits for longer."""
 FRESH_SHARE: Final = 0.9
 """DravoNotFresh: a smaller share of the polled rows is fresh."""
+NOT_FRESH_FOR_SECONDS: Final = 3600
+"""For so long, until DravoNotFresh fires."""
 NO_SCHEDULER_SECONDS: Final = 120
 """DravoNoScheduler: no scheduler has finished a tick, or written the summary, for longer."""
 FAILING_SHARE: Final = 0.2

@@ -55,6 +55,7 @@ def test_live_figures_are_those_of_database_and_queue(
     assert sorted(live.pop("accounts")) == [["tiktok", "disconnected", 1], ["x", "active", 2]]
     assert live == {
         "overdue": [],
+        "stuck": 0,
         "quarantined": 2,
         "quarantined_or_more": True,
         "claimed": 2,

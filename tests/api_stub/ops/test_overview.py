@@ -3,6 +3,7 @@
 import html
 import re
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 import pytest
 
@@ -146,3 +147,39 @@ def test_history_is_stored_and_charted(ops: Ops) -> None:
     assert ops.rows.execute("SELECT count(DISTINCT at) FROM ops_history")[0][0] == 2
     assert shown.count('<path class="line"') == 3
     assert '<rect class="good"' in shown
+
+
+def test_needs_are_on_top_with_their_button_and_otherwise_all_is_well(ops: Ops) -> None:
+    for _ in range(3):
+        ops.rows.publication()
+    ops.write_summary()
+    ops.rows.execute(
+        'UPDATE ops_summary SET payload = payload || \'{"workers": {"w": 8}, "redis_error": null}\''
+    )
+    assert "All well" in ops.get("/ops").text
+
+    ops.rows.execute("UPDATE refresh_state SET reason = 'paused'")
+    ops.rows.execute(
+        "INSERT INTO pauses (platform, kind, subject, paused_until, reason) VALUES"
+        " ('instagram', 'credits', '', now() + interval '1 hour', 'Our credits are used up.')"
+    )
+    ops.write_summary()
+    ops.rows.execute(
+        'UPDATE ops_summary SET payload = payload || \'{"workers": {"w": 8}, "redis_error": null}\''
+    )
+    shown = ops.get("/ops").text
+
+    assert shown.index("Needs you now") < shown.index("Oldest overdue")
+    assert "Instagram is stopped: Our credits are used up" in shown
+    assert "3 posts age" in re.sub(r"<[^>]+>", "", shown)
+    assert 'action="/ops/try"' in shown
+    assert "DravoOperatorNeeded in deploy/runbook" in shown
+
+
+def test_refreshed_counts_what_was_synced_and_names_the_rest(ops: Ops) -> None:
+    now = datetime.now(UTC)
+    for outcome in ("synced", "paused", "paused"):
+        ops.rows.publication(analytics={"attempted_at": now, "outcome": outcome})
+    ops.write_summary()
+
+    assert tile(ops.get("/ops").text, "Refreshed") == "1 synced in the last minute; 2 paused"

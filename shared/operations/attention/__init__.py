@@ -1,0 +1,1 @@
+"""What needs an operator now: the alerts' conditions as ranked lines, for the page and `dravo status`."""
