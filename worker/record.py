@@ -50,6 +50,7 @@ UPDATE snapshots AS s
   FROM unnest(CAST(:ids AS bigint[]), CAST(:taken_ats AS timestamptz[]), CAST(:seen_ats AS timestamptz[]))
        AS o (id, taken_at, seen_at)
  WHERE s.publication_id = o.id AND s.taken_at = o.taken_at
+RETURNING s.publication_id
 """)
 
 _STORE_IDS = text("""
@@ -76,21 +77,24 @@ def record(connection: Connection, workspace_id: str, outcomes: Sequence[Outcome
     recorded = tuple(outcome for outcome in outcomes if outcome.row.publication.id in priorities)
     if not recorded:
         return ()
-    extended = [outcome for outcome in recorded if outcome.completed and _unchanged(outcome)]
-    appended = [outcome for outcome in recorded if outcome.completed and not _unchanged(outcome)]
+    extended = _extend(connection, [one for one in recorded if one.completed and _unchanged(one)])
+    appended = [one for one in recorded if one.completed and one.row.publication.id not in extended]
     _RECORD.run(connection, _parameters(recorded, appended))
-    if extended:
-        connection.execute(
-            _EXTEND_SNAPSHOTS,
-            {
-                "ids": _ids(extended),
-                "taken_ats": [outcome.row.snapshot_at for outcome in extended],
-                "seen_ats": [outcome.last_updated_at for outcome in extended],
-            },
-        )
     requested = [publication_id for publication_id, priority in priorities.items() if priority]
     notify_refreshed(connection, requested)
     return recorded
+
+
+def _extend(connection: Connection, unchanged: Sequence[Outcome]) -> set[int]:
+    """Extend the newest snapshots of these readings; return the publications whose snapshot exists."""
+    if not unchanged:
+        return set()
+    bound = {
+        "ids": _ids(unchanged),
+        "taken_ats": [outcome.row.snapshot_at for outcome in unchanged],
+        "seen_ats": [outcome.last_updated_at for outcome in unchanged],
+    }
+    return set(connection.execute(_EXTEND_SNAPSHOTS, bound).scalars())
 
 
 def _unchanged(outcome: Outcome) -> bool:

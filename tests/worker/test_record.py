@@ -248,6 +248,17 @@ def test_unchanged_reading_extends_newest_snapshot_of_its_month(harness: Harness
     ]
 
 
+def test_unchanged_reading_whose_snapshot_is_gone_adds_one(harness: Harness) -> None:
+    """Retention may have dropped the snapshot between the start of the refresh and its end."""
+    (row,) = started(harness, 1)
+    before = replace(row, snapshot_at=NOW - HOUR, sync_status=SyncStatus.SYNCED)
+
+    recorded(harness, synced(before, metrics={"views": 7}, last_updated_at=NOW))
+
+    assert [snapshot[:4] for snapshot in snapshots(harness)] == [(row.publication.id, NOW, NOW, 1)]
+    assert harness.state(row.publication.id).snapshot_at == NOW
+
+
 def test_attempt_without_numbers_adds_no_snapshot(harness: Harness) -> None:
     (row,) = started(harness, 1)
 
