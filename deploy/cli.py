@@ -25,6 +25,7 @@ from deploy.commands import (
     pause,
     quarantine,
     resync,
+    retention,
     secret_values,
     services,
     status,
@@ -56,6 +57,7 @@ for family in (
     quarantine,
     erase,
     demo,
+    retention,
 ):
     family.register(app)
 

@@ -16,6 +16,7 @@ from sqlalchemy import Engine
 from scheduler.erasures import ERASE_EVERY, Erasures
 from scheduler.fleet_metrics import READ_EVERY, FleetMetrics
 from scheduler.listener import listen
+from scheduler.retention import RETAIN_EVERY, RetentionTick
 from scheduler.schedule import THREADS, Schedule, Tick
 from scheduler.summary_writer import STATEMENT_SECONDS, SummaryWriter
 from scheduler.ticks import (
@@ -35,6 +36,7 @@ from shared.erasure.ledger import ledger_of
 from shared.observability import log, metrics, tracing
 from shared.observability.exporter import Heartbeat, exporter
 from shared.process import die_with_parent, stop_on_signals, wait_for
+from shared.retention.policy import Retention
 from shared.settings import Settings, SettingsError, load
 
 ROLE = "dravo_scheduler"
@@ -52,6 +54,8 @@ def main() -> int:
         tracing.configure("scheduler")
         engine = _connect(settings, "dravo-scheduler", THREADS)
         summary_engine = _connect(settings, "dravo-scheduler-summary", 1, STATEMENT_SECONDS)
+        # Only the owner of a table may detach a partition: without a role, it keeps its user's rights.
+        owner_engine = _connect(settings, "dravo-scheduler-retention", 2, role=None)
         erasure_engine = _connect(settings, "dravo-scheduler-erasure", 2, role=erasure.ROLE)
         metrics.watch_pool("scheduler", engine)
         try:
@@ -68,13 +72,17 @@ def main() -> int:
                 closing(SummaryWriter(summary_engine, client)) as writer,
             ):
                 erasures = Erasures(erasure_engine, client, ledger_of(settings))
-                schedule = _schedule(settings, ticks, erasures, fleet_metrics if port else None, heartbeat)
+                retention = RetentionTick(owner_engine, Retention.parse(settings.retention))
+                schedule = _schedule(
+                    settings, ticks, erasures, retention, fleet_metrics if port else None, heartbeat
+                )
                 writer.start()
                 _serve(settings, schedule, ticks)
         finally:
             engine.dispose()
             summary_engine.dispose()
             erasure_engine.dispose()
+            owner_engine.dispose()
     except SettingsError as error:
         sys.stderr.write(f"{error}\n")
         return 1
@@ -87,7 +95,7 @@ def _connect(
     connections: int,
     statement_seconds: float = 30,
     *,
-    role: str = ROLE,
+    role: str | None = ROLE,
 ) -> Engine:
     return database.connect(
         settings.database,
@@ -103,6 +111,7 @@ def _schedule(
     settings: Settings,
     ticks: Ticks,
     erasures: Erasures,
+    retention: RetentionTick,
     fleet_metrics: FleetMetrics | None,
     heartbeat: Heartbeat,
 ) -> Schedule:
@@ -122,6 +131,7 @@ def _schedule(
         "fill_changes": (ticks.fill_changes, FILL_CHANGES_EVERY),
         "purge_changes": (ticks.purge_changes, PURGE_CHANGES_EVERY),
         "erase": (erasures.run, ERASE_EVERY),
+        "retain": (retention.run, RETAIN_EVERY),
     }
     if fleet_metrics:
         schedule["read_fleet_metrics"] = (fleet_metrics.read, READ_EVERY)

@@ -22,8 +22,10 @@ BEGIN
         RETURN FALSE;
     END IF;
     EXECUTE format('CREATE TABLE %I (LIKE snapshots INCLUDING ALL)', name);
-    EXECUTE format('WITH moved AS (DELETE FROM snapshots_default WHERE taken_at >= $1 AND taken_at < $2'
-                   ' RETURNING *) INSERT INTO %I SELECT * FROM moved', name) USING start_at, end_at;
+    IF to_regclass(format('%I.snapshots_default', current_schema())) IS NOT NULL THEN
+        EXECUTE format('WITH moved AS (DELETE FROM snapshots_default WHERE taken_at >= $1 AND taken_at < $2'
+                       ' RETURNING *) INSERT INTO %I SELECT * FROM moved', name) USING start_at, end_at;
+    END IF;
     EXECUTE format('ALTER TABLE snapshots ATTACH PARTITION %I FOR VALUES FROM (%L) TO (%L)',
                    name, start_at, end_at);
     RETURN TRUE;
@@ -36,7 +38,10 @@ DO $do$ BEGIN
                    current_schema());
 END $do$
 """
-"""Creates the partition of a month. Rows that came before it move there from the default partition."""
+"""Creates the partition of a month. Rows that came before it move there from the default partition.
+
+Retention removes the default partition, because a month cannot be detached beside one without a lock.
+"""
 
 
 def ensure_partitions(connection: Connection) -> list[str]:

@@ -12,6 +12,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from shared.accounts.vault import SealError, SealingKey
 from shared.freshness.policy import Freshness
 from shared.quota.limits import Limits
+from shared.retention.policy import Retention
 from shared.vocabulary import Platform
 from shared.webhooks.urls import parse_networks
 
@@ -54,6 +55,11 @@ def _networks(text: str) -> str:
         parse_networks(text)
     except ValueError:
         raise ValueError("must be networks like 10.1.0.0/16,127.0.0.0/8") from None
+    return text
+
+
+def _retention(text: str) -> str:
+    Retention.parse(text)
     return text
 
 
@@ -142,6 +148,8 @@ class Settings(BaseSettings):
     api_host: str = "127.0.0.1"
     api_port: Annotated[int, Field(ge=0, le=65_535)] = 8000
     metrics_port: Annotated[int, Field(ge=0, le=65_535)] | None = None
+    retention: Annotated[str, AfterValidator(_retention)] = ""
+    """How long data is kept: ``on,readings=60d,tiktok:daily=200d``; empty: nothing is removed."""
     erasure_ledger: str | None = None
     """A file outside the database that names what was erased, for the time after a restore."""
     runbook_url: Annotated[str, Field(pattern=r"^https?://\S+$")] | None = None

@@ -253,6 +253,46 @@ class Snapshot(Base):
     __table_args__ = ({"postgresql_partition_by": "RANGE (taken_at)"},)
 
 
+class DailySnapshot(Base):
+    """The last reading of each UTC day of a month whose readings retention has removed; by month, too."""
+
+    __tablename__ = "daily_snapshots"
+
+    publication_id: Mapped[int] = mapped_column(BigInteger, primary_key=True)
+    taken_at: Mapped[datetime] = mapped_column(primary_key=True)
+    last_seen_at: Mapped[datetime]
+    reads: Mapped[int] = mapped_column(server_default=sql("1"))
+    sync_status: Mapped[str]
+    metrics: Mapped[dict[str, Any]]
+
+    __table_args__ = ({"postgresql_partition_by": "RANGE (taken_at)"},)
+
+
+class LastSnapshot(Base):
+    """The newest reading of a publication, when the month that held it is gone."""
+
+    __tablename__ = "last_snapshots"
+
+    publication_id: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    taken_at: Mapped[datetime]
+    last_seen_at: Mapped[datetime]
+    reads: Mapped[int] = mapped_column(server_default=sql("1"))
+    sync_status: Mapped[str]
+    metrics: Mapped[dict[str, Any]]
+
+
+class RetentionRun(Base):
+    """How far each kind of retention has come, and when it last ended."""
+
+    __tablename__ = "retention_runs"
+
+    unit: Mapped[str] = mapped_column(primary_key=True)
+    month: Mapped[date | None]
+    after_id: Mapped[int] = mapped_column(BigInteger, server_default=sql("0"))
+    """The last publication that was rolled up."""
+    ended_at: Mapped[datetime | None]
+
+
 class PublicationCount(Base):
     """Publications per bucket of time, counted by triggers: exact totals and deep pages at any size."""
 

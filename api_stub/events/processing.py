@@ -280,7 +280,7 @@ def _delete(connection: Connection, event: Event) -> RejectedEvent | None:
         if value is not None and not (isinstance(value, str) and value.isprintable()):
             return _refuse(event, f"{name} must be a string without control characters")
     ids = list(connection.execute(_LOCK, selection).scalars())
-    connection.execute(text("DELETE FROM snapshots WHERE publication_id = ANY(:ids)"), {"ids": ids})
+    # Its history goes with it, by a trigger.
     connection.execute(text("DELETE FROM publications WHERE id = ANY(:ids)"), {"ids": ids})
     return None
 

@@ -220,10 +220,17 @@ SELECT p.id, p.post_id, p.account_id, p.platform, COALESCE(p.platform_post_id, p
 
 _SNAPSHOTS: Final = """
 SELECT s.publication_id, {interval} AS interval_start, s.taken_at, s.last_seen_at, s.sync_status, s.metrics
-  FROM {own} JOIN snapshots s ON s.publication_id = p.id
+  FROM {own} JOIN LATERAL (
+       SELECT publication_id, taken_at, last_seen_at, sync_status, metrics FROM snapshots
+        WHERE publication_id = p.id AND taken_at >= %(start)s - interval '31 days'
+        UNION  -- the same reading is in both while its month is being rolled up
+       SELECT publication_id, taken_at, last_seen_at, sync_status, metrics FROM daily_snapshots
+        WHERE publication_id = p.id AND taken_at >= %(start)s - interval '31 days'
+        UNION
+       SELECT publication_id, taken_at, last_seen_at, sync_status, metrics FROM last_snapshots
+        WHERE publication_id = p.id) s ON TRUE
  WHERE p.workspace_id = %(workspace)s
    AND s.last_seen_at >= %(start)s AND s.taken_at < COALESCE(%(end)s::timestamptz, 'infinity')
-   AND s.taken_at >= %(start)s - interval '31 days'  -- none spans two months: older partitions are pruned
 """
 
 _INTERVAL: Final = "date_trunc(%(grain)s, GREATEST(s.taken_at, %(start)s), 'UTC')"

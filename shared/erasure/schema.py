@@ -1,7 +1,8 @@
 """Which tables hold data of a subject: derived from the database, so that a new table is not overlooked.
 
 A table with a column ``publication_id``, ``account_id`` or ``workspace_id`` is erased by that column. Every
-other table is named here with what an erasure does to it; `unclassified` returns those that are not, and a
+other table, and one that names accounts in another column as well, stands here with what an erasure does to
+its rows; `unclassified` returns those that are not, and a
 test fails when there is one. The scan searches them all the same.
 """
 
@@ -39,12 +40,15 @@ TREATMENTS: Final[Mapping[str, Treatment]] = {
     "refused_metrics": Treatment.DELETE,
     "events_seen": Treatment.DELETE,
     "operator_acts": Treatment.REWRITE,
+    "webhook_notices": Treatment.DELETE,
+    "webhook_refused_rows": Treatment.DELETE,
     "ops_summary": Treatment.RENEWED,
     "ops_history": Treatment.NOBODY,
     "post_reads": Treatment.NOBODY,
     "changes_backfill": Treatment.NOBODY,
     "webhook_probe": Treatment.NOBODY,
     "webhook_senders": Treatment.NOBODY,
+    "retention_runs": Treatment.NOBODY,
 }
 
 SEARCHED_UP_TO: Final = 1_000_000

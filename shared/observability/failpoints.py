@@ -29,6 +29,8 @@ FAILPOINTS: Final = (
     "event_committed",  # … committed events and has not responded
     "erasing",  # a scheduler did a step of an erasure and has not committed it
     "erased",  # … committed it
+    "rolled_up",  # a scheduler committed a batch of a month's roll-up
+    "detached",  # … detached a month and has not dropped it
 )
 
 ACTIONS: Final[dict[str, Callable[[], object]]] = {

@@ -149,3 +149,29 @@ def test_truncated_history_keeps_the_newest_snapshots(api: Api) -> None:
     assert (
         views(history)[-1] == api.rows.execute("SELECT max((metrics->>'views')::bigint) FROM snapshots")[0][0]
     )
+
+
+@pytest.mark.parametrize("interval", ["day", "raw"])
+def test_days_of_a_removed_month_continue_into_readings(api: Api, publication: int, interval: str) -> None:
+    """A month is rolled up while its readings are there still, then they go: the answer stays the same."""
+    path = f"{PATH}?interval={interval}"
+    before = api.get(path).json()
+    api.rows.execute("CREATE TABLE daily_old PARTITION OF daily_snapshots DEFAULT")
+    for table, day in (
+        ("daily_snapshots", "date_trunc('day', taken_at, 'UTC')"),
+        ("last_snapshots", "publication_id"),
+    ):
+        api.rows.execute(
+            f"INSERT INTO {table} (publication_id, taken_at, last_seen_at, reads, sync_status, metrics)"
+            f" SELECT DISTINCT ON ({day})"
+            " publication_id, taken_at, last_seen_at, reads, sync_status, metrics"
+            f" FROM snapshots ORDER BY {day}, taken_at DESC"
+        )
+    snapshot(api, publication, timedelta(days=40), 9)
+
+    during = api.get(path).json()
+    api.rows.execute("DELETE FROM snapshots WHERE taken_at < :at", at=START + timedelta(days=40))
+    after = api.get(path).json()
+
+    assert views(during) == [*views(before), 9]
+    assert views(after) == ([*views(before), 9] if interval == "day" else [3, 4, 9])

@@ -1,0 +1,175 @@
+"""Runs retention, one step after another: at most one month goes in a run, and nobody waits for it.
+
+Any number of schedulers call `step`; an advisory lock lets one work. Every lock is waited for at most two
+seconds: who waits for a lock makes later readers wait behind it. What did not happen now happens next time.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Final, TypeVar
+
+from sqlalchemy import Connection, Engine, text
+from sqlalchemy.exc import OperationalError
+
+from shared.observability import failpoints
+from shared.retention import months
+from shared.retention.expiry import Unit, units
+from shared.retention.months import Month
+from shared.retention.policy import DataClass, Limit, Retention
+from shared.retention.roll_up import is_rolled_up, roll_up
+
+T = TypeVar("T")
+LOCK_SECONDS: Final = 2
+_RUN_LOCK: Final = 7_205_719_341
+_TABLES: Final = ((months.READINGS, DataClass.READINGS), (months.DAILY, DataClass.DAILY))
+_SAVE: Final = text("""
+INSERT INTO retention_runs (unit, month, ended_at) VALUES (:unit, :month, :ended_at)
+ON CONFLICT (unit) DO UPDATE SET month = excluded.month, ended_at = excluded.ended_at
+""")
+_DETACHED: Final = text("SELECT month FROM retention_runs WHERE unit = :unit AND ended_at IS NULL")
+_ENDED_AT: Final = text("SELECT ended_at FROM retention_runs WHERE unit = :unit")
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What one step did."""
+
+    what: str
+    """``rolled_up``, ``detached``, ``detach_finished``, ``dropped``, ``default_removed`` or ``expired``."""
+    subject: str
+    """A partition, or the kind of rows."""
+    rows: int
+    again: bool
+    """Whether the run continues: not after a month has gone."""
+
+
+class WaitingError(Exception):
+    """Another session holds a lock that this step needs: the next run repeats it."""
+
+
+def step(engine: Engine, policy: Retention) -> Done | None:
+    """Do the next step; ``None``: nothing is due, or another scheduler works. Raises `WaitingError`."""
+    with _locked(engine) as connection:
+        if connection is None:
+            return None
+        try:
+            return _month_step(connection, policy) or _expiry_step(connection, policy)
+        except OperationalError as error:
+            connection.rollback()
+            if getattr(error.orig, "sqlstate", None) in _TIMEOUTS:
+                raise WaitingError(str(error.orig).partition("\n")[0]) from error
+            raise
+
+
+_TIMEOUTS: Final = frozenset({"55P03", "57014"})  # lock_not_available, query_canceled
+
+
+@contextmanager
+def _locked(engine: Engine) -> Iterator[Connection | None]:
+    """Yield a connection that commits each statement and holds the advisory lock, or ``None``."""
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(text(f"SET lock_timeout = '{LOCK_SECONDS}s'"))
+        if not connection.execute(text("SELECT pg_try_advisory_lock(:key)"), {"key": _RUN_LOCK}).scalar_one():
+            yield None
+            return
+        try:
+            yield connection
+        finally:
+            connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": _RUN_LOCK})
+
+
+def _month_step(connection: Connection, policy: Retention) -> Done | None:
+    now: datetime = connection.execute(text("SELECT now()")).scalar_one()
+    for table, kind in _TABLES:
+        all_months = months.months(connection, table)
+        if done := _finish(connection, all_months):
+            return done
+        month = expired(all_months, policy.longest(kind), now)
+        if month is None:
+            continue
+        if table == months.READINGS:
+            if _in_transaction(connection, months.remove_default_partition):
+                return Done("default_removed", "snapshots_default", 0, again=True)
+            if not is_rolled_up(connection, month):
+                _in_transaction(connection, partial(roll_up, month=month, policy=policy))
+                failpoints.hit("rolled_up")
+                return Done("rolled_up", month.name, 0, again=True)
+        _note(connection, f"detach {table}", month)
+        months.detach(connection, month)
+        failpoints.hit("detached")
+        return Done("detached", month.name, max(month.rows, 0), again=True)
+    return None
+
+
+def expired(all_months: list[Month], limit: Limit, now: datetime) -> Month | None:
+    """Return the oldest month whose last instant is beyond the limit."""
+    if limit is None:
+        return None
+    return next((one for one in all_months if one.attached and one.end <= now - limit), None)
+
+
+def _finish(connection: Connection, all_months: list[Month]) -> Done | None:
+    """Complete an interrupted detach, or drop the month that this run or one before has detached."""
+    for month in all_months:
+        if month.pending:
+            months.finish_detach(connection, month)
+            return Done("detach_finished", month.name, 0, again=True)
+        if month.attached:
+            continue
+        noted = connection.execute(_DETACHED, {"unit": f"detach {month.table}"}).scalar()
+        if noted == month.start:  # a table that somebody else has detached stays
+            months.drop(connection, month)
+            _note(connection, f"detach {month.table}", month, ended=True)
+            return Done("dropped", month.name, max(month.rows, 0), again=False)
+    return None
+
+
+def _note(connection: Connection, unit: str, month: Month, *, ended: bool = False) -> None:
+    ended_at = connection.execute(text("SELECT now()")).scalar_one() if ended else None
+    connection.execute(_SAVE, {"unit": unit, "month": month.start, "ended_at": ended_at})
+
+
+def _expiry_step(connection: Connection, policy: Retention) -> Done | None:
+    now: datetime = connection.execute(text("SELECT now()")).scalar_one()
+    for unit in units(policy):
+        ended_at = connection.execute(_ENDED_AT, {"unit": unit.name}).scalar()
+        if ended_at is not None and now - ended_at < unit.period:
+            continue
+        removed = _in_transaction(connection, partial(_run_unit, unit=unit, now=now))
+        if removed:
+            return Done("expired", unit.name, removed, again=True)
+    return None
+
+
+def _run_unit(connection: Connection, unit: Unit, now: datetime) -> int:
+    removed = unit.run(connection)
+    if removed < unit.full:
+        connection.execute(_SAVE, {"unit": unit.name, "month": None, "ended_at": now})
+    return removed
+
+
+def _in_transaction(connection: Connection, work: Callable[[Connection], T]) -> T:
+    """Do several statements in one transaction, on another connection of the pool; it holds two at least."""
+    with connection.engine.begin() as transaction:
+        transaction.execute(text(f"SET LOCAL lock_timeout = '{LOCK_SECONDS}s'"))
+        return work(transaction)
+
+
+def behind(connection: Connection, policy: Retention) -> dict[DataClass, timedelta]:
+    """Return by class how long data has been beyond its limit, at most; zero: nothing is."""
+    now: datetime = connection.execute(text("SELECT now()")).scalar_one()
+    late = {kind: timedelta() for kind in DataClass}
+    for table, kind in _TABLES:
+        limit = policy.longest(kind)
+        month = expired(months.months(connection, table), limit, now)
+        if month is not None and limit is not None:
+            late[kind] = now - limit - month.end
+    rows = connection.execute(text("SELECT unit, ended_at FROM retention_runs WHERE ended_at IS NOT NULL"))
+    ended = {row.unit: row.ended_at for row in rows}
+    for unit in units(policy):
+        if unit.name in ended:
+            late[unit.kind] = max(late[unit.kind], now - ended[unit.name] - unit.period)
+    return late

@@ -1,0 +1,67 @@
+"""`dravo retention` shows what would go before anything goes, and removes a month by hand."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.deploy.commands.conftest import Dravo
+from tests.harness import Harness, open_harness
+from tests.shared.retention.history import make_months, month_start, reading, stored
+
+
+@pytest.fixture
+def harness(database_url: str) -> Iterator[Harness]:
+    """Give a harness with a reading of six months ago and 3 old event ids."""
+    with open_harness(database_url) as opened:
+        (one,) = opened.publications(opened.account("acc_1"))
+        make_months(opened, 6)
+        reading(opened, one, month_start(6), 1)
+        opened.execute(
+            "INSERT INTO events_seen SELECT n, now() - interval '1 year' FROM generate_series(1, 3) n"
+        )
+        opened.execute("ANALYZE")
+        yield opened
+
+
+def of(status: Any, kind: str, group: str | None = None) -> Any:
+    return next(one for one in status["classes"] if (one["class"], one["group"]) == (kind, group))
+
+
+def test_status_shows_what_the_limits_would_remove(operator: Dravo, harness: Harness) -> None:
+    status = operator("retention", "status", "--json").json
+
+    assert status["enabled"] is False
+    assert (of(status, "readings")["expired"], of(status, "events")["expired"]) == (1, 3)
+    assert of(status, "readings")["expired_bytes"] > 0
+    assert of(status, "readings")["limit_seconds"] == 90 * 86_400
+    assert of(status, "readings", "linkedin_member")["limit_seconds"] == 48 * 3600
+    assert of(status, "gone", "x")["limit_seconds"] == 0
+    assert status["forecast"]["bytes_now"] > 0
+    assert status["forecast"]["steady_bytes"] is None
+    printed = operator("retention", "status").out
+    assert "nothing is removed" in printed
+    assert len(stored(harness, "snapshots")) == 1
+
+
+@pytest.mark.usefixtures("harness")
+def test_run_by_hand_removes_one_month(operator: Dravo, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "DRAVO_RETENTION is off" in operator("retention", "run").err
+    monkeypatch.setenv("DRAVO_RETENTION", "on")
+
+    steps = operator("retention", "run", "--json").json
+
+    assert [one["what"] for one in steps] == ["default_removed", "rolled_up", "detached", "dropped"]
+    assert operator("retention", "run", "--json").json == [
+        {"what": "expired", "subject": "events", "rows": 3}
+    ]
+    assert "nothing is due" in operator("retention", "run").out
+    assert operator("retention", "status", "--json").json["forecast"]["steady_bytes"] >= 0
+
+
+def test_wrong_setting_is_named(operator: Dravo, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DRAVO_RETENTION", "on,linkedin:daily=400d")
+
+    result = operator("retention", "status")
+
+    assert (result.code, "linkedin:daily" in result.err, "beyond-terms" in result.err) == (1, True, True)

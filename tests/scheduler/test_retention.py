@@ -1,0 +1,58 @@
+"""The scheduler's tick of retention: off unless asked for, patient with locks, loud without rights."""
+
+from datetime import timedelta
+
+from prometheus_client import REGISTRY
+from sqlalchemy import text
+from structlog.testing import capture_logs
+
+from scheduler.retention import RetentionTick
+from shared.retention.policy import Retention
+from tests.harness import Harness
+from tests.shared.retention.history import make_months, month_start, reading, stored
+
+ON = Retention.parse("on")
+
+
+def fill(harness: Harness) -> None:
+    (one,) = harness.publications(harness.account("acc_1"))
+    make_months(harness, 6)
+    reading(harness, one, month_start(6), 1)
+
+
+def test_upgrade_removes_nothing(harness: Harness) -> None:
+    fill(harness)
+
+    assert RetentionTick(harness.engine, Retention.parse("")).run() is None
+
+    assert len(stored(harness, "snapshots")) == 1
+    assert harness.execute("SELECT FROM retention_runs") == []
+
+
+def test_run_goes_on_until_a_month_is_dropped(harness: Harness) -> None:
+    fill(harness)
+    tick = RetentionTick(harness.engine, ON)
+
+    with capture_logs() as logged:
+        rests = [tick.run()]
+        late = REGISTRY.get_sample_value("dravo_retention_behind_seconds", {"class": "readings"})
+        rests += [tick.run() for _ in range(3)]
+
+    assert [line["what"] for line in logged] == ["default_removed", "rolled_up", "detached", "dropped"]
+    assert all(rest is not None and rest > timedelta() for rest in rests[:3])
+    assert rests[3] is None
+    assert late is not None
+    assert late > timedelta(days=30).total_seconds()
+
+
+def test_lock_and_missing_rights_end_the_run_with_a_log_line(harness: Harness) -> None:
+    fill(harness)
+
+    with capture_logs() as logged, harness.engine.begin() as connection:
+        connection.execute(text("LOCK TABLE snapshots IN ACCESS SHARE MODE"))
+        assert RetentionTick(harness.engine, ON).run() is None
+    with capture_logs() as without_rights:
+        assert RetentionTick(harness.scheduler, ON).run() is None
+
+    assert [line["event"] for line in logged] == ["retention_waits"]
+    assert [line["event"] for line in without_rights] == ["retention_step_failed"]
