@@ -62,7 +62,6 @@ PURGE_CHANGES_EVERY = timedelta(hours=1)
 
 _ROUNDS_PER_TICK = 20
 _TIMER_ROUNDS = 40  # ten thousand accounts whose timers have passed join the queue between two claims
-_TOP_UP_SHARE = 10  # a sibling travels along in the last tenth of its interval
 _log = structlog.get_logger(__name__)
 
 
@@ -83,8 +82,7 @@ class Ticks:
         self.trace_contexts = TraceContexts()
         """Trace contexts of rows that became due, as notifications named them."""
         self._swept = ""
-        interval = Freshness.parse(settings.freshness).interval
-        self._top_up = dict.fromkeys(Platform, interval / _TOP_UP_SHARE)
+        self._top_up = dict.fromkeys(Platform, Freshness.parse(settings.freshness).top_up)
 
     def hand_out(self) -> int:
         """Claim due rows and enqueue their jobs, as far as workers can take them soon; return how many rows.

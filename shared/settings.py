@@ -11,6 +11,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from shared.accounts.vault import SealError, SealingKey
 from shared.freshness.policy import Freshness
+from shared.freshness.priors import parse_priors
 from shared.quota.limits import Limits
 from shared.retention.policy import Retention
 from shared.vocabulary import Platform
@@ -42,6 +43,11 @@ def _with_driver(url: SecretStr) -> SecretStr:
 
 def _policy(text: str) -> str:
     Freshness.parse(text)
+    return text
+
+
+def _priors(text: str) -> str:
+    parse_priors(text)
     return text
 
 
@@ -134,7 +140,10 @@ class Settings(BaseSettings):
     tick_seconds: Seconds = 1
     missing_confirm_seconds: Annotated[float, Field(ge=0, le=31_536_000)] | None = None
     retry_seconds: Seconds = 15
-    freshness: Annotated[str, AfterValidator(_policy)] = "fixed:6h"
+    freshness: Annotated[str, AfterValidator(_policy)] = "adaptive"
+    """When a refreshed row is due again: ``adaptive``, or one interval for all rows, ``fixed:6h``."""
+    freshness_priors: Annotated[str, AfterValidator(_priors)] = ""
+    """Half-life, shortest and longest interval by platform: ``facebook=15h/5m/30d,…``."""
     changes_keep_days: Annotated[int, Field(ge=1, le=3_650)] = 30
     """How long a cursor of the delta feed may rest: deletions are kept for a day more."""
     webhook_concurrency: Annotated[int, Field(ge=1, le=1_024)] = 64

@@ -207,6 +207,8 @@ class PostAnalytics(Base):
     last_updated_at: Mapped[datetime | None]
     """When the served metrics were read from the platform."""
     stale_after: Mapped[datetime | None]
+    freshness: Mapped[dict[str, Any] | None]
+    """Why ``stale_after`` is when it is, and what the next plan needs (`shared.freshness.plan`)."""
     attempted_at: Mapped[datetime | None]
     """When the last attempt ended, whatever its outcome."""
     outcome: Mapped[str | None]
@@ -233,6 +235,19 @@ class PostAnalytics(Base):
             ),
         ),
     )
+
+
+class ReadCount(Base):
+    """How often clients have read a publication: counted in batches, and a lost batch is harmless."""
+
+    __tablename__ = "read_counts"
+
+    publication_id: Mapped[int] = mapped_column(
+        ForeignKey("publications.id", ondelete="CASCADE"), primary_key=True
+    )
+    reads: Mapped[int] = mapped_column(BigInteger)
+
+    __table_args__ = ({"postgresql_with": {"fillfactor": "80"}},)
 
 
 class Snapshot(Base):

@@ -34,6 +34,10 @@ class StartedRow:
     warnings: tuple[str, ...]
     last_updated_at: datetime | None
     snapshot_at: datetime | None
+    freshness: Mapping[str, Any] | None = None
+    """What the last plan left (`shared.freshness.plan.Plan.stored`)."""
+    reads: int = 0
+    """How often clients have read the row."""
     priority: int = 0
     """Above 0: somebody requested this refresh."""
 
@@ -90,5 +94,7 @@ def _row(row: Any) -> StartedRow:
         warnings=tuple(row.warnings),
         last_updated_at=row.last_updated_at,
         snapshot_at=row.snapshot_at,
+        freshness=row.freshness,
+        reads=row.reads,
         priority=row.priority,
     )

@@ -22,9 +22,9 @@ WITH outcomes AS MATERIALIZED (
         CAST(:errors AS text[]), CAST(:metrics AS jsonb[]), CAST(:warnings AS text[]),
         CAST(:last_updated_ats AS timestamptz[]), CAST(:stale_afters AS timestamptz[]),
         CAST(:snapshot_ats AS timestamptz[]), CAST(:stopped AS bool[]), CAST(:outcomes AS text[]),
-        CAST(:details AS text[])
+        CAST(:details AS text[]), CAST(:freshness AS jsonb[])
     ) AS o (id, claim_seq, sync_status, error_message, metrics, warnings, last_updated_at, stale_after,
-            snapshot_at, stopped, outcome, detail)
+            snapshot_at, stopped, outcome, detail, freshness)
 ), new_snapshots AS (
     INSERT INTO snapshots (publication_id, taken_at, last_seen_at, claim_seq, sync_status, metrics)
     SELECT id, snapshot_at, snapshot_at, claim_seq, sync_status, metrics
@@ -37,6 +37,7 @@ UPDATE post_analytics AS a
        warnings = CAST(o.warnings AS text[]),
        last_updated_at = COALESCE(o.last_updated_at, a.last_updated_at),
        stale_after = CASE WHEN o.stopped THEN NULL ELSE COALESCE(o.stale_after, a.stale_after) END,
+       freshness = COALESCE(o.freshness, a.freshness),
        snapshot_at = COALESCE(o.snapshot_at, a.snapshot_at),
        attempted_at = now(), outcome = o.outcome, outcome_detail = o.detail, version = o.claim_seq
   FROM outcomes o
@@ -148,6 +149,9 @@ def _parameters(outcomes: Sequence[Outcome], appended: Sequence[Outcome]) -> dic
         "stopped": [outcome.next_run_at is None for outcome in outcomes],
         "outcomes": [outcome.outcome.value for outcome in outcomes],
         "details": [outcome.detail for outcome in outcomes],
+        "freshness": [
+            None if outcome.freshness is None else Jsonb(outcome.freshness) for outcome in outcomes
+        ],
     }
 
 

@@ -9,7 +9,9 @@ from datetime import datetime, timedelta
 
 import structlog
 
+from shared.freshness.plan import Planner
 from shared.freshness.policy import Freshness
+from shared.freshness.priors import parse_priors
 from shared.observability import failpoints
 from shared.quota import pauses, spending
 from shared.quota.spending import BudgetExhausted
@@ -74,7 +76,9 @@ def _start(job: RefreshJob, context: WorkerContext) -> RefreshRun | None:
 
 def _policy(settings: Settings, platform: Platform) -> Policy:
     return Policy(
-        freshness=Freshness.parse(settings.freshness),
+        freshness=Planner(
+            Freshness.parse(settings.freshness), platform, parse_priors(settings.freshness_priors)[platform]
+        ),
         first_retry=settings.first_retry,
         missing_confirm=settings.missing_confirm(platform),
         quarantine_starts=settings.quarantine_starts,

@@ -11,6 +11,7 @@ from deploy import console, stores
 from deploy.commands.hold_shapes import held_by, hold_shape
 from deploy.commands.pauses_in_force import shape
 from deploy.console import AsJson, CommandError, instant
+from shared.freshness.explain import explain as explain_freshness
 from shared.freshness.policy import Freshness
 from shared.operations.explain import Explanation, explain, find
 from shared.settings import load
@@ -44,7 +45,7 @@ def why(
     ``freshness`` and ``advice`` (a sentence). One object; an array when several publications match.
     """
     settings = load("database_url")
-    policy = Freshness.parse(settings.freshness).explain()
+    policy = Freshness.parse(settings.freshness)
     with stores.transaction(settings) as connection:
         ids = find(connection, identity)
         explained = [_document(one, policy) for one in explain(connection, ids[:MAX_EXPLAINED])]
@@ -61,7 +62,7 @@ def why(
         console.complain(f"dravo: {len(ids) - MAX_EXPLAINED} more publications match")
 
 
-def _document(explanation: Explanation, policy: str) -> dict[str, Any]:
+def _document(explanation: Explanation, policy: Freshness) -> dict[str, Any]:
     row = explanation.row
     return {
         **_api_item(row),
@@ -92,7 +93,8 @@ def _document(explanation: Explanation, policy: str) -> dict[str, Any]:
             "refresh_token_expires_at": instant(row.refresh_token_expires_at),
         },
         "pauses": [shape(pause) for pause in explanation.pauses],
-        "freshness": policy,
+        "freshness": explain_freshness(row.freshness, policy),
+        "freshness_numbers": row.freshness,
         "advice": explanation.next_run.to_do,
     }
 
@@ -134,7 +136,7 @@ def _screen(row: dict[str, Any]) -> tuple[Text | Table, ...]:
             "token",
             f"expires {account['token_expires_at']}" if account["token_expires_at"] else "no known expiry",
         ),
-        ("policy", row["freshness"]),
+        ("freshness", row["freshness"]),
         ("to do", row["advice"]),
     ]
     return Text(console.plain(title), style="bold"), console.table(("", ""), lines), Text()

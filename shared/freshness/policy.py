@@ -1,33 +1,54 @@
-"""The freshness policy: when a refreshed row is due again, and a sentence that explains it."""
+"""The policy in force (``DRAVO_FRESHNESS``): a rule that adapts to each row, or one interval for all."""
 
 import re
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
+from typing import Final
 
+ADAPTIVE: Final = "adaptive"
+ALLOWED: Final = "must be adaptive, or look like fixed:6h (units s, m, h, d)"
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _SECONDS = {"d": 86_400, "h": 3_600, "min": 60, "s": 1}
+_TOP_UP_SHARE: Final = 10  # a sibling travels along in the last tenth of its interval
+_TYPICAL: Final = timedelta(hours=6)  # an interval of the adaptive rule, where one must stand for all
 
 
 @dataclass(frozen=True, slots=True)
 class Freshness:
-    """A fixed interval after each successful refresh."""
+    """A fixed interval after each successful refresh, or the adaptive rule."""
 
-    interval: timedelta
+    interval: timedelta | None = None
+    """``None``: `shared.freshness.rule` chooses the interval of each row."""
 
     @classmethod
     def parse(cls, text: str) -> "Freshness":
-        """Parse ``fixed:6h`` (units s, m, h, d). Raises `ValueError` with what is allowed."""
+        """Parse ``adaptive`` or ``fixed:6h`` (units s, m, h, d). Raises `ValueError` with what is allowed."""
+        if text == ADAPTIVE:
+            return cls()
         match = re.fullmatch(r"fixed:(\d{1,6})([smhd])", text)
         if not match or int(match[1]) == 0:
-            raise ValueError("must look like fixed:6h (units s, m, h, d)")
+            raise ValueError(ALLOWED)
         return cls(timedelta(**{_UNITS[match[2]]: int(match[1])}))
 
-    def stale_after(self, last_updated_at: datetime) -> datetime:
-        """Return the instant after which a row with metrics of ``last_updated_at`` is due again."""
-        return last_updated_at + self.interval
+    @property
+    def name(self) -> str:
+        """What is stored with each row that was planned by this policy."""
+        return ADAPTIVE if self.interval is None else f"fixed:{words(self.interval).replace(' ', '')}"
+
+    @property
+    def top_up(self) -> timedelta:
+        """How long before its due time a row may join a job of its account."""
+        return (self.interval or _TYPICAL) / _TOP_UP_SHARE
 
     def explain(self) -> str:
-        """Return the rule as one sentence."""
-        seconds = self.interval.total_seconds()
-        size, unit = next((size, unit) for unit, size in _SECONDS.items() if seconds % size == 0)
-        return f"every row is refreshed {seconds / size:g} {unit} after its last successful read"
+        """Return the policy as one sentence."""
+        if self.interval is None:
+            return "each row is refreshed when its number has probably moved by 5 % before its next reader"
+        return f"every row is refreshed {words(self.interval)} after its last successful read"
+
+
+def words(interval: timedelta) -> str:
+    """Return an interval in the largest unit in which it is whole, ``90 min``."""
+    seconds = interval.total_seconds()
+    size, unit = next((size, unit) for unit, size in _SECONDS.items() if seconds % size == 0)
+    return f"{seconds / size:g} {unit}"

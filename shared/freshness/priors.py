@@ -7,6 +7,7 @@ https://scottgraffius.com/blog/files/lifespan-halflife-of-social-media-posts-upd
 data.
 """
 
+import re
 from collections.abc import Mapping
 from typing import Final
 
@@ -21,3 +22,23 @@ PRIORS: Final[Mapping[Platform, Prior]] = {
     Platform.TIKTOK: Prior(48.0, 1 / 12),
 }
 """Half-life, shortest and longest interval of each platform, in hours."""
+
+_OVERRIDE: Final = re.compile(r"(\w+)=(\d{1,5})([mhd])/(\d{1,5})([mhd])/(\d{1,5})([mhd])")
+_HOURS: Final = {"m": 1 / 60, "h": 1.0, "d": 24.0}
+
+
+def parse_priors(text: str) -> Mapping[Platform, Prior]:
+    """Return the priors with overrides like ``facebook=15h/5m/30d,…``: half-life, shortest, longest interval.
+
+    Units are m, h and d. Raises `ValueError` with a sentence on what is allowed.
+    """
+    priors = dict(PRIORS)
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        override = _OVERRIDE.fullmatch(part)
+        if not override or override[1] not in set(Platform):
+            raise ValueError("must look like facebook=15h/5m/30d (half-life/min/max), comma-separated")
+        half_life, shortest, longest = (int(override[n]) * _HOURS[override[n + 1]] for n in (2, 4, 6))
+        if not 0 < shortest <= longest or not half_life:
+            raise ValueError("a half-life is above 0, and a shortest interval is not above the longest")
+        priors[Platform(override[1])] = Prior(half_life, shortest, longest)
+    return priors

@@ -100,11 +100,16 @@ def next_interval(
             before.reads / 2 + reads,
             before.expected_reads / 2 + usual_reads,
         )
+    return interval_of(state, prior, pressure)
+
+
+def interval_of(state: State, prior: Prior, pressure: float = 1.0) -> Interval:
+    """Return when a row in this state is due again; ``state.age`` is the age at which the interval begins."""
     growth, read_rate = growth_of(state, prior), read_rate_of(state)
     steady = pressure * sqrt(NOTICEABLE / (growth * read_rate))
-    offset_age = age + OFFSET
-    slowing = (age / (age + _READS_SLOW) + 1 + offset_age / (offset_age + prior.half_life)) / 2
-    hours = _stretched(steady, offset_age, slowing, prior.longest)
+    age = state.age + OFFSET
+    slowing = (state.age / (state.age + _READS_SLOW) + 1 + age / (age + prior.half_life)) / 2
+    hours = _stretched(steady, age, slowing, prior.longest)
     return Interval(min(max(hours, prior.shortest), prior.longest), growth, read_rate, state)
 
 

@@ -15,7 +15,7 @@ _ROW: Final = text("""
 SELECT p.id, p.workspace_id, p.post_id, p.account_id, p.platform, p.platform_post_id, p.publish_id,
        p.platform_post_url, p.media_type, p.text, p.created_at, p.published_at,
        pa.sync_status, pa.metrics, pa.warnings, pa.error_message, pa.last_updated_at, pa.stale_after,
-       pa.attempted_at, pa.outcome, pa.outcome_detail,
+       pa.freshness, pa.attempted_at, pa.outcome, pa.outcome_detail,
        r.next_run_at, r.reason, r.attempts, r.unfinished, r.priority, r.claimed_at, r.missing_since,
        a.name, a.state, a.state_reason, a.state_changed_at, a.token_expires_at, a.refresh_token_expires_at,
        now() AS now

@@ -33,10 +33,12 @@ WITH mine AS (
 SELECT now() AS at, s.next_run_at AS leased_until, s.publication_id, s.claim_seq, s.attempts, s.unfinished,
        s.missing_since, s.priority, p.platform_post_id, p.publish_id, p.media_type,
        COALESCE(p.published_at, p.created_at) AS created_at,
-       a.sync_status, a.metrics, a.warnings, a.last_updated_at, a.snapshot_at
+       a.sync_status, a.metrics, a.warnings, a.last_updated_at, a.snapshot_at,
+       a.freshness, COALESCE(c.reads, 0) AS reads
   FROM started s
   JOIN publications p ON p.id = s.publication_id
   JOIN post_analytics a ON a.publication_id = s.publication_id
+  LEFT JOIN read_counts c ON c.publication_id = s.publication_id
  ORDER BY s.publication_id
 """)
 

@@ -4,6 +4,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from prometheus_client import REGISTRY
 from pydantic import SecretStr
 
@@ -57,7 +58,7 @@ def test_instants_are_the_database_s_whatever_this_machine_s_clock_says(harness:
     assert row.last_updated_at > datetime.now(UTC) - timedelta(minutes=1)
 
 
-def test_reading_is_served_and_due_again_after_freshness_interval(harness: Harness) -> None:
+def test_reading_is_served_and_due_again_when_the_policy_says(harness: Harness) -> None:
     publication = harness.publications(harness.account("acc_1"))[0]
     harness.adapter.script = reads(views=7, likes=2)
 
@@ -66,9 +67,28 @@ def test_reading_is_served_and_due_again_after_freshness_interval(harness: Harne
     row = harness.state(publication)
     assert (row.sync_status, row.metrics, row.warnings) == ("synced", {"views": 7, "likes": 2}, [])
     assert (row.attempts, row.unfinished, row.claimed_at, row.reason) == (0, 0, None, "stale")
-    assert row.stale_after - row.last_updated_at == timedelta(hours=6)
+    assert (row.stale_after - row.last_updated_at) / timedelta(hours=1) == pytest.approx(
+        row.freshness["hours"], rel=1e-4
+    )
     assert row.next_run_at == row.stale_after
+    assert row.freshness["value"] == 7
     assert snapshots(harness) == [({"views": 7, "likes": 2}, 1)]
+
+
+def test_next_plan_continues_from_the_last_one_with_the_reads_since(harness: Harness) -> None:
+    publication = harness.publications(harness.account("acc_1"))[0]
+    harness.adapter.script = reads(views=7)
+    run(harness)
+    harness.execute("INSERT INTO read_counts (publication_id, reads) VALUES (:id, 5)", id=publication)
+    harness.adapter.script = reads(views=19)
+    run(harness)
+
+    stored = harness.state(publication).freshness
+    assert (stored["value"], stored["observed"], stored["reads"], stored["counted"]) == (19, 12, 5, 5)
+
+    harness.adapter.script = lambda _account, _publication: TryAgain("no answer")
+    run(harness)
+    assert harness.state(publication).freshness == stored
 
 
 def test_unchanged_readings_share_a_snapshot_and_changed_ones_add_one(harness: Harness) -> None:

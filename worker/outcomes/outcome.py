@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from shared.freshness.policy import Freshness
+from shared.freshness.plan import Planner
 from shared.outcome_kinds import OutcomeKind
 from shared.vocabulary import Reason, SyncStatus, WarningCode, warn
 from worker.claims import StartedRow
@@ -15,7 +15,8 @@ from worker.claims import StartedRow
 class Policy:
     """The durations and counts that decide when a row runs next."""
 
-    freshness: Freshness
+    freshness: Planner
+    """When a refreshed row is due again."""
     first_retry: timedelta
     missing_confirm: timedelta
     """How long after the first miss a second one confirms that a post is gone."""
@@ -43,6 +44,8 @@ class Outcome:
     last_updated_at: datetime | None = None
     """``None`` keeps the stored instant."""
     stale_after: datetime | None = None
+    freshness: Mapping[str, Any] | None = None
+    """What explains ``stale_after`` and plans the next refresh; ``None`` keeps what is stored."""
     platform_post_id: str | None = None
     completed: bool = False
     """A sync completed with numbers, so a snapshot is kept."""

@@ -5,6 +5,8 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
+from shared.freshness.leading import leading_value
+from shared.freshness.plan import Known
 from shared.outcome_kinds import OutcomeKind
 from shared.vocabulary import Reason, SyncStatus, WarningCode, warn
 from worker.claims import StartedRow
@@ -47,7 +49,7 @@ def _omitted(row: StartedRow, reading: Reading, policy: Policy, now: datetime) -
         warning = warn(
             WarningCode.NO_ACTIVITY_REPORTED, "the platform reports no activity; the last values are kept"
         )
-        return _completed(row, policy, now, row.metrics, (warning, *reading.warnings))
+        return _completed(row, policy, now, row.metrics, (warning, *reading.warnings), measured=False)
     return _completed(row, policy, now, reading.metrics, reading.warnings)
 
 
@@ -59,38 +61,47 @@ def _completed(
     warnings: tuple[str, ...],
     *,
     partial: bool = False,
+    measured: bool = True,
 ) -> Outcome:
     status = SyncStatus.PARTIAL if partial else SyncStatus.SYNCED
-    stale_after = policy.freshness.stale_after(now)
+    value = leading_value(policy.freshness.platform, metrics) if measured else None
+    plan = policy.freshness.plan(_known(row), value, now)
     return Outcome(
         row,
         OutcomeKind(status.value),
         Reason.STALE,
-        stale_after,
+        plan.stale_after,
         attempts=0,
         sync_status=status,
         metrics=dict(metrics),
         warnings=warnings,
         last_updated_at=now,
-        stale_after=stale_after,
+        stale_after=plan.stale_after,
+        freshness=plan.stored,
         completed=True,
     )
 
 
 def _unavailable(row: StartedRow, reading: Reading, policy: Policy, now: datetime) -> Outcome:
     sentence = reading.detail or "the platform has no numbers for this post"
-    stale_after = policy.freshness.stale_after(now)
+    plan = policy.freshness.plan(_known(row), None, now)
     return Outcome(
         row,
         OutcomeKind.UNAVAILABLE,
         Reason.STALE,
-        stale_after,
+        plan.stale_after,
         attempts=0,
         detail=sentence,
         sync_status=SyncStatus.PARTIAL,
         warnings=with_warning(reading.warnings, WarningCode.INSIGHTS_UNAVAILABLE, sentence),
-        stale_after=stale_after,
+        stale_after=plan.stale_after,
+        freshness=plan.stored,
     )
+
+
+def _known(row: StartedRow) -> Known:
+    post = row.publication
+    return Known(post.id, post.created_at, post.media_type, row.freshness, row.reads)
 
 
 def _window_closed(row: StartedRow, reading: Reading, _policy: Policy, _now: datetime) -> Outcome:

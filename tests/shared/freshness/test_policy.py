@@ -1,12 +1,10 @@
-"""The freshness policy: when a row is due again, and how that is said."""
+"""The policy in force: how its setting is parsed and explained."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
 
 from shared.freshness.policy import Freshness
-
-READ_AT = datetime(2026, 11, 25, 9, 0, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(
@@ -18,14 +16,23 @@ READ_AT = datetime(2026, 11, 25, 9, 0, tzinfo=UTC)
         ("fixed:48h", timedelta(days=2), "2 d"),
     ],
 )
-def test_fixed_interval_is_applied_and_explained(text: str, interval: timedelta, words: str) -> None:
+def test_fixed_interval_is_parsed_and_explained(text: str, interval: timedelta, words: str) -> None:
     policy = Freshness.parse(text)
 
-    assert policy.stale_after(READ_AT) == READ_AT + interval
+    assert policy.interval == interval
     assert policy.explain() == f"every row is refreshed {words} after its last successful read"
+    assert policy.top_up == interval / 10
 
 
-@pytest.mark.parametrize("text", ["", "6h", "fixed:", "fixed:0h", "fixed:6", "fixed:-1h", "fixed:6w"])
+def test_adaptive_policy_has_no_interval() -> None:
+    assert Freshness.parse("adaptive") == Freshness()
+    assert "5 %" in Freshness().explain()
+    assert Freshness().top_up == timedelta(minutes=36)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "6h", "fixed:", "fixed:0h", "fixed:6", "fixed:-1h", "fixed:6w", "adaptive:1h", "Adaptive"]
+)
 def test_malformed_policy_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="fixed:6h"):
+    with pytest.raises(ValueError, match="adaptive, or look like fixed:6h"):
         Freshness.parse(text)

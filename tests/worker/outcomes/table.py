@@ -4,8 +4,10 @@ from dataclasses import MISSING, fields
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from shared.freshness.plan import Planner
 from shared.freshness.policy import Freshness
-from shared.vocabulary import Reason, SyncStatus
+from shared.freshness.priors import PRIORS
+from shared.vocabulary import Platform, Reason, SyncStatus
 from worker.claims import StartedRow
 from worker.errors import RefreshError
 from worker.outcomes.errors import judge_error
@@ -15,7 +17,8 @@ from worker.readings import Answer, Publication, Reading
 
 NOW = datetime(2026, 11, 26, 12, tzinfo=UTC)
 SECOND, MINUTE, HOUR, DAY = (timedelta(**{unit: 1}) for unit in ("seconds", "minutes", "hours", "days"))
-POLICY = Policy(Freshness(6 * HOUR), first_retry=15 * SECOND, missing_confirm=HOUR, quarantine_starts=5)
+FIXED = Planner(Freshness(6 * HOUR), Platform.INSTAGRAM, PRIORS[Platform.INSTAGRAM])
+POLICY = Policy(FIXED, first_retry=15 * SECOND, missing_confirm=HOUR, quarantine_starts=5)
 WARNINGS = ("metric_unavailable: likes", "permission_missing: shares")
 OURS = "platform_unavailable: the platform refuses our application; operators are alerted"
 ROW = StartedRow(

@@ -4,9 +4,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from shared.freshness.policy import Freshness
 from shared.vocabulary import Reason, SyncStatus
 from tests.worker.adapters.support import publication
+from tests.worker.outcomes.table import FIXED
 from worker.claims import StartedRow
 from worker.outcomes.outcome import Policy
 from worker.outcomes.readings import judge_reading
@@ -19,7 +19,7 @@ DOUBTFUL = Reading(1, Answer.MISSING, doubtful=True)
 
 def policy(confirm: timedelta = CONFIRM) -> Policy:
     return Policy(
-        freshness=Freshness.parse("fixed:6h"),
+        freshness=FIXED,
         first_retry=timedelta(seconds=15),
         missing_confirm=confirm,
         quarantine_starts=3,

@@ -29,6 +29,7 @@ COMPLETED = {
     "sync_status": SyncStatus.SYNCED,
     "last_updated_at": NOW,
     "stale_after": NOW + 6 * HOUR,
+    "freshness": {"policy": "fixed:6h"},
     "completed": True,
 }
 
@@ -123,6 +124,7 @@ def test_unavailable_numbers_keep_last_metrics_and_next_run(
         "sync_status": SyncStatus.PARTIAL,
         "warnings": (*warnings, f"insights_unavailable: {detail}"),
         "stale_after": NOW + 6 * HOUR,
+        "freshness": {"policy": "fixed:6h"},
     }
 
 

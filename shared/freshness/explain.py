@@ -1,0 +1,41 @@
+"""Explains one row's ``stale_after`` in a sentence, from the numbers that were stored with it."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from shared.freshness.policy import Freshness
+from shared.freshness.rule import NOTICEABLE, Prior, State, interval_of
+
+_BECAUSE: Final = {
+    "fell": "the number fell, so the row is refreshed again within an hour",
+    "story": "a story is refreshed when it is 1, 12 and 23 hours old, and once more after its end",
+    "same_day": "X does not bill another read on the same UTC day, so it follows sooner",
+    "next_day": "X bills the next read, so it lies in the first minutes of a UTC day",
+    "not_measured": "the last refresh brought no number to measure by",
+}
+"""What decided besides the rule, as part of a sentence (``Plan.stored["because"]``)."""
+
+
+def explain(stored: Mapping[str, Any] | None, policy: Freshness) -> str:
+    """Return why the row is due again when it is; ``policy`` is in force now, ``None`` was never planned."""
+    if not stored or stored["policy"] != policy.name or policy.interval is not None:
+        return policy.explain()
+    hours = f"{_time(stored['hours'])} after the refresh"
+    because = stored.get("because")
+    if because in {"fell", "story"} or "value" not in stored:
+        return f"{_BECAUSE[because]}: {hours}" if because else policy.explain()
+    state = State(*(float(stored[name]) for name in State._fields))
+    interval = interval_of(state, Prior(stored["half_life"], 0.0), stored["pressure"])
+    rule = (
+        f"the number moves by 5 % in {_time(NOTICEABLE / interval.growth)} and a client reads it every"
+        f" {_time(1 / interval.read_rate)}, at a quota pressure of {stored['pressure']:.3g}"
+    )
+    detail = f"; {_BECAUSE[because]}" if because else ""
+    return f"{rule}{detail}: {hours}"
+
+
+def _time(hours: float) -> str:
+    for unit, size in (("min", 1 / 60), ("h", 1.0)):
+        if hours / size < 100:
+            return f"{hours / size:.2g} {unit}"
+    return f"{hours / 24:.3g} d"

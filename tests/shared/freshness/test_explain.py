@@ -1,0 +1,56 @@
+"""One sentence for each ``stale_after``."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from shared.freshness.explain import explain
+from shared.freshness.plan import Known, Planner
+from shared.freshness.policy import Freshness
+from shared.freshness.priors import PRIORS
+from shared.vocabulary import Platform
+
+NOW = datetime(2026, 11, 26, 12, tzinfo=UTC)
+
+
+def planned(platform: Platform, age: float, value: float | None = 100, **row: Any) -> dict[str, Any]:
+    known = Known(7, NOW - timedelta(hours=age), row.get("media_type"), row.get("stored"), 0)
+    return dict(Planner(Freshness(), platform, PRIORS[platform], 1.2).plan(known, value, NOW).stored)
+
+
+def test_sentence_names_growth_reads_pressure_and_interval() -> None:
+    assert explain(planned(Platform.LINKEDIN, 10), Freshness()) == (
+        "the number moves by 5 % in 50 min and a client reads it every 2.1 h, at a quota pressure of 1.2:"
+        " 1.7 h after the refresh"
+    )
+
+
+@pytest.mark.parametrize(
+    ("platform", "age", "row", "words"),
+    [
+        (Platform.X, 2, {}, "X does not bill another read on the same UTC day, so it follows sooner: 11 min"),
+        (Platform.X, 900, {}, "; X bills the next read, so it lies in the first minutes of a UTC day: "),
+        (Platform.INSTAGRAM, 1.5, {"media_type": "STORY"}, "a story is refreshed when it is 1, 12 and 23"),
+        (Platform.TIKTOK, 9, {"stored": {"policy": "adaptive", "age": 8, "value": 500}}, "the number fell"),
+    ],
+)
+def test_sentence_names_what_decided_besides_the_rule(
+    platform: Platform, age: float, row: dict[str, Any], words: str
+) -> None:
+    assert words in explain(planned(platform, age, **row), Freshness())
+
+
+def test_unmeasured_row_is_explained() -> None:
+    measured = planned(Platform.TIKTOK, 9)
+
+    assert "brought no number" in explain(planned(Platform.TIKTOK, 10, None, stored=measured), Freshness())
+    assert "brought no number" in explain(planned(Platform.TIKTOK, 10, None), Freshness())
+
+
+def test_row_of_another_policy_is_explained_by_the_one_in_force() -> None:
+    fixed = Freshness.parse("fixed:6h")
+
+    assert explain(planned(Platform.TIKTOK, 9), fixed) == fixed.explain()
+    assert explain({"policy": "fixed:6h"}, Freshness()) == Freshness().explain()
+    assert explain(None, Freshness()) == Freshness().explain()

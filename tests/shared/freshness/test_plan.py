@@ -1,0 +1,178 @@
+"""From a refresh to ``stale_after``: the rule with each platform's peculiarities."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from shared.freshness.leading import leading_value
+from shared.freshness.plan import Known, Plan, Planner
+from shared.freshness.policy import Freshness
+from shared.freshness.priors import PRIORS, parse_priors
+from shared.freshness.rule import State, interval_of, next_interval
+from shared.vocabulary import Platform
+
+NOW = datetime(2026, 11, 26, 12, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+MINUTE = timedelta(minutes=1)
+STATE = {
+    "age": 9.0,
+    "value": 100.0,
+    "observed": 8.0,
+    "expected": 6.0,
+    "reads": 2.0,
+    "expected_reads": 1.0,
+    "counted": 40,
+}
+
+
+def planner(platform: Platform = Platform.LINKEDIN, pressure: float = 1.0) -> Planner:
+    return Planner(Freshness(), platform, PRIORS[platform], pressure)
+
+
+def known(
+    age: timedelta = 10 * HOUR,
+    stored: dict[str, Any] | None = None,
+    *,
+    row: int = 7,
+    reads: int = 43,
+    **more: Any,
+) -> Known:
+    return Known(row, NOW - age, more.get("media_type"), stored, reads)
+
+
+def hours(plan: Plan) -> float:
+    return (plan.stale_after - NOW) / HOUR
+
+
+def test_plan_follows_the_rule_with_jitter_and_stores_what_explains_it() -> None:
+    expected = next_interval(10, 140, 3, State(9, 100, 8, 6, 2, 1), PRIORS[Platform.LINKEDIN], 1.5)
+
+    plans = [planner(pressure=1.5).plan(known(stored=STATE, row=row), 140, NOW) for row in range(1, 200)]
+
+    lengths = [hours(plan) / expected.hours for plan in plans]
+    assert 0.95 <= min(lengths) < 0.96
+    assert 1.04 < max(lengths) <= 1.05
+    stored = plans[0].stored
+    assert State(*(stored[name] for name in State._fields)) == pytest.approx(expected.state, rel=1e-5)
+    assert (stored["policy"], stored["counted"], stored["pressure"]) == ("adaptive", 43, 1.5)
+    assert stored["hours"] == pytest.approx(hours(plans[0]), rel=1e-4)
+    assert stored["half_life"] == 24.3
+
+
+def test_plan_is_the_same_for_the_same_row() -> None:
+    assert planner().plan(known(stored=STATE), 140, NOW) == planner().plan(known(stored=STATE), 140, NOW)
+
+
+def test_jitter_never_goes_below_the_shortest_interval() -> None:
+    busy = planner(pressure=0.05)
+
+    assert all(hours(busy.plan(known(MINUTE, row=row), 5, NOW)) >= 1 / 4 for row in range(1, 50))
+
+
+def test_unmeasured_row_keeps_what_was_learned() -> None:
+    plan = planner().plan(known(stored=STATE), None, NOW)
+
+    unchanged = {name: STATE[name] for name in (*State._fields, "counted")}
+    assert {name: plan.stored[name] for name in unchanged} == unchanged
+    assert plan.stored["because"] == "not_measured"
+    expected = interval_of(State(10, 100, 8, 6, 2, 1), PRIORS[Platform.LINKEDIN]).hours
+    assert hours(plan) == pytest.approx(expected, rel=0.06)
+
+
+def test_row_that_was_never_measured_has_no_state_to_continue_from() -> None:
+    plan = planner().plan(known(reads=5), None, NOW)
+
+    assert "value" not in plan.stored
+    assert planner().plan(known(stored=dict(plan.stored)), 140, NOW).stored["observed"] == 0
+
+
+def test_counter_that_fell_is_refreshed_again_within_an_hour() -> None:
+    old = known(3000 * HOUR, {**STATE, "age": 2990.0})
+
+    plan = planner().plan(old, 99, NOW)
+
+    assert hours(plan) == pytest.approx(1, rel=0.05)
+    assert plan.stored["because"] == "fell"
+    assert plan.stored["observed"] == 4
+    assert hours(planner().plan(old, 100, NOW)) > 24
+
+
+@pytest.mark.parametrize(
+    ("age", "next_age"), [(0 * HOUR, 1), (HOUR, 12), (11 * HOUR, 12), (12 * HOUR, 23), (23 * HOUR, 24.5)]
+)
+def test_story_is_refreshed_at_one_twelve_and_twenty_three_hours(age: timedelta, next_age: float) -> None:
+    plan = planner(Platform.INSTAGRAM).plan(known(age, media_type="STORY"), 100, NOW)
+
+    assert hours(plan) + age / HOUR == pytest.approx(next_age)
+    assert plan.stored["because"] == "story"
+
+
+def test_post_read_at_x_today_is_read_again_today_for_free() -> None:
+    plan = planner(Platform.X).plan(known(2 * HOUR), 100, NOW)
+
+    rule = next_interval(2, 100, 0, None, PRIORS[Platform.X]).hours
+    assert plan.stored["because"] == "same_day"
+    assert hours(plan) == pytest.approx(rule / 4, rel=0.06)
+
+
+def test_next_paid_read_at_x_lies_in_the_first_minutes_of_a_utc_day() -> None:
+    plans = [planner(Platform.X).plan(known(500 * HOUR, row=row), 100, NOW) for row in range(1, 100)]
+
+    days = [plan.stale_after.replace(hour=0, minute=0, second=0, microsecond=0) for plan in plans]
+    late = [plan.stale_after - day for plan, day in zip(plans, days, strict=True)]
+    assert max(late) < 10 * MINUTE
+    assert max(late) - min(late) > 9 * MINUTE
+    assert {plan.stored["because"] for plan in plans} == {"next_day"}
+    assert all(plan.stale_after > NOW + 12 * HOUR for plan in plans)
+
+
+def test_read_at_x_just_before_midnight_is_not_repeated_before_it() -> None:
+    late = NOW.replace(hour=23, minute=59)
+
+    plan = planner(Platform.X).plan(Known(7, late - HOUR, None, None, 0), 100, late)
+
+    assert late + MINUTE <= plan.stale_after <= late + 11 * MINUTE
+
+
+def test_fixed_policy_keeps_the_state_for_the_day_that_it_is_adaptive_again() -> None:
+    fixed = Planner(Freshness.parse("fixed:6h"), Platform.X, PRIORS[Platform.X])
+
+    plan = fixed.plan(known(stored=STATE), 140, NOW)
+
+    assert hours(plan) == 6
+    assert plan.stored == {**STATE, "policy": "fixed:6h"}
+
+
+@pytest.mark.parametrize(
+    ("platform", "metrics", "value"),
+    [
+        (Platform.X, {"impression_count": 12, "like_count": 3}, 12),
+        (Platform.FACEBOOK, {"post_clicks": 4, "post_reactions_by_type_total": 5}, 9),
+        (Platform.FACEBOOK, {"post_clicks": 4}, None),
+        (Platform.INSTAGRAM, {"views": 0}, 0),
+        (Platform.INSTAGRAM, {"likes": 7}, None),
+        (Platform.TIKTOK, {"view_count": "9"}, None),
+        (Platform.LINKEDIN, {"share_statistics_impression_count": True}, None),
+    ],
+)
+def test_leading_value_is_measured_only_when_all_of_it_came(
+    platform: Platform, metrics: dict[str, Any], value: float | None
+) -> None:
+    assert leading_value(platform, metrics) == value
+
+
+def test_priors_are_settings_by_platform() -> None:
+    priors = parse_priors("facebook=15h/5m/30d, x=49m/10m/7d")
+
+    assert priors[Platform.FACEBOOK] == pytest.approx((15.0, 1 / 12, 720.0))
+    assert priors[Platform.X].longest == 168.0
+    assert priors[Platform.TIKTOK] == PRIORS[Platform.TIKTOK]
+
+
+@pytest.mark.parametrize(
+    "text", ["facebook", "myspace=1h/5m/30d", "x=1h/5m", "x=0h/5m/30d", "x=1h/30d/5m", "x=1h/0m/1d"]
+)
+def test_malformed_prior_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="half-life"):
+        parse_priors(text)
