@@ -2,8 +2,8 @@
 
 from alembic import op
 
-revision = "0180"
-down_revision = "0170"
+revision = "0190"
+down_revision = "0180"
 
 # A column without a default, and a new table: nothing is rewritten, and nothing waits.
 STATEMENTS = (
