@@ -29,6 +29,7 @@ from deploy.commands import (
     secret_values,
     services,
     status,
+    webhooks,
     why,
 )
 from deploy.local import running
@@ -58,6 +59,7 @@ for family in (
     erase,
     demo,
     retention,
+    webhooks,
 ):
     family.register(app)
 

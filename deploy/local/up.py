@@ -21,7 +21,7 @@ import httpx
 from sqlalchemy import Engine, text
 
 from deploy import console
-from deploy.local import demo, private_files, running, simulated
+from deploy.local import demo, private_files, running, simulated, webhooks
 from deploy.local.errors import LocalServerError
 from deploy.local.lock import DirectoryInUseError, DirectoryLock
 from deploy.local.postgres import Postgres
@@ -38,11 +38,15 @@ Result = TypeVar("Result")
 _READY_WITHIN_SECONDS = 30.0
 _WATCH_SECONDS = 0.5
 
+_WORKSPACE = "ws_north"
+"""The workspace of the demo that gets an API key and a webhook endpoint."""
+
 _DEFAULTS = {
     # A demo shows in minutes what takes days in production.
     "DRAVO_FRESHNESS": "fixed:20s",
     "DRAVO_MISSING_CONFIRM_SECONDS": "10",
     "DRAVO_RETRY_SECONDS": "2",
+    "DRAVO_WEBHOOK_ALLOW_NETWORKS": webhooks.LOOPBACK,
 }
 
 
@@ -106,9 +110,10 @@ def _run(stack: ExitStack, settings: Settings, data_dir: Path) -> None:
     api_key = _api_key(engine, data_dir)
     for name in ("scheduler", "worker"):
         services.start(name, name, environment)
+    receiver = webhooks.start(services, engine, settings, environment, data_dir, _WORKSPACE)
     api = services.start("api", "api_stub", environment)
     _step("API", lambda: _wait_until_ready(api, url))
-    greeting = _greeting(url, api_key, login, data_dir)
+    greeting = _greeting(url, api_key, login, receiver, data_dir)
     console.show(
         "", f"Dravo is up after {time.monotonic() - began:.1f} s.", greeting, "Ctrl-C stops everything.", ""
     )
@@ -173,7 +178,7 @@ def _api_key(engine: Engine, data_dir: Path) -> str:
             ).one_or_none():
                 return key
     with engine.begin() as connection:
-        _, key = api_keys.create_key(connection, "ws_north", "dravo up")
+        _, key = api_keys.create_key(connection, _WORKSPACE, "dravo up")
         private_files.write(path, key)
     return key
 
@@ -193,7 +198,7 @@ def _wait_until_ready(api: Service, url: str) -> None:
     raise LocalServerError(f"the API was not ready within {_READY_WITHIN_SECONDS:.0f} s: {api.last_line()}")
 
 
-def _greeting(url: str, api_key: str, login: str, data_dir: Path) -> str:
+def _greeting(url: str, api_key: str, login: str, receiver: str, data_dir: Path) -> str:
     command = running.program()
     if running.find_environment(Path.cwd()) != data_dir / "env":
         command = f"set -a; . {shlex.quote(str(data_dir / 'env'))}; set +a; {command}"
@@ -201,7 +206,8 @@ def _greeting(url: str, api_key: str, login: str, data_dir: Path) -> str:
   API      {url}/v1/analytics/posts
   Docs     {url}/docs
   Ops      {url}/ops/login?token={login}   (the operators' page; valid for one login)
-  API key  {api_key}   (workspace ws_north)
+  Webhooks {receiver}   (what the receiver of workspace {_WORKSPACE} gets)
+  API key  {api_key}   (workspace {_WORKSPACE})
 
   curl -s -H 'Authorization: Bearer {api_key}' '{url}/v1/analytics/posts?limit=3'
 
