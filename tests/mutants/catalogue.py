@@ -53,7 +53,12 @@ TARGETS: Final[dict[str, tuple[str, ...]]] = {
     "worker/outcomes/outcome.py": ("tests/worker/outcomes",),
     "worker/outcomes/readings.py": ("tests/worker/outcomes",),
     "worker/outcomes/stopped.py": ("tests/worker/outcomes",),
-    "worker/record.py": ("tests/worker/test_record.py", *_LOCKS, *_INTERLEAVINGS),
+    "worker/record.py": (
+        "tests/worker/test_record.py",
+        "tests/worker/test_learned_ids.py",
+        *_LOCKS,
+        *_INTERLEAVINGS,
+    ),
     "worker/finish.py": (*_REFRESH, "tests/worker/quota/test_refreshes_under_budgets.py", *_INTERLEAVINGS),
     "worker/quota/defer.py": (
         "tests/worker/quota/test_defer.py",
@@ -69,7 +74,12 @@ TARGETS: Final[dict[str, tuple[str, ...]]] = {
         *_INTERLEAVINGS,
     ),
     "worker/credentials/renewal.py": ("tests/worker/credentials/test_renewal.py",),
-    "worker/refresh.py": (*_REFRESH, "tests/worker/quota/test_refreshes_under_budgets.py"),
+    "worker/refresh.py": (
+        *_REFRESH,
+        "tests/worker/quota/test_refreshes_under_budgets.py",
+        "tests/worker/test_pause_endings.py",
+        "tests/worker/credentials/test_unopened_tokens.py",
+    ),
     "worker/fetch.py": (*_REFRESH, "tests/worker/test_lease.py"),
     "worker/quota/pause.py": (*_GATE, "tests/worker/quota/test_background_pauses.py"),
     "worker/quota/fleet.py": _GATE,

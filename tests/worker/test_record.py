@@ -6,116 +6,22 @@ from typing import Any
 
 from shared.outcome_kinds import OutcomeKind
 from shared.refresh_state.notifications import REFRESHED_CHANNEL
-from shared.vocabulary import Platform, Reason, SyncStatus
+from shared.vocabulary import Reason, SyncStatus
 from tests.harness import Harness
 from tests.servers import connect
-from worker.claims import StartedRow
+from tests.worker.recording import (
+    BEFORE,
+    DAY,
+    HOUR,
+    NOW,
+    analytics,
+    paused,
+    recorded,
+    started,
+    state,
+    synced,
+)
 from worker.outcomes.outcome import Outcome
-from worker.readings import Publication
-from worker.record import record
-
-NOW = datetime(2026, 11, 26, 12, tzinfo=UTC)
-HOUR, DAY = timedelta(hours=1), timedelta(days=1)
-BEFORE = {
-    "sync_status": "failed",
-    "error_message": "5 attempts did not succeed.",
-    "metrics": {"views": 7},
-    "warnings": ["old: warning"],
-    "last_updated_at": NOW - 8 * HOUR,
-    "stale_after": NOW - 2 * HOUR,
-    "snapshot_at": NOW - DAY,
-    "attempted_at": NOW - HOUR,
-    "outcome": "failed",
-    "outcome_detail": "Down.",
-    "version": 3,
-}
-STATE = {
-    "next_run_at": NOW + HOUR,
-    "claim_seq": 4,
-    "claimed_at": NOW,
-    "attempts": 5,
-    "unfinished": 2,
-    "missing_since": NOW - DAY,
-    "reason": "claimed",
-}
-
-
-def started(harness: Harness, number: int, **state: Any) -> list[StartedRow]:
-    """Store so many failed rows of one account that a worker has started, and return them."""
-    ids = harness.publications(harness.account("acc_1"), number, **{**STATE, **state})
-    columns = ", ".join(f"{name} = :{name}" for name in BEFORE if name != "metrics")
-    harness.execute(
-        f"UPDATE post_analytics SET metrics = '{{\"views\": 7}}', {columns}",
-        **{name: value for name, value in BEFORE.items() if name != "metrics"},
-    )
-    return [
-        StartedRow(
-            publication=Publication(one, f"acc_1_{n}", None, None, NOW),
-            claim_seq=4,
-            attempts=5,
-            unfinished=2,
-            missing_since=NOW - DAY,
-            sync_status=SyncStatus.FAILED,
-            metrics={"views": 7},
-            warnings=("old: warning",),
-            last_updated_at=NOW - 8 * HOUR,
-            snapshot_at=NOW - DAY,
-        )
-        for n, one in enumerate(ids, start=1)
-    ]
-
-
-def recorded(harness: Harness, *outcomes: Outcome, workspace: str = "ws_1") -> tuple[Outcome, ...]:
-    with harness.engine.begin() as connection:
-        return record(connection, workspace, outcomes)
-
-
-def analytics(harness: Harness, row: StartedRow) -> dict[str, Any]:
-    stored = harness.state(row.publication.id)._mapping
-    return {name: stored[name] for name in BEFORE}
-
-
-def state(harness: Harness, row: StartedRow) -> tuple[Any, ...]:
-    stored = harness.state(row.publication.id)
-    return (
-        stored.next_run_at,
-        stored.reason,
-        stored.attempts,
-        stored.missing_since,
-        stored.claimed_at,
-        stored.unfinished,
-        stored.priority,
-        stored.claim_seq,
-    )
-
-
-def paused(row: StartedRow) -> Outcome:
-    return Outcome(
-        row,
-        OutcomeKind.PAUSED,
-        Reason.PAUSED,
-        NOW + HOUR,
-        attempts=4,
-        missing_since=NOW - 2 * DAY,
-        detail="Limit.",
-        warnings=("new: warning",),
-    )
-
-
-def synced(row: StartedRow, **changed: Any) -> Outcome:
-    outcome = Outcome(
-        row,
-        OutcomeKind.SYNCED,
-        Reason.STALE,
-        NOW + 6 * HOUR,
-        attempts=0,
-        sync_status=SyncStatus.SYNCED,
-        metrics={"views": 8},
-        last_updated_at=NOW,
-        stale_after=NOW + 6 * HOUR,
-        completed=True,
-    )
-    return replace(outcome, **changed)
 
 
 def test_outcome_writes_its_fields_and_keeps_the_others(harness: Harness) -> None:
@@ -269,52 +175,6 @@ def test_attempt_without_numbers_adds_no_snapshot(harness: Harness) -> None:
 
     assert snapshots(harness) == []
     assert harness.state(row.publication.id).snapshot_at == NOW - DAY
-
-
-def test_new_id_is_stored_only_in_its_own_workspace(harness: Harness) -> None:
-    learner, clash, same, foreign, without_id = started(harness, 5)
-    recorded(harness, synced(foreign, platform_post_id="from elsewhere"), workspace="ws_2")
-    recorded(
-        harness,
-        synced(learner, platform_post_id="new"),
-        synced(clash, platform_post_id="acc_1_3"),
-        synced(same, platform_post_id="acc_1_3"),
-        synced(without_id),
-    )
-
-    ids = harness.execute("SELECT platform_post_id FROM publications ORDER BY id")
-    assert [one for (one,) in ids] == ["new", "acc_1_2", "acc_1_3", "acc_1_4", "acc_1_5"]
-    assert (harness.state(clash.publication.id).outcome, harness.state(same.publication.id).outcome) == (
-        "duplicate",
-        "synced",
-    )
-
-
-def test_new_id_of_a_claim_that_no_longer_stands_is_not_stored(harness: Harness) -> None:
-    own, taken_over, finished = started(harness, 3)
-    for row, change in ((taken_over, "claim_seq = 5"), (finished, "claimed_at = NULL")):
-        harness.execute(
-            f"UPDATE refresh_state SET {change} WHERE publication_id = :id", id=row.publication.id
-        )
-
-    written = recorded(
-        harness,
-        *(synced(row, platform_post_id=f"new_{row.publication.id}") for row in (own, taken_over, finished)),
-    )
-
-    assert [outcome.row for outcome in written] == [own]
-    ids = harness.execute("SELECT platform_post_id FROM publications ORDER BY id")
-    assert [one for (one,) in ids] == [f"new_{own.publication.id}", "acc_1_2", "acc_1_3"]
-
-
-def test_publications_of_two_accounts_may_have_the_same_id(harness: Harness) -> None:
-    (row,) = started(harness, 1)
-    harness.publications(harness.account("acc_2", Platform.X))
-    harness.execute("UPDATE publications SET platform_post_id = 'shared' WHERE account_id = 'acc_2'")
-
-    recorded(harness, synced(row, platform_post_id="shared"))
-
-    assert harness.execute("SELECT count(*) FROM publications WHERE platform_post_id = 'shared'") == [(2,)]
 
 
 def test_only_rows_with_priority_are_notified(harness: Harness, database_url: str) -> None:

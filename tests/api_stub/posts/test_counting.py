@@ -44,6 +44,47 @@ def test_parts_of_a_range_cover_each_instant_once(
     assert days or all(grain == "month" for grain, _, _ in parts.buckets)
 
 
+def at(text_of_instant: str) -> datetime:
+    return datetime.fromisoformat(text_of_instant).replace(tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "buckets", "edges"),
+    [
+        ("2026-01-01", "2026-04-01", ["month 2026-01-01 2026-04-01"], []),
+        ("2026-01-01", "2026-01-02", ["day 2026-01-01 2026-01-02"], []),
+        ("2026-01-01", "2026-01-01", [], []),
+        ("2026-01-02", "2026-01-01", [], []),
+        ("2026-01-01 01:00", "2026-01-02", [], ["2026-01-01 01:00 2026-01-02 00:00"]),
+        ("2026-01-01 01:00", "2026-01-01 02:00", [], ["2026-01-01 01:00 2026-01-01 02:00"]),
+        (
+            "2026-01-01 01:00",
+            "2026-01-03 02:00",
+            ["day 2026-01-02 2026-01-03"],
+            ["2026-01-01 01:00 2026-01-02 00:00", "2026-01-03 00:00 2026-01-03 02:00"],
+        ),
+        (
+            "2026-01-30 23:00",
+            "2026-03-02 01:00",
+            ["day 2026-01-31 2026-02-01", "month 2026-02-01 2026-03-01", "day 2026-03-01 2026-03-02"],
+            ["2026-01-30 23:00 2026-01-31 00:00", "2026-03-02 00:00 2026-03-02 01:00"],
+        ),
+        ("2026-12-02", "2027-01-31", ["day 2026-12-02 2027-01-31"], []),
+        (None, "2026-01-02", ["month 0001-01-01 2026-01-01", "day 2026-01-01 2026-01-02"], []),
+        ("2026-12-01", None, ["month 2026-12-01 9999-12-31"], []),
+        ("9999-12-30 12:00", None, [], ["9999-12-30 12:00 None"]),
+    ],
+)
+def test_range_is_counted_by_months_then_days_and_the_rest_by_rows(
+    start: str | None, end: str | None, buckets: list[str], edges: list[str]
+) -> None:
+    parts = split_range(Range(start and at(start), end and at(end)), days=True)  # type: ignore[arg-type] # no empty text
+
+    shown = [" ".join(map(str, bucket)) for bucket in parts.buckets]
+    rest = [" ".join(f"{one:%Y-%m-%d %H:%M}" if one else "None" for one in edge) for edge in parts.edges]
+    assert (shown, rest) == (buckets, edges)
+
+
 FILTERS: list[dict[str, str]] = [
     {},
     {"platform": "x"},

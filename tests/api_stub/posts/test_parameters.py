@@ -4,6 +4,8 @@ from datetime import UTC, datetime
 
 import pytest
 
+from api_stub.http.errors import ApiError
+from api_stub.posts.instants import Range, parse_range
 from tests.api_stub.support import CREATED_AT, POSTS, Api
 
 DAY = "2026-06-23"
@@ -42,6 +44,16 @@ def test_both_ends_of_a_range_are_included(
 
     assert [item["post_id"] for item in reversed(page["items"])] == expected
     assert page["total"] == len(expected)
+
+
+def test_instant_of_64_characters_of_ascii_is_accepted_and_no_other() -> None:
+    instant = "2026-06-23T10:15:30.5".ljust(63, "0") + "Z"
+    expected = datetime(2026, 6, 23, 10, 15, 30, 500_000, UTC)
+
+    assert parse_range(instant, None) == Range(expected, None)
+    for wrong in (instant[:-1] + "0Z", DAY + "\N{SNOWMAN}10:15:30Z"):
+        with pytest.raises(ApiError, match="must be an ISO 8601 date"):
+            parse_range(None, wrong)
 
 
 def test_unescaped_plus_in_an_offset_is_accepted(api: Api) -> None:

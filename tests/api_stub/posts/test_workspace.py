@@ -8,6 +8,7 @@ import pytest
 
 from api_stub.auth.authenticator import Caller
 from api_stub.http.database import conninfo
+from api_stub.posts import workspace
 from api_stub.posts.instants import UNBOUNDED
 from api_stub.posts.parameters import HistoryQuery
 from api_stub.posts.workspace import Workspace
@@ -94,6 +95,23 @@ def test_read_of_another_workspaces_row_sends_no_notification(
 
         api.run(pair.workspace.make_stale_due([pair.theirs, pair.ours]))
         assert len(list(listener.notifies(timeout=10, stop_after=1))) == 1
+
+
+def test_notification_names_the_claim_that_will_answer(
+    api: Api, pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    named: list[object] = []
+
+    def due_payload(claims: object) -> str:
+        named.append(claims)
+        return ""
+
+    monkeypatch.setattr(workspace, "due_payload", due_payload)
+    api.rows.execute("UPDATE refresh_state SET claim_seq = 41")
+
+    api.run(pair.workspace.make_stale_due([pair.ours]))
+
+    assert named == [[(pair.ours, 42)]]
 
 
 @pytest.mark.parametrize("with_ours", [False, True])

@@ -151,6 +151,8 @@ def test_x_reads_are_counted_once_a_utc_day_and_stop_at_the_budget(
     assert statuses == [("paused", 3), ("synced", 3)]
     assert pause.kind == "app"
     assert (pause.paused_until.hour, pause.paused_until.minute) == (0, 0)
+    ((earliest,),) = harness.execute("SELECT min(next_run_at) FROM refresh_state WHERE reason = 'paused'")
+    assert earliest >= pause.paused_until, "rows wait for the budget itself, not for a while"
     due(harness)
     assert jobs(harness) == (), "claims skip what is not affordable"
     harness.execute("DELETE FROM pauses")
