@@ -125,7 +125,11 @@ TARGETS: Final[dict[str, tuple[str, ...]]] = {
     "shared/refresh_state/finish.py": ("tests/worker/test_record.py", *_TRANSITIONS),
     "shared/refresh_state/block.py": ("tests/shared/accounts/test_states.py", *_TRANSITIONS),
     "shared/refresh_state/ingest.py": (*_INGESTION[2:], *_TRANSITIONS),
-    "shared/refresh_state/unquarantine.py": ("tests/shared/operations/test_quarantine.py", *_TRANSITIONS),
+    "shared/refresh_state/unquarantine.py": (
+        "tests/shared/operations/test_quarantine.py",
+        "tests/shared/operations/test_races.py",
+        *_TRANSITIONS,
+    ),
     "shared/partitions.py": ("tests/shared/test_partitions.py",),
     "shared/accounts/api_keys.py": ("tests/shared/accounts/test_api_keys.py",),
     "shared/accounts/vault.py": ("tests/shared/accounts/test_vault.py",),
@@ -137,7 +141,12 @@ TARGETS: Final[dict[str, tuple[str, ...]]] = {
     "shared/ingestion/rows.py": _INGESTION,
     "shared/ingestion/accounts.py": (*_INGESTION[1:], *_LOCKS),
     "shared/ingestion/publications.py": (*_INGESTION[2:], *_INTERLEAVINGS),
-    "shared/operations/pause.py": ("tests/shared/operations/test_pause.py", *_LOCKS, *_INTERLEAVINGS),
+    "shared/operations/pause.py": (
+        "tests/shared/operations/test_pause.py",
+        "tests/shared/operations/test_races.py",
+        *_LOCKS,
+        *_INTERLEAVINGS,
+    ),
     "shared/operations/quarantine.py": (
         "tests/shared/operations/test_quarantine.py",
         *_LOCKS,
@@ -152,7 +161,10 @@ TARGETS: Final[dict[str, tuple[str, ...]]] = {
         "tests/deploy/resync/test_estimate.py",
     ),
     "shared/operations/resync.py": ("tests/shared/operations/test_resync.py", *_INTERLEAVINGS),
-    "shared/operations/audit_log.py": ("tests/shared/operations/test_audit_log.py",),
+    "shared/operations/audit_log.py": (
+        "tests/shared/operations/test_audit_log.py",
+        "tests/shared/operations/test_races.py",
+    ),
     "shared/refresh_queue.py": (
         "tests/shared/test_refresh_queue.py",
         "tests/shared/test_reserved_threads.py",

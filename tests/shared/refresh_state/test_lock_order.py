@@ -16,6 +16,7 @@ from shared.quota import pauses
 from shared.quota.pauses import PauseKey
 from shared.refresh_queue import RefreshJob
 from shared.refresh_state import ingest
+from shared.refresh_state.finish import lock_claims
 from shared.refresh_state.make_due import make_due
 from shared.refresh_state.release_claim import release_claim
 from shared.vocabulary import PauseKind, Reason, SyncStatus
@@ -81,6 +82,10 @@ STATEMENTS: dict[str, tuple[str, Callable[[Connection, list[int]], object]]] = {
     "record": (
         "claimed",
         lambda connection, ids: record(connection, "ws_1", [outcome(one) for one in ids]),
+    ),
+    "lock of claims": (
+        "claimed",
+        lambda connection, ids: lock_claims(connection, [(one, 4) for one in ids]),
     ),
     "release of claims": (
         "claimed",
