@@ -1,7 +1,9 @@
 """``dravo import``: stores accounts and publications from files; refused rows are reported by line."""
 
+import difflib
+import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from io import BufferedReader
@@ -15,19 +17,31 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import OperationalError
 
 from deploy import console, row_files, stores
+from deploy.commands import import_fields
+from deploy.commands.import_duplicates import PostsByItem
 from deploy.console import AsJson, CommandError, UsageError
 from deploy.row_files import FileError, Line
 from shared.accounts.vault import Vault
 from shared.ingestion.importer import ImportResult, import_accounts, import_publications
 from shared.settings import load
+from shared.vocabulary import Platform
 
 CHUNK = 1_000
+_MOST_UNKNOWN_FIELDS = 20
 SMALL_FILE_ROWS = 20
 """A file of at most so many rows goes to the interactive lane: its user waits for the first snapshots."""
 
 imports = typer.Typer(help="Import accounts or publications from a file.", no_args_is_help=True)
 
 File = Annotated[str, typer.Argument(help="JSON Lines or CSV (by extension, else by content); - is stdin.")]
+OptionalFile = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="FILE",
+        help="JSON Lines or CSV (by extension, else by content); - is stdin.",
+        show_default=False,
+    ),
+]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Check and count all rows, but store nothing.")]
 Take = Callable[[Connection, list[object], int], ImportResult]
 
@@ -38,14 +52,30 @@ def register(app: typer.Typer) -> None:
 
 
 @imports.command(
-    epilog="Examples: dravo import accounts accounts.jsonl\n\nvault-dump | dravo import accounts -"
+    epilog=f"Fields: {import_fields.described(import_fields.ACCOUNTS)}\n\n"
+    "Examples: dravo import accounts accounts.jsonl\n\ndravo import accounts --example x > accounts.jsonl\n\n"
+    "vault-dump | dravo import accounts -"
 )
-def accounts(file: File, *, dry_run: DryRun = False, as_json: AsJson = False) -> None:
+def accounts(
+    file: OptionalFile = None,
+    *,
+    example: Annotated[
+        Platform | None, typer.Option(help="Print example rows for this platform, and import nothing.")
+    ] = None,
+    dry_run: DryRun = False,
+    as_json: AsJson = False,
+) -> None:
     """Import connected accounts. Importing the same file again changes nothing.
 
     JSON: ``accepted``, ``unchanged``, ``refused`` (counts), ``errors`` (array of ``line``, ``message``),
-    ``dry_run``. Exits 1 if a row was refused.
+    ``unknown_fields`` (array of ``line``, ``field``, ``nearest``), ``dry_run``; with ``--example`` an array
+    of rows. Exits 1 if a row was refused.
     """
+    if (file is None) == (example is None):
+        raise UsageError("give a FILE to import, or --example PLATFORM to see rows")
+    if file is None or example is not None:
+        _show_example(import_fields.EXAMPLES[example or Platform.X], as_json=as_json)
+        return
     settings = load("database_url", "secret_keys")
     vault = Vault(settings.secret_keys)
     with stores.engine(settings) as engine:
@@ -55,25 +85,28 @@ def accounts(file: File, *, dry_run: DryRun = False, as_json: AsJson = False) ->
             lambda connection, rows, _: import_accounts(
                 connection, vault, rows, without_token=settings.without_token
             ),
+            import_fields.ACCOUNTS,
             dry_run=dry_run,
             as_json=as_json,
         )
 
 
 @imports.command(
-    epilog="Examples: dravo import publications posts.csv\n\ndravo import publications - < posts.jsonl"
+    epilog=f"Fields: {import_fields.described(import_fields.PUBLICATIONS)}\n\n"
+    "Examples: dravo import publications posts.csv\n\ndravo import publications - < posts.jsonl"
 )
 def publications(file: File, *, dry_run: DryRun = False, as_json: AsJson = False) -> None:
     """Import publications; new ones are due at once. Importing the same file again changes nothing.
 
     JSON: ``accepted``, ``unchanged``, ``refused`` (counts), ``errors`` (array of ``line``, ``message``),
-    ``dry_run``. Exits 1 if a row was refused.
+    ``unknown_fields`` (array of ``line``, ``field``, ``nearest``), ``dry_run``. Exits 1 if a row was refused.
     """
     with stores.engine(load("database_url")) as engine:
         _run(
             engine,
             file,
             lambda connection, rows, priority: import_publications(connection, rows, priority=priority),
+            import_fields.PUBLICATIONS,
             dry_run=dry_run,
             as_json=as_json,
         )
@@ -90,6 +123,7 @@ class _Tally:
     line: int = 0
     """The last line that has been processed."""
     errors: list[dict[str, object]] = field(default_factory=list)
+    unknown_fields: dict[str, dict[str, object]] = field(default_factory=dict)
 
     def refuse(self, line: int, message: str) -> None:
         self.refused += 1
@@ -98,14 +132,34 @@ class _Tally:
         else:
             console.complain(f"line {line}: {message}")
 
+    def check_fields(self, line: Line, known: Mapping[str, str]) -> None:
+        """Report a field that no row has, once; its values are ignored."""
+        for name in line.row.keys() - known.keys() if isinstance(line.row, dict) else ():
+            if name in self.unknown_fields or len(self.unknown_fields) >= _MOST_UNKNOWN_FIELDS:
+                continue
+            nearest = difflib.get_close_matches(name, known, n=1, cutoff=0)[0]
+            self.unknown_fields[name] = {"line": line.number, "field": name, "nearest": nearest}
+            if not self.as_json:
+                console.complain(
+                    f"line {line.number}: the field {name} is unknown and ignored; the nearest is {nearest}"
+                )
 
-def _run(engine: Engine, file: str, take: Take, *, dry_run: bool, as_json: bool) -> None:
+
+def _run(
+    engine: Engine, file: str, take: Take, known: Mapping[str, str], *, dry_run: bool, as_json: bool
+) -> None:
     tally = _Tally(as_json)
+
+    posts = PostsByItem()
+
+    def lines(source: BufferedReader) -> Iterator[Line]:
+        for line in row_files.read(source, file):
+            tally.check_fields(line, known)
+            yield posts.checked(line)
+
     try:
         with _opened(file) as (source, size), console.progress(of_bytes=True) as bar:
-            _import(
-                engine, row_files.read(source, file), take, tally, _Meter(bar, source, size), dry_run=dry_run
-            )
+            _import(engine, lines(source), take, tally, _Meter(bar, source, size), dry_run=dry_run)
     except FileError as error:
         raise CommandError(f"{file}: {error}") from error
     except OperationalError as error:
@@ -176,6 +230,13 @@ def _opened(file: str) -> Iterator[tuple[BufferedReader, int | None]]:
         yield source, path.stat().st_size if path.is_file() else None
 
 
+def _show_example(rows: Sequence[Mapping[str, object]], *, as_json: bool) -> None:
+    if as_json:
+        console.emit(rows)
+    else:
+        console.show(*(json.dumps(row) for row in rows))
+
+
 def _report(tally: _Tally, *, dry_run: bool) -> None:
     if tally.as_json:
         console.emit(
@@ -184,6 +245,7 @@ def _report(tally: _Tally, *, dry_run: bool) -> None:
                 "unchanged": tally.unchanged,
                 "refused": tally.refused,
                 "errors": tally.errors,
+                "unknown_fields": list(tally.unknown_fields.values()),
                 "dry_run": dry_run,
             }
         )

@@ -1,9 +1,10 @@
 """Validation of the rows of import files and events: every field is checked, every mistake is one sentence.
 
-A sentence names the field and what is allowed. It never repeats the value, which may be a credential in the
-wrong column.
+A sentence names the field, what is allowed, and the value. A value that may be a credential in the wrong
+column is not repeated, and neither is one of the fields of tokens.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -21,6 +22,9 @@ TEXT_BYTES = 8_192
 TOKEN_BYTES = 8_192
 SCOPES = 200
 _LONGEST_NUMBER = 10**40
+_MAX_SHOWN = 80
+_RUN = re.compile(r"[\w.|%+/=~!*-]{16,}")
+"""A run of characters without a space or a colon that is long enough for a credential."""
 EARLIEST, LATEST = datetime(1970, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
 """Instants outside are mistakes or placeholders, and arithmetic at the ends of the calendar overflows."""
 
@@ -58,7 +62,7 @@ PUBLICATION_FIELDS = (
 
 
 class RowError(ValueError):
-    """A row cannot be imported; the message is one sentence without any value of the row."""
+    """A row cannot be imported; the message is one sentence without any credential of the row."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +151,13 @@ def parse_publication(row: object) -> PublicationRow:
     )
 
 
+def _but(value: object) -> str:
+    """Return the end of a sentence that says which value was found; nothing for what may be a credential."""
+    shown = repr(value) if isinstance(value, str) else type(value).__name__
+    secret = isinstance(value, str) and _RUN.search(value)
+    return "" if secret or len(shown) > _MAX_SHOWN else f"; got {shown}"
+
+
 def _fields(row: object, known: tuple[str, ...]) -> Mapping[str, object]:
     if not isinstance(row, Mapping):
         raise RowError("a row must be a JSON object with named fields")
@@ -171,9 +182,9 @@ def _id(fields: Mapping[str, object], name: str, most: int = ID_BYTES) -> str | 
     if isinstance(value, float):
         raise RowError(f"{name} must be a string: a fraction has lost digits of an id already")
     if not isinstance(value, str):
-        raise RowError(f"{name} must be a string")
+        raise RowError(f"{name} must be a string{_but(value)}")
     if not value.isprintable() or value != value.strip():
-        raise RowError(f"{name} may not hold control characters, nor spaces around it")
+        raise RowError(f"{name} may not hold control characters, nor spaces around it{_but(value)}")
     _bounded(name, value, most)
     return value
 
@@ -195,7 +206,7 @@ def _text(fields: Mapping[str, object], name: str, most: int | None) -> str | No
     if value is None:
         return None
     if not isinstance(value, str):
-        raise RowError(f"{name} must be a string or null")
+        raise RowError(f"{name} must be a string or null{_but(value)}")
     if "\0" in value:
         raise RowError(f"{name} may not hold the NUL character")
     _bounded(name, value, most)
@@ -214,7 +225,7 @@ def _bounded(name: str, value: str, most: int | None) -> None:
 def _url(fields: Mapping[str, object], name: str) -> str | None:
     value = _id(fields, name, TOKEN_BYTES)
     if value is not None and not value.startswith(("https://", "http://")):
-        raise RowError(f"{name} must be an http:// or https:// address, or null")
+        raise RowError(f"{name} must be an http:// or https:// address, or null{_but(value)}")
     return value
 
 
@@ -235,7 +246,7 @@ def _choice(fields: Mapping[str, object], name: str, allowed: tuple[str, ...]) -
     if value is None or value == "":
         return None
     if value not in allowed:
-        raise RowError(f"{name} must be one of {', '.join(allowed)}, or null")
+        raise RowError(f"{name} must be one of {', '.join(allowed)}, or null{_but(value)}")
     return str(value)
 
 
@@ -244,7 +255,7 @@ def _platform(fields: Mapping[str, object]) -> Platform | None:
     if value is None or value == "":
         return None
     if not isinstance(value, str) or value not in _PLATFORMS:
-        raise RowError(f"platform must be one of {', '.join(_PLATFORMS)}")
+        raise RowError(f"platform must be one of {', '.join(_PLATFORMS)}{_but(value)}")
     return _PLATFORMS[value]
 
 
@@ -253,7 +264,7 @@ def _only(
 ) -> str | None:
     value = _choice(fields, name, allowed)
     if value is not None and platform is not only:
-        raise RowError(f"{name} is for {only.value} accounts only")
+        raise RowError(f"{name} is for {only.value} accounts only{_but(value)}")
     return value
 
 
@@ -267,10 +278,10 @@ def _instant(fields: Mapping[str, object], name: str) -> datetime | None:
     except (ValueError, OverflowError):
         instant = None
     if instant is None:
-        raise RowError(f"{name} must be an ISO 8601 instant like 2026-06-23T10:15:30Z")
+        raise RowError(f"{name} must be an ISO 8601 instant like 2026-06-23T10:15:30Z{_but(value)}")
     if not EARLIEST <= instant < LATEST:
         never = "; null says that it never ends" if name.endswith("expires_at") else ""
-        raise RowError(f"{name} must lie between {EARLIEST.year} and {LATEST.year - 1}{never}")
+        raise RowError(f"{name} must lie between {EARLIEST.year} and {LATEST.year - 1}{never}{_but(value)}")
     return instant
 
 

@@ -9,7 +9,10 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection
 
+from deploy.commands import import_fields
 from shared.ingestion.importer import ImportResult, import_publications
+from shared.ingestion.rows import ACCOUNT_FIELDS, PUBLICATION_FIELDS
+from shared.vocabulary import Platform
 from tests.deploy.commands.conftest import Dravo, write_lines
 
 ACCOUNT = {
@@ -19,6 +22,7 @@ ACCOUNT = {
     "platform_account_id": "77",
     "access_token": "act.secret-token-of-tiktok",
 }
+INSTANT = "created_at must be an ISO 8601 instant like 2026-06-23T10:15:30Z"
 
 
 def publication(number: int, **fields: object) -> dict[str, object]:
@@ -43,7 +47,14 @@ def test_importing_a_file_again_changes_nothing(with_account: Dravo, tmp_path: P
     second = with_account("import", "publications", file, "--json")
 
     assert first.code == second.code == 0
-    assert first.json == {"accepted": 3, "unchanged": 0, "refused": 0, "errors": [], "dry_run": False}
+    assert first.json == {
+        "accepted": 3,
+        "unchanged": 0,
+        "refused": 0,
+        "errors": [],
+        "unknown_fields": [],
+        "dry_run": False,
+    }
     assert second.json["unchanged"] == 3
 
 
@@ -72,7 +83,7 @@ def test_refused_lines_are_reported_and_the_others_stored(
         {"line": 3, "message": "the line is not one JSON object"},
         {"line": 4, "message": "the line is not valid UTF-8"},
         {"line": 5, "message": "the line is longer than 1048576 bytes"},
-        {"line": 6, "message": "created_at must be an ISO 8601 instant like 2026-06-23T10:15:30Z"},
+        {"line": 6, "message": f"{INSTANT}; got 'soon'"},
         {"line": 7, "message": "the line is not one JSON object"},
         {"line": 8, "message": "the line is not one JSON object"},
     ]
@@ -254,3 +265,68 @@ def test_importing_accounts_requires_a_secret_key(operator: Dravo, monkeypatch: 
     result = operator("import", "accounts", "accounts.jsonl")
 
     assert (result.code, result.err) == (1, "dravo: DRAVO_SECRET_KEYS: is required and not set\n")
+
+
+@pytest.mark.parametrize("platform", Platform)
+def test_example_rows_can_be_imported(operator: Dravo, tmp_path: Path, platform: Platform) -> None:
+    example = operator("import", "accounts", "--example", platform.value)
+    path = tmp_path / "accounts.jsonl"
+    path.write_text(example.out)
+
+    result = operator("import", "accounts", str(path), "--dry-run", "--json").json
+
+    assert (example.code, result["refused"], result["unknown_fields"]) == (0, 0, [])
+    assert result["accepted"] == len(
+        operator("import", "accounts", "--example", platform.value, "--json").json
+    )
+    page = next(
+        Path(import_fields.__file__).parents[2].glob(f"worker/adapters/**/{platform.value}.md")
+    ).read_text()
+    assert all(line in page for line in example.out.splitlines())
+
+
+def test_import_needs_a_file_or_an_example(operator: Dravo) -> None:
+    for arguments in ((), ("file.jsonl", "--example", "x")):
+        assert operator("import", "accounts", *arguments).code == 2
+
+
+def test_unknown_field_is_named_once_with_the_nearest(with_account: Dravo, tmp_path: Path) -> None:
+    rows = [{**publication(number), "headline": "Hi", "campaign": None} for number in (1, 2)]
+    path = write_lines(tmp_path / "posts.jsonl", rows)
+
+    shown = with_account("import", "publications", str(path))
+
+    assert shown.code == 0
+    assert shown.err.count("headline") == shown.err.count("campaign") == 1
+    assert "line 1: the field headline is unknown and ignored; the nearest is" in shown.err
+    unknown = with_account("import", "publications", str(path), "--json").json["unknown_fields"]
+    assert {one["field"] for one in unknown} == {"headline", "campaign"}
+
+
+def test_help_lists_every_field(dravo: Dravo) -> None:
+    assert tuple(import_fields.ACCOUNTS) == ACCOUNT_FIELDS
+    assert tuple(import_fields.PUBLICATIONS) == PUBLICATION_FIELDS
+    for command, fields in (("accounts", ACCOUNT_FIELDS), ("publications", PUBLICATION_FIELDS)):
+        shown = dravo("import", command, "--help").out
+        assert {name for name in fields if f"{name}:" not in shown} == set()
+
+
+def test_second_post_with_the_platform_id_of_another_one_is_refused_by_line(
+    with_account: Dravo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sql: Any
+) -> None:
+    monkeypatch.setattr("deploy.commands.imports.CHUNK", 1)
+    same = [
+        publication(1),
+        publication(1, post_id="post_other"),
+        publication(1, text="Again"),
+        publication(2),
+    ]
+    path = write_lines(tmp_path / "posts.jsonl", same)
+
+    result = with_account("import", "publications", str(path), "--json")
+
+    assert (result.code, result.json["accepted"], result.json["refused"]) == (1, 3, 1)
+    (error,) = result.json["errors"]
+    assert error["line"] == 2
+    assert error["message"].startswith("platform_post_id is that of another post in line 1")
+    assert {post for (post,) in sql("SELECT post_id FROM publications")} == {"post_1", "post_2"}

@@ -65,5 +65,5 @@ def states(engine: Engine) -> list[Mapping[str, Any]]:
 
 
 def messages(result: ImportResult) -> list[str]:
-    """Return why rows were refused."""
-    return [refusal.message for refusal in result.refused]
+    """Return why rows were refused, without the values that the sentences end with."""
+    return [refusal.message.partition("; got ")[0] for refusal in result.refused]
