@@ -1,11 +1,14 @@
-"""Batch sizes: how many publications of one account one job and one call hold, and which jobs are topped up.
+"""Batch sizes: how many publications of one account one job and one call hold, and which calls are topped up.
 
-A job is bounded by its calls as well as by its rows: on a slow platform, a job of many calls takes long.
+A job of the background lane holds several calls, because a job has a fixed price. It is bounded by its calls
+as well as by its rows: on a slow platform, a job of many calls takes long. A job of the interactive lane, for
+which somebody waits, holds one call, so that several threads share the work.
 """
 
+from math import ceil
 from typing import Final
 
-from shared.vocabulary import Platform
+from shared.vocabulary import Lane, Platform
 
 BATCH_SIZE: Final = {
     Platform.INSTAGRAM: 50,
@@ -14,7 +17,10 @@ BATCH_SIZE: Final = {
     Platform.LINKEDIN: 20,
     Platform.TIKTOK: 20,
 }
-"""Publications in one job and ids in one call: the platform's limit, or our choice where there is none."""
+"""Ids in one call: the platform's limit, or our choice where there is none."""
+
+JOB_SIZE: Final = 100
+"""Publications in one job of the background lane at most."""
 
 IDS_PER_INSTAGRAM_LOGIN_CALL: Final = 25
 """Ids that one call carries on the host of Instagram Login, which has no batch endpoint."""
@@ -28,19 +34,26 @@ MOST_CALLS: Final = 30
 """The most calls that one job may need where every publication needs calls of its own."""
 
 TOPPED_UP: Final = frozenset({Platform.X, Platform.LINKEDIN, Platform.TIKTOK})
-"""Platforms where a call costs the same whatever its number of ids, so nearly due siblings fill up a job.
+"""Platforms where a call costs the same whatever its number of ids, so nearly due siblings fill up a call.
 
 Meta counts every id of a batch as a call: refreshing rows early there would only spend calls.
 """
 
 
-def batch_size(platform: Platform, kind: str | None) -> int:
+def job_size(platform: Platform, kind: str | None, lane: Lane) -> int:
     """Return how many publications of an account of this kind (``accounts.kind``) one job may hold."""
     if kind == "member":
         return min(BATCH_SIZE[platform], MOST_CALLS // LINKEDIN_MEMBER_CALLS)
-    return BATCH_SIZE[platform]
+    return JOB_SIZE if lane is Lane.BACKGROUND else BATCH_SIZE[platform]
+
+
+def calls(platform: Platform, kind: str | None, publications: int) -> int:
+    """Return how many calls so many publications of one account need: the unit of fair shares."""
+    if kind == "member":
+        return publications * LINKEDIN_MEMBER_CALLS
+    return ceil(publications / BATCH_SIZE[platform])
 
 
 def is_topped_up(platform: Platform, kind: str | None) -> bool:
-    """Return whether siblings that are nearly due fill up a job of an account of this kind."""
+    """Return whether siblings that are nearly due fill up a call for an account of this kind."""
     return platform in TOPPED_UP and kind != "member"

@@ -409,7 +409,7 @@ class ApiKey(Base):
 
 
 class Turn(Base):
-    """Fair share: how many jobs a workspace was given, and when an account was given its last one.
+    """Fair share: how many calls a workspace was given, and when an account was given its last one.
 
     The table keeps its early name: schedulers of two versions share it during a rolling upgrade.
     """
@@ -422,7 +422,9 @@ class Turn(Base):
     weight: Mapped[float] = mapped_column(Double, server_default=sql("1"))
     """A workspace of weight 2 gets twice the jobs of one of weight 1 while both have due rows."""
     served: Mapped[float] = mapped_column(Double, server_default=sql("0"))
-    """Virtual time: its jobs divided by its weight; the workspace with the least is next."""
+    """Virtual time: its calls divided by its weight; the workspace with the least is next."""
+    latest_cost: Mapped[float] = mapped_column(Double, server_default=sql("1"))
+    """The calls of the last job that it was given."""
     served_at: Mapped[datetime] = mapped_column(server_default=sql("now()"))
 
     __table_args__ = (

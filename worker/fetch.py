@@ -1,10 +1,12 @@
 """The fetch of one refresh: the adapter runs behind budgets and lease, and what it learned is returned."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 import structlog
 
+from shared.batches import BATCH_SIZE
 from shared.quota.spending import Reservation
 from shared.vocabulary import Platform
 from worker.adapters.refused_metrics import RefusedMetricMemory
@@ -17,6 +19,7 @@ from worker.credentials.tokens import StoredAccount
 from worker.errors import ClaimsLost, Reauthorize, RefreshError, TryAgain
 from worker.http.upstream import JobUpstream
 from worker.lease import Lease
+from worker.outcomes.errors import judge_error
 from worker.outcomes.outcome import Outcome
 from worker.outcomes.readings import judge_reading
 from worker.quota.gate import JobBudget
@@ -44,8 +47,10 @@ class FetchResult:
     stored: StoredAccount
     """The account with the tokens that were used last."""
     readings: tuple[RowReading, ...] = ()
+    failed: tuple[tuple[StartedRow, RefreshError], ...] = ()
+    """The rows of a call that failed alone, and its error."""
     rest: tuple[StartedRow, ...] = ()
-    """The rows without a reading."""
+    """The other rows without a reading."""
     error: RefreshError | None = None
     """What ended the fetch early, or prevented it; it holds for the rest."""
     pauses: tuple[NewPause, ...] = ()
@@ -57,7 +62,7 @@ class FetchResult:
 
 
 def fetch(run: RefreshRun, reservation: Reservation | None, context: WorkerContext) -> FetchResult:
-    """Fetch the rows of a run, renewing the account's tokens at most once.
+    """Fetch the rows of a run call by call, renewing the account's tokens at most once.
 
     When the lease is extended between two calls, the readings so far are recorded with it: a slow platform
     never costs the rows that it has answered.
@@ -76,12 +81,17 @@ class _Fetch:
         self._stored = run.stored
         self._waiting = {row.publication.id: row for row in run.rows}
         self._readings: list[RowReading] = []
+        self._failed: list[tuple[StartedRow, RefreshError]] = []
         self._recorded: list[Outcome] = []
         self._budget = JobBudget(
             context.budgets, account.account_id, account.platform, run.lane, run.pauses, now=context.clock.now
         )
         self._lease = Lease(
-            context.settings.lease, self._record_progress, context.clock.monotonic, run.lease_began
+            context.settings.lease,
+            self._record_progress,
+            lambda: bool(self._readings),
+            context.clock.monotonic,
+            run.lease_began,
         )
 
     def run(self) -> FetchResult:
@@ -91,6 +101,7 @@ class _Fetch:
         return FetchResult(
             stored=self._stored,
             readings=tuple(self._readings),
+            failed=tuple(self._failed),
             rest=tuple(self._waiting.values()),
             error=error,
             pauses=tuple(self._budget.new_pauses),
@@ -127,11 +138,42 @@ class _Fetch:
             gate=self._await_call,
             sink=self._budget.on_limits,
         )
-        publications = [row.publication for row in self._waiting.values()]
+        size = BATCH_SIZE[account.platform]
+        requested = list(self._waiting)
+        failed_before = False
+        for first in range(0, len(requested), size):
+            self._lease.keep()
+            # An extension of the lease drops rows that were lost.
+            rows = [row for one in requested[first : first + size] if (row := self._waiting.get(one))]
+            last = first + size >= len(requested)
+            try:
+                self._read_batch(upstream, rows)
+            except TryAgain as error:
+                # A single failed call may be the fault of one of its posts; two in a row are the platform's.
+                if failed_before or last or error.after:
+                    raise
+                self._set_aside(rows, error)
+                failed_before = True
+            else:
+                failed_before = False
+
+    def _read_batch(self, upstream: JobUpstream, rows: Sequence[StartedRow]) -> None:
+        """Read the rows of one call; none may be left of them."""
+        if not rows:
+            return
+        account = self._stored.account
+        publications = [row.publication for row in rows]
         for reading in self._context.adapters[account.platform].fetch(upstream, account, publications):
             row = self._waiting.pop(reading.publication_id, None)
             if row is not None:
                 self._readings.append(RowReading(row, reading, self._context.clock.now()))
+
+    def _set_aside(self, rows: Sequence[StartedRow], error: TryAgain) -> None:
+        """Let a failed call end its own rows alone."""
+        self._budget.on_tolerated_error(error)
+        for row in rows:
+            if self._waiting.pop(row.publication.id, None) is not None:
+                self._failed.append((row, error))
 
     def _await_call(self, platform: Platform, account_id: str, endpoint: str, cost: int, /) -> None:
         self._lease.keep()
@@ -166,7 +208,9 @@ class _Fetch:
         Rows whose claim no longer stands are dropped. Raises `worker.errors.ClaimsLost` when none is left.
         """
         account = self._stored.account
+        now = self._context.clock.now()
         outcomes = [judge_reading(one.row, one.reading, self._policy, one.read_at) for one in self._readings]
+        outcomes += [judge_error(row, error, self._policy, now) for row, error in self._failed]
         with self._context.engine.begin() as connection:
             owned = extend(
                 connection,
@@ -179,6 +223,7 @@ class _Fetch:
         announce(account, recorded, fenced=len(outcomes) - len(recorded) + len(lost))
         self._recorded += recorded
         self._readings.clear()
+        self._failed.clear()
         for publication_id in lost:
             del self._waiting[publication_id]
         if not self._waiting:

@@ -88,5 +88,6 @@ def _judge(
     if isinstance(error, Reauthorize):
         return judged
     now = context.clock.now()
+    judged += [judge_error(row, failure, run.policy, now) for row, failure in result.failed]
     reason = error or TryAgain("The adapter gave no reading for this post.")
     return judged + [judge_error(row, reason, run.policy, now) for row in result.rest]

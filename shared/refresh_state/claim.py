@@ -8,13 +8,13 @@ index what the step before named: no statement has a plan that the planner's sta
 2. It reserves its jobs where other claims see them before the commit, and counts the jobs in flight again. So
    no cap is ever exceeded.
 3. It takes rows, and stores when each account is due next.
-4. It counts the jobs that it gave to each workspace. Claims wait for each other here alone.
+4. It counts the calls of the jobs that it gave to each workspace. Claims wait for each other here alone.
 
 An account with a hundred thousand due rows gets one job like every other account and cannot hide them.
 """
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from math import ceil, sqrt
@@ -22,7 +22,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Row, text
 
-from shared.batches import batch_size, is_topped_up
+from shared.batches import BATCH_SIZE, calls, is_topped_up, job_size
 from shared.refresh_queue import RefreshJob
 from shared.refresh_state.fair_share import Candidate, Limits, in_order
 from shared.refresh_state.ready import queue
@@ -54,8 +54,15 @@ _TAKE: Final = """
 WITH picked AS (
     SELECT r.publication_id, r.expired, r.unfinished, c.account_id
       FROM unnest(CAST(:account_ids AS text[]), CAST(CAST(:rows_from AS text[]) AS timestamptz[]),
-                  CAST(:batches AS int[]), CAST(:top_ups AS float8[]))
-           AS c (account_id, rows_from, batch, top_up)
+                  CAST(:sizes AS int[]), CAST(:per_call AS int[]), CAST(:top_ups AS float8[]))
+           AS c (account_id, rows_from, size, per_call, top_up)
+     CROSS JOIN LATERAL (
+           -- rows that are nearly due fill up the last call, and never make one of their own
+           SELECT CASE WHEN c.top_up = 0 THEN c.size
+                       ELSE LEAST(c.size, (count(*) + c.per_call - 1) / c.per_call * c.per_call) END AS size
+             FROM (SELECT FROM refresh_state s
+                    WHERE s.account_id = c.account_id {same_lane} AND c.top_up > 0
+                      AND s.next_run_at >= c.rows_from AND s.next_run_at <= now() LIMIT c.size) due) job
      CROSS JOIN LATERAL (
            SELECT s.publication_id, s.unfinished, s.claimed_at IS NOT NULL AS expired FROM refresh_state s
             WHERE s.account_id = c.account_id {same_lane}
@@ -63,7 +70,7 @@ WITH picked AS (
               AND s.next_run_at <= now() + make_interval(secs => c.top_up)
               AND (s.next_run_at <= now() OR (s.claimed_at IS NULL AND s.reason = 'stale'))
               AND (s.unfinished < :suspect OR s.claimed_at IS NULL OR s.publication_id = :next_suspect)
-            ORDER BY s.account_id, s.next_run_at LIMIT c.batch
+            ORDER BY s.account_id, s.next_run_at LIMIT job.size
               FOR UPDATE OF s SKIP LOCKED) r
 )
 UPDATE refresh_state AS r
@@ -80,17 +87,19 @@ _TAKES: Final = {
 
 # The last statement of a claim: claims that gave jobs to one workspace wait for each other from here on.
 _COUNT: Final = text("""
-INSERT INTO turns AS t (scope, subject, weight, served)
-SELECT scope, subject, weight, served FROM (
-    SELECT 'account' AS scope, unnest(CAST(:account_ids AS text[])) AS subject, 1.0 AS weight, 1.0 AS served
+INSERT INTO turns AS t (scope, subject, weight, served, latest_cost)
+SELECT scope, subject, weight, served, latest_cost FROM (
+    SELECT 'account' AS scope, unnest(CAST(:account_ids AS text[])) AS subject, 1.0 AS weight, 1.0 AS served,
+           1.0 AS latest_cost
      UNION ALL
-    SELECT 'workspace', w.workspace_id, w.weight, :present + w.jobs / w.weight
-      FROM unnest(CAST(:workspace_ids AS text[]), CAST(:weights AS float8[]), CAST(:jobs AS int[]))
-           AS w (workspace_id, weight, jobs)
+    SELECT 'workspace', w.workspace_id, w.weight, :present + w.calls / w.weight, w.latest_cost
+      FROM unnest(CAST(:workspace_ids AS text[]), CAST(:weights AS float8[]), CAST(:calls AS int[]),
+                  CAST(:latest_costs AS int[])) AS w (workspace_id, weight, calls, latest_cost)
 ) given ORDER BY scope, subject
 ON CONFLICT (scope, subject) DO UPDATE
    SET served = CASE t.scope WHEN 'account' THEN 1
                              ELSE GREATEST(t.served, :present) + excluded.served - :present END,
+       latest_cost = excluded.latest_cost,
        served_at = now()
 """)
 
@@ -133,7 +142,7 @@ def claim(
         return Claims((), 0, 0, choice.more_due)
     within_caps = run.within_caps(choice)
     rows = run.take(within_caps, lease, top_up)
-    run.count({row.account_id for row in rows}, within_caps, present)
+    run.count(Counter(row.account_id for row in rows), within_caps, present)
     place = {candidate.account_id: number for number, candidate in enumerate(within_caps)}
     rows.sort(key=lambda row: place[row.account_id])
     return Claims(tuple(_jobs(rows)), len(rows), sum(row.expired for row in rows), choice.more_due)
@@ -214,12 +223,13 @@ class _Run:
         lease: timedelta,
         top_up: Mapping[Platform, timedelta],
     ) -> list[Row[Any]]:
-        """Lease due rows of these accounts, a batch of each, and return them."""
+        """Lease due rows of these accounts, one job of each, and return them."""
         background = self.lane is Lane.BACKGROUND
         parameters = {
             "account_ids": [one.account_id for one in accounts],
             "rows_from": [one.rows_from for one in accounts],
-            "batches": [batch_size(one.platform, one.kind) for one in accounts],
+            "sizes": [job_size(one.platform, one.kind, self.lane) for one in accounts],
+            "per_call": [BATCH_SIZE[one.platform] for one in accounts],
             "top_ups": [
                 top_up[one.platform].total_seconds()
                 if background and is_topped_up(one.platform, one.kind)
@@ -232,12 +242,17 @@ class _Run:
         }
         return list(self.connection.execute(_TAKES[self.lane], parameters))
 
-    def count(self, given: Collection[str], accounts: Sequence[Candidate], present: float) -> None:
-        """Store when these accounts are due next, and count the jobs that were ``given``."""
-        jobs = Counter(one.workspace_id for one in accounts if one.account_id in given)
+    def count(self, given: Mapping[str, int], accounts: Sequence[Candidate], present: float) -> None:
+        """Store when these accounts are due next, and count the calls of the rows that were ``given``."""
+        needed: Counter[str] = Counter()
+        latest: dict[str, int] = {}
+        for one in accounts:
+            if rows := given.get(one.account_id):
+                latest[one.workspace_id] = calls(one.platform, one.kind, rows)
+                needed[one.workspace_id] += latest[one.workspace_id]
         workspaces = {one.workspace_id: one for one in accounts}
         served = {
-            name: max(one.served, present) + jobs[name] / one.weight for name, one in workspaces.items()
+            name: max(one.served, present) + needed[name] / one.weight for name, one in workspaces.items()
         }
         queue.settle(
             self.connection,
@@ -245,12 +260,13 @@ class _Run:
             present,
             {one.account_id: (one.weight, served[one.workspace_id]) for one in accounts},
         )
-        if jobs:
+        if needed:
             parameters = {
                 "account_ids": sorted(given),
-                "workspace_ids": list(jobs),
-                "weights": [workspaces[name].weight for name in jobs],
-                "jobs": list(jobs.values()),
+                "workspace_ids": list(needed),
+                "weights": [workspaces[name].weight for name in needed],
+                "calls": list(needed.values()),
+                "latest_costs": [latest[name] for name in needed],
                 "present": present,
             }
             self.connection.execute(_COUNT, parameters)

@@ -1,9 +1,10 @@
 """Fair share: the accounts that get the next jobs, in order.
 
-Deficit round robin whose counters are stored in the table ``turns``. The unit is a job: the jobs given to a
-workspace are counted, divided by its weight, and the workspace with the lowest count (its virtual time) is
-next; inside a workspace the account that was served longest ago is next. So shares hold however few jobs one
-claim hands out, and a workspace that becomes active waits for one job, not for the backlog of another.
+Deficit round robin whose counters are stored in the table ``turns``. The unit is a call: the calls of the
+jobs given to a workspace are counted, divided by its weight, and the workspace with the lowest count (its
+virtual time) is next; inside a workspace the account that was served longest ago is next. So shares hold
+however few jobs one claim hands out, and a workspace that becomes active waits for one job, not for the
+backlog of another.
 """
 
 from collections import Counter, defaultdict
@@ -28,7 +29,7 @@ class Candidate:
     weight: float
     """Of its workspace, as is ``served``."""
     served: float
-    """Virtual time: the jobs that the workspace was given, divided by its weight."""
+    """Virtual time: the calls that the workspace was given, divided by its weight."""
     served_at: float
     """When the account was given its last job; 0: never."""
 

@@ -14,7 +14,7 @@ from deploy.simulators.linkedin.linkedin import LinkedIn as SimulatedLinkedIn
 from deploy.simulators.world import Account as SimulatedAccount
 from deploy.simulators.world import Post, World
 from shared.accounts import states
-from shared.batches import LINKEDIN_MEMBER_CALLS, batch_size
+from shared.batches import LINKEDIN_MEMBER_CALLS, job_size
 from shared.refresh_queue import RefreshJob
 from shared.refresh_state.claim import Claims, claim
 from shared.settings import Settings
@@ -277,6 +277,8 @@ def test_short_database_outage_does_not_end_the_job(harness: Harness, time: Time
 def test_job_size_is_bounded_by_calls(harness: Harness, time: Time) -> None:
     Member(harness, time, 12)
 
-    assert {len(job.claims) for job in claimed(harness).jobs} == {batch_size(Platform.LINKEDIN, "member")}
-    assert batch_size(Platform.LINKEDIN, "member") * LINKEDIN_MEMBER_CALLS <= 30
-    assert batch_size(Platform.LINKEDIN, "organization") == 20
+    assert {len(job.claims) for job in claimed(harness).jobs} == {
+        job_size(Platform.LINKEDIN, "member", Lane.BACKGROUND)
+    }
+    assert job_size(Platform.LINKEDIN, "member", Lane.BACKGROUND) * LINKEDIN_MEMBER_CALLS <= 30
+    assert job_size(Platform.LINKEDIN, "organization", Lane.INTERACTIVE) == 20

@@ -16,7 +16,10 @@ class Job:
         self.now = 1_000.0
         self.extended: list[float] = []
         self.database_is_away = False
-        self.lease = Lease(timedelta(seconds=60), self._extend, lambda: self.now, began=self.now)
+        self.has_readings = False
+        self.lease = Lease(
+            timedelta(seconds=60), self._extend, lambda: self.has_readings, lambda: self.now, began=self.now
+        )
 
     def _extend(self) -> None:
         if self.database_is_away:
@@ -35,6 +38,18 @@ def test_lease_is_extended_from_each_third_of_it_on() -> None:
         job.keep_at(second)
 
     assert job.extended == [1_020, 1_040, 1_075]
+
+
+def test_readings_are_recorded_between_slow_calls() -> None:
+    job = Job()
+    job.keep_at(1)
+    job.has_readings = True
+    for second in (1.9, 2, 3.9, 4):
+        job.keep_at(second)
+    job.has_readings = False
+    job.keep_at(10)
+
+    assert job.extended == [1_002, 1_004]
 
 
 def test_database_that_is_away_is_asked_again_before_the_next_call() -> None:

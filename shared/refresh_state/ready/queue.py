@@ -48,7 +48,7 @@ SELECT min(rows_from) AS rows_from FROM (
 an index keeps for as long as any session holds a snapshot."""
 
 _PRESENT: Final = text("""
-SELECT COALESCE(min(served - 1 / weight), 0) FROM turns
+SELECT COALESCE(min(served - latest_cost / weight), 0) FROM turns
  WHERE scope = 'workspace' AND served_at = (
        SELECT served_at FROM turns WHERE scope = 'workspace' ORDER BY served_at DESC LIMIT 1)
 """)
@@ -219,7 +219,7 @@ _SETTLES: Final = _by_lane(_SETTLE, served="a.served")
 
 
 def present(connection: Connection) -> float:
-    """Return the present virtual time: the one at which the latest job was given."""
+    """Return the present virtual time: the one at which the latest job began."""
     now: float = connection.execute(_PRESENT).scalar_one()
     return now
 

@@ -4,6 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
 from sqlalchemy import text
 
 from shared.refresh_state.claim import JOBS_PER_ACCOUNT, Claims, claim
@@ -34,12 +35,45 @@ def claimed(
 
 
 def test_due_rows_of_an_account_form_one_job_up_to_the_batch_size(harness: Harness) -> None:
-    harness.publications(harness.account("acc_tt", Platform.TIKTOK), 25)
+    harness.publications(harness.account("acc_tt", Platform.TIKTOK), 105)
 
-    claims = claimed(harness)
-
-    assert [len(job.claims) for job in claims.jobs] == [20]
+    assert [len(job.claims) for job in claimed(harness).jobs] == [100]
     assert [len(job.claims) for job in claimed(harness).jobs] == [5]
+
+
+def test_interactive_job_holds_one_call_so_that_threads_share_the_work(harness: Harness) -> None:
+    harness.publications(harness.account("acc_tt", Platform.TIKTOK), 25, priority=1)
+
+    jobs = [claimed(harness, Lane.INTERACTIVE).jobs for _ in range(2)]
+
+    assert [len(job.claims) for (job,) in jobs] == [20, 5]
+
+
+@pytest.mark.parametrize(("due", "rows"), [(3, 20), (20, 20), (21, 40)])
+def test_nearly_due_siblings_fill_the_last_call_and_make_none(harness: Harness, due: int, rows: int) -> None:
+    soon = datetime.now(UTC) + timedelta(minutes=5)
+    account = harness.account("acc_tt", Platform.TIKTOK)
+    ids = harness.publications(account, 60, next_run_at=soon, reason="stale")
+    harness.execute(
+        "UPDATE refresh_state SET next_run_at = now() WHERE publication_id = ANY(:ids)", ids=ids[:due]
+    )
+
+    (job,) = claimed(harness, ahead=600).jobs
+
+    assert len(job.claims) == rows
+    assert set(ids[:due]) <= {publication_id for publication_id, _ in job.claims}
+
+
+def test_job_of_three_calls_counts_as_three_jobs_of_one(harness: Harness) -> None:
+    for number in range(3):
+        harness.publications(harness.account(f"acc_large{number}", Platform.TIKTOK), 41)
+    for number in range(8):
+        harness.publications(harness.account(f"acc_small{number}", Platform.X, workspace_id="ws_2"))
+
+    order = [claimed(harness, jobs=1).jobs[0].account_id[4:9] for _ in range(10)]
+
+    _, second, third = [place for place, name in enumerate(order) if name == "large"]
+    assert order[second + 1 : third] == ["small"] * 3, order
 
 
 def test_rows_that_are_not_due_or_not_readable_are_not_claimed(harness: Harness) -> None:
@@ -77,7 +111,9 @@ def test_workspaces_get_jobs_alternately(harness: Harness) -> None:
 
 
 def test_caps_of_account_and_platform_hold_within_one_claim(harness: Harness) -> None:
-    harness.publications(harness.account("acc_1", Platform.TIKTOK), 20 * (JOBS_PER_ACCOUNT + 2))
+    harness.publications(
+        harness.account("acc_1", Platform.LINKEDIN, kind="member"), 5 * (JOBS_PER_ACCOUNT + 2)
+    )
     rounds = [len(claimed(harness).jobs) for _ in range(JOBS_PER_ACCOUNT + 2)]
     for number in range(6):
         harness.publications(harness.account(f"acc_fb{number}", Platform.FACEBOOK))
@@ -246,7 +282,7 @@ def test_longest_due_rows_and_accounts_go_first(
     harness: Harness,
 ) -> None:
     now = datetime.now(UTC)
-    ids = harness.publications(harness.account("acc_young", Platform.TIKTOK), 22)
+    ids = harness.publications(harness.account("acc_young", Platform.LINKEDIN, kind="member"), 7)
     for age, one in enumerate(ids):
         harness.execute(
             "UPDATE refresh_state SET next_run_at = :at WHERE publication_id = :id",
@@ -259,7 +295,7 @@ def test_longest_due_rows_and_accounts_go_first(
     order = [claimed(harness, jobs=1).jobs[0] for _ in range(3)]
 
     assert [job.account_id for job in order] == ["acc_older", "acc_old", "acc_young"]
-    assert [one for one, _ in order[2].claims] == ids[2:], "the twenty that wait longest"
+    assert [one for one, _ in order[2].claims] == ids[2:], "the five that wait longest"
 
 
 def test_account_that_was_never_served_goes_before_one_that_was(harness: Harness) -> None:

@@ -52,7 +52,8 @@ def in_flight_after_rounds(database_url: str, *, rounds: int, jobs: int, platfor
 def test_eight_concurrent_schedulers_keep_the_cap_of_an_account(harness: Harness, database_url: str) -> None:
     for number in range(3):
         harness.publications(
-            harness.account(f"acc_{number}", Platform.TIKTOK, workspace_id=f"ws_{number}"), 20 * SCHEDULERS
+            harness.account(f"acc_{number}", Platform.LINKEDIN, workspace_id=f"ws_{number}", kind="member"),
+            5 * SCHEDULERS,
         )
 
     in_flight = in_flight_after_rounds(database_url, rounds=8, jobs=10, platform_jobs=100)

@@ -1,0 +1,94 @@
+"""A job of several calls: each call is read on its own, and a failed one costs its own rows alone."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from shared.vocabulary import Platform
+from tests.harness import Harness, open_harness
+from tests.worker.test_refresh import claims
+from worker.clock import DatabaseClock
+from worker.errors import RefreshError, TryAgain
+from worker.readings import Account, Answer, Publication, Reading
+from worker.refresh import refresh
+
+READ = {"view_count": 1}
+
+
+def job_of(harness: Harness, rows: int) -> list[int]:
+    return harness.publications(harness.account("acc_tt", Platform.TIKTOK), rows)
+
+
+def failing_at(*positions: int, error: Callable[[], RefreshError] = lambda: TryAgain("Broken.")) -> object:
+    """Return a script that raises for the posts at these positions, by their order of publication."""
+
+    def script(_: Account, publication: Publication) -> Reading | RefreshError:
+        if publication.id in positions:
+            return error()
+        return Reading(publication.id, Answer.READ, READ)
+
+    return script
+
+
+def calls(harness: Harness) -> list[int]:
+    return [len(ids) for _, ids in harness.adapter.requested]
+
+
+def outcomes(harness: Harness, ids: list[int]) -> list[str]:
+    return [harness.state(one).outcome for one in ids]
+
+
+def test_job_of_a_hundred_rows_makes_calls_of_the_platform_s_size(harness: Harness) -> None:
+    ids = job_of(harness, 45)
+    (job,) = claims(harness)
+
+    refresh(job, harness.context)
+
+    assert calls(harness) == [20, 20, 5]
+    assert outcomes(harness, ids) == ["synced"] * 45
+
+
+def test_failed_call_costs_its_own_rows_alone(harness: Harness) -> None:
+    ids = job_of(harness, 45)
+    harness.adapter.script = failing_at(ids[20])  # type: ignore[assignment] # a script by position
+    (job,) = claims(harness)
+
+    refresh(job, harness.context)
+
+    assert calls(harness) == [20, 20, 5]
+    assert outcomes(harness, ids) == ["synced"] * 20 + ["retry"] * 20 + ["synced"] * 5
+
+
+def test_two_failed_calls_in_a_row_end_the_job(harness: Harness) -> None:
+    ids = job_of(harness, 65)
+    harness.adapter.script = failing_at(ids[20], ids[40])  # type: ignore[assignment] # the same
+    (job,) = claims(harness)
+
+    refresh(job, harness.context)
+
+    assert calls(harness) == [20, 20, 20]
+    assert outcomes(harness, ids) == ["synced"] * 20 + ["retry"] * 45
+
+
+@pytest.mark.parametrize("number", [20, 40])
+def test_readings_are_recorded_between_slow_calls(database_url: str, number: int) -> None:
+    with open_harness(database_url) as opened:
+        seconds = [0.0]
+        context = replace(opened.context, clock=DatabaseClock(lambda: seconds[0]))
+        harness = replace(opened, context=context)
+        ids = job_of(harness, 60)
+        recorded: list[int] = []
+
+        def slow(_: Account, publication: Publication) -> Reading:
+            if publication.id == ids[number]:
+                recorded.extend(one for one in ids if harness.state(one).outcome == "synced")
+            seconds[0] += 0.2
+            return Reading(publication.id, Answer.READ, READ)
+
+        harness.adapter.script = slow
+        (job,) = claims(harness)
+        refresh(job, harness.context)
+
+        assert recorded == ids[:number]
+        assert outcomes(harness, ids) == ["synced"] * 60
