@@ -170,7 +170,7 @@ TARGETS: Final[dict[str, tuple[str, ...]]] = {
         "tests/shared/test_reserved_threads.py",
         "tests/worker/queue/test_consumer.py",
     ),
-    "scheduler/ticks.py": ("tests/scheduler/test_ticks.py",),
+    "scheduler/ticks.py": ("tests/scheduler/test_handing_out.py", "tests/scheduler/test_ticks.py"),
     "scheduler/schedule.py": ("tests/scheduler/test_schedule.py",),
     "scheduler/summary_writer.py": ("tests/scheduler/test_summary_writer.py",),
     "scheduler/row_counter.py": ("tests/scheduler/test_row_counter.py",),

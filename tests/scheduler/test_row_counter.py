@@ -57,19 +57,19 @@ def test_round_counts_every_row_in_exactly_one_slice(harness: Harness) -> None:
 
 @pytest.mark.usefixtures("small_slices")
 def test_next_round_skips_gaps_and_forgets_slices_without_rows(harness: Harness) -> None:
-    ids = harness.publications(harness.account("acc_1"), 31)
+    harness.publications(harness.account("acc_1"), 31)
     counter = RowCounter()
 
     with harness.scheduler.connect() as connection:
         steps(connection, counter)
         connection.rollback()
-        harness.execute("DELETE FROM publications WHERE id BETWEEN 10 AND 20")
+        harness.execute("DELETE FROM publications WHERE id NOT IN (1, 20, 31)")
         assert counter.step(connection) is False
-        assert (rows(counter), counter.complete) == (31 - 1, True), "a slice is replaced by its next count"
-        assert steps(connection, counter) == [(False, round(30 / 31, 3)), (True, 1.0)]
+        assert (rows(counter), counter.complete) == (31 - 9, True), "a slice is replaced by its next count"
+        assert steps(connection, counter) == [(False, round(20 / 31, 3)), (True, 1.0)]
 
-    assert sorted(counter.slices) == [0, 2, 3]
-    assert rows(counter) == len(ids) - 11
+    assert sorted(counter.slices) == [0, 1, 3]
+    assert rows(counter) == 3
 
 
 def test_fleet_without_rows_is_counted_at_once(harness: Harness) -> None:

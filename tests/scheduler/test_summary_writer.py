@@ -155,7 +155,9 @@ class Counter:
         return self._left == 0
 
 
-@pytest.mark.parametrize(("slices", "waits"), [(9, [0.6, 0.6, 0.6]), (2, [0.6, 1.2]), (1, [1.9])])
+@pytest.mark.parametrize(
+    ("slices", "waits"), [(9, [0.6, 0.6, 0.6]), (3, [0.6, 0.6, 0.5]), (2, [0.6, 1.2]), (1, [1.9])]
+)
 def test_counting_rests_six_times_as_long_as_it_worked_until_its_time_is_up(
     harness: Harness, writer: SummaryWriter, monkeypatch: pytest.MonkeyPatch, slices: int, waits: list[float]
 ) -> None:
