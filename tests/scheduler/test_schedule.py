@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from scheduler.schedule import Schedule
+from scheduler.schedule import THREADS, Schedule
 
 NEVER = timedelta(days=1)
 SOON = timedelta(milliseconds=1)
@@ -78,19 +78,19 @@ def test_tick_keeps_its_interval_until_it_is_brought_forward() -> None:
     assert abs(brought_forward - began - NEVER / 2) < minute
 
 
-def test_three_ticks_run_side_by_side_and_no_more() -> None:
-    together = threading.Barrier(4)
+def test_as_many_ticks_run_side_by_side_as_there_are_threads() -> None:
+    together = threading.Barrier(THREADS + 1)
 
     def tick() -> None:
         together.wait(20)
 
-    schedule = Schedule(dict.fromkeys(("hand_out", "renew", "probe"), (tick, NEVER)))
+    schedule = Schedule(dict.fromkeys(map(str, range(THREADS)), (tick, NEVER)))
     schedule.start()
     together.wait(20)
     threads = schedule._scheduler._lookup_executor("default")._pool._max_workers
     schedule.stop()
 
-    assert threads == 3
+    assert threads == THREADS
     assert not together.broken
 
 
