@@ -250,6 +250,20 @@ class ReadCount(Base):
     __table_args__ = ({"postgresql_with": {"fillfactor": "80"}},)
 
 
+class AttemptLog(Base):
+    """The last attempts of a publication that brought no numbers; the snapshots are those that did."""
+
+    __tablename__ = "attempt_logs"
+
+    publication_id: Mapped[int] = mapped_column(
+        ForeignKey("publications.id", ondelete="CASCADE"), primary_key=True
+    )
+    entries: Mapped[list[dict[str, Any]]] = mapped_column(JSONB)
+    """At most 20, the newest last (`shared.attempt_log`)."""
+
+    __table_args__ = ({"postgresql_with": {"fillfactor": "70"}},)
+
+
 class Snapshot(Base):
     """The history of readings, partitioned by month; unchanged readings are collapsed into one row."""
 

@@ -82,6 +82,7 @@ def _worker_context(settings: Settings) -> Iterator[WorkerContext]:
                 clock=clock,
                 adapters={platform: make(settings) for platform, make in ADAPTERS.items()},
                 budgets=FleetBudgets.of(settings, redis_client.connect(settings.redis)),
+                worker_id=f"{socket.gethostname()}:{os.getpid()}",
             )
     finally:
         engine.dispose()
@@ -106,7 +107,7 @@ def _serve(
     stopping = stop_on_signals()
     for worker in workers:
         worker.start()
-    worker_id = f"{socket.gethostname()}:{os.getpid()}"
+    worker_id = context.worker_id
     _log.info("worker_started", worker_id=worker_id, threads=threads, reserved=reserved)
 
     def report() -> None:

@@ -29,6 +29,8 @@ class WorkerContext:
     clock: DatabaseClock
     adapters: Mapping[Platform, Adapter]
     budgets: FleetBudgets
+    worker_id: str = "unnamed"
+    """The name under which this process reports that it is alive."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,5 +46,9 @@ class RefreshRun:
     """The pauses in force for the account and for its platform's endpoints, the longest first."""
     lane: Lane
     policy: Policy
+    request_id: str
+    """Of this job, in the log and in the timelines of its publications."""
+    began: float
+    """The instant of `DatabaseClock.monotonic` at which the job began."""
     lease_began: float
     """The instant of `DatabaseClock.monotonic` before the claims were started."""

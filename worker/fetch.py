@@ -26,6 +26,7 @@ from worker.quota.gate import JobBudget
 from worker.quota.pause import NewPause
 from worker.readings import Reading
 from worker.record import record
+from worker.timeline import log_attempts
 
 _log = structlog.get_logger(__name__)
 
@@ -76,6 +77,7 @@ class _Fetch:
     def __init__(self, run: RefreshRun, reservation: Reservation | None, context: WorkerContext) -> None:
         account = run.stored.account
         self._context = context
+        self._run = run
         self._policy = run.policy
         self._reservation = reservation
         self._stored = run.stored
@@ -219,6 +221,7 @@ class _Fetch:
                 self._context.settings.lease,
             )
             recorded = record(connection, account.workspace_id, outcomes)
+            log_attempts(connection, recorded, self._run, self._context)
         lost = self._waiting.keys() - owned
         announce(account, recorded, fenced=len(outcomes) - len(recorded) + len(lost))
         self._recorded += recorded

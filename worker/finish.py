@@ -21,6 +21,7 @@ from worker.outcomes.stopped import quarantined
 from worker.quota import defer, paid_reads
 from worker.quota.pause import Deferred, NewPause
 from worker.record import record
+from worker.timeline import log_attempts
 
 _log = structlog.get_logger(__name__)
 
@@ -40,6 +41,7 @@ def finish(run: RefreshRun, result: FetchResult, context: WorkerContext) -> None
             error = defer.bounded(connection, error, now)
         judged = _judge(run, result, error, context)
         recorded = record(connection, account.workspace_id, judged)
+        log_attempts(connection, recorded, run, context)
         if isinstance(error, Reauthorize):
             blocked = states.require_reconnect(
                 connection,

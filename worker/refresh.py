@@ -5,6 +5,7 @@ The data flows one way: `_start` returns a `RefreshRun`, `fetch` returns what th
 of each row; where that is impossible (the database is down, the process is killed) the lease expires.
 """
 
+import secrets
 from datetime import datetime, timedelta
 
 import structlog
@@ -33,19 +34,21 @@ _log = structlog.get_logger(__name__)
 
 def refresh(job: RefreshJob, context: WorkerContext) -> None:
     """Refresh the publications of one job and record every outcome."""
-    failpoints.hit("received")
-    run = _start(job, context)
-    if run is None:
-        return
-    failpoints.hit("started", [row.publication.id for row in run.rows])
-    result = _fetch(run, context)
-    failpoints.hit("fetched")
-    finish(run, result, context)
+    request_id = secrets.token_hex(8)
+    with structlog.contextvars.bound_contextvars(request_id=request_id):
+        failpoints.hit("received")
+        run = _start(job, context, request_id)
+        if run is None:
+            return
+        failpoints.hit("started", [row.publication.id for row in run.rows])
+        result = _fetch(run, context)
+        failpoints.hit("fetched")
+        finish(run, result, context)
 
 
-def _start(job: RefreshJob, context: WorkerContext) -> RefreshRun | None:
+def _start(job: RefreshJob, context: WorkerContext, request_id: str) -> RefreshRun | None:
     """Start the job's claims; return ``None`` when none of them stands or the account is gone."""
-    lease_began = context.clock.monotonic()
+    began = lease_began = context.clock.monotonic()
     with context.engine.begin() as connection:
         started = start(connection, job, context.settings.lease)
     if started is None:
@@ -70,6 +73,8 @@ def _start(job: RefreshJob, context: WorkerContext) -> RefreshRun | None:
         pauses=tuple(in_force.get(job.account_id, ())),
         lane=Lane.INTERACTIVE if any(row.priority for row in started.rows) else Lane.BACKGROUND,
         policy=policy,
+        request_id=request_id,
+        began=began,
         lease_began=lease_began,
     )
 

@@ -16,6 +16,7 @@ from api_stub.ops.authentication import Session
 from api_stub.ops.context import OpsContext
 from api_stub.ops.filters import Filter
 from api_stub.ops.rendering import redirect, render
+from shared.attempt_log import attempts_of
 from shared.freshness.policy import Freshness
 from shared.operations import audit_log, explain
 from shared.operations.bulk_resync import unfinished_selection
@@ -79,6 +80,7 @@ async def show_publication(context: OpsContext, request: Request, session: Sessi
         return (
             explained[0],
             queries.snapshots(connection, explained[0].row.id),
+            attempts_of(connection, explained[0].row.id),
             queries.database_now(connection),
         )
 
@@ -86,7 +88,7 @@ async def show_publication(context: OpsContext, request: Request, session: Sessi
     if loaded is None:
         sentence = f"No publication has the id {quotable(request.path_params['publication_id'])}."
         return render_for(session, "error.html", 404, title="Not found", sentence=sentence)
-    explanation, snapshots, now = loaded
+    explanation, snapshots, attempts, now = loaded
     result = request.query_params.get("result", "")
     return render_for(
         session,
@@ -95,6 +97,7 @@ async def show_publication(context: OpsContext, request: Request, session: Sessi
         row=explanation.row,
         metrics=_metrics(explanation.row, snapshots),
         snapshots=snapshots,
+        attempts=attempts,
         now=now,
         policy=Freshness.parse(context.freshness).explain(),
         result=result if result in _RESULTS else None,

@@ -1,5 +1,6 @@
 """``dravo why ID``: explains one publication: its last attempt, its next run and why then, and what to do."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import typer
@@ -8,9 +9,11 @@ from rich.text import Text
 from sqlalchemy import Row
 
 from deploy import console, stores
+from deploy.commands.attempt_shapes import attempt_line, attempt_shape
 from deploy.commands.hold_shapes import held_by, hold_shape
 from deploy.commands.pauses_in_force import shape
 from deploy.console import AsJson, CommandError, instant
+from shared.attempt_log import Attempt, attempts_of
 from shared.freshness.explain import explain as explain_freshness
 from shared.freshness.policy import Freshness
 from shared.operations.explain import Explanation, explain, find
@@ -42,13 +45,18 @@ def why(
     ``unfinished``, ``priority``, ``claimed_at``, ``missing_since``, ``last_attempt`` (``attempted_at``,
     ``outcome``, ``detail``), ``account`` (``state``, ``state_reason``, ``token_expires_at``,
     ``refresh_token_expires_at``), ``pauses``,
+    ``timeline`` (the last attempts, the newest first, at most 20, equal ones in a row as one: array of
+    ``at``, ``since``, ``times``, ``outcome``, ``sentence``, ``seconds``, ``worker``, ``request_id``),
     ``freshness`` and ``advice`` (a sentence). One object; an array when several publications match.
     """
     settings = load("database_url")
     policy = Freshness.parse(settings.freshness)
     with stores.transaction(settings) as connection:
         ids = find(connection, identity)
-        explained = [_document(one, policy) for one in explain(connection, ids[:MAX_EXPLAINED])]
+        explained = [
+            _document(one, policy, attempts_of(connection, one.row.id))
+            for one in explain(connection, ids[:MAX_EXPLAINED])
+        ]
     if not explained:
         raise CommandError(
             f"no publication has the id {identity}: it may be a post id, platform post id or publish id"
@@ -62,7 +70,9 @@ def why(
         console.complain(f"dravo: {len(ids) - MAX_EXPLAINED} more publications match")
 
 
-def _document(explanation: Explanation, policy: Freshness) -> dict[str, Any]:
+def _document(
+    explanation: Explanation, policy: Freshness, attempts: Sequence[Attempt]
+) -> dict[str, Any]:
     row = explanation.row
     return {
         **_api_item(row),
@@ -93,6 +103,7 @@ def _document(explanation: Explanation, policy: Freshness) -> dict[str, Any]:
             "refresh_token_expires_at": instant(row.refresh_token_expires_at),
         },
         "pauses": [shape(pause) for pause in explanation.pauses],
+        "timeline": [attempt_shape(one) for one in attempts],
         "freshness": explain_freshness(row.freshness, policy),
         "freshness_numbers": row.freshness,
         "advice": explanation.next_run.to_do,
@@ -128,6 +139,7 @@ def _screen(row: dict[str, Any]) -> tuple[Text | Table, ...]:
         ("read at", row["last_updated_at"] or "never"),
         *(("warning", warning) for warning in row["warnings"]),
         ("last attempt", _attempt(attempt)),
+        *(("earlier", attempt_line(one)) for one in row["timeline"][1:6]),
         ("attempts", f"{row['attempts']} in a row without a completed sync"),
         ("next run", f"{row['runs_at'] or 'none'}: {row['why_not_now']}"),
         *(("held by", held_by(hold)) for hold in row["holds"]),

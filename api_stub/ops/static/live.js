@@ -24,6 +24,7 @@
       const targets = "a, button, summary, [tabindex]";
       const place = part.contains(at) ? [...part.querySelectorAll(targets)].indexOf(at) : -1;
       part.innerHTML = other.innerHTML;
+      showCopyButtons();
       part.querySelectorAll("details").forEach((one, i) => { one.open = open[i] ?? one.open; });
       part.querySelectorAll("input:not([type=hidden]), select").forEach((one, i) => {
         if (values[i] !== undefined) one.value = values[i];
@@ -52,6 +53,17 @@
     }
   };
 
+  const showCopyButtons = () => {
+    for (const one of document.querySelectorAll("button.copy")) one.hidden = !navigator.clipboard;
+  };
+  document.addEventListener("click", async (event) => {
+    const button = event.target.closest("button.copy");
+    if (!button) return;
+    await navigator.clipboard.writeText(button.dataset.copy);
+    button.textContent = "Copied";
+  });
+
+  showCopyButtons();
   showStatus("Live", false);
   setInterval(refresh, EVERY);
   document.addEventListener("visibilitychange", refresh);

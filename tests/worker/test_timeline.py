@@ -1,0 +1,48 @@
+"""A worker logs the attempts that brought no numbers, and only those that passed the fence."""
+
+from tests.harness import Harness, reads
+from tests.worker.test_refresh import claims
+from worker.errors import TryAgain
+from worker.refresh import refresh
+
+
+def test_failed_attempt_is_logged_with_worker_duration_and_request_id(harness: Harness) -> None:
+    failing, synced = harness.publications(harness.account("acc_1"), 2)
+
+    harness.adapter.script = lambda account, publication: (
+        TryAgain("Down.") if publication.id == failing else reads(views=1)(account, publication)
+    )
+    (job,) = claims(harness)
+
+    refresh(job, harness.context)
+
+    entries = dict(harness.execute("SELECT publication_id, entries FROM attempt_logs"))
+    assert set(entries) <= {failing, synced}
+    (entry,) = entries[failing]
+    assert (entry["outcome"], entry["sentence"], entry["worker"]) == ("retry", "Down.", "unnamed")
+    assert len(entry["request_id"]) == 16
+    assert 0 <= entry["seconds"] < 60
+
+
+def test_synced_attempts_write_no_log(harness: Harness) -> None:
+    harness.publications(harness.account("acc_1"), 3)
+    (job,) = claims(harness)
+
+    refresh(job, harness.context)
+
+    assert harness.execute("SELECT * FROM attempt_logs") == []
+
+
+def test_attempt_behind_the_fence_is_not_logged(harness: Harness) -> None:
+    harness.publications(harness.account("acc_1"))
+
+    def lose_the_claim(*_: object) -> TryAgain:
+        harness.execute("UPDATE refresh_state SET claim_seq = 99")
+        return TryAgain("Down.")
+
+    harness.adapter.script = lose_the_claim
+    (job,) = claims(harness)
+
+    refresh(job, harness.context)
+
+    assert harness.execute("SELECT * FROM attempt_logs") == []
