@@ -70,9 +70,7 @@ def why(
         console.complain(f"dravo: {len(ids) - MAX_EXPLAINED} more publications match")
 
 
-def _document(
-    explanation: Explanation, policy: Freshness, attempts: Sequence[Attempt]
-) -> dict[str, Any]:
+def _document(explanation: Explanation, policy: Freshness, attempts: Sequence[Attempt]) -> dict[str, Any]:
     row = explanation.row
     return {
         **_api_item(row),
