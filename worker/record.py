@@ -39,7 +39,9 @@ UPDATE post_analytics AS a
        stale_after = CASE WHEN o.stopped THEN NULL ELSE COALESCE(o.stale_after, a.stale_after) END,
        freshness = COALESCE(o.freshness, a.freshness),
        snapshot_at = COALESCE(o.snapshot_at, a.snapshot_at),
-       attempted_at = now(), outcome = o.outcome, outcome_detail = o.detail, version = o.claim_seq
+       -- later than each request that saw the row claimed: `finish` has locked the rows before
+       attempted_at = statement_timestamp(),
+       outcome = o.outcome, outcome_detail = o.detail, version = o.claim_seq
   FROM outcomes o
  WHERE a.publication_id = o.id
 """)

@@ -23,7 +23,7 @@ WITH mine AS (
     RETURNING r.publication_id
 )
 UPDATE post_analytics AS a
-   SET sync_status = 'requires_reconnect', error_message = :sentence, attempted_at = now(),
+   SET sync_status = 'requires_reconnect', error_message = :sentence, attempted_at = clock_timestamp(),
        outcome = 'requires_reconnect', outcome_detail = :sentence
   FROM blocked WHERE a.publication_id = blocked.publication_id
 RETURNING a.publication_id

@@ -17,25 +17,27 @@ _REQUESTED = frozenset({Reason.FORCED, Reason.MANUAL})
 MAKE_DUE = """
 WITH requested AS (
     -- locked in one order everywhere: two statements over the same rows must not deadlock
-    SELECT s.publication_id FROM refresh_state s WHERE s.publication_id = ANY(:ids)
+    SELECT s.* FROM refresh_state s WHERE s.publication_id = ANY(:ids)
      ORDER BY s.publication_id FOR UPDATE
 )
+-- The conditions read the locked row: `r` is the row as it was before the statement waited for its lock,
+-- and a refresh that ended meanwhile would look as if it still had the row.
 UPDATE refresh_state AS r
-   SET next_run_at = CASE WHEN r.claimed_at IS NOT NULL AND r.next_run_at > now()
-                          THEN r.next_run_at ELSE now() END,
-       reason = CASE WHEN r.claimed_at IS NOT NULL AND r.next_run_at > now() THEN r.reason ELSE :reason END,
-       priority = GREATEST(r.priority, :priority)
-  FROM requested JOIN publications p ON p.id = requested.publication_id
+   SET next_run_at = CASE WHEN s.claimed_at IS NOT NULL AND s.next_run_at > now()
+                          THEN s.next_run_at ELSE now() END,
+       reason = CASE WHEN s.claimed_at IS NOT NULL AND s.next_run_at > now() THEN s.reason ELSE :reason END,
+       priority = GREATEST(s.priority, :priority)
+  FROM requested s JOIN publications p ON p.id = s.publication_id
   JOIN accounts a ON a.account_id = p.account_id
- WHERE p.id = r.publication_id
+ WHERE s.publication_id = r.publication_id
    AND p.workspace_id = :workspace_id
    AND a.state = 'active'
-   AND r.reason NOT IN ('quarantined', 'blocked')
-   AND (r.next_run_at IS NOT NULL OR :requested)
-   AND NOT (r.next_run_at IS NOT NULL AND r.next_run_at <= now() AND r.priority >= :priority)
-   AND NOT (r.claimed_at IS NOT NULL AND r.next_run_at > now() AND r.priority >= :priority)
+   AND s.reason NOT IN ('quarantined', 'blocked')
+   AND (s.next_run_at IS NOT NULL OR :requested)
+   AND NOT (s.next_run_at IS NOT NULL AND s.next_run_at <= now() AND s.priority >= :priority)
+   AND NOT (s.claimed_at IS NOT NULL AND s.next_run_at > now() AND s.priority >= :priority)
 RETURNING r.publication_id,
-          CASE WHEN r.claimed_at IS NULL OR r.next_run_at <= now() THEN r.claim_seq + 1 END AS next_claim
+          CASE WHEN s.claimed_at IS NULL OR s.next_run_at <= now() THEN s.claim_seq + 1 END AS next_claim
 """
 """Shared as text because the API runs it on an asynchronous connection of its own.
 

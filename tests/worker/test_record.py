@@ -4,7 +4,10 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from sqlalchemy import text
+
 from shared.outcome_kinds import OutcomeKind
+from shared.refresh_state.make_due import make_due
 from shared.refresh_state.notifications import REFRESHED_CHANNEL
 from shared.vocabulary import Reason, SyncStatus
 from tests.harness import Harness
@@ -22,6 +25,20 @@ from tests.worker.recording import (
     synced,
 )
 from worker.outcomes.outcome import Outcome
+from worker.record import record
+
+
+def test_an_attempt_is_later_than_every_request_that_found_its_row_claimed(harness: Harness) -> None:
+    """A request that leaves the row to its worker waits for an attempt that is not older than itself."""
+    (row,) = started(harness, 1)
+    with harness.engine.connect() as recording, recording.begin():
+        recording.execute(text("SELECT now()"))  # the transaction has its time
+        with harness.engine.begin() as requesting:
+            make_due(requesting, "ws_1", [row.publication.id], Reason.MANUAL)
+            requested_at = requesting.execute(text("SELECT now()")).scalar_one()
+        record(recording, "ws_1", [synced(row)])
+
+    assert analytics(harness, row)["attempted_at"] > requested_at
 
 
 def test_outcome_writes_its_fields_and_keeps_the_others(harness: Harness) -> None:

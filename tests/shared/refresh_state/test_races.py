@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -12,6 +13,9 @@ from shared.database import connect
 from shared.ingestion.importer import import_accounts, import_publications
 from shared.operations.audit_log import Operator
 from shared.operations.quarantine import release_from_quarantine
+from shared.refresh_state.finish import NextRun, finish
+from shared.refresh_state.make_due import make_due
+from shared.vocabulary import Reason
 from tests.shared.ingestion.rows import VAULT, account, publication, store, store_accounts, stored
 
 Step = Callable[[Connection], object]
@@ -141,6 +145,33 @@ def test_concurrent_releases_release_a_quarantined_row_once(rows: Engine) -> Non
     )
     assert releases == [[row["publication_id"]], []]
     assert row["claim_seq"] == 1
+
+
+def test_a_request_that_waits_for_the_end_of_a_refresh_makes_the_row_due_again(rows: Engine) -> None:
+    """The refresh read the platform before the request: its outcome does not answer it."""
+    with rows.begin() as connection:
+        (claimed,) = connection.execute(
+            text(
+                "UPDATE refresh_state SET claimed_at = now(), claim_seq = 1, reason = 'claimed',"
+                " next_run_at = now() + interval '1 minute', priority = 1 WHERE publication_id ="
+                " (SELECT id FROM publications WHERE post_id = 'post_due') RETURNING publication_id"
+            )
+        ).scalars()
+    later = datetime.now(UTC) + timedelta(hours=6)
+    next_run = NextRun(claimed, 1, later, Reason.STALE, attempts=0, missing_since=None)
+
+    interleave(
+        rows,
+        lambda connection: finish(connection, [next_run]),
+        lambda connection: make_due(connection, "ws_1", [claimed], Reason.MANUAL),
+    )
+
+    (row,) = stored(
+        rows,
+        "SELECT reason, priority, next_run_at <= now() AS due FROM refresh_state"
+        " WHERE publication_id = (SELECT id FROM publications WHERE post_id = 'post_due')",
+    )
+    assert row == {"reason": "manual", "priority": 1, "due": True}
 
 
 def test_accounts_are_locked_in_order_whatever_order_a_file_has(engine: Engine) -> None:
