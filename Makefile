@@ -87,11 +87,20 @@ check-deploy: .venv/tools/installed ## check deployed artefacts with their own t
 	@command -v promtool >/dev/null || (apt-get update -qq && apt-get install -y -qq --no-install-recommends prometheus)
 	$(BIN)/pytest tests/deploy/checked_by_tools.py
 
+.venv/clients/installed: deploy/clients.lock | install
+	$(PYTHON) -m venv .venv/clients
+	.venv/clients/bin/pip install --quiet --disable-pip-version-check --require-hashes --requirement deploy/clients.lock
+	@touch $@
+
+check-clients: .venv/clients/installed ## install the wheel, run `dravo up`, generate two clients and read the API with them
+	$(BIN)/pytest tests/clients/checked_by_clients.py
+
 LOCK := $(BIN)/uv pip compile pyproject.toml --universal --generate-hashes --no-emit-index-url --no-header --quiet
 locks: install ## write the lock files again after a change of pyproject.toml; known versions stay
 	$(LOCK) --extra dev --group build --output-file requirements.lock
 	$(LOCK) --extra local --group build --constraint requirements.lock --output-file requirements-run.lock
 	$(LOCK) --constraint requirements.lock --output-file deploy/docker/requirements.lock
+	$(subst pyproject.toml,--group clients,$(LOCK)) --output-file deploy/clients.lock
 	sed -i '/^ *# *-c requirements.lock$$/d' requirements-run.lock deploy/docker/requirements.lock
 
-.PHONY: help install locks up lint test test-fast chromium test-browser faults interleavings soak mutants bench-smoke bench-throughput bench-api bench-budgets bench-freshness bench-changes pictures check-deploy
+.PHONY: help install locks up lint test test-fast chromium test-browser faults interleavings soak mutants bench-smoke bench-throughput bench-api bench-budgets bench-freshness bench-changes pictures check-deploy check-clients

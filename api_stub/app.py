@@ -4,6 +4,7 @@ import contextlib
 from collections.abc import AsyncIterator
 
 from starlette.routing import Route, Router
+from starlette.types import ASGIApp
 
 from api_stub.changes.endpoint import list_changes
 from api_stub.docs.index import index
@@ -12,6 +13,7 @@ from api_stub.docs.openapi import document
 from api_stub.docs.reference import page as docs
 from api_stub.docs.reference import script as docs_script
 from api_stub.events.endpoint import receive_events
+from api_stub.http.cross_origin import allow_origins
 from api_stub.http.health import alive, prometheus, ready
 from api_stub.http.middleware import RequestMiddleware
 from api_stub.ops.context import OpsContext
@@ -39,7 +41,7 @@ PAGES = (
 )
 
 
-def create(service: Service) -> RequestMiddleware:
+def create(service: Service) -> ASGIApp:
     """Return the ASGI application of a service; its lifespan starts and stops the service."""
     ops = OpsContext(service.settings)
 
@@ -48,6 +50,7 @@ def create(service: Service) -> RequestMiddleware:
         async with service.running(), ops.open():
             yield
 
-    return RequestMiddleware(
+    app = RequestMiddleware(
         Router((*ROUTES, *PAGES, *ops_routes(ops)), redirect_slashes=False, lifespan=lifespan), service
     )
+    return allow_origins(app, service.settings.cors_origins) if service.settings.cors_origins else app

@@ -1,6 +1,7 @@
 """The settings: every ``DRAVO_…`` variable, validated together, with secrets hidden."""
 
 import os
+import re
 from datetime import timedelta
 from typing import Annotated, Any
 from urllib.parse import urlsplit
@@ -76,6 +77,14 @@ def _redis(url: SecretStr) -> SecretStr:
     return url
 
 
+def _origin(text: str) -> str:
+    if not re.fullmatch(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?|https?://\[[0-9a-f:]+\](:[0-9]{1,5})?", text):
+        raise ValueError(
+            "must be origins like https://dashboard.example.com, comma-separated, without a path"
+        )
+    return text
+
+
 def _sealing_key(text: str) -> str:
     try:
         SealingKey(text)
@@ -103,6 +112,7 @@ SHORTEST_TOKEN = 16
 SHORTEST_HMAC_KEY = 32
 Token = Annotated[SecretStr, AfterValidator(_hard_to_guess)]
 Host = Annotated[str, AfterValidator(_host_only)]
+Origin = Annotated[str, AfterValidator(_origin)]
 Seconds = Annotated[float, Field(gt=0, le=31_536_000)]
 Percent = Annotated[int, Field(ge=1, le=100)]
 Dollars = Annotated[float, Field(ge=0, le=1e9)]
@@ -130,6 +140,8 @@ class Settings(BaseSettings):
     jwt_issuer: str | None = None
     jwt_workspace_claim: str = "workspace_id"
     internal_token: Token | None = None
+    cors_origins: Annotated[tuple[Origin, ...], NoDecode] = ()
+    """Web pages of these origins may call the read API from a browser."""
     ops_token: Token | None = None
     ops_login_file: str | None = None
     """A file with a token that opens the operators' page once; the first login deletes it."""
@@ -212,7 +224,7 @@ class Settings(BaseSettings):
         """Platforms whose accounts need no token: the application's own key reads their public metrics."""
         return frozenset({Platform.X}) if self.x_app_bearer else frozenset()
 
-    @field_validator("secret_keys", "jwt_algorithms", mode="before")
+    @field_validator("secret_keys", "jwt_algorithms", "cors_origins", mode="before")
     @classmethod
     def _split_commas(cls, value: Any) -> Any:
         return (

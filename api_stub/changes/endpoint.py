@@ -6,7 +6,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api_stub.changes.parameters import PRESENT, parse_changes
-from api_stub.http.errors import ApiError, bad_parameter, json_response
+from api_stub.http.errors import ApiError, bad_parameter
+from api_stub.http.negotiation import negotiated
 from api_stub.service import Service, service_of
 from shared.changes import feed
 from shared.changes.cursor import BEGINNING, Cursor, CursorError, decode
@@ -23,10 +24,10 @@ async def list_changes(request: Request) -> Response:
     if query.cursor == PRESENT:
         rows = await service.database.fetch(feed.NEWEST, {"workspace": workspace_id})
         page = feed.Page([], feed.present(rows[0]), has_more=False)
-        return json_response(feed.page_body(page, workspace_id))
+        return negotiated(request, feed.page_body(page, workspace_id))
     since = None if query.cursor is None else _decoded(query.cursor, workspace_id)
     page = await _page(service, workspace_id, since, query.limit)
-    return json_response(feed.page_body(page, workspace_id))
+    return negotiated(request, feed.page_body(page, workspace_id))
 
 
 async def _page(service: Service, workspace_id: str, since: Cursor | None, limit: int) -> feed.Page:

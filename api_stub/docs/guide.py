@@ -107,6 +107,8 @@ Send an API key (`dra_…`, from `dravo keys create --workspace W`) or a dashboa
 - A metric that its platform did not report is absent, and a warning names it. `0` means that the platform
   said 0.
 - New fields, warning codes and metrics may be added at any time: ignore those that you do not know.
+- Pages and histories have an `ETag`: send it as `If-None-Match`, and an unchanged answer is a 304 without a
+  body. Pages link to their neighbours in `Link`. Large answers are compressed with gzip where you accept it.
 - Each response has an `X-Request-ID`, which Dravo's logs have too. Send your own in a request to choose it.
 """
 _WARNINGS: Final = "A warning is `code: sentence`. The code is stable, the sentence is for people."

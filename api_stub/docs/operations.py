@@ -18,6 +18,17 @@ _RETRY_AFTER: Final = {
     **_REQUEST_ID,
 }
 _BEARER: Final = {"WWW-Authenticate": {"schema": {"type": "string", "const": "Bearer"}}, **_REQUEST_ID}
+_VALIDATED: Final = {
+    "ETag": {"schema": {"type": "string"}, "description": "Send it as If-None-Match to ask for changes."},
+    **_REQUEST_ID,
+}
+_PAGED: Final = {
+    "Link": {
+        "schema": {"type": "string"},
+        "description": "The first, previous, next and last page (RFC 8288).",
+    },
+    **_VALIDATED,
+}
 ANALYTICS, EVENTS, SERVICE = "Analytics", "Events", "Service"
 TAGS: Final[list[Schema]] = [
     {"name": ANALYTICS, "description": "The metrics of published posts, and their history."},
@@ -40,6 +51,10 @@ def _text(description: str, media_type: str) -> Schema:
     }
 
 
+_UNCHANGED: Final[Schema] = {
+    "description": "The answer is still the one with the ETag in If-None-Match.",
+    "headers": _VALIDATED,
+}
 _FAILURES: Final[Schema] = {
     "400": _json("A parameter is wrong: it is named, with what is allowed.", "Error"),
     "401": _json("No valid credential; the body does not say which rule failed.", "Error", _BEARER),
@@ -135,7 +150,7 @@ PATHS: Final[Schema] = {
             ANALYTICS,
             "listPosts",
             "List posts",
-            {"200": _json("The page.", "Page"), **_failures("400", "401", "429")},
+            {"200": _json("The page.", "Page", _PAGED), "304": _UNCHANGED, **_failures("400", "401", "429")},
             description="A page of analytics rows, the newest first, with exact totals. Rows past their"
             " `stale_after` are served as they stand and refreshed.",
             security=_CALLER,
@@ -148,7 +163,11 @@ PATHS: Final[Schema] = {
             ANALYTICS,
             "listHistory",
             "Get a post's history",
-            {"200": _json("The snapshots.", "History"), **_failures("400", "401", "404")},
+            {
+                "200": _json("The snapshots.", "History", _VALIDATED),
+                "304": _UNCHANGED,
+                **_failures("400", "401", "404"),
+            },
             description="The snapshots of a post over time, by publication, the oldest first: for charts.",
             security=_CALLER,
             parameters=_HISTORY_PARAMETERS,

@@ -10,10 +10,10 @@ from types import FrameType
 from typing import Any, Final
 
 import uvicorn
+from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from api_stub.http.errors import encode, error_body
-from api_stub.http.middleware import RequestMiddleware
 from api_stub.service import Service
 from shared.process import end_in_time
 from shared.settings import SettingsError
@@ -137,7 +137,7 @@ def bind(host: str, port: int) -> socket.socket:
     return listening
 
 
-def serve(app: RequestMiddleware, service: Service, listening: socket.socket) -> None:
+def serve(app: ASGIApp, service: Service, listening: socket.socket) -> None:
     """Answer requests until SIGTERM or SIGINT; requests in flight then have `STOP_SECONDS` to end."""
     options: dict[str, Any] = {
         "http": Protocol,

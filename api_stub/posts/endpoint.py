@@ -7,7 +7,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api_stub.http import metrics
-from api_stub.http.errors import json_response
+from api_stub.http.negotiation import negotiated, page_links
 from api_stub.posts.parameters import PostsQuery, parse_posts
 from api_stub.posts.representation import Page, overview
 from api_stub.refresh.refreshing import make_stale_due
@@ -26,10 +26,15 @@ async def list_posts(request: Request) -> Response:
     page = await workspace.page(query)
     if not query.refresh:
         await make_stale_due(workspace, page)
-        return json_response(_body(query, page, {}))
+        return _response(request, query, page, {})
     with metrics.FORCED_SECONDS.time():
         refreshed = await service.refresher.force(workspace, page)
-    return json_response(_body(query, Page(refreshed.rows, page.total, page.read_at), refreshed.warnings))
+    return _response(request, query, Page(refreshed.rows, page.total, page.read_at), refreshed.warnings)
+
+
+def _response(request: Request, query: PostsQuery, page: Page, warnings: Mapping[int, str]) -> Response:
+    links = page_links(request, query.page, query.limit, page.total)
+    return negotiated(request, _body(query, page, warnings), links)
 
 
 def _body(query: PostsQuery, page: Page, warnings: Mapping[int, str]) -> dict[str, Any]:

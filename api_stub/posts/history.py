@@ -6,7 +6,8 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api_stub.http.errors import json_response, not_found, quotable
+from api_stub.http.errors import not_found, quotable
+from api_stub.http.negotiation import negotiated
 from api_stub.posts.parameters import parse_history, parse_id
 from api_stub.posts.workspace import MAX_SNAPSHOTS
 from api_stub.service import service_of
@@ -35,7 +36,8 @@ async def list_history(request: Request) -> Response:
         if query.interval != "raw":
             snapshot = {"interval_start": render(row.interval_start), **snapshot}
         by_publication[row.publication_id].append(snapshot)
-    return json_response(
+    return negotiated(
+        request,
         {
             "post_id": publications[0].post_id,
             "interval": query.interval,
@@ -50,5 +52,5 @@ async def list_history(request: Request) -> Response:
                 for publication in publications
             ],
             "truncated": len(snapshots) > MAX_SNAPSHOTS,
-        }
+        },
     )

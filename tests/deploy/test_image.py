@@ -43,6 +43,7 @@ def test_local_run_installs_the_tested_versions_without_developers_tools() -> No
         "deploy/docker/requirements.lock",
         "deploy/docker/build.lock",
         "deploy/checks.lock",
+        "deploy/clients.lock",
     ],
 )
 def test_lock_file_has_hashes_and_no_registry(name: str) -> None:
