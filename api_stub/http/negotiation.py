@@ -28,18 +28,18 @@ def negotiated(request: Request, body: object, headers: Mapping[str, str] | None
     content = encode(body)
     tag = f'W/"{sha256(content).hexdigest()[:24]}"'
     sent = {**_HEADERS, "ETag": tag, **(headers or {})}
-    asked = {name: value for name, value in request.scope["headers"] if name in _ASKED}
-    if asked and (known := asked.get(b"if-none-match")) and _matches(known.decode("latin-1"), tag):
+    requested = {name: value for name, value in request.scope["headers"] if name in _REQUESTED}
+    if requested and (known := requested.get(b"if-none-match")) and _matches(known.decode("latin-1"), tag):
         return Response(status_code=304, headers=sent)
     if len(content) >= COMPRESSED_FROM and _accepts_gzip(
-        asked.get(b"accept-encoding", b"").decode("latin-1")
+        requested.get(b"accept-encoding", b"").decode("latin-1")
     ):
         sent["Content-Encoding"] = "gzip"
         content = _gzip(content)
     return Response(content, headers=sent, media_type="application/json")
 
 
-_ASKED: Final = frozenset({b"if-none-match", b"accept-encoding"})
+_REQUESTED: Final = frozenset({b"if-none-match", b"accept-encoding"})
 
 
 def _matches(known: str, tag: str) -> bool:
@@ -69,8 +69,10 @@ def page_links(request: Request, page: int, limit: int, total: int) -> dict[str,
     """
     last = max(1, -(-total // limit))
     parts = request.scope["query_string"].decode("ascii").split("&")
-    kept = "".join(f"{part}&" for part in parts if part and unquote(part.partition("=")[0]) not in _LEFT_OUT)
-    base = f"<{request.scope['path']}?{kept}page="
+    filters = "".join(
+        f"{part}&" for part in parts if part and unquote(part.partition("=")[0]) not in _LEFT_OUT
+    )
+    base = f"<{request.scope['path']}?{filters}page="
     links = [f'{base}1>; rel="first"', f'{base}{last}>; rel="last"']
     if page > 1:
         links.append(f'{base}{min(page - 1, last)}>; rel="prev"')

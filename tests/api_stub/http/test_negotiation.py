@@ -73,8 +73,8 @@ def test_small_body_is_not_compressed() -> None:
 def test_links_lead_to_the_pages_that_exist(page: int, total: int, links: dict[str, int]) -> None:
     header = page_links(request(b"platform=x&%70age=9&refresh=true&limit=10"), page, 10, total)["Link"]
 
-    found = re.findall(r'<([^>]+)>; rel="(\w+)"', header)
-    assert {relation: target for target, relation in found} == {
+    links_by_relation = re.findall(r'<([^>]+)>; rel="(\w+)"', header)
+    assert {relation: target for target, relation in links_by_relation} == {
         relation: f"{POSTS}?platform=x&limit=10&page={number}" for relation, number in links.items()
     }
 
@@ -100,8 +100,11 @@ def known(response: httpx.Response) -> dict[str, str]:
 
 def test_only_named_origins_may_call_the_read_api_from_a_browser(database_url: str) -> None:
     with open_api(database_url, cors_origins=(ORIGIN,)) as api:
-        asked = {"Access-Control-Request-Method": "GET", "Access-Control-Request-Headers": "authorization"}
-        preflight = api.run(api.client.options(POSTS, headers={"Origin": ORIGIN, **asked}))
+        preflight_headers = {
+            "Access-Control-Request-Method": "GET",
+            "Access-Control-Request-Headers": "authorization",
+        }
+        preflight = api.run(api.client.options(POSTS, headers={"Origin": ORIGIN, **preflight_headers}))
         page = api.get(headers={**api.client.headers, "Origin": ORIGIN})
         refused = api.get(headers={"Authorization": "", "Origin": ORIGIN})
         foreign = api.get(headers={**api.client.headers, "Origin": "https://elsewhere.example.com"})
