@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 
 from sqlalchemy import Connection, text
 
+from scheduler.webhook_gauges import feed_held, webhooks
 from shared import refresh_queue
 from shared.observability.metrics import (
     ACCOUNTS,
@@ -164,6 +165,8 @@ FROM_DATABASE: tuple[Callable[[Connection], Iterator[Sample]], ...] = (
     operator_needed,
     transactions,
     erasures,
+    webhooks,
+    feed_held,
 )
 """The queries of PostgreSQL; with `queue`, their names are the values of the label ``read``."""
 

@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api_stub.http.errors import quotable
-from api_stub.ops import charts, overview, queries
+from api_stub.ops import charts, overview, queries, webhooks
 from api_stub.ops.authentication import Session
 from api_stub.ops.context import OpsContext
 from api_stub.ops.filters import Filter
@@ -40,6 +40,7 @@ async def show_overview(context: OpsContext, request: Request, session: Session)
         session,
         "overview.html",
         overview=summary,
+        webhooks=await context.read(webhooks.count_endpoints),
         runbook_url=context.runbook_url,
         now=await context.read(queries.database_now),
         request=request,

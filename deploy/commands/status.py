@@ -24,6 +24,7 @@ from shared.quota.pauses import pauses_in_force
 from shared.refresh_state.invariants import stuck
 from shared.settings import Settings, SettingsError, load
 from shared.vocabulary import AccountState, Lane, SyncStatus
+from shared.webhooks.endpoints import list_endpoints
 
 _ROWS = """
 SELECT p.platform, pa.sync_status, count(*) AS rows
@@ -60,7 +61,9 @@ def status(
     ``oldest_overdue_at``, ``oldest_overdue_seconds`` (of rows that no pause holds up); ``accounts`` (count
     by state); ``pauses`` (as in
     `dravo pauses`); ``spending`` (``reads_today``, ``reads_this_month``, ``dollars_today``,
-    ``dollars_this_month`` of post reads that X bills, in UTC); ``queues`` (waiting messages by lane),
+    ``dollars_this_month`` of post reads that X bills, in UTC); ``webhooks`` (array of ``endpoint_id``,
+    ``workspace_id``, ``state``, ``failing_since``, ``failure``: those that fail for an hour or are disabled);
+    ``queues`` (waiting messages by lane),
     ``workers`` (array of ``worker_id``, ``threads``), both null when Redis is out of reach, and
     ``redis_error`` (a sentence, or null).
     """
@@ -124,7 +127,27 @@ def _from_database(connection: Connection) -> dict[str, Any]:
         "oldest_overdue_seconds": (now - oldest).total_seconds() if oldest else None,
         "accounts": states,
         "pauses": [shape(pause) for pause in pauses_in_force(connection)],
+        "webhooks": _webhooks(connection),
     }
+
+
+_FAILING_FOR = timedelta(hours=1)
+
+
+def _webhooks(connection: Connection) -> list[dict[str, Any]]:
+    """Return the webhook endpoints that have failed for an hour or were disabled."""
+    now = connection.execute(text("SELECT now()")).scalar_one()
+    return [
+        {
+            "endpoint_id": one.endpoint_id,
+            "workspace_id": one.workspace_id,
+            "state": one.state,
+            "failing_since": instant(one.failing_since),
+            "failure": one.failure or one.state_reason,
+        }
+        for one in list_endpoints(connection)
+        if one.state == "disabled" or (one.failing_since and now - one.failing_since >= _FAILING_FOR)
+    ]
 
 
 def _spending(connection: Connection, settings: Settings) -> dict[str, Any]:
@@ -218,9 +241,15 @@ def _screen(fleet: dict[str, Any]) -> Group:
         Text(_queues(fleet)),
         Text(_workers(fleet)),
         *(Text(console.plain(_paused(pause))) for pause in fleet["pauses"]),
+        *(Text(console.plain(_webhook(one))) for one in fleet["webhooks"]),
         Text(f"at {fleet['at']}", style="dim"),
     ]
     return Group(*parts)
+
+
+def _webhook(one: dict[str, Any]) -> str:
+    since = f" since {one['failing_since']}" if one["failing_since"] else ""
+    return f"webhook {one['endpoint_id']} of {one['workspace_id']}: {one['state']}{since}: {one['failure']}"
 
 
 def _paused(pause: dict[str, Any]) -> str:

@@ -160,6 +160,20 @@ OLDEST_TRANSACTION = FleetGauge(
 QUEUE_DEPTH = FleetGauge("dravo_queue_depth", "Jobs waiting in Redis.", ("lane",))
 WORKERS_ALIVE = FleetGauge("dravo_workers_alive", "Workers that reported within the last 15 seconds.")
 WORKER_THREADS = FleetGauge("dravo_worker_threads_alive", "Threads of those workers.")
+WEBHOOK_ENDPOINTS = FleetGauge(
+    "dravo_webhook_endpoints",
+    "Webhook endpoints by state: enabled, failing (the last delivery failed), disabled.",
+    ("state",),
+)
+WEBHOOK_UNDELIVERED = FleetGauge(
+    "dravo_webhook_undelivered_seconds",
+    "Age of the oldest change that an endpoint which does not fail has not got, 0 if none.",
+)
+SENDERS_ALIVE = FleetGauge("dravo_senders_alive", "Senders that reported within the last 15 seconds.")
+FEED_HELD = FleetGauge(
+    "dravo_feed_held_seconds",
+    "Age of the oldest open transaction that has written: the delta feed shows nothing newer, 0 if none.",
+)
 FLEET_READ = FleetGauge(
     "dravo_fleet_read_up", "1 when the last query for these gauges succeeded, 0 when it failed.", ("read",)
 )
@@ -182,6 +196,10 @@ FLEET_GAUGES = (
     QUEUE_DEPTH,
     WORKERS_ALIVE,
     WORKER_THREADS,
+    WEBHOOK_ENDPOINTS,
+    WEBHOOK_UNDELIVERED,
+    SENDERS_ALIVE,
+    FEED_HELD,
     FLEET_READ,
 )
 

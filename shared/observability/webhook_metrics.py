@@ -1,12 +1,9 @@
 """The metrics of senders; labels and units as in `shared.observability.metrics`.
 
 outcome    how a delivery ended: ``delivered``, ``refused``, ``timeout``, ``unreachable``, ``blocked`` …
-state      of an endpoint: ``enabled``, ``failing``, ``disabled``
 """
 
 from prometheus_client import Counter, Histogram
-
-from shared.observability.metrics import FleetGauge
 
 _SECONDS = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 15)
 _LAG_SECONDS = (0.5, 1, 2, 5, 15, 60, 300, 3_600, 21_600, 86_400)
@@ -19,15 +16,3 @@ LAG_SECONDS = Histogram(
     "From a change to its delivery: the oldest change of each delivery.",
     buckets=_LAG_SECONDS,
 )
-
-ENDPOINTS = FleetGauge("dravo_webhook_endpoints", "Webhook endpoints by state.", ("state",))
-UNDELIVERED = FleetGauge(
-    "dravo_webhook_undelivered_seconds",
-    "Age of the oldest change that an endpoint which does not fail has not got, 0 if none.",
-)
-SENDERS = FleetGauge("dravo_senders_alive", "Senders that reported within the last 15 seconds.")
-FEED_HELD = FleetGauge(
-    "dravo_feed_held_seconds",
-    "Age of the oldest open transaction that has written: the delta feed shows nothing newer, 0 if none.",
-)
-WEBHOOK_GAUGES = (ENDPOINTS, UNDELIVERED, SENDERS, FEED_HELD)
