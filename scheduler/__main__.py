@@ -16,6 +16,7 @@ from sqlalchemy import Engine
 from scheduler.erasures import ERASE_EVERY, Erasures
 from scheduler.fleet_metrics import READ_EVERY, FleetMetrics
 from scheduler.listener import listen
+from scheduler.refill import refill
 from scheduler.retention import RETAIN_EVERY, RetentionTick
 from scheduler.schedule import THREADS, Schedule, Tick
 from scheduler.summary_writer import STATEMENT_SECONDS, SummaryWriter
@@ -52,7 +53,7 @@ def main() -> int:
         settings = load("database_url", "redis_url")
         log.configure("scheduler", settings.log_format)
         tracing.configure("scheduler")
-        engine = _connect(settings, "dravo-scheduler", THREADS)
+        engine = _connect(settings, "dravo-scheduler", THREADS + 1)  # one for the refill
         summary_engine = _connect(settings, "dravo-scheduler-summary", 1, STATEMENT_SECONDS)
         # Only the owner of a table may detach a partition: without a role, it keeps its user's rights.
         owner_engine = _connect(settings, "dravo-scheduler-retention", 2, role=None)
@@ -77,7 +78,7 @@ def main() -> int:
                     settings, ticks, erasures, retention, fleet_metrics if port else None, heartbeat
                 )
                 writer.start()
-                _serve(settings, schedule, ticks)
+                _serve(settings, schedule, ticks, redis_client.connect(settings.redis))
         finally:
             engine.dispose()
             summary_engine.dispose()
@@ -138,25 +139,28 @@ def _schedule(
     return Schedule(schedule)
 
 
-def _serve(settings: Settings, schedule: Schedule, ticks: Ticks) -> None:
+def _serve(settings: Settings, schedule: Schedule, ticks: Ticks, client: redis_client.RedisClient) -> None:
     stopping = stop_on_signals()
 
     def wake(payloads: Sequence[str]) -> None:
         ticks.trace_contexts.remember(payloads)
         schedule.run_soon("hand_out")
 
-    listener = threading.Thread(
-        target=listen,
-        args=(settings.database, wake, stopping),
-        name="listener",
-        daemon=True,
-    )
+    threads = [
+        threading.Thread(
+            target=listen, args=(settings.database, wake, stopping), name="listener", daemon=True
+        ),
+        # On a connection of its own: it waits there for most of its time.
+        threading.Thread(target=refill, args=(client, ticks.hand_out, stopping), name="refill", daemon=True),
+    ]
     schedule.start()
-    listener.start()
+    for thread in threads:
+        thread.start()
     _log.info("scheduler_started", tick_seconds=settings.tick_seconds)
     wait_for(stopping)
     schedule.stop()
-    listener.join()
+    for thread in threads:
+        thread.join()
     _log.info("scheduler_stopped")
 
 

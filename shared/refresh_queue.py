@@ -32,6 +32,11 @@ ALIVE_FOR = timedelta(seconds=15)
 """A worker that has not reported for this long does not count as alive."""
 
 
+LOW_KEY = "dravo:queue_low"
+_LOW_FOR = timedelta(seconds=5)
+"""How long a report that nobody reads is kept: the ticks have refilled the queue since."""
+
+
 @dataclass(frozen=True, slots=True)
 class RefreshJob:
     """Claims of one account in one message: ids and fencing tokens, never objects."""
@@ -123,6 +128,20 @@ def reserved_threads(threads: int, share: float) -> int:
 def depth(client: RedisClient, lane: Lane) -> int:
     """Return how many messages wait in a lane's queue."""
     return int(client.llen(f"{NAMESPACE}:{lane.value}"))
+
+
+def report_low(client: RedisClient) -> None:
+    """Report that a worker has taken the last jobs of the background lane. Reports do not add up."""
+    with client.pipeline() as pipeline:
+        pipeline.lpush(LOW_KEY, 1)
+        pipeline.ltrim(LOW_KEY, 0, 0)
+        pipeline.expire(LOW_KEY, _LOW_FOR)
+        pipeline.execute()
+
+
+def wait_until_low(client: RedisClient, seconds: float) -> bool:
+    """Wait for such a report and return whether one came; each is received once in the whole fleet."""
+    return client.blpop([LOW_KEY], timeout=seconds) is not None
 
 
 def report_alive(client: RedisClient, worker_id: str, threads: int) -> None:

@@ -5,16 +5,18 @@ some options of a message end the thread that runs it. This broker delivers only
 made; any other message is removed from Redis, alone.
 """
 
+from contextlib import suppress
 from typing import Any
 
 import dramatiq
+import redis
 import structlog
 from dramatiq.brokers.redis import RedisBroker
 from dramatiq.errors import DecodeError
 
 from shared.observability import failpoints
 from shared.redis_client import RedisClient
-from shared.refresh_queue import NAMESPACE, broker_options
+from shared.refresh_queue import NAMESPACE, broker_options, report_low
 from shared.vocabulary import Lane
 
 _log = structlog.get_logger(__name__)
@@ -23,9 +25,21 @@ _MAX_SCANNED = 10_000
 
 
 class _SturdyBroker(RedisBroker):
+    _took_all = True
+    """Whether the last fetch of background jobs emptied the queue, which has been reported then."""
+
     def do_fetch(self, queue_name: str, count: int) -> list[bytes | None]:
         fetched = self._dispatch("fetch")(queue_name, count)  # type: ignore[no-untyped-call] # RedisBroker is untyped
+        if queue_name == Lane.BACKGROUND.value:
+            self._report_low(emptied=len(fetched) < count, took=bool(fetched))
         return [data for data in fetched if data is None or self._is_ours(queue_name, data)]
+
+    def _report_low(self, *, emptied: bool, took: bool) -> None:
+        """Report once that the queue is empty; an idle fleet, which takes nothing, reports nothing."""
+        if emptied and (took or not self._took_all):
+            with suppress(redis.RedisError):  # the next tick refills the queue
+                report_low(self.client)
+        self._took_all = emptied
 
     def do_ack(self, queue_name: str, message_id: str | bytes) -> None:
         self._dispatch("ack")(queue_name, message_id)  # type: ignore[no-untyped-call] # the same
