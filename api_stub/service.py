@@ -13,6 +13,7 @@ from api_stub.auth.authenticator import Authenticator, Caller
 from api_stub.auth.dashboard_tokens import DashboardTokens, configured
 from api_stub.events.processing import EventProcessor
 from api_stub.http.database import Database
+from api_stub.posts.read_counter import SAVED_EVERY, ReadCounter
 from api_stub.posts.workspace import Workspace
 from api_stub.refresh.refreshing import Refresher
 from api_stub.refresh.throttle import ForcedRefreshLimit
@@ -43,6 +44,7 @@ class Service:
         self.keys = ApiKeys(self.database)
         self._tokens = DashboardTokens(settings) if configured(settings) else None
         self.authenticator = Authenticator(self.keys, self._tokens)
+        self.read_counter = ReadCounter(self.database)
         self.forced = ForcedRefreshLimit()
         self.listener = CompletionListener(settings.database)
         self.refresher = Refresher(
@@ -60,6 +62,7 @@ class Service:
         """Connect, and run the background tasks until the context ends."""
         await self.database.open()
         tasks = [asyncio.create_task(self.listener.run()), asyncio.create_task(self._save_last_used())]
+        tasks.append(asyncio.create_task(self._save_reads()))
         if self._tokens is not None:
             tasks.append(asyncio.create_task(self._tokens.run()))
         try:
@@ -69,6 +72,7 @@ class Service:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             await self.keys.save_last_used()
+            await self.read_counter.save()
             await self.database.close()
             self._engine.dispose()
 
@@ -76,6 +80,11 @@ class Service:
         while True:
             await asyncio.sleep(LAST_USED_SAVED_EVERY.total_seconds())
             await self.keys.save_last_used()
+
+    async def _save_reads(self) -> None:
+        while True:
+            await asyncio.sleep(SAVED_EVERY.total_seconds())
+            await self.read_counter.save()
 
 
 def _sealer(settings: Settings) -> Sealer | None:

@@ -15,6 +15,7 @@ from sqlalchemy import Engine
 
 from scheduler.erasures import ERASE_EVERY, Erasures
 from scheduler.fleet_metrics import READ_EVERY, FleetMetrics
+from scheduler.freshness import PRESSURE_CHECKED_EVERY, REFIT_EVERY, FreshnessTicks
 from scheduler.listener import listen
 from scheduler.refill import refill
 from scheduler.retention import RETAIN_EVERY, RetentionTick
@@ -74,9 +75,9 @@ def main() -> int:
             ):
                 erasures = Erasures(erasure_engine, client, ledger_of(settings))
                 retention = RetentionTick(owner_engine, Retention.parse(settings.retention))
-                schedule = _schedule(
-                    settings, ticks, erasures, retention, fleet_metrics if port else None, heartbeat
-                )
+                freshness = FreshnessTicks(settings, engine, client)
+                measured = fleet_metrics if port else None
+                schedule = _schedule(settings, ticks, erasures, retention, freshness, measured, heartbeat)
                 writer.start()
                 _serve(settings, schedule, ticks, redis_client.connect(settings.redis))
         finally:
@@ -113,6 +114,7 @@ def _schedule(
     ticks: Ticks,
     erasures: Erasures,
     retention: RetentionTick,
+    freshness: FreshnessTicks,
     fleet_metrics: FleetMetrics | None,
     heartbeat: Heartbeat,
 ) -> Schedule:
@@ -133,6 +135,8 @@ def _schedule(
         "purge_changes": (ticks.purge_changes, PURGE_CHANGES_EVERY),
         "erase": (erasures.run, ERASE_EVERY),
         "retain": (retention.run, RETAIN_EVERY),
+        "adjust_pressure": (freshness.adjust_pressure, PRESSURE_CHECKED_EVERY),
+        "refit_half_lives": (freshness.refit, REFIT_EVERY),
     }
     if fleet_metrics:
         schedule["read_fleet_metrics"] = (fleet_metrics.read, READ_EVERY)

@@ -264,6 +264,64 @@ class AttemptLog(Base):
     __table_args__ = ({"postgresql_with": {"fillfactor": "70"}},)
 
 
+class QuotaPressure(Base):
+    """The quota pressure of each budget (`shared.freshness.pressure`), computed once an hour."""
+
+    __tablename__ = "quota_pressure"
+
+    platform: Mapped[str] = mapped_column(primary_key=True)
+    account_id: Mapped[str] = mapped_column(primary_key=True)
+    """Empty: the budget is the whole application's."""
+    bucket: Mapped[str] = mapped_column(primary_key=True)
+    """The bucket's kind and subject, or ``money``."""
+    factor: Mapped[float] = mapped_column(Double)
+    calls_per_hour: Mapped[float] = mapped_column(Double)
+    counted: Mapped[int] = mapped_column(BigInteger, server_default=sql("0"))
+    """Money only: the month's billed reads when it was computed."""
+    computed_at: Mapped[datetime] = mapped_column(server_default=sql("now()"))
+
+
+class GrowthFit(Base):
+    """The half-life of posts, fitted to the installation's own snapshots."""
+
+    __tablename__ = "growth_fits"
+
+    platform: Mapped[str] = mapped_column(primary_key=True)
+    account_id: Mapped[str] = mapped_column(primary_key=True)
+    """Empty: all accounts of the platform."""
+    half_life: Mapped[float] = mapped_column(Double)
+    """Hours."""
+    pairs: Mapped[int] = mapped_column(BigInteger)
+    """Successive snapshots that it rests on."""
+    fitted_at: Mapped[datetime] = mapped_column(server_default=sql("now()"))
+
+
+class GrowthPrediction(Base):
+    """How often a predicted error turned out to be at most 5 %, counted at refreshes."""
+
+    __tablename__ = "growth_predictions"
+
+    platform: Mapped[str] = mapped_column(primary_key=True)
+    error_bin: Mapped[int] = mapped_column(primary_key=True)
+    """`shared.freshness.promise.error_bin` of the predicted error."""
+    refreshes: Mapped[float] = mapped_column(Double)
+    within: Mapped[float] = mapped_column(Double)
+
+
+class ReadAccuracy(Base):
+    """Reads by clients in an hour, and how many of them were probably within 5 % of the truth."""
+
+    __tablename__ = "read_accuracy"
+
+    workspace_id: Mapped[str] = mapped_column(primary_key=True)
+    platform: Mapped[str] = mapped_column(primary_key=True)
+    hour: Mapped[datetime] = mapped_column(primary_key=True)
+    reads: Mapped[int] = mapped_column(BigInteger)
+    within: Mapped[float] = mapped_column(Double)
+
+    __table_args__ = (Index("read_accuracy_by_hour", "hour"),)
+
+
 class Snapshot(Base):
     """The history of readings, partitioned by month; unchanged readings are collapsed into one row."""
 

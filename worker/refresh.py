@@ -22,6 +22,7 @@ from shared.vocabulary import AccountState, BucketKind, Lane, Platform
 from worker.claims import start
 from worker.context import RefreshRun, WorkerContext
 from worker.credentials import tokens
+from worker.credentials.tokens import StoredAccount
 from worker.errors import AccountInactive, Misconfigured, RefreshError
 from worker.fetch import FetchResult, fetch
 from worker.finish import finish
@@ -64,7 +65,7 @@ def _start(job: RefreshJob, context: WorkerContext, request_id: str) -> RefreshR
     if stored is None:
         _log.warning("account_gone", account_id=job.account_id)
         return None
-    policy = _policy(context.settings, stored.account.platform)
+    policy = _policy(context.settings, stored)
     poison = tuple(row for row in started.rows if row.unfinished > policy.quarantine_starts)
     return RefreshRun(
         stored=stored,
@@ -79,15 +80,23 @@ def _start(job: RefreshJob, context: WorkerContext, request_id: str) -> RefreshR
     )
 
 
-def _policy(settings: Settings, platform: Platform) -> Policy:
+def _policy(settings: Settings, stored: StoredAccount) -> Policy:
+    platform = stored.account.platform
+    prior = parse_priors(settings.freshness_priors)[platform]
+    if stored.half_life is not None:
+        prior = prior._replace(half_life=stored.half_life)
     return Policy(
-        freshness=Planner(
-            Freshness.parse(settings.freshness), platform, parse_priors(settings.freshness_priors)[platform]
-        ),
+        freshness=Planner(Freshness.parse(settings.freshness), platform, prior, _pressure(stored)),
         first_retry=settings.first_retry,
         missing_confirm=settings.missing_confirm(platform),
         quarantine_starts=settings.quarantine_starts,
     )
+
+
+def _pressure(stored: StoredAccount) -> float:
+    """Return the quota pressure on an account; where calls cost money, it is never below 1."""
+    pressure = 1.0 if stored.pressure is None else stored.pressure
+    return max(pressure, 1.0) if stored.account.platform is Platform.X else pressure
 
 
 def _fetch(run: RefreshRun, context: WorkerContext) -> FetchResult:

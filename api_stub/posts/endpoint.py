@@ -24,6 +24,7 @@ async def list_posts(request: Request) -> Response:
         service.forced.spend(caller.subject)
     workspace = service.workspace(caller)
     page = await workspace.page(query)
+    service.read_counter.count(caller.workspace_id, [row.id for row in page.rows])
     if not query.refresh:
         await make_stale_due(workspace, page)
         return _response(request, query, page, {})

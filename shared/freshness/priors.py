@@ -9,6 +9,7 @@ data.
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Final
 
 from shared.freshness.rule import Prior
@@ -27,6 +28,7 @@ _OVERRIDE: Final = re.compile(r"(\w+)=(\d{1,5})([mhd])/(\d{1,5})([mhd])/(\d{1,5}
 _HOURS: Final = {"m": 1 / 60, "h": 1.0, "d": 24.0}
 
 
+@lru_cache(maxsize=8)
 def parse_priors(text: str) -> Mapping[Platform, Prior]:
     """Return the priors with overrides like ``facebook=15h/5m/30d,…``: half-life, shortest, longest interval.
 

@@ -113,6 +113,17 @@ def interval_of(state: State, prior: Prior, pressure: float = 1.0) -> Interval:
     return Interval(min(max(hours, prior.shortest), prior.longest), growth, read_rate, state)
 
 
+def expected_error(state: State, prior: Prior, hours: float) -> float:
+    """Return the error that a reader is expected to see so many hours after the refresh, from 0 to 1.
+
+    An error is ``|true - served| / (true + 20)``.
+    """
+    ratio = (_GROWTH_PRIOR + state.observed) / (_GROWTH_PRIOR + state.expected)
+    grown = _part(state.age + hours, prior.half_life) / _part(state.age, prior.half_life) - 1
+    change = (ratio * grown + _FLOOR * hours) * (state.value + SMALL) / (state.value + 2 * SMALL)
+    return change / (1 + change)
+
+
 def growth_of(state: State, prior: Prior) -> float:
     """Return the expected growth an hour right after the refresh, as a part of the number that readers see.
 

@@ -76,6 +76,8 @@ class BucketState:
     """Calls that could be made at once now; ``None``: the bucket has no known rate."""
     paused_until: datetime | None
     background_paused_until: datetime | None
+    calls_per_hour: float | None = None
+    """What its rate, or the one that the platform reported last, allows in an hour; ``None``: unknown."""
 
 
 class Budgets:
@@ -250,7 +252,8 @@ def _state(bucket: Bucket, rate: Rate | None, state: tuple[float, ...], now: int
     if every:
         owed = max(tat - now, 0.0) if tat else burst * (1 - FRESH_SHARE) * every
         left = 0.0 if paused > now else max(burst - owed / every, 0.0)
-    return BucketState(bucket, left, _later(paused, now), _later(bg_paused, now))
+    hourly = 3600 * MICROSECONDS / every if every else None
+    return BucketState(bucket, left, _later(paused, now), _later(bg_paused, now), hourly)
 
 
 @lru_cache(maxsize=1024)

@@ -130,6 +130,15 @@ class Limits:
             )
         )
 
+    def rate_of(self, bucket: Bucket) -> Rate | None:
+        """Return a bucket's rate where one is known."""
+        endpoint = {
+            BucketKind.APP: None,
+            BucketKind.ENDPOINT: bucket.subject,
+            BucketKind.ACCOUNT: bucket.subject.partition("/")[2] or None,
+        }[bucket.kind]
+        return self.rates.get(bucket.platform, {}).get((bucket.kind, endpoint))
+
 
 def bucket(platform: Platform, account_id: str, kind: BucketKind, endpoint: str | None) -> Bucket:
     """Return the bucket of this kind that counts this account's calls to the endpoint."""

@@ -7,7 +7,7 @@ another connection: a database that restarts during the platform's answer must n
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -49,6 +49,10 @@ class StoredAccount:
     state_reason: str | None
     unopened: str | None = None
     """Why the stored tokens cannot be decrypted; ``account`` then has empty ones, which must not be used."""
+    pressure: float | None = None
+    """The highest quota pressure of its budgets; ``None``: none is known."""
+    half_life: float | None = None
+    """Of its posts, or of its platform's, fitted to snapshots; ``None``: none is fitted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +70,19 @@ SELECT account_id, workspace_id, platform, platform_account_id, login, kind, sco
        token_version
   FROM accounts WHERE account_id = :account_id
 """
-_LOAD = text(_COLUMNS)
+_LOAD = text(
+    """
+SELECT a.*,
+       (SELECT max(q.factor) FROM quota_pressure q
+         WHERE q.platform = a.platform AND q.account_id IN ('', a.account_id)) AS pressure,
+       (SELECT f.half_life FROM growth_fits f
+         WHERE f.platform = a.platform AND f.account_id IN ('', a.account_id)
+         ORDER BY f.account_id DESC LIMIT 1) AS half_life
+  FROM ("""
+    + _COLUMNS
+    + """) AS a
+"""
+)
 # The transaction is idle during the platform's call: without its lock a pair would be renewed twice.
 _IDLE_TIMEOUT = text("SET LOCAL idle_in_transaction_session_timeout = '60s'")
 _LOCK_WAIT = text("SELECT set_config('lock_timeout', :milliseconds, true)")
@@ -91,7 +107,9 @@ def load(connection: Connection, account_id: str, vault: Vault) -> StoredAccount
     Tokens that no key decrypts raise nothing: the caller records that (`StoredAccount.unopened`).
     """
     row = connection.execute(_LOAD, {"account_id": account_id}).one_or_none()
-    return None if row is None else _opened(row, vault)
+    if row is None:
+        return None
+    return replace(_opened(row, vault), pressure=row.pressure, half_life=row.half_life)
 
 
 def state(connection: Connection, account_id: str) -> StoredState | None:

@@ -1,10 +1,11 @@
 """The fleet's budgets, circuit breakers and limits, as a worker process holds them for all of its jobs."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Final
 
 from shared.quota.budgets import Budgets
+from shared.quota.call_counts import CallCounter
 from shared.quota.limits import Limits
 from shared.redis_client import RedisClient
 from shared.settings import Settings
@@ -24,6 +25,7 @@ class FleetBudgets:
     park_percent: int
     longest_wait: timedelta
     """How long a job may wait for its budgets in all, occupying its thread, before its rows are deferred."""
+    calls: CallCounter = field(default_factory=CallCounter)
 
     @classmethod
     def of(cls, settings: Settings, client: RedisClient) -> "FleetBudgets":
@@ -44,4 +46,5 @@ class FleetBudgets:
             settings.meta_steer_percent,
             settings.meta_park_percent,
             settings.lease / _LONGEST_WAIT_SHARE,
+            CallCounter(client),
         )

@@ -84,6 +84,7 @@ class JobBudget:
             wait = max(decision.wait * random.uniform(1, 1.3), _SHORTEST_SLEEP)  # noqa: S311 - jitter needs no secrecy
             self._wait_left -= wait
             self._sleep(wait.total_seconds())
+        self._fleet.calls.count([one for one, _ in wanted], cost)
         self._called, self._probing = endpoint, decision.probes
         if decision.left:
             tightest, part = decision.left

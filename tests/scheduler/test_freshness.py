@@ -1,0 +1,154 @@
+"""The adaptive policy's periodic work: quota pressure from calls and money, half-lives from snapshots."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from psycopg.types.json import Jsonb
+
+from scheduler.freshness import FreshnessTicks
+from shared.partitions import ensure_partitions
+from shared.quota.call_counts import CallCounter
+from shared.quota.limits import Bucket
+from shared.redis_client import RedisClient
+from shared.refresh_queue import RefreshJob
+from shared.refresh_state.claim import claim
+from shared.vocabulary import BucketKind, Lane, Platform
+from tests.harness import Harness, reads
+from worker.refresh import refresh
+
+TIKTOK = Bucket(Platform.TIKTOK, BucketKind.ENDPOINT, "video/query")
+
+
+@pytest.fixture
+def ticks(harness: Harness, client: RedisClient) -> FreshnessTicks:
+    return FreshnessTicks(harness.context.settings, harness.scheduler, client)
+
+
+def factors(harness: Harness) -> dict[tuple[str, str, str], float]:
+    rows = harness.execute("SELECT platform, account_id, bucket, factor FROM quota_pressure")
+    return {(platform, account, bucket): factor for platform, account, bucket, factor in rows}
+
+
+def hour_passes(
+    harness: Harness, ticks: FreshnessTicks, client: RedisClient, bucket: Bucket, calls: int
+) -> float:
+    """Count calls, let an hour pass, compute the pressure and return this bucket's."""
+    counter = CallCounter(client)
+    counter.count([bucket], calls)
+    counter.send()
+    harness.execute("UPDATE quota_pressure SET computed_at = computed_at - interval '1 hour'")
+    ticks.adjust_pressure()
+    account = bucket.subject.partition("/")[0] if bucket.kind is BucketKind.ACCOUNT else ""
+    return factors(harness)[bucket.platform.value, account, f"{bucket.kind.value}:{bucket.subject}"]
+
+
+def test_pressure_rises_while_more_calls_are_made_than_the_limit_allows_and_falls_again(
+    harness: Harness, ticks: FreshnessTicks, client: RedisClient
+) -> None:
+    first = hour_passes(harness, ticks, client, TIKTOK, 60_000)
+    second = hour_passes(harness, ticks, client, TIKTOK, 60_000)
+    third = hour_passes(harness, ticks, client, TIKTOK, 0)
+
+    # 600 calls a minute, less a margin and a burst, leave 35,000 an hour
+    assert 1.1 < first < second
+    for _ in range(8):
+        last = hour_passes(harness, ticks, client, TIKTOK, 0)
+    assert last < third
+    assert last < 1
+
+
+def test_pressure_is_computed_once_an_hour_whatever_the_number_of_schedulers(
+    harness: Harness, ticks: FreshnessTicks, client: RedisClient
+) -> None:
+    factor = hour_passes(harness, ticks, client, TIKTOK, 60_000)
+    ticks.adjust_pressure()
+    FreshnessTicks(harness.context.settings, harness.scheduler, client).adjust_pressure()
+
+    assert set(factors(harness).values()) == {factor}
+
+
+def test_account_that_a_platform_without_numbers_pauses_is_relieved(
+    harness: Harness, ticks: FreshnessTicks, client: RedisClient
+) -> None:
+    account = Bucket(Platform.FACEBOOK, BucketKind.ACCOUNT, "acc_1")
+    harness.execute(
+        "INSERT INTO pauses (platform, kind, subject, paused_until, reason)"
+        " VALUES ('facebook', 'background', 'acc_1', now() + interval '2 hours', 'most of it is used')"
+    )
+    first = hour_passes(harness, ticks, client, account, 100)
+    second = hour_passes(harness, ticks, client, account, 100)
+    harness.execute("DELETE FROM pauses")
+
+    assert 1 < first < second
+    assert hour_passes(harness, ticks, client, account, 100) < second
+
+
+def test_money_at_x_never_lowers_the_pressure_below_one(
+    harness: Harness, ticks: FreshnessTicks, client: RedisClient
+) -> None:
+    harness.execute("INSERT INTO post_reads (platform, day, reads) VALUES ('x', CAST(now() AS date), 5)")
+    ticks.adjust_pressure()
+    assert factors(harness) == {("x", "", "money"): 1}
+
+    settings = harness.context.settings.model_copy(update={"x_monthly_budget_dollars": 0.1})
+    harness.execute("UPDATE post_reads SET reads = 20")
+    harness.execute("UPDATE quota_pressure SET computed_at = computed_at - interval '1 hour'")
+    FreshnessTicks(settings, harness.scheduler, client).adjust_pressure()
+    assert factors(harness)["x", "", "money"] > 2
+
+
+def test_half_lives_are_fitted_by_platform_and_by_account_with_enough_snapshots(
+    harness: Harness, ticks: FreshnessTicks
+) -> None:
+    now = datetime.now(UTC)
+    with harness.engine.begin() as connection:
+        ensure_partitions(connection)
+    for account, number, half_life in (("acc_1", 30, 16.0), ("acc_2", 1, 16.0)):
+        for publication in harness.publications(harness.account(account, Platform.FACEBOOK), number):
+            for step in range(12):
+                age = 0.5 * 1.4**step
+                clicks = int(1e6 * age / (age + half_life))
+                harness.execute(
+                    "INSERT INTO snapshots"
+                    " (publication_id, taken_at, last_seen_at, claim_seq, sync_status, metrics)"
+                    " SELECT :id, created_at + :age, created_at + :age, 1, 'synced', :metrics"
+                    " FROM publications WHERE id = :id AND created_at + :age < :now",
+                    id=publication,
+                    age=timedelta(hours=age),
+                    metrics=Jsonb({"post_clicks": clicks, "post_reactions_by_type_total": 0}),
+                    now=now,
+                )
+    ticks.refit()
+
+    fits = dict(harness.execute("SELECT account_id, half_life FROM growth_fits"))
+    assert fits.keys() == {"", "acc_1"}
+    assert 4 < fits[""] < 16
+    assert fits[""] < fits["acc_1"] < 16
+
+
+def test_worker_plans_with_the_fitted_half_life_and_the_highest_pressure(harness: Harness) -> None:
+    publication = harness.publications(harness.account("acc_1"))[0]
+    harness.execute("INSERT INTO growth_fits VALUES ('instagram', '', 3, 9), ('instagram', 'acc_1', 5, 9)")
+    harness.execute(
+        "INSERT INTO quota_pressure (platform, account_id, bucket, factor, calls_per_hour) VALUES"
+        " ('instagram', '', 'app:', 1.5, 1), ('instagram', 'acc_1', 'account:acc_1', 2.5, 1),"
+        " ('instagram', 'acc_2', 'account:acc_2', 9, 1), ('x', '', 'money', 9, 1)"
+    )
+    harness.adapter.script = reads(views=7)
+    for job in _claimed(harness):
+        refresh(job, harness.context)
+
+    stored = harness.state(publication).freshness
+    assert (stored["half_life"], stored["pressure"]) == (5, 2.5)
+
+
+def _claimed(harness: Harness) -> tuple[RefreshJob, ...]:
+    with harness.engine.begin() as connection:
+        return claim(
+            connection,
+            Lane.BACKGROUND,
+            jobs=4,
+            platform_jobs=4,
+            lease=timedelta(seconds=60),
+            top_up=dict.fromkeys(Platform, timedelta()),
+        ).jobs
