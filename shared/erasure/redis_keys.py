@@ -1,4 +1,4 @@
-"""What Redis holds of a subject: budgets and probes named after an account, and queued jobs.
+"""What Redis holds of a subject: budgets, probes and call counts of an account, and queued jobs.
 
 Redis only signals: a removed job's rows are gone or due again when their lease ends.
 """
@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from shared.erasure.identifiers import Identifiers
+from shared.quota import call_counts
 from shared.redis_client import RedisClient
 from shared.refresh_queue import NAMESPACE
 
@@ -48,6 +49,9 @@ def remove(client: RedisClient, identifiers: Identifiers) -> int:
         removed += 1
     for name in list(keys_that_name(client, identifiers)):
         removed += client.delete(name)
+    for field, _ in list(client.hscan_iter(call_counts.KEY, count=_PAGE)):
+        if identifiers.found_in(field.decode("utf-8", "replace")):
+            removed += client.hdel(call_counts.KEY, field)
     return removed
 
 

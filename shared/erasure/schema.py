@@ -49,6 +49,7 @@ TREATMENTS: Final[Mapping[str, Treatment]] = {
     "webhook_probe": Treatment.NOBODY,
     "webhook_senders": Treatment.NOBODY,
     "retention_runs": Treatment.NOBODY,
+    "growth_predictions": Treatment.NOBODY,
 }
 
 SEARCHED_UP_TO: Final = 1_000_000

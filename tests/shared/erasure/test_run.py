@@ -67,7 +67,7 @@ def test_erased_account_leaves_no_trace_and_others_stay(
         "post_analytics": 3,
         "publication_counts": 1,
         "publications": 3,
-        "redis": 2,
+        "redis": 3,
         "refresh_state": 3,
         "refused_metrics": 1,
         "snapshots": 15,
