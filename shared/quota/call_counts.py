@@ -64,19 +64,19 @@ class CallCounter:
 
 
 def take(client: RedisClient) -> dict[Bucket, int]:
-    """Return the fleet's counts since they were last taken, and begin anew. Raises `redis.RedisError`.
+    """Return the fleet's counts since they were last emptied, and begin anew. Raises `redis.RedisError`.
 
     Of several schedulers that take at once, one gets the counts and the others nothing.
     """
-    taken = f"{KEY}:{uuid.uuid4().hex}"
+    emptied = f"{KEY}:{uuid.uuid4().hex}"
     try:
-        client.rename(KEY, taken)
+        client.rename(KEY, emptied)
     except redis.ResponseError:
         return {}  # nothing was counted
-    client.expire(taken, _KEPT)
+    client.expire(emptied, _KEPT)
     calls: dict[Bucket, int] = {}
-    for name, number in client.hscan_iter(taken, count=1000):
+    for name, number in client.hscan_iter(emptied, count=1000):
         platform, kind, subject = name.decode().split("|", 2)
         calls[Bucket(Platform(platform), BucketKind(kind), subject)] = int(number)
-    client.delete(taken)
+    client.delete(emptied)
     return calls
