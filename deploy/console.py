@@ -8,7 +8,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
 import typer
-from rich import box
 from rich.console import Console, RenderableType
 from rich.progress import (
     BarColumn,
@@ -23,6 +22,8 @@ from rich.progress import (
 )
 from rich.table import Table
 from rich.text import Text
+
+from deploy import tables
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document, for machines.")]
 
@@ -61,8 +62,7 @@ def show(*parts: RenderableType) -> bool:
 
 def stdout_console() -> Console:
     """Return a console on stdout."""
-    width = None if sys.stdout is not None and sys.stdout.isatty() else _UNBOUNDED
-    return Console(width=width, highlight=False, markup=False, soft_wrap=False)
+    return Console(width=terminal_width() or _UNBOUNDED, highlight=False, markup=False, soft_wrap=False)
 
 
 def complain(sentence: str) -> None:
@@ -72,20 +72,26 @@ def complain(sentence: str) -> None:
         sys.stderr.flush()
 
 
-def table(headings: Sequence[str], rows: Iterable[Sequence[object]], *, right: Sequence[str] = ()) -> Table:
-    """Return a table. Columns in ``right`` are aligned to the right; empty headings are not shown."""
-    ruled = any(headings) and sys.stdout is not None and sys.stdout.isatty()
-    result = Table(
-        box=box.SIMPLE_HEAD if ruled else None,
-        pad_edge=False,
-        show_header=any(headings),
-        header_style="bold",
-    )
-    for heading in headings:
-        result.add_column(heading, justify="right" if heading in right else "left", overflow="fold")
-    for row in rows:
-        result.add_row(*(Text("-" if cell is None else plain(str(cell))) for cell in row))
-    return result
+def table(
+    headings: Sequence[str],
+    rows: Iterable[Sequence[object]],
+    *,
+    right: Sequence[str] = (),
+    optional: Sequence[str] = (),
+) -> Table:
+    """Return a table that fits the terminal, see `deploy.tables.build`; empty headings are not shown."""
+    cells = [["-" if cell is None else plain(str(cell)) for cell in row] for row in rows]
+    return tables.build(headings, cells, right=right, optional=optional, width=terminal_width())
+
+
+def terminal_width() -> int | None:
+    """Return the width of the terminal in columns, or ``None`` where stdout is none."""
+    return Console().width if sys.stdout is not None and sys.stdout.isatty() else None
+
+
+def readable(text: str) -> str:
+    """Return text for people: instants relative to now on a terminal, else to the second."""
+    return tables.readable(text, now=datetime.now(UTC) if terminal_width() else None)
 
 
 class _Rate(ProgressColumn):

@@ -110,4 +110,5 @@ def _table(listed: list[dict[str, Any]]) -> Table:
             for account in listed
         ),
         right=("rows", "overdue"),
+        optional=("workspace_id", "name", "rows", "platform", "token_expires_at"),
     )

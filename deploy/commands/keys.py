@@ -75,7 +75,9 @@ def list_(
     if as_json:
         console.emit(listed)
     elif listed:
-        console.show(console.table(list(listed[0]), (list(key.values()) for key in listed)))
+        console.show(
+            console.table(list(listed[0]), (list(key.values()) for key in listed), optional=("created_at",))
+        )
     else:
         console.show("no keys; create one with `dravo keys create --workspace W`")
 

@@ -10,6 +10,7 @@ from sqlalchemy import Engine
 
 from deploy import console, stores
 from deploy.console import AsJson, CommandError, UsageError, instant
+from deploy.local import running
 from deploy.resync.estimate import Estimate, estimate
 from deploy.resync.instants import end_instant, first_instant
 from deploy.resync.run import Tally, make_all_due, make_all_due_and_wait
@@ -73,10 +74,12 @@ def resync(
     Repeated options of one kind are alternatives; options of different kinds must all match.
 
     JSON: ``rows``, ``calls`` (HTTP calls to platforms), ``dollars`` (X alone charges), ``synced``, ``failed``
-    (``requires_reconnect`` and rows that cannot be refreshed included), ``postponed`` (the platform answered,
-    a later refresh decides), ``unfinished`` (no outcome within --timeout), ``waiting_for`` (what these
-    wait for: array of ``cause``, ``scope``, ``sentence``, ``rows``, ``at``, ``to_do``, ``examples``),
-    ``made_due``, ``unavailable`` (rows that cannot be refreshed), ``last`` and ``dry_run``.
+    (``requires_reconnect`` and rows that cannot be refreshed included), ``failures`` (those with an outcome,
+    by cause: array of ``platform``, ``outcome``, ``detail``, ``rows``, ``examples``), ``postponed`` (the
+    platform answered, a later refresh decides), ``unfinished`` (no outcome within --timeout),
+    ``waiting_for`` (what these wait for: array of ``cause``, ``scope``, ``sentence``, ``rows``, ``at``,
+    ``to_do``, ``examples``), ``made_due``, ``unavailable`` (rows that cannot be refreshed), ``last`` and
+    ``dry_run``.
     """
     options = {
         "post": post,
@@ -216,6 +219,23 @@ def _complain_of(groups: list[HeldGroup]) -> None:
         console.complain(f"dravo: {rows} ({posts}): {group.sentence}{when}. {group.to_do}")
 
 
+def _show_causes(tally: Tally) -> None:
+    if not tally.failures:
+        return
+    lines = [
+        (
+            one.rows,
+            one.platform,
+            one.outcome,
+            one.detail,
+            f"{running.program()} why {one.examples[0]}" if one.examples else None,
+        )
+        for one in tally.causes
+    ]
+    headings = ("rows", "platform", "outcome", "cause", "explained by")
+    console.show(console.table(headings, lines, right=("rows",), optional=("platform",)))
+
+
 def _report(expected: Estimate, tally: Tally, *, wait: bool, dry_run: bool, as_json: bool) -> None:
     if as_json:
         console.emit(
@@ -225,6 +245,7 @@ def _report(expected: Estimate, tally: Tally, *, wait: bool, dry_run: bool, as_j
                 "dollars": expected.dollars,
                 "synced": tally.synced,
                 "failed": tally.failed,
+                "failures": [asdict(one) for one in tally.causes],
                 "postponed": tally.postponed,
                 "unfinished": tally.unfinished,
                 "waiting_for": [
@@ -242,6 +263,7 @@ def _report(expected: Estimate, tally: Tally, *, wait: bool, dry_run: bool, as_j
     console.show(f"{cost} (dry run: nothing was made due)" if dry_run else cost)
     if wait and not dry_run:
         console.show(f"{tally.synced} synced, {tally.failed} failed, {tally.postponed} postponed")
+        _show_causes(tally)
     if tally.unfinished:
         console.complain(f"dravo: {tally.unfinished} rows have no outcome yet; workers keep trying them")
         _complain_of(tally.waiting_for)

@@ -1,5 +1,6 @@
 """``dravo status``: shows rows, queues, pauses and workers of the whole fleet, once or live."""
 
+import os
 import time
 from contextlib import closing
 from dataclasses import asdict
@@ -17,6 +18,8 @@ from deploy import console, stores
 from deploy.commands.needs import attention_lines, attention_shape
 from deploy.commands.pauses_in_force import shape, subject_name, until
 from deploy.console import AsJson, UsageError, duration, instant
+from deploy.local import running
+from deploy.tables import readable
 from shared.operations.attention.needs import needs_you_now
 from shared.operations.fleet import accounts_by_state, claimed, due, oldest_overdue, quarantined
 from shared.quota import spending
@@ -231,7 +234,7 @@ def _screen(fleet: dict[str, Any]) -> Group:
     parts: list[Any] = [
         *attention_lines(fleet),
         Text(),
-        console.table(headings, rows, right=headings[1:]),
+        console.table(headings, rows, right=headings[1:], optional=("total", "claimed", "pending")),
         Text(),
         Text(_overdue(fleet)),
         Text("accounts: " + ", ".join(f"{count} {state}" for state, count in fleet["accounts"].items())),
@@ -240,9 +243,10 @@ def _screen(fleet: dict[str, Any]) -> Group:
         Text(_spent(fleet["spending"])),
         Text(_queues(fleet)),
         Text(_workers(fleet)),
-        *(Text(console.plain(_paused(pause))) for pause in fleet["pauses"]),
+        *(Text(console.readable(console.plain(_paused(pause))), style="yellow") for pause in fleet["pauses"]),
         *(Text(console.plain(_webhook(one))) for one in fleet["webhooks"]),
-        Text(f"at {fleet['at']}", style="dim"),
+        *([Text(f"here: {api}/docs, {api}/ops")] if (api := os.environ.get(running.API_URL)) else []),
+        Text(readable(f"at {fleet['at']}", now=None), style="dim"),
     ]
     return Group(*parts)
 

@@ -26,11 +26,29 @@ _MAX_POLL_SECONDS = 2.0
 _OUTCOMES = """
 SELECT w.id, r.publication_id IS NULL AS deleted,
        CASE WHEN r.reason = 'blocked' THEN 'requires_reconnect'
-            WHEN pa.attempted_at >= w.requested_at AND r.claimed_at IS NULL THEN pa.outcome END AS outcome
+            WHEN pa.attempted_at >= w.requested_at AND r.claimed_at IS NULL THEN pa.outcome END AS outcome,
+       COALESCE(CASE WHEN r.reason = 'blocked' THEN pa.error_message END, pa.outcome_detail) AS detail,
+       p.platform, p.post_id
   FROM unnest(CAST(:ids AS bigint[]), CAST(:requested_ats AS timestamptz[])) AS w (id, requested_at)
   LEFT JOIN refresh_state r ON r.publication_id = w.id
   LEFT JOIN post_analytics pa ON pa.publication_id = w.id
+  LEFT JOIN publications p ON p.id = w.id
 """
+MAX_EXAMPLES = 3
+_DELETED = "deleted"
+
+
+@dataclass(slots=True)
+class Failures:
+    """The failed rows of one cause."""
+
+    platform: str | None
+    outcome: str
+    """`OutcomeKind`, or ``deleted`` for a publication that no longer exists."""
+    detail: str | None
+    rows: int = 0
+    examples: list[str] = field(default_factory=list)
+    """The first post ids, at most `MAX_EXAMPLES`."""
 
 
 @dataclass(slots=True)
@@ -49,6 +67,8 @@ class Tally:
     """Id of the last publication processed: a stopped run continues after it."""
     unfinished: int = 0
     """Rows without an outcome when waiting ended."""
+    failures: dict[tuple[str | None, str, str | None], Failures] = field(default_factory=dict)
+    """The failed rows that had an outcome, by cause."""
     waiting_for: list[HeldGroup] = field(default_factory=list)
     """What those rows wait for."""
 
@@ -58,6 +78,21 @@ class Tally:
         self.made_due += step.made_due
         self.failed += step.rows - len(step.requested)
         self.last = step.last
+
+    def add_failure(
+        self, platform: str | None, outcome: str, detail: str | None, post_id: str | None
+    ) -> None:
+        """Count a row that failed, with its cause."""
+        self.failed += 1
+        failures = self.failures.setdefault((platform, outcome, detail), Failures(platform, outcome, detail))
+        failures.rows += 1
+        if post_id and len(failures.examples) < MAX_EXAMPLES:
+            failures.examples.append(post_id)
+
+    @property
+    def causes(self) -> list[Failures]:
+        """The failed rows by cause, the most frequent first."""
+        return sorted(self.failures.values(), key=lambda one: -one.rows)
 
 
 def make_all_due(steps: Iterator[Step], tally: Tally, on_progress: Callable[[], None]) -> None:
@@ -126,7 +161,8 @@ def _count_outcomes(engine: Engine, waiting: dict[int, datetime], tally: Tally) 
         del waiting[row.id]
         done += 1
         if verdict is Verdict.FAILED:
-            tally.failed += 1
+            outcome = _DELETED if row.deleted else row.outcome
+            tally.add_failure(row.platform, outcome, row.detail, row.post_id)
         elif verdict is Verdict.POSTPONED:
             tally.postponed += 1
         else:

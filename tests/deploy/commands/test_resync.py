@@ -295,3 +295,18 @@ def test_wait_without_any_outcome_says_early_what_the_rows_wait_for(
     result = synced("resync", "--post", "post_3", "--wait", "--timeout", "0.5")
 
     assert result.err.count("waits for a worker in the interactive lane") == 2
+
+
+def test_wait_ends_with_the_failures_by_cause(
+    synced: Dravo, worker: Callable[..., FakeWorker], sql: Any
+) -> None:
+    sql("UPDATE post_analytics SET outcome_detail = 'X does not know this post.'")
+    with worker(post_3="gone", post_6="gone", post_7="synced"):
+        result = synced("resync", "--platform", "x", "--wait", "--json")
+        shown = synced("resync", "--post", "post_3", "--wait")
+
+    (failures,) = result.json["failures"]
+    assert (failures.pop("rows"), sorted(failures.pop("examples"))) == (2, ["post_3", "post_6"])
+    assert failures == {"platform": "x", "outcome": "gone", "detail": "X does not know this post."}
+    assert "X does not know this post." in shown.out
+    assert "dravo why post_3" in shown.out
