@@ -9,6 +9,7 @@ import contextlib
 import json
 import threading
 import time
+from dataclasses import astuple
 from typing import Any, Final
 
 import redis
@@ -27,6 +28,7 @@ WRITE_SECONDS: Final = 2.0
 """Between two writes of the summary, and between two attempts to become the writer."""
 HISTORY_SECONDS: Final = 60
 STUCK_SECONDS: Final = 300
+DELAYS_SECONDS: Final = 20
 STATEMENT_SECONDS: Final = 5.0
 """Time limit of each statement; the writer's engine is made with it."""
 _RESTS: Final = 6  # times as long as it worked: counting takes a seventh of one connection's time
@@ -63,6 +65,8 @@ class SummaryWriter:
         self._live: dict[str, Any] = {}
         self._history_at = 0.0
         self._stuck, self._stuck_at = 0, 0.0
+        self._delays: list[list[Any]] = []
+        self._delays_at = 0.0
 
     def start(self) -> None:
         """Start the thread."""
@@ -148,6 +152,7 @@ class SummaryWriter:
             "overdue": [[one.platform, one.paused, one.seconds] for one in overdue if one.due_at],
             "accounts": [[*key, number] for key, number in fleet.accounts_by_state(connection).items()],
             "stuck": self._count_stuck(connection),
+            "delays": self._query_delays(connection),
             "quarantined": quarantined,
             "quarantined_or_more": quarantined == _MOST_QUARANTINED,
             "claimed": sum(fleet.claimed(connection).values()),
@@ -161,14 +166,27 @@ class SummaryWriter:
             self._stuck_at = time.monotonic() + STUCK_SECONDS
         return self._stuck
 
+    def _query_delays(self, connection: Connection) -> list[list[Any]]:
+        """Return the scheduling delays by workspace, queried every `DELAYS_SECONDS`."""
+        if time.monotonic() >= self._delays_at:
+            self._delays = [list(astuple(delay)) for delay in fleet.scheduling_delays(connection)]
+            self._delays_at = time.monotonic() + DELAYS_SECONDS
+        return self._delays
+
     def _query_redis(self) -> dict[str, Any]:
         """Return queue depths and workers, or why neither is known: an unknown number is no zero."""
         try:
             queues = {lane.value: refresh_queue.depth(self._client, lane) for lane in Lane}
             workers = refresh_queue.workers_alive(self._client)
+            details = refresh_queue.worker_details(self._client, list(workers))
         except redis.RedisError:
-            return {"queues": None, "workers": None, "redis_error": "Redis does not answer."}
-        return {"queues": queues, "workers": workers, "redis_error": None}
+            return {
+                "queues": None,
+                "workers": None,
+                "worker_details": None,
+                "redis_error": "Redis does not answer.",
+            }
+        return {"queues": queues, "workers": workers, "worker_details": details, "redis_error": None}
 
 
 def _lock(connection: Connection) -> bool:

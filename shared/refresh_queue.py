@@ -3,7 +3,8 @@
 Redis only signals: when a message is lost, the lease in PostgreSQL ends and the row is due again.
 """
 
-from collections.abc import Callable, Iterable
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -175,3 +176,29 @@ def workers_alive(client: RedisClient) -> dict[str, int]:
         else:
             _log.warning("malformed_worker_in_redis", key=ALIVE_KEY)
     return alive
+
+
+def report_details(client: RedisClient, worker_id: str, details: Mapping[str, Any]) -> None:
+    """Report what operators see of a worker: its version, when it started, and its current jobs."""
+    client.set(f"{_DETAILS_KEY}{worker_id}", json.dumps(details), px=ALIVE_FOR)
+
+
+def worker_details(client: RedisClient, worker_ids: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Return what workers have reported of themselves; one of an earlier version has reported nothing."""
+    details = {}
+    for worker_id, packed in zip(worker_ids, _mget(client, worker_ids), strict=True):
+        try:
+            parsed = json.loads(packed) if packed is not None else None
+        except ValueError:
+            _log.warning("malformed_worker_in_redis", key=_DETAILS_KEY)
+            continue
+        if isinstance(parsed, dict):
+            details[worker_id] = parsed
+    return details
+
+
+_DETAILS_KEY = "dravo:worker:"
+
+
+def _mget(client: RedisClient, worker_ids: Sequence[str]) -> list[bytes | None]:
+    return list(client.mget([f"{_DETAILS_KEY}{one}" for one in worker_ids])) if worker_ids else []

@@ -31,6 +31,7 @@ from worker.credentials.renewal import renew_ahead
 from worker.http.client import Bounds, Client
 from worker.queue import actors
 from worker.queue.consumer import consuming_broker
+from worker.queue.current_jobs import CurrentJobs
 from worker.queue.shutdown import shut_down
 from worker.quota.fleet import FleetBudgets
 from worker.refresh import refresh
@@ -101,9 +102,10 @@ def _serve(
 ) -> None:
     threads = settings.worker_threads
     reserved = refresh_queue.reserved_threads(threads, settings.interactive_share)
-    workers = [_worker(settings, context, {lane.value for lane in Lane}, threads - reserved)]
+    jobs = CurrentJobs()
+    workers = [_worker(settings, context, jobs, {lane.value for lane in Lane}, threads - reserved)]
     if reserved:
-        workers.append(_worker(settings, context, {Lane.INTERACTIVE.value}, reserved))
+        workers.append(_worker(settings, context, jobs, {Lane.INTERACTIVE.value}, reserved))
     stopping = stop_on_signals()
     for worker in workers:
         worker.start()
@@ -115,6 +117,7 @@ def _serve(
             heartbeat.beat()
             try:
                 refresh_queue.report_alive(client, worker_id, threads)
+                refresh_queue.report_details(client, worker_id, jobs.report(threads))
             except redis.RedisError as error:
                 _log.warning("redis_unreachable", detail=type(error).__name__)
             if stopping.wait(_HEARTBEAT_SECONDS):
@@ -129,12 +132,17 @@ def _serve(
     _log.info("worker_stopped", worker_id=worker_id)
 
 
-def _worker(settings: Settings, context: WorkerContext, queues: set[str], threads: int) -> dramatiq.Worker:
+def _worker(
+    settings: Settings, context: WorkerContext, jobs: CurrentJobs, queues: set[str], threads: int
+) -> dramatiq.Worker:
     """Return a `dramatiq.Worker` on a broker of its own: two workers in one process must share nothing."""
     broker = consuming_broker(redis_client.connect(settings.redis))
-    actors.register(
-        broker, lambda job: refresh(job, context), lambda account_id: renew_ahead(account_id, context)
-    )
+
+    def run(job: refresh_queue.RefreshJob) -> None:
+        with jobs.running(job):
+            refresh(job, context)
+
+    actors.register(broker, run, lambda account_id: renew_ahead(account_id, context))
     return dramatiq.Worker(
         broker, queues=queues, worker_threads=threads, worker_timeout=_IDLE_POLL_MILLISECONDS
     )

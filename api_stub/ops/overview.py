@@ -73,6 +73,14 @@ class Overview:
     pauses: Sequence[PauseInForce]
     audit_log: Sequence[AuditEntry]
     attention: Attention
+    delays: Sequence[tuple[str, float | None, float | None]]
+    """By workspace: how long its longest due row waits, and how long one that is being refreshed waited."""
+    overdue_threshold: int = thresholds.OVERDUE_SECONDS
+
+    @staticmethod
+    def delay_level(seconds: float) -> str:
+        """Return the class of a scheduling delay, by the threshold of DravoOverdue."""
+        return "bad" if seconds > thresholds.OVERDUE_SECONDS else ""
 
     @property
     def total(self) -> int:
@@ -182,6 +190,7 @@ def read(connection: Connection) -> Overview:
         pauses=queries.pauses(connection),
         audit_log=audit_log.entries(connection, most=5),
         attention=needs_you_now(connection),
+        delays=live.get("delays", []),
     )
 
 

@@ -20,6 +20,7 @@ from shared.attempt_log import attempts_of
 from shared.freshness.policy import Freshness
 from shared.operations import audit_log, explain
 from shared.operations.bulk_resync import unfinished_selection
+from shared.operations.holds.subjects import SubjectKind, find_subject
 from shared.quota.pauses import pauses_of_accounts
 from shared.vocabulary import AccountState, Platform
 
@@ -53,8 +54,18 @@ async def list_publications(context: OpsContext, request: Request, session: Sess
         ids = [] if "\0" in name else await context.read(partial(explain.find, name=name[:500]))
         if len(ids) == 1:
             return redirect(f"/ops/publications/{ids[0]}")
-        rows = await context.read(partial(_named, ids=ids))
-        return render_for(session, "search.html", rows=rows, name=name)
+        rows, subject, accounts = await context.read(
+            partial(_named, ids=ids, name=name[:500].replace("\0", ""))
+        )
+        return render_for(
+            session,
+            "search.html",
+            rows=rows,
+            name=name,
+            subject=subject,
+            accounts=accounts,
+            most=queries.PAGE,
+        )
     wanted = Filter.parse(request.query_params)
     below = _number(request.query_params.get("below"))
     now, loaded = await context.read(
@@ -66,8 +77,13 @@ async def list_publications(context: OpsContext, request: Request, session: Sess
     return render_for(session, "publications.html", loaded=loaded, wanted=wanted, below=below, now=now)
 
 
-def _named(connection: Connection, ids: Sequence[int]) -> list[explain.Explanation]:
-    return explain.explain(connection, ids[: queries.PAGE])
+def _named(
+    connection: Connection, ids: Sequence[int], name: str
+) -> tuple[list[explain.Explanation], tuple[SubjectKind, str] | None, Sequence[Row[Any]]]:
+    """Return the publications with an id or, without any, with these words; what a name names; accounts."""
+    wanted = ids or queries.with_words(connection, name)
+    accounts = queries.accounts_named(connection, name)
+    return explain.explain(connection, wanted[: queries.PAGE]), find_subject(connection, name), accounts
 
 
 async def show_publication(context: OpsContext, request: Request, session: Session) -> Response:

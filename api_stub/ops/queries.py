@@ -57,6 +57,17 @@ SELECT taken_at, last_seen_at, reads, sync_status, metrics FROM snapshots
 """)
 
 
+_WITH_WORDS: Final = text("""
+SELECT id FROM (SELECT id, text FROM publications ORDER BY id DESC LIMIT :scanned) newest
+ WHERE text ILIKE :pattern ORDER BY id DESC LIMIT :most
+""")
+_ACCOUNTS_NAMED: Final = text("""
+SELECT account_id, name, platform, state FROM accounts
+ WHERE account_id ILIKE :pattern OR name ILIKE :pattern OR platform_account_id ILIKE :pattern
+ ORDER BY account_id LIMIT :most
+""")
+
+
 @dataclass(frozen=True, slots=True)
 class PublicationPage:
     """A page of publications, and where the next one begins."""
@@ -139,6 +150,22 @@ def accounts(
     where = " AND ".join(f"{name} = :{name}" for name, value in wanted.items() if value) or "TRUE"
     statement = text(_ACCOUNTS.format(where=where))
     return connection.execute(statement, {**wanted, "after": after, "most": PAGE + 1}).all()
+
+
+def with_words(connection: Connection, words: str) -> list[int]:
+    """Return the newest publications whose text has these words, among the newest `MAX_SCANNED`."""
+    bound = {"pattern": _pattern(words), "scanned": MAX_SCANNED, "most": PAGE}
+    return list(connection.execute(_WITH_WORDS, bound).scalars())
+
+
+def accounts_named(connection: Connection, words: str) -> Sequence[Row[Any]]:
+    """Return accounts whose id, name or id at the platform has these words."""
+    return connection.execute(_ACCOUNTS_NAMED, {"pattern": _pattern(words), "most": PAGE}).all()
+
+
+def _pattern(words: str) -> str:
+    escaped = words.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+    return f"%{escaped}%"
 
 
 def snapshots(connection: Connection, publication_id: int, most: int = 500) -> Sequence[Row[Any]]:

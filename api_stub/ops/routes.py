@@ -12,7 +12,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from api_stub.http.errors import not_found
-from api_stub.ops import forms, pages, webhooks
+from api_stub.ops import fleet_pages, forms, pages, webhooks
 from api_stub.ops.authentication import Session
 from api_stub.ops.context import OpsContext
 from api_stub.ops.filters import FilterError
@@ -33,6 +33,8 @@ def routes(context: OpsContext) -> list[Route]:
         "/ops/publications": pages.list_publications,
         "/ops/publications/{publication_id}": pages.show_publication,
         "/ops/accounts": pages.list_accounts,
+        "/ops/holds": fleet_pages.show_holds,
+        "/ops/workers": fleet_pages.show_workers,
         "/ops/audit-log": pages.list_audit_log,
         "/ops/webhooks": webhooks.list_webhooks,
         "/ops/confirm": pages.confirm_bulk_action,

@@ -1,22 +1,24 @@
 """``dravo why ID``: explains one publication: its last attempt, its next run and why then, and what to do."""
 
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Annotated, Any
 
 import typer
 from rich.table import Table
 from rich.text import Text
-from sqlalchemy import Row
+from sqlalchemy import Connection, Row
 
 from deploy import console, stores
 from deploy.commands.attempt_shapes import attempt_line, attempt_shape
 from deploy.commands.hold_shapes import held_by, hold_shape
 from deploy.commands.pauses_in_force import shape
-from deploy.console import AsJson, CommandError, instant
+from deploy.console import AsJson, CommandError, duration, instant
 from shared.attempt_log import Attempt, attempts_of
 from shared.freshness.explain import explain as explain_freshness
 from shared.freshness.policy import Freshness
 from shared.operations.explain import Explanation, explain, find
+from shared.operations.holds.subjects import SubjectState, find_subject, subject_state
 from shared.settings import load
 
 MAX_EXPLAINED = 50
@@ -30,12 +32,19 @@ def register(app: typer.Typer) -> None:
 
 def why(
     identity: Annotated[
-        str, typer.Argument(metavar="ID", help="A post id, platform post id, publish id or publication id.")
+        str,
+        typer.Argument(
+            metavar="ID",
+            help="A post id, platform post id, publish id or publication id; or an account, a workspace,"
+            " a platform.",
+        ),
     ],
     *,
     as_json: AsJson = False,
 ) -> None:
     """Explain a publication: its status, last attempt, next run and its reason, what to do.
+
+    For an account, a workspace or a platform: what holds it back, who set that, until when, what to do.
 
     JSON: the fields of its row as the API serves it, and ``publication_id``, ``workspace_id``,
     ``publish_id``, ``media_type``, ``next_run_at``, ``reason``, ``reason_sentence``, ``runs_at``
@@ -48,6 +57,9 @@ def why(
     ``timeline`` (the last attempts, the newest first, at most 20, equal ones in a row as one: array of
     ``at``, ``since``, ``times``, ``outcome``, ``sentence``, ``seconds``, ``worker``, ``request_id``),
     ``freshness`` and ``advice`` (a sentence). One object; an array when several publications match.
+    For an account, a workspace or a platform: ``subject`` (what it is), ``name``, ``holds`` (as above),
+    ``publications`` (at most 100,000 are counted), ``ageing`` (those that are not fresh),
+    ``overdue_seconds`` and ``advice``.
     """
     settings = load("database_url")
     policy = Freshness.parse(settings.freshness)
@@ -57,9 +69,14 @@ def why(
             _document(one, policy, attempts_of(connection, one.row.id))
             for one in explain(connection, ids[:MAX_EXPLAINED])
         ]
+        state = None if explained else _subject(connection, identity)
+    if state is not None:
+        _show_subject(state, as_json=as_json)
+        return
     if not explained:
         raise CommandError(
-            f"no publication has the id {identity}: it may be a post id, platform post id or publish id"
+            f"no publication has the id {identity}: it may be a post id, platform post id or publish id;"
+            " and it names no account, workspace or platform"
         )
     if as_json:
         console.emit(explained[0] if len(explained) == 1 else explained)
@@ -106,6 +123,38 @@ def _document(explanation: Explanation, policy: Freshness, attempts: Sequence[At
         "freshness_numbers": row.freshness,
         "advice": explanation.next_run.to_do,
     }
+
+
+def _subject(connection: Connection, name: str) -> SubjectState | None:
+    subject = find_subject(connection, name)
+    return subject_state(connection, *subject) if subject else None
+
+
+def _show_subject(state: SubjectState, *, as_json: bool) -> None:
+    holds = [hold_shape(hold) for hold in state.holds]
+    if as_json:
+        console.emit(
+            {
+                "subject": state.kind,
+                "name": state.name,
+                "holds": holds,
+                "publications": state.publications,
+                "ageing": state.ageing,
+                "overdue_seconds": state.overdue_seconds,
+                "advice": state.to_do,
+            }
+        )
+        return
+    overdue = state.overdue_seconds
+    lines = [
+        ("publications", f"{state.publications}, of which {state.ageing} are not fresh"),
+        ("due since", duration(timedelta(seconds=overdue)) if overdue is not None else "no row is due"),
+        *(("held by", f"{held_by(hold)} {hold['to_do']}") for hold in holds),
+        ("to do", state.to_do),
+    ]
+    console.show(
+        Text(console.plain(f"{state.kind} {state.name}"), style="bold"), console.table(("", ""), lines)
+    )
 
 
 def _api_item(row: Row[Any]) -> dict[str, Any]:

@@ -54,6 +54,37 @@ SELECT count(*) FROM (
 """)
 
 
+# The due time of a claimed row is its stale_after: next_run_at is the end of its lease.
+_DELAYS: Final = text(f"""
+SELECT workspace_id, CAST(max(waiting) AS float8) AS waiting, CAST(max(started) AS float8) AS started
+  FROM (SELECT a.workspace_id, EXTRACT(epoch FROM now() - first.next_run_at) AS waiting, NULL AS started
+          FROM accounts a
+         CROSS JOIN LATERAL (
+               SELECT r.next_run_at FROM refresh_state r
+                WHERE r.account_id = a.account_id AND r.next_run_at <= now()
+                ORDER BY r.next_run_at LIMIT 1) first
+         WHERE a.state = 'active' AND {NOT_PAUSED} AND {BACKGROUND_NOT_PAUSED}
+         UNION ALL
+        SELECT a.workspace_id, NULL, EXTRACT(epoch FROM r.claimed_at - pa.stale_after)
+          FROM refresh_state r
+          JOIN accounts a ON a.account_id = r.account_id
+          JOIN post_analytics pa ON pa.publication_id = r.publication_id AND pa.stale_after <= r.claimed_at
+         WHERE r.claimed_at IS NOT NULL AND r.next_run_at > now()) delays
+ GROUP BY workspace_id ORDER BY GREATEST(max(waiting), max(started)) DESC LIMIT :most
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class Delay:
+    """The scheduling delay of a workspace: from when a row is due until its refresh starts."""
+
+    workspace_id: str
+    waiting_seconds: float | None
+    """How long its longest due row has waited that no pause holds up; ``None``: none waits."""
+    started_seconds: float | None
+    """How long the row that waited longest, of those being refreshed, had waited; ``None``: none is."""
+
+
 @dataclass(frozen=True, slots=True)
 class Overdue:
     """The row that has been due for longest, of a platform's active accounts."""
@@ -73,6 +104,11 @@ def oldest_overdue(connection: Connection) -> list[Overdue]:
     out.
     """
     return [Overdue(*row) for row in connection.execute(_OLDEST_OVERDUE)]
+
+
+def scheduling_delays(connection: Connection, *, most: int = 20) -> list[Delay]:
+    """Return the scheduling delay of the workspaces that wait longest, the longest first."""
+    return [Delay(*row) for row in connection.execute(_DELAYS, {"most": most})]
 
 
 def accounts_by_state(connection: Connection) -> Mapping[tuple[str, str], int]:

@@ -154,3 +154,59 @@ def test_accounts_are_listed_by_state(ops: Ops) -> None:
     assert "acc_3" in shown
     assert "Renew it." in shown
     assert "acc_2" not in shown
+
+
+def test_holds_page_names_who_set_a_pause_and_resumes_it(ops: Ops) -> None:
+    ops.rows.publication()
+    ops.send("/ops/pause", account="acc_1", reason="their wish", length="1h", next="/ops")
+
+    shown = ops.get("/ops/holds?account=acc_1").text
+
+    assert "their wish" in shown
+    assert "Anna (session" in shown
+    assert 'action="/ops/resume"' in shown
+    ops.send("/ops/resume", account="acc_1", next="/ops/holds?account=acc_1")
+    assert "Nothing holds it back" in ops.get("/ops/holds?account=acc_1").text
+    assert ops.get("/ops/holds?platform=nowhere").status_code == 400
+    assert ops.get("/ops/holds").status_code == 400
+
+
+def test_workers_page_shows_processes_threads_and_current_jobs(ops: Ops) -> None:
+    assert "No scheduler has queried the workers yet" in ops.get("/ops/workers").text
+    details = {
+        "host:7": {
+            "version": "0.2.0",
+            "started_at": "2026-01-01T00:00:00+00:00",
+            "threads": 8,
+            "jobs": [{"account_id": "acc_9", "publications": 20, "seconds": 3.5}],
+        }
+    }
+    ops.rows.insert(
+        "ops_summary",
+        {
+            "part": "live",
+            "payload": {"workers": {"host:7": 8, "old:1": 4}, "worker_details": details},
+            "counted_from": datetime.now(UTC),
+            "counted_at": datetime.now(UTC),
+        },
+    )
+
+    shown = re.sub(r"<[^>]+>", " ", ops.get("/ops/workers").text)
+
+    assert "2 processes" in shown
+    assert "acc_9" in shown
+    assert "20 posts, 3 s" in shown
+    assert "not reported" in shown
+
+
+def test_search_finds_accounts_by_name_and_publications_by_their_words(ops: Ops) -> None:
+    ops.rows.account("acc_bakery", "ws_9", name="The 100% Bakery")
+    for number in range(2):
+        ops.rows.publication("acc_bakery", post_id=f"bread_{number}", text="Fresh bread, every day")
+    ops.rows.publication(post_id="other", text="Cars")
+
+    assert "acc_bakery" in ops.get("/ops/publications?q=100%25 bak").text
+    assert "acc_bakery" not in ops.get("/ops/publications?q=100_").text
+    words = ops.get("/ops/publications?q=bread, every").text
+    assert ("bread_0" in words, "bread_1" in words, "other" in words) == (True, True, False)
+    assert "/ops/holds?workspace=ws_9" in ops.get("/ops/publications?q=ws_9").text

@@ -213,3 +213,14 @@ def test_why_of_a_due_row_says_that_no_scheduler_reports(fleet: Dravo, sql: Any)
     assert document["runs_at"] is None
     assert document["why_not_now"] == "No scheduler reports, so nothing is handed out"
     assert document["advice"] == "Start one: `dravo scheduler`."
+
+
+@pytest.mark.parametrize(("name", "kind"), [("x", "platform"), ("acc_x", "account"), ("ws_1", "workspace")])
+def test_why_of_a_subject_says_what_holds_it(fleet: Dravo, name: str, kind: str) -> None:
+    fleet("pause", "--platform", "x", "--reason", "their wish")
+
+    document = fleet("why", name, "--json").json
+
+    assert (document["subject"], document["name"]) == (kind, name)
+    assert [hold["sentence"] for hold in document["holds"]] == ["their wish"]
+    assert "their wish" in fleet("why", name).out

@@ -71,3 +71,32 @@ def test_quarantined_rows_are_counted_up_to_a_bound(harness: Harness, most: int 
 
     with harness.engine.connect() as connection:
         assert fleet.quarantined(connection, most=most) == counted
+
+
+def test_scheduling_delay_is_the_wait_of_due_rows_and_of_those_under_way(harness: Harness) -> None:
+    harness.account("acc_1", Platform.X, workspace_id="ws_waits")
+    harness.publications("acc_1", next_run_at=NOW - timedelta(minutes=20))
+    harness.account("acc_2", Platform.TIKTOK, workspace_id="ws_runs")
+    (claimed,) = harness.publications(
+        "acc_2", reason="claimed", claimed_at=NOW, next_run_at=NOW + timedelta(hours=1)
+    )
+    harness.execute(
+        "UPDATE post_analytics SET stale_after = :at WHERE publication_id = :id",
+        at=NOW - timedelta(minutes=3),
+        id=claimed,
+    )
+    harness.account("acc_3", Platform.X, workspace_id="ws_paused")
+    harness.publications("acc_3", next_run_at=NOW - timedelta(hours=9))
+    harness.execute(
+        "INSERT INTO pauses (platform, kind, subject, paused_until, reason)"
+        " VALUES ('x', 'account', 'acc_3', now() + interval '1 hour', 'A limit.')"
+    )
+
+    with harness.engine.connect() as connection:
+        waits, runs = fleet.scheduling_delays(connection)
+
+    assert waits.workspace_id == "ws_waits"
+    assert waits.waiting_seconds == pytest.approx(1200, abs=600)
+    assert waits.started_seconds is None
+    assert (runs.workspace_id, runs.waiting_seconds) == ("ws_runs", None)
+    assert runs.started_seconds == pytest.approx(180)
