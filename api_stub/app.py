@@ -21,6 +21,8 @@ from api_stub.ops.routes import routes as ops_routes
 from api_stub.posts.endpoint import list_posts
 from api_stub.posts.history import list_history
 from api_stub.service import Service
+from api_stub.signals.endpoint import deauthorize, delete_data, receive, shake_hands
+from api_stub.signals.status_page import deletion_status
 
 ROUTES = (
     Route("/v1/analytics/posts", list_posts),
@@ -33,6 +35,14 @@ ROUTES = (
     Route("/openapi.json", document),
 )
 """The operations that the OpenAPI document describes."""
+SIGNALS = (
+    Route("/platforms/{platform}/webhook", shake_hands, methods=["GET"]),
+    Route("/platforms/{platform}/webhook", receive, methods=["POST"]),
+    Route("/platforms/{platform}/deauthorize", deauthorize, methods=["POST"]),
+    Route("/platforms/{platform}/data-deletion", delete_data, methods=["POST"]),
+    Route("/platforms/{platform}/data-deletion/{code}", deletion_status, name="deletion_status"),
+)
+"""What platforms call, not clients: each off until its secret is set."""
 PAGES = (
     Route("/", index),
     Route("/llms.txt", llms),
@@ -51,6 +61,7 @@ def create(service: Service) -> ASGIApp:
             yield
 
     app = RequestMiddleware(
-        Router((*ROUTES, *PAGES, *ops_routes(ops)), redirect_slashes=False, lifespan=lifespan), service
+        Router((*ROUTES, *SIGNALS, *PAGES, *ops_routes(ops)), redirect_slashes=False, lifespan=lifespan),
+        service,
     )
     return allow_origins(app, service.settings.cors_origins) if service.settings.cors_origins else app

@@ -18,11 +18,14 @@ from api_stub.posts.workspace import Workspace
 from api_stub.refresh.refreshing import Refresher
 from api_stub.refresh.throttle import ForcedRefreshLimit
 from api_stub.refresh.waiting import CompletionListener
+from api_stub.signals.endpoint import Receiver
 from shared.accounts.vault import Sealer, SealingKey, Vault
 from shared.database import connect
 from shared.erasure.ledger import ledger_of
 from shared.settings import Settings
 
+SIGNALS_AT_ONCE: Final = 2
+"""Connections for the platforms' signals: their number never reaches the pool of the clients' reads."""
 EVENT_BATCHES: Final = 4
 """The largest number of event batches that are committed at the same time."""
 
@@ -40,6 +43,10 @@ class Service:
             idle=settings.idle,
         )
         self.event_processor = EventProcessor(self._engine, _sealer(settings), settings.without_token)
+        self._signal_engine = connect(
+            settings.database, application="dravo-api-signals", pool_size=SIGNALS_AT_ONCE, idle=settings.idle
+        )
+        self.receiver = Receiver(settings, self._signal_engine)
         self.erasure_ledger = ledger_of(settings)
         self.keys = ApiKeys(self.database)
         self._tokens = DashboardTokens(settings) if configured(settings) else None
@@ -63,6 +70,7 @@ class Service:
         await self.database.open()
         tasks = [asyncio.create_task(self.listener.run()), asyncio.create_task(self._save_last_used())]
         tasks.append(asyncio.create_task(self._save_reads()))
+        tasks.append(asyncio.create_task(self.receiver.run()))
         if self._tokens is not None:
             tasks.append(asyncio.create_task(self._tokens.run()))
         try:
@@ -75,6 +83,7 @@ class Service:
             await self.read_counter.save()
             await self.database.close()
             self._engine.dispose()
+            self._signal_engine.dispose()
 
     async def _save_last_used(self) -> None:
         while True:

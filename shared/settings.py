@@ -209,9 +209,13 @@ class Settings(BaseSettings):
 
     meta_app_id: str | None = None
     meta_app_secret: SecretStr | None = None
+    meta_verify_token: SecretStr | None = None
+    """What Meta repeats in a webhook's handshake."""
     meta_api_version: Annotated[str, Field(pattern=r"^v\d+\.\d+$")] = "v25.0"
     x_client_id: str | None = None
     x_client_secret: SecretStr | None = None
+    x_consumer_secret: SecretStr | None = None
+    """The application's API key secret: it signs X's webhooks."""
     x_app_bearer: SecretStr | None = None
     linkedin_client_id: str | None = None
     linkedin_client_secret: SecretStr | None = None

@@ -58,6 +58,8 @@ class Account(Base):
     workspace_id: Mapped[str]
     platform: Mapped[str]
     platform_account_id: Mapped[str]
+    platform_user_id: Mapped[str | None]
+    """The person who connected it, as the platform's signals name them; at Meta the app-scoped id."""
     login: Mapped[str | None]
     """Instagram only: ``facebook`` or ``instagram``."""
     kind: Mapped[str | None]
@@ -632,6 +634,30 @@ class ErasureIdentifier(Base):
     code: Mapped[str] = mapped_column(ForeignKey("erasures.code", ondelete="CASCADE"), primary_key=True)
     kind: Mapped[str] = mapped_column(primary_key=True)
     value: Mapped[str] = mapped_column(primary_key=True)
+
+
+class StoredSignal(Base):
+    """A signal of a platform: applied once, however often it is sent."""
+
+    __tablename__ = "signals"
+
+    signal_id: Mapped[str] = mapped_column(primary_key=True)
+    """The platform's id of the event, or a hash of the body."""
+    platform: Mapped[str]
+    kind: Mapped[str]
+    at: Mapped[datetime | None]
+    """When it happened, by the platform's clock."""
+    subject: Mapped[dict[str, Any] | None]
+    """Ids at the platform; NULL once it is applied."""
+    received_at: Mapped[datetime] = mapped_column(server_default=sql("now()"))
+    processed_at: Mapped[datetime | None]
+    result: Mapped[dict[str, Any] | None]
+    """What it changed, without names."""
+
+    __table_args__ = (
+        Index("signals_unprocessed", "received_at", postgresql_where=sql("processed_at IS NULL")),
+        Index("signals_of_code", "signal_id", postgresql_ops={"signal_id": "text_pattern_ops"}),
+    )
 
 
 class OpsSummary(Base):

@@ -25,3 +25,8 @@ SHED: Final = Counter("dravo_api_shed_total", "Requests refused with 503 because
 IN_FLIGHT: Final = Gauge("dravo_api_in_flight", "Requests being answered right now.")
 WAITING: Final = Gauge("dravo_api_waiting_for_connection", "Requests waiting for a database connection.")
 EVENTS: Final = Counter("dravo_api_events_total", "Events, by type and result.", ["type", "result"])
+SIGNALS: Final = Counter(
+    "dravo_api_signals_total",
+    "Signals of platforms, by result: accepted, repeated, ignored, forged (the body), limited (the request).",
+    ["platform", "result"],
+)

@@ -20,6 +20,8 @@ from shared.vocabulary import PauseKind
 UNREADABLE = "The account must be connected again before its posts can be refreshed."
 """The error of a row whose account may not be read, when the account records no reason."""
 
+DISCONNECTED = "The account was disconnected: connect it again to refresh its posts."
+
 _LOCK = text("SELECT account_id FROM accounts WHERE account_id = ANY(:ids) ORDER BY account_id FOR UPDATE")
 _LOCK_SHARED = text(
     "SELECT account_id FROM accounts WHERE account_id = ANY(:ids) ORDER BY account_id FOR KEY SHARE"
@@ -71,12 +73,13 @@ def require_reconnect(
     return _leave_active(connection, workspace_id, account_id, sentence, "requires_reconnect", token_version)
 
 
-def disconnect(connection: Connection, workspace_id: str, account_id: str) -> int | None:
+def disconnect(
+    connection: Connection, workspace_id: str, account_id: str, sentence: str = DISCONNECTED
+) -> int | None:
     """Mark an account that its owner removed, and destroy its tokens.
 
     Its rows keep their last values and are not polled. Only a new token makes it active again.
     """
-    sentence = "The account was disconnected: connect it again to refresh its posts."
     blocked = _leave_active(connection, workspace_id, account_id, sentence, "disconnected", None)
     if blocked is not None:
         destroy_tokens(connection, workspace_id, [account_id])

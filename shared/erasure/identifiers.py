@@ -32,7 +32,8 @@ SELECT kind, value FROM erasure_identifiers
    AND NOT (kind = 'name' AND EXISTS (
        SELECT FROM accounts a WHERE a.name = value AND a.erasure IS DISTINCT FROM :code))
    AND NOT (kind = 'platform_account' AND EXISTS (
-       SELECT FROM accounts a WHERE a.platform_account_id = value AND a.erasure IS DISTINCT FROM :code))
+       SELECT FROM accounts a
+        WHERE value IN (a.platform_account_id, a.platform_user_id) AND a.erasure IS DISTINCT FROM :code))
  ORDER BY kind, value LIMIT :most
 """)
 

@@ -31,7 +31,8 @@ _IDENTIFIERS: Final = """
 INSERT INTO erasure_identifiers (code, kind, value)
 SELECT DISTINCT :code, n.kind, n.value
   FROM accounts a CROSS JOIN LATERAL (VALUES
-       ('account', a.account_id), ('platform_account', a.platform_account_id), ('name', a.name)
+       ('account', a.account_id), ('platform_account', a.platform_account_id),
+       ('platform_account', a.platform_user_id), ('name', a.name)
        ) AS n (kind, value)
  WHERE {where} AND n.value IS NOT NULL
 ON CONFLICT DO NOTHING

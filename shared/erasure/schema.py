@@ -40,6 +40,7 @@ TREATMENTS: Final[Mapping[str, Treatment]] = {
     "refused_metrics": Treatment.DELETE,
     "events_seen": Treatment.DELETE,
     "operator_acts": Treatment.REWRITE,
+    "signals": Treatment.DELETE,
     "webhook_notices": Treatment.DELETE,
     "webhook_refused_rows": Treatment.DELETE,
     "ops_summary": Treatment.RENEWED,

@@ -22,6 +22,7 @@ class _Account:
     workspace_id: str
     platform: str
     platform_account_id: str
+    platform_user_id: str | None
     login: str | None
     kind: str | None
     name: str | None
@@ -54,7 +55,8 @@ SELECT {_VALUES} FROM unnest({_UNNEST}) AS u ({", ".join(_COLUMNS)})
 """
 _UPDATE = f"""
 UPDATE accounts AS a
-   SET platform_account_id = u.platform_account_id, login = u.login, kind = u.kind, name = u.name,
+   SET platform_account_id = u.platform_account_id, platform_user_id = u.platform_user_id,
+       login = u.login, kind = u.kind, name = u.name,
        sealed_access_token = u.sealed_access_token, sealed_refresh_token = u.sealed_refresh_token,
        token_expires_at = u.token_expires_at, refresh_token_expires_at = u.refresh_token_expires_at,
        token_minted_at = CASE WHEN a.sealed_access_token IS DISTINCT FROM u.sealed_access_token
@@ -131,6 +133,7 @@ class AccountImporter:
             workspace_id=row.workspace_id,
             platform=row.platform.value,
             platform_account_id=row.platform_account_id,
+            platform_user_id=row.platform_user_id,
             login=row.login or _DEFAULT_LOGIN.get(row.platform),
             kind=row.kind or _DEFAULT_KIND.get(row.platform),
             name=row.name,
@@ -151,6 +154,7 @@ class AccountImporter:
         account = replace(
             known,
             platform_account_id=row.platform_account_id,
+            platform_user_id=row.platform_user_id or known.platform_user_id,
             login=row.login or known.login,
             kind=row.kind or known.kind,
             name=row.name if "name" in row.given else known.name,

@@ -37,6 +37,7 @@ ACCOUNT_FIELDS = (
     "workspace_id",
     "platform",
     "platform_account_id",
+    "platform_user_id",
     "login",
     "kind",
     "access_token",
@@ -73,6 +74,8 @@ class AccountRow:
     workspace_id: str
     platform: Platform
     platform_account_id: str
+    platform_user_id: str | None
+    """The person who connected it, as the platform's signals name them; at Meta the app-scoped id."""
     login: str | None
     kind: str | None
     name: str | None
@@ -117,6 +120,7 @@ def parse_account(row: object) -> AccountRow:
         workspace_id=_required_id(fields, "workspace_id"),
         platform=platform,
         platform_account_id=_required_id(fields, "platform_account_id"),
+        platform_user_id=_id(fields, "platform_user_id"),
         login=_only(fields, "login", LOGINS, platform, Platform.INSTAGRAM),
         kind=_only(fields, "kind", KINDS, platform, Platform.LINKEDIN),
         name=_text(fields, "name", ID_BYTES * 4),

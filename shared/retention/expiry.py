@@ -40,7 +40,7 @@ class Unit:
 def units(policy: Retention) -> list[Unit]:
     """Return everything that goes row by row under this policy."""
     all_units = [
-        Unit(kind.value, kind, _DAILY, _plain(table, column, policy.of(kind)), BATCH)
+        Unit(table, kind, _DAILY, _plain(table, column, policy.of(kind)), BATCH)
         for kind, table, column in _SMALL
     ]
     for kind, tables in _HISTORY.items():
@@ -59,6 +59,7 @@ def units(policy: Retention) -> list[Unit]:
 
 _SMALL: Final = (
     (DataClass.EVENTS, "events_seen", "received_at"),
+    (DataClass.EVENTS, "signals", "processed_at"),
     (DataClass.AUDIT, "operator_acts", "ended_at"),
 )
 _HOURLY: Final = timedelta(hours=1)

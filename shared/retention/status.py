@@ -12,6 +12,7 @@ from shared.retention.policy import DataClass, Group, Limit, Retention
 _TABLES: Final = ((DataClass.READINGS, months.READINGS), (DataClass.DAILY, months.DAILY))
 _SMALL: Final = (
     (DataClass.EVENTS, "events_seen", "received_at"),
+    (DataClass.EVENTS, "signals", "processed_at"),
     (DataClass.AUDIT, "operator_acts", "ended_at"),
 )
 _SIZE: Final = text("""

@@ -53,7 +53,7 @@ def test_run_by_hand_removes_one_month(operator: Dravo, monkeypatch: pytest.Monk
 
     assert [one["what"] for one in steps] == ["default_removed", "rolled_up", "detached", "dropped"]
     assert operator("retention", "run", "--json").json == [
-        {"what": "expired", "subject": "events", "rows": 3}
+        {"what": "expired", "subject": "events_seen", "rows": 3}
     ]
     assert "nothing is due" in operator("retention", "run").out
     assert operator("retention", "status", "--json").json["forecast"]["steady_bytes"] >= 0

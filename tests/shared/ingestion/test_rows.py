@@ -41,6 +41,7 @@ def test_account_with_all_fields_is_parsed() -> None:
         workspace_id="ws_1",
         platform=Platform.LINKEDIN,
         platform_account_id="17",
+        platform_user_id=None,
         login=None,
         kind="member",
         name=" Dravo ",

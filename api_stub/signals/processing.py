@@ -1,0 +1,195 @@
+"""Storing of signals, and their application by the transitions that everything else uses."""
+
+import json
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Final
+
+import structlog
+from sqlalchemy import Connection, Engine, Row, text
+
+from api_stub.signals.signal import Signal, SignalKind
+from shared.accounts import states
+from shared.erasure import requests, subject
+from shared.refresh_state import ingest
+from shared.refresh_state.make_due import make_due
+from shared.refresh_state.notifications import notify_due
+from shared.vocabulary import Reason
+
+_INTERACTIVE: Final = 1
+_ACCOUNTS_AT_MOST: Final = 1_000
+_log = structlog.get_logger(__name__)
+
+_STORE: Final = text("""
+INSERT INTO signals (signal_id, platform, kind, at, subject)
+VALUES (:signal_id, :platform, :kind, :at, CAST(:subject AS jsonb)) ON CONFLICT DO NOTHING
+""")
+_NEXT: Final = text("""
+SELECT signal_id, platform, kind, at, subject FROM signals WHERE processed_at IS NULL
+ ORDER BY received_at LIMIT 1 FOR UPDATE SKIP LOCKED
+""")
+# What the platform calls the subject is deleted with its application.
+_PROCESSED: Final = text("""
+UPDATE signals SET processed_at = now(), subject = NULL, result = CAST(:result AS jsonb)
+ WHERE signal_id = :signal_id
+""")
+_ACCOUNTS: Final = text("""
+SELECT account_id, workspace_id, state, state_changed_at FROM accounts
+ WHERE platform = :platform AND (platform_account_id = :user OR platform_user_id = :user)
+   AND erasure IS NULL
+ ORDER BY account_id LIMIT :most
+""")
+_PUBLICATIONS: Final = text("""
+SELECT p.id, p.workspace_id, p.account_id, p.platform_post_id FROM accounts a
+  JOIN publications p ON p.account_id = a.account_id
+   AND (p.platform_post_id = :post OR p.publish_id = :publish_id)
+ WHERE a.platform = :platform AND (a.platform_account_id = :user OR a.platform_user_id = :user)
+ ORDER BY p.id LIMIT :most
+""")
+
+
+def store(engine: Engine, platform: str, signals: Sequence[Signal]) -> list[bool]:
+    """Store signals durably; return for each whether it is new."""
+    with engine.begin() as connection:
+        return [
+            connection.execute(
+                _STORE,
+                {
+                    "signal_id": one.signal_id,
+                    "platform": platform,
+                    "kind": one.kind.value,
+                    "at": one.at,
+                    "subject": json.dumps(dict(one.subject)),
+                },
+            ).rowcount
+            == 1
+            for one in signals
+        ]
+
+
+def process_all(engine: Engine) -> int:
+    """Apply every stored signal, each in a transaction of its own; return how many."""
+    number = 0
+    while _process_one(engine):
+        number += 1
+    return number
+
+
+def _process_one(engine: Engine) -> bool:
+    with engine.begin() as connection:
+        row = connection.execute(_NEXT).one_or_none()
+        if row is None:
+            return False
+        result = _APPLY[SignalKind(row.kind)](connection, row)
+        connection.execute(_PROCESSED, {"signal_id": row.signal_id, "result": json.dumps(result)})
+    _log.info("signal_applied", platform=row.platform, kind=row.kind, **result)
+    return True
+
+
+def _accounts(connection: Connection, row: Row[Any]) -> list[Row[Any]]:
+    """Return the accounts of the user that a signal names, locked, but those that changed after the signal.
+
+    Whoever connected an account again after the event is not disconnected by a late or repeated signal.
+    """
+    bound = {"platform": row.platform, "user": row.subject["user"], "most": _ACCOUNTS_AT_MOST}
+    states.lock(connection, [one.account_id for one in connection.execute(_ACCOUNTS, bound)])
+    accounts = connection.execute(_ACCOUNTS, bound).all()
+    return [one for one in accounts if not _is_later(one.state_changed_at, row.at)]
+
+
+def _is_later(changed_at: datetime, at: datetime | None) -> bool:
+    return at is not None and changed_at > at
+
+
+def _revoked(connection: Connection, row: Row[Any]) -> dict[str, Any]:
+    sentence = f"{row.subject['sentence']}: connect the account again to refresh its posts."
+    accounts = _accounts(connection, row)
+    for one in accounts:
+        states.disconnect(connection, one.workspace_id, one.account_id, sentence)
+    return {"accounts": len(accounts)}
+
+
+def _deletion(connection: Connection, row: Row[Any]) -> dict[str, Any]:
+    codes = []
+    for one in _accounts(connection, row):
+        erased = subject.account(connection, one.account_id)
+        if erased is not None:
+            codes.append(requests.request(connection, erased, row.platform))
+    return {"erasures": codes}
+
+
+def _publications(connection: Connection, row: Row[Any]) -> list[Row[Any]]:
+    bound = {
+        "platform": row.platform,
+        "user": row.subject["user"].removeprefix("urn:li:organization:"),
+        "post": row.subject.get("post"),
+        "publish_id": row.subject.get("publish_id"),
+        "most": _ACCOUNTS_AT_MOST,
+    }
+    return list(connection.execute(_PUBLICATIONS, bound).all())
+
+
+def _moved(connection: Connection, row: Row[Any]) -> dict[str, Any]:
+    due = 0
+    for one in _publications(connection, row):
+        due += make_due(connection, one.workspace_id, [one.id], Reason.READ)
+    return {"due": due}
+
+
+_STORE_ID: Final = text("""
+UPDATE publications SET platform_post_id = :post
+ WHERE id = :id AND platform_post_id IS NULL AND NOT EXISTS (
+       SELECT FROM publications q WHERE q.account_id = :account_id AND q.platform_post_id = :post)
+""")
+
+
+def _published(connection: Connection, row: Row[Any]) -> dict[str, Any]:
+    """Store the public id, once; of several posts of one publishing process the first one counts."""
+    publications = [one for one in _publications(connection, row) if one.platform_post_id is None]
+    states.lock_shared(connection, [one.account_id for one in publications])
+    ingest.lock(connection, [one.id for one in publications])
+    learned = []
+    for one in publications:
+        bound = {"id": one.id, "account_id": one.account_id, "post": row.subject["post"]}
+        if connection.execute(_STORE_ID, bound).rowcount:
+            learned.append(one.id)
+    if learned and ingest.id_arrived(connection, learned, _INTERACTIVE):
+        notify_due(connection)
+    return {"learned": len(learned)}
+
+
+# Numbers that nobody can read again are stored beside the others; a refresh under way may still replace them.
+_STORY: Final = text("""
+WITH written AS (
+    UPDATE post_analytics
+       SET metrics = metrics || CAST(:metrics AS jsonb), last_updated_at = now(), snapshot_at = now()
+     WHERE publication_id = :id AND NOT metrics @> CAST(:metrics AS jsonb)
+    RETURNING publication_id, sync_status, metrics, version
+)
+INSERT INTO snapshots (publication_id, taken_at, last_seen_at, claim_seq, sync_status, metrics)
+SELECT publication_id, now(), now(), version, sync_status, metrics FROM written
+""")
+
+
+def _story_ended(connection: Connection, row: Row[Any]) -> dict[str, Any]:
+    publications = _publications(connection, row)
+    ingest.lock(connection, [one.id for one in publications])
+    metrics = row.subject["metrics"]
+    stored = 0
+    for one in publications if metrics else ():
+        stored += connection.execute(_STORY, {"id": one.id, "metrics": json.dumps(metrics)}).rowcount
+    return {"stored": stored}
+
+
+def _ignored(_connection: Connection, _row: Row[Any]) -> dict[str, Any]:
+    return {}
+
+
+_APPLY: Final = {
+    SignalKind.REVOKED: _revoked,
+    SignalKind.DELETION: _deletion,
+    SignalKind.MOVED: _moved,
+    SignalKind.PUBLISHED: _published,
+    SignalKind.STORY_ENDED: _story_ended,
+    SignalKind.IGNORED: _ignored,
+}

@@ -1,0 +1,273 @@
+"""Signals of platforms: verified, applied once by the usual transitions, and never trusted alone."""
+
+import base64
+import hashlib
+import hmac
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import httpx
+import pytest
+
+from api_stub.signals import endpoint
+from api_stub.signals.processing import process_all
+from deploy.simulators import signals
+from deploy.simulators.signals import SignedRequest
+from tests.api_stub import support
+from tests.api_stub.support import Api
+
+SECRET = "secret-of-the-application"
+SETTINGS = {
+    "tiktok_client_secret": SECRET,
+    "meta_app_secret": SECRET,
+    "meta_verify_token": "verify-me",
+    "x_consumer_secret": SECRET,
+    "linkedin_client_secret": SECRET,
+}
+
+
+@pytest.fixture
+def api(database_url: str) -> Iterator[Api]:
+    """Give a service that receives signals, with an account and two posts on each platform."""
+    with support.api(database_url, **SETTINGS) as running:
+        for platform in ("instagram", "facebook", "x", "linkedin", "tiktok"):
+            running.rows.account(
+                f"acc_{platform}",
+                platform=platform,
+                platform_account_id=f"owner_{platform}",
+                platform_user_id=f"user_{platform}",
+                sealed_access_token="sealed",
+                state_changed_at=datetime.now(UTC) - timedelta(days=9),
+            )
+            running.rows.publication(
+                f"acc_{platform}", platform_post_id=f"there_{platform}", post_id=platform
+            )
+        yield running
+
+
+def send(api: Api, request: SignedRequest) -> httpx.Response:
+    """Send a signal and apply what is stored."""
+    answer = api.run(api.client.post(request.path, headers=dict(request.headers), content=request.body))
+    process_all(api.service.receiver.engine)
+    return answer
+
+
+def state(api: Api, account_id: str) -> tuple[Any, ...]:
+    row = api.rows.execute(
+        "SELECT state, sealed_access_token, state_reason FROM accounts WHERE account_id = :id", id=account_id
+    )[0]
+    return tuple(row)
+
+
+def due(api: Api, post: str) -> bool:
+    row = api.rows.execute(
+        "SELECT r.next_run_at <= now() AS due FROM refresh_state r"
+        " JOIN publications p ON p.id = r.publication_id WHERE p.post_id = :post",
+        post=post,
+    )[0]
+    return bool(row.due)
+
+
+REVOKED = {
+    "tiktok": lambda: signals.tiktok(SECRET, "authorization.removed", "owner_tiktok", {"reason": 2}),
+    "x": lambda: signals.x(SECRET, "oauth.revoke", {"user_id": "owner_x"}, "uuid-1"),
+    "facebook": lambda: signals.meta_callback(SECRET, "facebook", "deauthorize", "user_facebook"),
+    "instagram": lambda: signals.meta_callback(SECRET, "instagram", "deauthorize", "user_instagram"),
+}
+MOVED = {
+    "x": lambda: signals.x(SECRET, "post.delete", {"id": "there_x", "author_id": "owner_x"}, "uuid-2"),
+    "linkedin": lambda: signals.linkedin(
+        SECRET,
+        [
+            {
+                "notificationId": 7,
+                "action": "LIKE",
+                "organizationalEntity": "urn:li:organization:owner_linkedin",
+                "sourcePost": "there_linkedin",
+            }
+        ],
+    ),
+    "facebook": lambda: signals.meta(
+        SECRET, "facebook", "owner_facebook", "feed", {"verb": "remove", "post_id": "there_facebook"}
+    ),
+}
+
+
+@pytest.mark.parametrize("platform", REVOKED)
+def test_withdrawn_authorization_disconnects_the_account_and_no_other(api: Api, platform: str) -> None:
+    assert send(api, REVOKED[platform]()).status_code == 200
+
+    account_state, token, sentence = state(api, f"acc_{platform}")
+    assert (account_state, token, "connect the account again" in sentence) == ("disconnected", None, True)
+    others = api.rows.execute("SELECT count(*) AS n FROM accounts WHERE state = 'active'")[0].n
+    assert others == 5
+
+
+@pytest.mark.parametrize("platform", MOVED)
+def test_hint_about_a_post_makes_it_due_and_stores_nothing(api: Api, platform: str) -> None:
+    before = api.rows.execute("SELECT metrics FROM post_analytics ORDER BY publication_id")
+
+    assert send(api, MOVED[platform]()).status_code == 200
+
+    assert [post for post in ("instagram", *MOVED) if due(api, post)] == [platform]
+    assert api.rows.execute("SELECT metrics FROM post_analytics ORDER BY publication_id") == before
+    assert api.rows.execute("SELECT subject FROM signals") == [(None,)]
+
+
+@pytest.mark.parametrize("make", [*REVOKED.values(), *MOVED.values()])
+@pytest.mark.parametrize("how", ["forged", "unsigned"])
+def test_forged_signal_is_refused_and_changes_nothing(api: Api, make: Any, how: str) -> None:
+    request: SignedRequest = make()
+    if how == "unsigned" and "signed_request" in request.body.decode():
+        request = SignedRequest(request.path, request.headers, b"signed_request=e30.e30")
+
+    assert send(api, request.forged() if how == "forged" else request.unsigned()).status_code == 401
+
+    assert api.rows.execute("SELECT FROM signals") == []
+    assert not any(due(api, post) for post in MOVED)
+
+
+def test_signal_is_applied_once(api: Api) -> None:
+    request = MOVED["x"]()
+    send(api, request)
+    later = datetime.now(UTC) + timedelta(hours=5)
+    api.rows.execute("UPDATE refresh_state SET next_run_at = :later, reason = 'stale'", later=later)
+
+    assert send(api, request).status_code == 200
+
+    assert not due(api, "x")
+
+
+def test_late_withdrawal_does_not_disconnect_an_account_that_was_connected_since(api: Api) -> None:
+    old = signals.meta_callback(
+        SECRET, "facebook", "deauthorize", "user_facebook", issued_at=time.time() - 10 * 86_400
+    )
+    erase = signals.meta_callback(
+        SECRET, "facebook", "data-deletion", "user_facebook", issued_at=time.time() - 10 * 86_400
+    )
+
+    assert [send(api, one).status_code for one in (old, erase)] == [200, 200]
+
+    assert state(api, "acc_facebook")[:2] == ("active", "sealed")
+    assert api.rows.execute("SELECT FROM erasures") == []
+
+
+@pytest.mark.parametrize("seconds", [-301, 301])
+def test_replayed_webhook_of_tiktok_is_refused_after_its_time(api: Api, seconds: int) -> None:
+    request = signals.tiktok(
+        SECRET, "authorization.removed", "owner_tiktok", {"reason": 1}, at=time.time() + seconds
+    )
+
+    assert send(api, request).status_code == 401
+    assert state(api, "acc_tiktok")[0] == "active"
+
+
+def test_publish_id_becomes_the_public_id_at_once_and_the_post_is_due(api: Api) -> None:
+    one = api.rows.publication(
+        "acc_tiktok",
+        post_id="processing",
+        platform_post_id=None,
+        publish_id="v_pub_1",
+        state={"reason": "processing", "next_run_at": datetime.now(UTC) + timedelta(hours=1)},
+    )
+    content = {"publish_id": "v_pub_1", "publish_type": "DIRECT_PUBLISH", "post_id": "73000"}
+
+    send(api, signals.tiktok(SECRET, "post.publish.publicly_available", "owner_tiktok", content))
+    send(
+        api,
+        signals.tiktok(
+            SECRET, "post.publish.publicly_available", "owner_tiktok", content | {"post_id": "74"}
+        ),
+    )
+
+    row = api.rows.execute("SELECT platform_post_id FROM publications WHERE id = :id", id=one)[0]
+    assert (row.platform_post_id, api.rows.state(one).reason, due(api, "processing")) == (
+        "73000",
+        "new",
+        True,
+    )
+
+
+@pytest.mark.parametrize(("reach", "stored"), [(41, {"views": 1, "reach": 41}), (-1, {"views": 1})])
+def test_last_numbers_of_a_story_are_stored_and_below_five_is_no_count(
+    api: Api, reach: int, stored: dict[str, int]
+) -> None:
+    value = {"media_id": "there_instagram", "reach": reach, "impressions": 60, "replies": -1}
+
+    send(api, signals.meta(SECRET, "instagram", "owner_instagram", "story_insights", value))
+
+    (item,) = api.posts(platform="instagram")["items"]
+    assert item["metrics"] == stored
+    history = api.rows.execute("SELECT metrics FROM snapshots")
+    assert [row.metrics for row in history] == ([stored] if reach > 0 else [])
+
+
+def test_deletion_request_erases_and_its_page_says_how_far_it_is(api: Api) -> None:
+    request = signals.meta_callback(SECRET, "facebook", "data-deletion", "user_facebook")
+
+    answer = send(api, request).json()
+
+    assert send(api, request).json() == answer
+    (erasure,) = api.rows.execute("SELECT * FROM erasures")
+    assert (erasure.source, state(api, "acc_facebook")[1]) == ("facebook", None)
+    path = answer["url"].partition("://")[2].partition("/")[2]
+    assert answer["confirmation_code"] in path
+    assert "being deleted" in api.run(api.client.get(f"/{path}")).text
+    api.rows.execute("UPDATE erasures SET ended_at = now()")
+    assert "was deleted on" in api.run(api.client.get(f"/{path}")).text
+
+
+def test_deletion_request_of_an_unknown_user_is_answered(api: Api) -> None:
+    answer = send(api, signals.meta_callback(SECRET, "instagram", "data-deletion", "nobody")).json()
+
+    path = answer["url"].partition("://")[2].partition("/")[2]
+    assert "nothing is stored" in api.run(api.client.get(f"/{path}")).text
+    assert api.run(api.client.get("/platforms/instagram/data-deletion/0123456789abcdef")).status_code == 404
+
+
+def test_handshakes(api: Api) -> None:
+    def get(platform: str, **query: str) -> httpx.Response:
+        return api.run(api.client.get(f"/platforms/{platform}/webhook", params=query))
+
+    mac = hmac.new(SECRET.encode(), b"c", hashlib.sha256)
+    assert get("x", crc_token="c").json() == {
+        "response_token": f"sha256={base64.b64encode(mac.digest()).decode()}"
+    }
+    assert get("linkedin", challengeCode="c").json()["challengeResponse"] == mac.hexdigest()
+    hub = {"hub.mode": "subscribe", "hub.challenge": "42"}
+    assert get("instagram", **hub, **{"hub.verify_token": "verify-me"}).text == "42"
+    assert get("facebook", **hub, **{"hub.verify_token": "wrong"}).status_code == 401
+    assert get("tiktok").status_code == 404
+
+
+@pytest.mark.parametrize("platform", ["x", "tiktok", "linkedin", "facebook", "mastodon"])
+def test_signals_are_off_without_a_secret(database_url: str, platform: str) -> None:
+    with support.api(database_url) as running:
+        path = f"/platforms/{platform}/webhook"
+        assert running.run(running.client.post(path, content=b"{}")).status_code == 404
+        assert running.run(running.client.get(path, params={"crc_token": "c"})).status_code == 404
+
+
+def test_unknown_type_is_acknowledged_and_stores_nothing(api: Api) -> None:
+    requests = (
+        signals.x(SECRET, "dm.received", {"id": "1"}, "uuid-3"),
+        signals.tiktok(SECRET, "video.publish.completed", "owner_tiktok", {"share_id": "1"}),
+        signals.meta(SECRET, "facebook", "owner_facebook", "mention", {"post_id": "1"}),
+        signals.linkedin(SECRET, [{"notificationId": 1}]),
+    )
+
+    assert [send(api, one).status_code for one in requests] == [200] * 4
+    assert api.rows.execute("SELECT FROM signals") == []
+
+
+def test_bodies_are_bounded_in_size_and_rate(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    request = MOVED["x"]()
+    large = SignedRequest(request.path, request.headers, b" " * (endpoint.MAX_BODY_BYTES + 1))
+    assert send(api, large).status_code == 413
+
+    monkeypatch.setattr(endpoint, "BURST", 3)
+    monkeypatch.setattr(endpoint, "PER_SECOND", 0.001)
+    answers = [send(api, request.unsigned()).status_code for _ in range(6)]
+    assert answers[-1] == 429
