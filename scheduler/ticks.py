@@ -20,6 +20,7 @@ from shared.partitions import ensure_partitions
 from shared.quota import spending
 from shared.redis_client import RedisClient
 from shared.refresh_state.claim import Claims, claim
+from shared.refresh_state.ready.memory import ClaimMemory
 from shared.refresh_state.ready.queue import add_due
 from shared.refresh_state.ready.sweep import sweep
 from shared.refresh_state.release_claim import release_claim
@@ -83,6 +84,7 @@ class Ticks:
         """Trace contexts of rows that became due, as notifications named them."""
         self._swept = ""
         self._top_up = dict.fromkeys(Platform, Freshness.parse(settings.freshness).top_up)
+        self._memory = ClaimMemory()
 
     def hand_out(self) -> int:
         """Claim due rows and enqueue their jobs, as far as workers can take them soon; return how many rows.
@@ -129,6 +131,7 @@ class Ticks:
                 shared_jobs=max(1, shared),
                 lease=self._settings.lease,
                 top_up=self._top_up,
+                memory=self._memory,
             )
             if claims.jobs:
                 failpoints.hit("claiming")

@@ -532,8 +532,8 @@ class ReadyAccount(Base):
 
     __tablename__ = "ready_accounts"
 
-    lane: Mapped[int] = mapped_column(SmallInteger, primary_key=True, autoincrement=False)
     account_id: Mapped[str] = mapped_column(primary_key=True)
+    lane: Mapped[int] = mapped_column(SmallInteger, primary_key=True, autoincrement=False)
     workspace_id: Mapped[str]
     platform: Mapped[str]
     virtual_time: Mapped[float] = mapped_column(Double)

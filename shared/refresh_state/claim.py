@@ -14,7 +14,7 @@ An account with a hundred thousand due rows gets one job like every other accoun
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from math import ceil, sqrt
@@ -28,6 +28,7 @@ from shared.refresh_state.fair_share import Candidate, Limits, in_order
 from shared.refresh_state.ready import queue
 from shared.refresh_state.ready.in_flight import InFlight, in_flight, next_suspect
 from shared.refresh_state.ready.locks import lock_accounts, reserve
+from shared.refresh_state.ready.memory import Beginning, ClaimMemory, QueueStart, begin
 from shared.vocabulary import Lane, Platform
 
 JOBS_PER_ACCOUNT = 4
@@ -40,19 +41,15 @@ one at a time in the whole fleet, so that the one at fault takes no other row wi
 _HEAD: Final = 64
 """The fewest accounts of each platform that fair share orders, from the head of the queue."""
 
+_COMMITTED_WITHIN: Final = timedelta(seconds=15)
+"""How long a transaction may take that makes a row due; a claim that forgot everything finds others."""
+
 _READS: Final = 10
 """How often one claim reads on when it met no account that it may read and that has due rows."""
 
-# Each statement finds its rows by index whatever the statistics say; compiling would cost more than running.
-_SETTINGS: Final = text("""
-SELECT set_config('enable_seqscan', 'off', TRUE), set_config('enable_bitmapscan', 'off', TRUE),
-       set_config('enable_hashjoin', 'off', TRUE), set_config('enable_mergejoin', 'off', TRUE),
-       set_config('jit', 'off', TRUE)
-""")
-
 _TAKE: Final = """
 WITH picked AS (
-    SELECT r.publication_id, r.expired, r.unfinished, c.account_id
+    SELECT r.place, r.expired, r.unfinished
       FROM unnest(CAST(:account_ids AS text[]), CAST(CAST(:rows_from AS text[]) AS timestamptz[]),
                   CAST(:sizes AS int[]), CAST(:per_call AS int[]), CAST(:top_ups AS float8[]))
            AS c (account_id, rows_from, size, per_call, top_up)
@@ -61,23 +58,25 @@ WITH picked AS (
            SELECT CASE WHEN c.top_up = 0 THEN c.size
                        ELSE LEAST(c.size, (count(*) + c.per_call - 1) / c.per_call * c.per_call) END AS size
              FROM (SELECT FROM refresh_state s
-                    WHERE s.account_id = c.account_id {same_lane} AND c.top_up > 0
-                      AND s.next_run_at >= c.rows_from AND s.next_run_at <= now() LIMIT c.size) due) job
+                    WHERE (s.account_id, s.next_run_at) >= (c.account_id, c.rows_from)
+                      AND (s.account_id, s.next_run_at) <= (c.account_id, now()) {same_lane}
+                      AND c.top_up > 0
+                    ORDER BY s.account_id, s.next_run_at LIMIT c.size) due) job
      CROSS JOIN LATERAL (
-           SELECT s.publication_id, s.unfinished, s.claimed_at IS NOT NULL AS expired FROM refresh_state s
-            WHERE s.account_id = c.account_id {same_lane}
-              AND s.next_run_at >= c.rows_from
-              AND s.next_run_at <= now() + make_interval(secs => c.top_up)
+           SELECT s.ctid AS place, s.unfinished, s.claimed_at IS NOT NULL AS expired FROM refresh_state s
+            WHERE (s.account_id, s.next_run_at) >= (c.account_id, c.rows_from)
+              AND (s.account_id, s.next_run_at)
+                  <= (c.account_id, now() + make_interval(secs => c.top_up)) {same_lane}
               AND (s.next_run_at <= now() OR (s.claimed_at IS NULL AND s.reason = 'stale'))
               AND (s.unfinished < :suspect OR s.claimed_at IS NULL OR s.publication_id = :next_suspect)
             ORDER BY s.account_id, s.next_run_at LIMIT job.size
               FOR UPDATE OF s SKIP LOCKED) r
 )
 UPDATE refresh_state AS r
-   SET next_run_at = now() + make_interval(secs => :lease), claim_seq = r.claim_seq + 1,
-       claimed_at = now(), reason = 'claimed'
+   SET next_run_at = CAST(:at AS timestamptz) + make_interval(secs => :lease), claim_seq = r.claim_seq + 1,
+       claimed_at = :at, reason = 'claimed'
   FROM picked
- WHERE r.publication_id = picked.publication_id
+ WHERE r.ctid = picked.place -- the rows are locked: they stay where they are
 RETURNING r.publication_id, r.account_id, r.claim_seq, picked.expired, picked.unfinished
 """
 _TAKES: Final = {
@@ -124,25 +123,24 @@ def claim(
     shared_jobs: int | None = None,
     lease: timedelta,
     top_up: Mapping[Platform, timedelta],
+    memory: ClaimMemory | None = None,
 ) -> Claims:
     """Claim up to ``jobs`` jobs, one an account, and return them; the caller enqueues them after the commit.
 
     ``platform_jobs``: how many jobs of one platform may be in flight in the whole fleet. ``shared_jobs``: how
     many the platforms share evenly while several have work (``None``: they need not share). ``top_up``: how
-    long before its due time a row may join a job of its account, by platform.
+    long before its due time a row may join a job of its account, by platform. ``memory``: of this scheduler's
+    claims before, one object for all of them.
     """
-    connection.execute(_SETTINGS)
-    before = in_flight(connection)
-    suspect = next_suspect(connection, lane, before)
-    run = _Run(connection, lane, Limits(jobs, platform_jobs, shared_jobs), suspect)
-    present = queue.present(connection)
-    queue.resume(connection, lane, present)
-    choice = run.choose(before, present)
+    memory = memory or ClaimMemory()
+    memory.forget_at_times()
+    run = _Run(connection, lane, Limits(jobs, platform_jobs, shared_jobs), memory, begin(connection))
+    choice = run.choose()
     if not choice.accounts:
         return Claims((), 0, 0, choice.more_due)
     within_caps = run.within_caps(choice)
     rows = run.take(within_caps, lease, top_up)
-    run.count(Counter(row.account_id for row in rows), within_caps, present)
+    run.count(Counter(row.account_id for row in rows), within_caps)
     place = {candidate.account_id: number for number, candidate in enumerate(within_caps)}
     rows.sort(key=lambda row: place[row.account_id])
     return Claims(tuple(_jobs(rows)), len(rows), sum(row.expired for row in rows), choice.more_due)
@@ -157,22 +155,30 @@ class _Choice:
     more_due: bool
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Run:
     """The steps of one claim."""
 
     connection: Connection
     lane: Lane
     limits: Limits
-    suspect: int | None
+    memory: ClaimMemory
+    beginning: Beginning
+    suspect: int | None = None
     """The suspect that may be taken."""
+    present: float = 0
+    """The present virtual time."""
 
-    def choose(self, open_claims: InFlight, present: float) -> _Choice:
+    def choose(self) -> _Choice:
         """Lock the accounts that get the next jobs."""
-        by_account, by_platform = open_claims.by_account(), open_claims.by_platform()
-        full = [account_id for account_id, jobs in by_account.items() if jobs >= JOBS_PER_ACCOUNT]
-        candidates, more_due = self._candidates(full, present)
-        chosen, capacity = in_order(candidates, present, self.limits, by_platform)
+        before = self._in_flight()
+        if before.some_expired:
+            self.suspect = next_suspect(self.connection, self.lane, self.memory.old_claims)
+        self.memory.old_claims = before.old_claims
+        self.present = queue.present(self.connection)
+        self._resume()
+        candidates, more_due = self._candidates(before.full)
+        chosen, capacity = in_order(candidates, self.present, self.limits, before.by_platform)
         locked = set(
             lock_accounts(self.connection, [one.account_id for one in chosen], self.limits.jobs)
             if chosen
@@ -180,26 +186,59 @@ class _Run:
         )
         return _Choice([one for one in chosen if one.account_id in locked], capacity, more_due)
 
-    def _candidates(self, full: Sequence[str], present: float) -> tuple[list[Candidate], bool]:
+    def _in_flight(self) -> InFlight:
+        return in_flight(
+            self.connection, self.memory.old_claims, self.beginning.settled_before, JOBS_PER_ACCOUNT
+        )
+
+    def _resume(self) -> None:
+        """Put paused accounts back in the queue if a pause has ended since they were last looked at."""
+        before = self.memory.pauses.get(self.lane)
+        if before is None or before - self.beginning.pauses:
+            all_resumed = queue.resume(self.connection, self.lane, self.present)
+            self.memory.pauses.pop(self.lane, None)
+            if not all_resumed:
+                return
+        self.memory.pauses[self.lane] = self.beginning.pauses
+
+    def _candidates(self, full: Collection[str]) -> tuple[list[Candidate], bool]:
         """Return accounts that have due rows and may be read, and whether more timers have passed.
 
         The other accounts that it met are put out of the way of later claims.
         """
         most = max(_HEAD, 2 * self.limits.jobs)
         for _ in range(_READS):
-            rows = queue.read(self.connection, self.lane, full=full, most=most, next_suspect=self.suspect)
+            start = self.memory.queue_starts.get(self.lane, QueueStart())
+            rows = queue.read(
+                self.connection, self.lane, start, full=full, most=most, next_suspect=self.suspect
+            )
+            self._remember_start(rows, most)
+            rows = [row for row in rows if row.account_id not in full]
             paused = [row.account_id for row in rows if row.due_at is not None and not row.readable]
             if paused:
                 queue.pause(self.connection, self.lane, paused)
+                # A pause may have ended since the pauses in force were read: look again next time.
+                self.memory.pauses.pop(self.lane, None)
             early = {row.account_id: (row.weight, row.served) for row in rows if row.due_at is None}
             if early:
                 locked = lock_accounts(self.connection, list(early), len(early))
                 settled = {account_id: early[account_id] for account_id in locked}
-                queue.settle(self.connection, self.lane, present, settled)
+                queue.settle(self.connection, self.lane, self.present, settled)
             candidates = [_candidate(row) for row in rows if row.due_at is not None and row.readable]
             if candidates or not (paused or early):
                 break
         return candidates, any(row.timers >= most for row in rows)
+
+    def _remember_start(self, rows: Sequence[Row[Any]], most: int) -> None:
+        """Remember where the queue begins; what this claim deletes of it is left out by the next one."""
+        timers = self.beginning.settled_before - _COMMITTED_WITHIN
+        if rows and rows[0].first_timer is not None:
+            timers = rows[0].first_timer if rows[0].timers >= most else min(rows[0].first_timer, timers)
+        times = {platform.value: self.present - 1 for platform in Platform}
+        for row in rows:
+            if row.virtual_time is not None and row.platform is not None:
+                times[row.platform] = min(times[row.platform], row.virtual_time - 1)
+        self.memory.queue_starts[self.lane] = QueueStart(timers, times)
 
     def within_caps(self, choice: _Choice) -> list[Candidate]:
         """Return the chosen accounts that may be given a job, once the jobs in flight are counted again.
@@ -207,11 +246,11 @@ class _Run:
         What was committed since the accounts were chosen is counted, and what other claims have reserved.
         """
         reserved = reserve(self.connection, Counter(one.platform.value for one in choice.accounts))
-        now = in_flight(self.connection)
-        by_account, given = now.by_account(), now.by_platform()
+        now = self._in_flight()
+        given = Counter(now.by_platform)
         allowed = []
         for one in choice.accounts:
-            if by_account[one.account_id] < JOBS_PER_ACCOUNT:
+            if one.account_id not in now.full:
                 given[one.platform] += 1
                 if given[one.platform] <= choice.capacity - reserved[one.platform]:
                     allowed.append(one)
@@ -238,11 +277,12 @@ class _Run:
             ],
             "suspect": SUSPECT_STARTS,
             "next_suspect": self.suspect,
+            "at": self.beginning.at,
             "lease": lease.total_seconds(),
         }
         return list(self.connection.execute(_TAKES[self.lane], parameters))
 
-    def count(self, given: Mapping[str, int], accounts: Sequence[Candidate], present: float) -> None:
+    def count(self, given: Mapping[str, int], accounts: Sequence[Candidate]) -> None:
         """Store when these accounts are due next, and count the calls of the rows that were ``given``."""
         needed: Counter[str] = Counter()
         latest: dict[str, int] = {}
@@ -252,12 +292,13 @@ class _Run:
                 needed[one.workspace_id] += latest[one.workspace_id]
         workspaces = {one.workspace_id: one for one in accounts}
         served = {
-            name: max(one.served, present) + needed[name] / one.weight for name, one in workspaces.items()
+            name: max(one.served, self.present) + needed[name] / one.weight
+            for name, one in workspaces.items()
         }
         queue.settle(
             self.connection,
             self.lane,
-            present,
+            self.present,
             {one.account_id: (one.weight, served[one.workspace_id]) for one in accounts},
         )
         if needed:
@@ -267,7 +308,7 @@ class _Run:
                 "weights": [workspaces[name].weight for name in needed],
                 "calls": list(needed.values()),
                 "latest_costs": [latest[name] for name in needed],
-                "present": present,
+                "present": self.present,
             }
             self.connection.execute(_COUNT, parameters)
 

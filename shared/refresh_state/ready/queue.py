@@ -3,7 +3,8 @@
 Whoever deletes timers of an account or writes its ready row holds its lock (`ready.locks`).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from math import inf
 from typing import Any, Final
 
 from sqlalchemy import Connection, Row, text
@@ -11,6 +12,7 @@ from sqlalchemy import Connection, Row, text
 from shared.quota.pauses import BACKGROUND_NOT_PAUSED, NOT_PAUSED
 from shared.refresh_state.ready.in_flight import SUSPECT_STARTS
 from shared.refresh_state.ready.locks import ACCOUNT
+from shared.refresh_state.ready.memory import QueueStart
 from shared.vocabulary import Lane, Platform
 
 TIMERS_AT_ONCE: Final = 256
@@ -26,24 +28,39 @@ _NOT_PAUSED: Final = {
 }
 _PRIORITY: Final = {Lane.INTERACTIVE: "AND s.priority > 0", Lane.BACKGROUND: ""}
 
+# Rows are compared instead of columns, and `lane + 0` instead of `lane`, so that one index alone can answer:
+# neither statistics nor a plan from the time of an empty table then makes PostgreSQL prefer another.
+# `OFFSET 0` makes it look rows up one by one.
+_TIMERS_OF: Final = "t.account_id = {account} AND t.lane + 0 = :lane"
+_READY: Final = "r.account_id = {account} AND r.lane + 0 = :lane"
+_SHARE: Final = """SELECT * FROM turns
+              WHERE (scope, subject) >= ('{scope}', {subject}) AND (scope, subject) <= ('{scope}', {subject})
+             OFFSET 0"""
+_ACCOUNT: Final = "SELECT * FROM accounts WHERE account_id = {name}.account_id OFFSET 0"
+_DUE: Final = """(t.lane, t.due_at) >= (CAST(:lane AS smallint), COALESCE(CAST(:timers_from AS timestamptz),
+                                                                          '-infinity'))
+       AND (t.lane, t.due_at) <= (CAST(:lane AS smallint), now())"""
+
 _LAST_TIME: Final = """
 SELECT GREATEST(:present, COALESCE({served}, 0), COALESCE((
        SELECT q.virtual_time FROM ready_accounts q
-        WHERE q.lane = :lane AND q.platform = a.platform AND q.workspace_id = a.workspace_id
-          AND q.virtual_time < 'Infinity'
+        WHERE (q.lane, q.platform, q.workspace_id, q.virtual_time)
+              >= (CAST(:lane AS smallint), a.platform, a.workspace_id, CAST(:present AS float8))
+          AND (q.lane, q.platform, q.workspace_id, q.virtual_time)
+              < (CAST(:lane AS smallint), a.platform, a.workspace_id, CAST('Infinity' AS float8))
         ORDER BY q.lane DESC, q.platform DESC, q.workspace_id DESC, q.virtual_time DESC LIMIT 1), 0)
        ) AS virtual_time
 """
 """The virtual time of a workspace after which its next account is placed. A workspace that is new, or was
 idle, begins at the present virtual time, without older credit."""
 
-_ROWS_FROM: Final = """
+_ROWS_FROM: Final = f"""
 SELECT min(rows_from) AS rows_from FROM (
-       SELECT q.rows_from FROM ready_accounts q WHERE q.lane = :lane AND q.account_id = c.account_id
+       SELECT r.rows_from FROM ready_accounts r WHERE {_READY.format(account="c.account_id")}
         UNION ALL
        SELECT t.rows_from FROM account_timers t
-        WHERE t.account_id = c.account_id AND t.lane = :lane AND t.due_at <= now()) each
-"""
+        WHERE {_TIMERS_OF.format(account="c.account_id")} AND t.due_at <= now()) each
+"""  # noqa: S608 - all parts are constants
 """No due row of an account is earlier. A scan that begins here passes no entries of rows that moved on, which
 an index keeps for as long as any session holds a snapshot."""
 
@@ -55,49 +72,66 @@ SELECT COALESCE(min(served - latest_cost / weight), 0) FROM turns
 
 _READ: Final = """
 WITH due AS MATERIALIZED (
-    SELECT account_id FROM account_timers
-     WHERE lane = :lane AND due_at <= now() AND account_id <> ALL(CAST(:full AS text[]))
-     ORDER BY lane, due_at LIMIT :most
-), candidates AS MATERIALIZED (
-    SELECT q.account_id
-      FROM unnest(CAST(:platforms AS text[])) AS p (platform)
+    SELECT t.account_id, t.due_at, t.rows_from FROM account_timers t
+     WHERE {due} ORDER BY t.lane, t.due_at LIMIT :most
+), ready AS MATERIALIZED (
+    SELECT q.account_id, q.virtual_time, q.rows_from
+      FROM unnest(CAST(:platforms AS text[]), CAST(:times AS float8[])) AS p (platform, time)
      CROSS JOIN LATERAL (
-           SELECT account_id FROM ready_accounts
-            WHERE lane = :lane AND platform = p.platform AND virtual_time < 'Infinity'
-              AND account_id <> ALL(CAST(:full AS text[]))
-            ORDER BY lane, platform, virtual_time LIMIT :most) q
-     UNION SELECT account_id FROM due
-     UNION SELECT s.account_id FROM refresh_state s WHERE s.publication_id = :next_suspect
+           SELECT r.account_id, r.virtual_time, r.rows_from FROM ready_accounts r
+            WHERE (r.lane, r.platform, r.virtual_time) >= (CAST(:lane AS smallint), p.platform, p.time)
+              AND (r.lane, r.platform, r.virtual_time)
+                  < (CAST(:lane AS smallint), p.platform, CAST('Infinity' AS float8))
+              AND r.account_id <> ALL(CAST(:full AS text[]))
+            ORDER BY r.lane, r.platform, r.virtual_time LIMIT :most) q
+     UNION ALL
+    SELECT r.account_id, r.virtual_time, r.rows_from FROM unnest(CAST(:full AS text[])) AS f (account_id)
+     CROSS JOIN LATERAL (SELECT * FROM ready_accounts r WHERE {ready_of_full}) r
+), candidates AS MATERIALIZED (
+    SELECT c.account_id, a.workspace_id, a.platform, a.kind, a.state = 'active' AND {not_paused} AS readable,
+           c.virtual_time, first.next_run_at
+      FROM (SELECT account_id, min(virtual_time) AS virtual_time, min(rows_from) AS rows_from FROM (
+                   SELECT account_id, virtual_time, rows_from FROM ready
+                    UNION ALL SELECT account_id, NULL, rows_from FROM due
+                    UNION ALL SELECT s.account_id, NULL, s.next_run_at FROM refresh_state s
+                               WHERE s.publication_id = :next_suspect) each
+             GROUP BY account_id) c
+      LEFT JOIN LATERAL ({accounts_of_c}) a ON TRUE
+      LEFT JOIN LATERAL (
+           SELECT s.next_run_at FROM refresh_state s
+            WHERE (s.account_id, s.next_run_at)
+                  >= (a.account_id, c.rows_from)
+              AND (s.account_id, s.next_run_at) <= (a.account_id, now()) {priority}
+              AND (s.unfinished < :suspect_starts OR s.claimed_at IS NULL
+                   OR s.publication_id = :next_suspect)
+            ORDER BY s.account_id, s.next_run_at LIMIT 1) first ON TRUE
+), shares AS MATERIALIZED (
+    -- once for each workspace: while a session holds a snapshot, every look at its row passes former ones
+    SELECT w.workspace_id, t.weight, t.served
+      FROM (SELECT DISTINCT workspace_id FROM candidates) w
+     CROSS JOIN LATERAL ({share_of_workspace}) t
 )
-SELECT c.account_id, a.workspace_id, a.platform, a.kind, a.state = 'active' AND {not_paused} AS readable,
-       CAST(first.next_run_at AS text) AS rows_from,
-       CAST(EXTRACT(epoch FROM first.next_run_at) AS float8) AS due_at,
+SELECT c.account_id, c.workspace_id, c.platform, c.kind, c.readable, c.virtual_time,
+       CAST(c.next_run_at AS text) AS rows_from,
+       CAST(EXTRACT(epoch FROM c.next_run_at) AS float8) AS due_at,
        COALESCE(w.weight, 1) AS weight, COALESCE(w.served, 0) AS served,
        COALESCE(CAST(EXTRACT(epoch FROM own.served_at) AS float8), 0) AS served_at,
-       (SELECT count(*) FROM due) AS timers
+       (SELECT count(*) FROM due) AS timers,
+       (SELECT GREATEST(min(due_at), '0001-01-01 00:00Z') FROM due) AS first_timer
   FROM candidates c
-  LEFT JOIN accounts a ON a.account_id = c.account_id
- CROSS JOIN LATERAL ({rows_from}) known
-  LEFT JOIN LATERAL (
-       SELECT s.next_run_at FROM refresh_state s
-        WHERE s.account_id = a.account_id AND s.next_run_at <= now() {priority}
-          AND s.next_run_at >= CASE WHEN :next_suspect IS NULL THEN known.rows_from ELSE '-infinity' END
-          AND (s.unfinished < :suspect_starts OR s.claimed_at IS NULL OR s.publication_id = :next_suspect)
-        ORDER BY s.account_id, s.next_run_at LIMIT 1) first ON TRUE
-  LEFT JOIN turns w ON w.scope = 'workspace' AND w.subject = a.workspace_id
-  LEFT JOIN turns own ON own.scope = 'account' AND own.subject = a.account_id
+  LEFT JOIN shares w ON w.workspace_id = c.workspace_id
+  LEFT JOIN LATERAL ({own_share}) own ON TRUE
 """
 
 _ADD_DUE: Final = """
 WITH due AS MATERIALIZED (
-    SELECT account_id FROM account_timers
-     WHERE lane = :lane AND due_at <= now() ORDER BY lane, due_at LIMIT :most
+    SELECT t.account_id FROM account_timers t WHERE {due} ORDER BY t.lane, t.due_at LIMIT :most
 ), locked AS MATERIALIZED (
     SELECT account_id FROM (SELECT DISTINCT account_id FROM due) each
      WHERE pg_try_advisory_xact_lock(:account_lock, hashtext(account_id))
 ), ended AS (
     DELETE FROM account_timers t USING locked
-     WHERE t.account_id = locked.account_id AND t.lane = :lane AND t.due_at <= now()
+     WHERE {timers_of_locked} AND t.due_at <= now()
     RETURNING t.account_id, t.rows_from
 ), added AS (
     INSERT INTO ready_accounts AS r (lane, account_id, workspace_id, platform, virtual_time, rows_from)
@@ -107,9 +141,9 @@ WITH due AS MATERIALIZED (
                        / COALESCE(w.weight, 1),
            n.rows_from
       FROM (SELECT account_id, min(rows_from) AS rows_from FROM ended GROUP BY account_id) n
-      JOIN accounts a ON a.account_id = n.account_id
-      LEFT JOIN turns w ON w.scope = 'workspace' AND w.subject = a.workspace_id
-      LEFT JOIN turns own ON own.scope = 'account' AND own.subject = a.account_id
+      CROSS JOIN LATERAL ({accounts_of_n}) a
+      LEFT JOIN LATERAL ({share}) w ON TRUE
+      LEFT JOIN LATERAL ({own_share}) own ON TRUE
      CROSS JOIN LATERAL ({last_time}) last
         ON CONFLICT (lane, account_id) DO UPDATE
            SET rows_from = LEAST(r.rows_from, excluded.rows_from),
@@ -125,11 +159,11 @@ WITH locked AS MATERIALIZED (
      WHERE pg_try_advisory_xact_lock(:account_lock, hashtext(account_id))
 ), ended AS (
     DELETE FROM account_timers t USING locked
-     WHERE t.account_id = locked.account_id AND t.lane = :lane AND t.due_at <= now()
+     WHERE {timers_of_locked} AND t.due_at <= now()
 )
 INSERT INTO ready_accounts AS r (lane, account_id, workspace_id, platform, virtual_time, rows_from)
 SELECT :lane, a.account_id, a.workspace_id, a.platform, 'Infinity', known.rows_from
-  FROM locked c JOIN accounts a ON a.account_id = c.account_id
+  FROM locked c CROSS JOIN LATERAL ({accounts_of_c}) a
  CROSS JOIN LATERAL ({rows_from}) known
  WHERE known.rows_from IS NOT NULL
     ON CONFLICT (lane, account_id) DO UPDATE
@@ -138,27 +172,32 @@ SELECT :lane, a.account_id, a.workspace_id, a.platform, 'Infinity', known.rows_f
 
 _RESUME: Final = """
 WITH ended AS MATERIALIZED (
-    SELECT account_id FROM (
            SELECT q.account_id
              FROM unnest(CAST(:platforms AS text[])) AS p (platform)
             CROSS JOIN LATERAL (
-                  SELECT * FROM ready_accounts q
-                   WHERE q.lane = :lane AND q.platform = p.platform AND q.virtual_time = 'Infinity') q
-             JOIN accounts a ON a.account_id = q.account_id
+                  SELECT r.account_id FROM ready_accounts r
+                   WHERE (r.lane, r.platform, r.virtual_time)
+                         >= (CAST(:lane AS smallint), p.platform, CAST('Infinity' AS float8))
+                     AND (r.lane, r.platform, r.virtual_time)
+                         <= (CAST(:lane AS smallint), p.platform, CAST('Infinity' AS float8))) q
+             CROSS JOIN LATERAL ({accounts_of_q}) a
             WHERE a.state = 'active' AND {not_paused}
-            LIMIT :most) paused
-     WHERE pg_try_advisory_xact_lock(:account_lock, hashtext(account_id))
+            LIMIT :most
+), locked AS MATERIALIZED (
+    SELECT account_id FROM ended WHERE pg_try_advisory_xact_lock(:account_lock, hashtext(account_id))
 ), placed AS (
     SELECT a.account_id,
            last.virtual_time
            + row_number() OVER (PARTITION BY a.workspace_id, a.platform ORDER BY a.account_id)
              / COALESCE(w.weight, 1) AS virtual_time
-      FROM ended JOIN accounts a ON a.account_id = ended.account_id
-      LEFT JOIN turns w ON w.scope = 'workspace' AND w.subject = a.workspace_id
+      FROM locked CROSS JOIN LATERAL ({accounts_of_locked}) a
+      LEFT JOIN LATERAL ({share}) w ON TRUE
      CROSS JOIN LATERAL ({last_time}) last
+), resumed AS (
+    UPDATE ready_accounts AS r SET virtual_time = placed.virtual_time
+      FROM placed WHERE {ready_of_placed}
 )
-UPDATE ready_accounts AS r SET virtual_time = placed.virtual_time
-  FROM placed WHERE r.lane = :lane AND r.account_id = placed.account_id
+SELECT count(*) FROM ended
 """
 
 _SETTLE: Final = """
@@ -166,21 +205,21 @@ WITH served AS MATERIALIZED (
     SELECT c.account_id, a.workspace_id, a.platform, c.weight, c.served, next.next_run_at
       FROM unnest(CAST(:account_ids AS text[]), CAST(:weights AS float8[]), CAST(:served AS float8[]))
            AS c (account_id, weight, served)
-      LEFT JOIN accounts a ON a.account_id = c.account_id
+      LEFT JOIN LATERAL ({accounts_of_c}) a ON TRUE
      CROSS JOIN LATERAL ({rows_from}) known
       LEFT JOIN LATERAL (
            SELECT s.next_run_at FROM refresh_state s
-             WHERE s.account_id = a.account_id
-              AND s.next_run_at >= COALESCE(known.rows_from, '-infinity') {priority}
+             WHERE (s.account_id, s.next_run_at)
+                  >= (a.account_id, COALESCE(known.rows_from, '-infinity'))
+              AND (s.account_id, s.next_run_at) <= (a.account_id, 'infinity') {priority}
               AND (s.unfinished < :suspect_starts OR s.claimed_at IS NULL)
             ORDER BY s.account_id, s.next_run_at LIMIT 1) next ON TRUE
 ), ended AS (
     -- this snapshot has the rows of every timer that it shows
-    DELETE FROM account_timers t USING served s WHERE t.account_id = s.account_id AND t.lane = :lane
+    DELETE FROM account_timers t USING served WHERE {timers_of_served}
 ), later AS (
-    DELETE FROM ready_accounts r USING served s
-     WHERE r.lane = :lane AND r.account_id = s.account_id
-       AND (s.next_run_at IS NULL OR s.next_run_at > now())
+    DELETE FROM ready_accounts r USING served
+     WHERE {ready_of_served} AND (served.next_run_at IS NULL OR served.next_run_at > now())
 ), timed AS (
     INSERT INTO account_timers (account_id, lane, due_at, rows_from)
     SELECT account_id, :lane, next_run_at, next_run_at FROM served WHERE next_run_at > now()
@@ -197,13 +236,27 @@ SELECT :lane, a.account_id, a.workspace_id, a.platform,
 """
 
 
-def _by_lane(statement: str, served: str = "w.served") -> dict[Lane, Any]:
+_NAMES: Final = ("c", "locked", "n", "q")
+"""What statements call the rows whose accounts they look up."""
+
+
+def _by_lane(statement: str, served: str = "w.served", account: str = "a.account_id") -> dict[Lane, Any]:
     return {
         lane: text(
             statement.format(
                 not_paused=_NOT_PAUSED[lane],
                 priority=_PRIORITY[lane],
                 rows_from=_ROWS_FROM,
+                due=_DUE,
+                share=_SHARE.format(scope="workspace", subject="a.workspace_id"),
+                share_of_workspace=_SHARE.format(scope="workspace", subject="w.workspace_id"),
+                own_share=_SHARE.format(scope="account", subject=account),
+                **{f"accounts_of_{name}": _ACCOUNT.format(name=name) for name in _NAMES},
+                timers_of_locked=_TIMERS_OF.format(account="locked.account_id"),
+                timers_of_served=_TIMERS_OF.format(account="served.account_id"),
+                ready_of_full=_READY.format(account="f.account_id"),
+                ready_of_served=_READY.format(account="served.account_id"),
+                ready_of_placed=_READY.format(account="placed.account_id"),
                 last_time=_LAST_TIME.format(served=served),
             )
         )
@@ -211,7 +264,7 @@ def _by_lane(statement: str, served: str = "w.served") -> dict[Lane, Any]:
     }
 
 
-_READS: Final = _by_lane(_READ)
+_READS: Final = _by_lane(_READ, account="c.account_id")
 _ADDS: Final = _by_lane(_ADD_DUE)
 _PAUSES: Final = _by_lane(_PAUSE)
 _RESUMES: Final = _by_lane(_RESUME)
@@ -225,16 +278,25 @@ def present(connection: Connection) -> float:
 
 
 def read(
-    connection: Connection, lane: Lane, *, full: Sequence[str], most: int, next_suspect: int | None
+    connection: Connection,
+    lane: Lane,
+    start: QueueStart,
+    *,
+    full: Collection[str],
+    most: int,
+    next_suspect: int | None,
 ) -> Sequence[Row[Any]]:
     """Return ready accounts and accounts whose timer has passed, ``most`` of each platform and of the latter.
 
-    Accounts that are ``full`` are left out. ``next_suspect``: the suspect that may be taken, whose account is
-    among the result. ``due_at`` is empty where an account has no due row after all, or does not exist.
+    Ready accounts that are ``full`` do not count among the most. ``next_suspect``: the suspect that may be
+    taken, whose account is among the result. ``due_at`` is empty where an account has no due row after all,
+    or does not exist.
     """
     bound = {
         "lane": NUMBERS[lane],
         "platforms": _PLATFORMS,
+        "times": [start.virtual_times.get(platform, -inf) for platform in _PLATFORMS],
+        "timers_from": start.timers,
         "full": list(full),
         "most": most,
         "next_suspect": next_suspect,
@@ -250,6 +312,7 @@ def add_due(connection: Connection, lane: Lane) -> bool:
     """
     bound = {
         "lane": NUMBERS[lane],
+        "timers_from": None,
         "present": present(connection),
         "most": TIMERS_AT_ONCE,
         "account_lock": ACCOUNT,
@@ -264,8 +327,11 @@ def pause(connection: Connection, lane: Lane, account_ids: Sequence[str]) -> Non
     connection.execute(_PAUSES[lane], bound)
 
 
-def resume(connection: Connection, lane: Lane, now: float) -> None:
-    """Put paused accounts back in the queue that are active and that no pause applies to any more."""
+def resume(connection: Connection, lane: Lane, now: float) -> bool:
+    """Put paused accounts back in the queue that are active and that no pause applies to any more.
+
+    Returns whether it looked at all of them.
+    """
     bound = {
         "lane": NUMBERS[lane],
         "platforms": _PLATFORMS,
@@ -273,7 +339,8 @@ def resume(connection: Connection, lane: Lane, now: float) -> None:
         "most": TIMERS_AT_ONCE,
         "account_lock": ACCOUNT,
     }
-    connection.execute(_RESUMES[lane], bound)
+    resumed: int = connection.execute(_RESUMES[lane], bound).scalar_one()
+    return resumed < TIMERS_AT_ONCE
 
 
 def settle(

@@ -17,6 +17,7 @@ from shared.operations.resync import resync_one
 from shared.quota import spending
 from shared.refresh_state.claim import claim
 from shared.refresh_state.make_due import make_due
+from shared.refresh_state.ready.memory import ClaimMemory
 from shared.refresh_state.ready.queue import add_due
 from shared.refresh_state.ready.sweep import sweep
 from shared.refresh_state.release_claim import release_claim
@@ -56,7 +57,7 @@ def _rotate_secrets(environment: Environment, engine: Engine) -> Any:
     return done
 
 
-def _claim(lane: Lane, _environment: Environment, engine: Engine) -> Any:
+def _claim(lane: Lane, _environment: Environment, engine: Engine, memory: ClaimMemory | None = None) -> Any:
     with engine.begin() as connection:
         return claim(
             connection,
@@ -65,7 +66,15 @@ def _claim(lane: Lane, _environment: Environment, engine: Engine) -> Any:
             platform_jobs=PLATFORM_JOBS,
             lease=timedelta(seconds=60),
             top_up=dict.fromkeys(Platform, timedelta()),
+            memory=memory,
         )
+
+
+def _claims(environment: Environment, engine: Engine) -> None:
+    """Two claims of one scheduler, which remembers what the first one read."""
+    memory = ClaimMemory()
+    for _ in range(2):
+        _claim(Lane.BACKGROUND, environment, engine, memory)
 
 
 def _event(kind: EventType, data: Mapping[str, Any], environment: Environment, engine: Engine) -> Any:
@@ -124,6 +133,7 @@ END $$;
 _LIST: Final = [
     operation("claim", partial(_claim, Lane.BACKGROUND)),
     operation("claim_interactive", partial(_claim, Lane.INTERACTIVE), "active"),
+    operation("claims", _claims, "active paused"),
     operation(
         "add_due",
         partial(_in_transaction, lambda connection: add_due(connection, Lane.BACKGROUND)),
