@@ -9,17 +9,19 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Group
-from rich.live import Live
 from rich.text import Text
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import OperationalError
 
 from deploy import console, stores
+from deploy.commands import why
 from deploy.commands.needs import attention_lines, attention_shape
 from deploy.commands.pauses_in_force import shape, subject_name, until
 from deploy.console import AsJson, UsageError, duration, instant
 from deploy.local import running
 from deploy.tables import readable
+from deploy.watch.screen import UNKNOWN, Watch, run
+from shared.freshness.policy import Freshness
 from shared.operations.attention.needs import needs_you_now
 from shared.operations.fleet import accounts_by_state, claimed, due, oldest_overdue, quarantined
 from shared.quota import spending
@@ -200,10 +202,13 @@ def _watch(engine: Engine, settings: Settings, interval: float) -> None:
         while console.show(_current_screen(engine, settings), Text()):
             time.sleep(interval)
         return
-    with Live(console=out, screen=True, auto_refresh=False) as live:
-        while True:
-            live.update(_current_screen(engine, settings), refresh=True)
-            time.sleep(interval)
+    policy = Freshness.parse(settings.freshness)
+    watch = Watch(
+        engine,
+        overview=lambda: _screen(fleet_status(engine, settings)),
+        explain=lambda connection, publication_id: why.screen_of(connection, publication_id, policy),
+    )
+    run(watch, out, interval)
 
 
 def _current_screen(engine: Engine, settings: Settings) -> Group:
@@ -211,7 +216,7 @@ def _current_screen(engine: Engine, settings: Settings) -> Group:
     try:
         return _screen(fleet_status(engine, settings))
     except OperationalError:
-        return Group(Text("PostgreSQL refuses connections or does not answer: the fleet's state is unknown"))
+        return Group(Text(UNKNOWN))
 
 
 _COLUMNS = {

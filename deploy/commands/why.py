@@ -5,6 +5,7 @@ from datetime import timedelta
 from typing import Annotated, Any
 
 import typer
+from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 from sqlalchemy import Connection, Row
@@ -85,6 +86,18 @@ def why(
             console.show(*_screen(document))
     if len(ids) > MAX_EXPLAINED:
         console.complain(f"dravo: {len(ids) - MAX_EXPLAINED} more publications match")
+
+
+def screen_of(connection: Connection, publication_id: int, policy: Freshness) -> Group:
+    """Return the explanation of one publication for a screen; empty when it no longer exists."""
+    explained = explain(connection, [publication_id])
+    return Group(
+        *(
+            part
+            for one in explained
+            for part in _screen(_document(one, policy, attempts_of(connection, one.row.id)))
+        )
+    )
 
 
 def _document(explanation: Explanation, policy: Freshness, attempts: Sequence[Attempt]) -> dict[str, Any]:

@@ -1,0 +1,1 @@
+"""The live screen of `dravo status --watch`: views of the fleet, chosen with single keys."""
