@@ -16,7 +16,7 @@ from shared.webhooks.endpoints import new_secret
 from worker.webhooks.messages import Recipient, build, signed_headers
 
 DOCUMENT = Path(__file__).parents[2] / "deploy/webhooks.md"
-NOW = datetime.now(UTC)
+AT = datetime(2026, 6, 29, 9, tzinfo=UTC)
 
 
 def receiver() -> dict[str, Any]:
@@ -32,8 +32,8 @@ def receiver() -> dict[str, Any]:
 def delivery() -> Any:
     recipient = Recipient("whe_1", "ws_1", frozenset(), thin=False, redelivery=0, reset=False)
     body = {"type": "analytics.updated", "change": "7", "publication_id": "4711", "item": {"text": "für"}}
-    change = Change(Position(7, Kind.PUBLICATION, 4711), NOW, body)
-    before = Cursor(BEGINNING, b"x" * 8, NOW)
+    change = Change(Position(7, Kind.PUBLICATION, 4711), AT, body)
+    before = Cursor(BEGINNING, b"x" * 8, AT)
     message = build(recipient, Page([change], before, has_more=False), before, 50, skip_first=False).message
     assert message is not None
     return message
@@ -47,7 +47,7 @@ def test_documented_receiver_stores_what_is_signed_and_nothing_else(
     secret, message = new_secret(), delivery()
     monkeypatch.setenv("SECRET", secret.get_secret_value() if valid else new_secret().get_secret_value())
     names = receiver()
-    headers = signed_headers(message, [secret], NOW)
+    headers = signed_headers(message, [secret], datetime.now(UTC))
 
     async def post() -> int:
         transport = httpx.ASGITransport(names["app"])
