@@ -20,6 +20,7 @@ from deploy.commands import (
     accounts,
     demo,
     erase,
+    export,
     imports,
     keys,
     pause,
@@ -59,6 +60,7 @@ for family in (
     erase,
     demo,
     retention,
+    export,
     webhooks,
 ):
     family.register(app)

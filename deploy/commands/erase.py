@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection, Engine, text
 
 from deploy import console, stores
 from deploy.console import AsJson, CommandError, UsageError, instant
@@ -67,7 +67,7 @@ def begin(
     settings = load("database_url")
     with stores.engine(settings) as engine:
         with engine.begin() as connection:
-            named = _subject(connection, account, workspace, post)
+            named = named_subject(connection, account, workspace, post)
             rows = preview(connection, named)
             code = _request(connection, named, reason or "") if yes else None
         if code is None:
@@ -85,7 +85,10 @@ def begin(
             console.show(f"{code}: the tokens are destroyed; a scheduler erases {sum(rows.values())} rows")
 
 
-def _subject(connection: Connection, account: str | None, workspace: str | None, post: str | None) -> Subject:
+def named_subject(
+    connection: Connection, account: str | None, workspace: str | None, post: str | None
+) -> Subject:
+    """Return what the options name. Raises `CommandError` when nothing has that id."""
     if post is not None:
         posts = subject.posts(connection, post)
         if len(posts) > 1:
@@ -182,6 +185,44 @@ def _text(erasure: Certificate) -> str:
             f" {f'left over: {left}' if left else 'nothing is left'}"
         )
     return "\n".join(lines)
+
+
+@erase.command("import-meta", epilog="Example: dravo erase import-meta deleted-users.csv --yes")
+def import_meta(
+    file: Annotated[Path, typer.Argument(help="Meta's list of user ids, one a line or in the first column.")],
+    *,
+    yes: Annotated[bool, typer.Option("--yes", help="Erase; without it, only count.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Erase the accounts of the users that Meta lists every 21 days; unknown ids are ignored.
+
+    JSON: ``users``, ``accounts``, ``codes``, ``dry_run``.
+    """
+    users = [line.split(",")[0].strip().strip('"') for line in file.read_text("utf-8-sig").splitlines()]
+    users = [user for user in users if user.isascii() and user.isdigit()]
+    codes = []
+    with stores.transaction() as connection:
+        accounts = list(connection.execute(_OF_META, {"users": users}).scalars())
+        for account_id in accounts if yes else ():
+            named = named_subject(connection, account_id, None, None)
+            codes.append(requests.request(connection, named, "meta"))
+        if yes:
+            recorded = {"erasures": codes, "kind": "account"}
+            audit_log.record(connection, Operator.at_terminal(), "erase", recorded, reason="Meta's list")
+    if as_json:
+        document = {"users": len(users), "accounts": len(accounts), "codes": codes, "dry_run": not yes}
+        console.emit(document)
+    else:
+        done = "" if yes else " (dry run: nothing was erased)"
+        console.show(f"{len(users)} users, {len(accounts)} accounts of theirs{done}")
+
+
+_OF_META = text("""
+SELECT account_id FROM accounts
+ WHERE platform IN ('facebook', 'instagram') AND erasure IS NULL
+   AND (platform_account_id = ANY(:users) OR platform_user_id = ANY(:users))
+ ORDER BY account_id
+""")
 
 
 @erase.command("list", epilog="Example: dravo erase list --json")

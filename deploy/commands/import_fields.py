@@ -10,6 +10,7 @@ ACCOUNTS: Final[Mapping[str, str]] = {
     "workspace_id": "the workspace that it belongs to, required",
     "platform": "instagram, facebook, x, linkedin or tiktok, required",
     "platform_account_id": "the platform's id of the account, page or organization, required",
+    "platform_user_id": "the person who connected it, as the platform's signals name them",
     "login": "Instagram only: facebook or instagram, whichever the owner logged in with",
     "kind": "LinkedIn only: organization or member",
     "access_token": "empty keeps the stored one",

@@ -17,6 +17,7 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import OperationalError
 
 from deploy import console, row_files, stores
+from deploy.archive.restore import restore
 from deploy.commands import import_fields
 from deploy.commands.import_duplicates import PostsByItem
 from deploy.console import AsJson, CommandError, UsageError
@@ -112,6 +113,27 @@ def publications(file: File, *, dry_run: DryRun = False, as_json: AsJson = False
         )
 
 
+@imports.command(epilog="Example: dravo import archive ws_1.jsonl")
+def archive(file: File, *, dry_run: DryRun = False, as_json: AsJson = False) -> None:
+    """Read back what `dravo export` has written; what is stored already stays.
+
+    An archive has no tokens: its new accounts are disconnected until they are connected again.
+
+    JSON: as for publications.
+    """
+    settings = load("database_url", "secret_keys")
+    vault = Vault(settings.secret_keys)
+    with stores.engine(settings) as engine:
+        _run(
+            engine,
+            file,
+            lambda connection, rows, priority: restore(connection, vault, rows, priority),
+            None,
+            dry_run=dry_run,
+            as_json=as_json,
+        )
+
+
 @dataclass(slots=True)
 class _Tally:
     """The counts and refused rows of an import under way."""
@@ -146,13 +168,17 @@ class _Tally:
 
 
 def _run(
-    engine: Engine, file: str, take: Take, known: Mapping[str, str], *, dry_run: bool, as_json: bool
+    engine: Engine, file: str, take: Take, known: Mapping[str, str] | None, *, dry_run: bool, as_json: bool
 ) -> None:
+    """Import a file; ``known``: the fields of its rows, ``None`` for an archive, whose lines differ."""
     tally = _Tally(as_json)
 
     posts = PostsByItem()
 
     def lines(source: BufferedReader) -> Iterator[Line]:
+        if known is None:
+            yield from row_files.read(source, file)
+            return
         for line in row_files.read(source, file):
             tally.check_fields(line, known)
             yield posts.checked(line)
