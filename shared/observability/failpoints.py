@@ -27,6 +27,8 @@ FAILPOINTS: Final = (
     "token_renewed",  # a worker committed a renewed pair of tokens and has not used it
     "made_due",  # the API made rows due and has not committed
     "event_committed",  # … committed events and has not responded
+    "endpoint_claimed",  # a sender committed its claims of endpoints
+    "sent",  # a sender has the receiver's answer and has not recorded it
     "erasing",  # a scheduler did a step of an erasure and has not committed it
     "erased",  # … committed it
     "rolled_up",  # a scheduler committed a batch of a month's roll-up

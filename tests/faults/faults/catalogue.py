@@ -1,6 +1,17 @@
 """Every fault of the matrix."""
 
-from tests.faults.faults import events, freeze, issuer, kill, operators, platforms, postgres, redis, upgrade
+from tests.faults.faults import (
+    events,
+    freeze,
+    issuer,
+    kill,
+    operators,
+    platforms,
+    postgres,
+    redis,
+    upgrade,
+    webhooks,
+)
 
 FAULTS = (
     *kill.FAULTS,
@@ -12,4 +23,5 @@ FAULTS = (
     *events.FAULTS,
     *operators.FAULTS,
     *issuer.FAULTS,
+    *webhooks.FAULTS,
 )
