@@ -148,6 +148,7 @@ def _serve(settings: Settings, schedule: Schedule, ticks: Ticks, client: redis_c
 
     def wake(payloads: Sequence[str]) -> None:
         ticks.trace_contexts.remember(payloads)
+        ticks.notified()
         schedule.run_soon("hand_out")
 
     threads = [

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 
 from sqlalchemy import Connection, text
 
+from scheduler.snapshot_gauges import snapshots
 from scheduler.webhook_gauges import feed_held, webhooks
 from shared import refresh_queue
 from shared.observability.metrics import (
@@ -164,6 +165,7 @@ FROM_DATABASE: tuple[Callable[[Connection], Iterator[Sample]], ...] = (
     paused,
     operator_needed,
     transactions,
+    snapshots,
     erasures,
     webhooks,
     feed_held,

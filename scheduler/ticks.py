@@ -9,6 +9,7 @@ import redis
 import structlog
 from sqlalchemy import Engine
 
+from scheduler.interactive_due import InteractiveDue
 from scheduler.probes import probe
 from scheduler.renewals import ending_soon
 from scheduler.trace_contexts import TraceContexts
@@ -20,8 +21,8 @@ from shared.partitions import ensure_partitions
 from shared.quota import spending
 from shared.redis_client import RedisClient
 from shared.refresh_state.claim import Claims, claim
+from shared.refresh_state.ready import queue
 from shared.refresh_state.ready.memory import ClaimMemory
-from shared.refresh_state.ready.queue import add_due
 from shared.refresh_state.ready.sweep import sweep
 from shared.refresh_state.release_claim import release_claim
 from shared.settings import Settings
@@ -85,6 +86,11 @@ class Ticks:
         self._swept = ""
         self._top_up = dict.fromkeys(Platform, Freshness.parse(settings.freshness).top_up)
         self._memory = ClaimMemory()
+        self._interactive = InteractiveDue()
+
+    def notified(self) -> None:
+        """Let the next `hand_out` ask for interactive work: a notification says that rows became due."""
+        self._interactive.notified()
 
     def hand_out(self) -> int:
         """Claim due rows and enqueue their jobs, as far as workers can take them soon; return how many rows.
@@ -105,6 +111,8 @@ class Ticks:
             capacity = sum(workers) * QUEUED_PER_THREAD - refresh_queue.depth(self._client, lane)
             if capacity <= 0:
                 break
+            if lane is Lane.INTERACTIVE and not self._interactive.may_be_due():
+                break
             claims = self._claim(lane, capacity, workers)
             if claims.more_due:
                 self._add_due(lane)
@@ -122,6 +130,7 @@ class Ticks:
         threads, share = sum(workers), self._settings.interactive_share
         for_background = threads - sum(refresh_queue.reserved_threads(each, share) for each in workers)
         shared = for_background * (INTERACTIVE_EXTRA if lane is Lane.INTERACTIVE else 1)
+        asked = self._interactive.asking()
         with self._engine.begin() as connection:
             claims = claim(
                 connection,
@@ -135,6 +144,8 @@ class Ticks:
             )
             if claims.jobs:
                 failpoints.hit("claiming")
+            elif lane is Lane.INTERACTIVE and not claims.more_due:
+                self._interactive.none_due(asked, queue.next_timer(connection, lane))
         metrics.CLAIMS.labels(lane.value).inc(claims.rows)
         metrics.EXPIRED_LEASES.labels(lane.value).inc(claims.expired_leases)
         if claims.jobs:
@@ -147,7 +158,7 @@ class Ticks:
         """Put accounts whose timers have passed in the queue, where fair share sees them all."""
         for _ in range(_TIMER_ROUNDS):
             with self._engine.begin() as connection:
-                if not add_due(connection, lane):
+                if not queue.add_due(connection, lane):
                     break
 
     def _enqueue(self, lane: Lane, claims: Claims) -> None:

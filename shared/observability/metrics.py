@@ -2,7 +2,7 @@
 
 Names begin with ``dravo_`` and end in their unit (base units: seconds, ratios from 0 to 1), or in ``_total``
 if they are counters. Every label has few values, fixed by the code: never an id, a workspace, a URL or a
-text.
+text. The one exception names who holds an old snapshot: one series, and only while somebody does.
 
 platform   the five of `Platform`
 outcome    how a refresh ended: `shared.outcome_kinds.OutcomeKind`
@@ -14,6 +14,8 @@ lane       `Lane`
 tick       the scheduler's ticks, by name
 read       a query for fleet gauges, by name: ``overdue``, ``sample``, ``queue`` …
 breach     how a row is stuck: `shared.refresh_state.invariants.Breach`
+holder     what holds a snapshot: ``session`` (its name is its pid), ``prepared_transaction``,
+           ``replication_slot``, ``none``
 pool       a pool of database connections, by its owner
 
 A `Counter`, `Gauge` or `Histogram` describes one process. A `FleetGauge` is read from the stores: each
@@ -157,6 +159,11 @@ OLDEST_ERASURE = FleetGauge("dravo_oldest_erasure_seconds", "How long ago the ol
 OLDEST_TRANSACTION = FleetGauge(
     "dravo_oldest_transaction_seconds", "Age of the oldest open transaction of our database role."
 )
+SNAPSHOT_HELD = FleetGauge(
+    "dravo_snapshot_held_seconds",
+    "Age of the oldest snapshot that keeps rows from being removed; the labels name its holder.",
+    ("holder", "name", "application", "user"),
+)
 QUEUE_DEPTH = FleetGauge("dravo_queue_depth", "Jobs waiting in Redis.", ("lane",))
 WORKERS_ALIVE = FleetGauge("dravo_workers_alive", "Workers that reported within the last 15 seconds.")
 WORKER_THREADS = FleetGauge("dravo_worker_threads_alive", "Threads of those workers.")
@@ -193,6 +200,7 @@ FLEET_GAUGES = (
     ERASURES_OPEN,
     OLDEST_ERASURE,
     OLDEST_TRANSACTION,
+    SNAPSHOT_HELD,
     QUEUE_DEPTH,
     WORKERS_ALIVE,
     WORKER_THREADS,

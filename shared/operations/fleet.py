@@ -1,6 +1,6 @@
 """Figures of the whole fleet, each defined once: for metrics, the operators' page and ``dravo status``.
 
-Cheap at any size: the oldest overdue row costs index probes by account, as a claim does; open claims are
+Cheap at any size: the oldest overdue row costs index probes by account with due rows; open claims are
 bounded by what the fleet can hold. `scheduler.row_counter` counts rows by status, in the background.
 """
 
@@ -12,25 +12,39 @@ from typing import Final
 from sqlalchemy import Connection, text
 
 from shared.quota.pauses import BACKGROUND_NOT_PAUSED, NOT_PAUSED
+from shared.vocabulary import Platform
 
+# Every due row is covered by a timer that has passed or by a ready account, but for suspects, whose claims
+# are open. So the cost follows the accounts that have due rows.
 _OLDEST_OVERDUE: Final = text(f"""
+WITH due AS MATERIALIZED (
+    SELECT account_id FROM ready_accounts WHERE lane = 0
+     UNION SELECT account_id FROM account_timers WHERE lane = 0 AND due_at <= now()
+     UNION SELECT account_id FROM refresh_state WHERE claimed_at IS NOT NULL AND next_run_at <= now()
+), oldest AS (
+    SELECT a.platform, a.paused OR (a.background_paused AND first.background) AS paused, first.next_run_at
+      FROM due CROSS JOIN LATERAL (
+           SELECT a.account_id, a.platform, NOT ({NOT_PAUSED}) AS paused,
+                  NOT ({BACKGROUND_NOT_PAUSED}) AS background_paused
+             FROM accounts a WHERE a.account_id = due.account_id AND a.state = 'active' OFFSET 0) a
+     CROSS JOIN LATERAL (
+           (SELECT TRUE AS background, r.next_run_at FROM refresh_state r
+             WHERE (r.account_id, r.next_run_at) >= (a.account_id, '-infinity')
+               AND (r.account_id, r.next_run_at) <= (a.account_id, now()) AND r.priority = 0
+             ORDER BY r.account_id, r.next_run_at LIMIT 1)
+            UNION ALL
+           (SELECT FALSE, r.next_run_at FROM refresh_state r
+             WHERE (r.account_id, r.next_run_at) >= (a.account_id, '-infinity')
+               AND (r.account_id, r.next_run_at) <= (a.account_id, now()) AND r.priority > 0
+             ORDER BY r.account_id, r.next_run_at LIMIT 1)) first
+)
 SELECT platform, paused, min(next_run_at) AS due_at,
        CAST(EXTRACT(epoch FROM now() - min(next_run_at)) AS float8) AS seconds
-  FROM (SELECT a.platform, a.paused OR (a.background_paused AND first.background) AS paused, first.next_run_at
-          FROM (SELECT a.account_id, a.platform, NOT ({NOT_PAUSED}) AS paused,
-                       NOT ({BACKGROUND_NOT_PAUSED}) AS background_paused
-                  FROM accounts a WHERE a.state = 'active') a
-         CROSS JOIN LATERAL (
-               (SELECT TRUE AS background, (
-                       SELECT r.next_run_at FROM refresh_state r
-                        WHERE r.account_id = a.account_id AND r.next_run_at <= now() AND r.priority = 0
-                        ORDER BY r.next_run_at LIMIT 1) AS next_run_at)
-                UNION ALL
-               (SELECT FALSE, (
-                       SELECT r.next_run_at FROM refresh_state r
-                        WHERE r.account_id = a.account_id AND r.next_run_at <= now() AND r.priority > 0
-                        ORDER BY r.next_run_at LIMIT 1))) first) accounts
- GROUP BY platform, paused
+  FROM oldest GROUP BY platform, paused
+ UNION ALL
+SELECT platform, FALSE, NULL, NULL FROM unnest(CAST(:platforms AS text[])) AS p (platform)
+ WHERE platform NOT IN (SELECT platform FROM oldest)
+   AND EXISTS (SELECT FROM accounts a WHERE a.platform = p.platform AND a.state = 'active')
 """)
 
 _ACCOUNTS: Final = text("SELECT platform, state, count(*) AS accounts FROM accounts GROUP BY platform, state")
@@ -103,7 +117,8 @@ def oldest_overdue(connection: Connection) -> list[Overdue]:
     A pause of background work holds up background rows alone. A platform without an active account is left
     out.
     """
-    return [Overdue(*row) for row in connection.execute(_OLDEST_OVERDUE)]
+    platforms = [platform.value for platform in Platform]
+    return [Overdue(*row) for row in connection.execute(_OLDEST_OVERDUE, {"platforms": platforms})]
 
 
 def scheduling_delays(connection: Connection, *, most: int = 20) -> list[Delay]:

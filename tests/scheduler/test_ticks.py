@@ -99,6 +99,25 @@ def test_rows_with_priority_go_through_the_interactive_lane(
     assert refresh_queue.depth(client, Lane.INTERACTIVE) == 1
 
 
+def test_interactive_row_is_handed_out_when_its_notification_or_its_time_comes(
+    harness: Harness, ticks: Ticks, client: RedisClient
+) -> None:
+    account = harness.account("acc_1")
+    refresh_queue.report_alive(client, "host:1", 8)
+    assert ticks.hand_out() == 0
+    (one,) = harness.publications(account, priority=1)
+    harness.execute(
+        "INSERT INTO pauses (platform, kind, subject, paused_until, reason)"
+        " VALUES ('instagram', 'background', 'acc_1', now() + interval '1 hour', 'limit')"
+    )
+    assert ticks.hand_out() == 0, "nobody said that a row became due"
+
+    ticks.notified()
+
+    assert ticks.hand_out() == 1
+    assert harness.state(one).reason == "claimed"
+
+
 def test_claims_and_expired_leases_are_counted(harness: Harness, ticks: Ticks, client: RedisClient) -> None:
     def counted() -> list[float]:
         names = ("dravo_claims_total", "dravo_expired_leases_total")

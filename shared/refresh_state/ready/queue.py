@@ -4,6 +4,7 @@ Whoever deletes timers of an account or writes its ready row holds its lock (`re
 """
 
 from collections.abc import Collection, Mapping, Sequence
+from datetime import timedelta
 from math import inf
 from typing import Any, Final
 
@@ -68,6 +69,13 @@ _PRESENT: Final = text("""
 SELECT COALESCE(min(served - latest_cost / weight), 0) FROM turns
  WHERE scope = 'workspace' AND served_at = (
        SELECT served_at FROM turns WHERE scope = 'workspace' ORDER BY served_at DESC LIMIT 1)
+""")
+
+_NEXT_TIMER: Final = text("""
+SELECT GREATEST(t.due_at - now(), interval '0') FROM account_timers t
+ WHERE (t.lane, t.due_at) > (CAST(:lane AS smallint), now())
+   AND (t.lane, t.due_at) <= (CAST(:lane AS smallint), now() + interval '1 day')
+ ORDER BY t.lane, t.due_at LIMIT 1
 """)
 
 _READ: Final = """
@@ -303,6 +311,12 @@ def read(
         "suspect_starts": SUSPECT_STARTS,
     }
     return connection.execute(_READS[lane], bound).all()
+
+
+def next_timer(connection: Connection, lane: Lane) -> timedelta | None:
+    """Return when the lane's next timer passes; ``None``: not within a day."""
+    wait: timedelta | None = connection.execute(_NEXT_TIMER, {"lane": NUMBERS[lane]}).scalar_one_or_none()
+    return wait
 
 
 def add_due(connection: Connection, lane: Lane) -> bool:
