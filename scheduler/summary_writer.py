@@ -10,6 +10,7 @@ import json
 import threading
 import time
 from dataclasses import astuple
+from importlib.metadata import version
 from typing import Any, Final
 
 import redis
@@ -20,6 +21,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from scheduler.row_counter import RowCounter
 from shared import refresh_queue
 from shared.operations import fleet
+from shared.operations.audit_log import record_deployment
 from shared.redis_client import RedisClient
 from shared.refresh_state.invariants import count_stuck
 from shared.vocabulary import Lane
@@ -50,7 +52,7 @@ SELECT date_trunc('minute', now()), platform, polled, fresh, oldest, outcomes
        AS p (platform text, polled bigint, fresh bigint, oldest float8, outcomes jsonb)
 ON CONFLICT (at, platform) DO NOTHING
 """)
-_DELETE_OLD_HISTORY: Final = text("DELETE FROM ops_history WHERE at < now() - interval '2 days'")
+_DELETE_OLD_HISTORY: Final = text("DELETE FROM ops_history WHERE at < now() - interval '8 days'")
 
 
 class SummaryWriter:
@@ -89,6 +91,8 @@ class SummaryWriter:
             self._stopping.wait(WRITE_SECONDS)
 
     def _write_until_stopped(self, connection: Connection) -> None:
+        record_deployment(connection, version("dravo-analytics-sync"))
+        connection.commit()
         self.counter = RowCounter()
         try:
             while not self._stopping.is_set():

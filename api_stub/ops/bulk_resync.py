@@ -24,6 +24,8 @@ class BackgroundResyncs:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._stopping = threading.Event()
+        self.running: set[int] = set()
+        """The audit entries that this process is running, or will run."""
         self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="ops-resync")
 
     def begin(self, operator: Operator, wanted: Filter) -> int:
@@ -31,11 +33,13 @@ class BackgroundResyncs:
         with self._engine.begin() as connection:
             counted = sum(queries.count(connection, wanted).values())
             entry_id = bulk_resync.begin(connection, operator, wanted.selection)
+        self.running.add(entry_id)
         self._pool.submit(self._run, entry_id, interactive=counted <= INTERACTIVE_UP_TO)
         return entry_id
 
     def resume(self, entry_id: int) -> None:
         """Run the rest of a recorded re-sync in the background."""
+        self.running.add(entry_id)
         self._pool.submit(self._run, entry_id, interactive=False)
 
     def stop(self) -> None:
@@ -55,3 +59,5 @@ class BackgroundResyncs:
                     return
         except SQLAlchemyError as error:
             _log.error("bulk_resync_stopped", entry_id=entry_id, detail=type(error).__name__)
+        finally:
+            self.running.discard(entry_id)

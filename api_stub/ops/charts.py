@@ -1,6 +1,6 @@
 """Geometry of SVG charts, computed from series; the stylesheet sets the colours."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -76,37 +76,3 @@ def _path(segment: Sequence[tuple[float, float]], *, steps: bool) -> str:
     for x, y in segment[1:]:
         parts.append(f"H{x} V{y}" if steps else f"L{x} {y}")
     return " ".join(parts)
-
-
-def bars(
-    columns: Sequence[tuple[float, Mapping[str, float]]],
-    kinds: Sequence[str],
-    *,
-    span: tuple[float, float],
-    column: float,
-    width: int,
-    height: int,
-) -> tuple[list[Bar], float]:
-    """Return stacked bars at ``x`` in ``span``, each ``column`` wide in its unit, and the largest sum."""
-    full = max((sum(parts.values()) for _, parts in columns), default=0.0)
-    if not full:
-        return [], 0.0
-    scale = width / max(span[1] - span[0] + column, column)
-    drawn_bars: list[Bar] = []
-    for x, parts in columns:
-        y = float(height)
-        for kind in kinds:
-            bar_height = parts.get(kind, 0.0) / full * (height - 2)
-            if bar_height:
-                y -= bar_height
-                bar_width = max(1.0, column * scale - 1)
-                drawn_bars.append(
-                    Bar(
-                        kind,
-                        round((x - span[0]) * scale, _DIGITS),
-                        round(y, 2),
-                        round(bar_width, 1),
-                        round(bar_height, 2),
-                    )
-                )
-    return drawn_bars, full

@@ -24,6 +24,7 @@ class OpsContext:
         self.authenticator = OpsAuthenticator(settings)
         self.freshness = settings.freshness
         self.webhook_networks = settings.webhook_allow_networks
+        self.settings = settings
         self.runbook_url = settings.runbook_url
         self.engine = self._connect(settings, "dravo-api-ops", _CONNECTIONS)
         self._background_engine = self._connect(settings, "dravo-api-ops-background", 2)

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Row
 
-from api_stub.ops import charts, queries
+from api_stub.ops import charts, queries, timecharts
 from shared.operations import audit_log, thresholds
 from shared.operations.attention.needs import Attention, needs_you_now
 from shared.operations.audit_log import AuditEntry
@@ -19,7 +19,6 @@ STALE_AFTER_SECONDS: Final = 30.0
 """Figures older than this are shown as outdated: no scheduler updates them."""
 
 _SPARK: Final = (150, 28)
-_BARS: Final = (720, 120)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +55,7 @@ class Overview:
     platforms: Sequence[PlatformSummary]
     recent: Sequence[tuple[str, str, int]]
     """Outcome, its group, and the rows whose last attempt had it within the last minute."""
-    bars: Sequence[charts.Bar]
-    peak_per_minute: float
-    span_minutes: float
+    charts: timecharts.TimeCharts
     causes: Sequence[Sequence[Any]]
     more_causes: int
     reconnect: Sequence[tuple[str, int]]
@@ -155,23 +152,21 @@ class Overview:
         return self.live_age is None or self.live_age > STALE_AFTER_SECONDS
 
 
-def read(connection: Connection) -> Overview:
+def read(connection: Connection, shown: timecharts.Range) -> Overview:
     """Read the data of the overview: the summary tables, and a few rows by index."""
+    now = queries.database_now(connection)
     parts = queries.summary(connection)
     rows = parts["rows"].payload if "rows" in parts else {}
     live = parts["live"].payload if "live" in parts else {}
-    history, step = queries.history(connection)
-    bars, most, minutes = _outcomes(history, step)
+    history, _ = queries.history(connection)
     by_state = [(platform, state, number) for platform, state, number in live.get("accounts", [])]
     return Overview(
         rows_age=float(parts["rows"].oldest) if rows else None,
         live_age=float(parts["live"].age) if live else None,
         progress=live.get("progress"),
-        platforms=_platforms(rows, live, history, queries.database_now(connection)),
+        platforms=_platforms(rows, live, history, now),
         recent=_recent(rows),
-        bars=bars,
-        peak_per_minute=most,
-        span_minutes=minutes,
+        charts=timecharts.read(connection, shown, now),
         causes=rows.get("causes", []),
         more_causes=rows.get("more_causes", 0),
         reconnect=[
@@ -240,25 +235,3 @@ def group_of(outcome: str) -> str:
     """Return the group of an outcome; one that only a newer version knows is shown as bad."""
     kind = outcome_kind(outcome)
     return (kind.group if kind else OutcomeGroup.BAD).value
-
-
-def _outcomes(history: Sequence[Row[Any]], step: int) -> tuple[list[charts.Bar], float, float]:
-    columns: dict[float, dict[str, float]] = {}
-    for row in history:
-        kinds = columns.setdefault(row.at.timestamp(), {})
-        for minute in row.outcomes:
-            for outcome, number in minute.items():
-                kind = group_of(outcome)
-                kinds[kind] = kinds.get(kind, 0) + number / len(row.outcomes)
-    if not columns:
-        return [], 0.0, 0.0
-    span = (min(columns), max(columns))
-    made, most = charts.bars(
-        sorted(columns.items()),
-        tuple(OutcomeGroup),
-        span=span,
-        column=step,
-        width=_BARS[0],
-        height=_BARS[1],
-    )
-    return made, most, (span[1] - span[0] + step) / 60

@@ -1,6 +1,5 @@
 """The pages of the operators' page: overview, publications, accounts, audit log, confirmation."""
 
-import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Final
@@ -11,15 +10,17 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api_stub.http.errors import quotable
-from api_stub.ops import charts, overview, queries, webhooks
+from api_stub.ops import charts, overview, queries, timecharts, webhooks
 from api_stub.ops.authentication import Session
 from api_stub.ops.context import OpsContext
 from api_stub.ops.filters import Filter
 from api_stub.ops.rendering import redirect, render
+from api_stub.ops.timecharts import DEFAULT_RANGE
 from shared.attempt_log import attempts_of
 from shared.freshness.policy import Freshness
 from shared.operations import audit_log, explain
 from shared.operations.bulk_resync import unfinished_selection
+from shared.operations.estimate import estimate
 from shared.operations.holds.subjects import SubjectKind, find_subject
 from shared.quota.pauses import pauses_of_accounts
 from shared.vocabulary import AccountState, Platform
@@ -36,11 +37,14 @@ def render_for(session: Session, template: str, status: int = 200, **context: An
 
 async def show_overview(context: OpsContext, request: Request, session: Session) -> Response:
     """Show the overview."""
-    summary = await context.read(overview.read)
+    shown = timecharts.RANGES.get(request.query_params.get("range", ""), timecharts.RANGES[DEFAULT_RANGE])
+    summary = await context.read(partial(overview.read, shown=shown))
     return render_for(
         session,
         "overview.html",
         overview=summary,
+        ranges=list(timecharts.RANGES.values()),
+        sentence=audit_log.sentence,
         webhooks=await context.read(webhooks.count_endpoints),
         runbook_url=context.runbook_url,
         now=await context.read(queries.database_now),
@@ -185,9 +189,8 @@ async def list_audit_log(context: OpsContext, request: Request, session: Session
         entries=loaded[: queries.PAGE],
         more=loaded[queries.PAGE - 1].entry_id if len(loaded) > queries.PAGE else None,
         resumable=unfinished_selection,
-        subject_text=lambda subject: ", ".join(
-            f"{name} {_value_text(value)}" for name, value in subject.items()
-        ),
+        sentence=audit_log.sentence,
+        running=context.resyncs.running,
         now=now,
     )
 
@@ -196,6 +199,12 @@ async def confirm_bulk_action(context: OpsContext, request: Request, session: Se
     """Show how many publications a bulk action would change, and ask for confirmation."""
     wanted = Filter.parse(request.query_params)
     counted = await context.read(partial(queries.count, wanted=wanted))
+    releasing = request.query_params.get("action") == "release"
+    expected = None
+    if not releasing and sum(counted.values()) <= queries.MAX_COUNTED:
+        expected = await context.read(
+            partial(estimate, selection=wanted.selection, settings=context.settings)
+        )
     return render_for(
         session,
         "confirm.html",
@@ -203,12 +212,9 @@ async def confirm_bulk_action(context: OpsContext, request: Request, session: Se
         counted=counted,
         total=sum(counted.values()),
         most=queries.MAX_COUNTED,
-        releasing=request.query_params.get("action") == "release",
+        releasing=releasing,
+        expected=expected,
     )
-
-
-def _value_text(value: object) -> str:
-    return value if isinstance(value, str) else json.dumps(value)[:120]
 
 
 def _number(value: str | None) -> int | None:

@@ -10,6 +10,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from starlette.responses import Response
 
+from api_stub.ops.outcome_marks import mark
 from api_stub.ops.overview import group_of
 from shared.quota.pauses import UNTIL_RESUMED
 from shared.vocabulary import Platform, Reason, SyncStatus
@@ -138,6 +139,7 @@ def _environment() -> Environment:
         inline_code=inline_code,
         status_kind=lambda status: _STATUS_KINDS.get(status, "waiting"),
         outcome_kind=group_of,
+        outcome_mark=mark,
     )
     environment.globals.update(
         version=VERSION,

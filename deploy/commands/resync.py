@@ -11,12 +11,12 @@ from sqlalchemy import Engine
 from deploy import console, stores
 from deploy.console import AsJson, CommandError, UsageError, instant
 from deploy.local import running
-from deploy.resync.estimate import Estimate, estimate
 from deploy.resync.instants import end_instant, first_instant
 from deploy.resync.run import Tally, make_all_due, make_all_due_and_wait
 from shared.operations import audit_log, bulk_resync
 from shared.operations.audit_log import Operator
 from shared.operations.bulk_resync import INTERACTIVE_UP_TO, Pace
+from shared.operations.estimate import Estimate, estimate
 from shared.operations.explain import find
 from shared.operations.holds.groups import HeldGroup, held_groups
 from shared.operations.selection import Selection

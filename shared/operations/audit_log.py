@@ -60,6 +60,12 @@ INSERT INTO operator_acts (operator, via, act, subject, reason, rows, ended_at)
 VALUES (:operator, :via, :action, CAST(:subject AS jsonb), :reason, :rows, CASE WHEN :ended THEN now() END)
 RETURNING act_id
 """)
+_INSERT_DEPLOYMENT: Final = text("""
+INSERT INTO operator_acts (operator, via, act, subject, ended_at)
+SELECT 'scheduler', 'service', 'deploy', jsonb_build_object('version', CAST(:version AS text)), now()
+ WHERE :version IS DISTINCT FROM (
+       SELECT subject ->> 'version' FROM operator_acts WHERE act = 'deploy' ORDER BY act_id DESC LIMIT 1)
+""")
 _UPDATE: Final = text("""
 UPDATE operator_acts SET rows = :rows, last = :last, ended_at = CASE WHEN :ended THEN now() END
  WHERE act_id = :entry_id
@@ -93,6 +99,43 @@ def record(
         },
     ).scalar_one()
     return entry_id
+
+
+def record_deployment(connection: Connection, version: str) -> None:
+    """Add an entry when this version follows another one, so that charts mark deployments."""
+    connection.execute(_INSERT_DEPLOYMENT, {"version": version})
+
+
+def sentence(entry: AuditEntry) -> str:
+    """Return an entry as one sentence, like ``anna paused X until …: credits low``."""
+    subject = {name: value for name, value in entry.subject.items() if name not in {"until", "all"}}
+    what = ", ".join(f"{_NOUNS.get(name, name)} {_short(value)}".strip() for name, value in subject.items())
+    until = f" until {entry.subject['until']}" if "until" in entry.subject else ""
+    rows = f" ({entry.rows:,} {'publication' if entry.rows == 1 else 'publications'})" if entry.rows else ""
+    counted = rows if entry.action in {"resync", "release"} else ""
+    why = f": {entry.reason}" if entry.reason else ""
+    verb = _VERBS.get(entry.action, entry.action)
+    return f"{entry.operator} {verb} {what or 'everything'}{until}{counted}{why}"
+
+
+_VERBS: Final = {
+    "pause": "paused",
+    "resume": "resumed",
+    "try": "tried to end the stop of",
+    "resync": "re-synced",
+    "release": "released from quarantine",
+    "deploy": "started",
+    "erase": "erased",
+}
+_NOUNS: Final = {"platform": "", "publications": "publication", "cause": "failures with the cause"}
+
+
+def _short(value: object) -> str:
+    if isinstance(value, list):
+        return ", ".join(str(one) for one in value[:3]) + (
+            f" and {len(value) - 3} more" if len(value) > 3 else ""
+        )
+    return str(value)
 
 
 def record_progress(

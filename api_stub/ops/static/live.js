@@ -63,6 +63,26 @@
     button.textContent = "Copied";
   });
 
+  const read = (chart, column) => {
+    chart.querySelectorAll(".column.read").forEach((one) => one.classList.remove("read"));
+    column.classList.add("read");
+    chart.closest("figure").querySelector("[data-reading]").textContent = column.dataset.values;
+  };
+  document.addEventListener("pointerover", (event) => {
+    const column = event.target.closest?.("[data-chart] .column");
+    if (column) read(column.closest("[data-chart]"), column);
+  });
+  document.addEventListener("keydown", (event) => {
+    const chart = event.target.closest?.("[data-chart]");
+    const step = { ArrowLeft: -1, ArrowRight: 1, Home: -Infinity, End: Infinity }[event.key];
+    if (!chart || step === undefined) return;
+    event.preventDefault();
+    const columns = [...chart.querySelectorAll(".column")];
+    const at = columns.findIndex((one) => one.classList.contains("read"));
+    const next = at < 0 ? columns.length - 1 : Math.min(Math.max(at + step, 0), columns.length - 1);
+    read(chart, columns[next]);
+  });
+
   showCopyButtons();
   showStatus("Live", false);
   setInterval(refresh, EVERY);

@@ -145,8 +145,8 @@ def test_history_is_stored_and_charted(ops: Ops) -> None:
     shown = ops.get().text
 
     assert ops.rows.execute("SELECT count(DISTINCT at) FROM ops_history")[0][0] == 2
-    assert shown.count('<path class="line"') == 3
-    assert '<rect class="good"' in shown
+    assert shown.count('<path class="line"') == 4
+    assert '<rect class="o-synced"' in shown
 
 
 def test_needs_are_on_top_with_their_button_and_otherwise_all_is_well(ops: Ops) -> None:

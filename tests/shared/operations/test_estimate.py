@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from deploy.console import UsageError
-from deploy.resync.estimate import estimate
 from deploy.resync.instants import end_instant, first_instant
 from shared import database
+from shared.operations.estimate import estimate
 from shared.operations.selection import Selection
 from shared.settings import Settings
 from shared.vocabulary import Platform, SyncStatus
