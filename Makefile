@@ -57,6 +57,9 @@ soak: install ## run the fleet at half its capacity for an hour and measure what
 mutants: install ## mutate the deciding modules and run their tests; MINUTES=, ONLY=, SAMPLE= and KINDS= bound that
 	$(BIN)/python -m tests.mutants --minutes $(or $(MINUTES),30) $(if $(ONLY),--only $(ONLY)) $(if $(SAMPLE),--sample $(SAMPLE)) $(if $(KINDS),--kinds $(KINDS))
 
+drill: install chromium ## play faults that only an operator can end, and recover from each by terminal and by page
+	$(BIN)/python -m deploy.drill
+
 bench-smoke: install ## measure the whole pipeline on this machine
 	$(BIN)/python -m deploy.bench.smoke
 
@@ -103,4 +106,4 @@ locks: install ## write the lock files again after a change of pyproject.toml; k
 	$(subst pyproject.toml,--group clients,$(LOCK)) --output-file deploy/clients.lock
 	sed -i '/^ *# *-c requirements.lock$$/d' requirements-run.lock deploy/docker/requirements.lock
 
-.PHONY: help install locks up lint test test-fast chromium test-browser faults interleavings soak mutants bench-smoke bench-throughput bench-api bench-budgets bench-freshness bench-changes pictures check-deploy check-clients
+.PHONY: help install locks up lint test test-fast chromium test-browser faults interleavings soak mutants drill bench-smoke bench-throughput bench-api bench-budgets bench-freshness bench-changes pictures check-deploy check-clients

@@ -2,8 +2,8 @@
 
 from alembic import op
 
-revision = "0230"
-down_revision = "0220"
+revision = "0250"
+down_revision = "0240"
 
 GRANT = """
 DO $do$
