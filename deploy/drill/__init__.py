@@ -1,1 +1,1 @@
-"""``make drill``: plays faults that only an operator can end, and recovers from each by terminal and by page."""
+"""Drills: faults that only an operator can end, and the recovery from each by terminal and by page."""

@@ -68,7 +68,8 @@ def main() -> int:
     """Play every fault on both roads. Returns 1 when one did not lead to recovery."""
     with (
         work_directory() as directory,
-        local_stack(directory / "data", free_port(), freshness="30s") as stack,chromium() as browser
+        local_stack(directory / "data", free_port(), freshness="30s") as stack,
+        chromium() as browser,
     ):
         page = browser.new_page(base_url=stack.url)
         page.goto(stack.login_link)
