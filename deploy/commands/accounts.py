@@ -1,5 +1,8 @@
 """``dravo accounts``: connected accounts with their state, token expiry, pauses and overdue rows."""
 
+import json
+import subprocess
+import sys
 from typing import Annotated, Any
 
 import typer
@@ -7,9 +10,12 @@ from rich.table import Table
 from sqlalchemy import Connection, text
 
 from deploy import console, stores
+from deploy.commands.account_report import report_lines
 from deploy.commands.pauses_in_force import shape, until
-from deploy.console import AsJson, instant
+from deploy.console import AsJson, CommandError, instant
+from shared.accounts.vault import redact
 from shared.quota.pauses import pauses_of_accounts
+from shared.settings import load
 from shared.vocabulary import AccountState, Platform
 
 _ACCOUNTS = """
@@ -28,14 +34,23 @@ SELECT a.account_id, a.workspace_id, a.platform, a.platform_account_id, a.name, 
 """
 
 
+_UNKNOWN_ACCOUNT = 3
+"""The exit code of the check when no account has the id."""
+
+group = typer.Typer()
+
+
 def register(app: typer.Typer) -> None:
-    """Add this command."""
-    app.command(epilog="Examples: dravo accounts --state requires_reconnect\n\ndravo accounts --json")(
-        accounts
-    )
+    """Add these commands."""
+    app.add_typer(group, name="accounts")
 
 
+@group.callback(
+    invoke_without_command=True,
+    epilog="Examples: dravo accounts --state requires_reconnect\n\ndravo accounts --json",
+)
 def accounts(
+    context: typer.Context,
     *,
     workspace: Annotated[str | None, typer.Option(help="Show accounts of this workspace only.")] = None,
     platform: Annotated[Platform | None, typer.Option(help="Show accounts on this platform only.")] = None,
@@ -49,6 +64,8 @@ def accounts(
     ``refresh_token_expires_at``, ``scopes``, ``rows``, ``overdue``, ``oldest_overdue_at`` and ``pauses``
     (those that apply to it, in the JSON shape of `dravo pauses`; ``paused_until`` null: until resumed).
     """
+    if context.invoked_subcommand is not None:
+        return
     with stores.transaction() as connection:
         listed = _accounts(connection, workspace, platform, state)
     if as_json:
@@ -112,3 +129,38 @@ def _table(listed: list[dict[str, Any]]) -> Table:
         right=("rows", "overdue"),
         optional=("workspace_id", "name", "rows", "platform", "token_expires_at"),
     )
+
+
+@group.command("check", epilog="Example: dravo accounts check acc_8f2c1d")
+def check(
+    account_id: Annotated[str, typer.Argument(metavar="ACCOUNT_ID", help="The account's id.")],
+    *,
+    as_json: AsJson = False,
+) -> None:
+    """Read the newest post of an account once, store nothing, and say what stands in the way.
+
+    It needs the worker's settings, with DRAVO_SECRET_KEYS. At X the read is paid and counted like any other.
+    Exits 1 when the account cannot be read.
+
+    JSON: ``account_id``, ``workspace_id``, ``platform``, ``platform_account_id``, ``state``, ``scopes``,
+    ``token_expires_at``, ``refresh_token_expires_at``, ``post_id``, ``answer``, ``metrics`` (names),
+    ``warnings``, ``calls``, ``limits`` (array of ``kind``, ``endpoint``, ``limit``, ``remaining``,
+    ``used_percent``, ``resets_at``), ``ok``, ``problem`` and ``to_do`` (sentences, or null).
+    """
+    load("database_url", "redis_url", "secret_keys")
+    # -P: a package of the same name in the current directory must not run instead.
+    command = [sys.executable, "-P", "-m", "worker.account_check", account_id]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - our own package
+    if done.returncode == _UNKNOWN_ACCOUNT:
+        raise CommandError(f"no account has the id {account_id}: see `dravo accounts`")
+    if done.returncode:
+        raise CommandError(
+            redact(done.stderr.strip().splitlines()[-1] if done.stderr.strip() else "no reason")
+        )
+    report = json.loads(done.stdout)
+    if as_json:
+        console.emit(report)
+    else:
+        console.show(console.table(("", ""), report_lines(report)))
+    if not report["ok"]:
+        raise typer.Exit(1)

@@ -19,6 +19,7 @@ COMMANDS = [
     ("worker",),
     ("scheduler",),
     ("accounts",),
+    ("accounts", "check"),
     ("resync",),
     ("why",),
     ("status",),

@@ -224,3 +224,18 @@ def test_why_of_a_subject_says_what_holds_it(fleet: Dravo, name: str, kind: str)
     assert (document["subject"], document["name"]) == (kind, name)
     assert [hold["sentence"] for hold in document["holds"]] == ["their wish"]
     assert "their wish" in fleet("why", name).out
+
+
+def test_accounts_check_reports_what_stands_in_the_way(fleet: Dravo, sql: Any) -> None:
+    sql("UPDATE accounts SET state = 'requires_reconnect', state_reason = 'Log in to X again.'")
+
+    report, shown = fleet("accounts", "check", "acc_x", "--json"), fleet("accounts", "check", "acc_x")
+
+    assert (report.code, shown.code) == (1, 1)
+    assert (report.json["problem"], report.json["calls"]) == ("Log in to X again.", 0)
+    assert "Log in to X again." in shown.out
+    unknown = fleet("accounts", "check", "acc_nobody")
+    assert (unknown.code, unknown.err) == (
+        1,
+        "dravo: no account has the id acc_nobody: see `dravo accounts`\n",
+    )
