@@ -117,8 +117,7 @@ class Origin(NamedTuple):
             raise CursorFromFutureError
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(NamedTuple):
     """One change of the feed."""
 
     position: Position
@@ -170,12 +169,14 @@ def page_of(
     if since is not None:
         origin.check(since, keep)
     matching = [row for row in rows if row[_ORIGIN_COLUMNS] is not None]
-    position, changes = after, []
-    for row in matching[:limit]:
-        position = _position(row)
-        body = _body(row)
-        if body is not None:
-            changes.append(Change(position, row[9], body))
+    shown = matching[:limit]
+    bodies = map(_body, shown)
+    changes = [
+        Change(_position(row), row[9], body)
+        for row, body in zip(shown, bodies, strict=True)
+        if body is not None
+    ]
+    position = _position(shown[-1]) if shown else after
     return Page(changes, origin.cursor(position), len(matching) > limit)
 
 
@@ -196,14 +197,15 @@ def page_body(page: Page, workspace_id: str) -> dict[str, Any]:
 
 
 def _position(row: Sequence[Any]) -> Position:
-    kind = Kind(row[6])
-    return Position(int(row[5]), kind, row[7].int if kind is Kind.ACCOUNT else row[8])
+    if row[6]:
+        return Position(int(row[5]), Kind.PUBLICATION, row[8])
+    return Position(int(row[5]), Kind.ACCOUNT, row[7].int)
 
 
 def _body(row: Sequence[Any]) -> dict[str, Any] | None:
     """Return the JSON of a change; ``None`` for a row whose account or analytics row does not exist."""
     change, kind, publication_id, changed_at, gone = row[5], row[6], row[8], render(row[9]), row[10]
-    if kind == Kind.ACCOUNT:
+    if not kind:  # an account
         account_id, platform, name, state, reason = row[11:_HEAD_COLUMNS]
         account = {
             "account_id": account_id,
@@ -216,7 +218,7 @@ def _body(row: Sequence[Any]) -> dict[str, Any] | None:
     head = {"change": change, "changed_at": changed_at, "publication_id": str(publication_id)}
     if gone is not None:
         return {"type": DELETED, **head, "item": gone}
-    analytics = AnalyticsRow(*row[_HEAD_COLUMNS:])
+    analytics = AnalyticsRow._make(row[_HEAD_COLUMNS:])
     if analytics.sync_status is None:  # its analytics row is not stored yet: storing it is a change
         return None
     return {"type": UPDATED, **head, "item": item(analytics)}
