@@ -1,6 +1,7 @@
 """Every fault of the matrix."""
 
 from tests.faults.faults import (
+    erasures,
     events,
     freeze,
     issuer,
@@ -21,6 +22,7 @@ FAULTS = (
     *postgres.FAULTS,
     *platforms.FAULTS,
     *events.FAULTS,
+    *erasures.FAULTS,
     *operators.FAULTS,
     *issuer.FAULTS,
     *webhooks.FAULTS,
