@@ -13,6 +13,7 @@ from api_stub.auth.authenticator import Authenticator, Caller
 from api_stub.auth.dashboard_tokens import DashboardTokens, configured
 from api_stub.events.processing import EventProcessor
 from api_stub.http.database import Database
+from api_stub.posts.promises import LOADED_EVERY, Promises
 from api_stub.posts.read_counter import SAVED_EVERY, ReadCounter
 from api_stub.posts.workspace import Workspace
 from api_stub.refresh.refreshing import Refresher
@@ -52,6 +53,7 @@ class Service:
         self._tokens = DashboardTokens(settings) if configured(settings) else None
         self.authenticator = Authenticator(self.keys, self._tokens)
         self.read_counter = ReadCounter(self.database)
+        self.promises = Promises(self.database)
         self.forced = ForcedRefreshLimit()
         self.listener = CompletionListener(settings.database)
         self.refresher = Refresher(
@@ -69,7 +71,7 @@ class Service:
         """Connect, and run the background tasks until the context ends."""
         await self.database.open()
         tasks = [asyncio.create_task(self.listener.run()), asyncio.create_task(self._save_last_used())]
-        tasks.append(asyncio.create_task(self._save_reads()))
+        tasks += [asyncio.create_task(self._save_reads()), asyncio.create_task(self._load_promises())]
         tasks.append(asyncio.create_task(self.receiver.run()))
         if self._tokens is not None:
             tasks.append(asyncio.create_task(self._tokens.run()))
@@ -94,6 +96,11 @@ class Service:
         while True:
             await asyncio.sleep(SAVED_EVERY.total_seconds())
             await self.read_counter.save()
+
+    async def _load_promises(self) -> None:
+        while True:
+            await self.promises.load()
+            await asyncio.sleep(LOADED_EVERY.total_seconds())
 
 
 def _sealer(settings: Settings) -> Sealer | None:

@@ -7,7 +7,7 @@ from typing import Any, Final, LiteralString, NamedTuple
 COLUMNS: Final[LiteralString] = """
        p.id, p.post_id, p.account_id, p.platform, COALESCE(p.platform_post_id, p.publish_id),
        p.platform_post_url, p.text, p.created_at, p.published_at, a.metrics, a.warnings, a.sync_status,
-       a.error_message, a.last_updated_at, a.stale_after, a.attempted_at, a.outcome
+       a.error_message, a.last_updated_at, a.stale_after, a.attempted_at, a.outcome, a.freshness
 """
 """The columns of an `AnalyticsRow`, of ``publications p`` and ``post_analytics a``."""
 
@@ -32,6 +32,8 @@ class AnalyticsRow(NamedTuple):
     stale_after: datetime | None
     attempted_at: datetime | None
     outcome: str | None
+    freshness: dict[str, Any] | None = None
+    """What the last plan stored (`shared.freshness.plan`); not served as it is."""
 
 
 def item(row: AnalyticsRow, more_warnings: Sequence[str] = ()) -> dict[str, Any]:

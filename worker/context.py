@@ -1,7 +1,7 @@
 """What a refresh works with: the collaborators of its process, and the values known once it has started."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sqlalchemy import Engine
 
@@ -15,6 +15,7 @@ from worker.clock import DatabaseClock
 from worker.credentials.tokens import StoredAccount
 from worker.http.client import Client
 from worker.outcomes.outcome import Policy
+from worker.predictions import PredictionCounter
 from worker.quota.fleet import FleetBudgets
 
 
@@ -29,6 +30,7 @@ class WorkerContext:
     clock: DatabaseClock
     adapters: Mapping[Platform, Adapter]
     budgets: FleetBudgets
+    predictions: PredictionCounter = field(default_factory=PredictionCounter)
     worker_id: str = "unnamed"
     """The name under which this process reports that it is alive."""
 

@@ -55,6 +55,7 @@ def finish(run: RefreshRun, result: FetchResult, context: WorkerContext) -> None
         failpoints.hit("recorded")
     failpoints.hit("committed")
     announce(account, recorded, fenced=len(judged) - len(recorded))
+    context.predictions.count(context.engine, account.platform, recorded)
     if blocked is not None:
         _log.warning("requires_reconnect", account_id=account.account_id, rows=blocked, detail=str(error))
 

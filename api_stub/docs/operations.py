@@ -111,6 +111,12 @@ _POST_PARAMETERS: Final = [
     _parameter(
         "limit", {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": 25}, "Rows a page.", 25
     ),
+    _parameter(
+        "include",
+        {"type": "string", "enum": ["freshness"]},
+        "freshness: each item says which error of its leading counter is expected now.",
+        "freshness",
+    ),
 ]
 _HISTORY_PARAMETERS: Final = [
     _parameter("post_id", _ID, "A Dravo post id or a platform post id.", "post_2a7f93", "path"),

@@ -66,6 +66,21 @@ _WARNING: Final = {
     "example": "refresh_pending: the platform has not answered yet",
 }
 
+_PART: Final = {"type": "number", "minimum": 0, "maximum": 1}
+_PROMISE: Final = {
+    "anyOf": [
+        _object(
+            {
+                "expected_error": {**_PART, "description": "|true - served| / (true + 20) as expected."},
+                "within_5_percent": {**_PART, "description": "Probability that it is at most 0.05."},
+            }
+        ),
+        {"type": "null"},
+    ],
+    "description": "With include=freshness: how near the leading counter (views, impressions; at Facebook"
+    " clicks and reactions) probably is to the platform's. Null until the platform has reported it.",
+}
+
 _OVERVIEW: Final = _object(
     {
         "posts": {**_COUNT, "description": "Distinct post_ids on this page."},
@@ -154,7 +169,9 @@ SCHEMAS: Final[Schema] = {
                 "description": "When the served metrics were read from the platform; null while pending.",
             },
             "stale_after": {**_INSTANT_OR_NULL, "description": "After this instant the row is refreshed."},
+            "freshness": _PROMISE,
         },
+        optional=("freshness",),
         example=ITEM_EXAMPLE,
     ),
     "History": _object(

@@ -18,7 +18,18 @@ _MAX_PARAMETERS: Final = 100
 _BOOLEANS: Final = {"true": True, "1": True, "false": False, "0": False}
 _PLATFORMS: Final = frozenset(platform.value for platform in Platform)
 _INTERVALS: Final = ("raw", "hour", "day")
-_POSTS: Final = ("postId", "accountId", "platform", "fromDate", "toDate", "refresh", "page", "limit")
+_POSTS: Final = (
+    "postId",
+    "accountId",
+    "platform",
+    "fromDate",
+    "toDate",
+    "refresh",
+    "page",
+    "limit",
+    "include",
+)
+_INCLUDED: Final = frozenset({"freshness"})
 _HISTORY: Final = ("fromDate", "toDate", "interval")
 
 Value = TypeVar("Value")
@@ -43,6 +54,8 @@ class PostsQuery:
     refresh: bool
     page: int
     limit: int
+    include: frozenset[str] = frozenset()
+    """More that each item says: ``freshness``."""
 
     @property
     def offset(self) -> int:
@@ -71,6 +84,7 @@ def parse_posts(query_string: bytes) -> PostsQuery:
         refresh=parse_optional(values, "refresh", _boolean) or False,
         page=parse_optional(values, "page", lambda name, value: whole(name, value, MAX_PAGE)) or 1,
         limit=parse_optional(values, "limit", lambda name, value: whole(name, value, MAX_LIMIT)) or 25,
+        include=parse_optional(values, "include", _include) or frozenset(),
     )
 
 
@@ -141,6 +155,13 @@ def _interval(name: str, value: str) -> str:
     if value not in _INTERVALS:
         raise bad_parameter(name, f"{name} must be one of {', '.join(_INTERVALS)}")
     return value
+
+
+def _include(name: str, value: str) -> frozenset[str]:
+    included = frozenset(value.split(","))
+    if not included <= _INCLUDED:
+        raise bad_parameter(name, f"{name} must be {' or '.join(sorted(_INCLUDED))}.")
+    return included
 
 
 def _boolean(name: str, value: str) -> bool:

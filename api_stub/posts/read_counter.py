@@ -4,7 +4,7 @@ A count is an estimate of demand, not a bill: what was counted since the last ba
 and rows beyond a bounded number are not counted until the next batch.
 """
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from datetime import timedelta
 from typing import Final
@@ -30,6 +30,16 @@ SELECT p.id, r.reads
 ON CONFLICT (publication_id) DO UPDATE SET reads = c.reads + excluded.reads
 RETURNING 1
 """
+_SAVE_ACCURACY: Final = """
+INSERT INTO read_accuracy AS a (workspace_id, platform, hour, reads, within)
+SELECT workspace_id, platform, date_trunc('hour', now()), reads, within
+  FROM unnest(CAST(%(workspaces)s AS text[]), CAST(%(platforms)s AS text[]), CAST(%(reads)s AS bigint[]),
+              CAST(%(within)s AS float8[])) AS r (workspace_id, platform, reads, within)
+ ORDER BY 1, 2
+ON CONFLICT (workspace_id, platform, hour) DO UPDATE
+   SET reads = a.reads + excluded.reads, within = a.within + excluded.within
+RETURNING 1
+"""
 _log = structlog.get_logger(__name__)
 
 
@@ -39,6 +49,13 @@ class ReadCounter:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._reads: Counter[tuple[str, int]] = Counter()
+        self._promised: Counter[tuple[str, str]] = Counter()
+        self._within: dict[tuple[str, str], float] = defaultdict(float)
+
+    def count_promise(self, workspace_id: str, platform: str, within: float) -> None:
+        """Count one read of a row that promised to be within 5 % of the truth with this probability."""
+        self._promised[workspace_id, platform] += 1
+        self._within[workspace_id, platform] += within
 
     def count(self, workspace_id: str, publication_ids: Iterable[int]) -> None:
         """Count one read of each of these rows."""
@@ -59,5 +76,20 @@ class ReadCounter:
                     "reads": [reads for _, reads in batch],
                 }
                 await self._database.fetch(_SAVE, bound)
+            await self._save_accuracy()
         except ApiError as error:
             _log.warning("reads_not_counted", rows=len(counted), detail=error.code)
+
+    async def _save_accuracy(self) -> None:
+        promised, self._promised = self._promised, Counter()
+        within, self._within = self._within, defaultdict(float)
+        keys = sorted(promised)
+        if not keys:
+            return
+        bound = {
+            "workspaces": [workspace_id for workspace_id, _ in keys],
+            "platforms": [platform for _, platform in keys],
+            "reads": [promised[key] for key in keys],
+            "within": [float(within[key]) for key in keys],
+        }
+        await self._database.fetch(_SAVE_ACCURACY, bound)

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
-from deploy.bench.freshness.worlds import HORIZON, Post
+from deploy.bench.freshness.worlds import Post
 from shared.freshness.rule import SMALL
 
 
@@ -28,13 +28,13 @@ class Grid(NamedTuple):
 
 def grid(post: Post, points: int = 400) -> Grid:
     """Return a post on instants that are dense where the post or its readers change."""
-    ages = {0.0, HORIZON}
+    ages = {0.0, post.until}
     starts = {0.0, *(wave.start for wave in post.waves), *(part.start for part in post.readers)}
     for start in starts:
         first, count = 0.05, points // len(starts)
-        factor = (HORIZON / first) ** (1 / count)
+        factor = (post.until / first) ** (1 / count)
         for _ in range(count):
-            if start + first < HORIZON:
+            if start + first < post.until:
                 ages.add(start + first)
             first *= factor
         ages.add(start)

@@ -33,7 +33,7 @@ def run(posts: Sequence[Post], family: Family, scale: float) -> Result:
     for post in posts:
         policy = family(post, scale)
         age, place = 0.0, 0
-        while age < HORIZON:
+        while age < post.until:
             calls += 1
             value = post.shown(age)
             age += max(policy(age, value, place), 1e-3)

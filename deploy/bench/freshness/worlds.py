@@ -53,6 +53,8 @@ class Post:
     """Ages in hours at which clients read the post."""
     delay: float = 0.0
     """Hours by which the platform's numbers lag behind."""
+    until: float = HORIZON
+    """Age in hours up to which it is observed."""
     signals: tuple[float, ...] = ()
     """Ages at which somebody reports activity of the post, rightly or not."""
 
@@ -167,6 +169,7 @@ def _post(spec: Spec, account: int, about: tuple[Platform, float], random: Rando
         tuple(readers),
         tuple(reads),
         spec.delay * random.random(),
+        HORIZON,
         _signals(spec, bursts, random),
     )
 
