@@ -15,6 +15,7 @@ from typing import Final
 
 import psycopg
 
+from deploy.bench.throughput import noop
 from deploy.bench.throughput.fleet import fleet
 from deploy.bench.throughput.measure import Shape, measure
 from deploy.bench.throughput.rows import Database, load
@@ -23,6 +24,7 @@ from deploy.console import show
 from deploy.local.postgres import Postgres
 from deploy.local.valkey import Valkey
 from shared.accounts.vault import new_key
+from shared.redis_client import connect
 from shared.vocabulary import Platform
 
 HERE: Final = Path(__file__).parents[3]
@@ -47,6 +49,10 @@ def main() -> int:
             for platform in platforms:
                 load(database, platform, given.rows, given.accounts, key)
         for _ in range(given.rounds):
+            per_second, micros = noop.measure(
+                valkey.url_of(15), workers=shape.workers, threads=shape.threads, seconds=shape.seconds
+            )
+            show(f"queue  no-ops     {per_second:7.0f} messages/s  µs a message: worker {micros:.0f}")
             for subject in subjects:
                 for number, (name, code) in enumerate(codes.items()):
                     settings = {
@@ -55,6 +61,8 @@ def main() -> int:
                         "DRAVO_SECRET_KEYS": key,
                     }
                     servers = postgres.pid, valkey.pid
+                    with connect(settings["DRAVO_REDIS_URL"]) as redis:
+                        redis.flushdb()  # what the last measurement left: jobs, budgets, workers
                     with fleet(settings, code, servers, milliseconds=given.milliseconds) as running:
                         figures = measure(running, databases[name], subject, shape)
                     show(f"{name:6} {'+'.join(subject):10} {figures.line}")

@@ -54,10 +54,10 @@ class Fleet:
     def cpu(self) -> dict[str, float]:
         """Return the CPU seconds so far: of each name, of PostgreSQL and of Redis."""
         seconds = {
-            name: sum(_seconds(process.pid) for process in running)
+            name: sum(cpu_seconds(process.pid) for process in running)
             for name, running in self.processes.items()
         }
-        return {**seconds, "postgresql": _with_children(self.postmaster), "redis": _seconds(self.redis)}
+        return {**seconds, "postgresql": _with_children(self.postmaster), "redis": cpu_seconds(self.redis)}
 
     def kill(self, *names: str) -> None:
         """End the processes of these names at once."""
@@ -75,14 +75,15 @@ class Fleet:
     def wait_until_called(self) -> None:
         """Wait until a platform has been called. Raises `RuntimeError` when that takes too long."""
         first = self.served()["requests"]
-        ends = time.monotonic() + 30
+        ends = time.monotonic() + 60
         while self.served()["requests"] == first:
             if time.monotonic() > ends:
-                raise RuntimeError("no platform was called within 30 seconds")
+                raise RuntimeError("no platform was called within a minute")
             time.sleep(0.05)
 
 
-def _seconds(pid: int) -> float:
+def cpu_seconds(pid: int) -> float:
+    """Return the CPU seconds that a process has used."""
     times = psutil.Process(pid).cpu_times()
     return float(times.user + times.system)
 
@@ -94,7 +95,7 @@ def _with_children(pid: int) -> float:
     total = float(times.user + times.system + times.children_user + times.children_system)
     for child in process.children():
         try:
-            total += _seconds(child.pid)
+            total += cpu_seconds(child.pid)
         except psutil.NoSuchProcess:
             continue
     return total
