@@ -50,18 +50,17 @@ def refresh(job: RefreshJob, context: WorkerContext) -> None:
 def _start(job: RefreshJob, context: WorkerContext, request_id: str) -> RefreshRun | None:
     """Start the job's claims; return ``None`` when none of them stands or the account is gone."""
     began = lease_began = context.clock.monotonic()
-    with context.engine.begin() as connection:
-        started = start(connection, job, context.settings.lease)
+    # Each statement commits by itself: an error after the first is recorded, and must not undo the start.
+    with context.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        if started := start(connection, job, context.settings.lease):
+            stored = tokens.load(connection, job.account_id, context.vault)
+            in_force = pauses.pauses_of_accounts(connection, [job.account_id], of_job=True)
     if started is None:
         _log.debug("nothing_to_refresh", account_id=job.account_id)
         return None
     context.clock.set(started.at)
     lease = context.settings.lease
     lease_began -= max(lease - (started.leased_until - started.at), timedelta()).total_seconds()
-    # In a transaction of its own: an error from here on is recorded, and must not undo the start.
-    with context.engine.begin() as connection:
-        stored = tokens.load(connection, job.account_id, context.vault)
-        in_force = pauses.pauses_of_accounts(connection, [job.account_id], of_job=True)
     if stored is None:
         _log.warning("account_gone", account_id=job.account_id)
         return None

@@ -17,12 +17,48 @@ def parse(text: bytes | str) -> object:
     beyond a double or longer than ``MAX_DIGITS``, and nesting deeper than ``MAX_DEPTH``. Neither the message
     nor its cause quotes the text, which may hold tokens (`json.JSONDecodeError` carries all of it).
     """
+    value = _plain(text)
+    if value is not _DOUBTFUL:
+        return value
     value, flaw = _decode(text)
     if flaw is None and _deeper_than(MAX_DEPTH, value):
         flaw = "is nested too deeply"
     if flaw is not None:
         raise ValueError(f"the text {flaw}")
     return value
+
+
+def _plain(text: bytes | str) -> object:
+    """Return the value of a text without any flaw, else ``_DOUBTFUL``; several times faster than `_decode`.
+
+    The standard library's parser is fast without hooks, and then accepts a name twice. Each name is followed
+    by a colon, so a text with as many colons after quotes as its objects have names repeats none.
+    """
+    try:
+        if isinstance(text, bytes):
+            text = text.decode("utf-8-sig")
+        if any(unsure in text for unsure in _UNSURE):
+            return _DOUBTFUL
+        value = _FAST_DECODER.decode(text)
+    except (ValueError, RecursionError):
+        return _DOUBTFUL
+    names = 0
+    level = [value]
+    for _ in range(MAX_DEPTH):
+        following: list[object] = []
+        for one in level:
+            kind = type(one)
+            if kind is dict:
+                names += len(one)
+                following += one.values()
+            elif kind is list:
+                following += one
+            elif kind is int and one.bit_length() > _SURE_BITS:
+                return _DOUBTFUL
+        if not following:
+            return value if names == text.count('":') else _DOUBTFUL
+        level = following
+    return _DOUBTFUL
 
 
 class _FlawError(ValueError):
@@ -71,6 +107,14 @@ def _constant(name: str) -> NoReturn:
 _DECODER: Final = json.JSONDecoder(
     object_pairs_hook=_object, parse_int=_integer, parse_float=_float, parse_constant=_constant
 )
+
+
+_FAST_DECODER: Final = json.JSONDecoder(parse_float=_float, parse_constant=_constant)
+_DOUBTFUL: Final = object()
+_SURE_BITS: Final = 1_024
+"""Numbers of so many bits are shorter than ``MAX_DIGITS``."""
+_UNSURE: Final = ('\\"', " :", "\t:", "\n:", "\r:")
+"""In a text with one of these, colons are not counted: a string holds a quote, or a colon stands apart."""
 
 
 def _deeper_than(limit: int, value: object) -> bool:

@@ -5,9 +5,10 @@ import traceback
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from worker.http import strict_json
 from worker.http.strict_json import MAX_DEPTH, MAX_DIGITS, parse
 
 json_values = st.recursive(
@@ -84,3 +85,44 @@ def test_maximum_depth_is_accepted() -> None:
         assert isinstance(value, list)
         value = value[0]
     assert value == []
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+        lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+        max_leaves=12,
+    ),
+    st.sampled_from([None, 1]),
+)
+def test_fast_way_returns_what_the_strict_one_does(value: object, indent: int | None) -> None:
+    text = json.dumps(value, indent=indent)
+    strict, flaw = strict_json._decode(text)
+    if flaw is None:
+        assert repr(strict_json.parse(text)) == repr(strict)
+    else:
+        with pytest.raises(ValueError, match="the text"):
+            strict_json.parse(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"a": 1, "a": 1}',
+        '{"a" : 1, "a"\n: 2}',
+        '{"a":1,"a":1,"b" :1}',
+        '{"b": "\\"a\\":", "a": 1, "a": 2}',
+        '[{"a": {"x": [], "x": []}}]',
+        '{"\\u0061": 1, "a": 2}',
+        '{"a": 1, "a": 2, "b\\\\": 3}',
+        '{"a": "\\"b\\": 1", "a": 2}',
+    ],
+)
+def test_no_name_is_accepted_twice_however_it_is_written(text: str) -> None:
+    with pytest.raises(ValueError, match="a name twice"):
+        strict_json.parse(text)
+
+
+def test_colons_inside_strings_are_no_flaw() -> None:
+    assert strict_json.parse('{"a": "x\\": y", "b\\":": ["\\" :"]}') == {"a": 'x": y', 'b":': ['" :']}
