@@ -9,6 +9,7 @@ from starlette.responses import Response
 from api_stub.docs.guide import guide
 from api_stub.docs.operations import PATHS, TAGS
 from api_stub.docs.schemas import SCHEMAS, Schema
+from api_stub.docs.webhooks import WEBHOOK_SCHEMAS, WEBHOOKS
 from api_stub.http.errors import encode
 
 
@@ -28,13 +29,14 @@ DOCUMENT: Final[Schema] = {
     "servers": [{"url": "/", "description": "The installation that serves this document."}],
     "tags": TAGS,
     "paths": PATHS,
+    "webhooks": WEBHOOKS,
     "components": {
         "securitySchemes": {
             "apiKey": _scheme("An API key (dra_…) of one workspace, from `dravo keys create`."),
             "dashboardToken": _scheme("A dashboard token of one workspace.", bearerFormat="JWT"),
             "serviceToken": _scheme("The value of DRAVO_INTERNAL_TOKEN, for Dravo's own services."),
         },
-        "schemas": SCHEMAS,
+        "schemas": {**SCHEMAS, **WEBHOOK_SCHEMAS},
     },
 }
 _ENCODED: Final = encode(DOCUMENT)

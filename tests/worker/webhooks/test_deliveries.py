@@ -1,8 +1,11 @@
 """What an endpoint gets: the feed in its order, signed, in batches, and what a failure does to that."""
 
+import jsonschema_rs
 import pytest
 from standardwebhooks import WebhookVerificationError
 
+from api_stub.docs.openapi import DOCUMENT
+from shared.changes import cursor as cursors
 from shared.webhooks import endpoints
 from tests.worker.webhooks.receiver import OK, Request
 from tests.worker.webhooks.world import World
@@ -23,6 +26,8 @@ def test_change_is_delivered_as_the_feed_has_it_and_signed(world: World) -> None
     assert request.body["data"]["workspace_id"] == "ws_1"
     assert request.body["data"]["has_more"] is False
     assert request.body["data"]["cursor"].startswith("c1_")
+    schema = {"$ref": "#/components/schemas/ChangesDelivery", "components": DOCUMENT["components"]}
+    jsonschema_rs.validate(schema, request.body)
     assert request.changes[0]["publication_id"] == request.changes[0]["item"]["publication_id"] == row
     with pytest.raises(WebhookVerificationError):
         request.verify("whsec_" + "A" * 43 + "=")
@@ -199,8 +204,6 @@ def test_position_older_than_the_feed_remembers_starts_over_and_says_so(world: W
     world.settle()
     world.receiver.take()
     other = "UPDATE webhook_endpoints SET cursor = :cursor, next_run_at = now()"
-    from shared.changes import cursor as cursors
-
     known = cursors.decode(world.row().cursor, "ws_1")
     moved = cursors.Cursor(known.position, cursors.origin_of(1, 1, 1), known.at)
     world.harness.execute(other, cursor=cursors.encode(moved, "ws_1"))
