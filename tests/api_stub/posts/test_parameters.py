@@ -1,5 +1,6 @@
 """Query parameters: which values are accepted, and that an error says what is allowed."""
 
+import time
 from datetime import UTC, datetime
 
 import pytest
@@ -54,6 +55,20 @@ def test_instant_of_64_characters_of_ascii_is_accepted_and_no_other() -> None:
     for wrong in (instant[:-1] + "0Z", DAY + "\N{SNOWMAN}10:15:30Z"):
         with pytest.raises(ApiError, match="must be an ISO 8601 date"):
             parse_range(None, wrong)
+
+
+def test_space_between_date_and_time_is_no_unescaped_plus() -> None:
+    assert parse_range("2026-06-23 10:15", None).start == datetime(2026, 6, 23, 10, 15, tzinfo=UTC)
+
+
+def test_instant_without_offset_is_utc_wherever_the_service_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as changed:
+        changed.setenv("TZ", "Asia/Tokyo")
+        time.tzset()
+        start = parse_range("2026-06-23T10:15:30", None).start
+    time.tzset()
+
+    assert start == datetime(2026, 6, 23, 10, 15, 30, tzinfo=UTC)
 
 
 def test_unescaped_plus_in_an_offset_is_accepted(api: Api) -> None:

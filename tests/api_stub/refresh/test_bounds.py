@@ -23,12 +23,12 @@ class RecordingWorkspace:
 
     def __init__(self, rows: Sequence[AnalyticsRow]) -> None:
         self._rows = {row.id: row for row in rows}
-        self.made_due: list[int] = []
+        self.made_due: list[list[int]] = []
         self.requested: list[int] = []
 
     async def make_stale_due(self, ids: Sequence[int]) -> None:
         """Record the ids."""
-        self.made_due += ids
+        self.made_due.append(list(ids))
 
     async def request_refresh(self, ids: Sequence[int], since: datetime) -> list[int]:
         """Record the ids; no row is pending."""
@@ -86,7 +86,7 @@ def test_row_is_stale_from_its_instant_on(changed: dict[str, Any], *, stale: boo
 
     asyncio.run(make_stale_due(cast(Workspace, workspace), Page(rows, 2, NOW)))
 
-    assert workspace.made_due == ([1] if stale else [])
+    assert workspace.made_due == ([[1]] if stale else [])
 
 
 @pytest.mark.parametrize(
