@@ -16,6 +16,7 @@ _BUDGETS: Final = (
     "tests/shared/quota/test_budgets_against_model.py",
 )
 _CLAIM: Final = (
+    "tests/shared/refresh_state/ready/test_in_flight.py",
     "tests/shared/refresh_state/ready/test_timers.py",
     "tests/shared/refresh_state/test_claim.py",
     "tests/shared/refresh_state/test_suspects.py",
@@ -125,7 +126,7 @@ TARGETS: Final[dict[str, tuple[str, ...]]] = {
     "shared/refresh_state/ready/in_flight.py": _CLAIM,
     "shared/refresh_state/ready/locks.py": _CLAIM,
     "shared/refresh_state/ready/queue.py": (*_CLAIM, *_INTERLEAVINGS),
-    "shared/refresh_state/ready/sweep.py": _CLAIM[:1],
+    "shared/refresh_state/ready/sweep.py": _CLAIM[:2],
     "shared/refresh_state/start.py": ("tests/worker/test_claims.py", *_TRANSITIONS),
     "shared/refresh_state/finish.py": ("tests/worker/test_record.py", *_TRANSITIONS),
     "shared/refresh_state/block.py": ("tests/shared/accounts/test_states.py", *_TRANSITIONS),

@@ -219,3 +219,18 @@ def test_wait_ends_at_its_time_limit_without_another_query() -> None:
 
     assert len(workspace.pending) == 1
     assert result.warnings.keys() == {1, 2}
+
+
+def test_request_still_waits_for_a_row_that_another_request_no_longer_waits_for() -> None:
+    listener = CompletionListener("postgresql://nobody@127.0.0.1:1/none")
+
+    async def check() -> None:
+        with listener.watching([1]) as watch:
+            with listener.watching([1, 1]):
+                pass
+            (remaining,) = listener._watches[1]
+            remaining.finish(1)
+            assert not await watch.interrupted([1], asyncio.get_running_loop().time() + 10)
+        assert listener._watches == {}
+
+    asyncio.run(asyncio.wait_for(check(), 5))
