@@ -30,7 +30,7 @@ class InteractiveDue:
         """Return what `none_due` needs about the notifications that came before the question."""
         return self._notifications
 
-    def none_due(self, request: int, next_timer: timedelta | None) -> None:
+    def none_due(self, notifications: int, next_timer: timedelta | None) -> None:
         """Nothing was due when the database was asked. ``next_timer``: when the next row is due."""
         wait = ASK_AFTER if next_timer is None else min(ASK_AFTER, next_timer)
-        self._answered, self._ask_at = request, self._clock() + wait.total_seconds()
+        self._answered, self._ask_at = notifications, self._clock() + wait.total_seconds()

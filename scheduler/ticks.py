@@ -130,7 +130,7 @@ class Ticks:
         threads, share = sum(workers), self._settings.interactive_share
         for_background = threads - sum(refresh_queue.reserved_threads(each, share) for each in workers)
         shared = for_background * (INTERACTIVE_EXTRA if lane is Lane.INTERACTIVE else 1)
-        request = self._interactive.asking()
+        notifications = self._interactive.asking()
         with self._engine.begin() as connection:
             claims = claim(
                 connection,
@@ -145,7 +145,7 @@ class Ticks:
             if claims.jobs:
                 failpoints.hit("claiming")
             elif lane is Lane.INTERACTIVE and not claims.more_due:
-                self._interactive.none_due(request, queue.next_timer(connection, lane))
+                self._interactive.none_due(notifications, queue.next_timer(connection, lane))
         metrics.CLAIMS.labels(lane.value).inc(claims.rows)
         metrics.EXPIRED_LEASES.labels(lane.value).inc(claims.expired_leases)
         if claims.jobs:

@@ -37,6 +37,7 @@ class Fleet:
 
     def claim(self, _connection: object, lane: Lane, **limits: Any) -> Claims:
         """Return the next claims of the background, and none of the other lane."""
+        del limits["memory"]
         self.claimed.append((lane, limits))
         if lane is Lane.INTERACTIVE:
             return NOTHING
@@ -57,7 +58,8 @@ class Fleet:
 def fleet(monkeypatch: pytest.MonkeyPatch) -> Fleet:
     made = Fleet()
     monkeypatch.setattr(module, "claim", made.claim)
-    monkeypatch.setattr(module, "add_due", made.add_due)
+    timers = SimpleNamespace(add_due=made.add_due, next_timer=lambda *_: timedelta(seconds=3))
+    monkeypatch.setattr(module, "queue", timers)
     monkeypatch.setattr(refresh_queue, "enqueue", made.enqueue)
     monkeypatch.setattr(refresh_queue, "depth", lambda _, lane: made.queued[lane])
     monkeypatch.setattr(refresh_queue, "workers_alive", lambda _: dict(enumerate(made.workers)))
@@ -147,3 +149,15 @@ def test_timers_are_added_forty_batches_at_a_time(fleet: Fleet, ticks: Ticks) ->
     ticks.hand_out()
 
     assert len(fleet.swept) == 40
+
+
+def test_interactive_work_is_asked_for_again_after_a_notification(fleet: Fleet, ticks: Ticks) -> None:
+    def lanes() -> list[Lane]:
+        fleet.claimed.clear()
+        ticks.hand_out()
+        return [lane for lane, _ in fleet.claimed]
+
+    assert lanes() == [Lane.INTERACTIVE, Lane.BACKGROUND]
+    assert lanes() == [Lane.BACKGROUND], "nothing was due, and the next timer is seconds away"
+    ticks.notified()
+    assert lanes() == [Lane.INTERACTIVE, Lane.BACKGROUND]

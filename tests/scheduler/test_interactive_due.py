@@ -26,9 +26,9 @@ def test_database_is_asked_at_first_and_after_each_notification() -> None:
 
 def test_notification_that_comes_while_the_database_answers_is_not_lost() -> None:
     due = InteractiveDue(Clock())
-    request = due.asking()
+    notifications = due.asking()
     due.notified()
-    due.none_due(request, None)
+    due.none_due(notifications, None)
     assert due.may_be_due()
 
 
