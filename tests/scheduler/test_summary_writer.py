@@ -72,7 +72,7 @@ def test_live_figures_are_those_of_database_and_queue(
 def test_history_has_a_point_for_each_platform_and_minute(harness: Harness, writer: SummaryWriter) -> None:
     harness.execute(
         "INSERT INTO ops_history (at, platform, polled, fresh, outcomes)"
-        " SELECT now() - make_interval(hours => n), 'x', n, n, '{}' FROM unnest(ARRAY[49, 47]) n"
+        " SELECT now() - make_interval(hours => n), 'x', n, n, '{}' FROM unnest(ARRAY[193, 191]) n"
     )
     for account, platform, hours in (("acc_x", Platform.X, 2), ("acc_paused", Platform.X, 3)):
         harness.publications(harness.account(account, platform), next_run_at=NOW - hours * HOUR)
@@ -99,10 +99,10 @@ def test_history_has_a_point_for_each_platform_and_minute(harness: Harness, writ
 
     points = harness.execute("SELECT * FROM ops_history ORDER BY at, platform")
     assert [(point.platform, point.polled, point.fresh, point.outcomes) for point in points] == [
-        ("x", 47, 47, {}),
+        ("x", 191, 191, {}),
         ("tiktok", 2, 2, {"synced": 2}),
         ("x", 2, 0, {}),
-    ], "points of two days, and none twice within half a minute"
+    ], "points of eight days, and none twice within half a minute"
     assert points[1].oldest_overdue_seconds is None
     assert points[2].oldest_overdue_seconds == pytest.approx(3 * 3600, abs=900)
     assert points[1].at == points[1].at.replace(second=0, microsecond=0)
