@@ -25,7 +25,7 @@ expect.set_options(timeout=20_000)  # a page asks again every five seconds
 TOKEN = "the operators' token of these tests"
 INTERNAL_TOKEN = "the-internal-token-of-these-tests"
 PICTURES = Path(__file__).parents[2] / "build" / "browser"
-PHONE, DESK = ViewportSize(width=390, height=844), ViewportSize(width=1280, height=900)
+PHONE, DESK = ViewportSize(width=390, height=844), ViewportSize(width=1440, height=900)
 
 Open = Callable[..., Page]
 

@@ -1,0 +1,225 @@
+"""The JSON document of each command, by the command's name."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from typing_extensions import TypedDict
+
+from deploy.schemas.parts import (
+    AccountOfRow,
+    Attempt,
+    FailedGroup,
+    FailingWebhook,
+    Hold,
+    Instant,
+    Json,
+    LastAttempt,
+    Need,
+    Pause,
+    PlatformRows,
+    Spending,
+    StuckRow,
+    WaitingGroup,
+    Worker,
+)
+
+
+class Publication(TypedDict):
+    """`dravo why` of a publication."""
+
+    publication_id: int
+    workspace_id: str
+    post_id: str
+    account_id: str
+    platform: str
+    platform_post_id: str | None
+    platform_post_url: str | None
+    publish_id: str | None
+    media_type: str | None
+    text: str | None
+    created_at: Instant
+    published_at: Instant | None
+    metrics: Json
+    warnings: list[str]
+    sync_status: str
+    error_message: str | None
+    last_updated_at: Instant | None
+    stale_after: Instant | None
+    next_run_at: Instant | None
+    reason: str
+    reason_sentence: str
+    runs_at: Instant | None
+    why_not_now: str
+    holds: list[Hold]
+    attempts: int
+    unfinished: int
+    priority: int
+    claimed_at: Instant | None
+    missing_since: Instant | None
+    last_attempt: LastAttempt
+    account: AccountOfRow
+    pauses: list[Pause]
+    timeline: list[Attempt]
+    freshness: str
+    freshness_numbers: Any
+    advice: str
+
+
+class Subject(TypedDict):
+    """`dravo why` of an account, a workspace or a platform."""
+
+    subject: str
+    name: str
+    holds: list[Hold]
+    publications: int
+    ageing: int
+    overdue_seconds: float | None
+    advice: str
+
+
+class Status(TypedDict):
+    """`dravo status`."""
+
+    needs_you: list[Need]
+    more_needs: int
+    all_well: bool
+    at: Instant
+    rows: list[PlatformRows]
+    due: int
+    claimed: int
+    quarantined: int
+    stuck: list[StuckRow]
+    oldest_overdue_at: Instant | None
+    oldest_overdue_seconds: float | None
+    accounts: dict[str, int]
+    pauses: list[Pause]
+    webhooks: list[FailingWebhook]
+    spending: Spending
+    queues: dict[str, int] | None
+    workers: list[Worker] | None
+    redis_error: str | None
+
+
+class Account(TypedDict):
+    """One account of `dravo accounts`."""
+
+    account_id: str
+    workspace_id: str
+    platform: str
+    platform_account_id: str
+    name: str | None
+    login: str | None
+    kind: str | None
+    state: str
+    state_reason: str | None
+    state_changed_at: Instant
+    token_expires_at: Instant | None
+    refresh_token_expires_at: Instant | None
+    scopes: list[str]
+    rows: int
+    overdue: int
+    oldest_overdue_at: Instant | None
+    pauses: list[Pause]
+
+
+class Resync(TypedDict):
+    """`dravo resync`."""
+
+    rows: int
+    calls: int
+    dollars: float
+    synced: int
+    failed: int
+    failures: list[FailedGroup]
+    postponed: int
+    unfinished: int
+    waiting_for: list[WaitingGroup]
+    made_due: int
+    unavailable: int
+    last: int
+    dry_run: bool
+
+
+class PlacedPause(TypedDict):
+    """`dravo pause`."""
+
+    platform: str
+    kind: str
+    subject: str
+    paused_until: Instant | None
+    reason: str
+    accounts: int
+
+
+class Resumed(TypedDict):
+    """`dravo resume`."""
+
+    resumed: int
+    pauses: list[Pause]
+
+
+class PauseKey(TypedDict):
+    """What a pause is about."""
+
+    platform: str
+    kind: str
+    subject: str
+
+
+class Tried(TypedDict):
+    """`dravo resume --try`."""
+
+    accepted: list[PauseKey]
+    refused: list[PauseKey]
+    waiting: list[PauseKey]
+    pauses: list[Pause]
+
+
+class AuditEntry(TypedDict):
+    """One entry of `dravo audit-log`."""
+
+    act_id: int
+    acted_at: Instant
+    ended_at: Instant | None
+    operator: str
+    via: str
+    act: str
+    subject: Json
+    reason: str | None
+    rows: int | None
+    last: int | None
+
+
+class Quarantined(TypedDict):
+    """One publication of `dravo quarantine list`."""
+
+    publication_id: int
+    workspace_id: str
+    post_id: str
+    account_id: str
+    platform: str
+    platform_post_id: str | None
+    quarantined_at: Instant | None
+    detail: str | None
+
+
+class Released(TypedDict):
+    """`dravo quarantine release`."""
+
+    released: int
+    publication_ids: list[int]
+
+
+DOCUMENTS: Final[Mapping[str, Any]] = {
+    "accounts": list[Account],
+    "audit-log": list[AuditEntry],
+    "pause": PlacedPause,
+    "pauses": list[Pause],
+    "quarantine list": list[Quarantined],
+    "quarantine release": Released,
+    "resume": Resumed | Tried,
+    "resync": Resync,
+    "status": Status,
+    "why": Publication | list[Publication] | Subject,
+}
+"""The type of each command's document: of the commands with which people operate the fleet."""
