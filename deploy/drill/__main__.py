@@ -93,8 +93,10 @@ def _by_terminal(stack: LocalStack, fault: Fault) -> Recovery:
     command = need["to_do"].split("`")[1].split()[1:]
     _heal(stack, fault)
     removed = time.monotonic()
-    _await(lambda: _dravo(stack, *command).returncode == 0, RECOVERED_WITHIN, f"`dravo {' '.join(command)}`")
-    _await(lambda: not _needs(stack, fault), RECOVERED_WITHIN, "the stop is gone")
+    tried = _dravo(stack, *command)
+    if tried.returncode and _needs(stack, fault):
+        raise RuntimeError(f"`dravo {' '.join(command)}`: {tried.stderr.strip()}")
+    _await(lambda: not _needs(stack, fault), RECOVERED_WITHIN, f"the stop of {fault.name} is gone")
     return Recovery(fault.name, "terminal", seen, 2, time.monotonic() - removed)
 
 

@@ -1,1 +1,1 @@
-"""The JSON shapes of commands as types: `dravo schema` publishes them, a test compares them with the output."""
+"""The JSON shapes of commands as types: `dravo schema` publishes them, and a test validates the output."""
