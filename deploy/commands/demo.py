@@ -92,8 +92,12 @@ def heal(
         console.emit({"healed": [one.value for one in platforms]})
         return
     names = ", ".join(one.label for one in platforms)
+    command = running.program()
     console.show(
-        f"As usual again: {names}. Refreshes go on when the pauses end: `{running.program()} pauses`"
+        f"As usual again: {names}. Pauses end by themselves, except those that need an operator:",
+        "",
+        f"  {command} pauses",
+        f"  {command} resume --platform {platforms[0].value if platform else 'x'} --try",
     )
 
 
