@@ -40,6 +40,13 @@ def test_every_setting_has_a_row_in_the_settings_table(name: str) -> None:
     assert len(rows) == 1
 
 
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_setting_that_a_document_names_exists(document: Path) -> None:
+    named = set(re.findall(r"DRAVO_([A-Z][A-Z_]+[A-Z])", document.read_text()))
+
+    assert named <= {name.upper() for name in Settings.model_fields}
+
+
 def test_every_command_is_named() -> None:
     assert {command for command in commands(get_command(app)) if command not in OPERATIONS} == set()
 
