@@ -4,6 +4,7 @@ An id counts as found when it stands between delimiters: ``acc_1`` is in ``dravo
 not in ``acc_10``.
 """
 
+import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
@@ -15,13 +16,14 @@ AT_ONCE: Final = 200_000
 """Identifiers held in memory; more are searched for in several passes."""
 SHORTEST: Final = 4
 """Characters of the shortest identifier that text is searched for: ``42`` would be found in any count."""
+MOST_PATTERNS: Final = 20
 _MOST_PARTS: Final = 16
 _RUN: Final = re.compile(r"[^\s\"'\\,(){}\[\]<>]+")
 _DELIMITER: Final = re.compile(r"[:/@|;=?&#._\-]")
 
-OUR_IDS: Final = ("account", "workspace", "post")
-"""Kinds of ids that Dravo gave: no other subject has the same."""
-ALL_KINDS: Final = (*OUR_IDS, "platform_account", "name", "platform_post", "publish")
+OUR_IDS: Final = ("account", "workspace")
+"""Kinds of ids that Dravo gave, and that no other subject has."""
+ALL_KINDS: Final = (*OUR_IDS, "post", "platform_account", "name", "platform_post", "publish")
 """Kinds that text is searched for. A publication's id is a plain number: key columns are searched for it."""
 
 _SELECT: Final = text("""
@@ -44,20 +46,34 @@ class Identifiers:
     def __init__(self, values: Iterable[tuple[str, str]]) -> None:
         self._ids: set[str] = set()
         names = []
+        self._plain_names: list[str] = []
         for kind, value in values:
             if len(value) < SHORTEST:
                 continue
             if kind == "name":
                 names.append(re.escape(value))
+                self._plain_names.append(value)
             else:
                 self._ids.add(value)
         self._names = re.compile(rf"(?<!\w)(?:{'|'.join(names)})(?!\w)") if names else None
+
+    @property
+    def patterns(self) -> list[str] | None:
+        """Patterns of SQL's LIKE of which one matches every text with an identifier; ``None``: too many."""
+        if len(self._ids) + len(self._plain_names) > MOST_PATTERNS:
+            return None
+        # JSON is searched, which escapes a quote or a control character: so do the patterns.
+        return [f"%{_like(one)}%" for one in (*self._ids, *self._plain_names)]
 
     def found_in(self, searched: str) -> bool:
         """Return whether one of them is in a text."""
         if self._names and self._names.search(searched):
             return True
         return any(part in self._ids for run in _RUN.findall(searched) for part in _parts(run))
+
+
+def _like(value: str) -> str:
+    return re.sub(r"([%_\\])", r"\\\1", json.dumps(value, ensure_ascii=False)[1:-1])
 
 
 def _parts(run: str) -> Iterator[str]:

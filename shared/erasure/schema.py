@@ -53,7 +53,7 @@ TREATMENTS: Final[Mapping[str, Treatment]] = {
     "growth_predictions": Treatment.NOBODY,
 }
 
-SEARCHED_UP_TO: Final = 1_000_000
+SEARCHED_UP_TO: Final = 100_000
 """Rows up to which a table with key columns is also searched for names; larger ones by their keys alone."""
 
 
