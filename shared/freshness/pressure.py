@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 LEAST: Final = 0.05
 MOST: Final = 200.0
 _MEMORY: Final = 0.8  # part of the average number of calls that stands after an hour
-_MARGIN: Final = 0.9  # part of what is left that the next hours may plan with
+_MARGIN: Final = 0.95  # part of what is left that the next hours may plan with
 _DAMPING: Final = 0.25  # exponent: intervals follow the pressure, and calls follow intervals, with a delay
 
 

@@ -29,6 +29,8 @@ _READS_PRIOR: Final = 2.0  # reads that speak for typical readers before any is 
 _READS_AT_FIRST: Final = 4.0  # reads an hour of a new post
 _READS_SLOW: Final = 2.0  # hours after which the readers of a new post begin to decrease
 _READS_DECAY: Final = 1.2  # exponent of that decrease
+_RENEWED: Final = 0.5  # size of a post's new growth, as a part of what it had
+_RENEWED_READS: Final = 1.0  # reads an hour of a post that grows again
 _NEVER: Final = 1e-3  # rates that fall so fast that a steady interval is never over
 _EXPONENTIAL: Final = 1e-6  # a distance from 1 below which the power is an exponential function
 _LARGEST: Final = 30.0  # exponent beyond which every interval is the longest one
@@ -111,6 +113,25 @@ def interval_of(state: State, prior: Prior, pressure: float = 1.0) -> Interval:
     slowing = (state.age / (state.age + _READS_SLOW) + 1 + age / (age + prior.half_life)) / 2
     hours = _stretched(steady, age, slowing, prior.longest)
     return Interval(min(max(hours, prior.shortest), prior.longest), growth, read_rate, state)
+
+
+def hours_after_signal(
+    age: float, state: State, prior: Prior, precision: float, pressure: float = 1.0
+) -> float:
+    """Return after how many hours a row is due at the latest when something reports activity of its post.
+
+    A signal (a platform's push, a growing sibling) at this ``age`` is an observation, not a command: with
+    the probability ``precision`` the post has begun to grow again, as a new post of half its size would.
+    Precision 0 changes nothing: what is returned is then the interval that the row's own numbers give.
+    """
+    aged = state._replace(age=max(age, state.age))
+    renewed = (
+        precision * _RENEWED / (OFFSET + prior.half_life) * (state.value + SMALL) / (state.value + 2 * SMALL)
+    )
+    growth = growth_of(aged, prior) + renewed
+    read_rate = read_rate_of(aged) + precision * _RENEWED_READS
+    steady = pressure * sqrt(NOTICEABLE / (growth * read_rate))
+    return min(max(steady, prior.shortest), prior.longest)
 
 
 def expected_error(state: State, prior: Prior, hours: float) -> float:

@@ -7,12 +7,12 @@ two minutes on two cores. It prints tables and writes ``deploy/bench/freshness/e
 import os
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
-from deploy.bench.freshness import curves
+from deploy.bench.freshness import curves, studies
 from deploy.bench.freshness.policies import OURS, families, fixed, refitted
 from deploy.bench.freshness.report import plot, table
 from deploy.bench.freshness.simulation import FIXED_CALLS, FIXED_HOURS, Result, at_budget, at_error, best, run
@@ -23,11 +23,26 @@ from shared.vocabulary import Platform
 
 SHARES: Final = (0.04, 0.10, 0.25)
 """Budgets, as parts of the calls of the fixed interval of 6 hours."""
-_POSTS: Final = 400
+_POSTS: Final = 240
 _SEED: Final = 2
 _PLOTTED: Final = (0.02, 0.04, 0.10, 0.25, 0.5)
 _REACHED: Final = 0.05
 """A policy whose calls differ by more from the budget cannot be brought to it: no figure."""
+QUESTIONS: Final[tuple[tuple[Callable[..., str], *tuple[Any, ...]], ...]] = (
+    (studies.budget,),
+    (studies.money,),
+    (studies.wrong_prior, 11.0),
+    (studies.wrong_prior, 1 / 11),
+    *((studies.signals, precision) for precision in (0.9, 0.6, 0.3, 0.0)),
+    (studies.at_full_budget,),
+    *((studies.promise, TUNED[0], pressure) for pressure in (0.2, 1.0, 3.0)),
+    *(
+        (studies.promise, spec, 1.0)
+        for spec in REPORTED
+        if spec.name in {"alike posts", "bursts", "flat reading"}
+    ),
+)
+"""Functions of `studies` with their arguments."""
 _PICTURE: Final = Path(__file__).with_name("error-by-calls.svg")
 
 
@@ -38,11 +53,15 @@ def main() -> int:
         worlds = [(spec, pool.submit(compare, spec)) for spec in (*TUNED, *REPORTED)]
         lines = {name: pool.submit(line, name) for name in ("bound", *families())}
         real = pool.submit(compare_curves)
+        answers = [pool.submit(question, *arguments) for question, *arguments in QUESTIONS]
         for spec, compared in worlds:
             _print(f"\n{spec.name}: {spec.about}" + (" (tuned on)" if spec in TUNED else ""))
             _print(compared.result())
         _print("\nreal curves that were not tuned on (News Popularity, Moniz and Torgo 2018, CC BY 4.0)")
         _print(real.result())
+        _print("\nbeside the comparison")
+        for answer in answers:
+            _print(f"- {answer.result()}")
         plot(
             _PICTURE,
             f"{TUNED[0].name}: mean error of a read",

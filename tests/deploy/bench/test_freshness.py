@@ -4,7 +4,7 @@ from itertools import combinations
 
 import pytest
 
-from deploy.bench.freshness import bound, curves
+from deploy.bench.freshness import bound, curves, studies
 from deploy.bench.freshness.policies import OURS, families
 from deploy.bench.freshness.simulation import at_budget, best
 from deploy.bench.freshness.worlds import REPORTED, TUNED, Post, Spec, make
@@ -54,3 +54,10 @@ def test_real_curves_never_fall_and_end_where_their_data_end() -> None:
         numbers = [post.true(age) for age in range(48)]
         assert numbers == sorted(numbers)
         assert post.true(700) >= 20
+
+
+def test_signals_lower_the_error_at_equal_calls_and_useless_ones_do_no_harm() -> None:
+    factor = {precision: float(studies.signals(precision).split()[4]) for precision in (0.6, 0.0)}
+
+    assert factor[0.6] <= 0.9
+    assert factor[0.0] <= 1.02

@@ -10,14 +10,14 @@ positive = st.floats(0, 1e9)
 
 
 def test_hour_on_target_keeps_the_factor() -> None:
-    # nine tenths of 1000 calls over ten hours are 90 an hour
-    assert next_pressure(Pressure(3.0, 90.0), 90.0, 1000.0, 10.0).factor == pytest.approx(3.0)
+    # 95 % of 1000 calls over ten hours are 95 an hour
+    assert next_pressure(Pressure(3.0, 95.0), 95.0, 1000.0, 10.0).factor == pytest.approx(3.0)
 
 
 def test_sixteen_times_too_many_calls_double_the_factor() -> None:
-    after = next_pressure(Pressure(1.0, 1440.0), 1440.0, 1000.0, 10.0)
+    after = next_pressure(Pressure(1.0, 1520.0), 1520.0, 1000.0, 10.0)
 
-    assert after == pytest.approx((2.0, 1440.0))
+    assert after == pytest.approx((2.0, 1520.0))
 
 
 def test_last_hour_counts_a_fifth() -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.freshness.rule import Prior, State, next_interval
+from shared.freshness.rule import Prior, State, hours_after_signal, interval_of, next_interval
 
 FACEBOOK = Prior(half_life=1.35, shortest=1 / 12)
 LINKEDIN = Prior(half_life=24.3, shortest=1 / 4)
@@ -148,3 +148,23 @@ def test_million_evaluations_take_less_than_twenty_seconds() -> None:
         next_interval(12, 120, 3, before, FACEBOOK, 1.5)
 
     assert (time.process_time() - started) * 50 < 20
+
+
+def test_signal_brings_the_next_refresh_forward_by_its_precision() -> None:
+    state = State(200, 1000, 4, 4, 2, 2)
+    planned = interval_of(state, LINKEDIN).hours
+
+    hours = [hours_after_signal(210, state, LINKEDIN, precision) for precision in (0.9, 0.3, 0.01)]
+
+    assert hours == sorted(hours)
+    assert hours[0] < planned / 10
+    assert hours[-1] < planned
+
+
+def test_signal_without_precision_changes_nothing_but_the_beginning_of_the_interval() -> None:
+    state = State(200, 1000, 4, 4, 2, 2)
+    aged = interval_of(state._replace(age=210), LINKEDIN)
+
+    steady = (0.05 / aged.growth / aged.read_rate) ** 0.5
+    assert hours_after_signal(210, state, LINKEDIN, 0.0) == pytest.approx(steady)
+    assert hours_after_signal(210, state, LINKEDIN, 0.9, pressure=1e6) == LINKEDIN.longest
