@@ -4,7 +4,6 @@ Pauses are committed before any row is written, so no transaction locks a pause 
 transactions lock pauses in one order.
 """
 
-import logging
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Final
@@ -70,10 +69,11 @@ def _placed(connection: Connection, key: PauseKey, new: NewPause) -> datetime | 
         until=new.until,
         reason=new.reason,
     )
-    level, event = (
-        (logging.ERROR, "operator_needed") if key.kind.needs_operator else (logging.WARNING, "paused")
-    )
-    _log.log(level, event, platform=key.platform, kind=key.kind.value, subject=key.subject, detail=new.reason)
+    log = _log.bind(platform=key.platform, kind=key.kind.value, subject=key.subject, detail=new.reason)
+    if key.kind.needs_operator:
+        log.error("operator_needed")
+    else:
+        log.warning("paused")
     return ends
 
 
