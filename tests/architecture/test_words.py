@@ -165,8 +165,14 @@ CONTRACT: Final = frozenset(
 )
 """Names that clients, operators' scripts and dashboards rely on."""
 
-HISTORY: Final = ("shared/migrations/", "shared/tables.py", "tests/shared/test_migrations.py")
-"""The schema keeps names of tables, columns and indexes that services of earlier versions use."""
+HISTORY: Final = (
+    "shared/migrations/",
+    "shared/tables.py",
+    "tests/shared/test_migrations.py",
+    "deploy/schemas/documents.py",
+)
+"""The schema keeps names of tables, columns and indexes that services of earlier versions use, and the
+documents that commands print keep the names of their fields."""
 
 DOCUMENTS: Final = {".md", ".html", ".js", ".css", ".yaml", ".json", ".toml", ".service", ".sql", ".lua"}
 IDENTIFIER: Final = re.compile(r"[A-Za-z]\w*_\w+")
