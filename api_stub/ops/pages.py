@@ -72,13 +72,25 @@ async def list_publications(context: OpsContext, request: Request, session: Sess
         )
     wanted = Filter.parse(request.query_params)
     below = _number(request.query_params.get("below"))
-    now, loaded = await context.read(
+    oldest_first = request.query_params.get("sort") == "oldest"
+    now, loaded, counted = await context.read(
         lambda connection: (
             queries.database_now(connection),
-            queries.publications(connection, wanted, below=below),
+            queries.publications(connection, wanted, below=below, oldest_first=oldest_first),
+            sum(queries.count(connection, wanted).values()),
         )
     )
-    return render_for(session, "publications.html", loaded=loaded, wanted=wanted, below=below, now=now)
+    return render_for(
+        session,
+        "publications.html",
+        loaded=loaded,
+        wanted=wanted,
+        below=below,
+        now=now,
+        oldest_first=oldest_first,
+        total=counted,
+        most=queries.MAX_COUNTED,
+    )
 
 
 def _named(

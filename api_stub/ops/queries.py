@@ -74,7 +74,7 @@ class PublicationPage:
 
     rows: Sequence[Row[Any]]
     more: int | None
-    """The next page begins below this id; ``None``: this is the last page."""
+    """The next page begins below this id (above it, the oldest first); ``None``: this is the last page."""
     scan_limit_reached: bool
     """Whether the page ends because `MAX_SCANNED` rows were scanned, not because it is full."""
 
@@ -96,20 +96,28 @@ def pauses(connection: Connection) -> list[PauseInForce]:
     return sorted(pauses_in_force(connection), key=lambda pause: not pause.kind.by_operator)[:_MAX_PAUSES]
 
 
-def publications(connection: Connection, wanted: Filter, *, below: int | None = None) -> PublicationPage:
-    """Return a page of the filter's rows: the longest overdue first if it is about those, else the newest."""
+def publications(
+    connection: Connection, wanted: Filter, *, below: int | None = None, oldest_first: bool = False
+) -> PublicationPage:
+    """Return a page of the filter's rows: the longest overdue first if it is about those, else the newest.
+
+    ``oldest_first``: in the order of import; the page then begins above ``below``.
+    """
     selection = wanted.selection
-    overdue_first = selection.due and below is None and selection.source.startswith("refresh_state")
-    order = "c.next_run_at, c.publication_id" if overdue_first else "c.publication_id DESC"
+    by_due_time = selection.due and selection.source.startswith("refresh_state")
+    overdue_first = by_due_time and below is None and not oldest_first
+    order = "c.publication_id" if oldest_first else "c.publication_id DESC"
+    order = "c.next_run_at, c.publication_id" if overdue_first else order
+    beyond, edge = (">", "max") if oldest_first else ("<", "min")
     statement = f"""
     WITH scanned AS MATERIALIZED (
         SELECT c.publication_id AS id, row_number() OVER (ORDER BY {order}) AS place FROM {selection.source}
-           AND (CAST(:below AS bigint) IS NULL OR c.publication_id < :below)
+           AND (CAST(:below AS bigint) IS NULL OR c.publication_id {beyond} :below)
          ORDER BY {order} LIMIT :scanned
     ), found AS MATERIALIZED (
         SELECT f.id, f.place FROM scanned f {_JOINS} WHERE {selection.where} ORDER BY f.place LIMIT :most
     )
-    {_COLUMNS}, (SELECT count(*) FROM scanned) AS seen, (SELECT min(id) FROM scanned) AS lowest
+    {_COLUMNS}, (SELECT count(*) FROM scanned) AS seen, (SELECT {edge}(id) FROM scanned) AS lowest
       FROM (SELECT 1) one LEFT JOIN (found f JOIN publications p ON p.id = f.id {_JOINS}) ON TRUE
      ORDER BY f.place
     """

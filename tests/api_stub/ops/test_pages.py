@@ -210,3 +210,18 @@ def test_search_finds_accounts_by_name_and_publications_by_their_words(ops: Ops)
     words = ops.get("/ops/publications?q=bread, every").text
     assert ("bread_0" in words, "bread_1" in words, "other" in words) == (True, True, False)
     assert "/ops/holds?workspace=ws_9" in ops.get("/ops/publications?q=ws_9").text
+
+
+def test_list_shows_its_total_and_may_begin_with_the_oldest(ops: Ops) -> None:
+    for number in range(queries.PAGE + 2):
+        ops.rows.publication(post_id=f"post_{number:03}", text=f"Words of {number}")
+
+    newest = ops.get("/ops/publications").text
+    oldest = ops.get("/ops/publications?sort=oldest").text
+    more = re.search(r'href="(/ops/publications\?sort=oldest&amp;below=\d+)"', oldest)
+
+    assert f"{queries.PAGE + 2} publications, the newest first" in newest
+    assert "Words of 51" in newest
+    assert posts(oldest)[:2] == ["post_000", "post_001"]
+    assert more
+    assert posts(ops.get(html.unescape(more[1])).text) == ["post_050", "post_051"]
