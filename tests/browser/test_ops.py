@@ -209,14 +209,14 @@ def test_stop_is_named_on_top_and_tried_with_one_click(visit: Open, fleet: Fleet
         " ('tiktok', 'credits', '', now() + interval '1 hour', 'Our credits are used up.')"
     )
     page = visit()
-    line = page.locator(".needs li").first
+    line = page.locator(".needs li", has_text="TikTok")
     expect(line).to_contain_text("TikTok is stopped: Our credits are used up")
     page.screenshot(path=PICTURES / "stop.png", full_page=True)
     assert axe(page) == []
 
     line.get_by_role("button", name="Try now").click()
 
-    expect(page.locator(".needs li").first).to_contain_text("TikTok is being tried")
+    expect(page.locator(".needs li", has_text="TikTok")).to_contain_text("TikTok is being tried")
     assert fleet.rows.execute("SELECT count(*) FROM refresh_state WHERE reason = 'manual'")[0][0] == 1
 
 
