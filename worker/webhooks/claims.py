@@ -7,7 +7,7 @@ endpoint has seen every change and waits for news.
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Final
 
 from sqlalchemy import Connection, text
@@ -19,6 +19,8 @@ LEASE: Final = timedelta(seconds=30)
 """Longer than a delivery may take: after it another sender may deliver."""
 PROBE_EVERY: Final = timedelta(milliseconds=500)
 """How often endpoints that wait are compared with the feed."""
+PROBE_RESTS: Final = 10
+"""A probe of very many endpoints is followed by a rest of so many times its duration."""
 MOST_PER_WORKSPACE: Final = 4
 MOST_PER_HOST: Final = 4
 SLOW_SHARE: Final = 4
@@ -63,8 +65,12 @@ RETURNING endpoint_id, workspace_id, claim_seq, host, slow OR failures > 0 AS sl
 
 _LOAD: Final = text("""
 SELECT url, types, thin, redelivery, reset, cursor, failures, rows_allowed, most_rows, refused_alone,
-       sealed_secret, CASE WHEN former_secret_until > now() THEN sealed_former_secret END, failing_since
-  FROM webhook_endpoints
+       sealed_secret, CASE WHEN former_secret_until > now() THEN sealed_former_secret END,
+       EXISTS (SELECT FROM webhook_notices n
+                WHERE n.endpoint_id = e.endpoint_id AND n.workspace_id = e.workspace_id),
+       EXISTS (SELECT FROM webhook_refused_rows r
+                WHERE r.endpoint_id = e.endpoint_id AND r.workspace_id = e.workspace_id)
+  FROM webhook_endpoints e
  WHERE endpoint_id = :endpoint_id AND workspace_id = :workspace_id AND claim_seq = :claim_seq
 """)
 
@@ -91,7 +97,10 @@ class LoadedEndpoint:
     cursor: str | None
     progress: Progress
     sealed_secrets: tuple[str, ...] = field(repr=False)
-    failing_since: datetime | None
+    has_notices: bool
+    """Whether news of other endpoints wait for it."""
+    has_refused_rows: bool
+    """Whether rows were set aside."""
 
 
 class Places:
@@ -146,9 +155,12 @@ class Places:
         self._slow -= claim.slow
 
 
-def probe(connection: Connection) -> int:
-    """Make endpoints due whose position the feed has passed; return how many."""
-    return connection.execute(_PROBE, {"every": PROBE_EVERY}).rowcount
+def probe(connection: Connection, every: timedelta = PROBE_EVERY) -> int:
+    """Make endpoints due whose position the feed has passed; return how many.
+
+    ``every``: nothing happens when any sender has probed within that time.
+    """
+    return connection.execute(_PROBE, {"every": every}).rowcount
 
 
 def claim(connection: Connection, places: Places) -> list[Claim]:
@@ -183,7 +195,7 @@ def load(connection: Connection, claim: Claim) -> LoadedEndpoint | None:
     ).one_or_none()
     if row is None:
         return None
-    url, types, thin, redelivery, reset, cursor, *progress, secret, former, failing_since = row
+    url, types, thin, redelivery, reset, cursor, *progress, secret, former, notices, refused = row
     return LoadedEndpoint(
         claim=claim,
         url=url,
@@ -191,7 +203,8 @@ def load(connection: Connection, claim: Claim) -> LoadedEndpoint | None:
         cursor=cursor,
         progress=Progress(*progress),
         sealed_secrets=_present(secret, former),
-        failing_since=failing_since,
+        has_notices=notices,
+        has_refused_rows=refused,
     )
 
 

@@ -159,7 +159,7 @@ def _succeeded(connection: Connection, endpoint: LoadedEndpoint, sent: Upcoming,
             text("DELETE FROM webhook_notices WHERE notice_id = :id AND workspace_id = :workspace_id"),
             {"id": sent.notice_id, "workspace_id": claim.workspace_id},
         )
-    if sent.message is not None and sent.message.subjects:
+    if endpoint.has_refused_rows and sent.message is not None and sent.message.subjects:
         connection.execute(_TAKEN, {**_of(claim), "subjects": list(sent.message.subjects)})
     if batch is not None and batch.skipped is not None:
         bound = {**_of(claim), "subject": batch.skipped, "wait": RETRY_REFUSED_AFTER[0]}

@@ -64,6 +64,7 @@ class Sender:
         self._lock = threading.Lock()
         self._wake = threading.Event()
         self._threads = ThreadPoolExecutor(concurrency, thread_name_prefix="delivery")
+        self._probe_every = claims.PROBE_EVERY
         self._done_at = dict.fromkeys(("probe", "alive", "clean"), float("-inf"))
 
     def step(self) -> None:
@@ -97,9 +98,12 @@ class Sender:
             for statement in _CLEAN:
                 with engine.begin() as connection:
                     connection.execute(statement)
-        if self._is_due("probe", claims.PROBE_EVERY):
+        if self._is_due("probe", self._probe_every):
+            began = time.monotonic()
             with engine.begin() as connection:
-                claims.probe(connection)
+                claims.probe(connection, self._probe_every)
+            took = timedelta(seconds=time.monotonic() - began)
+            self._probe_every = max(claims.PROBE_EVERY, took * claims.PROBE_RESTS)
 
     def _is_due(self, what: str, every: timedelta) -> bool:
         now = time.monotonic()

@@ -57,12 +57,12 @@ def upcoming(connection: Connection, endpoint: LoadedEndpoint, keep: timedelta) 
         "endpoint_id": endpoint.recipient.endpoint_id,
         "workspace_id": endpoint.recipient.workspace_id,
     }
-    notice = connection.execute(_NOTICE, bound).one_or_none()
+    notice = connection.execute(_NOTICE, bound).one_or_none() if endpoint.has_notices else None
     if notice is not None:
         key = f"notice {notice.notice_id}"
         message = other_message(endpoint.recipient, notice.type, notice.body, notice.created_at, key)
         return Upcoming(message, notice_id=notice.notice_id)
-    if not endpoint.progress.failures:
+    if endpoint.has_refused_rows and not endpoint.progress.failures:
         again = _refused(connection, endpoint, bound, keep)
         if again is not None:
             return again
