@@ -6,8 +6,8 @@ from prometheus_client import REGISTRY
 
 from shared.vocabulary import Platform
 from tests.harness import Harness, open_harness
+from tests.worker.running import claims, fenced_writes
 from tests.worker.test_lease import Member, Time
-from tests.worker.test_refresh import claims, fenced_writes
 from worker.clock import DatabaseClock
 from worker.readings import Account, Answer, Publication, Reading
 from worker.refresh import refresh

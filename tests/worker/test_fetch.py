@@ -7,7 +7,7 @@ import pytest
 
 from shared.vocabulary import Platform
 from tests.harness import Harness, open_harness
-from tests.worker.test_refresh import claims
+from tests.worker.running import claims
 from worker.clock import DatabaseClock
 from worker.errors import RefreshError, TryAgain
 from worker.readings import Account, Answer, Publication, Reading

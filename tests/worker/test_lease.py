@@ -21,7 +21,7 @@ from shared.settings import Settings
 from shared.vocabulary import Lane, Platform
 from tests.harness import Harness, open_harness
 from tests.worker.http.in_process import InProcess
-from tests.worker.test_refresh import fenced_writes
+from tests.worker.running import fenced_writes
 from worker.adapters.linkedin.linkedin import LinkedIn
 from worker.clock import DatabaseClock
 from worker.http.client import Client

@@ -19,7 +19,7 @@ from shared.refresh_state import make_due
 from shared.settings import Settings
 from shared.vocabulary import BucketKind, PauseKind, Platform
 from tests.harness import Harness
-from tests.worker.test_refresh import claims
+from tests.worker.running import claims
 from worker.errors import Paused
 from worker.refresh import refresh
 

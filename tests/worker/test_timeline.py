@@ -1,7 +1,7 @@
 """A worker logs the attempts that brought no numbers, and only those that passed the fence."""
 
 from tests.harness import Harness, reads
-from tests.worker.test_refresh import claims
+from tests.worker.running import claims
 from worker.errors import TryAgain
 from worker.refresh import refresh
 

@@ -13,7 +13,7 @@ from shared.redis_client import RedisClient
 from shared.settings import Settings
 from shared.vocabulary import BucketKind, Platform
 from tests.harness import Harness, open_harness
-from tests.worker.test_refresh import claims, run
+from tests.worker.running import claims, run
 from worker.credentials.renewal import renew_ahead
 from worker.errors import Paused
 from worker.quota.fleet import FleetBudgets

@@ -9,7 +9,7 @@ from shared.accounts.vault import Vault, new_key
 from shared.refresh_queue import RefreshJob
 from shared.vocabulary import Platform
 from tests.harness import Harness
-from tests.worker.test_refresh import claims, run
+from tests.worker.running import claims, run
 from worker.credentials.renewal import renew_ahead
 from worker.readings import Tokens
 from worker.refresh import refresh
