@@ -18,6 +18,7 @@ from scheduler.fleet_metrics import READ_EVERY, FleetMetrics
 from scheduler.freshness import PRESSURE_CHECKED_EVERY, REFIT_EVERY, FreshnessTicks
 from scheduler.listener import listen
 from scheduler.refill import refill
+from scheduler.replanning import REPLAN_EVERY
 from scheduler.retention import RETAIN_EVERY, RetentionTick
 from scheduler.schedule import THREADS, Schedule, Tick
 from scheduler.summary_writer import STATEMENT_SECONDS, SummaryWriter
@@ -137,6 +138,7 @@ def _schedule(
         "retain": (retention.run, RETAIN_EVERY),
         "adjust_pressure": (freshness.adjust_pressure, PRESSURE_CHECKED_EVERY),
         "refit_half_lives": (freshness.refit, REFIT_EVERY),
+        "replan": (freshness.replanning.run, REPLAN_EVERY),
     }
     if fleet_metrics:
         schedule["read_fleet_metrics"] = (fleet_metrics.read, READ_EVERY)

@@ -9,6 +9,7 @@ from typing import Any, Final
 import structlog
 from sqlalchemy import Connection, Engine, text
 
+from scheduler.replanning import Replanning
 from scheduler.ticks import outages_logged
 from shared.freshness.leading import leading_value
 from shared.freshness.pressure import MOST, Pressure, next_pressure
@@ -77,6 +78,7 @@ class FreshnessTicks:
         self._client = client
         self._budgets = Budgets(client, interactive_share=settings.interactive_share)
         self._limits = Limits.parse(settings.limits)
+        self.replanning = Replanning(settings, engine)
 
     def adjust_pressure(self) -> None:
         """Compute the quota pressure of each budget from the calls since it was last computed."""

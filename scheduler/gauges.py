@@ -28,6 +28,7 @@ from shared.observability.metrics import (
     PAUSED_UNTIL,
     PAUSES,
     QUEUE_DEPTH,
+    READS_WITHIN,
     STUCK,
     WORKER_THREADS,
     WORKERS_ALIVE,
@@ -76,6 +77,23 @@ _ERASURES = text("""
 SELECT count(*) AS number, COALESCE(max(EXTRACT(epoch FROM now() - requested_at)), 0) AS oldest
   FROM erasures WHERE ended_at IS NULL
 """)
+
+
+_READS_WITHIN = text("""
+WITH day AS (
+    SELECT workspace_id, platform, CAST(sum(reads) AS float8) AS reads, sum(within) AS within
+      FROM read_accuracy WHERE hour > now() - interval '1 day' GROUP BY 1, 2
+), most AS (
+    SELECT workspace_id FROM day GROUP BY 1 ORDER BY sum(reads) DESC LIMIT 200
+)
+SELECT workspace_id, platform, within / reads AS share FROM day JOIN most USING (workspace_id)
+""")
+
+
+def reads_within(connection: Connection) -> Iterator[Sample]:
+    """Yield the part of reads that were probably within 5 %, by workspace and platform."""
+    for row in connection.execute(_READS_WITHIN):
+        yield READS_WITHIN, (row.workspace_id, row.platform), row.share
 
 
 def overdue(connection: Connection) -> Iterator[Sample]:
@@ -172,5 +190,5 @@ FROM_DATABASE: tuple[Callable[[Connection], Iterator[Sample]], ...] = (
 )
 """The queries of PostgreSQL; with `queue`, their names are the values of the label ``read``."""
 
-FROM_DATABASE_RARELY: tuple[Callable[[Connection], Iterator[Sample]], ...] = (stuck,)
+FROM_DATABASE_RARELY: tuple[Callable[[Connection], Iterator[Sample]], ...] = (stuck, reads_within)
 """Queries whose cost grows with the table, if slowly."""

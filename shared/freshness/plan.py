@@ -100,7 +100,7 @@ class Planner:
         return hours, "not_measured" if value is None else None
 
     def _jittered(self, hours: float, row_id: int) -> timedelta:
-        factor = 1 + _JITTER * (2 * _hash(row_id) - 1)
+        factor = 1 + _JITTER * (2 * part_of_row(row_id) - 1)
         return timedelta(hours=max(hours * factor, self.prior.shortest))
 
     def _paid_days(self, row: Known, hours: float, now: datetime) -> tuple[datetime, str]:
@@ -110,7 +110,7 @@ class Planner:
             return free, "same_day"
         paid = now + self._jittered(min(hours * _PAID, self.prior.longest), row.publication_id)
         first = max(_midnight(paid + _DAY / 2), _midnight(now + _DAY))
-        return first + _AFTER_MIDNIGHT * _hash(row.publication_id), "next_day"
+        return first + _AFTER_MIDNIGHT * part_of_row(row.publication_id), "next_day"
 
 
 def _midnight(instant: datetime) -> datetime:
@@ -118,7 +118,7 @@ def _midnight(instant: datetime) -> datetime:
     return instant.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
 
 
-def _hash(row_id: int) -> float:
+def part_of_row(row_id: int) -> float:
     """Return a number from 0 to 1 that differs from row to row and stays the same for each."""
     return (row_id * 2_654_435_761 % 2**32) / 2**32
 

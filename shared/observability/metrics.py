@@ -114,6 +114,12 @@ OLDEST_OVERDUE = FleetGauge(
     "How long the longest overdue row of active accounts has been due, 0 if none; paused: a pause applies.",
     ("platform", "paused"),
 )
+READS_WITHIN = FleetGauge(
+    "dravo_reads_within_5_percent",
+    "Part of clients' reads in the last day that were probably within 5 % of the platform's number, of the"
+    " 200 workspaces that read most.",
+    ("workspace", "platform"),
+)
 OVERDUE_P50 = FleetGauge(
     "dravo_overdue_p50_seconds",
     "Median of how long polled rows are overdue (sampled).",
@@ -187,6 +193,7 @@ FLEET_READ = FleetGauge(
 
 FLEET_GAUGES = (
     OLDEST_OVERDUE,
+    READS_WITHIN,
     OVERDUE_P50,
     OVERDUE_P95,
     OVERDUE_P99,

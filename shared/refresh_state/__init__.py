@@ -39,6 +39,7 @@ stores the caller's value, ``max`` keeps the higher of both.
     make_due manual    claimed                  claimed                         =    =    =    max
     make_deferred_due  paused                   paused                          =    =    =    =
     promote            due                      same                            =    =    =    1
+    replan             stale                    stale                           =    =    =    =
     claim              due expired              claimed                         +1   =    =    =
     release_claim      claimed expired          stale                           +1   =    =    =
     start              claimed expired          claimed                         +1   +1   +1   =

@@ -18,6 +18,7 @@ from shared.refresh_state.claim import claim
 from shared.refresh_state.finish import NextRun, finish
 from shared.refresh_state.make_due import make_deferred_due, make_due, promote_one
 from shared.refresh_state.release_claim import release_claim
+from shared.refresh_state.replan import replan
 from shared.refresh_state.start import extend, start
 from shared.refresh_state.unquarantine import unquarantine
 from shared.vocabulary import Lane, Platform, Reason
@@ -116,6 +117,11 @@ def _finish(connection: Connection, rows: Rows, to: str, off_by: int = 0) -> Non
     )
 
 
+def _replan(connection: Connection, rows: Rows, _to: str) -> None:
+    soon = connection.execute(text("SELECT now() + interval '1 second'")).scalar_one()
+    replan(connection, dict.fromkeys(rows.ids.values(), soon))
+
+
 def _delete(connection: Connection, _rows: Rows, _to: str) -> None:
     connection.execute(text("DELETE FROM post_analytics"))
     connection.execute(text("DELETE FROM publications"))
@@ -128,6 +134,7 @@ OPERATIONS: Final[dict[str, Operation]] = {
     "make_due manual": lambda connection, rows, _: _make_due(connection, rows, Reason.MANUAL),
     "make_deferred_due": lambda connection, _, __: make_deferred_due(connection),
     "promote": _each(lambda connection, one: promote_one(connection, "instagram", one, only_if="TRUE")),
+    "replan": _replan,
     "claim": _claim,
     "release_claim": lambda connection, rows, _: release_claim(connection, rows.jobs()),
     "start": lambda connection, rows, _: _start(connection, rows),
