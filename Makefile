@@ -60,6 +60,10 @@ mutants: install ## mutate the deciding modules and run their tests; MINUTES=, O
 drill: install chromium ## play faults that only an operator can end, and recover from each by terminal and by page
 	$(BIN)/python -m deploy.drill
 
+BENCHES := bench-smoke bench-throughput bench-budgets bench-changes bench-freshness bench-api
+bench: ## run all benchmarks one after the other, each bounded to half an hour
+	@for part in $(BENCHES); do timeout 1800 $(MAKE) --no-print-directory $$part || exit 1; done
+
 bench-smoke: install ## measure the whole pipeline on this machine
 	$(BIN)/python -m deploy.bench.smoke
 
@@ -106,4 +110,4 @@ locks: install ## write the lock files again after a change of pyproject.toml; k
 	$(subst pyproject.toml,--group clients,$(LOCK)) --output-file deploy/clients.lock
 	sed -i '/^ *# *-c requirements.lock$$/d' requirements-run.lock deploy/docker/requirements.lock
 
-.PHONY: help install locks up lint test test-fast chromium test-browser faults interleavings soak mutants drill bench-smoke bench-throughput bench-api bench-budgets bench-freshness bench-changes pictures check-deploy check-clients
+.PHONY: bench help install locks up lint test test-fast chromium test-browser faults interleavings soak mutants drill bench-smoke bench-throughput bench-api bench-budgets bench-freshness bench-changes pictures check-deploy check-clients

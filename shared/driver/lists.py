@@ -10,7 +10,7 @@ https://www.postgresql.org/docs/18/arrays.html#ARRAYS-IO
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
-from json import dumps
+from json import JSONEncoder
 from typing import Any, Final
 
 from psycopg import Connection, DataError
@@ -19,6 +19,9 @@ from psycopg.types.array import BaseListDumper, ListDumper
 from psycopg.types.json import Jsonb
 
 _NONE: Final = type(None)
+_encoded: Final = JSONEncoder(
+    separators=(",", ":")
+).encode  # `json.dumps` would make an encoder for each call
 
 
 class _ListDumper(ListDumper):
@@ -43,7 +46,7 @@ def _quoted(text: str) -> str:
 
 
 def _json(value: Jsonb) -> str:
-    return _quoted(dumps(value.obj, separators=(",", ":")))
+    return _quoted(_encoded(value.obj))
 
 
 def _instant(value: datetime) -> str:
