@@ -17,7 +17,7 @@ import psycopg
 
 from deploy.bench.throughput import noop
 from deploy.bench.throughput.fleet import fleet
-from deploy.bench.throughput.measure import Shape, measure
+from deploy.bench.throughput.measure import Shape, bytes_per_publication, measure
 from deploy.bench.throughput.rows import Database, load
 from deploy.bench.work_directory import work_directory
 from deploy.console import show
@@ -66,6 +66,9 @@ def main() -> int:
                     with fleet(settings, code, servers, milliseconds=given.milliseconds) as running:
                         figures = measure(running, databases[name], subject, shape)
                     show(f"{name:6} {'+'.join(subject):10} {figures.line}")
+        sizes = bytes_per_publication(databases["this"])
+        tables = "  ".join(f"{name} {size:.0f}" for name, size in sizes.items())
+        show(f"bytes a publication in PostgreSQL: {sum(sizes.values()):.0f} ({tables})")
     return 0
 
 

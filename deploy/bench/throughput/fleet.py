@@ -59,6 +59,13 @@ class Fleet:
         }
         return {**seconds, "postgresql": _with_children(self.postmaster), "redis": cpu_seconds(self.redis)}
 
+    def memory(self) -> dict[str, float]:
+        """Return the resident megabytes of the largest process of each name."""
+        return {
+            name: max(psutil.Process(process.pid).memory_info().rss for process in running) / 1e6
+            for name, running in self.processes.items()
+        }
+
     def kill(self, *names: str) -> None:
         """End the processes of these names at once."""
         running = [process for name in names for process in self.processes.pop(name, [])]

@@ -5,7 +5,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from deploy.bench.throughput.fleet import Fleet
 from deploy.bench.throughput.rows import Database, make_due
@@ -33,14 +33,17 @@ class Figures:
     """Rows that were due when the window ended: 0 means that it measured nothing but the end."""
     cpu: Mapping[str, float]
     """Microseconds of CPU time per row, by process."""
+    memory: Mapping[str, float]
+    """Resident megabytes at load of the largest process of each name."""
 
     @property
     def line(self) -> str:
         """The figures in one line."""
+        memory = "  ".join(f"{name} {self.memory[name]:.0f}" for name in ("worker", "scheduler"))
         cpu = "  ".join(f"{name} {micros:.0f}" for name, micros in self.cpu.items())
         return (
             f"{self.rows_per_second:7.0f} rows/s {self.calls_per_second:7.1f} calls/s"
-            f"  {self.rows_left:7} left  µs a row: {cpu}"
+            f"  {self.rows_left:7} left  µs a row: {cpu}  MB: {memory}"
         )
 
 
@@ -57,6 +60,7 @@ def measure(running: Fleet, database: Database, platforms: Sequence[Platform], s
     began, before, served = _instant(database), running.cpu(), running.served()
     time.sleep(shape.seconds)
     ended, after, served_then = _instant(database), running.cpu(), running.served()
+    memory = running.memory()
     left = one(database, "SELECT count(*) FROM refresh_state WHERE next_run_at <= now()")
     running.kill("scheduler", "worker")
     rows = one(
@@ -71,7 +75,24 @@ def measure(running: Fleet, database: Database, platforms: Sequence[Platform], s
         (served_then["requests"] - served["requests"]) / seconds,
         left,
         {name: 1e6 * (after[name] - before[name]) / max(rows, 1) for name in after},
+        memory,
     )
+
+
+def bytes_per_publication(database: Database) -> Mapping[str, float]:
+    """Return what one publication takes in PostgreSQL by table, indexes and dead rows included."""
+    rows = max(int(one(database, "SELECT count(*) FROM publications")), 1)
+    sizes = database.execute(_SIZES).fetchall()
+    return {str(name): size / rows for name, size in sizes if size / rows >= 1}
+
+
+_SIZES: Final = """
+SELECT COALESCE(p.parent, c.relname), sum(pg_total_relation_size(c.oid))::float8
+  FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+  LEFT JOIN (SELECT i.inhrelid, i.inhparent::regclass::text AS parent FROM pg_inherits i) p
+    ON p.inhrelid = c.oid
+ WHERE c.relkind = 'r' AND n.nspname = 'public' GROUP BY 1 ORDER BY 2 DESC
+"""
 
 
 def _instant(database: Database) -> datetime:
