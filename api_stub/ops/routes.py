@@ -12,7 +12,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from api_stub.http.errors import not_found
-from api_stub.ops import fleet_pages, forms, pages, webhooks
+from api_stub.ops import fleet_pages, forms, pages, retention, webhooks
 from api_stub.ops.authentication import Session
 from api_stub.ops.context import OpsContext
 from api_stub.ops.filters import FilterError
@@ -37,6 +37,7 @@ def routes(context: OpsContext) -> list[Route]:
         "/ops/workers": fleet_pages.show_workers,
         "/ops/audit-log": pages.list_audit_log,
         "/ops/webhooks": webhooks.list_webhooks,
+        "/ops/retention": retention.show_retention,
         "/ops/confirm": pages.confirm_bulk_action,
     }
     forms_by_path: dict[str, FormHandler] = {

@@ -47,8 +47,11 @@ class ClassStatus:
     expired_bytes: int
 
 
-def status(connection: Connection, policy: Retention) -> list[ClassStatus]:
-    """Return every class with its limit, its size and what is beyond its limit."""
+def status(connection: Connection, policy: Retention, *, counted: bool = True) -> list[ClassStatus]:
+    """Return every class with its limit, its size and what is beyond its limit.
+
+    ``counted=False``: nothing that needs a count of rows, which may take long.
+    """
     now: datetime = connection.execute(text("SELECT now()")).scalar_one()
     result = [_of_months(connection, policy, kind, table, now) for kind, table in _TABLES]
     result += [
@@ -56,11 +59,14 @@ def status(connection: Connection, policy: Retention) -> list[ClassStatus]:
         for kind, _ in _TABLES
         for group, limit in policy.shorter(kind).items()
     ]
-    result += [_of_table(connection, policy.of(kind), kind, table, column) for kind, table, column in _SMALL]
+    result += [
+        _of_table(connection, policy.of(kind), kind, table, column if counted else None)
+        for kind, table, column in _SMALL
+    ]
     for group in Group:
         for kind in (DataClass.GONE, DataClass.DISCONNECTED):
             limit = policy.of(kind, group)
-            expired = 0 if limit is None else _expired(connection, kind, group, limit)
+            expired = 0 if limit is None or not counted else _expired(connection, kind, group, limit)
             result.append(ClassStatus(kind, group, limit, None, None, expired, 0))
     return result
 
@@ -82,10 +88,12 @@ def _of_months(
     )
 
 
-def _of_table(connection: Connection, limit: Limit, kind: DataClass, table: str, column: str) -> ClassStatus:
+def _of_table(
+    connection: Connection, limit: Limit, kind: DataClass, table: str, column: str | None
+) -> ClassStatus:
     size = connection.execute(_SIZE, {"table": table}).one()
     expired = 0
-    if limit is not None:
+    if limit is not None and column is not None:
         statement = text(_OLD.format(table=table, column=column))
         expired = connection.execute(statement, {"limit": limit}).scalar_one()
     return ClassStatus(kind, None, limit, size.rows, size.bytes, expired, 0)
