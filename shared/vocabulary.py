@@ -107,7 +107,7 @@ class WarningCode(StrEnum):
     COUNTER_DECREASED = "counter_decreased"
     """A counter decreased since the last refresh; the new value is served."""
     REFRESH_PENDING = "refresh_pending"
-    """The forced refresh was still under way when the API had to respond."""
+    """The forced refresh had not ended when the API had to respond; the sentence says what it waits for."""
     REFRESH_DEBOUNCED = "refresh_debounced"
     """The row was refreshed moments ago, so the platform was not called again."""
 

@@ -63,7 +63,7 @@ _WARNING: Final = {
     "type": "string",
     "pattern": "^[a-z][a-z_]*: ",
     "description": "A stable code (one of the table of warnings, or a newer one), a colon, a sentence.",
-    "example": "refresh_pending: the platform has not answered yet",
+    "example": "refresh_pending: a worker is refreshing it; these are the last known values",
 }
 
 _PART: Final = {"type": "number", "minimum": 0, "maximum": 1}
