@@ -34,7 +34,12 @@ _HIDDEN_CLIENTS: Final = {
 _CSS: Final = """
 .markdown code { white-space: nowrap; }
 .markdown table { display: block !important; width: fit-content !important; max-width: 100%; }
-.light-mode { --scalar-color-2: #4a4a4a; --scalar-color-3: #5c5c5c; }
+.client-libraries-list { display: none !important; }
+.light-mode {
+  --scalar-color-2: #4a4a4a; --scalar-color-3: #5c5c5c; --scalar-color-blue: #004a9e;
+  --scalar-color-green: #065f2c; --scalar-color-orange: #8a3600; --scalar-color-red: #a3001b;
+  --scalar-color-purple: #5326a0; --scalar-color-yellow: #6b4e00;
+}
 .dark-mode { --scalar-color-2: #c4c4c4; --scalar-color-3: #a8a8a8; }
 """
 _CONFIGURATION: Final = {
