@@ -45,6 +45,7 @@ ON CONFLICT (platform, account_id, bucket) DO UPDATE
        computed_at = now()
 """)
 _FORGET: Final = text("DELETE FROM quota_pressure WHERE computed_at < now() - interval '1 day'")
+_FORGET_READS: Final = text("DELETE FROM read_accuracy WHERE hour < now() - interval '8 days'")
 _PAUSED_ACCOUNTS: Final = text("""
 SELECT platform, subject FROM pauses
  WHERE kind IN ('app', 'account', 'background') AND paused_until > now()
@@ -102,6 +103,7 @@ class FreshnessTicks:
                     },
                 )
             connection.execute(_FORGET)
+            connection.execute(_FORGET_READS)
             _log.info("quota_pressure_computed", buckets=len(pressures))
 
     def _of_calls(self, connection: Connection, before: Mapping[Key, Any]) -> dict[Key, tuple[Pressure, int]]:

@@ -84,7 +84,8 @@ class Ticks:
         self.trace_contexts = TraceContexts()
         """Trace contexts of rows that became due, as notifications named them."""
         self._swept = ""
-        self._top_up = dict.fromkeys(Platform, Freshness.parse(settings.freshness).top_up)
+        policy = Freshness.parse(settings.freshness)
+        self._top_up = {platform: policy.top_up(platform) for platform in Platform}
         self._memory = ClaimMemory()
         self._interactive = InteractiveDue()
 

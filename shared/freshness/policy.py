@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
+from shared.vocabulary import Platform
+
 ADAPTIVE: Final = "adaptive"
 ALLOWED: Final = "must be adaptive, or look like fixed:6h (units s, m, h, d)"
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
@@ -35,9 +37,13 @@ class Freshness:
         """What is stored with each row that was planned by this policy."""
         return ADAPTIVE if self.interval is None else f"fixed:{words(self.interval).replace(' ', '')}"
 
-    @property
-    def top_up(self) -> timedelta:
-        """How long before its due time a row may join a job of its account."""
+    def top_up(self, platform: Platform) -> timedelta:
+        """Return how long before its due time a row may join a job of its account.
+
+        Adaptive rows of X wait for their UTC day: a read on the day before would be billed as well.
+        """
+        if self.interval is None and platform is Platform.X:
+            return timedelta()
         return (self.interval or _TYPICAL) / _TOP_UP_SHARE
 
     def explain(self) -> str:

@@ -67,6 +67,16 @@ def test_pressure_is_computed_once_an_hour_whatever_the_number_of_schedulers(
     assert set(factors(harness).values()) == {factor}
 
 
+def test_shares_of_reads_are_kept_for_eight_days(harness: Harness, ticks: FreshnessTicks) -> None:
+    harness.execute(
+        "INSERT INTO read_accuracy SELECT 'ws_1', 'x', now() - days * interval '1 day', 1, 1"
+        " FROM generate_series(1, 10) days"
+    )
+    ticks.adjust_pressure()
+
+    assert harness.execute("SELECT count(*) FROM read_accuracy")[0][0] == 7
+
+
 def test_account_that_a_platform_without_numbers_pauses_is_relieved(
     harness: Harness, ticks: FreshnessTicks, client: RedisClient
 ) -> None:

@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 
 from shared.freshness.policy import Freshness
+from shared.vocabulary import Platform
 
 
 @pytest.mark.parametrize(
@@ -21,13 +22,17 @@ def test_fixed_interval_is_parsed_and_explained(text: str, interval: timedelta, 
 
     assert policy.interval == interval
     assert policy.explain() == f"every row is refreshed {words} after its last successful read"
-    assert policy.top_up == interval / 10
+    assert {policy.top_up(platform) for platform in Platform} == {interval / 10}
 
 
 def test_adaptive_policy_has_no_interval() -> None:
     assert Freshness.parse("adaptive") == Freshness()
     assert "5 %" in Freshness().explain()
-    assert Freshness().top_up == timedelta(minutes=36)
+    assert Freshness().top_up(Platform.TIKTOK) == timedelta(minutes=36)
+
+
+def test_adaptive_row_of_x_is_not_read_before_the_day_for_which_it_is_planned() -> None:
+    assert Freshness().top_up(Platform.X) == timedelta()
 
 
 @pytest.mark.parametrize(
