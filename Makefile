@@ -76,6 +76,9 @@ bench-api: install chromium ## measure the read API and the operators' page at 1
 bench-freshness: install ## compare freshness policies in simulated worlds: error of a read against calls
 	$(BIN)/python -m deploy.bench.freshness
 
+bench-claims: install ## measure claims by size, with several schedulers and under hostile conditions
+	$(BIN)/python -m deploy.bench.claims
+
 bench-budgets: install ## measure the decisions of the shared budgets per second
 	$(BIN)/python -m deploy.bench.budgets
 
@@ -110,4 +113,4 @@ locks: install ## write the lock files again after a change of pyproject.toml; k
 	$(subst pyproject.toml,--group clients,$(LOCK)) --output-file deploy/clients.lock
 	sed -i '/^ *# *-c requirements.lock$$/d' requirements-run.lock deploy/docker/requirements.lock
 
-.PHONY: bench help install locks up lint test test-fast chromium test-browser faults interleavings soak mutants drill bench-smoke bench-throughput bench-api bench-budgets bench-freshness bench-changes pictures check-deploy check-clients
+.PHONY: bench help install locks up lint test test-fast chromium test-browser faults interleavings soak mutants drill bench-smoke bench-throughput bench-api bench-budgets bench-claims bench-freshness bench-changes pictures check-deploy check-clients

@@ -1,13 +1,15 @@
 """Timed claims."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
+from pathlib import Path
 from statistics import median
 from typing import Final
 
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 
 from shared.refresh_state.claim import Claims, claim
 from shared.refresh_state.ready.memory import ClaimMemory
@@ -24,6 +26,8 @@ class Timings:
     """Milliseconds of the same step, repeated."""
 
     milliseconds: list[float] = field(default_factory=list)
+    cpu: list[float] = field(default_factory=list)
+    """Milliseconds of CPU, of the client and of its server process together."""
 
     @property
     def median(self) -> float:
@@ -37,7 +41,25 @@ class Timings:
         return ascending[min(len(ascending) - 1, int(len(ascending) * 0.99))]
 
     def __str__(self) -> str:
-        return f"{self.median:.1f} / {self.p99:.1f}"
+        cpu = f"{median(self.cpu):.1f} " if self.cpu else ""
+        return f"{cpu}({self.median:.1f} / {self.p99:.1f})"
+
+
+@contextmanager
+def timed(engine: Engine, timings: Timings) -> Iterator[Connection]:
+    """Run a transaction; append what it took. The commit counts."""
+    began, client = time.perf_counter(), time.process_time()
+    with engine.begin() as connection:
+        pid = connection.connection.dbapi_connection.info.backend_pid  # type: ignore[union-attr]
+        server = _server_ms(pid)
+        yield connection
+    timings.milliseconds.append((time.perf_counter() - began) * 1_000)
+    timings.cpu.append((time.process_time() - client) * 1_000 + _server_ms(pid) - server)
+
+
+def _server_ms(pid: int) -> float:
+    """Return how long a process has run on a CPU: https://docs.kernel.org/scheduler/sched-stats.html ."""
+    return int(Path(f"/proc/{pid}/schedstat").read_text().split()[0]) / 1e6
 
 
 def timed_claim(
@@ -49,9 +71,8 @@ def timed_claim(
     memory: ClaimMemory | None = None,
 ) -> Claims:
     """Claim and commit; append what it took."""
-    began = time.perf_counter()
-    with engine.begin() as connection:
-        claims = claim(
+    with timed(engine, timings) as connection:
+        return claim(
             connection,
             lane,
             jobs=jobs,
@@ -60,8 +81,6 @@ def timed_claim(
             top_up=dict.fromkeys(Platform, timedelta()),
             memory=memory,
         )
-    timings.milliseconds.append((time.perf_counter() - began) * 1_000)
-    return claims
 
 
 def table(title: str, head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
