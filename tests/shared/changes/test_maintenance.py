@@ -1,5 +1,6 @@
 """Rows that existed before the feed arrive late, deleted ones leave in time, a dump is numbered anew."""
 
+import time
 from datetime import timedelta
 
 import pytest
@@ -77,8 +78,10 @@ def test_slice_gives_way_to_a_writer_that_holds_one_of_its_rows(harness: Harness
     with connect(database_url) as writer:
         writer.execute("BEGIN")
         writer.execute("UPDATE post_analytics SET error_message = 'x' WHERE publication_id = %s", [rows[2]])
+        began = time.monotonic()
         with harness.scheduler.begin() as scheduler:
             assert maintenance.fill(scheduler)
+        assert time.monotonic() - began < 10, "it waits less than the usual lock timeout of 20 seconds"
         assert harness.execute("SELECT FROM changes") == []
         writer.execute("UPDATE post_analytics SET error_message = 'x' WHERE publication_id = %s", [rows[0]])
         writer.execute("COMMIT")
