@@ -1,7 +1,7 @@
 """The proof: a search of every table and of Redis for ids and names of a subject after its erasure."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -13,10 +13,13 @@ from shared.erasure.redis_keys import count as count_in_redis
 from shared.erasure.schema import ACCOUNT, PUBLICATION, SEARCHED_UP_TO, WORKSPACE, Table
 from shared.redis_client import RedisClient
 
-_BY_KEY: Final = """
-SELECT count(*) FROM {table} t JOIN erasure_identifiers i
-    ON i.code = :code AND i.kind = :kind AND t.{column} = CAST(i.value AS {type})
-"""
+_LOOKED_UP_AT_ONCE: Final = 1_000
+# By lists of values: a join with all identifiers would read the whole history.
+_BY_KEY: Final = "SELECT count(*) FROM {table} WHERE {column} = ANY(CAST(:values AS {type}[]))"
+_VALUES: Final = text("""
+SELECT value FROM erasure_identifiers WHERE code = :code AND kind = :kind AND value > :after
+ ORDER BY value LIMIT :most
+""")
 _KINDS: Final = {
     PUBLICATION: ("publication", "bigint"),
     ACCOUNT: ("account", "text"),
@@ -51,8 +54,22 @@ def _by_keys(connection: Connection, code: str, table: Table) -> int:
     number = 0
     for column, kind, type_ in columns:
         statement = text(_BY_KEY.format(table=table.name, column=column, type=type_))
-        number += connection.execute(statement, {"code": code, "kind": kind}).scalar_one()
+        for values in _values(connection, code, kind):
+            number += connection.execute(statement, {"values": values}).scalar_one()
     return number
+
+
+def _values(connection: Connection, code: str, kind: str) -> Iterator[list[str]]:
+    """Yield the identifiers of a kind, some at a time."""
+    after = ""
+    while True:
+        bound = {"code": code, "kind": kind, "after": after, "most": _LOOKED_UP_AT_ONCE}
+        values = list(connection.execute(_VALUES, bound).scalars())
+        if values:
+            yield values
+        if len(values) < _LOOKED_UP_AT_ONCE:
+            return
+        after = values[-1]
 
 
 def _identifiers(connection: Connection, code: str, table: Table) -> list[Identifiers]:
