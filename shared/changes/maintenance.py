@@ -65,6 +65,12 @@ UPDATE {table} SET changed_in = pg_current_xact_id()
 _RENUMBER: Final = (
     text(_AHEAD.format(table="accounts", key="account_id")),
     text(_AHEAD.format(table="changes", key="publication_id")),
+    # Their cursors are of the other server: a sender starts them over, once something wakes it.
+    text("""
+    UPDATE webhook_endpoints
+       SET changed_in = '0', next_run_at = CASE WHEN state = 'enabled' THEN now() END
+     WHERE changed_in >= pg_snapshot_xmax(pg_current_snapshot())
+    """),
 )
 
 

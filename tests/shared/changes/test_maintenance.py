@@ -120,9 +120,15 @@ def test_dump_from_a_server_that_is_ahead_is_numbered_anew_by_migrate(
         connection.execute(text("UPDATE accounts SET changed_in = '9000000000'"))
         connection.execute(text("ALTER TABLE accounts ENABLE TRIGGER USER"))
     assert seen(database_url) == [str(rows[0])]
+    harness.execute(
+        "INSERT INTO webhook_endpoints (endpoint_id, workspace_id, url, host, sealed_secret, changed_in)"
+        " VALUES ('whe_1', 'ws_1', '', '', '', '9000000000')"
+    )
 
     migrate(database_url)
 
     assert seen(database_url) == [str(rows[0]), "acc_1", str(rows[1]), str(rows[2])]
     ahead = "SELECT FROM accounts WHERE changed_in > pg_current_xact_id()"
     assert harness.execute(ahead) == []
+    woken = "SELECT next_run_at <= now() FROM webhook_endpoints WHERE changed_in = '0'"
+    assert harness.execute(woken) == [(True,)]
