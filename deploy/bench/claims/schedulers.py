@@ -41,8 +41,8 @@ def report(server: Postgres, counts: Sequence[int], seconds: float) -> str:
     for schedulers in counts:
         with bench_database(server, f"schedulers_{schedulers}") as engine:
             _all_due(engine, accounts=2_000, workspaces=40, rows=3)
-            taken, timings, _ = _run(server.url_of(f"schedulers_{schedulers}"), engine, schedulers, seconds)
-        rows.append([schedulers, f"{sum(taken.values()) / seconds:,.0f}", timings])
+            claimed, timings, _ = _run(server.url_of(f"schedulers_{schedulers}"), engine, schedulers, seconds)
+        rows.append([schedulers, f"{sum(claimed.values()) / seconds:,.0f}", timings])
     head = (
         "schedulers",
         "jobs a second, claimed and finished",
@@ -61,13 +61,13 @@ def fairness(server: Postgres, tenants: int, seconds: float) -> str:
                 text("UPDATE accounts SET workspace_id = 'ws_0' WHERE platform_account_id::int >= :tenants"),
                 {"tenants": tenants},
             )
-        taken, _, exceeded = _run(server.url_of("fairness"), engine, 8, seconds)
+        claimed, _, exceeded = _run(server.url_of("fairness"), engine, 8, seconds)
         with engine.connect() as connection:
             owners: dict[str, str] = dict(
                 connection.execute(text("SELECT account_id, workspace_id FROM accounts")).all()
             )
     by_tenant = Counter({f"ws_{number}": 0 for number in range(tenants)})
-    for account, jobs in taken.items():
+    for account, jobs in claimed.items():
         by_tenant[owners[account]] += jobs
     share = by_tenant.total() / tenants
     head = ("tenants", "jobs", "fair share", "fewest", "most", "jobs of the large tenant", "caps exceeded")
@@ -101,7 +101,7 @@ def _run(url: str, engine: Engine, schedulers: int, seconds: float) -> tuple[Cou
     ]
     for process in processes:
         process.start()
-    taken, timings, exceeded, ended = Counter[str](), Timings(), 0, 0
+    claimed, timings, exceeded, ended = Counter[str](), Timings(), 0, 0
     while ended < schedulers:
         with engine.connect() as connection:
             of_account, in_flight = connection.execute(_LARGEST).one()
@@ -109,18 +109,18 @@ def _run(url: str, engine: Engine, schedulers: int, seconds: float) -> tuple[Cou
         time.sleep(0.1)
         while not results.empty():
             jobs, of_one = results.get()
-            taken.update(jobs)
+            claimed.update(jobs)
             timings.milliseconds += of_one.milliseconds
             timings.cpu += of_one.cpu
             ended += 1
     for process in processes:
         process.join()
-    return taken, timings, exceeded
+    return claimed, timings, exceeded
 
 
 def _schedule(url: str, seconds: float, cap: int, results: Any) -> None:
     engine = database.connect(url, application="bench-scheduler", pool_size=1)
-    memory, timings, taken = ClaimMemory(), Timings(), Counter[str]()
+    memory, timings, claimed = ClaimMemory(), Timings(), Counter[str]()
     under_way: list[tuple[RefreshJob, ...]] = []
     ends = time.monotonic() + seconds
     while time.monotonic() < ends:
@@ -134,13 +134,13 @@ def _schedule(url: str, seconds: float, cap: int, results: Any) -> None:
                 top_up=dict.fromkeys(Platform, timedelta()),
                 memory=memory,
             ).jobs
-        taken.update(job.account_id for job in jobs)
+        claimed.update(job.account_id for job in jobs)
         under_way.append(jobs)
         if len(under_way) >= _UNDER_WAY or not jobs:
             with engine.begin() as connection:
                 _finish(connection, under_way.pop(0))
     engine.dispose()
-    results.put((taken, timings))
+    results.put((claimed, timings))
 
 
 def _finish(connection: Connection, jobs: tuple[RefreshJob, ...]) -> None:

@@ -54,7 +54,7 @@ def claims_of(connection: Connection, lane: Lane, memory: ClaimMemory) -> int:
     ).rows
 
 
-def act(connection: Connection, step: str, ids: Sequence[int], memory: ClaimMemory) -> None:
+def apply_step(connection: Connection, step: str, ids: Sequence[int], memory: ClaimMemory) -> None:
     match step:
         case "commit":
             connection.commit()
@@ -89,7 +89,7 @@ def test_no_order_of_transactions_loses_a_row(harness: Harness) -> None:
                 connection = (first, second)[session]
                 connection.exec_driver_sql("SET LOCAL lock_timeout = '20ms'")
                 try:
-                    act(connection, step, ids[number - 1 : number], memories[session])
+                    apply_step(connection, step, ids[number - 1 : number], memories[session])
                 except OperationalError:  # it would wait for the other session
                     connection.rollback()
             first.commit()
