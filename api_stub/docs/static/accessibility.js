@@ -24,5 +24,9 @@ new MutationObserver(() => {
     waiting = false;
     complete();
   });
-}).observe(document.documentElement, { childList: true, subtree: true });
+}).observe(document.documentElement, {
+  attributeFilter: ["aria-selected"],
+  childList: true,
+  subtree: true,
+});
 addEventListener("resize", () => requestAnimationFrame(complete));
