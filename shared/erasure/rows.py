@@ -21,7 +21,9 @@ _SPECIAL: Final = frozenset({"accounts", "publications", *_CASCADED})
 
 _DELETE: Final = """
 WITH doomed AS (SELECT tableoid AS part, ctid AS place FROM {table} WHERE {key} = ANY(:ids) LIMIT :most)
-DELETE FROM {table} AS t USING doomed WHERE t.tableoid = doomed.part AND t.ctid = doomed.place
+DELETE FROM {table} AS t USING doomed
+ -- the key once more: without it the whole table is read to find these places
+ WHERE t.{key} = ANY(:ids) AND t.tableoid = doomed.part AND t.ctid = doomed.place
 """
 _DELETE_ACCOUNTS: Final = """
 DELETE FROM accounts a WHERE {where} AND a.erasure IS NOT NULL

@@ -20,6 +20,12 @@ _DELETE: Final = """
 WITH doomed AS (SELECT t.tableoid AS part, t.ctid AS place FROM {source} WHERE {condition} LIMIT :most)
 DELETE FROM {table} AS t USING doomed WHERE t.tableoid = doomed.part AND t.ctid = doomed.place
 """
+# By the primary key: to find places by their address, the whole history would be read.
+_DELETE_HISTORY: Final = """
+WITH doomed AS (SELECT t.publication_id, t.taken_at FROM {source} WHERE {condition} LIMIT :most)
+DELETE FROM {table} AS t USING doomed
+ WHERE t.publication_id = doomed.publication_id AND t.taken_at = doomed.taken_at
+"""
 _OF_ACCOUNTS: Final = (
     "accounts a JOIN publications p ON p.account_id = a.account_id JOIN {table} t ON t.publication_id = p.id"
 )
@@ -90,7 +96,7 @@ def _history(table: str, group: Group, limit: timedelta) -> Callable[[Connection
     """Delete readings whose last confirmation is older than a platform allows, the newest one included."""
     condition = f"{members(group)} AND t.last_seen_at < now() - CAST(:limit AS interval)"
     statement = text(
-        _DELETE.format(table=table, source=_OF_ACCOUNTS.format(table=table), condition=condition)
+        _DELETE_HISTORY.format(table=table, source=_OF_ACCOUNTS.format(table=table), condition=condition)
     )
     return lambda connection: connection.execute(statement, {"limit": limit, "most": BATCH}).rowcount
 
