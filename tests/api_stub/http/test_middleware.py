@@ -2,7 +2,8 @@
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any
 
@@ -239,3 +240,40 @@ def test_duration_is_measured_without_forced_refreshes() -> None:
         return metric("request_seconds_count", route="/here") - before
 
     assert (measured(b"page=1"), measured(b"page=1&refresh=true")) == (1, 0)
+
+
+def test_slow_body_holds_no_slot_until_its_end() -> None:
+    in_flight = []
+
+    async def app(given: Scope, receive: Receive, send: Send) -> None:
+        for _ in range(2):
+            await receive()
+            in_flight.append(around.change_in_flight(0))
+        await answers(given, receive, send)
+
+    around = RequestMiddleware(app, STATE)
+    ask(around, scope("POST"), PIECE)
+
+    assert in_flight == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("given", "parent"), [((), None), (((b"x-other", b"1"), (b"traceparent", b"00-a-b-01")), "00-a-b-01")]
+)
+def test_span_of_a_request_continues_its_trace_and_holds_route_and_status(
+    monkeypatch: pytest.MonkeyPatch, given: Any, parent: str | None
+) -> None:
+    spans: list[tuple[str, Any, dict[str, Any]]] = []
+
+    @contextmanager
+    def span(name: str, *, parent: str | None, request_id: str) -> Iterator[dict[str, Any]]:
+        attributes: dict[str, Any] = {"request_id": request_id}
+        spans.append((name, parent, attributes))
+        yield attributes
+
+    monkeypatch.setattr(middleware, "tracing", SimpleNamespace(span=span))
+
+    request_id = headers(ask(answers, scope(headers=given)))["x-request-id"]
+
+    expected = {"request_id": request_id, "route": "/here", "status": 200}
+    assert spans == [("request", parent, expected)]
