@@ -170,7 +170,7 @@ TARGETS: Final[dict[str, tuple[str, ...]]] = {
     ),
     "shared/operations/selection.py": (
         "tests/shared/operations/test_selection.py",
-        "tests/deploy/resync/test_estimate.py",
+        "tests/shared/operations/test_estimate.py",
     ),
     "shared/operations/resync.py": ("tests/shared/operations/test_resync.py", *_INTERLEAVINGS),
     "shared/operations/audit_log.py": (
