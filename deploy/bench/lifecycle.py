@@ -82,9 +82,9 @@ class _Load:
 
     def between(self, start: float, end: float) -> tuple[float, float, float]:
         """Return pieces per second, p50 and p99 in milliseconds."""
-        taken = sorted(took for began, took in self.seconds if start <= began < end)
-        p99 = taken[min(len(taken) - 1, int(len(taken) * 0.99))]
-        return len(taken) / (end - start), statistics.median(taken) * 1000, p99 * 1000
+        used = sorted(took for began, took in self.seconds if start <= began < end)
+        p99 = used[min(len(used) - 1, int(len(used) * 0.99))]
+        return len(used) / (end - start), statistics.median(used) * 1000, p99 * 1000
 
 
 def main() -> None:
