@@ -43,7 +43,7 @@ def harness(database_url: str) -> Iterator[Harness]:
         ("dravo_scheduler", "UPDATE accounts SET sealed_access_token = ''"),
         ("dravo_scheduler", "UPDATE post_analytics SET metrics = '{}'"),
         ("dravo_scheduler", "SELECT * FROM api_keys"),
-        ("dravo_scheduler", "SELECT * FROM snapshots"),
+        ("dravo_scheduler", "DELETE FROM snapshots"),
         ("dravo_scheduler", "DELETE FROM publications"),
         ("dravo_scheduler", "DROP TABLE snapshots"),
         ("dravo_worker", "INSERT INTO accounts (account_id) VALUES ('acc_2')"),

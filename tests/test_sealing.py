@@ -83,7 +83,7 @@ def test_sealing_key_seals_even_if_the_api_is_given_secret_keys_too(database_url
 def test_rotation_lets_the_secret_key_of_an_old_sealing_key_be_retired(api: Api) -> None:
     connect(api)
 
-    (done,) = reseal.reseal(api.rows.engine, Vault([SecretStr(NEW), SecretStr(OLD)]))
+    *_, done = reseal.reseal(api.rows.engine, Vault([SecretStr(NEW), SecretStr(OLD)]))
 
     assert (done.resealed, done.unopened) == (1, [])
     assert load(api, NEW).account.access_token == SecretStr("access")

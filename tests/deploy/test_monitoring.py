@@ -109,7 +109,7 @@ def test_runbook_page_has_an_alert_and_existing_commands(page: Path) -> None:
         assert variable.lower() in Settings.model_fields, variable
     for _, *words in commands(page):
         command: Any = typer.main.get_command(app)
-        while words and isinstance(command, click.Group | typer.core.TyperGroup):
+        while words and words[0][:2] != "--" and isinstance(command, click.Group | typer.core.TyperGroup):
             command = command.commands[words.pop(0)]
         options = {option for parameter in command.params for option in parameter.opts}
         assert {word.split("=")[0] for word in words if word.startswith("--")} <= options, words
