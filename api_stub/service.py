@@ -20,6 +20,7 @@ from api_stub.refresh.refreshing import Refresher
 from api_stub.refresh.throttle import ForcedRefreshLimit
 from api_stub.refresh.waiting import CompletionListener
 from api_stub.signals.endpoint import Receiver
+from api_stub.tasks import cancel_all
 from shared.accounts.vault import Sealer, SealingKey, Vault
 from shared.database import connect
 from shared.erasure.ledger import ledger_of
@@ -78,9 +79,7 @@ class Service:
         try:
             yield
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await cancel_all(tasks)
             await self.keys.save_last_used()
             await self.read_counter.save()
             await self.database.close()
