@@ -20,6 +20,8 @@ class Statement:
     """SQL with parameters written ``:name``, like that of `sqlalchemy.text`."""
 
     def __init__(self, sql: str) -> None:
+        self.sql: Final = sql
+        """Its text."""
         self._query = str(text(sql).compile(dialect=_DIALECT)).encode()
 
     def all(self, connection: Connection, parameters: Mapping[str, Any]) -> list[Any]:

@@ -115,7 +115,7 @@ OLDEST_OVERDUE = FleetGauge(
     ("platform", "paused"),
 )
 READS_WITHIN = FleetGauge(
-    "dravo_reads_within_5_percent",
+    "dravo_reads_within_5_percent_ratio",
     "Part of clients' reads in the last day that were probably within 5 % of the platform's number, of the"
     " 200 workspaces that read most.",
     ("workspace", "platform"),

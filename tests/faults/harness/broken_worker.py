@@ -10,9 +10,9 @@ from types import ModuleType
 from typing import Any
 
 import dramatiq
-from sqlalchemy import text
 
 from shared import refresh_queue
+from shared.driver.statement import Statement
 from shared.refresh_state import finish as refresh_finish
 from shared.refresh_state import start as refresh_start
 from worker import finish
@@ -20,9 +20,9 @@ from worker.__main__ import main
 from worker.queue import consumer
 
 
-def _without(statement: Any, part: str, instead: str = "") -> Any:
-    assert part in str(statement.text), "the product changed: this control removes nothing any more"
-    return text(statement.text.replace(part, instead))
+def _without(statement: Statement, part: str) -> Statement:
+    assert part in statement.sql, "the product changed: this control removes nothing any more"
+    return Statement(statement.sql.replace(part, ""))
 
 
 class _NotRecorded(Exception):  # noqa: N818 - only dramatiq catches it

@@ -26,7 +26,7 @@ from shared.settings import Settings, SettingsError
 UNITS = ("_seconds", "_ratio", "_connections", "_total", "_info", "_up")
 COUNTED = ("_accounts", "_pauses", "_publications", "_endpoints", "_depth", "_alive", "_needed", "_open")
 BOUNDED = {"platform", "outcome", "reason", "endpoint", "status", "kind", "lane", "tick", "read", "pool"}
-BOUNDED |= {"service", "version", "state", "paused", "route", "method", "result", "type"}
+BOUNDED |= {"service", "version", "state", "paused", "route", "method", "result", "type", "class"}
 
 
 def get(port: int, path: str) -> tuple[int, str]:

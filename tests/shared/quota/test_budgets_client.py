@@ -228,7 +228,11 @@ def test_stored_numbers_become_the_state_for_operators(
     (state,) = budgets.remaining([(ACCOUNT, rate)])
 
     rounded = None if state.calls_left is None else pytest.approx(state.calls_left)
-    assert state == BucketState(ACCOUNT, state.calls_left, paused_until, background_paused_until)
+    hourly = None if left is None else pytest.approx(HOUR / MICROSECOND / (2 if rate is None else rate.every))
+    assert state == BucketState(
+        ACCOUNT, state.calls_left, paused_until, background_paused_until, state.calls_per_hour
+    )
+    assert state.calls_per_hour == hourly
     assert left == rounded
 
 

@@ -77,7 +77,7 @@ def left(harness: Harness) -> list[timedelta]:
 def test_large_used_share_pauses_background_and_keeps_rows_due(
     harness: Harness, context: WorkerContext, adapter: LimitReportingAdapter
 ) -> None:
-    harness.publications(harness.account("acc_1", Platform.FACEBOOK), 60)
+    harness.publications(harness.account("acc_1", Platform.FACEBOOK), 110)  # a job takes 100
     adapter.percent = 85
 
     refresh(jobs(harness, Lane.BACKGROUND)[0], context)
