@@ -80,6 +80,7 @@ class Service:
             yield
         finally:
             await cancel_all(tasks)
+            await self.receiver.close()
             await self.keys.save_last_used()
             await self.read_counter.save()
             await self.database.close()

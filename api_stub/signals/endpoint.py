@@ -56,6 +56,7 @@ class Receiver:
         self._clock = clock
         self._full_at: dict[Platform, float] = {}
         self._stored = asyncio.Event()
+        self._applying: asyncio.Future[None] | None = None
 
     def secret(self, request: Request) -> tuple[Platform, str]:
         """Return the platform of a request and its secret. Raises `ApiError` (404) when it is off."""
@@ -107,12 +108,22 @@ class Receiver:
                 async with asyncio.timeout(PROCESS_EVERY):
                     await self._stored.wait()
             self._stored.clear()
-            try:
-                await run_in_threadpool(process_all, self.engine)
-            except (DBAPIError, PoolTimeoutError) as error:
-                if isinstance(getattr(error, "orig", None), postgres_errors.UndefinedTable):
-                    continue  # the schema is older than this program: /readyz says so
-                _log.warning("signals_not_applied", detail=type(error).__name__)
+            # A thread cannot be cancelled: `close` waits for it, or its connection would outlive the pool.
+            self._applying = asyncio.ensure_future(self._apply())
+            await asyncio.shield(self._applying)
+
+    async def close(self) -> None:
+        """Wait for the thread that `run` had started when it was cancelled."""
+        if self._applying is not None:
+            await self._applying
+
+    async def _apply(self) -> None:
+        try:
+            await run_in_threadpool(process_all, self.engine)
+        except (DBAPIError, PoolTimeoutError) as error:
+            if isinstance(getattr(error, "orig", None), postgres_errors.UndefinedTable):
+                return  # the schema is older than this program: /readyz says so
+            _log.warning("signals_not_applied", detail=type(error).__name__)
 
 
 def receiver_of(request: Request) -> Receiver:

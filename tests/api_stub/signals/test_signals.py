@@ -1,8 +1,10 @@
 """Signals of platforms: verified, applied once by the usual transitions, and never trusted alone."""
 
+import asyncio
 import base64
 import hashlib
 import hmac
+import threading
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -10,6 +12,7 @@ from typing import Any
 
 import httpx
 import pytest
+from sqlalchemy import Engine
 
 from api_stub.signals import endpoint
 from api_stub.signals.processing import process_all
@@ -271,3 +274,22 @@ def test_bodies_are_bounded_in_size_and_rate(api: Api, monkeypatch: pytest.Monke
     monkeypatch.setattr(endpoint, "PER_SECOND", 0.001)
     answers = [send(api, request.unsigned()).status_code for _ in range(6)]
     assert answers[-1] == 429
+
+
+def test_service_ends_after_the_thread_that_applies_signals(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started, release, ended = threading.Event(), threading.Event(), threading.Event()
+
+    def apply(_: Engine) -> None:
+        started.set()
+        release.wait(10)
+        ended.set()
+
+    monkeypatch.setattr(endpoint, "process_all", apply)
+    with support.api(database_url, **SETTINGS) as api:
+        send(api, signals.x(SECRET, "oauth.revoke", {"user_id": "owner_x"}, "uuid-9"))
+        assert api.run(asyncio.to_thread(started.wait, 10))
+        threading.Timer(0.3, release.set).start()
+
+    assert ended.is_set()
