@@ -51,6 +51,7 @@ _log = structlog.get_logger(__name__)
 def main() -> int:
     """Run until SIGTERM or SIGINT. Returns 0, or 1 when it could not start."""
     die_with_parent()
+    stopping = stop_on_signals()
     try:
         settings = load("database_url", "redis_url")
         log.configure("scheduler", settings.log_format)
@@ -80,7 +81,7 @@ def main() -> int:
                 measured = fleet_metrics if port else None
                 schedule = _schedule(settings, ticks, erasures, retention, freshness, measured, heartbeat)
                 writer.start()
-                _serve(settings, schedule, ticks, redis_client.connect(settings.redis))
+                _serve(settings, schedule, ticks, redis_client.connect(settings.redis), stopping)
         finally:
             engine.dispose()
             summary_engine.dispose()
@@ -145,9 +146,13 @@ def _schedule(
     return Schedule(schedule)
 
 
-def _serve(settings: Settings, schedule: Schedule, ticks: Ticks, client: redis_client.RedisClient) -> None:
-    stopping = stop_on_signals()
-
+def _serve(
+    settings: Settings,
+    schedule: Schedule,
+    ticks: Ticks,
+    client: redis_client.RedisClient,
+    stopping: threading.Event,
+) -> None:
     def wake(payloads: Sequence[str]) -> None:
         ticks.trace_contexts.remember(payloads)
         ticks.notified()

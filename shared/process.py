@@ -41,7 +41,8 @@ def end_in_time() -> None:
 def stop_on_signals() -> threading.Event:
     """Return an event that the first SIGTERM or SIGINT sets.
 
-    From then on the process has `STOP_WITHIN`; a second signal ends it at once.
+    A service calls it before it starts anything: a signal during the start ends it in order, too. After the
+    signal the process has `STOP_WITHIN`; a second signal ends it at once.
     """
     stopping = threading.Event()
 

@@ -47,6 +47,7 @@ _log = structlog.get_logger(__name__)
 def main() -> int:
     """Run until SIGTERM or SIGINT. Returns 0, or 1 when it could not start."""
     die_with_parent()
+    stopping = stop_on_signals()
     try:
         settings = load("database_url", "redis_url", "secret_keys")
         log.configure("worker", settings.log_format)
@@ -56,7 +57,7 @@ def main() -> int:
             redis_client.check_reachable(client)
             heartbeat = Heartbeat(timedelta(seconds=_HEARTBEAT_SECONDS))
             with exporter("worker", settings, heartbeat):
-                _serve(settings, context, client, heartbeat)
+                _serve(settings, context, client, heartbeat, stopping)
     except SettingsError as error:
         sys.stderr.write(f"{error}\n")
         return 1
@@ -98,7 +99,11 @@ def _bounds(settings: Settings) -> Bounds:
 
 
 def _serve(
-    settings: Settings, context: WorkerContext, client: redis_client.RedisClient, heartbeat: Heartbeat
+    settings: Settings,
+    context: WorkerContext,
+    client: redis_client.RedisClient,
+    heartbeat: Heartbeat,
+    stopping: threading.Event,
 ) -> None:
     threads = settings.worker_threads
     reserved = refresh_queue.reserved_threads(threads, settings.interactive_share)
@@ -106,7 +111,6 @@ def _serve(
     workers = [_worker(settings, context, jobs, {lane.value for lane in Lane}, threads - reserved)]
     if reserved:
         workers.append(_worker(settings, context, jobs, {Lane.INTERACTIVE.value}, reserved))
-    stopping = stop_on_signals()
     for worker in workers:
         worker.start()
     worker_id = context.worker_id

@@ -79,8 +79,8 @@ class KeySet:
             while True:
                 if (fetch := self._begin_fetch()) is not None:
                     await asyncio.wait({fetch})
-                fresh = monotonic() - self._fetched_at < FRESH_FOR.total_seconds()
-                await asyncio.sleep((FRESH_FOR if fresh else _RETRY_AFTER).total_seconds())
+                fetched = self._fetched_at >= self._fetch_started_at
+                await asyncio.sleep((FRESH_FOR if fetched else _RETRY_AFTER).total_seconds())
         finally:
             if self._fetch is not None:
                 self._fetch.cancel()

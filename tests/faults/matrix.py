@@ -7,7 +7,7 @@ from datetime import timedelta
 from random import Random
 
 from tests.faults.harness.environment import FRESHNESS, Environment
-from tests.faults.judge.invariants import NOISE, Tolerance, bound, judge
+from tests.faults.judge.invariants import Tolerance, bound, judge
 from tests.faults.judge.observations import collect, lateness, take_baseline
 
 
@@ -70,7 +70,7 @@ def run_round(environment: Environment, fault: Fault, seed: int, *, full_length:
         breaches.append(f"the fault could not be injected: {error!r}")
     healed_at = environment.now()
     environment.fleet.restart_dead()
-    timeout = bound(environment.tick) + FRESHNESS + 2 * NOISE + fault.tolerance.late
+    timeout = bound(environment.tick) + FRESHNESS + environment.noise + fault.tolerance.late
     try:
         environment.await_reads(healed_at, timeout.total_seconds(), but_paused=fault.tolerance.pauses)
     except AssertionError as error:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.faults.faults.catalogue import FAULTS
-from tests.faults.harness.environment import SHORT_TICK
+from tests.faults.harness.environment import NOISE_BESIDE_TESTS, SHORT_TICK
 from tests.faults.harness.environments import Environments
 from tests.faults.matrix import Fault
 
@@ -16,7 +16,7 @@ SHORT = sorted((fault for fault in FAULTS if fault.short), key=lambda fault: fau
 
 @pytest.fixture(scope="module")
 def environments() -> Iterator[Environments]:
-    with Environments(SEED, SHORT_TICK) as opened:
+    with Environments(SEED, SHORT_TICK, NOISE_BESIDE_TESTS) as opened:
         yield opened
 
 

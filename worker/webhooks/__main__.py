@@ -8,6 +8,7 @@ import json
 import os
 import socket
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -49,11 +50,12 @@ def main(arguments: list[str]) -> int:
         log.configure("sender", settings.log_format)
         if endpoint_id:
             return _test(settings, endpoint_id)
+        stopping = stop_on_signals()
         tracing.configure("sender")
         with _context(settings) as context:
             heartbeat = Heartbeat(claims.PROBE_EVERY)
             with exporter("sender", settings, heartbeat):
-                _serve(settings, context, heartbeat)
+                _serve(settings, context, heartbeat, stopping)
     except SettingsError as error:
         sys.stderr.write(f"{error}\n")
         return 1
@@ -90,10 +92,11 @@ def _allowed(settings: Settings) -> tuple[IPv4Network | IPv6Network, ...]:
     return parse_networks(settings.webhook_allow_networks)
 
 
-def _serve(settings: Settings, context: SenderContext, heartbeat: Heartbeat) -> None:
+def _serve(
+    settings: Settings, context: SenderContext, heartbeat: Heartbeat, stopping: threading.Event
+) -> None:
     sender_id = f"{socket.gethostname()}:{os.getpid()}"
     sender = Sender(context, sender_id, settings.webhook_concurrency)
-    stopping = stop_on_signals()
     if settings.webhook_allow_networks:
         _log.warning("webhook_networks_allowed", networks=settings.webhook_allow_networks)
     _log.info("sender_started", sender_id=sender_id, places=settings.webhook_concurrency)

@@ -156,12 +156,12 @@ def test_unpublished_key_id_is_refused_without_a_fetch_for_a_while(issuer: Issue
 def test_cached_keys_serve_at_once_while_the_issuer_is_silent(
     issuer: Issuer, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(jwks, "WAIT_SECONDS", 1.0)
     issuer.publish("k")
     tokens = tokens_of(issuer)
 
     async def scenario() -> None:
         assert await accepted(tokens, token("k"))
+        monkeypatch.setattr(jwks, "WAIT_SECONDS", 1.0)
         issuer.answers.clear()
         clock.pass_(jwks.FRESH_FOR)
         invented = [asyncio.create_task(accepted(tokens, token(f"invented {n}"))) for n in range(150)]
@@ -180,12 +180,12 @@ def test_cached_keys_serve_at_once_while_the_issuer_is_silent(
 def test_cached_keys_expire_while_the_issuer_is_silent(
     issuer: Issuer, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(jwks, "WAIT_SECONDS", 0.05)
     issuer.publish("k")
     tokens = tokens_of(issuer)
 
     async def scenario() -> None:
         assert await accepted(tokens, token("k"))
+        monkeypatch.setattr(jwks, "WAIT_SECONDS", 0.05)
         issuer.answers.clear()
         clock.pass_(jwks.SERVED_FOR)
         assert not await accepted(tokens, token("k"))

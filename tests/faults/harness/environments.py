@@ -5,7 +5,7 @@ from datetime import timedelta
 from types import TracebackType
 from typing import Self
 
-from tests.faults.harness.environment import Environment, open_environment
+from tests.faults.harness.environment import NOISE, Environment, open_environment
 from tests.faults.matrix import Fault, Result, run_round
 from tests.servers import fast_parent, server_directory
 
@@ -13,9 +13,10 @@ from tests.servers import fast_parent, server_directory
 class Environments:
     """Runs rounds one after another, in one environment as long as no invariant is broken."""
 
-    def __init__(self, seed: int, tick: timedelta) -> None:
+    def __init__(self, seed: int, tick: timedelta, noise: timedelta = NOISE) -> None:
         self._seed = seed
         self._tick = tick
+        self._noise = noise
         self._stack = ExitStack()
         self._environment: Environment | None = None
 
@@ -34,7 +35,13 @@ class Environments:
             self._stack.close()
             directory = self._stack.enter_context(server_directory(fast_parent()))
             environment = self._stack.enter_context(
-                open_environment(directory, seed=self._seed, tick=self._tick, sentinel=fault.sentinel)
+                open_environment(
+                    directory,
+                    seed=self._seed,
+                    tick=self._tick,
+                    noise=self._noise,
+                    sentinel=fault.sentinel,
+                )
             )
         self._environment = None
         result = run_round(environment, fault, seed, full_length=full_length)

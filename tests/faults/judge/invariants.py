@@ -9,8 +9,6 @@ from shared.refresh_state.invariants import STUCK
 from tests.faults.harness.environment import LEASE, THREADS, Environment
 from tests.faults.judge.observations import Observations, lateness, lost_jobs
 
-NOISE = timedelta(seconds=2)
-"""How much longer recovery may take on a shared machine before a test fails."""
 _MOST_REPORTED = 3
 
 
@@ -52,7 +50,7 @@ def _i1_nothing_overdue(
     late = lateness(observations)
     left = environment.unread(observations.healed_at, but_paused=tolerance.pauses)
     unread = [f"publication {one} was not refreshed again" for one in left]
-    longest = bound(environment.tick) + NOISE + tolerance.late
+    longest = bound(environment.tick) + environment.noise + tolerance.late
     slow = [
         f"publication {one} was {took.total_seconds():.1f} s late"
         for one, took in late.items()
