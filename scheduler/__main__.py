@@ -20,7 +20,7 @@ from scheduler.listener import listen
 from scheduler.refill import refill
 from scheduler.replanning import REPLAN_EVERY
 from scheduler.retention import RETAIN_EVERY, RetentionTick
-from scheduler.schedule import THREADS, Schedule, Tick
+from scheduler.schedule import THREADS, URGENT_THREADS, Schedule, Tick
 from scheduler.summary_writer import STATEMENT_SECONDS, SummaryWriter
 from scheduler.ticks import (
     CHECK_BUDGET_EVERY,
@@ -56,7 +56,7 @@ def main() -> int:
         settings = load("database_url", "redis_url")
         log.configure("scheduler", settings.log_format)
         tracing.configure("scheduler")
-        engine = _connect(settings, "dravo-scheduler", THREADS + 1)  # one for the refill
+        engine = _connect(settings, "dravo-scheduler", THREADS + URGENT_THREADS + 1)  # the refill
         summary_engine = _connect(settings, "dravo-scheduler-summary", 1, STATEMENT_SECONDS)
         # Only the owner of a table may detach a partition: without a role, it keeps its user's rights.
         owner_engine = _connect(settings, "dravo-scheduler-retention", 2, role=None)
@@ -143,7 +143,7 @@ def _schedule(
     }
     if fleet_metrics:
         schedule["read_fleet_metrics"] = (fleet_metrics.read, READ_EVERY)
-    return Schedule(schedule)
+    return Schedule(schedule, urgent={"hand_out"})
 
 
 def _serve(

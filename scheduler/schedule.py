@@ -1,6 +1,6 @@
 """Runs named ticks at their intervals; a tick may ask to run again sooner."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime, timedelta
 
 from apscheduler.executors.pool import ThreadPoolExecutor
@@ -8,21 +8,32 @@ from apscheduler.schedulers.background import BackgroundScheduler
 
 from shared.observability import metrics
 
-THREADS = 4
-"""One for handing out whatever the slower ticks do; each uses one database connection at a time."""
+THREADS = 3
+"""For ticks that may take long; each uses one database connection at a time."""
+
+URGENT_THREADS = 2
+"""For urgent ticks alone, however many slow ones there are: after a start, all of them run."""
 
 Tick = Callable[[], timedelta | None]
 """One run of a tick; returns the delay until its next run when that should come before its interval ends."""
 
 
 class Schedule:
-    """Ticks by name, each with its interval; every tick runs at once when the schedule starts."""
+    """Ticks by name, each with its interval; every tick runs at once when the schedule starts.
 
-    def __init__(self, ticks: Mapping[str, tuple[Tick, timedelta]]) -> None:
+    ``urgent``: the ticks that never wait for a thread that another tick has.
+    """
+
+    def __init__(
+        self, ticks: Mapping[str, tuple[Tick, timedelta]], urgent: Collection[str] = frozenset()
+    ) -> None:
         # In memory only: what is due is in PostgreSQL, and the next run makes up for one that was missed.
         self._scheduler = BackgroundScheduler(
             timezone=UTC,
-            executors={"default": ThreadPoolExecutor(THREADS)},
+            executors={
+                "default": ThreadPoolExecutor(THREADS),
+                "urgent": ThreadPoolExecutor(URGENT_THREADS),
+            },
             # Two: rows that are made due while a tick runs are handed out at once, by one more.
             job_defaults={"coalesce": True, "max_instances": 2, "misfire_grace_time": None},
         )
@@ -34,6 +45,7 @@ class Schedule:
                 seconds=every.total_seconds(),
                 next_run_time=datetime.now(UTC),
                 id=name,
+                executor="urgent" if name in urgent else "default",
             )
 
     def start(self) -> None:

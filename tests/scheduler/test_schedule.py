@@ -94,6 +94,26 @@ def test_as_many_ticks_run_side_by_side_as_there_are_threads() -> None:
     assert not together.broken
 
 
+def test_urgent_tick_runs_although_every_other_tick_takes_long() -> None:
+    slow, release, handed_out = threading.Barrier(THREADS + 1), threading.Event(), threading.Event()
+
+    def slow_tick() -> None:
+        slow.wait(20)
+        release.wait(60)
+
+    ticks = dict.fromkeys(map(str, range(THREADS)), (slow_tick, NEVER))
+    schedule = Schedule({**ticks, "hand_out": (handed_out.set, NEVER)}, urgent={"hand_out"})
+    schedule.start()
+    slow.wait(20)
+    handed_out.clear()
+    schedule.run_soon("hand_out")
+    ran = handed_out.wait(30)
+    release.set()
+    schedule.stop()
+
+    assert ran
+
+
 def test_tick_that_is_requested_while_it_runs_starts_at_once_beside_itself() -> None:
     started, both = threading.Event(), threading.Barrier(3)
 
