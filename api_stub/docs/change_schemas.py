@@ -25,9 +25,10 @@ def change_schemas(instant: Schema, platform: Schema, item_example: Schema) -> S
     """Return the schemas of a page of changes and of its parts."""
     head = {"change": _CHANGE, "changed_at": instant}
     publication = {**head, "publication_id": {**_STRING, "description": "Stable for life; upsert by it."}}
+    erased = {**_STRING_OR_NULL, "description": "null: the publication was erased; only its number is kept."}
     ids = {
-        "post_id": _STRING,
-        "account_id": _STRING,
+        "post_id": erased,
+        "account_id": erased,
         "platform": platform,
         "platform_post_id": _STRING_OR_NULL,
     }

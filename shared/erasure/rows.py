@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, text
 
+from shared.erasure import tombstones
 from shared.erasure.schema import ACCOUNT, PUBLICATION, WORKSPACE, Table
 from shared.erasure.subject import Subject, SubjectKind
 from shared.refresh_state import ingest as refresh_state
@@ -49,15 +50,20 @@ def delete_publications(
     if not ids:
         return False
     refresh_state.lock(connection, ids)
-    left = BATCH - len(ids) * (1 + len(_CASCADED))
+    left = BATCH - len(ids) * (2 + len(_CASCADED))
     for table in tables:
-        if PUBLICATION in table.keys and table.name not in _SPECIAL:
+        if PUBLICATION in table.keys and table.name not in {*_SPECIAL, tombstones.TABLE}:
             left -= delete_by_key(connection, table.name, PUBLICATION, ids, deleted, most=left)
             if left <= 0:
                 return True
     gone = connection.execute(text("DELETE FROM publications WHERE id = ANY(:ids)"), {"ids": ids}).rowcount
     for name in ("publications", *_CASCADED):
         deleted[name] += gone
+    # A trigger has just written that they are gone.
+    if subject.kind is SubjectKind.WORKSPACE:
+        delete_by_key(connection, tombstones.TABLE, PUBLICATION, ids, deleted, most=len(ids))
+    else:
+        deleted[tombstones.TABLE] += tombstones.blank(connection, ids)
     return True
 
 
@@ -91,7 +97,12 @@ def delete_remaining(
     for table in tables:
         if table.name in _SPECIAL:
             continue
-        left -= _of_publications(connection, code, table, deleted, left)
+        if table.name != tombstones.TABLE:
+            left -= _of_publications(connection, code, table, deleted, left)
+        elif subject.kind is not SubjectKind.WORKSPACE:
+            blanked = tombstones.blank_earlier(connection, code, subject, most=left)
+            deleted[table.name] += blanked
+            left -= blanked
         if ACCOUNT in table.keys:
             left -= delete_by_key(connection, table.name, ACCOUNT, accounts, deleted, most=left)
         if WORKSPACE in table.keys and subject.kind is SubjectKind.WORKSPACE:

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, text
 
+from shared.erasure import tombstones
 from shared.erasure.identifiers import OUR_IDS, Identifiers, load
 from shared.erasure.names import rows_that_name
 from shared.erasure.redis_keys import count as count_in_redis
@@ -25,6 +26,8 @@ _KINDS: Final = {
     ACCOUNT: ("account", "text"),
     WORKSPACE: ("workspace", "text"),
 }
+_KEPT: Final = {(tombstones.TABLE, PUBLICATION): tombstones.IS_BLANK}
+"""Rows that an erasure leaves, by table and key column."""
 _OWN_KEY: Final = {"publications": (("id", "publication", "bigint"),)}
 """Key columns of another name."""
 
@@ -53,9 +56,11 @@ def _by_keys(connection: Connection, code: str, table: Table) -> int:
     columns = [(key, *_KINDS[key]) for key in table.keys] + list(_OWN_KEY.get(table.name, ()))
     number = 0
     for column, kind, type_ in columns:
-        statement = text(_BY_KEY.format(table=table.name, column=column, type=type_))
+        statement = _BY_KEY.format(table=table.name, column=column, type=type_)
+        if kept := _KEPT.get((table.name, column)):
+            statement += f" AND NOT ({kept})"
         for values in _values(connection, code, kind):
-            number += connection.execute(statement, {"values": values}).scalar_one()
+            number += connection.execute(text(statement), {"values": values}).scalar_one()
     return number
 
 

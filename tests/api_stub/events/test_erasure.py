@@ -9,6 +9,8 @@ import httpx
 import pytest
 
 from shared.accounts.vault import new_key
+from shared.erasure.run import step
+from shared.redis_client import RedisClient
 from tests.api_stub import support
 from tests.api_stub.support import Api
 
@@ -49,6 +51,28 @@ def test_event_begins_an_erasure_and_destroys_the_tokens(api: Api, kind: str, da
     assert (account.sealed_access_token, account.state) == (None, "disconnected")
     (erasure,) = api.rows.execute("SELECT * FROM erasures")
     assert (erasure.kind, erasure.source, account.erasure) == (kind.partition(".")[0], "event", erasure.code)
+
+
+def changes(api: Api, cursor: str | None = None) -> Any:
+    return api.get("/v1/analytics/changes", params={"cursor": cursor} if cursor else {}).json()
+
+
+@pytest.mark.parametrize("cursor_at", ["before", "beginning"])
+def test_follower_that_asks_after_an_erasure_learns_what_is_gone(
+    api: Api, client: RedisClient, cursor_at: str
+) -> None:
+    (known,) = [one for one in changes(api)["changes"] if one["type"] == "analytics.updated"]
+    cursor = changes(api)["cursor"] if cursor_at == "before" else None
+
+    send(api, "account.erased", account_id="acc_1")
+    while step(api.rows.engine, client, None) is not None:
+        pass
+
+    (change,) = changes(api, cursor)["changes"]
+    assert (change["type"], change["publication_id"]) == ("analytics.deleted", known["publication_id"])
+    assert int(change["change"]) > int(known["change"])
+    blank = {"post_id": None, "account_id": None, "platform": "instagram", "platform_post_id": None}
+    assert change["item"] == blank
 
 
 @pytest.mark.parametrize(
