@@ -26,7 +26,7 @@ _KINDS: Final = {
     ACCOUNT: ("account", "text"),
     WORKSPACE: ("workspace", "text"),
 }
-_KEPT: Final = {(tombstones.TABLE, PUBLICATION): tombstones.IS_BLANK}
+_STAYS: Final = {(tombstones.TABLE, PUBLICATION): tombstones.IS_BLANK}
 """Rows that an erasure leaves, by table and key column."""
 _OWN_KEY: Final = {"publications": (("id", "publication", "bigint"),)}
 """Key columns of another name."""
@@ -57,8 +57,8 @@ def _by_keys(connection: Connection, code: str, table: Table) -> int:
     number = 0
     for column, kind, type_ in columns:
         statement = _BY_KEY.format(table=table.name, column=column, type=type_)
-        if kept := _KEPT.get((table.name, column)):
-            statement += f" AND NOT ({kept})"
+        if stays := _STAYS.get((table.name, column)):
+            statement += f" AND NOT ({stays})"
         for values in _values(connection, code, kind):
             number += connection.execute(text(statement), {"values": values}).scalar_one()
     return number

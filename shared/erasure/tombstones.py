@@ -1,7 +1,7 @@
 """Rows of the delta feed that outlive an erasure: followers learn that a publication is gone, and no more.
 
-A blank row has the number of a publication that nothing refers to any more, its workspace, its platform and an
-instant. It goes when the feed forgets deletions (`shared.changes.maintenance.purge`).
+A blank row has the number of a publication that nothing refers to any more, its workspace, its platform and
+an instant. It goes when the feed forgets deletions (`shared.changes.maintenance.purge`).
 """
 
 from typing import Final
@@ -16,20 +16,20 @@ IS_BLANK: Final = (
 )
 """The condition that holds for rows without any id of a subject."""
 
-_BLANK: Final = f"""
-UPDATE {TABLE} SET gone = gone || '{{"post_id": null, "account_id": null, "platform_post_id": null}}'
+_BLANK: Final = """
+UPDATE changes SET gone = gone || '{"post_id": null, "account_id": null, "platform_post_id": null}'
 """
 _OF_PUBLICATIONS: Final = text(
     f"{_BLANK} WHERE publication_id = ANY(:ids) AND gone IS NOT NULL AND NOT ({IS_BLANK})"
 )
-_OF_EARLIER: Final = {
-    kind: text(f"""{_BLANK}
+_EARLIER: Final = """
  WHERE publication_id = ANY(ARRAY(
-       SELECT c.publication_id FROM {TABLE} c
+       SELECT c.publication_id FROM changes c
          JOIN erasure_identifiers i ON i.code = :code AND i.kind = '{kind}' AND i.value = c.gone->>'{kind}_id'
         WHERE c.gone IS NOT NULL AND c.workspace_id = :workspace_id LIMIT :most))
-    """)
-    for kind in (SubjectKind.ACCOUNT, SubjectKind.POST)
+"""
+_OF_EARLIER: Final = {
+    kind: text(_BLANK + _EARLIER.format(kind=kind)) for kind in (SubjectKind.ACCOUNT, SubjectKind.POST)
 }
 
 
