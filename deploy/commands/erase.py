@@ -255,7 +255,8 @@ def certificate(code: str, *, as_json: AsJson = False) -> None:
 def replay(*, as_json: AsJson = False) -> None:
     """Erase again what the ledger names and the restored database still has; then /readyz turns green.
 
-    JSON: ``replayed`` (count), ``codes``. Exits 1 if something is left.
+    JSON: ``replayed`` (count), ``codes``, ``left`` (codes of those that found something again and again).
+    Exits 1 if something is left.
     """
     settings = load("database_url", "redis_url", "erasure_ledger")
     ledger = Ledger(Path(settings.erasure_ledger or ""))

@@ -26,6 +26,8 @@ def schema(
 ) -> None:
     """Print the JSON Schema of what a command prints with --json; without a command, list the commands.
 
+    For `export`, it is the schema of each line.
+
     Fields may be added later, so the schemas allow more than they name.
 
     JSON: the schema (draft 2020-12); without a command, an array of commands that have one.
@@ -40,5 +42,6 @@ def schema(
     if name not in DOCUMENTS:
         raise CommandError(f"`dravo {name}` has no published schema: `dravo schema` lists those that have")
     document: dict[str, Any] = TypeAdapter(DOCUMENTS[name]).json_schema(mode="serialization")
-    document = {**document, "title": f"dravo {name} --json"}
+    title = "a line of dravo export" if name == "export" else f"dravo {name} --json"
+    document = {**document, "title": title}
     console.emit({"$schema": "https://json-schema.org/draft/2020-12/schema", **document})

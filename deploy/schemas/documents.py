@@ -5,6 +5,7 @@ from typing import Any, Final
 
 from typing_extensions import TypedDict
 
+from deploy.schemas import lifecycle, setup, webhooks
 from deploy.schemas.parts import (
     AccountOfRow,
     Attempt,
@@ -212,14 +213,47 @@ class Released(TypedDict):
 
 DOCUMENTS: Final[Mapping[str, Any]] = {
     "accounts": list[Account],
+    "accounts check": setup.Checked,
     "audit-log": list[AuditEntry],
+    "demo break": setup.Broken,
+    "demo heal": setup.Healed,
+    "erase": lifecycle.Counted | lifecycle.Requested | lifecycle.Certificate,
+    "erase certificate": lifecycle.Certificate,
+    "erase import-meta": lifecycle.ErasedUsers,
+    "erase list": list[lifecycle.Certificate],
+    "erase replay": lifecycle.Replayed,
+    "export": lifecycle.ArchivedAccount | lifecycle.ArchivedPublication | lifecycle.ArchivedReading,
+    "freshness": lifecycle.FreshnessForecast,
+    "import accounts": setup.Imported | list[setup.ExampleRow],
+    "import archive": setup.Imported,
+    "import publications": setup.Imported,
+    "keys create": setup.NewKey,
+    "keys list": list[setup.Key],
+    "keys revoke": setup.RevokedKey,
+    "migrate": setup.Migrated,
     "pause": PlacedPause,
     "pauses": list[Pause],
     "quarantine list": list[Quarantined],
     "quarantine release": Released,
+    "replay-freshness": lifecycle.FreshnessReplay,
     "resume": Resumed | Tried,
     "resync": Resync,
+    "retention run": list[lifecycle.RetentionStep],
+    "retention status": lifecycle.RetentionStatus,
+    "schema": setup.Schema,
+    "secrets generate": setup.Secret,
+    "secrets rotate": setup.Resealed,
+    "secrets sealing-key": setup.SealingKey,
     "status": Status,
+    "webhooks add": webhooks.AddedEndpoint,
+    "webhooks deliveries": webhooks.Deliveries,
+    "webhooks disable": webhooks.EndpointState,
+    "webhooks enable": webhooks.EndpointState,
+    "webhooks list": list[webhooks.Endpoint],
+    "webhooks redeliver": webhooks.EndpointState,
+    "webhooks remove": webhooks.EndpointState,
+    "webhooks rotate": webhooks.RotatedSecret,
+    "webhooks test": webhooks.Tested,
     "why": Publication | list[Publication] | Subject,
 }
-"""The type of each command's document: of the commands with which people operate the fleet."""
+"""The type of each command's document; for `export`, of each line."""

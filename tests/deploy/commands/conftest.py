@@ -12,6 +12,7 @@ from sqlalchemy import Engine, text
 from deploy.cli import run
 from shared.accounts.vault import new_key
 from shared.database import connect
+from tests.deploy.commands.documents import check_document
 
 
 @dataclass(frozen=True)
@@ -33,13 +34,17 @@ Dravo = Callable[..., Result]
 
 @pytest.fixture
 def dravo(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Dravo:
-    """Run commands without any setting, out of reach of a local stack of the developer."""
+    """Run commands without any setting, out of reach of a local stack of the developer.
+
+    What they print with --json is checked against the published schemas.
+    """
     monkeypatch.chdir(tmp_path)
 
     def execute(*arguments: str) -> Result:
         capsys.readouterr()
         code = run(arguments)
         captured = capsys.readouterr()
+        check_document(arguments, captured.out)
         return Result(code, captured.out, captured.err)
 
     return execute
