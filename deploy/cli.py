@@ -19,22 +19,19 @@ from deploy import console
 from deploy.commands import (
     accounts,
     demo,
-    erase,
-    export,
     freshness,
-    imports,
     keys,
-    pause,
-    quarantine,
     resync,
-    retention,
     schema,
     secret_values,
     services,
     status,
-    webhooks,
     why,
 )
+from deploy.commands.importing import imports
+from deploy.commands.stops import pause, quarantine
+from deploy.commands.stored_data import erase, export, retention
+from deploy.commands.webhooks import webhooks
 from deploy.local import running
 from shared.accounts.vault import SealError, redact
 from shared.settings import SettingsError

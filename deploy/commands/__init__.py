@@ -1,1 +1,1 @@
-"""The commands of ``dravo``, one module a family; what the operators' page also does: `shared.operations`."""
+"""The commands of ``dravo``, one module or folder a family; what `/ops` also does: `shared.operations`."""

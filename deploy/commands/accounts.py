@@ -10,8 +10,8 @@ from rich.table import Table
 from sqlalchemy import Connection, text
 
 from deploy import console, stores
-from deploy.commands.account_report import report_lines
-from deploy.commands.pauses_in_force import shape, until
+from deploy.commands.presentation.account_report import report_lines
+from deploy.commands.presentation.pauses import shape, until
 from deploy.console import AsJson, CommandError, instant
 from shared.accounts.vault import redact
 from shared.quota.pauses import pauses_of_accounts

@@ -15,8 +15,8 @@ from sqlalchemy.exc import OperationalError
 
 from deploy import console, stores
 from deploy.commands import why
-from deploy.commands.needs import attention_lines, attention_shape
-from deploy.commands.pauses_in_force import shape, subject_name, until
+from deploy.commands.presentation.needs import attention_lines, attention_shape
+from deploy.commands.presentation.pauses import shape, subject_name, until
 from deploy.console import AsJson, UsageError, duration, instant
 from deploy.local import running
 from deploy.tables import readable

@@ -11,9 +11,9 @@ from rich.text import Text
 from sqlalchemy import Connection, Row
 
 from deploy import console, stores
-from deploy.commands.attempt_shapes import attempt_line, attempt_shape
-from deploy.commands.hold_shapes import held_by, hold_shape
-from deploy.commands.pauses_in_force import shape
+from deploy.commands.presentation.attempts import attempt_line, attempt_shape
+from deploy.commands.presentation.holds import held_by, hold_shape
+from deploy.commands.presentation.pauses import shape
 from deploy.console import AsJson, CommandError, duration, instant
 from shared.attempt_log import Attempt, attempts_of
 from shared.freshness.explain import explain as explain_freshness

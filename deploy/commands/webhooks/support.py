@@ -1,4 +1,4 @@
-"""What the commands of `deploy.commands.webhooks` share: options, the test message, lines of lists."""
+"""What the commands of `dravo webhooks` share: options, the test message, lines of lists."""
 
 import json
 import re

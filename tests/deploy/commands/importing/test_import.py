@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection
 
-from deploy.commands import import_fields
+from deploy.commands.importing import fields as import_fields
 from shared.ingestion.importer import ImportResult, import_publications
 from shared.ingestion.rows import ACCOUNT_FIELDS, PUBLICATION_FIELDS
 from shared.vocabulary import Platform
@@ -223,7 +223,7 @@ def test_lost_connection_error_names_the_last_stored_line(
             sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'dravo'")
         return import_publications(connection, rows, priority=priority)
 
-    monkeypatch.setattr("deploy.commands.imports.import_publications", failing)
+    monkeypatch.setattr("deploy.commands.importing.imports.import_publications", failing)
     result = with_account("import", "publications", file)
     assert result.code == 1
     assert "the connection to PostgreSQL was lost after line 1000: 1000 rows are stored" in result.err
@@ -239,7 +239,7 @@ def test_ctrl_c_prints_the_last_stored_line(
     def interrupted(*_: object, **__: object) -> ImportResult:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("deploy.commands.imports.import_publications", interrupted)
+    monkeypatch.setattr("deploy.commands.importing.imports.import_publications", interrupted)
 
     result = with_account("import", "publications", str(write_lines(tmp_path / "p.jsonl", [publication(1)])))
 
@@ -280,7 +280,7 @@ def test_example_rows_can_be_imported(operator: Dravo, tmp_path: Path, platform:
         operator("import", "accounts", "--example", platform.value, "--json").json
     )
     page = next(
-        Path(import_fields.__file__).parents[2].glob(f"worker/adapters/**/{platform.value}.md")
+        Path(import_fields.__file__).parents[3].glob(f"worker/adapters/**/{platform.value}.md")
     ).read_text()
     assert all(line in page for line in example.out.splitlines())
 
@@ -314,7 +314,7 @@ def test_help_lists_every_field(dravo: Dravo) -> None:
 def test_second_post_with_the_platform_id_of_another_one_is_refused_by_line(
     with_account: Dravo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sql: Any
 ) -> None:
-    monkeypatch.setattr("deploy.commands.imports.CHUNK", 1)
+    monkeypatch.setattr("deploy.commands.importing.imports.CHUNK", 1)
     same = [
         publication(1),
         publication(1, post_id="post_other"),

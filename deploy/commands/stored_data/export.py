@@ -10,7 +10,7 @@ import typer
 
 from deploy import console, stores
 from deploy.archive.export import lines
-from deploy.commands.erase import named_subject
+from deploy.commands.stored_data.erase import named_subject
 from deploy.console import CommandError, UsageError
 
 

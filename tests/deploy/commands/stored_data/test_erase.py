@@ -86,7 +86,7 @@ def test_wrong_usage_is_one_sentence(
 def test_wait_ends_with_the_certificate(
     fleet: Dravo, erase_all: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("deploy.commands.erase.time.sleep", lambda _: erase_all())
+    monkeypatch.setattr("deploy.commands.stored_data.erase.time.sleep", lambda _: erase_all())
 
     result = fleet(*ERASE, "--wait")
 
@@ -108,7 +108,7 @@ def test_wait_fails_when_something_is_left(
             n=str(next(scans)),
         )
 
-    monkeypatch.setattr("deploy.commands.erase.time.sleep", erase_again)
+    monkeypatch.setattr("deploy.commands.stored_data.erase.time.sleep", erase_again)
 
     result = fleet(*ERASE, "--wait")
 

@@ -10,8 +10,8 @@ import typer
 from sqlalchemy import Connection, text
 
 from deploy import console, stores
-from deploy.commands.pauses_in_force import shape, subject_name
-from deploy.commands.trial import try_stops
+from deploy.commands.presentation.pauses import shape, subject_name
+from deploy.commands.stops.trial import try_stops
 from deploy.console import AsJson, CommandError, UsageError, instant
 from deploy.resync.instants import first_instant
 from shared.operations.audit_log import AuditEntry, Operator, entries

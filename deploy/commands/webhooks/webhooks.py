@@ -8,7 +8,7 @@ import typer
 from sqlalchemy import Connection
 
 from deploy import console, stores
-from deploy.commands.webhook_support import (
+from deploy.commands.webhooks.support import (
     State,
     checked_url,
     document,

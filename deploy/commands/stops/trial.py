@@ -6,7 +6,7 @@ from typing import Any, Final
 import typer
 
 from deploy import console, stores
-from deploy.commands.pauses_in_force import shape, subject_name
+from deploy.commands.presentation.pauses import shape, subject_name
 from deploy.console import CommandError
 from shared.operations import trial
 from shared.operations.audit_log import Operator

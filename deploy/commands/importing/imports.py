@@ -18,8 +18,8 @@ from sqlalchemy.exc import OperationalError
 
 from deploy import console, row_files, stores
 from deploy.archive.restore import restore
-from deploy.commands import import_fields
-from deploy.commands.import_duplicates import PostsByItem
+from deploy.commands.importing import fields as import_fields
+from deploy.commands.importing.duplicates import PostsByItem
 from deploy.console import AsJson, CommandError, UsageError
 from deploy.row_files import FileError, Line
 from shared.accounts.vault import Vault
