@@ -13,15 +13,15 @@ import structlog
 from prometheus_client import REGISTRY
 from sqlalchemy import Engine
 
-from scheduler.erasures import ERASE_EVERY, Erasures
-from scheduler.fleet_metrics import READ_EVERY, FleetMetrics
 from scheduler.freshness import PRESSURE_CHECKED_EVERY, REFIT_EVERY, FreshnessTicks
 from scheduler.listener import listen
+from scheduler.maintenance.erasures import ERASE_EVERY, Erasures
+from scheduler.maintenance.replanning import REPLAN_EVERY
+from scheduler.maintenance.retention import RETAIN_EVERY, RetentionTick
+from scheduler.metrics.fleet_metrics import READ_EVERY, FleetMetrics
 from scheduler.refill import refill
-from scheduler.replanning import REPLAN_EVERY
-from scheduler.retention import RETAIN_EVERY, RetentionTick
 from scheduler.schedule import THREADS, URGENT_THREADS, Schedule, Tick
-from scheduler.summary_writer import STATEMENT_SECONDS, SummaryWriter
+from scheduler.summaries.summary_writer import STATEMENT_SECONDS, SummaryWriter
 from scheduler.ticks import (
     CHECK_BUDGET_EVERY,
     FILL_CHANGES_EVERY,

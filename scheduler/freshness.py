@@ -9,7 +9,7 @@ from typing import Any, Final
 import structlog
 from sqlalchemy import Connection, Engine, text
 
-from scheduler.replanning import Replanning
+from scheduler.maintenance.replanning import Replanning
 from scheduler.ticks import outages_logged
 from shared.freshness.leading import leading_value
 from shared.freshness.pressure import MOST, Pressure, next_pressure

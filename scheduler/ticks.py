@@ -10,8 +10,8 @@ import structlog
 from sqlalchemy import Engine
 
 from scheduler.interactive_due import InteractiveDue
+from scheduler.maintenance.renewals import ending_soon
 from scheduler.probes import probe
-from scheduler.renewals import ending_soon
 from scheduler.trace_contexts import TraceContexts
 from shared import database, refresh_queue
 from shared.changes import maintenance

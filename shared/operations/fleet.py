@@ -1,7 +1,7 @@
 """Figures of the whole fleet, each defined once: for metrics, the operators' page and ``dravo status``.
 
 Cheap at any size: the oldest overdue row costs index probes by account with due rows; open claims are
-bounded by what the fleet can hold. `scheduler.row_counter` counts rows by status, in the background.
+bounded by what the fleet can hold. The scheduler counts rows by status (`scheduler.summaries.row_counter`).
 """
 
 from collections.abc import Mapping

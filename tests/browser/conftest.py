@@ -14,7 +14,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, ViewportSize, expect
 
 from deploy.bench.chromium import chromium
-from scheduler.summary_writer import SummaryWriter
+from scheduler.summaries.summary_writer import SummaryWriter
 from shared import database, redis_client
 from tests.api_stub.support import Rows
 from tests.faults.harness.waiting import wait_until

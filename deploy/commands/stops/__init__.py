@@ -1,1 +1,1 @@
-"""Commands that stop calls and let them go on: pause, trial, quarantine; what is due when is not decided here."""
+"""Commands that stop calls or let them go on: pause, trial, quarantine; `shared.operations` stores them."""

@@ -1,1 +1,1 @@
-"""Commands for what is stored: erase, export, retention; the steps are `shared.erasure` and `shared.retention`."""
+"""Commands for what is stored: erase, export, retention; the steps: `shared.erasure`, `shared.retention`."""

@@ -16,7 +16,7 @@ from starlette.routing import Router
 from api_stub.http.middleware import RequestMiddleware
 from api_stub.ops.context import OpsContext
 from api_stub.ops.routes import routes
-from scheduler.summary_writer import SummaryWriter
+from scheduler.summaries.summary_writer import SummaryWriter
 from shared import database, redis_client
 from shared.settings import Settings
 from tests.api_stub.support import Rows

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from scheduler import row_counter
+from scheduler.summaries import row_counter
 from tests.api_stub.ops.conftest import TOKEN, Ops, page
 from tests.api_stub.ops.rows import posts, store_mixed_rows
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from scheduler.renewals import ending_soon
+from scheduler.maintenance.renewals import ending_soon
 from shared.vocabulary import Platform
 from tests.harness import Harness, open_harness
 from worker.credentials import tokens

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from scheduler import renewals
-from scheduler.renewals import ending_soon
+from scheduler.maintenance import renewals
+from scheduler.maintenance.renewals import ending_soon
 from shared.accounts.token_life import OLD_ENOUGH, RENEW_AHEAD
 from shared.quota import pauses
 from shared.vocabulary import PauseKind, Platform

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from scheduler import replanning
-from scheduler.replanning import Replanning
+from scheduler.maintenance import replanning
+from scheduler.maintenance.replanning import Replanning
 from tests.harness import Harness
 
 HOUR = timedelta(hours=1)

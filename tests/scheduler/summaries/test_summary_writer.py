@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, text
 
-from scheduler import summary_writer
-from scheduler.summary_writer import SummaryWriter
+from scheduler.summaries import summary_writer
+from scheduler.summaries.summary_writer import SummaryWriter
 from shared import redis_client, refresh_queue
 from shared.quota import pauses
 from shared.redis_client import RedisClient

@@ -16,8 +16,8 @@ from prometheus_client.core import GaugeMetricFamily
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from scheduler import gauges
-from scheduler.gauges import Sample
+from scheduler.metrics import gauges
+from scheduler.metrics.gauges import Sample
 from shared.observability.metrics import FLEET_GAUGES, FLEET_READ
 from shared.redis_client import RedisClient
 

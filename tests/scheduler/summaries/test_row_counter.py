@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, text
 
-from scheduler import row_counter
-from scheduler.row_counter import RowCounter
+from scheduler.summaries import row_counter
+from scheduler.summaries.row_counter import RowCounter
 from shared.outcome_kinds import OutcomeGroup, OutcomeKind
 from shared.vocabulary import Platform
 from tests.harness import Harness

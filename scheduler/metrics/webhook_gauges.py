@@ -1,4 +1,4 @@
-"""The queries behind the fleet metrics of the delta feed and its webhooks, as in `scheduler.gauges`."""
+"""The queries behind the fleet metrics of the delta feed and its webhooks, as in `gauges`."""
 
 from collections.abc import Iterator
 

@@ -3,7 +3,7 @@
 import pytest
 from sqlalchemy import text
 
-from scheduler.webhook_gauges import feed_held, webhooks
+from scheduler.metrics.webhook_gauges import feed_held, webhooks
 from tests.harness import Harness
 from tests.servers import connect
 

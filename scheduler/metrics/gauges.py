@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator
 
 from sqlalchemy import Connection, text
 
-from scheduler.snapshot_gauges import snapshots
-from scheduler.webhook_gauges import feed_held, webhooks
+from scheduler.metrics.snapshot_gauges import snapshots
+from scheduler.metrics.webhook_gauges import feed_held, webhooks
 from shared import refresh_queue
 from shared.observability.metrics import (
     ACCOUNTS,

@@ -13,8 +13,8 @@ import redis
 from prometheus_client import CollectorRegistry
 from sqlalchemy import Connection
 
-from scheduler import fleet_metrics, gauges
-from scheduler.fleet_metrics import FleetMetrics
+from scheduler.metrics import fleet_metrics, gauges
+from scheduler.metrics.fleet_metrics import FleetMetrics
 from shared import refresh_queue
 from shared.observability.metrics import FLEET_GAUGES, FRESH
 from shared.quota import pauses

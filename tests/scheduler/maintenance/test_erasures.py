@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import Engine
 from structlog.testing import capture_logs
 
-from scheduler.erasures import Erasures
+from scheduler.maintenance.erasures import Erasures
 from shared import database
 from shared.erasure.ledger import Ledger
 from shared.erasure.run import ROLE

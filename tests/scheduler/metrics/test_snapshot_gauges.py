@@ -2,7 +2,7 @@
 
 from psycopg import sql
 
-from scheduler.snapshot_gauges import LEAST_SECONDS, SlotAges, snapshots
+from scheduler.metrics.snapshot_gauges import LEAST_SECONDS, SlotAges, snapshots
 from tests.harness import Harness
 from tests.servers import connect
 

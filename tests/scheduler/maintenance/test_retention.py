@@ -6,7 +6,7 @@ from prometheus_client import REGISTRY
 from sqlalchemy import text
 from structlog.testing import capture_logs
 
-from scheduler.retention import RetentionTick
+from scheduler.maintenance.retention import RetentionTick
 from shared.retention.policy import Retention
 from tests.harness import Harness
 from tests.shared.retention.history import make_months, month_start, reading, stored

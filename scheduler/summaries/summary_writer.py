@@ -1,7 +1,7 @@
 """Maintains the fleet's summary and its history for the operators' page: one writer in the whole fleet.
 
 Each scheduler has a writer; the one that holds an advisory lock writes, the others try again every few
-seconds. Rows are counted slice by slice (`scheduler.row_counter`); what is cheap to query (oldest overdue,
+seconds. Rows are counted slice by slice (`row_counter`); what is cheap to query (oldest overdue,
 accounts, queues) is queried at every write. The API reads the summary and computes none of it.
 """
 
@@ -18,7 +18,7 @@ import structlog
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
-from scheduler.row_counter import RowCounter
+from scheduler.summaries.row_counter import RowCounter
 from shared import refresh_queue
 from shared.operations import fleet
 from shared.operations.audit_log import record_deployment

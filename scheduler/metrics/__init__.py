@@ -1,0 +1,1 @@
+"""Fleet metrics that the scheduler reads and exports; a process's own are `shared.observability.metrics`."""
