@@ -16,8 +16,8 @@ from api_stub.ops import queries
 from api_stub.ops.authentication import COOKIE, Session, same_site
 from api_stub.ops.context import OpsContext
 from api_stub.ops.filters import Filter, FilterError
-from api_stub.ops.pages import render_for
 from api_stub.ops.rendering import redirect, render, seconds
+from api_stub.ops.views.pages import render_for
 from shared.operations import audit_log
 from shared.operations.audit_log import Operator
 from shared.operations.bulk_resync import unfinished_selection

@@ -10,8 +10,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from starlette.responses import Response
 
-from api_stub.ops.outcome_marks import mark
-from api_stub.ops.overview import group_of
+from api_stub.ops.drawing.outcome_marks import mark
+from api_stub.ops.views.overview import group_of
 from shared.quota.pauses import UNTIL_RESUMED
 from shared.vocabulary import Platform, Reason, SyncStatus
 

@@ -12,13 +12,14 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from api_stub.http.errors import not_found
-from api_stub.ops import fleet_pages, forms, pages, retention, webhooks
+from api_stub.ops import forms
 from api_stub.ops.authentication import Session
 from api_stub.ops.context import OpsContext
 from api_stub.ops.filters import FilterError
 from api_stub.ops.forms import FormError
-from api_stub.ops.pages import render_for
 from api_stub.ops.rendering import HEADERS, STATIC
+from api_stub.ops.views import fleet_pages, pages, retention, webhooks
+from api_stub.ops.views.pages import render_for
 
 FormHandler = Callable[[OpsContext, Request, Session, dict[str, str]], Awaitable[Response]]
 _TOO_SLOW: Final = "57014"

@@ -7,7 +7,8 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Row
 
-from api_stub.ops import charts, queries, timecharts
+from api_stub.ops import queries
+from api_stub.ops.drawing import charts, timecharts
 from shared.operations import audit_log, thresholds
 from shared.operations.attention.needs import Attention, needs_you_now
 from shared.operations.audit_log import AuditEntry

@@ -4,10 +4,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from api_stub.ops import timecharts
-from api_stub.ops.outcome_marks import MARKS, mark
+from api_stub.ops.drawing import timecharts
+from api_stub.ops.drawing.outcome_marks import MARKS, mark
+from api_stub.ops.drawing.timecharts import HEIGHT, RANGES
 from api_stub.ops.rendering import STATIC
-from api_stub.ops.timecharts import HEIGHT, RANGES
 from shared.operations.audit_log import AuditEntry, record_deployment, sentence
 from shared.outcome_kinds import OutcomeKind
 from tests.harness import Harness

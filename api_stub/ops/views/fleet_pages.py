@@ -11,7 +11,7 @@ from api_stub.ops import queries
 from api_stub.ops.authentication import Session
 from api_stub.ops.context import OpsContext
 from api_stub.ops.filters import FilterError
-from api_stub.ops.pages import render_for
+from api_stub.ops.views.pages import render_for
 from shared.operations.holds.subjects import SubjectKind, subject_state
 from shared.vocabulary import Platform
 

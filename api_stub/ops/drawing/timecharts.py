@@ -7,8 +7,8 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Row, text
 
-from api_stub.ops import charts
-from api_stub.ops.outcome_marks import MARKS
+from api_stub.ops.drawing import charts
+from api_stub.ops.drawing.outcome_marks import MARKS
 from shared.operations.thresholds import FRESH_SHARE
 
 WIDTH: Final = 720

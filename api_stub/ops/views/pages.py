@@ -10,12 +10,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api_stub.http.errors import quotable
-from api_stub.ops import charts, overview, queries, timecharts, webhooks
+from api_stub.ops import queries
 from api_stub.ops.authentication import Session
 from api_stub.ops.context import OpsContext
+from api_stub.ops.drawing import charts, timecharts
+from api_stub.ops.drawing.timecharts import DEFAULT_RANGE
 from api_stub.ops.filters import Filter
 from api_stub.ops.rendering import redirect, render
-from api_stub.ops.timecharts import DEFAULT_RANGE
+from api_stub.ops.views import overview, webhooks
 from shared.attempt_log import attempts_of
 from shared.freshness.policy import Freshness
 from shared.operations import audit_log, explain

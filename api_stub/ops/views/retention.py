@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from api_stub.ops.authentication import Session
 from api_stub.ops.context import OpsContext
-from api_stub.ops.pages import render_for
+from api_stub.ops.views.pages import render_for
 from shared.retention.policy import Limit, Retention
 from shared.retention.status import forecast, status
 

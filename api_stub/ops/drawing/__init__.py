@@ -1,0 +1,1 @@
+"""The geometry and the colours of charts, from plain numbers; no query, no template."""
