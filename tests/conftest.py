@@ -24,8 +24,8 @@ import redis
 from xdist.remote import Producer  # type: ignore[import-untyped]  # xdist publishes no types
 from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]  # the same
 
-from deploy.local.postgres import Postgres
-from deploy.local.valkey import Valkey
+from deploy.local.servers.postgres import Postgres
+from deploy.local.servers.valkey import Valkey
 from tests.servers import (
     FASTER,
     MIGRATED,

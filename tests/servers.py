@@ -18,7 +18,7 @@ import psutil  # type: ignore[import-untyped]  # psutil publishes no types
 import psycopg
 from psycopg import sql
 
-from deploy.local.postgres import NAME, Postgres
+from deploy.local.servers.postgres import NAME, Postgres
 
 FASTER: Final = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 """Settings for tests that do not cut the power: a killed process loses nothing by these."""

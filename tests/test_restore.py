@@ -7,7 +7,7 @@ from pathlib import Path
 
 from sqlalchemy.engine import make_url
 
-from deploy.local.postgres import Postgres
+from deploy.local.servers.postgres import Postgres
 from shared import database
 from shared.erasure.ledger import Ledger, missing
 from shared.erasure.replay import replay

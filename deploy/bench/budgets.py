@@ -14,7 +14,7 @@ from datetime import timedelta
 from functools import partial
 
 from deploy.bench.work_directory import work_directory
-from deploy.local.valkey import Valkey
+from deploy.local.servers.valkey import Valkey
 from shared.quota.budgets import Budgets
 from shared.quota.limits import Bucket, Rate
 from shared.redis_client import connect

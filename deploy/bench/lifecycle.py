@@ -23,8 +23,8 @@ from sqlalchemy.engine import make_url
 
 from deploy.bench.work_directory import work_directory
 from deploy.console import show
-from deploy.local.postgres import Postgres
-from deploy.local.valkey import Valkey
+from deploy.local.servers.postgres import Postgres
+from deploy.local.servers.valkey import Valkey
 from shared import database, redis_client
 from shared.erasure import requests, subject
 from shared.erasure.run import step as erase

@@ -22,7 +22,7 @@ import psycopg
 
 from deploy.bench.local_stack import LocalStack, local_stack
 from deploy.bench.work_directory import work_directory
-from deploy.local.server_process import free_port
+from deploy.local.servers.server_process import free_port
 
 _TIMEOUT = timedelta(minutes=3)
 

@@ -21,7 +21,7 @@ from deploy.bench.chromium import chromium
 from deploy.bench.local_stack import DRAVO, LocalStack, local_stack
 from deploy.bench.work_directory import work_directory
 from deploy.console import show
-from deploy.local.server_process import free_port
+from deploy.local.servers.server_process import free_port
 
 SEEN_WITHIN: Final = 120.0
 """Seconds until a fault must be on top of `dravo status` and of the page: rows come due every half minute."""

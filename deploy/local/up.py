@@ -24,9 +24,9 @@ from deploy import console
 from deploy.local import demo, private_files, running, simulated, webhooks
 from deploy.local.errors import LocalServerError
 from deploy.local.lock import DirectoryInUseError, DirectoryLock
-from deploy.local.postgres import Postgres
+from deploy.local.servers.postgres import Postgres
+from deploy.local.servers.valkey import Valkey
 from deploy.local.services import Service, Services
-from deploy.local.valkey import Valkey
 from shared import database
 from shared.accounts import api_keys
 from shared.accounts.vault import Vault, new_key

@@ -7,7 +7,7 @@ from typing import Final
 from sqlalchemy import Engine, text
 
 from deploy.local import private_files
-from deploy.local.server_process import free_port
+from deploy.local.servers.server_process import free_port
 from deploy.local.services import Services
 from shared.accounts.vault import Vault
 from shared.settings import Settings

@@ -23,7 +23,7 @@ from rich.text import Text
 from deploy.bench.chromium import chromium
 from deploy.bench.local_stack import DRAVO, LocalStack, local_stack
 from deploy.bench.work_directory import work_directory
-from deploy.local.server_process import free_port
+from deploy.local.servers.server_process import free_port
 
 _DIRECTORY: Final = Path(__file__).parent
 _SIZE: Final = ViewportSize(width=1440, height=900)

@@ -19,8 +19,8 @@ import psycopg
 import pytest
 
 from deploy.cli import run
-from deploy.local.server_process import free_port
-from deploy.local.valkey import Valkey
+from deploy.local.servers.server_process import free_port
+from deploy.local.servers.valkey import Valkey
 from deploy.simulators.environment import environment as simulated_platforms
 from deploy.simulators.server import Simulators
 from shared.accounts.vault import new_key

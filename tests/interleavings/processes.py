@@ -9,7 +9,7 @@ from typing import Any
 
 import structlog
 
-from deploy.local.postgres import Postgres
+from deploy.local.servers.postgres import Postgres
 from tests.interleavings.search import Combination, Searcher, searcher
 from tests.servers import (
     FASTER,

@@ -23,8 +23,8 @@ import pytest
 import redis
 from psycopg import sql
 
-from deploy.local.postgres import Postgres
-from deploy.local.valkey import Valkey
+from deploy.local.servers.postgres import Postgres
+from deploy.local.servers.valkey import Valkey
 from tests.mutants.change import Mutant
 from tests.servers import FASTER, MIGRATED, connect, fast_parent, server_directory
 

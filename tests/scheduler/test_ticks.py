@@ -10,7 +10,7 @@ from prometheus_client import REGISTRY
 from pydantic import SecretStr
 from structlog.testing import capture_logs
 
-from deploy.local.valkey import Valkey
+from deploy.local.servers.valkey import Valkey
 from scheduler.ticks import QUEUED_PER_THREAD, Ticks
 from shared import refresh_queue
 from shared.quota.spending import PAUSE

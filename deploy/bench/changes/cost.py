@@ -14,7 +14,7 @@ import psutil  # type: ignore[import-untyped]  # psutil publishes no types
 
 from deploy.bench.smoke import Bench, running, throughput, until
 from deploy.console import show
-from deploy.local.server_process import free_port
+from deploy.local.servers.server_process import free_port
 
 _TRIGGER: Final = "ALTER TABLE post_analytics {} TRIGGER note_changed_analytics"
 # Another value than the simulated platforms report: every read then changes its row.

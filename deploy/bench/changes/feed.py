@@ -9,12 +9,12 @@ import httpx
 import psycopg
 from sqlalchemy.engine import make_url
 
-from deploy.bench import api_rows
+from deploy.bench.api import api_rows
+from deploy.bench.api.services import api
 from deploy.bench.load import measure
-from deploy.bench.services import api
 from deploy.bench.work_directory import work_directory
 from deploy.console import show
-from deploy.local.postgres import Postgres
+from deploy.local.servers.postgres import Postgres
 from shared import database
 from shared.accounts.api_keys import create_key
 

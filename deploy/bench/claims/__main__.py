@@ -6,7 +6,7 @@ from pathlib import Path
 from deploy.bench.claims import hostility, schedulers, sizes
 from deploy.bench.work_directory import work_directory
 from deploy.console import show
-from deploy.local.postgres import Postgres
+from deploy.local.servers.postgres import Postgres
 
 _SERVER = {"shared_buffers": "512MB", "fsync": "off"}
 _PARTS = ("sizes", "schedulers", "fairness", "statistics", "snapshot")

@@ -9,7 +9,7 @@ from sqlalchemy.engine import make_url
 
 from deploy.bench.claims.rows import FINISH, bench_database, load, maintain
 from deploy.bench.claims.timing import JOBS, Timings, table, timed, timed_claim
-from deploy.local.postgres import Postgres
+from deploy.local.servers.postgres import Postgres
 from shared.refresh_state.ready.memory import ClaimMemory
 
 _ONE_LARGE: Final = text("""

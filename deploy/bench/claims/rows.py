@@ -10,7 +10,7 @@ from typing import Final
 
 from sqlalchemy import Connection, Engine, text
 
-from deploy.local.postgres import Postgres
+from deploy.local.servers.postgres import Postgres
 from shared import database
 
 _ACCOUNTS: Final = text("""

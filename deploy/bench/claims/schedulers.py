@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Engine, text
 
 from deploy.bench.claims.rows import bench_database, load, maintain
 from deploy.bench.claims.timing import Timings, table, timed
-from deploy.local.postgres import Postgres
+from deploy.local.servers.postgres import Postgres
 from shared import database
 from shared.refresh_queue import RefreshJob
 from shared.refresh_state.claim import JOBS_PER_ACCOUNT, claim

@@ -6,7 +6,7 @@ from sqlalchemy import Engine
 
 from deploy.bench.claims.rows import FINISH, MAKE_DUE, bench_database, load, maintain
 from deploy.bench.claims.timing import Timings, table, timed, timed_claim
-from deploy.local.postgres import Postgres
+from deploy.local.servers.postgres import Postgres
 from shared.operations.fleet import oldest_overdue
 from shared.refresh_state.ready.memory import ClaimMemory
 from shared.refresh_state.ready.sweep import sweep

@@ -21,8 +21,8 @@ from deploy.bench.throughput.measure import Shape, bytes_per_publication, measur
 from deploy.bench.throughput.rows import Database, load
 from deploy.bench.work_directory import work_directory
 from deploy.console import show
-from deploy.local.postgres import Postgres
-from deploy.local.valkey import Valkey
+from deploy.local.servers.postgres import Postgres
+from deploy.local.servers.valkey import Valkey
 from shared.accounts.vault import new_key
 from shared.redis_client import connect
 from shared.vocabulary import Platform

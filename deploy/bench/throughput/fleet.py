@@ -14,7 +14,7 @@ from typing import Final
 import httpx
 import psutil  # type: ignore[import-untyped]  # psutil publishes no types; only numbers leave this file
 
-from deploy.local.server_process import free_port
+from deploy.local.servers.server_process import free_port
 
 _LIMITS: Final = "tiktok:endpoint:video/query=10000000/1m,x:account:tweets=1000000/1m"
 """Budgets that are counted and never reached."""

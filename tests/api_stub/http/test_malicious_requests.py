@@ -24,7 +24,7 @@ from uvicorn.server import ServerState
 
 from api_stub.http import middleware, server
 from api_stub.http.server import MAX_HEAD_BYTES
-from deploy.local.postgres import Postgres
+from deploy.local.servers.postgres import Postgres
 from shared import database
 from shared.accounts.vault import new_key
 from shared.database import migrate

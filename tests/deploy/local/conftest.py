@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.local import unprivileged
+from deploy.local.servers import unprivileged
 from tests.servers import fast_parent, server_directory
 
 

@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 
-from deploy.local.server_process import free_port
+from deploy.local.servers.server_process import free_port
 from tests.api_stub.support import POSTS
 from tests.faults.harness.waiting import wait_until
 from tests.faults.matrix import Fault, RoundContext

@@ -15,9 +15,9 @@ from pydantic import SecretStr
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from deploy.local.postgres import Postgres
-from deploy.local.server_process import free_port
-from deploy.local.valkey import Valkey
+from deploy.local.servers.postgres import Postgres
+from deploy.local.servers.server_process import free_port
+from deploy.local.servers.valkey import Valkey
 from deploy.simulators.environment import environment as simulated_platforms
 from deploy.simulators.server import Simulators
 from deploy.simulators.world import Account, Post

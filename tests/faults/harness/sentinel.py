@@ -14,9 +14,9 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from deploy.local.private_files import read_or_create_password
-from deploy.local.server_process import free_port, spawn
-from deploy.local.unprivileged import private_directory, server_user
-from deploy.local.valkey import Valkey
+from deploy.local.servers.server_process import free_port, spawn
+from deploy.local.servers.unprivileged import private_directory, server_user
+from deploy.local.servers.valkey import Valkey
 from tests.faults.harness.waiting import wait_until
 
 SERVICE = "mymaster"

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from deploy.local.valkey import Valkey
+from deploy.local.servers.valkey import Valkey
 from shared.quota.budgets import (
     FRESH_SHARE,
     OFFLINE_BURST,

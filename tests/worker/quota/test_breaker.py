@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from deploy.local.valkey import Valkey
+from deploy.local.servers.valkey import Valkey
 from shared.redis_client import RedisClient, connect
 from shared.vocabulary import Platform
 from tests.servers import server_directory

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from deploy.local.valkey import Valkey
+from deploy.local.servers.valkey import Valkey
 from shared.quota.pauses import PauseInForce
 from shared.redis_client import connect
 from shared.settings import Settings

@@ -16,10 +16,10 @@ import psycopg
 from psycopg import sql
 from sqlalchemy import URL
 
-from deploy.local.embedded_server import EmbeddedServer
 from deploy.local.errors import LocalServerError
-from deploy.local.server_process import Step, exit_reason, leftover, spawn, stop
-from deploy.local.unprivileged import SystemUser, private_directory, wheel_directory
+from deploy.local.servers.embedded_server import EmbeddedServer
+from deploy.local.servers.server_process import Step, exit_reason, leftover, spawn, stop
+from deploy.local.servers.unprivileged import SystemUser, private_directory, wheel_directory
 
 NAME = "dravo"
 """The name of the superuser and of the database."""

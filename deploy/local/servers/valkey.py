@@ -15,9 +15,9 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from deploy.local.embedded_server import EmbeddedServer
-from deploy.local.server_process import Step, leftover, spawn, stop
-from deploy.local.unprivileged import SystemUser, private_directory, wheel_directory
+from deploy.local.servers.embedded_server import EmbeddedServer
+from deploy.local.servers.server_process import Step, leftover, spawn, stop
+from deploy.local.servers.unprivileged import SystemUser, private_directory, wheel_directory
 
 _TERMINATE: Step = (signal.SIGTERM, timedelta(seconds=3))
 

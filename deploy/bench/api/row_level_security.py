@@ -1,4 +1,4 @@
-"""``python -m deploy.bench.row_level_security``: what row-level security would cost the read path.
+"""``python -m deploy.bench.api.row_level_security``: what row-level security would cost the read path.
 
 Runs the page statement of the read API in turn as a role that policies bind and as one that bypasses them, on
 the same rows, and prints the medians. A policy compares ``workspace_id`` with a setting of the transaction.
@@ -16,11 +16,11 @@ import psycopg
 from psycopg import Connection, RawCursor, sql
 from sqlalchemy.engine import make_url
 
-from deploy.bench import api_rows
-from deploy.bench.services import api
+from deploy.bench.api import api_rows
+from deploy.bench.api.services import api
 from deploy.bench.work_directory import work_directory
 from deploy.console import show
-from deploy.local.postgres import Postgres
+from deploy.local.servers.postgres import Postgres
 from shared import database
 from shared.accounts.api_keys import create_key
 

@@ -17,8 +17,8 @@ from typing import ClassVar, Self
 from deploy.local.errors import LocalServerError
 from deploy.local.lock import DirectoryLock
 from deploy.local.private_files import read_or_create_password
-from deploy.local.server_process import Step, exit_reason, free_port, fresh_log, stop
-from deploy.local.unprivileged import SystemUser, server_home, server_user
+from deploy.local.servers.server_process import Step, exit_reason, free_port, fresh_log, stop
+from deploy.local.servers.unprivileged import SystemUser, server_home, server_user
 
 _READY_WITHIN = timedelta(seconds=60)  # a start after a crash replays the log first
 

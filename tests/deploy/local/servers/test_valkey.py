@@ -14,8 +14,8 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from deploy.local.errors import LocalServerError
-from deploy.local.server_process import free_port
-from deploy.local.valkey import Valkey
+from deploy.local.servers.server_process import free_port
+from deploy.local.servers.valkey import Valkey
 from tests.servers import ordinary_rights, private_wheel, runs, start_and_die
 
 
@@ -163,7 +163,7 @@ def test_start_retries_with_another_port_when_one_is_taken(
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         ports = [free_port(), other.getsockname()[1]]
-        monkeypatch.setattr("deploy.local.embedded_server.free_port", ports.pop)
+        monkeypatch.setattr("deploy.local.servers.embedded_server.free_port", ports.pop)
         with Valkey(directory / "valkey") as server, connect(server) as client:
             assert client.ping()
     assert not ports

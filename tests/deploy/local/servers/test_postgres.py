@@ -13,8 +13,8 @@ import psycopg
 import pytest
 
 from deploy.local.errors import LocalServerError
-from deploy.local.postgres import Postgres
-from deploy.local.server_process import exit_reason, free_port
+from deploy.local.servers.postgres import Postgres
+from deploy.local.servers.server_process import exit_reason, free_port
 from tests.servers import FASTER, connect, ordinary_rights, private_wheel, runs, start_and_die
 
 
@@ -78,7 +78,7 @@ def test_start_is_retried_while_backends_of_a_killed_server_run(
         reasons.append(exit_reason(output))
         return reasons[-1]
 
-    monkeypatch.setattr("deploy.local.embedded_server.exit_reason", read_and_release)
+    monkeypatch.setattr("deploy.local.servers.embedded_server.exit_reason", read_and_release)
     with Postgres(directory / "postgres") as server:
         store(server, "new")
     assert "shared memory" in reasons[0]
@@ -177,7 +177,7 @@ def test_interrupted_start_leaves_no_process(directory: Path, monkeypatch: pytes
 
     server = Postgres(directory / "postgres", FASTER)
     with monkeypatch.context() as patch:
-        patch.setattr("deploy.local.postgres.psycopg.connect", interrupt)
+        patch.setattr("deploy.local.servers.postgres.psycopg.connect", interrupt)
         with pytest.raises(KeyboardInterrupt):
             server.start()
     assert not any(runs(pid) for pid in started)
@@ -204,7 +204,7 @@ def test_start_retries_with_another_port_when_one_is_taken(
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         ports = [free_port(), other.getsockname()[1]]
-        monkeypatch.setattr("deploy.local.embedded_server.free_port", ports.pop)
+        monkeypatch.setattr("deploy.local.servers.embedded_server.free_port", ports.pop)
         with Postgres(directory / "postgres", FASTER) as server:
             store(server, "reached")
     assert not ports

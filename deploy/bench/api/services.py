@@ -12,7 +12,7 @@ from typing import Any
 
 import httpx
 
-from deploy.local.server_process import free_port
+from deploy.local.servers.server_process import free_port
 
 
 @contextmanager
@@ -29,7 +29,7 @@ def bare(url: str, statement: str, values: Sequence[Any]) -> Iterator[str]:
     """Run the application that answers every request with one statement."""
     port = free_port()
     environment = {"BARE_DATABASE": url, "BARE_STATEMENT": statement, "BARE_VALUES": json.dumps(values)}
-    command = [sys.executable, "-m", "uvicorn", "deploy.bench.bare:app", "--port", str(port)]
+    command = [sys.executable, "-m", "uvicorn", "deploy.bench.api.bare:app", "--port", str(port)]
     with _process([*command, "--no-access-log", "--log-level", "error"], environment, port, "/") as address:
         yield address
 

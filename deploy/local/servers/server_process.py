@@ -12,7 +12,7 @@ from pathlib import Path
 
 import psutil  # type: ignore[import-untyped]  # psutil publishes no types; only processes and ids leave this file
 
-from deploy.local.unprivileged import SystemUser
+from deploy.local.servers.unprivileged import SystemUser
 
 _POLL = timedelta(milliseconds=20)
 
