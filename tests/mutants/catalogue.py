@@ -3,9 +3,9 @@
 from typing import Final
 
 _REFRESH: Final = (
-    "tests/worker/test_refresh.py",
-    "tests/worker/test_refresh_outcomes.py",
-    "tests/worker/test_refresh_refusals.py",
+    "tests/worker/refreshes/test_refresh.py",
+    "tests/worker/refreshes/test_refresh_outcomes.py",
+    "tests/worker/refreshes/test_refresh_refusals.py",
     "tests/worker/test_finish.py",
 )
 _INGESTION: Final = (
@@ -70,7 +70,7 @@ TARGETS: Final[dict[str, tuple[str, ...]]] = {
     "worker/finish.py": (*_REFRESH, "tests/worker/quota/test_refreshes_under_budgets.py", *_INTERLEAVINGS),
     "worker/quota/defer.py": (
         "tests/worker/quota/test_defer.py",
-        "tests/worker/test_pause_endings.py",
+        "tests/worker/refreshes/test_pause_endings.py",
         *_REFRESH,
     ),
     "worker/lease.py": ("tests/worker/test_lease_instants.py", "tests/worker/test_lease.py"),
@@ -85,7 +85,7 @@ TARGETS: Final[dict[str, tuple[str, ...]]] = {
     "worker/refresh.py": (
         *_REFRESH,
         "tests/worker/quota/test_refreshes_under_budgets.py",
-        "tests/worker/test_pause_endings.py",
+        "tests/worker/refreshes/test_pause_endings.py",
         "tests/worker/credentials/test_unopened_tokens.py",
     ),
     "worker/fetch.py": (*_REFRESH, "tests/worker/test_lease.py"),
@@ -107,7 +107,7 @@ TARGETS: Final[dict[str, tuple[str, ...]]] = {
     "shared/quota/update.lua": _BUDGETS,
     "shared/quota/pauses.py": (
         "tests/shared/quota/test_pauses.py",
-        "tests/worker/test_pause_endings.py",
+        "tests/worker/refreshes/test_pause_endings.py",
         *_LOCKS,
         *_INTERLEAVINGS,
     ),

@@ -1,1 +1,1 @@
-"""``make bench-api``: the read API and the operators' page, beside a bare application that runs the same SQL."""
+"""``make bench-api``: the read API and `/ops`, beside a bare application that runs the same SQL."""
