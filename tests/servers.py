@@ -135,7 +135,7 @@ def start_and_die(kind: str, data_dir: Path) -> int:
     """Start a server ("Postgres" or "Valkey") from a launcher that then dies; return the server's pid."""
     code = (
         "import os, pathlib, signal, sys\n"
-        f"from deploy.local.{kind.lower()} import {kind}\n"
+        f"from deploy.local.servers.{kind.lower()} import {kind}\n"
         f"server = {kind}(pathlib.Path(sys.argv[1]))\n"
         "server.start()\n"
         "print(server.pid, flush=True)\n"
