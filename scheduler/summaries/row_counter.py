@@ -14,6 +14,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, text
 
 from shared.outcome_kinds import OutcomeGroup, OutcomeKind
+from shared.vocabulary import PauseKind
 
 SLICE: Final = 20_000
 """Ids of a slice."""
@@ -26,11 +27,13 @@ _LARGEST: Final = text("SELECT max(publication_id) FROM refresh_state")
 
 _BAD: Final = ", ".join(f"'{kind.value}'" for kind in OutcomeKind if kind.group is OutcomeGroup.BAD)
 _TROUBLED: Final = f"(pa.sync_status IN ('failed', 'requires_reconnect') OR pa.outcome IN ({_BAD}))"
+_BLOCKED: Final = PauseKind.BLOCKED.value
 
 # A row that waits for its stale_after is fresh; every other reason says that it should be read by now.
 _COUNT: Final = text(f"""
 SELECT a.platform, pa.sync_status, r.reason, COALESCE(r.next_run_at <= now(), FALSE) AS due,
        r.next_run_at IS NOT NULL AS polled, r.reason = 'stale' AND r.next_run_at > now() AS fresh,
+       b.subject IS NOT NULL AS blocked,
        CASE WHEN pa.attempted_at > now() - make_interval(secs => :recent) THEN pa.outcome END AS recent,
        CASE WHEN {_TROUBLED} THEN pa.outcome END AS troubled,
        CASE WHEN {_TROUBLED} THEN left(pa.outcome_detail, 200) END AS cause,
@@ -38,8 +41,9 @@ SELECT a.platform, pa.sync_status, r.reason, COALESCE(r.next_run_at <= now(), FA
   FROM refresh_state r
   JOIN post_analytics pa ON pa.publication_id = r.publication_id
   JOIN accounts a ON a.account_id = r.account_id
+  LEFT JOIN pauses b ON b.platform = a.platform AND b.subject = a.account_id AND b.kind = '{_BLOCKED}'
  WHERE r.publication_id > :after AND r.publication_id <= :upto
- GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9
+ GROUP BY 1, 2, 3, 4, 5, 6, 7, 8, 9, 10
 """)
 
 
@@ -93,6 +97,7 @@ class RowCounter:
         due: Counter[tuple[str, ...]] = Counter()
         polled: Counter[tuple[str, ...]] = Counter()
         fresh: Counter[tuple[str, ...]] = Counter()
+        blocked: Counter[tuple[str, ...]] = Counter()
         recent: Counter[tuple[str, ...]] = Counter()
         causes: Counter[tuple[str, ...]] = Counter()
         for group in (group for one in self.slices.values() for group in one.groups):
@@ -101,6 +106,8 @@ class RowCounter:
             due[(group.platform,)] += group.rows if group.due else 0
             polled[(group.platform,)] += group.rows if group.polled else 0
             fresh[(group.platform,)] += group.rows if group.fresh else 0
+            if group.blocked and group.polled and not group.fresh:
+                blocked[(group.platform,)] += group.rows
             if group.recent is not None:
                 recent[group.platform, group.recent] += group.rows
             if group.troubled is not None:
@@ -111,6 +118,7 @@ class RowCounter:
             "due": due,
             "polled": polled,
             "fresh": fresh,
+            "blocked": blocked,
             "recent": recent,
         }
         return {

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, text
 from shared.operations.holds.hold import placed_by
 from shared.operations.thresholds import FRESH_SHARE
 from shared.quota.pauses import PauseInForce, PauseKey, pauses_in_force, stops
+from shared.vocabulary import SyncStatus
 
 _SUMMARY: Final = text("SELECT part, payload, counted_at FROM ops_summary WHERE part IN ('rows', 'live')")
 _FAILING: Final = text("""
@@ -59,6 +60,15 @@ class Figures:
         if not self.rows:
             return None
         return self.by_platform("polled").get(platform, 0) - self.by_platform("fresh").get(platform, 0)
+
+    def ageing_of_blocked(self, platform: str) -> int | None:
+        """Return how many publications of blocked accounts are not fresh; ``None``: not known, or none."""
+        return self.by_platform("blocked").get(platform)
+
+    def locked(self, platform: str) -> int | None:
+        """Return how many publications wait for a new connection; ``None``: not known, or none."""
+        counts = {(where, status): rows for where, status, rows in self.rows.get("rows", [])}
+        return counts.get((platform, SyncStatus.REQUIRES_RECONNECT.value))
 
 
 def read_figures(connection: Connection) -> Figures:

@@ -101,7 +101,7 @@ def _stops(figures: Figures) -> Iterator[Need]:
             f"{name} {state}: {_half(first.reason)}",
             _UNDECIDED if tried else remedy(first),
             since=min(stop.paused_at for stop in stops),
-            ageing=None if first.subject else figures.ageing(platform),
+            ageing=figures.ageing_of_blocked(platform) if first.subject else figures.ageing(platform),
             action="try",
             subject={"platform": platform, **account},
             rows=account or {"platform": platform},
@@ -237,6 +237,7 @@ def _reconnect(figures: Figures) -> Iterator[Need]:
                 "warning",
                 f"{Platform(platform).label}: {locked} of {connected} accounts must be connected again",
                 "Many at once: the platform or our application is the cause; see the accounts' reasons.",
+                ageing=figures.locked(platform),
                 subject={"platform": platform},
                 rows={"platform": platform, "status": "requires_reconnect"},
             )

@@ -110,10 +110,26 @@ def test_rows_are_grouped_by_state_due_time_and_recent_outcome(harness: Harness)
         "due": [["x", 1]],
         "polled": [["x", 3]],
         "fresh": [["x", 1]],
+        "blocked": [],
         "recent": [["x", "gone", 1], ["x", "synced", 2]],
         "causes": [["x", "gone", "x" * 200, 1], ["x", "retry", "x" * 200, 1]],
         "more_causes": 0,
     }
+
+
+def test_rows_of_blocked_accounts_are_counted_unless_they_are_fresh(harness: Harness) -> None:
+    for account, kind in (("acc_1", "blocked"), ("acc_2", "account"), ("acc_3", "blocked")):
+        harness.publications(harness.account(account, Platform.X), 2)
+        harness.execute(
+            "INSERT INTO pauses (platform, kind, subject, paused_until, reason)"
+            " VALUES ('x', :kind, :account, now() + interval '1 hour', 'Blocked.')",
+            kind=kind,
+            account=account,
+        )
+    fresh = "UPDATE refresh_state SET reason = 'stale', next_run_at = now() + interval '1 hour'"
+    harness.execute(f"{fresh} WHERE publication_id = (SELECT min(publication_id) FROM refresh_state)")
+
+    assert causes(harness)["blocked"] == [["x", 3]]
 
 
 def test_causes_are_those_of_bad_outcomes_and_statuses_the_most_frequent_first(harness: Harness) -> None:

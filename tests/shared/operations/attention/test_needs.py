@@ -80,10 +80,28 @@ def test_stop_that_is_tried_says_so() -> None:
 
 def test_blocked_accounts_of_a_platform_are_one_line() -> None:
     blocked = [pause(PauseKind.BLOCKED, subject=f"acc_{number}") for number in range(3)]
+    rows = {**WELL.rows, "blocked": [["tiktok", 4], ["x", 96]]}
 
-    assert only(replace(WELL, stops=blocked)).cause.startswith("3 accounts on X are stopped: ")
-    one = only(replace(WELL, stops=blocked[:1]))
-    assert one.subject == {"platform": "x", "account": "acc_0"}
+    three = only(replace(WELL, stops=blocked, rows=rows))
+    assert (three.cause.partition(": ")[0], three.ageing) == ("3 accounts on X are stopped", 96)
+    one = only(replace(WELL, stops=blocked[:1], rows=rows))
+    assert (one.subject, one.ageing) == ({"platform": "x", "account": "acc_0"}, 96)
+
+
+def test_what_ages_on_blocked_accounts_is_unknown_until_it_is_counted() -> None:
+    blocked = [pause(PauseKind.BLOCKED, subject="acc_0")]
+
+    assert only(replace(WELL, stops=blocked)).ageing is None
+
+
+def test_publications_of_locked_accounts_age_until_they_are_connected_again() -> None:
+    figures = replace(
+        WELL,
+        live=live(accounts=[["x", "active", 2], ["x", "requires_reconnect", 1]]),
+        rows={**WELL.rows, "rows": [["tiktok", "requires_reconnect", 5], ["x", "requires_reconnect", 48]]},
+    )
+
+    assert only(figures).ageing == 48
 
 
 @pytest.mark.parametrize(
