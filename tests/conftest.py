@@ -21,8 +21,8 @@ from zlib import crc32
 
 import pytest
 import redis
-from xdist.remote import Producer  # type: ignore[import-untyped]  # xdist publishes no types
-from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]  # the same
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 from deploy.local.servers.postgres import Postgres
 from deploy.local.servers.valkey import Valkey

@@ -14,7 +14,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Final, LiteralString
 
-import psutil  # type: ignore[import-untyped]  # psutil publishes no types
+import psutil
 import psycopg
 from psycopg import sql
 

@@ -22,7 +22,7 @@ class RefreshError(Exception):
     """A fetch ended before every publication had its reading."""
 
 
-class TryAgain(RefreshError):  # noqa: N818 - named by what the caller must do, like its siblings
+class TryAgain(RefreshError):
     """A transient error: network, time-out, 5xx, a body that cannot be read.
 
     ``after`` is the wait that the platform requires, if any; otherwise the usual back-off applies.
@@ -35,7 +35,7 @@ class TryAgain(RefreshError):  # noqa: N818 - named by what the caller must do, 
         self.breaks = breaks
 
 
-class Paused(RefreshError):  # noqa: N818 - named by what the caller must do, like its siblings
+class Paused(RefreshError):
     """The platform's limit, or our budget for it, is reached until an instant.
 
     ``kind`` names the bucket that is paused for the whole fleet, ``endpoint`` narrows it (``None``: all).
@@ -65,7 +65,7 @@ class Paused(RefreshError):  # noqa: N818 - named by what the caller must do, li
         self.stop = stop
 
 
-class Reauthorize(RefreshError):  # noqa: N818 - named by what the caller must do, like its siblings
+class Reauthorize(RefreshError):
     """The stored authorization is refused.
 
     ``renewable``: the access token alone may be dead, so one renewal is tried before the account is marked.
@@ -79,7 +79,7 @@ class Reauthorize(RefreshError):  # noqa: N818 - named by what the caller must d
         self.missing_scope = missing_scope
 
 
-class Misconfigured(RefreshError):  # noqa: N818 - named by what the caller must do, like its siblings
+class Misconfigured(RefreshError):
     """The platform refused our application, key, request form or API version: only operators can repair it.
 
     ``warning`` says the same in the row's warning. ``application``: the refusal holds for every account of
@@ -98,12 +98,12 @@ class Misconfigured(RefreshError):  # noqa: N818 - named by what the caller must
         self.application = application
 
 
-class AccountInactive(RefreshError):  # noqa: N818 - named by its event; only the worker raises it
+class AccountInactive(RefreshError):
     """The account is disconnected or must be reconnected; raised by the worker, never by an adapter."""
 
     def __init__(self, reason: str | None) -> None:
         super().__init__(reason or "The account is not connected.")
 
 
-class ClaimsLost(RefreshError):  # noqa: N818 - named by its event; only the worker raises it
+class ClaimsLost(RefreshError):
     """No claim of the job stands any more; raised by the worker between calls, never by an adapter."""

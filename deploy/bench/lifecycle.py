@@ -73,7 +73,7 @@ class _Load:
 
     def run(self, stopping: threading.Event) -> None:
         """Work until ``stopping`` is set."""
-        choice = random.Random(1)  # noqa: S311 - a seed makes the run repeatable
+        choice = random.Random(1)
         with psycopg.connect(_plain(self.url), autocommit=True) as connection:
             while not stopping.is_set():
                 began = time.monotonic()
@@ -209,7 +209,7 @@ def _restore(url: str, directory: Path) -> None:
         ],
     }.items():
         began = time.monotonic()
-        subprocess.run([bin_ / command[0], *command[1:]], check=True)  # noqa: S603 - our own arguments
+        subprocess.run([bin_ / command[0], *command[1:]], check=True)
         show(f"{name}: {time.monotonic() - began:.1f} s")
 
 

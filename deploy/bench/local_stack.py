@@ -26,7 +26,7 @@ class LocalStack:
 
     def command(self, *arguments: str) -> None:
         """Run a ``dravo`` command with the stack's settings. Raises `subprocess.CalledProcessError`."""
-        subprocess.run(  # noqa: S603 - our own command
+        subprocess.run(
             [DRAVO, *arguments], env={**os.environ, **self.settings}, check=True, stdout=subprocess.DEVNULL
         )
 
@@ -35,7 +35,7 @@ class LocalStack:
 def local_stack(data_dir: Path, port: int, *, freshness: str) -> Iterator[LocalStack]:
     """Run ``dravo up`` until the block ends. Raises `RuntimeError` when it ends before it is ready."""
     environment = {**os.environ, "DRAVO_API_PORT": str(port), "DRAVO_FRESHNESS": f"fixed:{freshness}"}
-    process = subprocess.Popen(  # noqa: S603 - our own command
+    process = subprocess.Popen(
         [DRAVO, "up", "--data-dir", str(data_dir)], env=environment, stdout=subprocess.PIPE, text=True
     )
     try:

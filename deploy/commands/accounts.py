@@ -150,7 +150,7 @@ def check(
     load("database_url", "redis_url", "secret_keys")
     # -P: a package of the same name in the current directory must not run instead.
     command = [sys.executable, "-P", "-m", "worker.account_check", account_id]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - our own package
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode == _UNKNOWN_ACCOUNT:
         raise CommandError(f"no account has the id {account_id}: see `dravo accounts`")
     if done.returncode:

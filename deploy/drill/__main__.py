@@ -139,7 +139,7 @@ def _status(stack: LocalStack) -> dict[str, Any]:
 
 
 def _dravo(stack: LocalStack, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(  # noqa: S603 - our own command
+    return subprocess.run(
         [DRAVO, *arguments],
         env={**os.environ, **stack.settings},
         check=False,

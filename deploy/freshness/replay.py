@@ -105,8 +105,8 @@ def _post(rows: Sequence[Any]) -> Recorded | None:
     ages = sorted(points)
     until = min(ages[-1], HORIZON)
     readers = (Readers(0.0, 4.0),)
-    typical = [age for age in arrivals(readers[0], random.Random(rows[0].id)) if age < until]  # noqa: S311 - a repeatable replay
-    reads = tuple(sorted(random.Random(rows[0].id).choices(typical, k=rows[0].reads))) if typical else ()  # noqa: S311 - the same
+    typical = [age for age in arrivals(readers[0], random.Random(rows[0].id)) if age < until]
+    reads = tuple(sorted(random.Random(rows[0].id).choices(typical, k=rows[0].reads))) if typical else ()
     return Recorded(
         platform,
         account=0,

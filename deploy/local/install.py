@@ -46,7 +46,7 @@ def _install_with_uv(python: Path, lock: Path, folder: Path) -> None:
     _call([*pip, "install", *_QUIET, "--no-compile", *target])
     uv = [str(folder / "uv/bin/uv"), "pip", "install", "--quiet", "--python", str(python)]
     command = [*pip, "config", "get", "global.index-url"]
-    index = subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()  # noqa: S603 - our own arguments
+    index = subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
     settings = {**os.environ, **({"UV_DEFAULT_INDEX": index} if index else {})}
     _call([*uv, "--require-hashes", "--requirement", str(lock)], settings)
     _call([*uv, *_PROJECT], settings)
@@ -73,7 +73,7 @@ def _pip(python: Path) -> list[str]:
 
 def _call(command: Sequence[str], settings: Mapping[str, str] | None = None, *, show: bool = False) -> None:
     output = None if show else subprocess.DEVNULL
-    subprocess.run(command, env=settings, stdout=output, stderr=output, check=True)  # noqa: S603 - our own arguments
+    subprocess.run(command, env=settings, stdout=output, stderr=output, check=True)
 
 
 class _Progress:

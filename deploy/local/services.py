@@ -33,7 +33,7 @@ class Service:
     def start(self, stdout: int | None = None) -> subprocess.Popen[bytes]:
         """Start the process in a session of its own: Ctrl-C does not reach it, `Services.stop` ends it."""
         with self.log.open("ab") as log:
-            self.process = subprocess.Popen(  # noqa: S603 - our own package, our own arguments
+            self.process = subprocess.Popen(
                 self.command,
                 env=dict(self.environment),
                 stdin=subprocess.DEVNULL,

@@ -102,7 +102,7 @@ def _terminal_output(stack: LocalStack, *arguments: str) -> str:
     """Return what a command writes to a terminal, with its colours."""
     ours, theirs = pty.openpty()
     environment = {**os.environ, **stack.settings, "COLUMNS": str(_COLUMNS), "TERM": "xterm-256color"}
-    with subprocess.Popen([DRAVO, *arguments], env=environment, stdout=theirs) as process:  # noqa: S603 - our own command
+    with subprocess.Popen([DRAVO, *arguments], env=environment, stdout=theirs) as process:
         os.close(theirs)
         output = b"".join(iter(lambda: _read(ours), b""))
     os.close(ours)

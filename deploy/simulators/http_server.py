@@ -59,7 +59,7 @@ class Connection(asyncio.Protocol):
         self._transport = transport
         self._live.add(self)
 
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 (asyncio's signature)
+    def connection_lost(self, exc: Exception | None) -> None:
         """Cancel an answer in progress."""
         self._live.discard(self)
         if self._slow is not None:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml  # type: ignore[import-untyped]  # PyYAML publishes no types
+import yaml
 
 from shared.accounts.vault import new_key
 from tests.shared.observability.test_metrics import get, start

@@ -5,7 +5,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
-import yaml  # type: ignore[import-untyped]  # PyYAML publishes no types
+import yaml
 from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parents[2]

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import typer
-import yaml  # type: ignore[import-untyped]  # PyYAML publishes no types
+import yaml
 
 from deploy.cli import app
 from shared.settings import Settings

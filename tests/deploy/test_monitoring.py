@@ -12,7 +12,7 @@ from typing import Any
 import click
 import pytest
 import typer
-import yaml  # type: ignore[import-untyped]  # PyYAML publishes no types
+import yaml
 from prometheus_client import REGISTRY
 
 import api_stub.http.metrics as _of_the_api  # registers its metrics

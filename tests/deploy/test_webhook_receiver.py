@@ -41,7 +41,7 @@ def delivery() -> Any:
 
 @pytest.mark.parametrize("valid", [True, False])
 def test_documented_receiver_stores_what_is_signed_and_nothing_else(
-    valid: bool,  # noqa: FBT001 - a parameter of the test
+    valid: bool,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     secret, message = new_secret(), delivery()

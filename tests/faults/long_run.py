@@ -43,7 +43,7 @@ def run(
 
 
 def _rounds(faults: Sequence[Fault], seed: int, *, full_length: bool) -> Iterator[tuple[Fault, bool]]:
-    random = Random(seed)  # noqa: S311 - a seed makes the run repeatable
+    random = Random(seed)
     while True:
         order = list(faults)
         random.shuffle(order)

@@ -65,7 +65,7 @@ def run_round(environment: Environment, fault: Fault, seed: int, *, full_length:
     baseline = take_baseline(environment)
     breaches = []
     try:
-        fault.inject(RoundContext(environment, Random(seed), full_length))  # noqa: S311 - a seed makes the run repeatable
+        fault.inject(RoundContext(environment, Random(seed), full_length))
     except Exception as error:  # noqa: BLE001 - one failing round must not end a run of many
         breaches.append(f"the fault could not be injected: {error!r}")
     healed_at = environment.now()

@@ -14,7 +14,7 @@ from datetime import timedelta
 from pathlib import Path
 from statistics import linear_regression, mean
 
-import psutil  # type: ignore[import-untyped]  # psutil publishes no types
+import psutil
 from rich.console import Console
 
 from tests.faults.harness.environment import Environment, open_environment

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import psutil  # type: ignore[import-untyped]  # psutil publishes no types
+import psutil
 import pytest
 
 from tests.faults.harness.environment import LEASE, Environment, open_environment

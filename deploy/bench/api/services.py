@@ -36,7 +36,7 @@ def bare(url: str, statement: str, values: Sequence[Any]) -> Iterator[str]:
 
 @contextmanager
 def _process(command: list[str], environment: Mapping[str, str], port: int, path: str) -> Iterator[str]:
-    process = subprocess.Popen(command, env={**os.environ, **environment}, stderr=subprocess.DEVNULL)  # noqa: S603 - our own
+    process = subprocess.Popen(command, env={**os.environ, **environment}, stderr=subprocess.DEVNULL)
     address = f"http://127.0.0.1:{port}"
     try:
         _until_ready(process, f"{address}{path}")

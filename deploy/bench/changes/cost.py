@@ -10,7 +10,7 @@ import time
 from dataclasses import dataclass
 from typing import Any, Final
 
-import psutil  # type: ignore[import-untyped]  # psutil publishes no types
+import psutil
 
 from deploy.bench.smoke import Bench, running, throughput, until
 from deploy.console import show

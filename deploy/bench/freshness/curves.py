@@ -40,7 +40,7 @@ class Curve(Post):
 
 def load() -> dict[str, list[Post]]:
     """Return the curves in two halves, ``fitted`` and ``held out``, in turns."""
-    random = Random("curves")  # noqa: S311 - a repeatable simulation
+    random = Random("curves")
     halves: dict[str, list[Post]] = {"fitted": [], "held out": []}
     packed = resources.files(__package__).joinpath("growth-curves.csv.gz").read_bytes()
     rows = csv.reader(gzip.decompress(packed).decode().splitlines()[1:])

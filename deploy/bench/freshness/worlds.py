@@ -129,7 +129,7 @@ REPORTED: Final = (
 
 def make(spec: Spec, posts: int, seed: int) -> list[Post]:
     """Return the posts of a world, in the order of their publication."""
-    random = Random(f"{spec.name}/{seed}")  # noqa: S311 - a repeatable simulation
+    random = Random(f"{spec.name}/{seed}")
     accounts = [
         (random.choice(list(PRIORS)), random.gauss(0, spec.account_spread), random.paretovariate(1.2))
         for _ in range(max(posts // 50, 5))

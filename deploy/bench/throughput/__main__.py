@@ -79,7 +79,7 @@ def _database(postgres: Postgres, name: str, code: Path) -> Database:
     with psycopg.connect(postgres.url.replace(*plain), autocommit=True) as admin:
         admin.execute(f"CREATE DATABASE bench_{name}".encode())
     program = "import sys; from shared.database import migrate; migrate(sys.stdin.read())"
-    subprocess.run([sys.executable, "-c", program], cwd=code, input=url.encode(), check=True)  # noqa: S603 - our own code
+    subprocess.run([sys.executable, "-c", program], cwd=code, input=url.encode(), check=True)
     return psycopg.connect(url.replace(*plain), autocommit=True)
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 import httpx
-import psutil  # type: ignore[import-untyped]  # psutil publishes no types; only numbers leave this file
+import psutil
 
 from deploy.local.servers.server_process import free_port
 
@@ -35,7 +35,7 @@ class Fleet:
 
     def start(self, name: str, module: str, *arguments: str, **more: str) -> None:
         """Start ``python -m module`` in the checkout."""
-        process = subprocess.Popen(  # noqa: S603 - our own module
+        process = subprocess.Popen(
             [sys.executable, "-m", module, *arguments],
             env={**os.environ, **self.environment, **more},
             cwd=self.code,
@@ -127,7 +127,7 @@ def fleet(
     }
     running = Fleet(environment, code, *servers, platforms=url)
     program = [sys.executable, "-m", "deploy.bench.throughput.platforms", "--port", str(port)]
-    process = subprocess.Popen([*program, "--milliseconds", str(milliseconds)], cwd=Path(__file__).parents[3])  # noqa: S603 - our own module
+    process = subprocess.Popen([*program, "--milliseconds", str(milliseconds)], cwd=Path(__file__).parents[3])
     running.processes["platforms"] = [process]
     try:
         _until_answers(f"{url}/stats")

@@ -39,7 +39,7 @@ def measure(
         for _ in range(messages):
             broker.enqueue(dramatiq.Message(_QUEUE, "noop", (), {}, {}))
         command = [sys.executable, "-m", __spec__.name if __spec__ else "", "--threads", str(threads)]
-        running = [subprocess.Popen(command, stdin=subprocess.PIPE) for _ in range(workers)]  # noqa: S603 - our own module
+        running = [subprocess.Popen(command, stdin=subprocess.PIPE) for _ in range(workers)]
         for process in running:
             if process.stdin:
                 process.stdin.write(url.encode())

@@ -131,7 +131,7 @@ def _make_cluster(initdb: Path, home: Path, password: str, user: SystemUser) -> 
             if user.uid is not None and user.gid is not None:
                 os.fchown(file.fileno(), user.uid, user.gid)
             file.write(password)
-        done = subprocess.run(  # noqa: S603 - the wheel's initdb with arguments of our own
+        done = subprocess.run(
             [
                 str(initdb), "-D", str(new / "cluster"), "-U", NAME, "--pwfile", str(password_file),
                 "--auth=scram-sha-256", "--encoding=UTF8",

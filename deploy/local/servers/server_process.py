@@ -10,7 +10,7 @@ from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 
-import psutil  # type: ignore[import-untyped]  # psutil publishes no types; only processes and ids leave this file
+import psutil
 
 from deploy.local.servers.unprivileged import SystemUser
 
@@ -54,7 +54,7 @@ def spawn(
     with os.fdopen(
         os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW, 0o600), "ab"
     ) as output:
-        process = subprocess.Popen(  # noqa: S603 - the wheels' executables with arguments of our own
+        process = subprocess.Popen(
             command,
             cwd=directory,
             env={"LC_ALL": "C", "TZ": "UTC"},

@@ -13,7 +13,7 @@ from deploy.simulators.refusal import form_of, is_over
 from deploy.simulators.world import Account, World
 
 CLIENT_ID = "simulated-linkedin-client"
-CLIENT_SECRET = "simulated-linkedin-client-secret"  # noqa: S105 (opens a simulation, nothing else)
+CLIENT_SECRET = "simulated-linkedin-client-secret"
 
 ACCESS_LIFE = timedelta(days=60)
 REFRESH_LIFE = timedelta(days=365)

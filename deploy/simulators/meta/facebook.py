@@ -79,7 +79,7 @@ class Facebook:
         """Return the Page's limit, or the token's when a user token reads the Page."""
         return USER if account.kind == "user" else PAGE
 
-    def myself(self, call: Call, account: Account) -> dict[str, Any]:  # noqa: ARG002 (the same for every call)
+    def myself(self, call: Call, account: Account) -> dict[str, Any]:
         """Return the Page."""
         return {"id": account.platform_account_id, "name": account.name}
 
@@ -95,7 +95,7 @@ class Facebook:
             match = next(filter(None, (self._world.post(self.platform, one) for one in ids)), None)
         return match
 
-    def field(self, call: Call, account: Account, post: Post, name: str) -> Any:  # noqa: ARG002 (as of every platform)
+    def field(self, call: Call, account: Account, post: Post, name: str) -> Any:
         """Return a field of a post; other people's content needs its own permission."""
         if name in _SUMMARIES:
             if "pages_read_user_content" not in account.scopes:
@@ -114,7 +114,7 @@ class Facebook:
 
     def insights(
         self,
-        call: Call,  # noqa: ARG002 (one seam for both platforms)
+        call: Call,
         account: Account,
         post: Post,
         object_id: str,

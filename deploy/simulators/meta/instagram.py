@@ -87,7 +87,7 @@ class Instagram:
         """Answer one request to either host, `request.url.host`."""
         return self._graph.handle(request)
 
-    def bucket(self, account: Account) -> Bucket:  # noqa: ARG002 (one limit for every kind of token)
+    def bucket(self, account: Account) -> Bucket:
         """Return the account's limit."""
         return ACCOUNT
 
@@ -98,7 +98,7 @@ class Instagram:
             return {"id": one, "user_id": one, "username": account.name, "name": account.name}
         return {"id": f"122{one[-12:]}", "name": account.name}
 
-    def post(self, object_id: str, accounts: Sequence[Account]) -> Post | None:  # noqa: ARG002 (ids stand alone)
+    def post(self, object_id: str, accounts: Sequence[Account]) -> Post | None:
         """Return the medium."""
         return self._world.post(self.platform, object_id)
 
@@ -127,7 +127,7 @@ class Instagram:
         call: Call,
         account: Account,
         post: Post,
-        object_id: str,  # noqa: ARG002 (one seam for both platforms)
+        object_id: str,
         metrics: str | None,
     ) -> list[dict[str, Any]]:
         """Return the rows of the metrics, or refuse them all."""

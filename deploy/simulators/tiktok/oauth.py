@@ -14,7 +14,7 @@ from deploy.simulators.refusal import form_of, is_over
 from deploy.simulators.world import World
 
 CLIENT_KEY = "simulated-tiktok-client"
-CLIENT_SECRET = "simulated-tiktok-client-secret"  # noqa: S105 (opens a simulation, nothing else)
+CLIENT_SECRET = "simulated-tiktok-client-secret"
 
 ACCESS_LIFE = timedelta(hours=2)
 REFRESH_LIFE = timedelta(days=180)

@@ -14,7 +14,7 @@ from deploy.simulators.world import Account, World
 from deploy.simulators.x.answers import oauth_error
 
 CLIENT_ID = "simulated-x-client"
-CLIENT_SECRET = "simulated-x-client-secret"  # noqa: S105 (opens a simulation, nothing else)
+CLIENT_SECRET = "simulated-x-client-secret"
 
 ACCESS_LIFE = timedelta(hours=2)
 REFRESH_LIFE = timedelta(days=183)

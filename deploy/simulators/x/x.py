@@ -193,7 +193,7 @@ class X:
         gone = errors == [answers.not_found(one)]
         return httpx.Response(404 if gone else 200, json={"errors": errors})
 
-    def _usage(self, request: httpx.Request, caller: Account | None) -> httpx.Response:  # noqa: ARG002 (_Answer)
+    def _usage(self, request: httpx.Request, caller: Account | None) -> httpx.Response:
         used = self.billing.month(self._today())
         data = {"project_id": "1", "cap_reset_day": 1, "project_cap": str(self._monthly_cap())}
         return httpx.Response(200, json={"data": {**data, "project_usage": str(used)}})
@@ -235,7 +235,7 @@ def _is_id(text: str) -> bool:
     return _ID.fullmatch(text) is not None and int(text) <= _LARGEST_ID
 
 
-def _me(request: httpx.Request, caller: Account | None) -> httpx.Response:  # noqa: ARG001 (_Answer)
+def _me(request: httpx.Request, caller: Account | None) -> httpx.Response:
     assert caller is not None  # noqa: S101 (narrows the type: the app itself was refused before)
     return httpx.Response(200, json={"data": {"id": caller.platform_account_id, "name": caller.name}})
 

@@ -47,7 +47,7 @@ WITH RECURSIVE recent AS (
                                   AND r.next_run_at > now()) AS leased
       FROM (SELECT * FROM recent UNION ALL SELECT * FROM old) o
 )
-"""  # noqa: S608 - the part is a constant
+"""
 
 _COUNT: Final = text(f"""{_OPEN}
 SELECT platform, CAST(sum(jobs) AS int) AS jobs, bool_or(jobs < claims) AS some_expired,
@@ -59,7 +59,7 @@ SELECT platform, CAST(sum(jobs) AS int) AS jobs, bool_or(jobs < claims) AS some_
   FROM (SELECT platform, account_id, count(*) FILTER (WHERE leased) AS jobs, count(*) AS claims
           FROM open_claims GROUP BY platform, account_id) accounts
  GROUP BY platform
-""")  # noqa: S608 - both parts are constants
+""")
 
 _SUSPECT: Final = f"""{_OPEN}
 , suspects AS MATERIALIZED (
@@ -75,7 +75,7 @@ _SUSPECT: Final = f"""{_OPEN}
 SELECT publication_id FROM suspects
  WHERE NOT EXISTS (SELECT FROM suspects WHERE next_run_at > now())
  ORDER BY next_run_at, publication_id LIMIT 1
-"""  # noqa: S608 - both parts are constants
+"""
 _SUSPECTS: Final = {
     Lane.INTERACTIVE: text(_SUSPECT.format(not_paused=NOT_PAUSED)),
     Lane.BACKGROUND: text(_SUSPECT.format(not_paused=f"{NOT_PAUSED} AND {BACKGROUND_NOT_PAUSED}")),

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
-import psutil  # type: ignore[import-untyped]  # psutil publishes no types
+import psutil
 import pytest
 
 from tests.deploy.simulators.example import port_of

@@ -5,7 +5,7 @@ import subprocess
 from collections.abc import Callable
 from typing import Literal
 
-import psutil  # type: ignore[import-untyped]  # psutil publishes no types
+import psutil
 import psycopg
 
 from tests.faults.harness.environment import LEASE, THREADS, Environment

@@ -68,7 +68,7 @@ class SeedData:
 
 def seed_data(seed: int, posts: int) -> SeedData:
     """Return one account of every kind in every workspace, each with ``posts`` posts."""
-    random = Random(seed)  # noqa: S311 - a seed makes the run repeatable
+    random = Random(seed)
     seed_data = SeedData([], [], [], [])
     now = datetime.now(UTC)
     for number, (workspace, kind) in enumerate(_accounts_of_workspaces(), start=1):

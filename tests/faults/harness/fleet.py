@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import psutil  # type: ignore[import-untyped]  # psutil publishes no types
+import psutil
 
 from shared.process import STOP_WITHIN
 from tests.faults.harness.waiting import wait_until

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import psutil  # type: ignore[import-untyped]  # psutil publishes no types
+import psutil
 import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry

@@ -20,7 +20,7 @@ from shared.erasure.identifiers import MOST_PATTERNS, Identifiers
         ("42 rows", False),
     ],
 )
-def test_identifier_is_found_between_delimiters_alone(searched: str, there: bool) -> None:  # noqa: FBT001 - a parameter
+def test_identifier_is_found_between_delimiters_alone(searched: str, there: bool) -> None:
     identifiers = Identifiers(
         [
             ("account", "acc_1a"),

@@ -19,7 +19,7 @@ def test_share_starts_with_the_simulation_and_follows_the_observed_refreshes() -
 
 
 @pytest.mark.parametrize(("value", "within"), [(100.0, True), (106.0, True), (107.0, False), (50.0, False)])
-def test_refresh_shows_whether_the_error_was_at_most_five_percent(value: float, within: bool) -> None:  # noqa: FBT001 - a table's column
+def test_refresh_shows_whether_the_error_was_at_most_five_percent(value: float, within: bool) -> None:
     judgement = judged(BEFORE, {"age": 10.5, "value": value})
 
     assert judgement is not None

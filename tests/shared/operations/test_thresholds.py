@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
-import yaml  # type: ignore[import-untyped]  # PyYAML publishes no types
+import yaml
 
 from shared.operations import thresholds
 

@@ -102,7 +102,7 @@ def test_eight_workers_are_refused_at_most_once_a_window_of_a_hard_limit(
     simulators.behave("tiktok", limits={"video/query": {"calls": limit, "seconds": 60}})
     inhabit(simulators, "tiktok", {"video.list"})
 
-    chance = random.Random(4)  # noqa: S311 - latencies
+    chance = random.Random(4)
 
     def travel(request: httpx.Request) -> httpx.Response:
         clock.passes(chance.uniform(0.01, 0.5))

@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-import psutil  # type: ignore[import-untyped]  # psutil publishes no types
+import psutil
 import psycopg
 import pytest
 

@@ -7,7 +7,7 @@ import socket
 import stat
 from pathlib import Path
 
-import psutil  # type: ignore[import-untyped]  # psutil publishes no types
+import psutil
 import pytest
 import redis
 from redis.backoff import NoBackoff

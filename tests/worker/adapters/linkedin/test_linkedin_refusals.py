@@ -74,7 +74,7 @@ def test_retired_version_names_its_setting() -> None:
 def test_refusal_is_renewable_only_with_a_refresh_token(
     body: object,
     refresh_token: SecretStr | None,
-    renewable: bool,  # noqa: FBT001 - a parameter of the table above
+    renewable: bool,
 ) -> None:
     error = refused(reply(body, 401), refresh_token=refresh_token)
 

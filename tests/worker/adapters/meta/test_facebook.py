@@ -101,7 +101,7 @@ def test_retired_metric_is_requested_again_when_its_entry_expires(harness: Harne
 @pytest.mark.parametrize("alone", [True, False])
 def test_metric_refused_for_one_post_is_partial_and_not_remembered(
     harness: Harness,
-    alone: bool,  # noqa: FBT001 - a pytest parameter
+    alone: bool,
 ) -> None:
     (odd,) = harness.publish(refused_metrics=frozenset({"post_clicks"}))
     posts = [] if alone else harness.publish(5)

@@ -142,7 +142,7 @@ def test_missing_posts_of_a_missing_page_require_reconnect(harness: Harness, cou
 def test_missing_read_insights_differs_from_posts_without_numbers(
     harness: Harness,
     count: int,
-    named: bool,  # noqa: FBT001 - a pytest parameter
+    named: bool,
 ) -> None:
     posts = harness.publish(count)
     harness.simulators.world.change_account("facebook", PAGE, scopes=SCOPES - {"read_insights"})

@@ -151,7 +151,7 @@ def test_proof_equals_the_documented_one() -> None:
 
 @pytest.mark.parametrize("facebook_login", [True, False])
 def test_proof_is_sent_to_graph_facebook_com_only_and_no_token_in_a_url(
-    facebook_login: bool,  # noqa: FBT001 - a pytest parameter
+    facebook_login: bool,
 ) -> None:
     way = upstream(lambda request: reply([None] if request.method == "POST" else {}))
     talk = graph(way, facebook_login=facebook_login, app_secret=SecretStr("secret"))

@@ -65,7 +65,7 @@ def test_call_without_its_proof_is_misconfigured(way: Way) -> None:
 def test_object_hidden_by_a_missing_permission_names_it(
     way: Way,
     count: int,
-    named: bool,  # noqa: FBT001 - a pytest parameter
+    named: bool,
 ) -> None:
     granted = frozenset(way.scopes) - {"pages_read_engagement"} if named else None
 
@@ -132,7 +132,7 @@ def test_refusal_to_act_for_the_owner_names_no_permission(
     way: Way,
     code: int,
     count: int,
-    named: bool,  # noqa: FBT001 - a pytest parameter
+    named: bool,
 ) -> None:
     host = Host(refuses(code, ON_BEHALF), frozenset(way.scopes) if named else None)
 
