@@ -19,6 +19,9 @@ PAUSED_SECONDS: Final = 3600
 """DravoParked: a pause of more than one account lasts for longer from now."""
 RECONNECT_SHARE: Final = 0.1
 """DravoAccountsNeedReconnect: a larger share of the connected accounts must be connected again."""
+MANY_RECONNECTS: Final = 10
+MANY_RECONNECTS_SHARE: Final = 0.25
+"""From this number and this share of a platform's connected accounts on, one cause is likelier than many."""
 
 NUMBERS: Final = {
     "DravoOverdue": OVERDUE_SECONDS,

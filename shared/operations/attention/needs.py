@@ -236,11 +236,22 @@ def _reconnect(figures: Figures) -> Iterator[Need]:
                 "DravoAccountsNeedReconnect",
                 "warning",
                 f"{Platform(platform).label}: {locked} of {connected} accounts must be connected again",
-                "Many at once: the platform or our application is the cause; see the accounts' reasons.",
+                _how_to_reconnect(locked, connected),
                 ageing=figures.locked(platform),
                 subject={"platform": platform},
                 rows={"platform": platform, "status": "requires_reconnect"},
             )
+
+
+def _how_to_reconnect(locked: int, connected: int) -> str:
+    if locked >= thresholds.MANY_RECONNECTS and locked >= thresholds.MANY_RECONNECTS_SHARE * connected:
+        return (
+            "So many have one cause: revoked permissions, a changed application secret, or a scope that the"
+            " consent screen lost. Compare the reasons in `dravo accounts`."
+        )
+    if locked == 1:
+        return "Ask its owner to connect it again; `dravo accounts` says why it must be."
+    return "Ask their owners to connect them again; `dravo accounts` says why each must be."
 
 
 def _quarantine(figures: Figures) -> Iterator[Need]:

@@ -140,6 +140,35 @@ def test_condition_of_each_alert_is_a_need(figures: Figures, alert: str, severit
     assert need.to_do
 
 
+OWNER = "Ask its owner to connect it again; `dravo accounts` says why it must be."
+OWNERS = "Ask their owners to connect them again; `dravo accounts` says why each must be."
+ONE_CAUSE = (
+    "So many have one cause: revoked permissions, a changed application secret, or a scope that the consent"
+    " screen lost. Compare the reasons in `dravo accounts`."
+)
+
+
+@pytest.mark.parametrize(
+    ("to_reconnect", "active", "cause", "to_do"),
+    [
+        (1, 2, "X: 1 of 3 accounts must be connected again", OWNER),
+        (3, 0, "X: 3 of 3 accounts must be connected again", OWNERS),
+        (9, 3, "X: 9 of 12 accounts must be connected again", OWNERS),
+        (11, 34, "X: 11 of 45 accounts must be connected again", OWNERS),
+        (10, 30, "X: 10 of 40 accounts must be connected again", ONE_CAUSE),
+        (40, 10, "X: 40 of 50 accounts must be connected again", ONE_CAUSE),
+    ],
+)
+def test_one_cause_is_suspected_only_where_many_accounts_need_a_reconnect(
+    to_reconnect: int, active: int, cause: str, to_do: str
+) -> None:
+    accounts = [["x", "active", active], ["x", "requires_reconnect", to_reconnect]]
+
+    need = only(replace(WELL, live=live(accounts=accounts)))
+
+    assert (need.cause, need.to_do) == (cause, to_do)
+
+
 @pytest.mark.parametrize(
     "figures",
     [
