@@ -10,9 +10,8 @@ from shared.partitions import ensure_partitions
 from shared.quota.call_counts import CallCounter
 from shared.quota.limits import Bucket
 from shared.redis_client import RedisClient
-from shared.refresh_queue import RefreshJob
-from shared.refresh_state.claim import claim
-from shared.vocabulary import BucketKind, Lane, Platform
+from shared.vocabulary import BucketKind, Platform
+from tests.claiming import due_jobs
 from tests.harness import Harness, reads
 from worker.refresh import refresh
 
@@ -145,20 +144,8 @@ def test_worker_plans_with_the_fitted_half_life_and_the_highest_pressure(harness
         " ('instagram', 'acc_2', 'account:acc_2', 9, 1), ('x', '', 'money', 9, 1)"
     )
     harness.adapter.script = reads(views=7)
-    for job in _claimed(harness):
+    for job in due_jobs(harness.engine):
         refresh(job, harness.context)
 
     stored = harness.state(publication).freshness
     assert (stored["half_life"], stored["pressure"]) == (5, 2.5)
-
-
-def _claimed(harness: Harness) -> tuple[RefreshJob, ...]:
-    with harness.engine.begin() as connection:
-        return claim(
-            connection,
-            Lane.BACKGROUND,
-            jobs=4,
-            platform_jobs=4,
-            lease=timedelta(seconds=60),
-            top_up=dict.fromkeys(Platform, timedelta()),
-        ).jobs

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from shared.refresh_state.claim import claim
 from shared.vocabulary import BucketKind, Lane, Platform
+from tests.claiming import claim_due
 from tests.harness import Harness, open_harness, reads
 from worker.errors import Misconfigured, Paused, Reauthorize, RefreshError, TryAgain
 from worker.quota.pause import Deferred
@@ -24,14 +24,7 @@ def now() -> datetime:
 def run(harness: Harness, lane: Lane = Lane.BACKGROUND) -> None:
     """Refresh the due rows once."""
     with harness.engine.begin() as connection:
-        jobs = claim(
-            connection,
-            lane,
-            jobs=100,
-            platform_jobs=100,
-            lease=MINUTE,
-            top_up=dict.fromkeys(Platform, timedelta()),
-        ).jobs
+        jobs = claim_due(connection, lane, lease=MINUTE).jobs
     for job in jobs:
         refresh(job, harness.context)
 
@@ -177,10 +170,7 @@ def test_refusal_of_an_account_that_became_inactive_blocks_its_rows(harness: Har
 def test_rows_of_inactive_account_are_blocked_without_a_call(harness: Harness) -> None:
     (one,) = harness.publications(harness.account("acc_1"))
     with harness.engine.begin() as connection:
-        (job,) = claim(
-            connection, Lane.BACKGROUND, jobs=1, platform_jobs=1, lease=MINUTE,
-            top_up=dict.fromkeys(Platform, timedelta()),
-        ).jobs  # fmt: skip
+        (job,) = claim_due(connection, jobs=1, platform_jobs=1, lease=MINUTE).jobs
     harness.execute("UPDATE accounts SET state = 'disconnected'")
 
     refresh(job, harness.context)
@@ -251,10 +241,7 @@ def test_pause_placed_after_the_claim_defers_the_job(
         id=ids[0],
     )
     with harness.engine.begin() as connection:
-        (job,) = claim(
-            connection, Lane.BACKGROUND, jobs=1, platform_jobs=1, lease=MINUTE,
-            top_up=dict.fromkeys(Platform, timedelta()),
-        ).jobs  # fmt: skip
+        (job,) = claim_due(connection, jobs=1, platform_jobs=1, lease=MINUTE).jobs
     harness.execute(
         "INSERT INTO pauses (platform, kind, subject, paused_until, reason)"
         " VALUES ('instagram', :kind, :subject, :until, 'Paused.')",

@@ -16,9 +16,10 @@ from deploy.simulators.world import Post, World
 from shared.accounts import states
 from shared.batches import LINKEDIN_MEMBER_CALLS, job_size
 from shared.refresh_queue import RefreshJob
-from shared.refresh_state.claim import Claims, claim
+from shared.refresh_state.claim import Claims
 from shared.settings import Settings
 from shared.vocabulary import Lane, Platform
+from tests.claiming import claim_due
 from tests.harness import Harness, open_harness
 from tests.worker.http.in_process import InProcess
 from tests.worker.running import fenced_writes
@@ -117,14 +118,7 @@ class Member:
 
 def claimed(harness: Harness) -> Claims:
     with harness.engine.begin() as connection:
-        return claim(
-            connection,
-            Lane.BACKGROUND,
-            jobs=100,
-            platform_jobs=100,
-            lease=LEASE,
-            top_up=dict.fromkeys(Platform, timedelta()),
-        )
+        return claim_due(connection, lease=LEASE)
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """Depth-first search over interleavings, each executed for real from the start."""
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -109,6 +110,46 @@ class SessionController:
         raise AssertionError("every session waits, and PostgreSQL ends none of them")
 
 
+@dataclass(slots=True)
+class Recorder:
+    """The sessions of one interleaving under way, and the steps that they have executed so far."""
+
+    controller: SessionController
+    sessions: Sequence[Session]
+    choices: list[int] = field(default_factory=list)
+    labels: list[str] = field(default_factory=list)
+
+    def advance(self, session: Session) -> Step:
+        """Let a session execute its step, and record it."""
+        assert session.step is not None
+        self.choices.append(session.number)
+        self.labels.append(session.step.label)
+        return self.controller.advance(self.sessions, session)
+
+    def run(self) -> Run:
+        """Return what was executed, after every session has ended."""
+        return Run(
+            tuple(self.choices),
+            tuple(self.labels),
+            tuple(session.result for session in self.sessions),
+            tuple(session.error for session in self.sessions),
+            sum(session.deadlocks for session in self.sessions),
+        )
+
+
+@contextmanager
+def recording(controller: SessionController, operations: Sequence[Runnable]) -> Iterator[Recorder]:
+    """Start operations and record their steps; at the end, those that have not ended are abandoned."""
+    recorder = Recorder(controller, controller.begin(operations))
+    try:
+        yield recorder
+    finally:
+        for session in recorder.sessions:
+            session.abandon()
+        for session in recorder.sessions:
+            session.join()
+
+
 def explore(
     controller: SessionController, reset: Callable[[], Sequence[Runnable]], *, most: int
 ) -> Iterator[Run]:
@@ -142,13 +183,14 @@ def _next(node: _Node) -> bool:
 
 def _execute(controller: SessionController, operations: Sequence[Runnable], path: list[_Node]) -> Run | None:
     """Execute the choices of the path, then always the first enabled session that is not in the sleep set."""
-    used = controller.begin(operations)
-    choices: list[int] = []
-    labels: list[str] = []
-    try:
-        while not all(session.done for session in used):
-            depth = len(choices)
-            enabled = {one.number: one.step for one in used if not one.waiting and not one.done and one.step}
+    with recording(controller, operations) as recorder:
+        while not all(session.done for session in recorder.sessions):
+            depth = len(recorder.choices)
+            enabled = {
+                one.number: one.step
+                for one in recorder.sessions
+                if not one.waiting and not one.done and one.step
+            }
             if depth == len(path):
                 path.append(_Node(enabled, _sleep_set(path)))
                 if not _next(path[-1]):
@@ -157,22 +199,8 @@ def _execute(controller: SessionController, operations: Sequence[Runnable], path
             if node.chosen not in enabled:  # locks were granted in another order than in the last run
                 del path[depth:]
                 continue
-            label = enabled[node.chosen].label
-            node.executed = controller.advance(used, controller.sessions[node.chosen - 1])
-            choices.append(node.chosen)
-            labels.append(label)
-    finally:
-        for session in used:
-            session.abandon()
-        for session in used:
-            session.join()
-    return Run(
-        tuple(choices),
-        tuple(labels),
-        tuple(session.result for session in used),
-        tuple(session.error for session in used),
-        sum(session.deadlocks for session in used),
-    )
+            node.executed = recorder.advance(controller.sessions[node.chosen - 1])
+    return recorder.run()
 
 
 def _sleep_set(path: list[_Node]) -> dict[int, Step]:

@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tests.interleavings.engine.explorer import Run, Runnable, SessionController
+from tests.interleavings.engine.explorer import Run, Runnable, SessionController, recording
 from tests.interleavings.engine.session import Session
 
 END = "end"
@@ -82,29 +82,13 @@ class Schedule:
 
 def follow(controller: SessionController, operations: Sequence[Runnable], schedule: Schedule) -> Run:
     """Execute a schedule, then the rest of every operation in order."""
-    used = controller.begin(operations)
-    choices: list[int] = []
-    labels: list[str] = []
-    try:
+    with recording(controller, operations) as recorder:
+        used = recorder.sessions
         for segment in (*schedule.segments, *(Segment(session.number, END) for session in (*used, *used))):
             session = used[segment.session - 1]
             while not session.done and not session.waiting and _name(session) != segment.until:
-                assert session.step is not None
-                labels.append(session.step.label)
-                choices.append(session.number)
-                controller.advance(used, session)
-    finally:
-        for session in used:
-            session.abandon()
-        for session in used:
-            session.join()
-    return Run(
-        tuple(choices),
-        tuple(labels),
-        tuple(session.result for session in used),
-        tuple(session.error for session in used),
-        sum(session.deadlocks for session in used),
-    )
+                recorder.advance(session)
+    return recorder.run()
 
 
 def _name(session: Session) -> str:

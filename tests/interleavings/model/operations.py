@@ -1,7 +1,6 @@
 """All operations: the functions of the product that write accounts, rows, analytics, pauses or budgets."""
 
 from collections.abc import Callable, Mapping
-from datetime import timedelta
 from functools import partial
 from typing import Any, Final
 
@@ -15,13 +14,13 @@ from shared.operations.pause import Scope, pause_scope, resume_scope
 from shared.operations.quarantine import release_from_quarantine
 from shared.operations.resync import resync_one
 from shared.quota import spending
-from shared.refresh_state.claim import claim
 from shared.refresh_state.make_due import make_due
 from shared.refresh_state.ready.memory import ClaimMemory
 from shared.refresh_state.ready.queue import add_due
 from shared.refresh_state.ready.sweep import sweep
 from shared.refresh_state.release_claim import release_claim
-from shared.vocabulary import Lane, Platform, Reason
+from shared.vocabulary import Lane, Reason
+from tests.claiming import claim_due
 from tests.harness import reads
 from tests.interleavings.model.environment import JOB, PLATFORM_JOBS, Environment, new_tokens, operation
 from tests.interleavings.model.refreshes import REFRESHES
@@ -59,15 +58,7 @@ def _rotate_secrets(environment: Environment, engine: Engine) -> Any:
 
 def _claim(lane: Lane, _environment: Environment, engine: Engine, memory: ClaimMemory | None = None) -> Any:
     with engine.begin() as connection:
-        return claim(
-            connection,
-            lane,
-            jobs=10,
-            platform_jobs=PLATFORM_JOBS,
-            lease=timedelta(seconds=60),
-            top_up=dict.fromkeys(Platform, timedelta()),
-            memory=memory,
-        )
+        return claim_due(connection, lane, jobs=10, platform_jobs=PLATFORM_JOBS, memory=memory)
 
 
 def _claims(environment: Environment, engine: Engine) -> None:

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import dramatiq
 import httpx
@@ -24,9 +24,9 @@ from shared.observability import tracing
 from shared.redis_client import connect
 from shared.refresh_queue import RefreshJob
 from shared.refresh_state import make_due, notifications
-from shared.refresh_state.claim import claim
 from shared.vocabulary import Lane, Platform, Reason
-from tests.harness import Harness, open_harness
+from tests.claiming import due_jobs
+from tests.harness import open_harness
 from tests.worker.http.in_process import InProcess
 from tests.worker.http.test_upstream import Memory
 from worker.http.client import Client
@@ -153,24 +153,12 @@ def test_trace_context_is_used_by_its_claim_and_no_later_one(
         for scheduler in (first, second):
             scheduler.remember(payloads)
 
-        claims = claim_all(harness)
+        claims = due_jobs(harness.engine, Lane.INTERACTIVE)
         assert [first.take(job) is not None for job in claims] == [True]
         harness.execute("UPDATE refresh_state SET next_run_at = now() - interval '1 s', claimed_at = NULL")
-        (again,) = claim_all(harness)
+        (again,) = due_jobs(harness.engine, Lane.INTERACTIVE)
 
     assert second.take(again) is None
-
-
-def claim_all(harness: Harness) -> tuple[RefreshJob, ...]:
-    with harness.engine.begin() as connection:
-        return claim(
-            connection,
-            Lane.INTERACTIVE,
-            jobs=10,
-            platform_jobs=10,
-            lease=timedelta(seconds=60),
-            top_up=dict.fromkeys(Platform, timedelta()),
-        ).jobs
 
 
 @pytest.mark.parametrize(

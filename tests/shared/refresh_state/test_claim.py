@@ -10,6 +10,7 @@ from sqlalchemy import text
 from shared.refresh_state.claim import JOBS_PER_ACCOUNT, Claims, claim
 from shared.refresh_state.release_claim import release_claim
 from shared.vocabulary import Lane, Platform
+from tests.claiming import claim_due
 from tests.harness import Harness
 
 LEASE = timedelta(seconds=60)
@@ -243,14 +244,7 @@ def test_jobs_in_flight_count_for_the_caps_of_account_and_platform(harness: Harn
 
     def claimed_accounts(platform_jobs: int) -> set[str]:
         with harness.engine.connect() as connection:
-            jobs = claim(
-                connection,
-                Lane.BACKGROUND,
-                jobs=100,
-                platform_jobs=platform_jobs,
-                lease=LEASE,
-                top_up=dict.fromkeys(Platform, timedelta()),
-            ).jobs
+            jobs = claim_due(connection, platform_jobs=platform_jobs, lease=LEASE).jobs
             connection.rollback()
         return {job.account_id for job in jobs}
 
@@ -266,14 +260,7 @@ def test_locked_row_is_skipped_without_waiting(harness: Harness) -> None:
             text("SELECT 1 FROM refresh_state WHERE publication_id = :id FOR UPDATE"), {"id": locked}
         )
         connection.exec_driver_sql("SET LOCAL lock_timeout = '1s'")
-        (job,) = claim(
-            connection,
-            Lane.BACKGROUND,
-            jobs=1,
-            platform_jobs=1,
-            lease=LEASE,
-            top_up=dict.fromkeys(Platform, timedelta()),
-        ).jobs
+        (job,) = claim_due(connection, jobs=1, platform_jobs=1, lease=LEASE).jobs
 
     assert [one for one, _ in job.claims] == [free]
 
@@ -314,15 +301,7 @@ def test_platforms_with_due_rows_or_jobs_in_flight_share_the_fleet(harness: Harn
         in_flight(harness, harness.account(f"acc_tt{number}", Platform.TIKTOK), 1)
 
     with harness.engine.connect() as connection:
-        jobs = claim(
-            connection,
-            Lane.BACKGROUND,
-            jobs=100,
-            platform_jobs=100,
-            shared_jobs=5,
-            lease=LEASE,
-            top_up=dict.fromkeys(Platform, timedelta()),
-        ).jobs
+        jobs = claim_due(connection, shared_jobs=5, lease=LEASE).jobs
 
     assert len(jobs) == 3, "five for two platforms, rounded up"
 

@@ -2,28 +2,21 @@
 
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
 from threading import Barrier
 
 from sqlalchemy import Connection
 
 from shared import database
-from shared.refresh_state.claim import JOBS_PER_ACCOUNT, Claims, claim
-from shared.vocabulary import Lane, Platform
+from shared.refresh_state.claim import JOBS_PER_ACCOUNT, Claims
+from shared.vocabulary import Platform
+from tests.claiming import claim_due
 from tests.harness import Harness
 
 SCHEDULERS = 8
 
 
 def claims_of(connection: Connection, *, jobs: int, platform_jobs: int) -> Claims:
-    return claim(
-        connection,
-        Lane.BACKGROUND,
-        jobs=jobs,
-        platform_jobs=platform_jobs,
-        lease=timedelta(seconds=60),
-        top_up=dict.fromkeys(Platform, timedelta()),
-    )
+    return claim_due(connection, jobs=jobs, platform_jobs=platform_jobs)
 
 
 def in_flight_after_rounds(database_url: str, *, rounds: int, jobs: int, platform_jobs: int) -> Counter[str]:

@@ -8,8 +8,8 @@ from statistics import quantiles
 import pytest
 
 from shared.refresh_queue import RefreshJob
-from shared.refresh_state.claim import claim
-from shared.vocabulary import Lane, Platform
+from shared.vocabulary import Platform
+from tests.claiming import claim_due
 from tests.harness import Harness
 
 LEASE = timedelta(hours=1)
@@ -19,14 +19,8 @@ def claimed(
     harness: Harness, jobs: int, *, platform_jobs: int = 100, shared_jobs: int | None = None
 ) -> tuple[RefreshJob, ...]:
     with harness.engine.begin() as connection:
-        return claim(
-            connection,
-            Lane.BACKGROUND,
-            jobs=jobs,
-            platform_jobs=platform_jobs,
-            shared_jobs=shared_jobs,
-            lease=LEASE,
-            top_up=dict.fromkeys(Platform, timedelta()),
+        return claim_due(
+            connection, jobs=jobs, platform_jobs=platform_jobs, shared_jobs=shared_jobs, lease=LEASE
         ).jobs
 
 

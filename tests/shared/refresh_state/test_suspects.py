@@ -4,8 +4,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from shared.refresh_state.claim import SUSPECT_STARTS, claim
-from shared.vocabulary import Lane, Platform
+from shared.refresh_state.claim import SUSPECT_STARTS
+from shared.vocabulary import Platform
+from tests.claiming import claim_due
 from tests.harness import Harness
 
 AGO = datetime.now(UTC) - timedelta(minutes=2)
@@ -13,14 +14,7 @@ AGO = datetime.now(UTC) - timedelta(minutes=2)
 
 def claimed_jobs(harness: Harness) -> list[list[int]]:
     with harness.engine.begin() as connection:
-        claims = claim(
-            connection,
-            Lane.BACKGROUND,
-            jobs=100,
-            platform_jobs=100,
-            lease=timedelta(seconds=60),
-            top_up=dict.fromkeys(Platform, timedelta()),
-        )
+        claims = claim_due(connection)
     return [[publication_id for publication_id, _ in job.claims] for job in claims.jobs]
 
 

@@ -14,14 +14,14 @@ import shared.refresh_state
 from shared.refresh_queue import RefreshJob
 from shared.refresh_state import ingest
 from shared.refresh_state.block import block, unblock
-from shared.refresh_state.claim import claim
 from shared.refresh_state.finish import NextRun, finish
 from shared.refresh_state.make_due import make_deferred_due, make_due, promote_one
 from shared.refresh_state.release_claim import release_claim
 from shared.refresh_state.replan import replan
 from shared.refresh_state.start import extend, start
 from shared.refresh_state.unquarantine import unquarantine
-from shared.vocabulary import Lane, Platform, Reason
+from shared.vocabulary import Reason
+from tests.claiming import claim_due
 from tests.harness import Harness
 
 ROOT: Final = Path(__file__).parents[3]
@@ -80,14 +80,7 @@ def _make_due(connection: Connection, rows: Rows, reason: Reason) -> None:
 
 
 def _claim(connection: Connection, _rows: Rows, _to: str) -> None:
-    claim(
-        connection,
-        Lane.BACKGROUND,
-        jobs=100,
-        platform_jobs=100,
-        lease=LEASE,
-        top_up=dict.fromkeys(Platform, timedelta()),
-    )
+    claim_due(connection, lease=LEASE)
 
 
 def _start(connection: Connection, rows: Rows, off_by: int = 0) -> None:

@@ -8,10 +8,9 @@ import pytest
 
 from scheduler.probes import PROBE_EVERY, probe
 from shared.redis_client import RedisClient
-from shared.refresh_queue import RefreshJob
-from shared.refresh_state.claim import claim
 from shared.settings import Settings
 from shared.vocabulary import BucketKind, Lane, Platform
+from tests.claiming import due_jobs
 from tests.harness import Harness, ScriptedAdapter
 from worker.adapters.contract import Upstream
 from worker.context import WorkerContext
@@ -44,18 +43,6 @@ def context(harness: Harness, client: RedisClient, adapter: LimitReportingAdapte
     return replace(harness.context, budgets=budgets, adapters=dict.fromkeys(Platform, adapter))
 
 
-def jobs(harness: Harness, lane: Lane) -> tuple[RefreshJob, ...]:
-    with harness.engine.begin() as connection:
-        return claim(
-            connection,
-            lane,
-            jobs=100,
-            platform_jobs=100,
-            lease=timedelta(seconds=60),
-            top_up=dict.fromkeys(Platform, timedelta()),
-        ).jobs
-
-
 def paused(harness: Harness, account_id: str, since: timedelta = PROBE_EVERY) -> None:
     harness.execute(
         "INSERT INTO pauses (platform, kind, subject, paused_at, paused_until, reason)"
@@ -80,11 +67,11 @@ def test_large_used_share_pauses_background_and_keeps_rows_due(
     harness.publications(harness.account("acc_1", Platform.FACEBOOK), 110)  # a job takes 100
     adapter.percent = 85
 
-    refresh(jobs(harness, Lane.BACKGROUND)[0], context)
+    refresh(due_jobs(harness.engine)[0], context)
 
     (wait,) = left(harness)
     assert timedelta(hours=2) < wait < timedelta(hours=3)
-    assert jobs(harness, Lane.BACKGROUND) == ()
+    assert due_jobs(harness.engine) == ()
     assert harness.execute("SELECT count(*) FROM refresh_state WHERE next_run_at <= now()") == [(10,)]
 
 
@@ -98,7 +85,7 @@ def test_one_row_of_each_waiting_budget_runs_every_five_minutes(
 
     assert [probed(harness, client), probed(harness, client)] == [1, 0]
 
-    (job,) = jobs(harness, Lane.INTERACTIVE)
+    (job,) = due_jobs(harness.engine, Lane.INTERACTIVE)
     assert (job.account_id, len(job.claims)) == ("acc_1", 1)
     assert client.pttl("dravo:probe:facebook:acc_1") == pytest.approx(
         PROBE_EVERY.total_seconds() * 1000, rel=0.1
@@ -148,15 +135,15 @@ def test_answer_to_probing_row_ends_or_shortens_the_pause(
     adapter.percent = percent
     assert probed(harness, client) == 1
 
-    for job in jobs(harness, Lane.INTERACTIVE):
+    for job in due_jobs(harness.engine, Lane.INTERACTIVE):
         refresh(job, context)
 
     assert len(adapter.requested) == 1
     assert harness.state(deferred).wait <= timedelta(0), "what the pause deferred is due"
     if ends:
         assert left(harness) == []
-        assert sum(len(job.claims) for job in jobs(harness, Lane.BACKGROUND)) == 5
+        assert sum(len(job.claims) for job in due_jobs(harness.engine)) == 5
     else:
         (wait,) = left(harness)
         assert wait < timedelta(hours=3)
-        assert jobs(harness, Lane.BACKGROUND) == ()
+        assert due_jobs(harness.engine) == ()

@@ -7,10 +7,9 @@ from datetime import timedelta
 import httpx
 
 from shared.redis_client import RedisClient
-from shared.refresh_queue import RefreshJob
-from shared.refresh_state.claim import claim
 from shared.settings import Settings
 from shared.vocabulary import Lane, Platform
+from tests.claiming import due_jobs
 from tests.harness import Harness, ScriptedAdapter, reads
 from tests.worker.http.in_process import InProcess
 from worker.adapters.contract import Upstream
@@ -45,18 +44,6 @@ def budgeted(harness: Harness, client: RedisClient) -> WorkerContext:
     )
 
 
-def jobs(harness: Harness) -> tuple[RefreshJob, ...]:
-    with harness.engine.begin() as connection:
-        return claim(
-            connection,
-            Lane.BACKGROUND,
-            jobs=100,
-            platform_jobs=100,
-            lease=timedelta(seconds=60),
-            top_up=dict.fromkeys(Platform, timedelta()),
-        ).jobs
-
-
 def due(harness: Harness) -> None:
     harness.execute("UPDATE refresh_state SET next_run_at = now() - interval '1 s', claimed_at = NULL")
 
@@ -67,13 +54,13 @@ def test_open_breaker_stops_claims_and_costs_no_attempt(harness: Harness, client
     harness.adapter.script = lambda *_: TryAgain("503", breaks=True)
     context = budgeted(harness, client)
 
-    for one in jobs(harness):
+    for one in due_jobs(harness.engine):
         refresh(one, context)
     outcomes = harness.execute("SELECT outcome FROM post_analytics ORDER BY publication_id")
     due(harness)
 
     assert [row.outcome for row in outcomes] == ["retry", "retry", "paused", "paused"]
-    assert jobs(harness) == ()
+    assert due_jobs(harness.engine) == ()
     (pause,) = harness.execute("SELECT kind, subject, reason FROM pauses")
     assert pause == (
         "breaker",
@@ -89,7 +76,7 @@ def test_paused_endpoint_that_fetches_do_not_need_stops_no_claim(harness: Harnes
         " VALUES ('tiktok', 'breaker', 'oauth/token', now() + interval '1 hour', '')"
     )
 
-    assert len(jobs(harness)) == 1
+    assert len(due_jobs(harness.engine)) == 1
 
 
 def test_paused_endpoint_that_one_call_needs_defers_the_rows(harness: Harness, client: RedisClient) -> None:
@@ -100,7 +87,7 @@ def test_paused_endpoint_that_one_call_needs_defers_the_rows(harness: Harness, c
         " VALUES ('x', 'endpoint', 'video/query', now() + interval '1 hour', 'Refused.')"
     )
 
-    for one in jobs(harness):
+    for one in due_jobs(harness.engine):
         refresh(one, context)
 
     row = harness.state(publication)
@@ -115,18 +102,10 @@ def test_background_pause_lets_interactive_rows_through(harness: Harness) -> Non
         "INSERT INTO pauses (platform, kind, subject, paused_until, reason)"
         " VALUES ('facebook', 'background', 'acc_1', now() + interval '1 hour', '96 %')"
     )
-    assert jobs(harness) == ()
+    assert due_jobs(harness.engine) == ()
 
     harness.execute("UPDATE refresh_state SET priority = 1")
-    with harness.engine.begin() as connection:
-        (one,) = claim(
-            connection,
-            Lane.INTERACTIVE,
-            jobs=1,
-            platform_jobs=1,
-            lease=timedelta(seconds=60),
-            top_up=dict.fromkeys(Platform, timedelta()),
-        ).jobs
+    (one,) = due_jobs(harness.engine, Lane.INTERACTIVE)
     refresh(one, harness.context)
 
     assert len(harness.adapter.requested) == 1
@@ -141,7 +120,7 @@ def test_x_reads_are_counted_once_a_utc_day_and_stop_at_the_budget(
     context = budgeted(harness, client)
     context = replace(context, settings=Settings(x_daily_budget_dollars=0.02))  # four reads
 
-    for one in jobs(harness):
+    for one in due_jobs(harness.engine):
         refresh(one, context)
     spent = harness.execute("SELECT reads, reserved FROM post_reads")
     statuses = harness.execute("SELECT outcome, count(*) FROM post_analytics GROUP BY 1 ORDER BY 1")
@@ -154,9 +133,9 @@ def test_x_reads_are_counted_once_a_utc_day_and_stop_at_the_budget(
     ((earliest,),) = harness.execute("SELECT min(next_run_at) FROM refresh_state WHERE reason = 'paused'")
     assert earliest >= pause.paused_until, "rows wait for the budget itself, not for a while"
     due(harness)
-    assert jobs(harness) == (), "claims skip what is not affordable"
+    assert due_jobs(harness.engine) == (), "claims skip what is not affordable"
     harness.execute("DELETE FROM pauses")
-    for one in jobs(harness):
+    for one in due_jobs(harness.engine):
         refresh(one, context)
     assert harness.execute("SELECT reads, reserved FROM post_reads") == [(3, 0)], (
         "the second read of a day is free"
@@ -167,7 +146,7 @@ def test_failed_fetch_is_not_billed(harness: Harness, client: RedisClient) -> No
     harness.publications(harness.account("acc_1", Platform.X), 3)
     harness.adapter.script = lambda *_: TryAgain("Down.")
 
-    for one in jobs(harness):
+    for one in due_jobs(harness.engine):
         refresh(one, budgeted(harness, client))
 
     assert harness.execute("SELECT reads, reserved FROM post_reads") == [(0, 0)]

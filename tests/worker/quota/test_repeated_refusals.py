@@ -10,10 +10,10 @@ from deploy.simulators.server import Simulators
 from deploy.simulators.world import Account as SimulatedAccount
 from shared.quota.budgets import Budgets
 from shared.redis_client import RedisClient
-from shared.refresh_queue import RefreshJob
-from shared.refresh_state.claim import JOBS_PER_ACCOUNT, claim
+from shared.refresh_state.claim import JOBS_PER_ACCOUNT
 from shared.settings import Settings
 from shared.vocabulary import BucketKind, Lane, Platform
+from tests.claiming import due_jobs
 from tests.harness import Harness
 from tests.worker.adapters.support import account, publication, replies, reply, upstream
 from tests.worker.http.in_process import InProcess
@@ -119,19 +119,8 @@ class Fleet:
 
     def run(self) -> None:
         """Claim as many jobs as may be in flight at once, then run them."""
-        for one in [job for _ in range(2 * JOBS_PER_ACCOUNT) for job in self._claim()]:
+        for one in [job for _ in range(2 * JOBS_PER_ACCOUNT) for job in due_jobs(self.harness.engine)]:
             refresh(one, self.context)
-
-    def _claim(self) -> tuple[RefreshJob, ...]:
-        with self.harness.engine.begin() as connection:
-            return claim(
-                connection,
-                Lane.BACKGROUND,
-                jobs=100,
-                platform_jobs=100,
-                lease=timedelta(seconds=60),
-                top_up=dict.fromkeys(Platform, timedelta()),
-            ).jobs
 
     @property
     def refused(self) -> int:

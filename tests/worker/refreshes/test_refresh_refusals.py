@@ -9,8 +9,9 @@ from shared.accounts import states
 from shared.refresh_queue import RefreshJob
 from shared.refresh_state.claim import JOBS_PER_ACCOUNT
 from shared.vocabulary import Platform
+from tests.claiming import due_jobs
 from tests.harness import Harness
-from tests.worker.running import claims_of_due, fenced_writes, run
+from tests.worker.running import fenced_writes, run
 from worker.errors import Reauthorize
 from worker.readings import Answer, Reading, Tokens
 from worker.refresh import refresh
@@ -68,7 +69,7 @@ def test_renewable_refusal_renews_tokens_once_and_continues(harness: Harness) ->
 def test_dead_token_is_refused_only_for_the_jobs_in_flight(harness: Harness) -> None:
     harness.publications(harness.account("acc_1"), 1_000)
     harness.adapter.script = lambda *_: Reauthorize("Reconnect the account.")
-    in_flight = [job for _ in range(10) for job in claims_of_due(harness)]
+    in_flight = [job for _ in range(10) for job in due_jobs(harness.engine)]
     together = threading.Barrier(len(in_flight))
 
     def run_one(job: RefreshJob) -> None:
@@ -80,7 +81,7 @@ def test_dead_token_is_refused_only_for_the_jobs_in_flight(harness: Harness) -> 
 
     assert len(in_flight) == JOBS_PER_ACCOUNT
     assert 1 <= len(harness.adapter.requested) <= JOBS_PER_ACCOUNT
-    assert claims_of_due(harness) == ()
+    assert due_jobs(harness.engine) == ()
     assert harness.execute("SELECT sync_status, count(*) FROM post_analytics GROUP BY 1") == [
         ("requires_reconnect", 1_000)
     ]

@@ -11,9 +11,9 @@ from shared.operations.trial import NothingToTryError, Trial, trial_result, try_
 from shared.quota.pauses import PauseKey, stops
 from shared.redis_client import RedisClient
 from shared.refresh_queue import RefreshJob
-from shared.refresh_state.claim import claim
 from shared.settings import Settings
 from shared.vocabulary import BucketKind, Lane, PauseKind, Platform
+from tests.claiming import claim_due, due_jobs
 from tests.harness import Harness, reads
 from worker.context import WorkerContext
 from worker.errors import Misconfigured, Paused, RefreshError
@@ -46,15 +46,7 @@ class Fleet:
         """Claim what is due and refresh it; return how many jobs there were."""
         jobs: list[RefreshJob] = []
         for lane in (Lane.INTERACTIVE, Lane.BACKGROUND):
-            with self.harness.scheduler.begin() as connection:
-                jobs += claim(
-                    connection,
-                    lane,
-                    jobs=10,
-                    platform_jobs=10,
-                    lease=timedelta(seconds=60),
-                    top_up=dict.fromkeys(Platform, timedelta()),
-                ).jobs
+            jobs += due_jobs(self.harness.scheduler, lane)
         for job in jobs:
             refresh(job, self.context)
         return len(jobs)
@@ -195,10 +187,7 @@ def test_job_that_meets_a_refused_application_warns_its_rows(harness: Harness, c
     fleet = Fleet(harness, client)
     fleet.answer(Misconfigured("The API version has ended.", application=True))
     with harness.scheduler.begin() as connection:
-        first, second = claim(
-            connection, Lane.BACKGROUND, jobs=10, platform_jobs=10, lease=HOUR,
-            top_up=dict.fromkeys(Platform, timedelta()),
-        ).jobs  # fmt: skip
+        first, second = claim_due(connection, lease=HOUR).jobs
 
     refresh(first, fleet.context)
     refresh(second, fleet.context)

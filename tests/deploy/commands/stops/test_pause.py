@@ -12,8 +12,8 @@ from sqlalchemy import Engine
 from shared.accounts.states import reconnect
 from shared.database import connect
 from shared.quota.pauses import pause
-from shared.refresh_state.claim import claim
-from shared.vocabulary import Lane, PauseKind, Platform
+from shared.vocabulary import PauseKind
+from tests.claiming import claim_due
 from tests.deploy.commands.conftest import Dravo
 
 
@@ -27,14 +27,7 @@ def engine(database_url: str) -> Any:
 def claimable(engine: Engine) -> set[str]:
     """Return the accounts that a scheduler would claim rows of, and claim none."""
     with engine.connect() as connection:
-        claims = claim(
-            connection,
-            Lane.BACKGROUND,
-            jobs=100,
-            platform_jobs=100,
-            lease=timedelta(seconds=60),
-            top_up=dict.fromkeys(Platform, timedelta()),
-        )
+        claims = claim_due(connection)
         connection.rollback()
     return {job.account_id.removeprefix("acc_") for job in claims.jobs}
 

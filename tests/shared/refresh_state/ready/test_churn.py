@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import OperationalError
 
-from shared.refresh_state.claim import claim
 from shared.refresh_state.make_due import make_due
 from shared.refresh_state.ready.memory import ClaimMemory
 from shared.refresh_state.ready.queue import add_due
 from shared.refresh_state.ready.sweep import sweep
-from shared.vocabulary import Lane, Platform, Reason
+from shared.vocabulary import Lane, Reason
+from tests.claiming import claim_due
 from tests.harness import Harness
 
 ROWS: Final = 6
@@ -43,14 +43,8 @@ STEPS: Final = st.lists(
 
 
 def claims_of(connection: Connection, lane: Lane, memory: ClaimMemory) -> int:
-    return claim(
-        connection,
-        lane,
-        jobs=3,
-        platform_jobs=50,
-        lease=timedelta(minutes=5),
-        top_up=dict.fromkeys(Platform, timedelta()),
-        memory=memory,
+    return claim_due(
+        connection, lane, jobs=3, platform_jobs=50, lease=timedelta(minutes=5), memory=memory
     ).rows
 
 

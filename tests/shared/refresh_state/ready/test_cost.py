@@ -1,14 +1,13 @@
 """What a claim reads is bounded by its jobs, whatever the planner expects and whoever holds a snapshot."""
 
 from collections import Counter
-from datetime import timedelta
 
 import pytest
 from sqlalchemy import Connection, text
 
-from shared.refresh_state.claim import Claims, claim
+from shared.refresh_state.claim import Claims
 from shared.refresh_state.ready.memory import ClaimMemory
-from shared.vocabulary import Lane, Platform
+from tests.claiming import claim_due
 from tests.harness import Harness
 
 JOBS = 16
@@ -36,15 +35,7 @@ def fill(harness: Harness, accounts: int, *, rows: int, first: int = 0, due: str
 
 
 def claims_of(connection: Connection, memory: ClaimMemory | None = None) -> Claims:
-    return claim(
-        connection,
-        Lane.BACKGROUND,
-        jobs=JOBS,
-        platform_jobs=10_000,
-        lease=timedelta(seconds=60),
-        top_up=dict.fromkeys(Platform, timedelta()),
-        memory=memory,
-    )
+    return claim_due(connection, jobs=JOBS, platform_jobs=10_000, memory=memory)
 
 
 def entries_read(harness: Harness, memory: ClaimMemory | None = None) -> tuple[Claims, int, Counter[str]]:

@@ -5,10 +5,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import Connection, text
 
-from shared.refresh_state.claim import Claims, claim
+from shared.refresh_state.claim import Claims
 from shared.refresh_state.ready.queue import TIMERS_AT_ONCE, add_due
 from shared.refresh_state.ready.sweep import sweep
 from shared.vocabulary import Lane, Platform
+from tests.claiming import claim_due
 from tests.harness import Harness
 
 LATER = datetime.now(UTC) + timedelta(hours=1)
@@ -16,14 +17,7 @@ LEASE = timedelta(seconds=60)
 
 
 def claims_of(connection: Connection, lane: Lane = Lane.BACKGROUND, jobs: int = 100) -> Claims:
-    return claim(
-        connection,
-        lane,
-        jobs=jobs,
-        platform_jobs=1000,
-        lease=LEASE,
-        top_up=dict.fromkeys(Platform, timedelta()),
-    )
+    return claim_due(connection, lane, jobs=jobs, platform_jobs=1000, lease=LEASE)
 
 
 def claimed(harness: Harness, lane: Lane = Lane.BACKGROUND, jobs: int = 100) -> list[int]:
