@@ -19,6 +19,7 @@ from api_stub.posts.workspace import Workspace
 from api_stub.refresh.refreshing import Refresher
 from api_stub.refresh.throttle import ForcedRefreshLimit
 from api_stub.refresh.waiting import CompletionListener
+from api_stub.replica.reads import Replica, WorkspaceReads
 from api_stub.signals.endpoint import Receiver
 from api_stub.tasks import cancel_all
 from shared.accounts.vault import Sealer, SealingKey, Vault
@@ -56,16 +57,26 @@ class Service:
         self.read_counter = ReadCounter(self.database)
         self.promises = Promises(self.database)
         self.forced = ForcedRefreshLimit()
-        self.listener = CompletionListener(settings.database)
+        self.replica = _replica(settings, self.database)
+        self.listener = CompletionListener(
+            settings.database, self.replica.own_writes if self.replica else None
+        )
         self.refresher = Refresher(
             self.listener,
             wait_seconds=settings.refresh_wait_seconds,
             min_age=timedelta(seconds=settings.refresh_min_age_seconds),
         )
 
-    def workspace(self, caller: Caller) -> Workspace:
-        """Return the access to the rows of the caller's workspace."""
-        return Workspace(self.database, caller.workspace_id)
+    def workspace(self, caller: Caller, *, newest: bool = False) -> Workspace:
+        """Return the access to the rows of the caller's workspace; ``newest``: not from the replica."""
+        if self.replica is None or newest:
+            return Workspace(self.database, caller.workspace_id)
+        reads = WorkspaceReads(self.replica, caller.workspace_id)
+        return Workspace(self.database, caller.workspace_id, reads)
+
+    def forced_refresh(self, caller: Caller) -> contextlib.AbstractAsyncContextManager[None]:
+        """Return the context of a refresh whose result the workspace must see in its next reads."""
+        return self.replica.forced_refresh(caller.workspace_id) if self.replica else contextlib.nullcontext()
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -74,6 +85,8 @@ class Service:
         tasks = [asyncio.create_task(self.listener.run()), asyncio.create_task(self._save_last_used())]
         tasks += [asyncio.create_task(self._save_reads()), asyncio.create_task(self._load_promises())]
         tasks.append(asyncio.create_task(self.receiver.run()))
+        if self.replica is not None:
+            tasks.append(asyncio.create_task(self.replica.run()))
         if self._tokens is not None:
             tasks.append(asyncio.create_task(self._tokens.run()))
         try:
@@ -83,6 +96,8 @@ class Service:
             await self.receiver.close()
             await self.keys.save_last_used()
             await self.read_counter.save()
+            if self.replica is not None:
+                await self.replica.close()
             await self.database.close()
             self._engine.dispose()
             self._signal_engine.dispose()
@@ -108,6 +123,11 @@ def _sealer(settings: Settings) -> Sealer | None:
     if settings.sealing_key:
         return SealingKey(settings.sealing_key)
     return Vault(settings.secret_keys) if settings.secret_keys else None
+
+
+def _replica(settings: Settings, primary: Database) -> Replica | None:
+    url = settings.read_database_url
+    return Replica(url.get_secret_value(), primary, settings) if url else None
 
 
 def service_of(request: Request) -> Service:

@@ -29,7 +29,7 @@ SELECT set_config('role', rolname, FALSE) FROM pg_roles
 _log = structlog.get_logger(__name__)
 
 # https://www.postgresql.org/docs/18/libpq-connect.html#LIBPQ-KEEPALIVES
-_VANISHED_HOST = {
+VANISHED_HOST: Final = {
     "keepalives_idle": 10,
     "keepalives_interval": 5,
     "keepalives_count": 4,
@@ -69,7 +69,7 @@ def connect(
             "options": options,
             "application_name": application,
             "connect_timeout": CONNECT_TIMEOUT_SECONDS,
-            **_VANISHED_HOST,
+            **VANISHED_HOST,
         },
     )
     check_before_use(engine)

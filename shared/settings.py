@@ -126,6 +126,10 @@ class Settings(BaseSettings):
     )
 
     database_url: Annotated[SecretStr, AfterValidator(_with_driver)] | None = None
+    read_database_url: Annotated[SecretStr, AfterValidator(_with_driver)] | None = None
+    """A streaming replica of the database, for the reads of the API's clients."""
+    read_max_lag_seconds: Seconds = 30
+    """The replication lag above which the API reads the primary instead."""
     redis_url: Annotated[SecretStr, AfterValidator(_redis)] | None = None
     data_dir: str = ".dravo"
     secret_keys: Annotated[tuple[SecretStr, ...], NoDecode] = ()

@@ -46,6 +46,7 @@ ERRORS: Final[Mapping[str, tuple[str, str]]] = {
     "overloaded": ("503", "Too many requests are in flight; see `Retry-After`."),
     "timeout": ("503", "The database took too long to answer."),
     "database_unavailable": ("503", "The database does not answer; nothing was changed."),
+    "conflict": ("503", "Two statements stood in each other's way; nothing was changed: repeat the request."),
     "schema_missing": ("503", "The service is being upgraded."),
     "erasures_not_replayed": ("503", "A restored database still holds erased data (`/readyz`)."),
     "erasure_ledger_unreadable": ("503", "The list of erasures cannot be read (`/readyz`)."),

@@ -227,7 +227,7 @@ PATHS: Final[Schema] = {
             SERVICE,
             "ready",
             "Readiness",
-            {"200": _json("Both answer.", "Health"), **_failures()},
+            {"200": _json("The service can answer.", "Readiness"), **_failures()},
         ),
     },
     "/metrics": {

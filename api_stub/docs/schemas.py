@@ -269,6 +269,20 @@ SCHEMAS: Final[Schema] = {
     ),
     "EventsOrError": {"anyOf": [ref("EventsRefused"), ref("Error")]},
     "Health": _object({"status": _STRING}, example={"status": "alive"}),
+    "Readiness": _object(
+        {
+            "status": _STRING,
+            "replica": _object(
+                {
+                    "state": {"enum": ["starting", "serving", "behind", "unreachable", "foreign"]},
+                    "lag_seconds": {"type": ["number", "null"], "minimum": 0},
+                },
+                description="The replica that serves pages, if there is one; else the primary does.",
+            ),
+        },
+        optional=("replica",),
+        example={"status": "ready"},
+    ),
     "ErrorDetail": _ERROR,
     "Error": _object(
         {"error": ref("ErrorDetail")},

@@ -1,7 +1,10 @@
 """The API's connection pool: bounded in number and in time; a database that cannot answer becomes a 503."""
 
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+import asyncio
+import os
+import socket
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from datetime import timedelta
 from typing import Any, Final, LiteralString
 
@@ -14,13 +17,15 @@ from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.engine import make_url
 
 from api_stub.http.errors import ApiError, unavailable
-from shared.database import ASSUME_ROLE, CONNECT_TIMEOUT_SECONDS
+from shared.database import ASSUME_ROLE, CONNECT_TIMEOUT_SECONDS, VANISHED_HOST
 
 POOL_SIZE: Final = 8
 MAX_WAITING: Final = 2_000
 WAIT_SECONDS: Final = 5.0
 STATEMENT_SECONDS: Final = 5.0
 _LOCK_SECONDS: Final = 2.0
+_ANSWER_SECONDS: Final = STATEMENT_SECONDS + 1
+"""How long a statement waits for a server that is expected to cancel it after `STATEMENT_SECONDS`."""
 _PREPARED: Final = 200
 
 ROLE: Final = "dravo_api"
@@ -42,17 +47,38 @@ def conninfo(url: str) -> str:
     return make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
 
 
+@contextmanager
+def shut_down_after(connection: Connection, seconds: float) -> Iterator[None]:
+    """End a connection whose statement has no answer after so long: the statement raises `OperationalError`.
+
+    A cancellation would wait for the server, which may be frozen or gone.
+    """
+    handle = asyncio.get_running_loop().call_later(seconds, _shut_down, connection)
+    try:
+        yield
+    finally:
+        handle.cancel()
+
+
+def _shut_down(connection: Connection) -> None:
+    with socket.socket(fileno=os.dup(connection.fileno())) as end:
+        end.shutdown(socket.SHUT_RDWR)
+
+
 class Database:
     """A bounded pool of autocommit connections; whatever keeps it from answering becomes a 503."""
 
-    def __init__(self, url: str, *, idle: timedelta) -> None:
-        """``idle``: how long a transaction may be idle before PostgreSQL ends it and releases its locks."""
+    def __init__(self, url: str, *, idle: timedelta, wait_seconds: float = WAIT_SECONDS) -> None:
+        """``idle``: how long a transaction may be idle before PostgreSQL ends it and releases its locks.
+
+        ``wait_seconds``: how long a request waits for a connection.
+        """
         self._pool: AsyncConnectionPool[Connection] = AsyncConnectionPool(
             conninfo(url),
             min_size=1,
             max_size=POOL_SIZE,
             open=False,
-            timeout=WAIT_SECONDS,
+            timeout=wait_seconds,
             max_waiting=MAX_WAITING,
             # After that, the pool connects again at the next request, instead of ever more rarely.
             reconnect_timeout=CONNECT_TIMEOUT_SECONDS,
@@ -61,6 +87,7 @@ class Database:
                 "autocommit": True,
                 "application_name": "dravo-api",
                 "connect_timeout": CONNECT_TIMEOUT_SECONDS,
+                **VANISHED_HOST,
                 "options": (
                     f"-c timezone=UTC -c statement_timeout={STATEMENT_SECONDS * 1000:.0f}"
                     f" -c lock_timeout={_LOCK_SECONDS * 1000:.0f}"
@@ -95,11 +122,30 @@ class Database:
         except _NO_SCHEMA as error:
             raise _as_api_error(error) from error
         # The server was restarted, or closed this connection: the pool replaces the ones that are closed.
-        await self._pool.check()
+        await self.check()
         try:
             return await self._fetch(statement, parameters)
         except psycopg.Error as error:
             raise _as_api_error(error) from error
+
+    async def fetch_once(
+        self, statement: LiteralString, parameters: Mapping[str, Any] | None = None
+    ) -> list[tuple[Any, ...]]:
+        """Run one statement as `fetch` does, once, and for a limited time also on a frozen server.
+
+        Raises `ApiError` (503).
+        """
+        try:
+            async with self.connection() as connection:
+                with shut_down_after(connection, _ANSWER_SECONDS):
+                    cursor = await connection.execute(statement, parameters, prepare=True, binary=True)
+                    return await cursor.fetchall()
+        except (psycopg.OperationalError, *_NO_SCHEMA) as error:
+            raise _as_api_error(error) from error
+
+    async def check(self) -> None:
+        """Replace the connections that are lost."""
+        await self._pool.check()
 
     async def _fetch(
         self, statement: LiteralString, parameters: Mapping[str, Any] | None
@@ -148,4 +194,7 @@ def _as_api_error(error: psycopg.Error) -> ApiError:
         return unavailable("schema_missing", "The database lacks this version's schema.", retry_after=10)
     if isinstance(error, psycopg.errors.QueryCanceled | psycopg.errors.LockNotAvailable):
         return unavailable("timeout", "The database took too long to answer.")
+    if isinstance(error, psycopg.errors.SerializationFailure | psycopg.errors.DeadlockDetected):
+        # On a standby: what the statement reads is about to be removed by replaying.
+        return unavailable("conflict", "The statement was in conflict with another.")
     return unavailable("database_unavailable", "The database does not answer.", retry_after=2)

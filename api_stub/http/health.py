@@ -29,7 +29,10 @@ async def alive(_request: Request) -> Response:
 
 
 async def ready(request: Request) -> Response:
-    """Answer 200 when the database answers and has the schema that this service reads, else 503."""
+    """Answer 200 when the database answers and has the schema that this service reads, else 503.
+
+    The body names the replica's state: while the replica cannot serve, the primary does.
+    """
     service = service_of(request)
     if service.listener.stopping:
         raise unavailable("stopping", "The service is stopping.")
@@ -38,7 +41,11 @@ async def ready(request: Request) -> Response:
         raise unavailable(
             "erasures_not_replayed", "The database was restored: run `dravo erase replay` before it serves."
         )
-    return json_response({"status": "ready"})
+    if service.replica is None:
+        return json_response({"status": "ready"})
+    monitor = service.replica.monitor
+    replica = {"state": monitor.state, "lag_seconds": monitor.lag_seconds}
+    return json_response({"status": "ready", "replica": replica})
 
 
 async def unreplayed(service: Service) -> bool:

@@ -1,5 +1,6 @@
 """The Prometheus metrics of the API. Their labels have fixed values: a caller cannot add new ones."""
 
+from math import nan
 from typing import Final
 
 from prometheus_client import Counter, Gauge, Histogram
@@ -24,6 +25,17 @@ FORCED_ROWS: Final = Counter(
 SHED: Final = Counter("dravo_api_shed_total", "Requests refused with 503 because too many are in flight.")
 IN_FLIGHT: Final = Gauge("dravo_api_in_flight", "Requests being answered right now.")
 WAITING: Final = Gauge("dravo_api_waiting_for_connection", "Requests waiting for a database connection.")
+REPLICA_STATE: Final = Gauge(
+    "dravo_api_replica_state", "1 for the state of the replica, 0 for the others.", ["state"]
+)
+REPLICA_LAG: Final = Gauge("dravo_api_replica_lag_seconds", "How far the replica is behind; NaN: unknown.")
+REPLICA_LAG.set(nan)
+REPLICA_READS: Final = Counter(
+    "dravo_api_replica_reads_total",
+    "Reads that a replica may serve: served by it, or by the primary because of the replica's state, because"
+    " the workspace has just forced a refresh (refreshed), or because the replica failed.",
+    ["result"],
+)
 EVENTS: Final = Counter("dravo_api_events_total", "Events, by type and result.", ["type", "result"])
 SIGNALS: Final = Counter(
     "dravo_api_signals_total",

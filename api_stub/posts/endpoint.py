@@ -23,14 +23,15 @@ async def list_posts(request: Request) -> Response:
     query = parse_posts(request.scope["query_string"])
     if query.refresh:
         service.forced.spend(caller.subject)
-    workspace = service.workspace(caller)
+    workspace = service.workspace(caller, newest=query.refresh)
     page = await workspace.page(query)
     if not query.refresh:
         await make_stale_due(workspace, page)
         warnings: Mapping[int, str] = {}
     else:
         with metrics.FORCED_SECONDS.time():
-            refreshed = await service.refresher.force(workspace, page)
+            async with service.forced_refresh(caller):
+                refreshed = await service.refresher.force(workspace, page)
         page, warnings = Page(refreshed.rows, page.total, page.read_at), refreshed.warnings
     promises = _count_reads(service, caller.workspace_id, page)
     body = _body(query, page, warnings, promises if "freshness" in query.include else None)

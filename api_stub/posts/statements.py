@@ -172,10 +172,15 @@ SELECT {COLUMNS} FROM {_ROWS_BY_ID} JOIN post_analytics a ON a.publication_id = 
 """
 
 NOT_YET_DUE: Final = f"""
-SELECT r.publication_id FROM {_ROWS_BY_ID} JOIN refresh_state r ON r.publication_id = p.id
+SELECT r.publication_id
+  FROM {_ROWS_BY_ID}
+  JOIN refresh_state r ON r.publication_id = p.id
+  JOIN post_analytics a ON a.publication_id = p.id
  WHERE p.workspace_id = %(workspace)s AND r.reason IN ('stale', 'new') AND r.next_run_at > now()
+   AND (a.stale_after <= now() OR a.last_updated_at IS NULL)
 """
-"""Rows that a read without ``refresh=true`` makes due: not those that wait for a retry or a pause."""
+"""Rows that a read without ``refresh=true`` makes due: not those that wait for a retry or a pause, nor those
+that were refreshed after the page was read, which a replica shows as stale for a while."""
 
 REFRESH_PROGRESS: Final = f"""
 SELECT r.publication_id,

@@ -1,9 +1,9 @@
 """Access to the tables for one workspace: the id of the workspace is bound into every statement."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
-from typing import Any, Final, LiteralString, NamedTuple
+from typing import Any, Final, LiteralString, NamedTuple, Protocol
 
 from api_stub.http.database import Connection, Database, pyformat
 from api_stub.posts import statements
@@ -69,12 +69,23 @@ class Snapshot(NamedTuple):
     metrics: dict[str, Any]
 
 
+class Reads(Protocol):
+    """Where pages and histories are read: the primary, or a replica that may be behind."""
+
+    async def fetch(
+        self, statement: LiteralString, parameters: Mapping[str, Any] | None = None
+    ) -> list[tuple[Any, ...]]:
+        """Run one statement and return its rows. Raises `ApiError` (503)."""
+
+
 class Workspace:
     """Queries and refresh requests of one workspace, whose id is bound into every statement."""
 
-    def __init__(self, database: Database, workspace_id: str) -> None:
+    def __init__(self, database: Database, workspace_id: str, reads: Reads | None = None) -> None:
+        """Bind a workspace; ``reads`` is for what may be a little behind, and the primary by default."""
         self._database = database
         self._workspace_id = workspace_id
+        self._reads = database if reads is None else reads
 
     async def page(self, query: PostsQuery) -> Page:
         """Return a page of matching rows, the newest first, and the exact total."""
@@ -82,7 +93,7 @@ class Workspace:
         offset, end = query.offset, query.filters.created.end
         if offset > DEEP_OFFSET and query.filters.post_id is None:
             offset, end = await self._locate(query.filters, bound, offset)
-        rows = await self._fetch(
+        rows = await self._read(
             statements.page(_shape(query.filters, end)),
             {**bound, "end": end, "limit": query.limit, "offset": offset},
         )
@@ -94,7 +105,7 @@ class Workspace:
         self, filters: Filters, bound: dict[str, Any], offset: int
     ) -> tuple[int, datetime | None]:
         """Return an instant and the rows to skip before it, which is the same place as ``offset``."""
-        rows = await self._fetch(
+        rows = await self._read(
             statements.deep_page_start(_shape(filters, filters.created.end)), {**bound, "offset": offset}
         )
         if not rows:
@@ -109,14 +120,14 @@ class Workspace:
 
     async def publications(self, post_id: str) -> list[PublicationRef]:
         """Return the publications that a post id, or a platform's post id, names."""
-        rows = await self._fetch(statements.PUBLICATIONS_OF, {"post": post_id})
+        rows = await self._read(statements.PUBLICATIONS_OF, {"post": post_id})
         return [PublicationRef(*columns) for columns in rows]
 
     async def history(self, ids: Sequence[int], query: HistoryQuery) -> list[Snapshot]:
         """Return snapshots of these publications, the newest first: `MAX_SNAPSHOTS`, and one more if any."""
         statement = statements.RAW_HISTORY if query.interval == "raw" else statements.HISTORY_BY_INTERVAL
         bounds = {"start": query.accepted.start or _FIRST, "end": query.accepted.end}
-        rows = await self._fetch(
+        rows = await self._read(
             statement, {"ids": list(ids), "grain": query.interval, "limit": MAX_SNAPSHOTS + 1, **bounds}
         )
         return [Snapshot(*columns) for columns in rows]
@@ -179,6 +190,9 @@ class Workspace:
 
     async def _fetch(self, statement: LiteralString, query: dict[str, Any]) -> list[tuple[Any, ...]]:
         return await self._database.fetch(statement, self._bound(query))
+
+    async def _read(self, statement: LiteralString, query: dict[str, Any]) -> list[tuple[Any, ...]]:
+        return await self._reads.fetch(statement, self._bound(query))
 
     def _bound(self, query: dict[str, Any]) -> dict[str, Any]:
         return {**query, "workspace": self._workspace_id}

@@ -4,13 +4,13 @@ import asyncio
 import contextlib
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from typing import Final
+from typing import Final, Protocol
 
 import psycopg
 import structlog
 from psycopg import AsyncConnection
 
-from api_stub.http.database import conninfo
+from api_stub.http.database import Connection, conninfo
 from shared.database import CONNECT_TIMEOUT_SECONDS
 from shared.refresh_state.notifications import REFRESHED_CHANNEL
 
@@ -50,11 +50,29 @@ class CompletionWatch:
         return was_interrupted
 
 
+class Follower(Protocol):
+    """What else is notified over the same connection."""
+
+    @property
+    def channel(self) -> str:
+        """The PostgreSQL channel."""
+
+    def receive(self, payload: str) -> None:
+        """Take a notification."""
+
+    async def connected(self, connection: Connection) -> None:
+        """Begin: from now on nothing is missed until `disconnected`."""
+
+    def disconnected(self) -> None:
+        """End: the connection is lost, and notifications are missed."""
+
+
 class CompletionListener:
     """Listens for finished refreshes and wakes the requests that wait for one of them."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, follower: Follower | None = None) -> None:
         self._conninfo = conninfo(url)
+        self._follower = follower
         self._watches: defaultdict[int, set[CompletionWatch]] = defaultdict(set)
         self.stopping = False
 
@@ -90,17 +108,26 @@ class CompletionListener:
                     connect_timeout=CONNECT_TIMEOUT_SECONDS,
                 ) as connection:
                     await connection.execute(f"LISTEN {REFRESHED_CHANNEL}")
+                    if self._follower is not None:
+                        await connection.execute(f"LISTEN {self._follower.channel}")
+                        await self._follower.connected(connection)
                     self._interrupt()  # notifications were missed meanwhile: each request queries its rows
                     delay = _FIRST_RECONNECT_SECONDS
                     await self._receive(connection)
             except psycopg.OperationalError as error:
                 _log.warning("listener_lost", error=type(error).__name__)
+            if self._follower is not None:
+                self._follower.disconnected()
             await asyncio.sleep(delay)
             delay = min(delay * 2, _MAX_RECONNECT_SECONDS)
 
-    async def _receive(self, connection: AsyncConnection) -> None:
+    async def _receive(self, connection: Connection) -> None:
         while True:
             async for notification in connection.notifies(timeout=_LISTEN_SECONDS):
+                if notification.channel != REFRESHED_CHANNEL:
+                    if self._follower is not None:
+                        self._follower.receive(notification.payload)
+                    continue
                 for publication_id in notification.payload.split(","):
                     if publication_id.isdecimal():
                         for watch in self._watches.get(int(publication_id), ()):

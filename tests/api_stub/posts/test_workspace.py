@@ -37,6 +37,7 @@ def pair(api: Api) -> Pair:
             post_id="shared_post",
             platform_post_id="shared_there",
             state={"next_run_at": later, "reason": "stale"},
+            analytics={"stale_after": later - timedelta(hours=2)},
         )
         for account in ("acc_1", "acc_2")
     )
