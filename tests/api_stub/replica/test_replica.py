@@ -24,8 +24,8 @@ from api_stub.app import create
 from api_stub.http import database
 from api_stub.replica import monitor
 from api_stub.service import Service
-from deploy.local.postgres import Postgres
-from deploy.local.unprivileged import server_user
+from deploy.local.servers.postgres import Postgres
+from deploy.local.servers.unprivileged import server_user
 from shared.settings import Settings
 from tests.api_stub import support
 from tests.faults.harness.waiting import wait_until
