@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import psutil  # type: ignore[import-untyped]  # psutil publishes no types
+import psutil
 import psycopg
 import pytest
 from prometheus_client import REGISTRY
