@@ -27,6 +27,7 @@ from shared.operations.resync import resync_one
 from shared.operations.selection import next_rows
 from shared.operations.trial import NothingToTryError, try_stops
 from shared.vocabulary import Platform, Reason
+from shared.webhooks import endpoints
 
 _MAX_FORM_BYTES: Final = 16_384
 _FORM_SECONDS: Final = 10.0
@@ -180,6 +181,24 @@ async def attempt(context: OpsContext, _request: Request, session: Session, form
     except NothingToTryError as error:
         raise FormError(f"Nothing was tried: {error}.") from None
     return redirect(_local(form.get("next", "")))
+
+
+async def enable_webhook(
+    context: OpsContext, _request: Request, session: Session, form: dict[str, str]
+) -> Response:
+    """Let a disabled webhook endpoint go on; the next delivery shows whether its receiver answers."""
+
+    def enable(connection: Connection) -> None:
+        endpoint = endpoints.find(connection, form.get("endpoint", ""))
+        endpoints.enable(connection, endpoint)
+        subject = {"endpoint_id": endpoint.endpoint_id, "workspace_id": endpoint.workspace_id}
+        audit_log.record(connection, _operator(session), "webhooks enable", subject)
+
+    try:
+        await context.write(enable)
+    except endpoints.EndpointError as error:
+        raise FormError(f"Nothing was enabled: {error}.") from None
+    return redirect("/ops/webhooks")
 
 
 def _scope(form: dict[str, str]) -> Scope:

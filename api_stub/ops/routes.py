@@ -48,6 +48,7 @@ def routes(context: OpsContext) -> list[Route]:
         "/ops/pause": forms.pause,
         "/ops/resume": forms.resume,
         "/ops/try": forms.attempt,
+        "/ops/enable-webhook": forms.enable_webhook,
         "/ops/logout": forms.logout,
     }
     return [

@@ -22,6 +22,8 @@ RECONNECT_SHARE: Final = 0.1
 MANY_RECONNECTS: Final = 10
 MANY_RECONNECTS_SHARE: Final = 0.25
 """From this number and this share of a platform's connected accounts on, one cause is likelier than many."""
+WEBHOOK_DISABLED_SECONDS: Final = 3600
+"""DravoWebhookDisabled: for so long after an endpoint was disabled."""
 
 NUMBERS: Final = {
     "DravoOverdue": OVERDUE_SECONDS,

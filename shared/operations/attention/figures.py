@@ -8,7 +8,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, text
 
 from shared.operations.holds.hold import placed_by
-from shared.operations.thresholds import FRESH_SHARE
+from shared.operations.thresholds import FRESH_SHARE, WEBHOOK_DISABLED_SECONDS
 from shared.quota.pauses import PauseInForce, PauseKey, pauses_in_force, stops
 from shared.vocabulary import SyncStatus
 
@@ -26,7 +26,27 @@ SELECT platform, COALESCE(max(at) FILTER (WHERE fresh >= :share * polled), min(a
   FROM ops_history WHERE at > now() - interval '24 hours'
  GROUP BY 1
 """)
+# An operator's act and its audit entry are written in one transaction, so their instants are equal.
+_DISABLED: Final = text("""
+SELECT e.endpoint_id, e.workspace_id, e.state_reason, e.state_changed_at
+  FROM webhook_endpoints e
+ WHERE e.state = 'disabled' AND e.state_changed_at > now() - make_interval(secs => :seconds)
+   AND NOT EXISTS (SELECT FROM operator_acts o
+                    WHERE o.act = 'webhooks disable' AND o.acted_at = e.state_changed_at)
+ ORDER BY e.state_changed_at LIMIT :most
+""")
+_MOST_DISABLED: Final = 100
 _NOW: Final = text("SELECT now()")
+
+
+@dataclass(frozen=True, slots=True)
+class DisabledEndpoint:
+    """A webhook endpoint that our sender has disabled."""
+
+    endpoint_id: str
+    workspace_id: str
+    reason: str
+    since: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +65,8 @@ class Figures:
     """Refreshes in the last 15 minutes by platform: those that failed, and all."""
     not_fresh_since: Mapping[str, datetime] = field(default_factory=dict)
     """By platform, when it was last as fresh as the alert's threshold; the start of the history otherwise."""
+    disabled: Sequence[DisabledEndpoint] = ()
+    """Webhook endpoints that were disabled lately, and not by an operator."""
 
     @property
     def age(self) -> timedelta | None:
@@ -76,6 +98,7 @@ def read_figures(connection: Connection) -> Figures:
     parts = {row.part: row for row in connection.execute(_SUMMARY)}
     live, rows = parts.get("live"), parts.get("rows")
     pauses = pauses_in_force(connection)
+    disabled = connection.execute(_DISABLED, {"seconds": WEBHOOK_DISABLED_SECONDS, "most": _MOST_DISABLED})
     return Figures(
         now=connection.execute(_NOW).scalar_one(),
         counted_at=live.counted_at if live else None,
@@ -88,4 +111,5 @@ def read_figures(connection: Connection) -> Figures:
         not_fresh_since={
             row.platform: row.since for row in connection.execute(_NOT_FRESH_SINCE, {"share": FRESH_SHARE})
         },
+        disabled=[DisabledEndpoint(*row) for row in disabled],
     )

@@ -1,16 +1,18 @@
 """The ranked lines of what needs an operator: one rule for each alert that stored figures can decide."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from dataclasses import dataclass
+from datetime import timedelta
 from itertools import groupby
-from typing import Final, Literal
+from typing import Final
 
 from sqlalchemy import Connection
 
 from shared.operations import thresholds
 from shared.operations.attention.figures import Figures, read_figures
-from shared.operations.holds.hold import remedy, scope_name
+from shared.operations.attention.need import Need
+from shared.operations.attention.webhooks import disabled_webhooks
+from shared.operations.holds.hold import remedy, remedy_of_accounts, scope_name
 from shared.outcome_kinds import OutcomeKind
 from shared.quota.pauses import EVERY_PLATFORM, PauseInForce
 from shared.vocabulary import AccountState, PauseKind, PauseSubject, Platform
@@ -18,31 +20,9 @@ from shared.vocabulary import AccountState, PauseKind, PauseSubject, Platform
 MOST: Final = 5
 """Lines at most: the first are what to do first."""
 
-Severity = Literal["critical", "warning"]
 _LIMITS: Final = frozenset({PauseKind.APP, PauseKind.ENDPOINT, PauseKind.BREAKER})
 """The kinds of pause that DravoParked is about."""
 _UNDECIDED: Final = "The next call decides whether it continues."
-
-
-@dataclass(frozen=True, slots=True)
-class Need:
-    """One line: what is wrong, since when, what ages meanwhile, and what to do."""
-
-    alert: str
-    """The alert that fires for it, and the name of its page in the runbook."""
-    severity: Severity
-    cause: str
-    to_do: str
-    since: datetime | None = None
-    """``None``: not known."""
-    ageing: int | None = None
-    """Publications whose numbers grow old meanwhile; ``None``: not known, or none."""
-    action: str | None = None
-    """What a button does: ``try`` or ``resume``."""
-    subject: dict[str, str] = field(default_factory=dict)
-    """``platform``, ``account`` or ``all``, where it is about one: the fields of the button's form."""
-    rows: dict[str, str] = field(default_factory=dict)
-    """The filter of the publications concerned, as the operators' page names it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +79,7 @@ def _stops(figures: Figures) -> Iterator[Need]:
             "DravoOperatorNeeded",
             "critical",
             f"{name} {state}: {_half(first.reason)}",
-            _UNDECIDED if tried else remedy(first),
+            _UNDECIDED if tried else remedy(first) if is_one else remedy_of_accounts(first),
             since=min(stop.paused_at for stop in stops),
             ageing=figures.ageing_of_blocked(platform) if first.subject else figures.ageing(platform),
             action="try",
@@ -142,7 +122,8 @@ def _refused(figures: Figures) -> Iterator[Need]:
             "DravoPlatformRefusesUs",
             "critical",
             f"{Platform(platform).label}: {_rows(rows)} refused: {_half(max(causes)[1])}",
-            "Correct our configuration or application; rows recover by themselves at the next retry.",
+            "Correct our configuration or application; rows recover at their next retry, or at once with"
+            f" `dravo resync --platform {platform}`.",
             ageing=rows,
             subject={"platform": platform},
             rows={"platform": platform, "outcome": OutcomeKind.MISCONFIGURED.value},
@@ -257,7 +238,8 @@ def _how_to_reconnect(locked: int, connected: int) -> str:
 def _quarantine(figures: Figures) -> Iterator[Need]:
     if rows := figures.live.get("quarantined") or 0:
         cause = f"{_rows(rows)} in quarantine: each refresh was started several times and never finished"
-        to_do = "Look for their ids in the workers' logs, then `dravo quarantine release`."
+        to_do = "`dravo quarantine list` names them: look for their ids in the workers' logs. Then"
+        to_do += " `dravo quarantine release ID`."
         yield Need("DravoQuarantine", "warning", cause, to_do, ageing=rows, rows={"reason": "quarantined"})
 
 
@@ -281,4 +263,5 @@ _RULES: Final = (
     _failing,
     _reconnect,
     _quarantine,
+    disabled_webhooks,
 )

@@ -1,7 +1,7 @@
 """One thing that holds work back, and how each kind of pause and each state of an account is one."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
@@ -89,6 +89,13 @@ def remedy(pause: PauseInForce) -> str:
         sentence = _REMEDIES[pause.kind].format(platform=platform.label, subject=pause.subject)
         return f"{sentence}; then `{resume_command(pause.key)}`."
     return _BUDGET if pause.key == spending.PAUSE else NOTHING
+
+
+def remedy_of_accounts(stop: PauseInForce) -> str:
+    """Return what to do about several accounts of a platform that are stopped as this one is."""
+    platform = Platform(stop.platform)
+    sentence = f"An operator must have {platform.label} clear the block of each account"
+    return f"{sentence}; then `{resume_command(replace(stop.key, subject=''))}`."
 
 
 def resume_command(key: PauseKey) -> str:

@@ -29,7 +29,10 @@ def due(ops: Ops) -> set[int]:
     }
 
 
-@pytest.mark.parametrize("path", ["resync", "release", "pause", "resume", "try", "resume-resync", "logout"])
+PATHS = ("resync", "release", "pause", "resume", "try", "enable-webhook", "resume-resync", "logout")
+
+
+@pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize("form", [{}, {"csrf": ""}, {"csrf": "guessed"}])
 def test_form_without_the_csrf_token_changes_nothing(ops: Ops, path: str, form: dict[str, str]) -> None:
     ops.rows.publication()

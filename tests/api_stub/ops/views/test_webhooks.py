@@ -33,3 +33,20 @@ def test_failing_endpoints_come_first_and_no_query_is_shown(ops: Ops) -> None:
     assert "of-theirs" not in page
     assert "Webhooks failing" in ops.get("/ops").text
     assert "three.example.com" not in ops.get("/ops/webhooks?workspace=ws_2").text
+
+
+def test_disabled_endpoint_is_enabled_and_the_act_is_recorded(ops: Ops) -> None:
+    add(ops, "one", state="disabled", state_reason="The receiver answered 410 Gone.")
+    add(ops, "two")
+    assert ops.get("/ops/webhooks").text.count("/ops/enable-webhook") == 1
+
+    assert ops.send("/ops/enable-webhook", endpoint="one").headers["location"] == "/ops/webhooks"
+
+    ((state, due),) = ops.rows.execute(
+        "SELECT state, next_run_at <= now() FROM webhook_endpoints WHERE endpoint_id = 'one'"
+    )
+    assert (state, due) == ("enabled", True)
+    ((act, subject),) = ops.rows.execute("SELECT act, subject FROM operator_acts")
+    assert (act, subject["endpoint_id"]) == ("webhooks enable", "one")
+    refused = ops.send("/ops/enable-webhook", endpoint="none")
+    assert (refused.status_code, "no endpoint has the id none" in refused.text) == (400, True)

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from shared.operations.attention.figures import Figures
-from shared.operations.attention.needs import MOST, Need, needs_you_now, rank
+from shared.operations.attention.figures import DisabledEndpoint, Figures
+from shared.operations.attention.need import Need
+from shared.operations.attention.needs import MOST, needs_you_now, rank
 from shared.quota.pauses import UNTIL_RESUMED, PauseInForce
 from shared.vocabulary import PauseKind
 from tests.harness import Harness
@@ -84,6 +85,7 @@ def test_blocked_accounts_of_a_platform_are_one_line() -> None:
 
     three = only(replace(WELL, stops=blocked, rows=rows))
     assert (three.cause.partition(": ")[0], three.ageing) == ("3 accounts on X are stopped", 96)
+    assert three.to_do.endswith("each account; then `dravo resume --platform x --try`.")
     one = only(replace(WELL, stops=blocked[:1], rows=rows))
     assert (one.subject, one.ageing) == ({"platform": "x", "account": "acc_0"}, 96)
 
@@ -102,6 +104,19 @@ def test_publications_of_locked_accounts_age_until_they_are_connected_again() ->
     )
 
     assert only(figures).ageing == 48
+
+
+def test_disabled_webhook_endpoints_are_one_line() -> None:
+    disabled = [
+        DisabledEndpoint(f"whe_{number}", "ws_1", "The receiver answered 410 Gone.", NOW - number * HOUR)
+        for number in range(2)
+    ]
+
+    need = only(replace(WELL, disabled=disabled[:1]))
+    assert need.cause == "Webhook endpoint whe_0 of ws_1 is disabled: The receiver answered 410 Gone"
+    assert need.to_do.endswith("then `dravo webhooks enable whe_0`.")
+    assert (need.since, need.page) == (NOW, "webhooks")
+    assert only(replace(WELL, disabled=disabled)).cause.startswith("2 webhook endpoints are disabled, first ")
 
 
 @pytest.mark.parametrize(
@@ -130,6 +145,11 @@ def test_publications_of_locked_accounts_age_until_they_are_connected_again() ->
             "warning",
         ),
         (replace(WELL, live=live(quarantined=1)), "DravoQuarantine", "warning"),
+        (
+            replace(WELL, disabled=[DisabledEndpoint("whe_1", "ws_1", "410.", NOW)]),
+            "DravoWebhookDisabled",
+            "warning",
+        ),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
@@ -248,3 +268,24 @@ def test_figures_are_read_from_the_summary_and_the_pauses(harness: Harness) -> N
 
     assert [need.alert for need in attention.needs] == ["DravoRefreshesFail", "DravoNotFresh"]
     assert attention.needs[1].ageing == 8
+
+
+def test_endpoints_that_the_sender_disabled_in_the_last_hour_are_needs(harness: Harness) -> None:
+    for endpoint_id, minutes in (("whe_old", 61), ("whe_new", 59), ("whe_ours", 30)):
+        harness.execute(
+            "INSERT INTO webhook_endpoints (endpoint_id, workspace_id, url, host, sealed_secret, state,"
+            " state_reason, state_changed_at) VALUES (:id, 'ws_1', 'u', 'h', 's', 'disabled', 'Gone.',"
+            " now() - make_interval(mins => :minutes))",
+            id=endpoint_id,
+            minutes=minutes,
+        )
+    harness.execute(
+        "INSERT INTO operator_acts (acted_at, operator, via, act, subject)"
+        " SELECT state_changed_at, 'anna', 'terminal', 'webhooks disable', '{}' FROM webhook_endpoints"
+        " WHERE endpoint_id = 'whe_ours'"
+    )
+
+    with harness.engine.connect() as connection:
+        attention = needs_you_now(connection)
+
+    assert [need.cause for need in attention.needs] == ["Webhook endpoint whe_new of ws_1 is disabled: Gone"]
