@@ -18,9 +18,9 @@ _EDGES: Final = 2
 _INSTANT: Final = re.compile(r"\b(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.\d+)?Z")
 _DISTANT: Final = timedelta(days=45)
 _STYLES: Final = {
-    **dict.fromkeys(("active", "synced", "delivered", "enabled", "done"), "green"),
+    **dict.fromkeys(("active", "synced", "delivered", "enabled", "done", "in time"), "green"),
     **dict.fromkeys(("partial", "pending", "paused", "retry", "stopped early"), "yellow"),
-    **dict.fromkeys(("failed", "requires_reconnect", "quarantined", "dead", "disabled"), "bold red"),
+    **dict.fromkeys(("failed", "requires_reconnect", "quarantined", "dead", "disabled", "late"), "bold red"),
     **dict.fromkeys(("disconnected", "revoked", "-"), "dim"),
 }
 _UNITS: Final = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))

@@ -1,6 +1,5 @@
 """``dravo status``: shows rows, queues, pauses and workers of the whole fleet, once or live."""
 
-import os
 import time
 from contextlib import closing
 from dataclasses import asdict
@@ -15,15 +14,23 @@ from sqlalchemy.exc import OperationalError
 
 from deploy import console, stores
 from deploy.commands import why
-from deploy.commands.presentation.needs import attention_lines, attention_shape
-from deploy.commands.presentation.pauses import shape, subject_name, until
-from deploy.console import AsJson, UsageError, duration, instant
-from deploy.local import running
-from deploy.tables import readable
+from deploy.commands.presentation.fleet import fleet_screen
+from deploy.commands.presentation.needs import attention_shape
+from deploy.commands.presentation.pauses import shape
+from deploy.console import AsJson, UsageError, instant
 from deploy.watch.screen import UNKNOWN, Watch, run
 from shared.freshness.policy import Freshness
 from shared.operations.attention.needs import needs_you_now
-from shared.operations.fleet import accounts_by_state, claimed, due, oldest_overdue, quarantined
+from shared.operations.fleet import (
+    Delay,
+    accounts_by_state,
+    claimed,
+    due,
+    oldest_overdue,
+    quarantined,
+    scheduling_delays,
+)
+from shared.operations.thresholds import OVERDUE_SECONDS
 from shared.quota import spending
 from shared.quota.pauses import pauses_in_force
 from shared.refresh_state.invariants import stuck
@@ -63,7 +70,11 @@ def status(
     figures are not known); ``at``; ``rows`` (array of ``platform``, each sync status, ``total``, ``due``,
     ``claimed``, ``oldest_overdue_at``); ``due``, ``claimed``, ``quarantined``; ``stuck`` (array of
     ``publication_id``, ``account_id``, ``platform``, ``breach``: rows that need an operator, at most 1,000);
-    ``oldest_overdue_at``, ``oldest_overdue_seconds`` (of rows that no pause holds up); ``accounts`` (count
+    ``oldest_overdue_at``, ``oldest_overdue_seconds`` (of rows that no pause holds up); ``delays`` (from due
+    to started, the workspaces that wait longest first, at most 20: array of ``workspace_id``,
+    ``waiting_seconds`` (of its longest due row; null: none waits), ``started_seconds`` (of those that are
+    being refreshed; null: none is), ``late`` (beyond ``delay_threshold_seconds``)),
+    ``delay_threshold_seconds`` (that of the alert DravoOverdue); ``accounts`` (count
     by state); ``pauses`` (as in
     `dravo pauses`); ``spending`` (``reads_today``, ``reads_this_month``, ``dollars_today``,
     ``dollars_this_month`` of post reads that X bills, in UTC); ``webhooks`` (array of ``endpoint_id``,
@@ -83,7 +94,7 @@ def status(
     if as_json:
         console.emit(fleet)
     else:
-        console.show(_screen(fleet))
+        console.show(fleet_screen(fleet))
     if fleet["redis_error"]:
         console.complain(f"dravo: {fleet['redis_error']}")
         raise typer.Exit(1)
@@ -130,10 +141,17 @@ def _from_database(connection: Connection) -> dict[str, Any]:
         "stuck": [asdict(row) for row in stuck(connection)],
         "oldest_overdue_at": instant(oldest),
         "oldest_overdue_seconds": (now - oldest).total_seconds() if oldest else None,
+        "delays": [_delay(one) for one in scheduling_delays(connection)],
+        "delay_threshold_seconds": OVERDUE_SECONDS,
         "accounts": states,
         "pauses": [shape(pause) for pause in pauses_in_force(connection)],
         "webhooks": _webhooks(connection),
     }
+
+
+def _delay(delay: Delay) -> dict[str, Any]:
+    known = [one for one in (delay.waiting_seconds, delay.started_seconds) if one is not None]
+    return {**asdict(delay), "late": max(known, default=0.0) > OVERDUE_SECONDS}
 
 
 _FAILING_FOR = timedelta(hours=1)
@@ -199,99 +217,21 @@ def _from_redis(
 def _watch(engine: Engine, settings: Settings, interval: float) -> None:
     out = console.stdout_console()
     if not out.is_terminal:
-        while console.show(_current_screen(engine, settings), Text()):
+        while console.show(_currentfleet_screen(engine, settings), Text()):
             time.sleep(interval)
         return
     policy = Freshness.parse(settings.freshness)
     watch = Watch(
         engine,
-        overview=lambda: _screen(fleet_status(engine, settings)),
+        overview=lambda: fleet_screen(fleet_status(engine, settings)),
         explain=lambda connection, publication_id: why.screen_of(connection, publication_id, policy),
     )
     run(watch, out, interval)
 
 
-def _current_screen(engine: Engine, settings: Settings) -> Group:
+def _currentfleet_screen(engine: Engine, settings: Settings) -> Group:
     """Return the screen; while the database does not answer, it says so, and the watch continues."""
     try:
-        return _screen(fleet_status(engine, settings))
+        return fleet_screen(fleet_status(engine, settings))
     except OperationalError:
         return Group(Text(UNKNOWN))
-
-
-_COLUMNS = {
-    "platform": "platform",
-    SyncStatus.SYNCED.value: "synced",
-    SyncStatus.PARTIAL.value: "partial",
-    SyncStatus.PENDING.value: "pending",
-    SyncStatus.FAILED.value: "failed",
-    SyncStatus.REQUIRES_RECONNECT.value: "reconnect",
-    "total": "total",
-    "due": "due",
-    "claimed": "claimed",
-}
-"""The columns of the table, under headings that fit 80 columns."""
-
-
-def _screen(fleet: dict[str, Any]) -> Group:
-    headings = list(_COLUMNS.values())
-    rows = ([row[name] for name in _COLUMNS] for row in fleet["rows"])
-    parts: list[Any] = [
-        *attention_lines(fleet),
-        Text(),
-        console.table(headings, rows, right=headings[1:], optional=("total", "claimed", "pending")),
-        Text(),
-        Text(_overdue(fleet)),
-        Text("accounts: " + ", ".join(f"{count} {state}" for state, count in fleet["accounts"].items())),
-        Text(f"quarantined: {fleet['quarantined']}"),
-        Text(_stuck(fleet["stuck"])),
-        Text(_spent(fleet["spending"])),
-        Text(_queues(fleet)),
-        Text(_workers(fleet)),
-        *(Text(console.readable(console.plain(_paused(pause))), style="yellow") for pause in fleet["pauses"]),
-        *(Text(console.plain(_webhook(one))) for one in fleet["webhooks"]),
-        *([Text(f"here: {api}/docs, {api}/ops")] if (api := os.environ.get(running.API_URL)) else []),
-        Text(readable(f"at {fleet['at']}", now=None), style="dim"),
-    ]
-    return Group(*parts)
-
-
-def _webhook(one: dict[str, Any]) -> str:
-    since = f" since {one['failing_since']}" if one["failing_since"] else ""
-    return f"webhook {one['endpoint_id']} of {one['workspace_id']}: {one['state']}{since}: {one['failure']}"
-
-
-def _paused(pause: dict[str, Any]) -> str:
-    return f"paused: {subject_name(pause)} {until(pause)}"
-
-
-def _stuck(rows: list[dict[str, Any]]) -> str:
-    if not rows:
-        return "stuck: none"
-    first = ", ".join(f"{row['publication_id']} ({row['breach']})" for row in rows[:3])
-    return f"stuck: {len(rows)}, see `dravo why`: {first}" + (", …" if len(rows) > 3 else "")
-
-
-def _spent(spent: dict[str, Any]) -> str:
-    today = f"{spent['reads_today']} reads (${spent['dollars_today']:.2f}) today"
-    return f"spent at X: {today}, {spent['reads_this_month']} (${spent['dollars_this_month']:.2f}) this month"
-
-
-def _overdue(fleet: dict[str, Any]) -> str:
-    seconds = fleet["oldest_overdue_seconds"]
-    oldest = f", the oldest for {duration(timedelta(seconds=seconds))}" if seconds is not None else ""
-    return f"due: {fleet['due']}{oldest}; claimed: {fleet['claimed']}"
-
-
-def _queues(fleet: dict[str, Any]) -> str:
-    if fleet["queues"] is None:
-        return f"queues: {fleet['redis_error']}"
-    return "queues: " + ", ".join(f"{lane} {waiting}" for lane, waiting in fleet["queues"].items())
-
-
-def _workers(fleet: dict[str, Any]) -> str:
-    workers = fleet["workers"]
-    if workers is None:
-        return "workers: unknown"
-    threads = sum(worker["threads"] for worker in workers)
-    return f"workers: {len(workers)} alive, {threads} threads" if workers else "workers: none is alive"

@@ -9,6 +9,7 @@ from deploy.schemas import lifecycle, setup, webhooks
 from deploy.schemas.parts import (
     AccountOfRow,
     Attempt,
+    Delay,
     FailedGroup,
     FailingWebhook,
     Hold,
@@ -92,6 +93,8 @@ class Status(TypedDict):
     stuck: list[StuckRow]
     oldest_overdue_at: Instant | None
     oldest_overdue_seconds: float | None
+    delays: list[Delay]
+    delay_threshold_seconds: int
     accounts: dict[str, int]
     pauses: list[Pause]
     webhooks: list[FailingWebhook]

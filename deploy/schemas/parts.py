@@ -94,6 +94,15 @@ class FailingWebhook(TypedDict):
     failure: str | None
 
 
+class Delay(TypedDict):
+    """The scheduling delay of a workspace: from due to started."""
+
+    workspace_id: str
+    waiting_seconds: float | None
+    started_seconds: float | None
+    late: bool
+
+
 class Spending(TypedDict):
     """Post reads that X has billed."""
 

@@ -148,7 +148,12 @@ def test_status_counts_rows_queues_and_workers(fleet: Dravo, sql: Any, redis_url
     assert document["workers"] == [{"worker_id": "worker-1", "threads": 8}]
     assert document["redis_error"] is None
     assert document["accounts"]["active"] == 5
-    assert "oldest for 1 h" in fleet("status").out
+    (late,) = document["delays"]
+    assert (late["workspace_id"], late["late"], document["delay_threshold_seconds"]) == ("ws_1", True, 900)
+    assert 3_600 <= late["waiting_seconds"] < 3_700
+    shown = fleet("status").out
+    assert "oldest for 1 h" in shown
+    assert "late: more than 15 min, as DravoOverdue" in shown
 
 
 @pytest.mark.parametrize("redis_url_now", ["redis://127.0.0.1:9/0", ""])
