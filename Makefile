@@ -57,8 +57,8 @@ soak: install ## run the fleet at half its capacity for an hour and measure what
 mutants: install ## mutate the deciding modules and run their tests; MINUTES=, ONLY=, SAMPLE= and KINDS= bound that
 	$(BIN)/python -m tests.mutants --minutes $(or $(MINUTES),30) $(if $(ONLY),--only $(ONLY)) $(if $(SAMPLE),--sample $(SAMPLE)) $(if $(KINDS),--kinds $(KINDS))
 
-drill: install chromium ## play faults that only an operator can end, and recover from each by terminal and by page
-	$(BIN)/python -m deploy.drill
+drill: install chromium ## play every fault that an operator ends, and recover by terminal and by page; ONLY= bounds that
+	$(BIN)/python -m deploy.drill $(if $(ONLY),--only "$(ONLY)")
 
 BENCHES := bench-smoke bench-throughput bench-budgets bench-changes bench-freshness bench-api
 bench: ## run all benchmarks one after the other, each bounded to half an hour

@@ -23,6 +23,8 @@ class LocalStack:
     """Signs one operator in, once."""
     settings: dict[str, str]
     """What ``dravo up`` writes for other commands: DRAVO_… and ``SIMULATORS_CONTROL``."""
+    process_id: int
+    """The supervisor of its services."""
 
     def command(self, *arguments: str) -> None:
         """Run a ``dravo`` command with the stack's settings. Raises `subprocess.CalledProcessError`."""
@@ -46,7 +48,7 @@ def local_stack(data_dir: Path, port: int, *, freshness: str) -> Iterator[LocalS
                 break
         else:
             raise RuntimeError("`dravo up` ended before it was ready")
-        yield LocalStack(f"http://127.0.0.1:{port}", login_link, _settings(data_dir))
+        yield LocalStack(f"http://127.0.0.1:{port}", login_link, _settings(data_dir), process.pid)
     finally:
         process.send_signal(signal.SIGINT)
         process.wait(30)

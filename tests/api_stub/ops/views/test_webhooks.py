@@ -46,7 +46,7 @@ def test_disabled_endpoint_is_enabled_and_the_act_is_recorded(ops: Ops) -> None:
         "SELECT state, next_run_at <= now() FROM webhook_endpoints WHERE endpoint_id = 'one'"
     )
     assert (state, due) == ("enabled", True)
-    ((act, subject),) = ops.rows.execute("SELECT act, subject FROM operator_acts")
-    assert (act, subject["endpoint_id"]) == ("webhooks enable", "one")
+    ((action, subject),) = ops.rows.execute("SELECT act, subject FROM operator_acts")
+    assert (action, subject["endpoint_id"]) == ("webhooks enable", "one")
     refused = ops.send("/ops/enable-webhook", endpoint="none")
     assert (refused.status_code, "no endpoint has the id none" in refused.text) == (400, True)
