@@ -9,6 +9,7 @@ from sqlalchemy import Connection, text
 
 from shared.accounts import states
 from shared.erasure import requests, subject
+from shared.refresh_state import ingest as refresh_state
 from shared.retention.policy import DataClass, Group, Limit, Retention
 from shared.retention.roll_up import members
 
@@ -20,11 +21,12 @@ _DELETE: Final = """
 WITH doomed AS (SELECT t.tableoid AS part, t.ctid AS place FROM {source} WHERE {condition} LIMIT :most)
 DELETE FROM {table} AS t USING doomed WHERE t.tableoid = doomed.part AND t.ctid = doomed.place
 """
-# By the primary key: to find places by their address, the whole history would be read.
+# By the primary key: to find places by their address, the whole history would be read. The age once more: a
+# refresh may have confirmed the reading while this statement waited for it.
 _DELETE_HISTORY: Final = """
 WITH doomed AS (SELECT t.publication_id, t.taken_at FROM {source} WHERE {condition} LIMIT :most)
 DELETE FROM {table} AS t USING doomed
- WHERE t.publication_id = doomed.publication_id AND t.taken_at = doomed.taken_at
+ WHERE t.publication_id = doomed.publication_id AND t.taken_at = doomed.taken_at AND {old}
 """
 _OF_ACCOUNTS: Final = (
     "accounts a JOIN publications p ON p.account_id = a.account_id JOIN {table} t ON t.publication_id = p.id"
@@ -94,10 +96,9 @@ def _plain(table: str, column: str, limit: Limit) -> Callable[[Connection], int]
 
 def _history(table: str, group: Group, limit: timedelta) -> Callable[[Connection], int]:
     """Delete readings whose last confirmation is older than a platform allows, the newest one included."""
-    condition = f"{members(group)} AND t.last_seen_at < now() - CAST(:limit AS interval)"
-    statement = text(
-        _DELETE_HISTORY.format(table=table, source=_OF_ACCOUNTS.format(table=table), condition=condition)
-    )
+    source, old = _OF_ACCOUNTS.format(table=table), "t.last_seen_at < now() - CAST(:limit AS interval)"
+    condition = f"{members(group)} AND {old}"
+    statement = text(_DELETE_HISTORY.format(table=table, source=source, condition=condition, old=old))
     return lambda connection: connection.execute(statement, {"limit": limit, "most": BATCH}).rowcount
 
 
@@ -113,9 +114,8 @@ SELECT n.publication_id FROM post_analytics n
         OR EXISTS (SELECT FROM last_snapshots s WHERE s.publication_id = p.id))
  ORDER BY n.publication_id LIMIT :most
 """
-_LOCK_ROWS: Final = text("""
-SELECT r.publication_id FROM refresh_state r JOIN post_analytics n USING (publication_id)
- WHERE r.publication_id = ANY(:ids) AND n.outcome = 'gone' ORDER BY r.publication_id FOR UPDATE OF r
+_STILL_GONE: Final = text("""
+SELECT publication_id FROM post_analytics WHERE publication_id = ANY(:ids) AND outcome = 'gone'
 """)
 _PURGE: Final = (
     text("UPDATE publications SET text = NULL WHERE id = ANY(:ids)"),
@@ -131,9 +131,11 @@ def _gone(group: Group, limit: timedelta) -> Callable[[Connection], int]:
     statement = text(_GONE_IDS.format(members=members(group)))
 
     def run(connection: Connection) -> int:
-        candidates = connection.execute(statement, {"limit": limit, "most": _GONE_AT_ONCE}).scalars()
-        # A refresh by hand may have found the post again meanwhile.
-        ids = list(connection.execute(_LOCK_ROWS, {"ids": list(candidates)}).scalars())
+        candidates = list(connection.execute(statement, {"limit": limit, "most": _GONE_AT_ONCE}).scalars())
+        # A refresh by hand may find the post again meanwhile: only a statement that begins when the rows are
+        # locked sees that.
+        refresh_state.lock(connection, candidates)
+        ids = list(connection.execute(_STILL_GONE, {"ids": candidates}).scalars())
         for purge in _PURGE:
             connection.execute(purge, {"ids": ids})
         return len(ids)

@@ -60,8 +60,7 @@ class Searcher:
         self._environment = environment
         self._controller = controller
         self._connection = connection
-        self._vault = environment.harness.context.vault
-        self._reset = Reset(connection, self._vault)
+        self._reset = Reset(connection, environment.harness.context.vault)
 
     def search(self, combination: Combination, *, most: int) -> SearchResult:
         """Run the schedules of a combination, up to ``most``, and judge each."""
@@ -69,7 +68,7 @@ class Searcher:
         shortest: dict[str, Run] = {}
         for run in explore(self._controller, partial(self._begin, combination), most=most):
             result.runs += 1
-            broken = {_INSTANT.sub("…", one) for one in breaches(self._connection, self._vault, run)}
+            broken = {_INSTANT.sub("…", one) for one in breaches(self._connection, self._environment, run)}
             result.failing += bool(broken)
             for breach in broken:
                 if breach not in shortest or run.switches < shortest[breach].switches:
@@ -83,10 +82,11 @@ class Searcher:
         """Run one schedule and return the breaches."""
         operations = self._begin(Combination(schedule.world, schedule.operations))
         run = follow(self._controller, operations, schedule)
-        return breaches(self._connection, self._vault, run)
+        return breaches(self._connection, self._environment, run)
 
     def _begin(self, combination: Combination) -> Sequence[Runnable]:
         chosen = [OPERATIONS[name] for name in combination.operations]
+        self._environment.received.clear()
         self._reset(combination.world, " ".join(one.prepare for one in chosen))
         return [partial(one.run, self._environment) for one in chosen]
 

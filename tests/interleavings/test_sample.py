@@ -6,28 +6,27 @@ import pytest
 
 from tests.interleavings.search import Combination, Searcher, searcher
 
-_MOST = 12
+_MOST = 8
 _SAMPLE = (
     "active: claim + claim",
     "active: claim + refresh_reauthorize",
     "active: claim + disconnect",
-    "active: claim + release_claims",
     "active: refresh_synced + refresh_synced",
     "active: refresh_synced + make_due_by_force",
     "active: refresh_synced + delete",
     "active: refresh_id_learned + claimed_id_arrives",
     "active: publish + delete",
-    "active: publish + publish",
     "active: refresh_unchanged + partitions",
     "disconnected: resync + claim",
     "expiring: refresh_renewed + renew",
     "expiring: renew + rotate_secrets",
-    "active: rotate_secrets + reconnect",
     "active: unquarantine + disconnect",
     "active: publish + disconnect",
     "disconnected: publish + reconnect_same_tokens",
     "paused: refresh_synced + resume",
-    "paused: pause + resume",
+    "active: erase_account + publish",
+    "delivering: deliver + claim_endpoint",
+    "delivering: deliver + redeliver",
 )
 
 

@@ -73,6 +73,21 @@ SCHEDULES = {
         unquarantine: to end
         claim: to end
     """,
+    "gone post is found again while its counters are removed": """
+        world active
+        purge_gone_post: to LOCK refresh_state
+        refresh_synced: to INSERT snapshots, UPDATE post_analytics
+        purge_gone_post: to UPDATE publications
+        refresh_synced: to end
+        purge_gone_post: to end
+    """,
+    "old reading is confirmed while it expires": """
+        world active
+        refresh_unchanged: to INSERT snapshots, UPDATE post_analytics
+        expire_readings: to COMMIT
+        refresh_unchanged: to end
+        expire_readings: to end
+    """,
 }
 
 

@@ -49,7 +49,12 @@ def _earlier_verdicts(path: str, tests: Iterable[str]) -> dict[str, Any]:
 
 
 def _digest(tests: Iterable[str]) -> str:
-    return sha256(b"".join((ROOT / test).read_bytes() for test in tests)).hexdigest()
+    files = [file for test in tests for file in _files(ROOT / test)]
+    return sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
+
+
+def _files(test: Path) -> list[Path]:
+    return sorted(test.glob("*.py")) if test.is_dir() else [test]
 
 
 def _run(path: str, runner: MutantRunner, deadline: float, sample: int | None, kinds: Sequence[str]) -> None:

@@ -53,6 +53,22 @@ _READERS: Final = (
     "tests/api_stub/refresh/test_refreshing.py",
     "tests/api_stub/posts/test_mixed_pages.py",
 )
+_FEED: Final = (
+    "tests/api_stub/changes/test_endpoint.py",
+    "tests/shared/changes/test_order.py",
+)
+_ERASURE: Final = (
+    "tests/shared/erasure/test_identifiers.py",
+    "tests/shared/erasure/test_run.py",
+    "tests/shared/erasure/test_replay.py",
+)
+_RETENTION: Final = ("tests/shared/retention/test_policy.py", "tests/shared/retention/test_run.py")
+_SIGNALS: Final = ("tests/api_stub/signals/test_signals.py",)
+_WEBHOOKS: Final = (
+    "tests/worker/webhooks/test_places.py",
+    "tests/worker/webhooks/test_deliveries.py",
+    "tests/worker/webhooks/test_failures.py",
+)
 
 TARGETS: Final[dict[str, tuple[str, ...]]] = {
     "worker/outcomes/backoff.py": ("tests/worker/outcomes",),
@@ -101,6 +117,12 @@ TARGETS: Final[dict[str, tuple[str, ...]]] = {
     "shared/freshness/rule.py": ("tests/shared/freshness/test_rule.py",),
     "shared/freshness/pressure.py": ("tests/shared/freshness/test_pressure.py",),
     "shared/freshness/refit.py": ("tests/shared/freshness/test_refit.py",),
+    "shared/freshness/plan.py": ("tests/shared/freshness/test_plan.py",),
+    "shared/freshness/promise.py": ("tests/shared/freshness/test_promise.py",),
+    "shared/freshness/leading.py": (
+        "tests/shared/freshness/test_rule.py",
+        "tests/scheduler/test_freshness.py",
+    ),
     "shared/quota/limits.py": ("tests/shared/quota/test_limits.py",),
     "shared/quota/budgets.py": ("tests/shared/quota/test_budgets_client.py", *_BUDGETS, *_GATE),
     "shared/quota/reserve.lua": _BUDGETS,
@@ -189,6 +211,13 @@ TARGETS: Final[dict[str, tuple[str, ...]]] = {
     "shared/operations/fleet.py": ("tests/shared/operations/test_fleet.py",),
     "shared/refresh_state/invariants.py": ("tests/shared/refresh_state/test_invariants.py",),
     "shared/quota/read_endpoints.py": ("tests/shared/quota/test_pauses.py",),
+    "shared/refresh_state/replan.py": ("tests/scheduler/maintenance/test_replanning.py",),
+    "scheduler/maintenance/replanning.py": ("tests/scheduler/maintenance/test_replanning.py",),
+    "scheduler/freshness.py": ("tests/scheduler/test_freshness.py",),
+    "scheduler/interactive_due.py": ("tests/scheduler/test_interactive_due.py",),
+    "scheduler/refill.py": ("tests/scheduler/test_refill.py",),
+    "scheduler/maintenance/erasures.py": ("tests/scheduler/maintenance/test_erasures.py",),
+    "scheduler/maintenance/retention.py": ("tests/scheduler/maintenance/test_retention.py",),
     "scheduler/maintenance/renewals.py": (
         "tests/scheduler/maintenance/test_renewals.py",
         "tests/worker/credentials/test_renewal.py",
@@ -236,4 +265,38 @@ TARGETS: Final[dict[str, tuple[str, ...]]] = {
         "tests/api_stub/ops/test_throttle.py",
         "tests/api_stub/ops/test_authentication.py",
     ),
+    "api_stub/changes/endpoint.py": _FEED,
+    "shared/changes/cursor.py": _FEED,
+    "shared/changes/feed.py": _FEED,
+    "shared/changes/maintenance.py": ("tests/shared/changes/test_maintenance.py",),
+    "shared/erasure/identifiers.py": _ERASURE,
+    "shared/erasure/ledger.py": (_ERASURE[2], _ERASURE[1]),
+    "shared/erasure/redis_keys.py": _ERASURE,
+    "shared/erasure/requests.py": (*_ERASURE, *_SIGNALS),
+    "shared/erasure/rows.py": _ERASURE,
+    "shared/erasure/run.py": _ERASURE,
+    "shared/erasure/scan.py": _ERASURE,
+    "shared/erasure/schema.py": _ERASURE,
+    "shared/erasure/subject.py": _ERASURE,
+    "shared/retention/expiry.py": _RETENTION,
+    "shared/retention/months.py": _RETENTION,
+    "shared/retention/policy.py": _RETENTION,
+    "shared/retention/roll_up.py": _RETENTION,
+    "shared/retention/run.py": _RETENTION,
+    "api_stub/signals/endpoint.py": _SIGNALS,
+    "api_stub/signals/linkedin.py": _SIGNALS,
+    "api_stub/signals/meta.py": _SIGNALS,
+    "api_stub/signals/processing.py": _SIGNALS,
+    "api_stub/signals/signal.py": _SIGNALS,
+    "api_stub/signals/tiktok.py": _SIGNALS,
+    "api_stub/signals/x.py": _SIGNALS,
+    "shared/webhooks/endpoints.py": (*_WEBHOOKS, "tests/deploy/commands/test_webhooks.py"),
+    "shared/webhooks/urls.py": ("tests/shared/webhooks/test_urls.py",),
+    "worker/webhooks/claims.py": _WEBHOOKS,
+    "worker/webhooks/delivery.py": _WEBHOOKS,
+    "worker/webhooks/messages.py": (*_WEBHOOKS, "tests/worker/webhooks/test_receivers.py"),
+    "worker/webhooks/records.py": _WEBHOOKS,
+    "worker/webhooks/rules.py": ("tests/worker/webhooks/test_failures.py", *_WEBHOOKS[:2]),
+    "worker/webhooks/sender.py": _WEBHOOKS,
+    "worker/webhooks/upcoming.py": _WEBHOOKS,
 }

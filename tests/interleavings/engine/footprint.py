@@ -10,7 +10,9 @@ from typing import Final
 
 _TABLES: Final = (
     "accounts|publications|refresh_state|post_analytics|snapshots|publication_counts|pauses|refused_metrics|turns"
-    "|post_reads|events_seen|operator_acts|account_timers|ready_accounts"
+    "|post_reads|events_seen|operator_acts|account_timers|ready_accounts|changes|daily_snapshots|last_snapshots"
+    "|retention_runs|erasures|erasure_identifiers|webhook_endpoints|webhook_notices|webhook_refused_rows"
+    "|webhook_deliveries|webhook_probe"
 )
 _NAMED: Final = re.compile(rf"\b({_TABLES})(?:_\d{{4}}_\d\d|_default)?\b")
 _WRITTEN: Final = re.compile(
@@ -21,9 +23,14 @@ _ADVISORY: Final = re.compile(r"\bpg_(?:try_)?advisory")
 _COMMENT: Final = re.compile(r"--[^\n]*")
 _PLACEMENT: Final = re.compile(r"^\s*(SAVEPOINT|RELEASE|ROLLBACK|SET)\b", re.IGNORECASE)
 _FOLLOWS: Final = {
-    ("INSERT INTO", "publications"): {"publication_counts", "accounts"},
-    ("DELETE FROM", "publications"): {"publication_counts", "refresh_state", "post_analytics"},
-    ("UPDATE", "publications"): {"publication_counts"},
+    ("INSERT INTO", "publications"): {"publication_counts", "accounts", "changes"},
+    ("DELETE FROM", "publications"): {
+        *("publication_counts", "refresh_state", "post_analytics", "changes"),
+        *("snapshots", "daily_snapshots", "last_snapshots"),
+    },
+    ("UPDATE", "publications"): {"publication_counts", "changes"},
+    ("INSERT INTO", "post_analytics"): {"changes"},
+    ("UPDATE", "post_analytics"): {"changes"},
     ("INSERT INTO", "refresh_state"): {"account_timers"},
     ("UPDATE", "refresh_state"): {"account_timers"},
 }
@@ -43,7 +50,7 @@ class Step:
     begins: bool = False
     """The first of its transaction: it fixes ``now()``."""
     several: bool = False
-    """It released locks, so that statements of other sessions ran too."""
+    """It released locks, so that statements of other sessions ran too, or it writes and commits at once."""
 
     @property
     def touches(self) -> frozenset[str]:

@@ -2,8 +2,11 @@
 
 import threading
 from collections.abc import Callable
-from typing import Any
+from dataclasses import replace
+from functools import partial
+from typing import Any, Self
 
+import psycopg
 from sqlalchemy import Engine, event
 
 from shared import database
@@ -15,6 +18,31 @@ _STEP_SECONDS = 30.0
 
 class Abandoned(BaseException):
     """Raised in an operation to end it and roll back its transaction."""
+
+
+class _DirectCursor(psycopg.Cursor[Any]):
+    """Reports the statements that `shared.driver.statement` runs without SQLAlchemy: their text is bytes."""
+
+    def __init__(
+        self,
+        before: Callable[[str, psycopg.Connection[Any]], None],
+        failed: Callable[[object], None],
+        connection: psycopg.Connection[Any],
+        **options: Any,
+    ) -> None:
+        super().__init__(connection, **options)
+        self._before, self._failed = before, failed
+
+    def execute(self, query: Any, *arguments: Any, **options: Any) -> Self:
+        """Execute it when the explorer lets it."""
+        if not isinstance(query, bytes):
+            return super().execute(query, *arguments, **options)
+        self._before(query.decode(), self.connection)
+        try:
+            return super().execute(query, *arguments, **options)
+        except psycopg.Error as error:
+            self._failed(error)
+            raise
 
 
 class Session:
@@ -95,21 +123,30 @@ class Session:
         if self._abandoned:
             raise Abandoned
 
+    def _before(self, statement: str, connection: psycopg.Connection[Any]) -> None:
+        self.pid = connection.info.backend_pid
+        step = step_of(statement, begins=not self._begun)
+        if step is not None and connection.autocommit:
+            self._stop(replace(step, begins=True, several=bool(step.writes)))
+        elif step is not None:
+            self._stop(step)
+            self._begun = True
+            self._written |= step.writes
+
+    def _deadlocked(self, error: object) -> None:
+        self.deadlocks += getattr(error, "sqlstate", None) == _DEADLOCK
+
     def _listen(self) -> None:
         @event.listens_for(self.engine, "connect")
-        def quick_deadlocks(connection: Any, _record: Any) -> None:
+        def prepare(connection: Any, _record: Any) -> None:
+            connection.cursor_factory = partial(_DirectCursor, self._before, self._deadlocked)
             connection.autocommit = True
             connection.execute("SET deadlock_timeout = '10ms'")
             connection.autocommit = False
 
         @event.listens_for(self.engine, "before_cursor_execute")
         def before(connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
-            self.pid = connection.connection.dbapi_connection.info.backend_pid
-            step = step_of(statement, begins=not self._begun)
-            if step is not None:
-                self._stop(step)
-                self._begun = True
-                self._written |= step.writes
+            self._before(statement, connection.connection.driver_connection)
 
         @event.listens_for(self.engine, "commit")
         def commit(_connection: Any) -> None:
@@ -123,5 +160,4 @@ class Session:
 
         @event.listens_for(self.engine, "handle_error")
         def error(context: Any) -> None:
-            if getattr(context.original_exception, "sqlstate", None) == _DEADLOCK:
-                self.deadlocks += 1
+            self._deadlocked(context.original_exception)

@@ -6,6 +6,7 @@ from functools import partial
 import pytest
 from sqlalchemy import Engine, text
 
+from shared.driver.statement import Statement
 from tests.interleavings.engine.explorer import Run, Runnable, SessionController, explore
 from tests.interleavings.engine.schedule import Schedule, follow
 from tests.servers import connect
@@ -87,6 +88,33 @@ def test_locks_taken_in_two_orders_deadlock_in_some_interleaving(
     runs = _runs(controller, reset, partial(_crossing, "x", "tiktok"), partial(_crossing, "tiktok", "x"))
 
     assert {run.deadlocks for run in runs} == {0, 1}
+
+
+def test_statement_that_runs_without_sqlalchemy_is_a_step(
+    controller: SessionController, reset: Callable[[Sequence[Runnable]], Sequence[Runnable]]
+) -> None:
+    def count_up(engine: Engine) -> None:
+        with engine.begin() as connection:
+            (row,) = Statement(_READ).all(connection, {})
+            Statement(_WRITE).run(connection, {"refusals": row.refusals + 1})
+
+    run = _runs(controller, reset, count_up)[0]
+
+    assert run.labels == ("SELECT pauses", "UPDATE pauses", "COMMIT")
+
+
+def test_statement_that_commits_at_once_is_run_before_and_after_a_read(
+    controller: SessionController, reset: Callable[[Sequence[Runnable]], Sequence[Runnable]]
+) -> None:
+    def write(engine: Engine) -> None:
+        with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            connection.execute(text(_WRITE), {"refusals": 7})
+
+    def read(engine: Engine) -> int:
+        with engine.connect() as connection:
+            return int(connection.execute(text(_READ)).scalar_one())
+
+    assert {run.results[1] for run in _runs(controller, reset, write, read)} == {0, 7}
 
 
 def test_no_interleaving_is_run_twice(

@@ -28,7 +28,8 @@ def combinations() -> list[Combination]:
 def pairs() -> list[Combination]:
     """Return every pair of operations, also of one with itself, in every world where both have an effect.
 
-    Two refreshes have the same job, so one of them starts nothing: each is paired only with the plain one.
+    Two refreshes have the same job, so one of them starts nothing: each is paired only with the plain one. An
+    erasure is in one phase at a time.
     """
     pairs = []
     names = list(OPERATIONS)
@@ -36,6 +37,8 @@ def pairs() -> list[Combination]:
         for other in names[first:]:
             refreshes = [one for one in (name, other) if one.startswith("refresh_")]
             if len(refreshes) == 2 and "refresh_synced" not in refreshes:
+                continue
+            if name != other and {"erasing"} == OPERATIONS[name].worlds == OPERATIONS[other].worlds:
                 continue
             worlds = sorted(OPERATIONS[name].worlds & OPERATIONS[other].worlds)
             pairs += [Combination(world, (name, other)) for world in worlds]

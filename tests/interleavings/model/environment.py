@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -32,6 +32,8 @@ class Environment:
     harness: Harness
     rotated_vault: Vault
     """The harness's vault with the other key first."""
+    received: set[str] = field(default_factory=set)
+    """The rows that a webhook's receiver has got in this run."""
 
     def context(
         self, engine: Engine, script: Script, renewal: Tokens | RefreshError | None = None

@@ -8,8 +8,10 @@ from shared.accounts.vault import Vault
 from shared.refresh_state.claim import JOBS_PER_ACCOUNT
 from shared.refresh_state.invariants import STUCK
 from tests.interleavings.engine.explorer import Run
-from tests.interleavings.model.environment import PLATFORM_JOBS
-from tests.interleavings.model.world import ACCOUNT
+from tests.interleavings.model.deliveries import delivery_breaches
+from tests.interleavings.model.environment import PLATFORM_JOBS, Environment
+from tests.interleavings.model.erasures import left_of_erased
+from tests.interleavings.model.world import ACCOUNT, SERVED
 
 _ROWS: Final = """
   FROM refresh_state r JOIN publications p ON p.id = r.publication_id
@@ -44,7 +46,9 @@ SELECT format('row %s is %s, claimed at %s, next run %s', p.id, r.reason, r.clai
 SELECT format('row %s: version %s, claim_seq %s, read at %s, snapshot at %s', p.id, s.version, r.claim_seq,
               s.last_updated_at, s.snapshot_at) {_ROWS}
  WHERE s.version > r.claim_seq
-    OR (s.last_updated_at IS NOT NULL AND NOT EXISTS (
+    OR (s.last_updated_at IS NOT NULL
+        AND (s.last_updated_at > now() - interval '6 hours' OR NOT EXISTS (SELECT FROM retention_runs))
+        AND NOT EXISTS (
         SELECT 1 FROM snapshots h WHERE h.publication_id = p.id AND h.taken_at = s.snapshot_at
            AND h.metrics = s.metrics AND h.last_seen_at = s.last_updated_at))
     OR EXISTS (SELECT 1 FROM snapshots h WHERE h.publication_id = p.id AND h.last_seen_at > s.last_updated_at)
@@ -69,8 +73,26 @@ SELECT format('publication %s lacks a row', p.id) FROM publications p
   LEFT JOIN post_analytics s ON s.publication_id = p.id
  WHERE r.publication_id IS NULL OR s.publication_id IS NULL
  UNION ALL
-SELECT format('snapshots of the deleted publication %s', h.publication_id) FROM snapshots h
+SELECT format('%s of the deleted publication %s', kind, h.publication_id) FROM (
+       SELECT 'snapshots' AS kind, publication_id FROM snapshots
+        UNION ALL SELECT 'daily readings', publication_id FROM daily_snapshots
+        UNION ALL SELECT 'the last reading', publication_id FROM last_snapshots) h
  WHERE NOT EXISTS (SELECT 1 FROM publications p WHERE p.id = h.publication_id)
+""",
+    "the feed has every change of a served value, and every deletion": f"""
+SELECT format('row %s', b.id) FROM explorer.start b LEFT JOIN changes c ON c.publication_id = b.id
+  LEFT JOIN publications p ON p.id = b.id LEFT JOIN post_analytics s ON s.publication_id = p.id
+ WHERE b.id > 0 AND CASE WHEN p.id IS NULL THEN
+           c.gone IS NULL AND (c.publication_id IS NOT NULL OR NOT EXISTS (SELECT FROM erasures))
+       ELSE c.publication_id IS NULL OR c.gone IS NOT NULL
+            OR ({SERVED}::text <> b.served AND c.changed_in <= b.changed_in) END
+ UNION ALL
+SELECT format('new row %s', p.id) FROM publications p
+ WHERE NOT EXISTS (SELECT FROM changes c WHERE c.publication_id = p.id AND c.gone IS NULL)
+ UNION ALL
+SELECT format('account %s', a.account_id) FROM accounts a JOIN explorer.start b ON b.id = 0
+ WHERE a.account_id = '{ACCOUNT}' AND ROW(a.state, a.state_reason)::text <> b.served
+   AND a.changed_in <= b.changed_in
 """,
     "jobs in flight stay within their caps": f"""
 SELECT format('%s jobs of account %s', count(DISTINCT claimed_at), account_id) FROM refresh_state
@@ -100,18 +122,21 @@ SELECT format('%s reads are reserved, %s counted', reserved, reads) FROM post_re
 }
 
 
-def breaches(connection: psycopg.Connection, vault: Vault, run: Run) -> list[str]:
+def breaches(connection: psycopg.Connection, environment: Environment, run: Run) -> list[str]:
     """Return every breach after a run, as a sentence that begins with the invariant."""
     sentences = [
         f"no unexpected error: {type(error).__name__}: {error}" for error in run.errors if error is not None
     ]
     if run.deadlocks:
         sentences.append(f"no deadlock: PostgreSQL ended {run.deadlocks} transactions")
-    sentences += [f"events are taken: {refused.message}" for refused in _refused(run)]
+    erased = connection.execute("SELECT FROM erasures").fetchone() is not None
+    sentences += [f"events are taken: {refused.message}" for refused in _refused(run) if not erased]
     sentences += [f"every token can be opened: {one}" for result in run.results for one in _unopened(result)]
     for name, query in _QUERIES.items():
         sentences += [f"{name}: {row[0]}" for row in connection.execute(query)]
-    return sentences + _mixed_tokens(connection, vault)
+    sentences += _mixed_tokens(connection, environment.harness.context.vault)
+    sentences += delivery_breaches(connection, environment)
+    return sentences + (left_of_erased(connection, environment.harness.engine) if erased else [])
 
 
 def _refused(run: Run) -> list[Any]:

@@ -1,6 +1,7 @@
 """All operations: the functions of the product that write accounts, rows, analytics, pauses or budgets."""
 
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, Final
 
@@ -19,11 +20,15 @@ from shared.refresh_state.ready.memory import ClaimMemory
 from shared.refresh_state.ready.queue import add_due
 from shared.refresh_state.ready.sweep import sweep
 from shared.refresh_state.release_claim import release_claim
+from shared.refresh_state.replan import replan
 from shared.vocabulary import Lane, Reason
 from tests.claiming import claim_due
 from tests.harness import reads
+from tests.interleavings.model.deliveries import DELIVERIES
 from tests.interleavings.model.environment import JOB, PLATFORM_JOBS, Environment, new_tokens, operation
+from tests.interleavings.model.erasures import ERASURES
 from tests.interleavings.model.refreshes import REFRESHES
+from tests.interleavings.model.retention import RETENTION
 from tests.interleavings.model.world import (
     ACCOUNT,
     CLAIMED,
@@ -111,6 +116,11 @@ def _release_claims(connection: Connection) -> int:
     return release_claim(connection, [JOB])
 
 
+def _replan(connection: Connection) -> int:
+    soon = datetime.now(UTC) + timedelta(hours=1)
+    return replan(connection, dict.fromkeys((CLAIMED, DUE, LATER), soon))
+
+
 def _raise_budget(connection: Connection) -> bool:
     return spending.lift_pause_after_budget_increase(connection, spending.Caps(2**62, 2**62))
 
@@ -122,7 +132,11 @@ DO $$ BEGIN
 END $$;
 """
 _LIST: Final = [
-    operation("claim", partial(_claim, Lane.BACKGROUND)),
+    operation(
+        "claim",
+        partial(_claim, Lane.BACKGROUND),
+        "active disconnected erasing expiring paused spent",
+    ),
     operation("claim_interactive", partial(_claim, Lane.INTERACTIVE), "active"),
     operation("claims", _claims, "active paused"),
     operation(
@@ -133,12 +147,12 @@ _LIST: Final = [
     operation("sweep", partial(_in_transaction, sweep), "active"),
     *REFRESHES,
     operation("renew", _renew, "expiring"),
-    operation("rotate_secrets", _rotate_secrets, "active disconnected expiring"),
+    operation("rotate_secrets", _rotate_secrets, "active disconnected expiring erasing"),
     operation("renew_refused", _renew_refused, "expiring"),
     operation(
         "publish",
         partial(_event, EventType.PUBLISHED, _publication(LAST + 1, platform_post_id="new")),
-        "active disconnected paused",
+        "active disconnected paused erasing delivering",
     ),
     operation(
         "publish_learned_id",
@@ -148,12 +162,12 @@ _LIST: Final = [
     operation(
         "publish_without_id",
         partial(_event, EventType.PUBLISHED, _publication(LAST + 2)),
-        "active disconnected",
+        "active disconnected erasing",
     ),
     operation(
         "id_arrives",
         partial(_event, EventType.PUBLISHED, _publication(WITHOUT_ID, platform_post_id="705")),
-        "active disconnected",
+        "active disconnected erasing",
     ),
     operation(
         "claimed_id_arrives",
@@ -163,7 +177,7 @@ _LIST: Final = [
     operation(
         "delete",
         partial(_event, EventType.DELETED, {"post_id": f"post_{CLAIMED}"}),
-        "active disconnected paused",
+        "active disconnected paused erasing delivering ended_month",
     ),
     operation(
         "connect",
@@ -172,25 +186,32 @@ _LIST: Final = [
             EventType.CONNECTED,
             {**_account(), "account_id": "acc_new", "platform": "tiktok", **_NEW_TOKENS},
         ),
-        "active",
+        "active erasing",
     ),
-    operation("reconnect", partial(_event, EventType.RECONNECTED, _account(**_NEW_TOKENS))),
     operation(
-        "reconnect_same_tokens", partial(_event, EventType.RECONNECTED, _account()), "active disconnected"
+        "reconnect",
+        partial(_event, EventType.RECONNECTED, _account(**_NEW_TOKENS)),
+        "active disconnected erasing expiring paused spent",
+    ),
+    operation(
+        "reconnect_same_tokens",
+        partial(_event, EventType.RECONNECTED, _account()),
+        "active disconnected erasing",
     ),
     operation("disconnect", partial(_event, EventType.DISCONNECTED, _account())),
     operation("make_due_by_read", partial(_in_transaction, _due(Reason.READ, (CLAIMED, DUE, LATER)))),
     operation(
         "make_due_by_force",
         partial(_in_transaction, _due(Reason.FORCED, (CLAIMED_WITHOUT_ID, LATER, WITHOUT_ID, EXPIRED))),
-        "active disconnected paused",
+        "active disconnected paused erasing",
     ),
     operation(
         "resync",
         partial(_in_transaction, lambda connection: resync_one(connection, _OPERATOR, LATER)),
-        "active disconnected paused",
+        "active disconnected paused erasing",
     ),
-    operation("pause", partial(_in_transaction, _pause), "active paused disconnected"),
+    operation("replan", partial(_in_transaction, _replan), "active paused"),
+    operation("pause", partial(_in_transaction, _pause), "active paused disconnected erasing"),
     operation(
         "resume",
         partial(
@@ -204,12 +225,18 @@ _LIST: Final = [
         partial(
             _in_transaction, lambda connection: release_from_quarantine(connection, _OPERATOR, [QUARANTINED])
         ),
-        "active disconnected",
+        "active disconnected erasing",
     ),
     operation("release_claims", partial(_in_transaction, _release_claims), "active disconnected paused"),
     operation("raise_budget", partial(_in_transaction, _raise_budget), "spent"),
     operation(
-        "partitions", partial(_in_transaction, partitions.ensure_partitions), "active", _DROP_PARTITION
+        "partitions",
+        partial(_in_transaction, partitions.ensure_partitions),
+        "active ended_month",
+        _DROP_PARTITION,
     ),
+    *ERASURES,
+    *RETENTION,
+    *DELIVERIES,
 ]
 OPERATIONS: Final = {operation.name: operation for operation in _LIST}

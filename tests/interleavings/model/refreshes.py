@@ -76,7 +76,9 @@ REFRESHES: Final = [
         operation(
             f"refresh_{name}",
             partial(_refresh, script),
-            "active disconnected paused spent" if name == "synced" else "active",
+            "active disconnected paused spent erasing delivering ended_month"
+            if name == "synced"
+            else "active",
         )
         for name, script in _REFRESHES.items()
     ),

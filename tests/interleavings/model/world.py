@@ -12,6 +12,7 @@ import psycopg
 from pydantic import SecretStr
 
 from shared.accounts.vault import Vault
+from shared.erasure.requests import SENTENCE
 
 ACCOUNT: Final = "acc"
 WORKSPACE: Final = "ws"
@@ -28,12 +29,16 @@ QUARANTINED: Final = 6
 EXPIRED: Final = 7
 """Its worker's lease has ended."""
 LAST: Final = 7
+ERASURE: Final = "era_explored"
+"""The code of an erasure of the account that is under way."""
 
 _CLEAR = """
 DELETE FROM events_seen; DELETE FROM operator_acts; DELETE FROM turns; DELETE FROM post_reads;
 DELETE FROM pauses; DELETE FROM snapshots;
 DELETE FROM publications; DELETE FROM accounts; DELETE FROM publication_counts;
 DELETE FROM account_timers; DELETE FROM ready_accounts;
+DELETE FROM erasures; DELETE FROM api_keys; DELETE FROM retention_runs; DELETE FROM last_snapshots;
+DELETE FROM webhook_endpoints; DELETE FROM daily_snapshots;
 """
 _ACCOUNT = """
 INSERT INTO accounts (account_id, workspace_id, platform, platform_account_id, sealed_access_token,
@@ -87,14 +92,64 @@ VALUES ('x', 'app', 'budget', date_trunc('month', now()) + interval '1 month', '
 UPDATE refresh_state SET reason = 'paused', next_run_at = date_trunc('month', now()) + interval '1 month 5 s'
  WHERE publication_id = 3;
 """
+_ERASING: Final = f"""
+INSERT INTO erasures (code, kind, subject, source, phase)
+VALUES ('{ERASURE}', 'account',
+        '{{"workspace_id": "{WORKSPACE}", "account_id": "{ACCOUNT}", "publications": []}}', 'command',
+        'collecting');
+INSERT INTO erasure_identifiers
+VALUES ('{ERASURE}', 'account', '{ACCOUNT}'), ('{ERASURE}', 'platform_account', 'pa');
+UPDATE accounts
+   SET state = 'disconnected', state_reason = '{SENTENCE}', erasure = '{ERASURE}', sealed_access_token = NULL,
+       sealed_refresh_token = NULL, token_expires_at = NULL, token_minted_at = NULL, token_version = 2;
+UPDATE refresh_state
+   SET next_run_at = NULL, claimed_at = NULL, claim_seq = claim_seq + 1, attempts = 0, unfinished = 0,
+       reason = 'blocked'
+ WHERE reason <> 'quarantined';
+UPDATE post_analytics SET sync_status = 'requires_reconnect', error_message = '{SENTENCE}'
+ WHERE publication_id <> 6;
+"""
+_DELIVERING: Final = """
+INSERT INTO webhook_endpoints
+       (endpoint_id, workspace_id, url, host, types, sealed_secret, claim_seq, next_run_at, rows_allowed)
+VALUES ('whe_1', 'ws', 'https://receiver.test/', 'receiver.test',
+        '{analytics.updated,analytics.deleted}', '{secret}', 5, now() - interval '1 s', 50);
+UPDATE webhook_probe SET probed_at = '-infinity';
+"""
+_ENDED_MONTH: Final = """
+DROP TABLE IF EXISTS snapshots_2020_01;
+CREATE TABLE snapshots_2020_01 PARTITION OF snapshots
+   FOR VALUES FROM ('2020-01-01T00:00Z') TO ('2020-02-01T00:00Z');
+INSERT INTO retention_runs (unit, month, ended_at) VALUES ('roll_up', '2020-01-01', now());
+"""
 WORLDS: Final = {
     "active": ("tiktok", "1 day", ""),
     "disconnected": ("tiktok", "1 day", _BLOCKED),
     "expiring": ("tiktok", "1 minute", ""),
     "paused": ("tiktok", "1 day", _PAUSED),
     "spent": ("x", "1 day", _SPENT),
+    "erasing": ("tiktok", "1 day", _ERASING),
+    "delivering": ("tiktok", "1 day", _DELIVERING),
+    "ended_month": ("tiktok", "1 day", _ENDED_MONTH),
 }
 """Platform, life of the access token, and what happened before."""
+
+
+SERVED: Final = """
+ROW(s.metrics, s.sync_status, s.warnings, s.error_message, p.post_id,
+    COALESCE(p.platform_post_id, p.publish_id))
+"""
+_REMEMBER: Final = f"""
+CREATE SCHEMA IF NOT EXISTS explorer;
+CREATE TABLE IF NOT EXISTS explorer.start (id bigint, served text, changed_in xid8);
+DELETE FROM changes WHERE gone IS NOT NULL;
+DELETE FROM explorer.start;
+INSERT INTO explorer.start
+SELECT p.id, {SERVED}::text, c.changed_in
+  FROM publications p JOIN post_analytics s ON s.publication_id = p.id JOIN changes c USING (publication_id)
+ UNION ALL SELECT 0, ROW(state, state_reason)::text, changed_in FROM accounts WHERE account_id = '{ACCOUNT}';
+"""
+"""What is served before a run; the invariants of the feed compare with it."""
 
 
 class Reset:
@@ -106,10 +161,10 @@ class Reset:
         self._scripts = {
             name: _CLEAR
             + (_ACCOUNT + _ROWS).format(platform=platform, expires=expires, access=access, refresh=refresh)
-            + changes
+            + changes.replace("{secret}", access)
             for name, (platform, expires, changes) in WORLDS.items()
         }
 
     def __call__(self, world: str, extra: str = "") -> None:
         """Put a world back, with ``extra`` statements after it."""
-        self._connection.execute(f"BEGIN; {self._scripts[world]} {extra}; COMMIT")
+        self._connection.execute(f"BEGIN; {self._scripts[world]} {extra}; {_REMEMBER}; COMMIT")
