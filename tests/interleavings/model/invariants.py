@@ -132,6 +132,10 @@ def breaches(connection: psycopg.Connection, environment: Environment, run: Run)
     erased = connection.execute("SELECT FROM erasures").fetchone() is not None
     sentences += [f"events are taken: {refused.message}" for refused in _refused(run) if not erased]
     sentences += [f"every token can be opened: {one}" for result in run.results for one in _unopened(result)]
+    # The request for a workspace leaves the polling of its rows to the next steps.
+    of_workspace = connection.execute("SELECT FROM erasures WHERE kind = 'workspace'").fetchone()
+    if of_workspace is not None:
+        sentences += left_of_erased(connection, environment.harness.engine)
     for name, query in _QUERIES.items():
         sentences += [f"{name}: {row[0]}" for row in connection.execute(query)]
     sentences += _mixed_tokens(connection, environment.harness.context.vault)
