@@ -1,4 +1,4 @@
-"""Webhook deliveries as operations: claim, delivery with each answer, and the acts of operators."""
+"""Webhook deliveries as operations: claim, delivery with each answer, and changes by operators."""
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
@@ -62,7 +62,7 @@ def _claim_and_deliver(environment: Environment, engine: Engine) -> None:
         deliver(_context(environment, engine, 200), one)
 
 
-def _act(
+def _changed_by_operator(
     change: Callable[[Connection, Endpoint, Environment], Any], environment: Environment, engine: Engine
 ) -> None:
     with engine.begin() as connection:
@@ -91,10 +91,10 @@ DELIVERIES: Final = [
     operation("deliver_refused", partial(_deliver, 500), "delivering"),
     operation("deliver_gone", partial(_deliver, 410), "delivering"),
     operation("claim_endpoint", _claim_and_deliver, "delivering"),
-    operation("redeliver", partial(_act, _redeliver), "delivering"),
-    operation("disable_endpoint", partial(_act, _disable), "delivering"),
-    operation("enable_endpoint", partial(_act, _enable), "delivering"),
-    operation("rotate_endpoint_secret", partial(_act, _rotate), "delivering"),
+    operation("redeliver", partial(_changed_by_operator, _redeliver), "delivering"),
+    operation("disable_endpoint", partial(_changed_by_operator, _disable), "delivering"),
+    operation("enable_endpoint", partial(_changed_by_operator, _enable), "delivering"),
+    operation("rotate_endpoint_secret", partial(_changed_by_operator, _rotate), "delivering"),
 ]
 
 _PASSED: Final = """

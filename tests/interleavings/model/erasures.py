@@ -75,12 +75,12 @@ def left_of_erased(connection: psycopg.Connection, engine: Engine) -> list[str]:
         "account_id": [ACCOUNT],
         "workspace_id": [WORKSPACE] if workspace is not None else [],
     }
-    found = []
+    left = []
     # A follower of the feed learns that a publication is gone, and no id of it.
     named = {"changes": """ AND (gone IS NULL OR gone::text ~ '"(post_[0-9]+|acc|[0-9]+)"')"""}
     for table, key in connection.execute(_KEYED).fetchall():
         query = f"SELECT count(*) FROM {table} WHERE {key}::text = ANY(%s){named.get(table, '')}"
         number = connection.execute(query.encode(), [values[key]]).fetchone()
         if number and number[0]:
-            found.append(f"no row of an erased subject returns: {number[0]} in {table}")
-    return found
+            left.append(f"no row of an erased subject returns: {number[0]} in {table}")
+    return left
