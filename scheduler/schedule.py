@@ -1,9 +1,12 @@
 """Runs named ticks at their intervals; a tick may ask to run again sooner."""
 
+import threading
 from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 from apscheduler.executors.pool import ThreadPoolExecutor
+from apscheduler.jobstores.base import JobLookupError
 from apscheduler.schedulers.background import BackgroundScheduler
 
 from shared.observability import metrics
@@ -18,6 +21,14 @@ Tick = Callable[[], timedelta | None]
 """One run of a tick; returns the delay until its next run when that should come before its interval ends."""
 
 
+class _Threads(ThreadPoolExecutor):  # type: ignore[misc]  # APScheduler publishes no types
+    """Threads for ticks, which may be awaited after the shutdown."""
+
+    def await_end(self) -> None:
+        """Wait for the ticks that run."""
+        self._pool.shutdown(wait=True)
+
+
 class Schedule:
     """Ticks by name, each with its interval; every tick runs at once when the schedule starts.
 
@@ -27,13 +38,12 @@ class Schedule:
     def __init__(
         self, ticks: Mapping[str, tuple[Tick, timedelta]], urgent: Collection[str] = frozenset()
     ) -> None:
+        self._stopping = threading.Event()
+        self._executors = {"default": _Threads(THREADS), "urgent": _Threads(URGENT_THREADS)}
         # In memory only: what is due is in PostgreSQL, and the next run makes up for one that was missed.
         self._scheduler = BackgroundScheduler(
             timezone=UTC,
-            executors={
-                "default": ThreadPoolExecutor(THREADS),
-                "urgent": ThreadPoolExecutor(URGENT_THREADS),
-            },
+            executors=self._executors,
             # Two: rows that are made due while a tick runs are handed out at once, by one more.
             job_defaults={"coalesce": True, "max_instances": 2, "misfire_grace_time": None},
         )
@@ -53,17 +63,24 @@ class Schedule:
         self._scheduler.start()
 
     def stop(self) -> None:
-        """Stop, and wait for the ticks that run."""
-        self._scheduler.shutdown(wait=True)
+        """Stop, and wait for the ticks that run; those that wait for a thread do not run any more."""
+        self._stopping.set()
+        # APScheduler itself would wait with its locks held, and a tick that asks for its next run needs them.
+        self._scheduler.shutdown(wait=False)
+        for threads in self._executors.values():
+            threads.await_end()
 
     def run_soon(self, name: str, after: timedelta = timedelta()) -> None:
         """Bring a tick's next run forward to ``after`` this delay; it never moves back."""
         at = datetime.now(UTC) + after
         job = self._scheduler.get_job(name)
         if job is not None and job.next_run_time > at:
-            job.modify(next_run_time=at)
+            with suppress(JobLookupError):  # the schedule has stopped meanwhile
+                job.modify(next_run_time=at)
 
     def _run(self, name: str, tick: Tick) -> None:
+        if self._stopping.is_set():
+            return
         with metrics.TICK_SECONDS.labels(name).time():
             again_after = tick()
         metrics.TICK_ENDED_AT.labels(name).set_to_current_time()

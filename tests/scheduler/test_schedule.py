@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from scheduler.schedule import THREADS, Schedule
+from tests.faults.harness.waiting import wait_until
 
 NEVER = timedelta(days=1)
 SOON = timedelta(milliseconds=1)
@@ -146,6 +147,54 @@ def test_stop_waits_for_the_tick_that_runs() -> None:
     schedule.stop()
 
     assert ended.is_set()
+
+
+def test_stop_does_not_wait_for_ticks_that_have_not_started() -> None:
+    running, release, ran = threading.Barrier(THREADS + 1), threading.Event(), threading.Event()
+
+    def slow_tick() -> None:
+        running.wait(20)
+        release.wait(60)
+
+    ticks = dict.fromkeys(map(str, range(THREADS)), (slow_tick, NEVER))
+    schedule = Schedule({**ticks, "waiting": (ran.set, NEVER)})
+    schedule.start()
+    running.wait(20)
+    stopping = threading.Thread(target=schedule.stop)
+    stopping.start()
+    wait_until(lambda: not schedule._scheduler.running, 30, "a schedule that stops")
+    release.set()
+    stopping.join()
+
+    assert not ran.is_set()
+
+
+def test_tick_that_asks_for_another_run_does_not_block_the_stop() -> None:
+    started, release = threading.Event(), threading.Event()
+
+    def tick() -> timedelta:
+        started.set()
+        release.wait(60)
+        return SOON
+
+    schedule = Schedule({"hand_out": (tick, NEVER)})
+    schedule.start()
+    assert started.wait(20)
+    stopping = threading.Thread(target=schedule.stop, daemon=True)
+    stopping.start()
+    wait_until(lambda: not schedule._scheduler.running, 30, "a schedule that stops")
+    release.set()
+    stopping.join(30)
+
+    assert not stopping.is_alive()
+
+
+def test_request_after_the_stop_is_ignored() -> None:
+    schedule = Schedule({"hand_out": (lambda: None, NEVER)})
+    schedule.start()
+    schedule.stop()
+
+    schedule.run_soon("hand_out")
 
 
 def test_request_for_an_unknown_tick_is_ignored() -> None:
