@@ -65,6 +65,7 @@ def connect(
         max_overflow=0,
         pool_timeout=10,
         hide_parameters=True,
+        use_native_hstore=False,  # no table has one, and SQLAlchemy would ask for the type at every start
         connect_args={
             "options": options,
             "application_name": application,

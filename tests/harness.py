@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any
 
 import httpx
@@ -137,6 +138,12 @@ def _insert(table: str, row: dict[str, Any]) -> str:
     return f"INSERT INTO {table} ({', '.join(row)}) VALUES ({values})"
 
 
+@cache
+def _default_settings() -> Settings:
+    """Return the defaults, once: to read the environment takes as long as a small test."""
+    return Settings()
+
+
 def _no_platform(request: httpx.Request) -> httpx.Response:
     """Fail: only the scripted adapter answers. A real transport would also load every CA certificate."""
     raise AssertionError(f"a scripted adapter called {request.url.host}")
@@ -155,7 +162,7 @@ def open_harness(database_url: str, **settings: Any) -> Iterator[Harness]:
     try:
         with Client(now=clock.now, transport=InProcess(_no_platform)) as client:
             context = WorkerContext(
-                settings=Settings(**settings),
+                settings=Settings(**settings) if settings else _default_settings(),
                 engine=worker,
                 vault=Vault([key]),
                 client=client,

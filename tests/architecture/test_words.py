@@ -11,6 +11,7 @@ import re
 import subprocess
 import tokenize
 from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -178,6 +179,7 @@ DOCUMENTS: Final = {".md", ".html", ".js", ".css", ".yaml", ".json", ".toml", ".
 IDENTIFIER: Final = re.compile(r"[A-Za-z]\w*_\w+")
 WORD: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 PHRASES: Final = {re.compile(rf"\b{phrase}\b", re.IGNORECASE): term for phrase, term in PROSE.items()}
+ANY_PHRASE: Final = re.compile(rf"\b(?:{'|'.join(PROSE)})\b", re.IGNORECASE)
 
 
 class Finding(NamedTuple):
@@ -202,14 +204,14 @@ def tracked() -> list[str]:
     ]
 
 
-def terms(identifier: str) -> Iterator[str]:
-    """Yield the standard terms of an identifier's replaced words."""
+@cache
+def terms(identifier: str) -> tuple[str, ...]:
+    """Return the standard terms of an identifier's replaced words."""
     bare = identifier.strip("_")
     if bare.lower() in CONTRACT or identifier.startswith("__"):
-        return
-    if bare in NAMES:
-        yield NAMES[bare]
-    yield from (PARTS[part.lower()] for part in WORD.findall(bare) if part.lower() in PARTS)
+        return ()
+    whole = (NAMES[bare],) if bare in NAMES else ()
+    return whole + tuple(PARTS[part.lower()] for part in WORD.findall(bare) if part.lower() in PARTS)
 
 
 def identifiers(tree: ast.Module) -> Iterator[tuple[str, int]]:
@@ -228,12 +230,16 @@ def identifiers(tree: ast.Module) -> Iterator[tuple[str, int]]:
 
 def in_identifiers(path: str, source: str) -> Iterator[Finding]:
     """Yield the replaced words among a module's identifiers."""
+    if not any(map(terms, set(re.findall(r"[^\W\d]\w*", source)))):
+        return  # to parse every module takes seconds
     for name, line in identifiers(ast.parse(source)):
         yield from (Finding(path, line, name, term) for term in terms(name))
 
 
 def in_prose(path: str, source: str) -> Iterator[Finding]:
     """Yield the replaced words in a module's comments and strings, or in a document's lines."""
+    if not ANY_PHRASE.search(source):
+        return  # to read every module token by token takes seconds
     if path.endswith(".py"):
         texts = [
             (token.start[0] + offset, line)

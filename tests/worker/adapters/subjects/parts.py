@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any, Final
 
-from deploy.simulators.environment import environment
+from deploy.simulators.environment import CREDENTIALS, URL_SETTINGS
 from deploy.simulators.world import Account
 from shared.settings import Settings
 from shared.vocabulary import BucketKind, Platform
@@ -17,9 +18,20 @@ APP_ID, APP_SECRET = "1234567890", "meta-app-secret-0123456789abcdef"
 
 def settings(urls: Mapping[str, str], **others: Any) -> Settings:
     """Return settings for simulated platforms at these URLs, with our applications' credentials."""
+    hosts = {_field(name): urls[host] for name, host in URL_SETTINGS.items()}
+    return _credentials(tuple(others.items())).model_copy(update=hosts)
+
+
+@cache
+def _credentials(others: tuple[tuple[str, Any], ...]) -> Settings:
+    """Return settings without URLs. To read the environment takes longer than most tests."""
     meta: dict[str, Any] = {"meta_app_id": APP_ID, "meta_app_secret": APP_SECRET}
-    simulated = {name.removeprefix("DRAVO_").lower(): value for name, value in environment(urls).items()}
-    return Settings(**(meta | simulated | others))
+    known = {_field(name): value for name, value in CREDENTIALS.items()}
+    return Settings(**(meta | known | dict(others)))
+
+
+def _field(name: str) -> str:
+    return name.removeprefix("DRAVO_").lower()
 
 
 def account(platform: Platform, platform_account_id: str, token: str, **others: Any) -> Account:
