@@ -79,6 +79,8 @@ class Account(Base):
     state_reason: Mapped[str | None]
     """What its owner must do while the state is not ``active``."""
     state_changed_at: Mapped[datetime] = mapped_column(server_default=sql("now()"))
+    connected_at: Mapped[datetime | None]
+    """When its owner connected it again, also while it was active; NULL: not since that is recorded."""
     erasure: Mapped[str | None]
     """The code of the erasure under way: nothing is stored for the account any more."""
 

@@ -182,7 +182,8 @@ class EventProcessor:
 
 
 _NEEDS_CREDENTIALS: Final = (
-    "access_token is required: the account's tokens were destroyed when it was disconnected"
+    "access_token is required: the account's tokens were destroyed when it was disconnected;"
+    " send the event again with those of the new connection"
 )
 _WITHOUT_TOKEN: Final = text("""
 SELECT account_id, platform FROM accounts WHERE account_id = ANY(:ids) AND sealed_access_token IS NULL

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Any, Final
 
 import structlog
@@ -34,7 +33,7 @@ UPDATE signals SET processed_at = now(), subject = NULL, result = CAST(:result A
  WHERE signal_id = :signal_id
 """)
 _ACCOUNTS: Final = text("""
-SELECT account_id, workspace_id, state, state_changed_at FROM accounts
+SELECT account_id, workspace_id, GREATEST(state_changed_at, connected_at) AS changed_at FROM accounts
  WHERE platform = :platform AND (platform_account_id = :user OR platform_user_id = :user)
    AND erasure IS NULL
  ORDER BY account_id LIMIT :most
@@ -86,36 +85,35 @@ def _process_one(engine: Engine) -> bool:
     return True
 
 
-def _accounts(connection: Connection, row: Row[Any]) -> list[Row[Any]]:
-    """Return the accounts of the user that a signal names, locked, but those that changed after the signal.
+def _accounts(connection: Connection, row: Row[Any]) -> tuple[list[Row[Any]], int]:
+    """Return the accounts of the user that a signal names, locked, without those of a later connection.
 
-    Whoever connected an account again after the event is not disconnected by a late or repeated signal.
+    Whoever connected an account again after the event is not disconnected by a late or repeated signal. The
+    second value counts those.
     """
     bound = {"platform": row.platform, "user": row.subject["user"], "most": _ACCOUNTS_AT_MOST}
     states.lock(connection, [one.account_id for one in connection.execute(_ACCOUNTS, bound)])
     accounts = connection.execute(_ACCOUNTS, bound).all()
-    return [one for one in accounts if not _is_later(one.state_changed_at, row.at)]
-
-
-def _is_later(changed_at: datetime, at: datetime | None) -> bool:
-    return at is not None and changed_at > at
+    earlier = [one for one in accounts if row.at is None or one.changed_at <= row.at]
+    return earlier, len(accounts) - len(earlier)
 
 
 def _revoked(connection: Connection, row: Row[Any]) -> dict[str, Any]:
     sentence = f"{row.subject['sentence']}: connect the account again to refresh its posts."
-    accounts = _accounts(connection, row)
+    accounts, connected_since = _accounts(connection, row)
     for one in accounts:
         states.disconnect(connection, one.workspace_id, one.account_id, sentence)
-    return {"accounts": len(accounts)}
+    return {"accounts": len(accounts), "connected_since": connected_since}
 
 
 def _deletion(connection: Connection, row: Row[Any]) -> dict[str, Any]:
     codes = []
-    for one in _accounts(connection, row):
+    accounts, connected_since = _accounts(connection, row)
+    for one in accounts:
         erased = subject.account(connection, one.account_id)
         if erased is not None:
             codes.append(requests.request(connection, erased, row.platform))
-    return {"erasures": codes}
+    return {"erasures": codes, "connected_since": connected_since}
 
 
 def _publications(connection: Connection, row: Row[Any]) -> list[Row[Any]]:

@@ -11,6 +11,7 @@ from api_stub.service import service_of
 _STATUS: Final = """
 SELECT s.received_at, s.processed_at,
        COALESCE(jsonb_array_length(s.result->'erasures'), 0) AS erasures,
+       COALESCE(CAST(s.result->>'connected_since' AS int), 0) AS connected_since,
        (SELECT count(*) FROM erasures e
          WHERE e.ended_at IS NOT NULL AND s.result->'erasures' ? e.code) AS ended,
        (SELECT max(e.ended_at) FROM erasures e WHERE s.result->'erasures' ? e.code) AS ended_at
@@ -28,9 +29,14 @@ async def deletion_status(request: Request) -> Response:
     rows = await service_of(request).database.fetch(_STATUS, bound)
     if not rows:
         raise not_found("no deletion request has this code")
-    received_at, processed_at, erasures, ended, ended_at = rows[0]
+    received_at, processed_at, erasures, connected_since, ended, ended_at = rows[0]
     if processed_at is None:
         sentence = f"Your request of {received_at:%d %B %Y} was received and is about to be processed."
+    elif not erasures and connected_since:
+        sentence = (
+            "The account was connected here again after your request, so its data was not deleted."
+            " To have it deleted, send the request again."
+        )
     elif not erasures:
         sentence = "Your request was processed: nothing is stored here about your account."
     elif ended < erasures:

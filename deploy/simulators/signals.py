@@ -52,15 +52,24 @@ def _request(platform: str, body: bytes, header: str, signature: str) -> SignedR
 
 
 def tiktok(
-    secret: str, event: str, open_id: str, content: Mapping[str, Any], *, at: float | None = None
+    secret: str,
+    event: str,
+    open_id: str,
+    content: Mapping[str, Any],
+    *,
+    at: float | None = None,
+    happened_at: float | None = None,
 ) -> SignedRequest:
-    """Return a webhook of TikTok; ``at``: when it happened and was signed, in Unix seconds."""
+    """Return a webhook of TikTok.
+
+    ``at``: when it was signed, in Unix seconds; ``happened_at``: when it happened, if not then.
+    """
     sent_at = int(time.time() if at is None else at)
     body = _json(
         {
             "client_key": "key",
             "event": event,
-            "create_time": sent_at,
+            "create_time": sent_at if happened_at is None else int(happened_at),
             "user_openid": open_id,
             "content": json.dumps(dict(content)),
         }

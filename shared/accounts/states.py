@@ -112,6 +112,9 @@ def end_polling(connection: Connection, workspace_id: str, account_ids: Sequence
     return sum(block(connection, workspace_id, account_id, sentence) for account_id in sorted(account_ids))
 
 
+_CONNECTED = text("""
+UPDATE accounts SET connected_at = now() WHERE account_id = :account_id AND workspace_id = :workspace_id
+""")
 _UNDER_ERASURE = text("SELECT erasure IS NOT NULL FROM accounts WHERE account_id = :account_id")
 _BEGIN_ERASURE = text("""
 UPDATE accounts
@@ -164,6 +167,7 @@ def reconnect(connection: Connection, workspace_id: str, account_id: str) -> int
             "from_states": ["requires_reconnect", "disconnected"],
         },
     )
+    connection.execute(_CONNECTED, {"account_id": account_id, "workspace_id": workspace_id})
     paused = connection.execute(
         text("SELECT platform, kind FROM pauses WHERE kind = ANY(:kinds) AND subject = :account_id"),
         {"kinds": [PauseKind.ACCOUNT.value, PauseKind.BLOCKED.value], "account_id": account_id},

@@ -61,6 +61,8 @@ UPDATE accounts AS a
        token_expires_at = u.token_expires_at, refresh_token_expires_at = u.refresh_token_expires_at,
        token_minted_at = CASE WHEN a.sealed_access_token IS DISTINCT FROM u.sealed_access_token
                               THEN NULL ELSE a.token_minted_at END,
+       connected_at = CASE WHEN a.sealed_access_token IS DISTINCT FROM u.sealed_access_token
+                           THEN now() ELSE a.connected_at END,
        token_version = u.token_version, scopes = string_to_array(u.scopes, ' ')
   FROM unnest({_UNNEST}) AS u ({", ".join(_COLUMNS)})
  WHERE a.account_id = u.account_id

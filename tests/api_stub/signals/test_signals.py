@@ -12,12 +12,15 @@ from typing import Any
 
 import httpx
 import pytest
+from pydantic import SecretStr
 from sqlalchemy import Engine
 
 from api_stub.signals import endpoint
 from api_stub.signals.processing import process_all
 from deploy.simulators import signals
 from deploy.simulators.signals import SignedRequest
+from shared.accounts.vault import Vault, new_key
+from shared.ingestion.importer import import_accounts
 from tests.api_stub import support
 from tests.api_stub.support import Api
 
@@ -28,6 +31,8 @@ SETTINGS = {
     "meta_verify_token": "verify-me",
     "x_consumer_secret": SECRET,
     "linkedin_client_secret": SECRET,
+    "internal_token": "internal-token-of-the-tests-long-enough",
+    "secret_keys": new_key(),
 }
 
 
@@ -154,6 +159,51 @@ def test_late_withdrawal_does_not_disconnect_an_account_that_was_connected_since
     assert [send(api, one).status_code for one in (old, erase)] == [200, 200]
 
     assert state(api, "acc_facebook")[:2] == ("active", "sealed")
+    assert api.rows.execute("SELECT FROM erasures") == []
+
+
+def reconnect(api: Api, how: str) -> None:
+    """Connect the active account of TikTok again, as its owner does after having removed the app there."""
+    token = "token-of-the-new-connection"
+    if how == "import":
+        row = {"platform": "tiktok", "platform_account_id": "owner_tiktok", "workspace_id": "ws_1"}
+        with api.rows.engine.begin() as connection:
+            account = row | {"account_id": "acc_tiktok", "access_token": token}
+            assert not import_accounts(connection, Vault([SecretStr(new_key())]), [account]).refused
+        return
+    event = {
+        "event_id": "evt_1",
+        "type": "account.reconnected",
+        "data": {"account_id": "acc_tiktok"} | ({"access_token": token} if "with a" in how else {}),
+    }
+    headers = {"Authorization": f"Bearer {SETTINGS['internal_token']}"}
+    assert api.run(api.client.post("/internal/events", json=event, headers=headers)).json()["accepted"] == 1
+
+
+@pytest.mark.parametrize("how", ["event with a token", "event without a token", "import"])
+def test_late_withdrawal_spares_an_active_account_that_was_connected_again_since(api: Api, how: str) -> None:
+    before = time.time() - 60
+    reconnect(api, how)
+
+    for reason, at in ((1, before), (2, time.time() + 60)):
+        send(
+            api,
+            signals.tiktok(
+                SECRET, "authorization.removed", "owner_tiktok", {"reason": reason}, happened_at=at
+            ),
+        )
+        assert state(api, "acc_tiktok")[0] == ("active" if reason == 1 else "disconnected")
+
+
+def test_status_page_says_that_an_account_connected_since_was_not_deleted(api: Api) -> None:
+    api.rows.execute("UPDATE accounts SET connected_at = now() WHERE account_id = 'acc_facebook'")
+    late = signals.meta_callback(
+        SECRET, "facebook", "data-deletion", "user_facebook", issued_at=time.time() - 60
+    )
+
+    path = send(api, late).json()["url"].partition("://")[2].partition("/")[2]
+
+    assert "was not deleted" in api.run(api.client.get(f"/{path}")).text
     assert api.rows.execute("SELECT FROM erasures") == []
 
 
