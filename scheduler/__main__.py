@@ -36,6 +36,7 @@ from scheduler.ticks import (
 from shared import database, redis_client, refresh_queue
 from shared.erasure import run as erasure
 from shared.erasure.ledger import ledger_of
+from shared.erasure.log_files import log_files_of
 from shared.observability import log, metrics, tracing
 from shared.observability.exporter import Heartbeat, exporter
 from shared.process import die_with_parent, stop_on_signals, wait_for
@@ -75,7 +76,7 @@ def main() -> int:
                 exporter("scheduler", settings, heartbeat) as port,
                 closing(SummaryWriter(summary_engine, client)) as writer,
             ):
-                erasures = Erasures(erasure_engine, client, ledger_of(settings))
+                erasures = Erasures(erasure_engine, client, ledger_of(settings), log_files_of(settings))
                 retention = RetentionTick(owner_engine, Retention.parse(settings.retention))
                 freshness = FreshnessTicks(settings, engine, client)
                 measured = fleet_metrics if port else None

@@ -177,6 +177,8 @@ class Settings(BaseSettings):
     """How long data is kept: ``on,readings=60d,tiktok:daily=200d``; empty: nothing is removed."""
     erasure_ledger: str | None = None
     """A file outside the database that names what was erased, for the time after a restore."""
+    erasure_logs: str = ""
+    """Log files, and folders of them, that an erasure searches; comma-separated."""
     runbook_url: Annotated[str, Field(pattern=r"^https?://\S+$")] | None = None
     """The address of the folder with the runbook's pages, for links on the operators' page."""
     log_format: Annotated[str, Field(pattern="^(json|text|auto)$")] = "auto"

@@ -87,6 +87,7 @@ def _run(stack: ExitStack, settings: Settings, data_dir: Path) -> None:
     environment.setdefault("DRAVO_OPS_TOKEN", private_files.read_or_create_password(data_dir / "ops-token"))
     login = token_urlsafe(24)
     private_files.write(data_dir / "ops-login", login)
+    environment.setdefault("DRAVO_ERASURE_LOGS", ",".join(_logs(data_dir)))
     environment["DRAVO_OPS_LOGIN_FILE"] = str(data_dir / "ops-login")
     environment.setdefault(
         "DRAVO_INTERNAL_TOKEN", private_files.read_or_create_password(data_dir / "internal-token")
@@ -119,6 +120,14 @@ def _run(stack: ExitStack, settings: Settings, data_dir: Path) -> None:
     )
     running.write_greeting(data_dir, greeting)
     _watch(services, engine, began)
+
+
+def _logs(data_dir: Path) -> list[str]:
+    """Return where the logs of the services and of the embedded servers are."""
+    servers = [
+        data_dir / server / log for server in ("postgres", "valkey") for log in ("log", "log.previous")
+    ]
+    return [str(one) for one in (data_dir / "logs", *servers)]
 
 
 def _step(name: str, action: Callable[[], Result]) -> Result:

@@ -10,6 +10,7 @@ from sqlalchemy.exc import ProgrammingError
 
 from scheduler.ticks import outages_logged
 from shared.erasure.ledger import Ledger, LedgerError
+from shared.erasure.log_files import LogFiles, LogFilesError
 from shared.erasure.run import Done, step
 from shared.redis_client import RedisClient
 
@@ -24,10 +25,13 @@ _log = structlog.get_logger(__name__)
 class Erasures:
     """The tick that does one step of an erasure."""
 
-    def __init__(self, engine: Engine, client: RedisClient, ledger: Ledger | None) -> None:
+    def __init__(
+        self, engine: Engine, client: RedisClient, ledger: Ledger | None, logs: LogFiles | None = None
+    ) -> None:
         self._engine = engine
         self._client = client
         self._ledger = ledger
+        self._logs = logs
 
     def run(self) -> timedelta | None:
         """Do one step; return how long to rest before the next, ``None`` when there is nothing to do."""
@@ -35,9 +39,11 @@ class Erasures:
         done = None
         with outages_logged():
             try:
-                done = step(self._engine, self._client, self._ledger)
+                done = step(self._engine, self._client, self._ledger, self._logs)
             except LedgerError as error:
                 _log.error("erasure_ledger_failed", detail=str(error))
+            except LogFilesError as error:
+                _log.error("erasure_logs_failed", detail=str(error))
             except ProgrammingError as error:  # the database's user may not delete, or a table was dropped
                 _log.error("erasure_step_failed", detail=str(error.orig).partition("\n")[0])
         if done is None:

@@ -16,6 +16,7 @@ from shared.accounts import states
 from shared.erasure import names, redis_keys, rows
 from shared.erasure.identifiers import load
 from shared.erasure.ledger import Ledger
+from shared.erasure.log_files import LOG_LINES, LogFiles
 from shared.erasure.requests import SENTENCE, note_accounts
 from shared.erasure.scan import scan
 from shared.erasure.schema import Table, tables, unclassified
@@ -57,6 +58,7 @@ class _Step:
     connection: Connection
     client: RedisClient
     ledger: Ledger | None
+    logs: LogFiles | None
     code: str
     subject: Subject
     tables: list[Table]
@@ -82,10 +84,18 @@ class Done:
     """Tables of which nobody said what an erasure does to them: they are searched and keep their rows."""
 
 
-def step(engine: Engine, client: RedisClient, ledger: Ledger | None, code: str | None = None) -> Done | None:
+def step(
+    engine: Engine,
+    client: RedisClient,
+    ledger: Ledger | None,
+    logs: LogFiles | None = None,
+    *,
+    code: str | None = None,
+) -> Done | None:
     """Do one step of the oldest open erasure, or of this one; ``None``: there is none, or others run it.
 
-    Raises `shared.erasure.ledger.LedgerError` when the ledger cannot be written: nothing is deleted then.
+    Raises `shared.erasure.ledger.LedgerError` when the ledger cannot be written, and nothing is deleted then;
+    `shared.erasure.log_files.LogFilesError` when a log file cannot be searched.
     """
     with engine.begin() as connection:
         row = connection.execute(_NEXT, {"code": code}).one_or_none()
@@ -95,7 +105,7 @@ def step(engine: Engine, client: RedisClient, ledger: Ledger | None, code: str |
         all_tables = tables(connection)
         subject = Subject.from_json(row.kind, row.subject)
         one = _Step(
-            connection, client, ledger, row.code, subject, all_tables, row.progress, Counter(row.rows)
+            connection, client, ledger, logs, row.code, subject, all_tables, row.progress, Counter(row.rows)
         )
         phase = _PHASES[row.phase](one)
         bound = {"code": row.code, "phase": phase, "progress": one.progress, "wait": one.wait}
@@ -185,12 +195,14 @@ def _names(one: _Step) -> str:
 def _redis(one: _Step) -> str:
     for identifiers in load(one.connection, one.code):
         one.deleted["redis"] += redis_keys.remove(one.client, identifiers)
+        if one.logs is not None:
+            one.deleted[LOG_LINES] += one.logs.remove(identifiers)
     return "scan"
 
 
 def _scan(one: _Step) -> str:
     """Prove that nothing is left; what is found is erased again a little later."""
-    one.scan = scan(one.connection, one.client, one.code, one.tables)
+    one.scan = scan(one.connection, one.client, one.logs, one.code, one.tables)
     if not one.scan["found"]:
         return "forgetting"
     one.wait, one.progress = RESCAN_SECONDS, 0

@@ -1,4 +1,4 @@
-"""The proof: a search of every table and of Redis for ids and names of a subject after its erasure."""
+"""The proof: a search of tables, Redis and log files for ids and names of a subject after its erasure."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -9,6 +9,7 @@ from sqlalchemy import Connection, text
 
 from shared.erasure import tombstones
 from shared.erasure.identifiers import OUR_IDS, Identifiers, load
+from shared.erasure.log_files import LOG_LINES, LogFiles
 from shared.erasure.names import rows_that_name
 from shared.erasure.redis_keys import count as count_in_redis
 from shared.erasure.schema import ACCOUNT, PUBLICATION, SEARCHED_UP_TO, WORKSPACE, Table
@@ -32,7 +33,9 @@ _OWN_KEY: Final = {"publications": (("id", "publication", "bigint"),)}
 """Key columns of another name."""
 
 
-def scan(connection: Connection, client: RedisClient, code: str, tables: Sequence[Table]) -> dict[str, Any]:
+def scan(
+    connection: Connection, client: RedisClient, logs: LogFiles | None, code: str, tables: Sequence[Table]
+) -> dict[str, Any]:
     """Search everything; return when, how many tables, which by keys alone, and what was found by place."""
     matches: Counter[str] = Counter()
     for table in tables:
@@ -43,9 +46,11 @@ def scan(connection: Connection, client: RedisClient, code: str, tables: Sequenc
             matches[table.name] += sum(1 for _ in rows_that_name(connection, table.name, identifiers))
     for identifiers in load(connection, code):
         matches["redis"] += count_in_redis(client, identifiers)
+        matches[LOG_LINES] += logs.count(identifiers) if logs else 0
     return {
         "scanned_at": datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
         "tables": len(tables),
+        "log_files": len(logs.files()) if logs else 0,
         "by_keys_alone": sorted({table.name for table in tables} - {table.name for table in searched}),
         "found": {place: number for place, number in sorted(matches.items()) if number},
     }

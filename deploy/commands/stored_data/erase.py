@@ -12,6 +12,7 @@ from deploy.console import AsJson, CommandError, UsageError, instant
 from shared import redis_client
 from shared.erasure import requests, subject
 from shared.erasure.ledger import Ledger, LedgerError
+from shared.erasure.log_files import LogFilesError, log_files_of
 from shared.erasure.preview import preview
 from shared.erasure.replay import replay as replay_ledger
 from shared.erasure.requests import Certificate
@@ -181,7 +182,8 @@ def _text(erasure: Certificate) -> str:
     else:
         left = ", ".join(f"{place} {number}" for place, number in erasure.scan["found"].items())
         lines.append(
-            f"scan of {erasure.scan['tables']} tables and Redis at {erasure.scan.get('scanned_at')}:"
+            f"scan of {erasure.scan['tables']} tables, Redis and {erasure.scan.get('log_files', 0)} log files"
+            f" at {erasure.scan.get('scanned_at')}:"
             f" {f'left over: {left}' if left else 'nothing is left'}"
         )
     return "\n".join(lines)
@@ -264,7 +266,7 @@ def replay(*, as_json: AsJson = False) -> None:
         try:
             codes = replay_ledger(engine, ledger)
             left = [code for code in codes if not _run(engine, settings, ledger, code)]
-        except LedgerError as error:
+        except (LedgerError, LogFilesError) as error:
             raise CommandError(str(error)) from error
     if as_json:
         console.emit({"replayed": len(codes), "codes": codes, "left": left})
@@ -276,9 +278,9 @@ def replay(*, as_json: AsJson = False) -> None:
 
 def _run(engine: Engine, settings: Settings, ledger: Ledger, code: str) -> bool:
     """Run one erasure here, beside the schedulers that may run it too; return whether it has ended."""
-    client, scans = redis_client.connect(settings.redis), 0
+    client, logs, scans = redis_client.connect(settings.redis), log_files_of(settings), 0
     while scans < _SCANS:
-        done = step(engine, client, ledger, code)
+        done = step(engine, client, ledger, logs, code=code)
         if done is not None:
             scans += bool(done.left_over)
             continue
