@@ -53,7 +53,7 @@ def test_restored_dump_is_erased_again_before_it_serves(
                 assert [entry.code for entry in missing(connection, ledger.entries())] == [code]
 
             assert replay(opened.engine, ledger) == [code]
-            while step(opened.engine, client, ledger, code) is not None:
+            while step(opened.engine, client, ledger, code=code) is not None:
                 pass
 
             assert traces(opened, client, "acc_gone") == []

@@ -35,10 +35,10 @@ class LogFiles:
     def files(self) -> list[Path]:
         """Return the files that exist now."""
         try:
-            found = [
+            paths = [
                 one for place in self._places for one in (place.iterdir() if place.is_dir() else [place])
             ]
-            return sorted(one for one in found if one.is_file())
+            return sorted(one for one in paths if one.is_file())
         except OSError as error:
             raise LogFilesError(f"the log files cannot be listed: {error.strerror}") from error
 

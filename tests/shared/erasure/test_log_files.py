@@ -63,15 +63,15 @@ def test_line_that_is_written_after_the_removal_is_found_by_the_scan(
 ) -> None:
     fill(harness, client)
     request_account(harness)
-    logs, found = LogFiles([folder]), []
+    logs, matches = LogFiles([folder]), []
 
     while (done := step(harness.engine, client, None, logs)) is not None:
         if done.phase == "scan":
             with (folder / "worker.log").open("ab") as running:
                 running.write(b"\nacc_gone once more")
-        found.append(done.left_over)
+        matches.append(done.left_over)
 
-    assert found[-1] == {"log lines": 1}
+    assert matches[-1] == {"log lines": 1}
 
 
 def test_file_that_cannot_be_read_stops_the_erasure(
