@@ -12,6 +12,7 @@ class Counted(TypedDict):
 
     dry_run: bool
     rows: dict[str, int]
+    estimated: list[str]
 
 
 class Requested(TypedDict):
@@ -20,6 +21,7 @@ class Requested(TypedDict):
     code: str
     dry_run: bool
     rows: dict[str, int]
+    estimated: list[str]
 
 
 class Certificate(TypedDict):
@@ -112,6 +114,7 @@ RetentionClass = TypedDict(
         "rows": int | None,
         "bytes": int | None,
         "expired": int,
+        "estimated": bool,
         "expired_bytes": int,
     },
 )

@@ -2,33 +2,34 @@
 
 from typing import Final
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection
 
+from shared.bounded import Count, count
 from shared.erasure.schema import ACCOUNT, PUBLICATION, WORKSPACE, Table, tables
 from shared.erasure.subject import Subject, SubjectKind
 
-_PUBLICATIONS: Final = "SELECT count(*) FROM publications p WHERE {where}"
+_PUBLICATIONS: Final = "FROM publications p WHERE {where}"
 _BY_PUBLICATION: Final = """
-SELECT count(*) FROM {table} WHERE publication_id IN (SELECT p.id FROM publications p WHERE {where})
+  FROM {table} WHERE publication_id IN (SELECT p.id FROM publications p WHERE {where})
 """
 _BY_ACCOUNT: Final = """
-SELECT count(*) FROM {table} WHERE account_id IN (SELECT a.account_id FROM accounts a WHERE {where})
+  FROM {table} WHERE account_id IN (SELECT a.account_id FROM accounts a WHERE {where})
 """
-_BY_WORKSPACE: Final = "SELECT count(*) FROM {table} WHERE workspace_id = :workspace_id"
+_BY_WORKSPACE: Final = "FROM {table} WHERE workspace_id = :workspace_id"
 
 
-def preview(connection: Connection, subject: Subject) -> dict[str, int]:
+def preview(connection: Connection, subject: Subject) -> dict[str, Count]:
     """Return the rows that a key column assigns to the subject, by table.
 
     Rows that name it otherwise (pauses, the audit log, keys in Redis) are few, and only the erasure finds
-    them.
+    them. What takes too long to count is estimated.
     """
     counts = {}
     for table in tables(connection):
         statement = _statement(table, subject)
         if statement is not None:
-            counts[table.name] = int(connection.execute(text(statement), subject.bound).scalar_one())
-    return {name: number for name, number in counts.items() if number}
+            counts[table.name] = count(connection, statement, subject.bound)
+    return {name: counted for name, counted in counts.items() if counted.rows}
 
 
 def _statement(table: Table, subject: Subject) -> str | None:

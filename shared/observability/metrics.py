@@ -89,8 +89,8 @@ TICK_ENDED_AT = Gauge("dravo_tick_ended_timestamp_seconds", "End of the last tic
 POOL_IN_USE = Gauge("dravo_pool_in_use_connections", "Database connections in use.", ["pool"])
 RETENTION_BEHIND = Gauge(
     "dravo_retention_behind_seconds",
-    "How long data of a class has been beyond its limit, 0 if none is; absent while retention is off.",
-    ["class"],
+    "How long the oldest row has been beyond its limit, 0 if none is; absent while retention is off.",
+    ["class", "platform"],
 )
 POOL_SIZE = Gauge("dravo_pool_size_connections", "Database connections that may be in use.", ["pool"])
 BUILD = Gauge("dravo_build_info", "Always 1; the labels are service and version.", ["service", "version"])

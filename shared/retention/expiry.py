@@ -49,9 +49,9 @@ def units(policy: Retention) -> list[Unit]:
     """Return everything that goes row by row under this policy."""
     all_units = [
         Unit(table, kind, _DAILY, _plain(table, column, policy.of(kind)), BATCH)
-        for kind, table, column in _SMALL
+        for kind, table, column in SMALL
     ]
-    for kind, tables in _HISTORY.items():
+    for kind, tables in HISTORY.items():
         for group, limit in policy.shorter(kind).items():
             all_units += [
                 Unit(f"{table} {group}", kind, _HOURLY, _history(table, group, limit), BATCH)
@@ -65,7 +65,7 @@ def units(policy: Retention) -> list[Unit]:
     return all_units
 
 
-_SMALL: Final = (
+SMALL: Final = (
     (DataClass.EVENTS, "events_seen", "received_at"),
     (DataClass.EVENTS, "signals", "processed_at"),
     (DataClass.AUDIT, "operator_acts", "ended_at"),
@@ -73,7 +73,7 @@ _SMALL: Final = (
 _HOURLY: Final = timedelta(hours=1)
 _DAILY: Final = timedelta(days=1)
 _GONE_AT_ONCE: Final = 10
-_HISTORY: Final = {
+HISTORY: Final = {
     DataClass.READINGS: ("snapshots",),
     DataClass.DAILY: ("daily_snapshots", "last_snapshots"),
 }
@@ -103,15 +103,19 @@ def _history(table: str, group: Group, limit: timedelta) -> Callable[[Connection
 
 
 # The row stays, so that the post is known to be gone and is not imported as a new one.
-_GONE_IDS: Final = """
-SELECT n.publication_id FROM post_analytics n
+GONE: Final = """
+  FROM post_analytics n
   JOIN publications p ON p.id = n.publication_id JOIN accounts a ON a.account_id = p.account_id
  WHERE n.outcome = 'gone' AND n.sync_status <> 'requires_reconnect' AND {members}
-   AND n.attempted_at < now() - CAST(:limit AS interval)
    AND (p.text IS NOT NULL OR n.metrics <> '{{}}'
         OR EXISTS (SELECT FROM snapshots s WHERE s.publication_id = p.id)
         OR EXISTS (SELECT FROM daily_snapshots s WHERE s.publication_id = p.id)
         OR EXISTS (SELECT FROM last_snapshots s WHERE s.publication_id = p.id))
+"""
+"""The posts of a group that are gone and still have text or counters."""
+_GONE_IDS: Final = f"""
+SELECT n.publication_id {GONE}
+   AND n.attempted_at < now() - CAST(:limit AS interval)
  ORDER BY n.publication_id LIMIT :most
 """
 _STILL_GONE: Final = text("""

@@ -5,6 +5,7 @@ partition, and may be interrupted: `finish_detach` completes it.
 https://www.postgresql.org/docs/18/sql-altertable.html#SQL-ALTERTABLE-DETACH-PARTITION
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Final
@@ -53,6 +54,13 @@ def months(connection: Connection, table: str) -> list[Month]:
         Month(table, row.name, _start(row.name), row.attached, bool(row.pending), row.rows, row.bytes)
         for row in rows
     ]
+
+
+def expired(all_months: Iterable[Month], limit: timedelta | None, now: datetime) -> Month | None:
+    """Return the oldest month whose last instant is beyond the limit."""
+    if limit is None:
+        return None
+    return next((one for one in all_months if one.attached and one.end <= now - limit), None)
 
 
 def _start(name: str) -> date:

@@ -7,7 +7,7 @@ seconds: who waits for a lock makes later readers wait behind it. What did not h
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
 from typing import Final, TypeVar
 
@@ -18,7 +18,7 @@ from shared.observability import failpoints
 from shared.retention import months
 from shared.retention.expiry import Unit, units
 from shared.retention.months import Month
-from shared.retention.policy import DataClass, Limit, Retention
+from shared.retention.policy import DataClass, Retention
 from shared.retention.roll_up import is_rolled_up, roll_up
 
 T = TypeVar("T")
@@ -87,7 +87,7 @@ def _month_step(connection: Connection, policy: Retention) -> Done | None:
         all_months = months.months(connection, table)
         if done := _finish(connection, all_months):
             return done
-        month = expired(all_months, policy.longest(kind), now)
+        month = months.expired(all_months, policy.longest(kind), now)
         if month is None:
             continue
         if table == months.READINGS:
@@ -102,13 +102,6 @@ def _month_step(connection: Connection, policy: Retention) -> Done | None:
         failpoints.hit("detached")
         return Done("detached", month.name, max(month.rows, 0), again=True)
     return None
-
-
-def expired(all_months: list[Month], limit: Limit, now: datetime) -> Month | None:
-    """Return the oldest month whose last instant is beyond the limit."""
-    if limit is None:
-        return None
-    return next((one for one in all_months if one.attached and one.end <= now - limit), None)
 
 
 def _finish(connection: Connection, all_months: list[Month]) -> Done | None:
@@ -156,20 +149,3 @@ def _in_transaction(connection: Connection, work: Callable[[Connection], T]) -> 
     with connection.engine.begin() as transaction:
         transaction.execute(text(f"SET LOCAL lock_timeout = '{LOCK_SECONDS}s'"))
         return work(transaction)
-
-
-def behind(connection: Connection, policy: Retention) -> dict[DataClass, timedelta]:
-    """Return by class how long data has been beyond its limit, at most; zero: nothing is."""
-    now: datetime = connection.execute(text("SELECT now()")).scalar_one()
-    late = {kind: timedelta() for kind in DataClass}
-    for table, kind in _TABLES:
-        limit = policy.longest(kind)
-        month = expired(months.months(connection, table), limit, now)
-        if month is not None and limit is not None:
-            late[kind] = now - limit - month.end
-    rows = connection.execute(text("SELECT unit, ended_at FROM retention_runs WHERE ended_at IS NOT NULL"))
-    ended = {row.unit: row.ended_at for row in rows}
-    for unit in units(policy):
-        if unit.name in ended:
-            late[unit.kind] = max(late[unit.kind], now - ended[unit.name] - unit.period)
-    return late

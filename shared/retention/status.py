@@ -6,30 +6,28 @@ from typing import Final
 
 from sqlalchemy import Connection, text
 
+from shared.bounded import Count, count
 from shared.retention import months
+from shared.retention.expiry import SMALL
 from shared.retention.policy import DataClass, Group, Limit, Retention
 
 _TABLES: Final = ((DataClass.READINGS, months.READINGS), (DataClass.DAILY, months.DAILY))
-_SMALL: Final = (
-    (DataClass.EVENTS, "events_seen", "received_at"),
-    (DataClass.EVENTS, "signals", "processed_at"),
-    (DataClass.AUDIT, "operator_acts", "ended_at"),
-)
 _SIZE: Final = text("""
 SELECT GREATEST(reltuples, 0)::bigint AS rows, pg_total_relation_size(oid) AS bytes
   FROM pg_class WHERE oid = to_regclass(:table)
 """)
-_OLD: Final = "SELECT count(*) FROM {table} WHERE {column} < now() - CAST(:limit AS interval)"
-_GONE: Final = text("""
-SELECT count(*) FROM post_analytics n JOIN publications p ON p.id = n.publication_id
+_OLD: Final = "FROM {table} WHERE {column} < now() - CAST(:limit AS interval)"
+_GONE: Final = """
+  FROM post_analytics n JOIN publications p ON p.id = n.publication_id
  WHERE n.outcome = 'gone' AND n.sync_status <> 'requires_reconnect' AND p.platform = :platform
    AND n.attempted_at < now() - CAST(:limit AS interval) AND (p.text IS NOT NULL OR n.metrics <> '{}')
-""")
-_DISCONNECTED: Final = text("""
-SELECT count(*) FROM accounts WHERE state = 'disconnected' AND erasure IS NULL AND platform = :platform
+"""
+_DISCONNECTED: Final = """
+  FROM accounts WHERE state = 'disconnected' AND erasure IS NULL AND platform = :platform
    AND (CAST(:member AS bool) IS NULL OR (kind IS NOT DISTINCT FROM 'member') = :member)
    AND state_changed_at <= now() - CAST(:limit AS interval)
-""")
+"""
+_NONE: Final = Count(0, estimated=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +43,8 @@ class ClassStatus:
     expired: int
     """Rows (of a month: an estimate), posts or accounts that the next runs would remove."""
     expired_bytes: int
+    estimated: bool = False
+    """Whether ``expired`` is an estimate, because counting takes too long."""
 
 
 def status(connection: Connection, policy: Retention, *, counted: bool = True) -> list[ClassStatus]:
@@ -61,13 +61,13 @@ def status(connection: Connection, policy: Retention, *, counted: bool = True) -
     ]
     result += [
         _of_table(connection, policy.of(kind), kind, table, column if counted else None)
-        for kind, table, column in _SMALL
+        for kind, table, column in SMALL
     ]
     for group in Group:
         for kind in (DataClass.GONE, DataClass.DISCONNECTED):
             limit = policy.of(kind, group)
-            expired = 0 if limit is None or not counted else _expired(connection, kind, group, limit)
-            result.append(ClassStatus(kind, group, limit, None, None, expired, 0))
+            expired = _NONE if limit is None or not counted else _expired(connection, kind, group, limit)
+            result.append(ClassStatus(kind, group, limit, None, None, expired.rows, 0, expired.estimated))
     return result
 
 
@@ -92,19 +92,18 @@ def _of_table(
     connection: Connection, limit: Limit, kind: DataClass, table: str, column: str | None
 ) -> ClassStatus:
     size = connection.execute(_SIZE, {"table": table}).one()
-    expired = 0
+    expired = _NONE
     if limit is not None and column is not None:
-        statement = text(_OLD.format(table=table, column=column))
-        expired = connection.execute(statement, {"limit": limit}).scalar_one()
-    return ClassStatus(kind, None, limit, size.rows, size.bytes, expired, 0)
+        expired = count(connection, _OLD.format(table=table, column=column), {"limit": limit})
+    return ClassStatus(kind, None, limit, size.rows, size.bytes, expired.rows, 0, expired.estimated)
 
 
-def _expired(connection: Connection, kind: DataClass, group: Group, limit: timedelta) -> int:
+def _expired(connection: Connection, kind: DataClass, group: Group, limit: timedelta) -> Count:
     bound: dict[str, object] = {"platform": group.platform.value, "limit": limit}
     if kind is DataClass.GONE:
-        return int(connection.execute(_GONE, bound).scalar_one())
+        return count(connection, _GONE, bound)
     members_only = {Group.LINKEDIN: False, Group.LINKEDIN_MEMBER: True}.get(group)
-    return int(connection.execute(_DISCONNECTED, {**bound, "member": members_only}).scalar_one())
+    return count(connection, _DISCONNECTED, {**bound, "member": members_only})
 
 
 @dataclass(frozen=True, slots=True)

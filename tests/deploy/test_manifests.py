@@ -32,6 +32,12 @@ def test_every_manifest_is_listed() -> None:
 def pods() -> Iterator[Any]:
     for path in MANIFESTS:
         for document in documents(path):
+            if document["kind"] == "CronJob":
+                document = {
+                    "metadata": document["metadata"],
+                    **document["spec"]["jobTemplate"],
+                    "kind": "Job",
+                }
             if document["kind"] in {"Deployment", "Job"}:
                 yield pytest.param(document, id=document["metadata"]["name"])
 
@@ -172,6 +178,68 @@ def test_systemd_gives_each_service_only_its_own_file(service: str) -> None:
     (line,) = re.findall(rf"/etc/dravo/{service}\.env (.*)", instructions)
     assert_own(service, secrets_in(line))
     assert ("DRAVO_SEALING_KEY" in line) == (service == "api")
+
+
+LEDGER = "DRAVO_ERASURE_LEDGER"
+
+
+def test_schedulers_write_and_apis_read_the_same_ledger_in_containers() -> None:
+    services = yaml.safe_load((DEPLOY / "docker/compose.yaml").read_text())["services"]
+    with_ledger = {name: given for name, given in services.items() if LEDGER in given.get("environment", ())}
+
+    assert {name: given["volumes"] for name, given in with_ledger.items()} == {
+        "scheduler": ["ledger:/var/lib/dravo"],
+        "api": ["ledger:/var/lib/dravo:ro"],
+        "operator": ["ledger:/var/lib/dravo"],
+    }
+    assert {given["environment"][LEDGER] for given in with_ledger.values()} == {
+        "/var/lib/dravo/erasures.jsonl"
+    }
+    assert "--chown=10001:10001 /build/ledger /var/lib/dravo" in (DEPLOY / "docker/Dockerfile").read_text()
+
+
+def test_schedulers_write_and_apis_read_the_same_ledger_in_kubernetes() -> None:
+    (config,) = documents(DEPLOY / "kubernetes/config.yaml")
+    (claim,) = documents(DEPLOY / "kubernetes/ledger.yaml")
+    assert claim["spec"]["accessModes"] == ["ReadWriteMany"]
+    for service, read_only in (("scheduler", False), ("api", True)):
+        (workload,) = [
+            d for d in documents(DEPLOY / f"kubernetes/{service}.yaml") if d["kind"] == "Deployment"
+        ]
+        pod = workload["spec"]["template"]["spec"]
+        (volume,) = [one for one in pod["volumes"] if "persistentVolumeClaim" in one]
+        (mount,) = [one for one in pod["containers"][0]["volumeMounts"] if one["name"] == volume["name"]]
+        assert volume["persistentVolumeClaim"]["claimName"] == claim["metadata"]["name"]
+        assert mount.get("readOnly", False) is read_only
+        assert config["data"][LEDGER].startswith(f"{mount['mountPath']}/")
+        assert pod["securityContext"]["fsGroup"] == pod["securityContext"]["runAsGroup"]
+
+
+def test_schedulers_write_and_apis_read_the_same_ledger_under_systemd() -> None:
+    scheduler, api = (
+        (DEPLOY / f"systemd/dravo-{name}.service").read_text().splitlines() for name in ("scheduler", "api")
+    )
+    (path,) = {line.partition(f"{LEDGER}=")[2] for line in (*scheduler, *api) if LEDGER in line}
+    folder = str(Path(path).parent)
+    assert f"ReadWritePaths={folder}" in scheduler
+    assert not [line for line in api if line.startswith("ReadWritePaths")]
+    assert "SupplementaryGroups=dravo-ledger" in set(scheduler) & set(api)
+    assert "UMask=0007" in scheduler, "the next user of the unit appends to the same file"
+    assert folder in (DEPLOY / "systemd/dravo.target").read_text()
+
+
+def test_owner_of_the_tables_runs_retention_in_kubernetes_and_under_systemd() -> None:
+    (job,) = documents(DEPLOY / "kubernetes/retention.yaml")
+    (container,) = job["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"]
+    assert job["spec"]["suspend"], "an installation removes nothing"
+    assert container["args"] == ["retention", "run"]
+    assert {"secretRef": {"name": "dravo-migrate"}} in container["envFrom"]
+    (config,) = documents(DEPLOY / "kubernetes/config.yaml")
+    assert config["data"]["DRAVO_RETENTION"] == ""
+    unit = (DEPLOY / "systemd/dravo-retention.service").read_text()
+    assert "EnvironmentFile=/etc/dravo/migrate.env" in unit
+    assert "dravo retention run" in unit
+    assert "dravo-retention" not in (DEPLOY / "systemd/dravo.target").read_text().partition("[Unit]")[2]
 
 
 @pytest.mark.parametrize("service", ["worker", "api", "sender"])

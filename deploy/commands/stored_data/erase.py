@@ -10,6 +10,7 @@ from sqlalchemy import Connection, Engine, text
 from deploy import console, stores
 from deploy.console import AsJson, CommandError, UsageError, instant
 from shared import redis_client
+from shared.bounded import Count
 from shared.erasure import requests, subject
 from shared.erasure.ledger import Ledger, LedgerError
 from shared.erasure.log_files import LogFilesError, log_files_of
@@ -55,7 +56,8 @@ def begin(
 
     The certificate has no name: keep its code. Exits 1 if --wait ends with something left.
 
-    JSON: ``dry_run``, ``rows`` (by table); with --yes also ``code``; with --wait the certificate's fields.
+    JSON: ``dry_run``, ``rows`` (by table), ``estimated`` (tables too large to count); with --yes also
+    ``code``; with --wait the certificate's fields.
     """
     if context.invoked_subcommand is not None:
         return
@@ -81,9 +83,10 @@ def begin(
         if wait:
             _report(_watch(engine, code), as_json=as_json)
         elif as_json:
-            console.emit({"code": code, "dry_run": False, "rows": rows})
+            console.emit({"code": code, "dry_run": False, **_rows(rows)})
         else:
-            console.show(f"{code}: the tokens are destroyed; a scheduler erases {sum(rows.values())} rows")
+            number = sum(one.rows for one in rows.values())
+            console.show(f"{code}: the tokens are destroyed; a scheduler erases {number} rows")
 
 
 def named_subject(
@@ -114,11 +117,19 @@ def _request(connection: Connection, named: Subject, reason: str) -> str:
     return code
 
 
-def _show_preview(rows: dict[str, int], *, as_json: bool) -> None:
+def _rows(rows: dict[str, Count]) -> dict[str, Any]:
+    return {
+        "rows": {name: one.rows for name, one in rows.items()},
+        "estimated": [name for name, one in rows.items() if one.estimated],
+    }
+
+
+def _show_preview(rows: dict[str, Count], *, as_json: bool) -> None:
     if as_json:
-        console.emit({"dry_run": True, "rows": rows})
+        console.emit({"dry_run": True, **_rows(rows)})
         return
-    console.show(console.table(["table", "rows"], rows.items(), right=["rows"]))
+    shown = [[name, f"about {one.rows}" if one.estimated else one.rows] for name, one in rows.items()]
+    console.show(console.table(["table", "rows"], shown, right=["rows"]))
     console.show("dry run: nothing was erased; --yes erases")
 
 

@@ -28,8 +28,8 @@ def status(*, as_json: AsJson = False) -> None:
     Nothing is removed unless DRAVO_RETENTION begins with on; the command shows what that would do.
 
     JSON: ``enabled``, ``classes`` (array of ``class``, ``group``, ``limit_seconds`` (null: without end),
-    ``rows``, ``bytes``, ``expired``, ``expired_bytes``), ``forecast`` (``bytes_now``, ``bytes_a_day``,
-    ``steady_bytes``).
+    ``rows``, ``bytes``, ``expired``, ``estimated``, ``expired_bytes``), ``forecast`` (``bytes_now``,
+    ``bytes_a_day``, ``steady_bytes``).
     """
     settings = load("database_url")
     policy = Retention.parse(settings.retention)
@@ -48,7 +48,7 @@ def status(*, as_json: AsJson = False) -> None:
             limit_text(one.limit),
             one.rows,
             None if one.bytes is None else _size(one.bytes),
-            one.expired,
+            f"about {one.expired}" if one.estimated else one.expired,
             _size(one.expired_bytes),
         ]
         for one in classes
@@ -117,6 +117,7 @@ def _shape(one: ClassStatus) -> dict[str, Any]:
         "rows": one.rows,
         "bytes": one.bytes,
         "expired": one.expired,
+        "estimated": one.estimated,
         "expired_bytes": one.expired_bytes,
     }
 

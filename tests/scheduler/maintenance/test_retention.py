@@ -35,7 +35,9 @@ def test_run_goes_on_until_a_month_is_dropped(harness: Harness) -> None:
 
     with capture_logs() as logged:
         rests = [tick.run()]
-        late = REGISTRY.get_sample_value("dravo_retention_behind_seconds", {"class": "readings"})
+        late = REGISTRY.get_sample_value(
+            "dravo_retention_behind_seconds", {"class": "readings", "platform": "x"}
+        )
         rests += [tick.run() for _ in range(3)]
 
     assert [line["what"] for line in logged] == ["default_removed", "rolled_up", "detached", "dropped"]

@@ -6,8 +6,8 @@ import pytest
 from sqlalchemy import text
 
 from shared.retention import expiry, roll_up
-from shared.retention.policy import DataClass, Retention
-from shared.retention.run import WaitingError, behind, step
+from shared.retention.policy import Retention
+from shared.retention.run import WaitingError, step
 from shared.vocabulary import Platform
 from tests.harness import Harness
 from tests.shared.retention.history import DAY, make_months, month_start, reading, run, stored
@@ -226,20 +226,3 @@ def test_small_tables_lose_old_rows_in_batches(harness: Harness, monkeypatch: py
 
     assert len(harness.execute("SELECT FROM events_seen")) == 3
     assert len(harness.execute("SELECT FROM operator_acts")) == 2
-
-
-def test_class_that_is_late_is_reported(harness: Harness) -> None:
-    make_months(harness, 6)
-    policy = Retention.parse("on")
-    with harness.engine.connect() as connection:
-        late = behind(connection, policy)
-        now = connection.execute(text("SELECT now()")).scalar_one()
-
-    assert late[DataClass.READINGS] == now - 90 * DAY - month_start(5)
-    assert late[DataClass.DAILY] == timedelta()
-    run(harness)
-    with harness.engine.connect() as connection:
-        assert (
-            set(behind(connection, policy).values()) == {timedelta()}
-            or max(behind(connection, policy).values()) <= timedelta()
-        )
