@@ -47,7 +47,11 @@ TARGETS: Final[dict[str, tuple[str, ...]]] = {
         "tests/worker/credentials/test_token_storage.py",
         *INTERLEAVINGS,
     ),
-    "worker/credentials/renewal.py": ("tests/worker/credentials/test_renewal.py",),
+    "worker/credentials/renewal.py": (
+        "tests/worker/credentials/test_renewal.py",
+        "tests/worker/credentials/test_renewals_under_budgets.py",
+        "tests/worker/credentials/test_unopened_tokens.py",
+    ),
     "worker/refresh.py": (
         *REFRESH,
         "tests/worker/quota/test_refreshes_under_budgets.py",
@@ -55,7 +59,7 @@ TARGETS: Final[dict[str, tuple[str, ...]]] = {
         "tests/worker/credentials/test_unopened_tokens.py",
     ),
     "worker/fetch.py": (*REFRESH, "tests/worker/test_lease.py"),
-    "worker/quota/pause.py": (*GATE, "tests/worker/quota/test_background_pauses.py"),
+    "worker/quota/pause.py": ("tests/worker/quota/test_pause.py", "tests/worker/quota/test_tried_stops.py"),
     "worker/quota/fleet.py": GATE,
     "worker/quota/paid_reads.py": (
         "tests/worker/quota/test_paid_reads.py",
@@ -69,10 +73,7 @@ TARGETS: Final[dict[str, tuple[str, ...]]] = {
     "shared/freshness/refit.py": ("tests/shared/freshness/test_refit.py",),
     "shared/freshness/plan.py": ("tests/shared/freshness/test_plan.py",),
     "shared/freshness/promise.py": ("tests/shared/freshness/test_promise.py",),
-    "shared/freshness/leading.py": (
-        "tests/shared/freshness/test_rule.py",
-        "tests/scheduler/test_freshness.py",
-    ),
+    "shared/freshness/leading.py": ("tests/shared/freshness/test_plan.py",),
     "shared/quota/limits.py": ("tests/shared/quota/test_limits.py",),
     "shared/quota/budgets.py": ("tests/shared/quota/test_budgets_client.py", *BUDGETS, *GATE),
     "shared/quota/reserve.lua": BUDGETS,
@@ -160,7 +161,10 @@ TARGETS: Final[dict[str, tuple[str, ...]]] = {
     "scheduler/summaries/row_counter.py": ("tests/scheduler/summaries/test_row_counter.py",),
     "shared/operations/fleet.py": ("tests/shared/operations/test_fleet.py",),
     "shared/refresh_state/invariants.py": ("tests/shared/refresh_state/test_invariants.py",),
-    "shared/quota/read_endpoints.py": ("tests/shared/quota/test_pauses.py",),
+    "shared/quota/read_endpoints.py": (
+        "tests/shared/quota/test_read_endpoints.py",
+        "tests/shared/quota/test_pauses.py",
+    ),
     "shared/refresh_state/replan.py": ("tests/scheduler/maintenance/test_replanning.py",),
     "scheduler/maintenance/replanning.py": ("tests/scheduler/maintenance/test_replanning.py",),
     "scheduler/freshness.py": ("tests/scheduler/test_freshness.py",),

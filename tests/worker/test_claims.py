@@ -26,7 +26,7 @@ def test_start_uses_up_valid_claims_and_returns_their_rows(harness: Harness) -> 
     harness.execute(
         "UPDATE post_analytics SET sync_status = 'partial', metrics = '{\"views\": 7}',"
         " warnings = '{\"a: b\"}', last_updated_at = :at,"
-        " snapshot_at = CAST(:at AS timestamptz) - interval '1 day'"
+        " snapshot_at = CAST(:at AS timestamptz) - interval '1 day', freshness = '{\"policy\": \"adaptive\"}'"
         " WHERE publication_id = :id",
         at=NOW,
         id=full,
@@ -37,6 +37,7 @@ def test_start_uses_up_valid_claims_and_returns_their_rows(harness: Harness) -> 
         (released, "claimed_at = NULL"),
     ):
         harness.execute(f"UPDATE refresh_state SET {change} WHERE publication_id = {one}")
+    harness.execute("INSERT INTO read_counts (publication_id, reads) VALUES (:id, 40)", id=full)
     job = RefreshJob("acc_1", tuple((one, 4) for one in reversed([*ids, foreign])))
 
     with harness.engine.begin() as connection:
@@ -55,6 +56,8 @@ def test_start_uses_up_valid_claims_and_returns_their_rows(harness: Harness) -> 
         warnings=("a: b",),
         last_updated_at=NOW,
         snapshot_at=NOW - timedelta(days=1),
+        freshness={"policy": "adaptive"},
+        reads=40,
         priority=1,
     )
     assert (started.rows[1].attempts, started.rows[1].unfinished) == (30_000, 30_000)
@@ -104,3 +107,18 @@ def test_lease_is_extended_only_for_waiting_rows_with_standing_claims(harness: H
     states = harness.execute("SELECT publication_id, next_run_at FROM refresh_state ORDER BY 1")
     assert dict(tuple(row) for row in states) == dict.fromkeys(ids, NOW) | {waits: at + LEASE}
     assert other not in extended
+
+
+def test_lease_of_a_job_ends_with_the_first_of_its_rows(harness: Harness) -> None:
+    claimed = {"claim_seq": 4, "claimed_at": NOW, "reason": "claimed"}
+    ids = harness.publications(harness.account("acc_1"), 2, **claimed)
+    harness.execute(
+        "UPDATE refresh_state SET next_run_at = now() + interval '59 s' WHERE publication_id = :id", id=ids[1]
+    )
+
+    with harness.engine.begin() as connection:
+        started = start(connection, RefreshJob("acc_1", tuple((one, 4) for one in ids)), LEASE)
+
+    ends = harness.execute("SELECT min(next_run_at) AS first, max(next_run_at) AS last FROM refresh_state")[0]
+    assert started is not None
+    assert (started.leased_until == ends.first, ends.first < ends.last) == (True, True)

@@ -4,6 +4,7 @@ import asyncio
 import base64
 import json
 import time
+from datetime import datetime, tzinfo
 from typing import Any
 
 import jwt
@@ -111,6 +112,22 @@ def test_clock_skew_beyond_ten_seconds_is_refused(changed: dict[str, int]) -> No
 
     assert workspace(by_secret(), token(within)) == "ws_1"
     assert refused(by_secret(), token(seconds))
+
+
+class _Clock(datetime):
+    """PyJWT's clock, half a second after an instant."""
+
+    @classmethod
+    def now(cls, tz: tzinfo | None = None) -> "_Clock":
+        return cls.fromtimestamp(1_800_000_000.5, tz)
+
+
+def test_leeway_is_ten_seconds_to_the_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("jwt.api_jwt.datetime", _Clock)
+    nine, ten = (jwt.encode(claims(exp=1_800_000_000 - seconds), SECRET) for seconds in (9, 10))
+
+    assert workspace(by_secret(), nine) == "ws_1"
+    assert refused(by_secret(), ten)
 
 
 def signed(header: dict[str, Any], body: Any, key: bytes = SECRET.encode()) -> str:

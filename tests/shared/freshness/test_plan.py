@@ -153,7 +153,9 @@ def test_fixed_policy_keeps_the_state_for_the_day_that_it_is_adaptive_again() ->
         (Platform.INSTAGRAM, {"views": 0}, 0),
         (Platform.INSTAGRAM, {"likes": 7}, None),
         (Platform.TIKTOK, {"view_count": "9"}, None),
+        (Platform.TIKTOK, {"view_count": [9]}, None),
         (Platform.LINKEDIN, {"share_statistics_impression_count": True}, None),
+        (Platform.LINKEDIN, {"share_statistics_impression_count": 2.5}, 2.5),
     ],
 )
 def test_leading_value_is_measured_only_when_all_of_it_came(
@@ -176,3 +178,17 @@ def test_priors_are_settings_by_platform() -> None:
 def test_malformed_prior_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="half-life"):
         parse_priors(text)
+
+
+@pytest.mark.parametrize(
+    ("platform", "media_type"), [(Platform.INSTAGRAM, "IMAGE"), (Platform.FACEBOOK, "STORY")]
+)
+def test_only_stories_of_instagram_have_fixed_ages(platform: Platform, media_type: str) -> None:
+    assert "because" not in planner(platform).plan(known(HOUR, media_type=media_type), 100, NOW).stored
+
+
+@pytest.mark.parametrize("reads", [40, 30])
+def test_row_that_nobody_read_again_counts_no_reads(reads: int) -> None:
+    plan = planner().plan(known(stored=STATE, reads=reads), 140, NOW)
+
+    assert plan.stored["reads"] == STATE["reads"] / 2

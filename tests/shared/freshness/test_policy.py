@@ -41,3 +41,8 @@ def test_adaptive_row_of_x_is_not_read_before_the_day_for_which_it_is_planned() 
 def test_malformed_policy_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="adaptive, or look like fixed:6h"):
         Freshness.parse(text)
+
+
+@pytest.mark.parametrize("text", ["adaptive", "fixed:6h", "fixed:90min", "fixed:20s", "fixed:2d"])
+def test_name_of_a_policy_is_stored_with_its_rows(text: str) -> None:
+    assert Freshness.parse(text.replace("min", "m")).name == text

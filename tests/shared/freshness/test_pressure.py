@@ -40,3 +40,9 @@ def test_factor_stays_within_its_bounds(
     after = next_pressure(Pressure(factor, average), calls, left, hours)
 
     assert LEAST <= after.factor <= MOST
+
+
+def test_new_budget_is_under_no_pressure_and_no_pressure_exceeds_two_hundred() -> None:
+    assert Pressure() == (1.0, 0.0)
+    assert next_pressure(Pressure(199.0, 1e9), 1e9, 0.0, 1.0).factor == 200.0
+    assert next_pressure(Pressure(0.06, 0.0), 0.0, 1e9, 1.0).factor == 0.05

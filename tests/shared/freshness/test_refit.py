@@ -2,7 +2,7 @@
 
 import pytest
 
-from shared.freshness.refit import ENOUGH, Pair, refit
+from shared.freshness.refit import Pair, refit
 
 
 def pairs(half_life: float, number: int) -> list[Pair]:
@@ -22,7 +22,7 @@ def test_many_refreshes_give_their_half_life_whatever_was_believed(half_life: fl
 
 
 def test_few_refreshes_stay_near_what_was_believed() -> None:
-    assert refit(pairs(16.0, 10), believed=1.0) == pytest.approx(16 ** (10 / (10 + ENOUGH)), rel=0.01)
+    assert refit(pairs(16.0, 10), believed=1.0) == pytest.approx(16 ** (10 / 210), rel=1e-3)
 
 
 def test_unusable_refreshes_change_nothing() -> None:
@@ -33,3 +33,11 @@ def test_unusable_refreshes_change_nothing() -> None:
 
 def test_value_that_fell_is_no_growth() -> None:
     assert refit([Pair(5.0, 100.0, 10.0, 50.0)] * 1000, believed=3.0) < 0.1
+
+
+def test_half_life_is_fitted_from_a_minute_to_ten_thousand_hours() -> None:
+    doubled = [Pair(1.0, 1e9, 1.001, 2e9)]
+    same = [Pair(1.0, 1e9, 2.0, 1e9)]
+
+    assert refit(doubled, believed=5.0, enough=0) == pytest.approx(10_000, rel=1e-6)
+    assert refit(same, believed=5.0, enough=0) == pytest.approx(1 / 60, rel=1e-6)

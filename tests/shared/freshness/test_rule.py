@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.freshness.rule import Prior, State, hours_after_signal, interval_of, next_interval
+from shared.freshness.rule import Prior, State, expected_error, hours_after_signal, interval_of, next_interval
 
 FACEBOOK = Prior(half_life=1.35, shortest=1 / 12)
 LINKEDIN = Prior(half_life=24.3, shortest=1 / 4)
@@ -168,3 +168,15 @@ def test_signal_without_precision_changes_nothing_but_the_beginning_of_the_inter
     steady = (0.05 / aged.growth / aged.read_rate) ** 0.5
     assert hours_after_signal(210, state, LINKEDIN, 0.0) == pytest.approx(steady)
     assert hours_after_signal(210, state, LINKEDIN, 0.9, pressure=1e6) == LINKEDIN.longest
+
+
+def test_expected_error_matches_the_values_worked_out_by_hand() -> None:
+    """Ten hours after a refresh at the age of ten hours, and at once.
+
+    The ratio is (4 + 8) / (4 + 2), 2; a typical post grows by (20.1667 / 21.5167) / (10.1667 / 11.5167) - 1,
+    0.061717; (2 * 0.061717 + 0.00003 * 10) * 120 / 140 is 0.10606, and 0.10606 / 1.10606 is 0.095891.
+    """
+    state = State(10, 100, observed=8, expected=2)
+
+    assert expected_error(state, FACEBOOK, 10) == pytest.approx(0.095891, rel=1e-4)
+    assert expected_error(state, FACEBOOK, 0) == 0

@@ -6,7 +6,10 @@ from typing import Any
 
 import pytest
 
-from shared.vocabulary import Reason, SyncStatus
+from shared.freshness.plan import Planner
+from shared.freshness.policy import Freshness
+from shared.freshness.priors import PRIORS
+from shared.vocabulary import Platform, Reason, SyncStatus
 from tests.worker.outcomes.table import (
     HOUR,
     MINUTE,
@@ -158,3 +161,15 @@ def test_unreadable_answer_is_retried(detail: str | None) -> None:
     row = replace(ROW, missing_since=SINCE)
 
     assert judged(row, Answer.UNREADABLE, detail=detail) == retried(72 * SECOND, 3, sentence)
+
+
+@pytest.mark.parametrize(("answer", "measured"), [(Answer.READ, 12.0), (Answer.OMITTED, 9.0)])
+def test_values_that_are_kept_are_no_measurement(answer: Answer, measured: float) -> None:
+    adaptive = Planner(Freshness(), Platform.INSTAGRAM, PRIORS[Platform.INSTAGRAM])
+    row = replace(ROW, metrics={"views": 12}, freshness={"age": 200.0, "value": 9.0, "counted": 0})
+
+    outcome = judge_reading(row, Reading(7, answer, {"views": 12}), replace(POLICY, freshness=adaptive), NOW)
+
+    assert outcome.metrics == {"views": 12}
+    assert outcome.freshness is not None
+    assert outcome.freshness["value"] == measured

@@ -11,7 +11,7 @@ from tests.worker.outcomes.table import (
     written,
 )
 from worker.errors import AccountInactive
-from worker.outcomes.stopped import quarantined
+from worker.outcomes.stopped import duplicate, quarantined
 
 
 def test_blocked_row_is_not_polled_and_keeps_warnings() -> None:
@@ -37,6 +37,24 @@ def test_quarantined_row_reports_its_starts() -> None:
         "next_run_at": None,
         "attempts": 3,
         "missing_since": SINCE,
+        "detail": sentence,
+        "sync_status": SyncStatus.FAILED,
+        "error_message": sentence,
+        "warnings": WARNINGS,
+    }
+
+
+def test_duplicate_row_fails_without_warnings_that_no_longer_hold() -> None:
+    passing = ("post_missing: m", "post_processing: p", "platform_unavailable: u")
+    sentence = "The platform knows this post as 7560, which is another publication's id here."
+
+    outcome = duplicate(replace(ROW, missing_since=SINCE, warnings=(*WARNINGS, *passing)), "7560")
+
+    assert written(outcome) == {
+        "outcome": "duplicate",
+        "reason": Reason.STOPPED,
+        "next_run_at": None,
+        "attempts": 0,
         "detail": sentence,
         "sync_status": SyncStatus.FAILED,
         "error_message": sentence,
