@@ -30,6 +30,8 @@ class Line:
     row: object
     """The decoded JSON object, or for CSV one made of its cells; meaningless when ``mistake`` is set."""
     mistake: str | None = None
+    size: int = 0
+    """Its bytes in the file, about; a chunk of large rows has fewer of them."""
 
 
 class FileError(Exception):
@@ -80,7 +82,7 @@ def _json_line(number: int, line: bytes) -> Line:
         return Line(number, None, "the line is not valid UTF-8")
     except (ValueError, RecursionError):
         return Line(number, None, "the line is not one JSON object")
-    return Line(number, row)
+    return Line(number, row, size=len(line))
 
 
 def _no_constant(name: str) -> object:
@@ -108,10 +110,10 @@ def _csv_rows(source: BufferedReader) -> Iterator[Line]:
             continue
         if cells is None:
             return
-        yield from _csv_row(started, header, cells)
+        yield from _csv_row(started, header, cells, lines.take_size())
 
 
-def _csv_row(number: int, header: list[str], cells: list[str]) -> Iterator[Line]:
+def _csv_row(number: int, header: list[str], cells: list[str], size: int) -> Iterator[Line]:
     if not any(cells):
         return
     if len(cells) != len(header):
@@ -119,7 +121,7 @@ def _csv_row(number: int, header: list[str], cells: list[str]) -> Iterator[Line]
             number, None, f"the line has {len(cells)} cells, the first line names {len(header)} columns"
         )
         return
-    yield Line(number, {name: cell for name, cell in zip(header, cells, strict=True) if cell})
+    yield Line(number, {name: cell for name, cell in zip(header, cells, strict=True) if cell}, size=size)
 
 
 class _TextLines:
@@ -127,7 +129,13 @@ class _TextLines:
 
     def __init__(self, source: BufferedReader) -> None:
         self._lines = _raw_lines(source)
+        self._size = 0
         self.number = 0
+
+    def take_size(self) -> int:
+        """Return the bytes that were read since the last call."""
+        size, self._size = self._size, 0
+        return size
 
     def __iter__(self) -> "_TextLines":
         return self
@@ -136,4 +144,5 @@ class _TextLines:
         self.number, line = next(self._lines)
         if line is None:
             raise csv.Error(f"longer than {LINE_BYTES} bytes")
+        self._size += len(line)
         return line.decode("utf-8", "surrogateescape")

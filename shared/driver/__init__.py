@@ -1,1 +1,1 @@
-"""psycopg as the engines use it: fast lists, a check of idle connections, statements of the hot path."""
+"""psycopg as the engines use it: fast lists, COPY, a check of idle connections, the hot path's statements."""

@@ -8,10 +8,12 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import datetime
+from operator import attrgetter
 
 from sqlalchemy import Connection, text
 
 from shared.accounts import states
+from shared.driver.copy import copy_rows
 from shared.erasure.requests import accounts_under_erasure
 from shared.ingestion.rows import PublicationRow, RowError
 from shared.refresh_state import ingest as refresh_state
@@ -47,6 +49,7 @@ class _Publication:
 
 _COLUMNS_WITH_ID = tuple(column.name for column in fields(_Publication))
 _COLUMNS = _COLUMNS_WITH_ID[1:]
+_ROW_VALUES = attrgetter(*_COLUMNS[4:])
 _TYPES = {"id": "bigint", "created_at": "timestamptz", "published_at": "timestamptz"}
 
 
@@ -72,7 +75,7 @@ SELECT {", ".join("p." + name for name in _COLUMNS_WITH_ID)} FROM publications p
 _INSERT = f"""
 WITH added AS (
     INSERT INTO publications ({", ".join(_COLUMNS)})
-    SELECT {", ".join("u." + name for name in _COLUMNS)} FROM {_unnest(_COLUMNS)}
+    SELECT {", ".join("u." + name for name in _COLUMNS)} FROM {{source}}
     RETURNING id, account_id
 ), analytics AS (
     INSERT INTO post_analytics (publication_id, sync_status, error_message)
@@ -82,6 +85,15 @@ WITH added AS (
 )
 SELECT id FROM added ORDER BY id
 """
+_INSERT_FROM_ARRAYS = _INSERT.format(source=_unnest(_COLUMNS))
+_STAGED = "staged_publications"
+_STAGE = f"""
+CREATE TEMPORARY TABLE {_STAGED} ON COMMIT DROP AS SELECT {", ".join(_COLUMNS)} FROM publications LIMIT 0
+"""
+_INSERT_STAGED = _INSERT.format(source=f"pg_temp.{_STAGED} AS u")
+_UNSTAGE = f"DROP TABLE pg_temp.{_STAGED}"
+COPIED_FROM = 600
+"""New publications from which they are copied into a temporary table: fewer are not worth the table."""
 _CHANGEABLE = tuple(
     name for name in _COLUMNS_WITH_ID if name not in {"id", "workspace_id", "account_id", "platform"}
 )
@@ -149,8 +161,7 @@ class PublicationImporter:
             refresh_state.lock(self._connection, identified)
         if self._new:
             self._new.sort(key=_order)
-            bound = _arrays(self._new, _COLUMNS) | {"unreadable": states.UNREADABLE}
-            new_ids = tuple(self._connection.execute(text(_INSERT), bound).scalars())
+            new_ids = self._insert(self._new)
             due = refresh_state.insert(self._connection, new_ids, self._priority)
         if changed:
             changed.sort(key=lambda known: known.id or 0)
@@ -159,6 +170,17 @@ class PublicationImporter:
             due |= refresh_state.id_arrived(self._connection, identified, self._priority)
         if due:
             notify_due(self._connection)
+        return new_ids
+
+    def _insert(self, new: Sequence[_Publication]) -> tuple[int, ...]:
+        unreadable = {"unreadable": states.UNREADABLE}
+        if len(new) < COPIED_FROM:
+            bound = _arrays(new, _COLUMNS) | unreadable
+            return tuple(self._connection.execute(text(_INSERT_FROM_ARRAYS), bound).scalars())
+        self._connection.execute(text(_STAGE))
+        copy_rows(self._connection, f"pg_temp.{_STAGED}", _COLUMNS, map(attrgetter(*_COLUMNS), new))
+        new_ids = tuple(self._connection.execute(text(_INSERT_STAGED), unreadable).scalars())
+        self._connection.execute(text(_UNSTAGE))
         return new_ids
 
     def _load(self, rows: Sequence[PublicationRow]) -> None:
@@ -221,14 +243,7 @@ class PublicationImporter:
         return siblings[-1] if siblings and not (row.platform_post_id or row.publish_id) else None
 
     def _add_new(self, row: PublicationRow, workspace: str, platform: str) -> None:
-        publication = _Publication(
-            None,
-            workspace,
-            row.post_id,
-            row.account_id,
-            platform,
-            *(getattr(row, name) for name in _COLUMNS[4:]),
-        )
+        publication = _Publication(None, workspace, row.post_id, row.account_id, platform, *_ROW_VALUES(row))
         self._new.append(publication)
         self._by_post[row.post_id].append(publication)
         self._index(publication)

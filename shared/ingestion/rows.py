@@ -134,7 +134,12 @@ def parse_account(row: object) -> AccountRow:
 
 
 def parse_publication(row: object) -> PublicationRow:
-    """Return the publication of a decoded JSON object. Raises `RowError`."""
+    """Return the publication of a decoded JSON object; one that is parsed already stays as it is.
+
+    Raises `RowError`.
+    """
+    if isinstance(row, PublicationRow):
+        return row
     fields = _fields(row, PUBLICATION_FIELDS)
     created_at = _instant(fields, "created_at")
     if created_at is None:
@@ -165,11 +170,16 @@ def _but(value: object) -> str:
 def _fields(row: object, known: tuple[str, ...]) -> Mapping[str, object]:
     if not isinstance(row, Mapping):
         raise RowError("a row must be a JSON object with named fields")
-    for name in row.keys() - set(known):
+    for name in row.keys() - _as_set(known):
         meant = _nearest(name, known) if isinstance(name, str) and len(name) <= 64 else None
         if meant and meant not in row:  # other fields are ignored, but a misspelt one is an error
             raise RowError(f"{name} is no field of this row: did you mean {meant}?")
     return row
+
+
+@lru_cache
+def _as_set(known: tuple[str, ...]) -> frozenset[str]:
+    return frozenset(known)
 
 
 @lru_cache(maxsize=1_024)

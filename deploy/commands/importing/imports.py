@@ -1,36 +1,29 @@
 """``dravo import``: stores accounts and publications from files; refused rows are reported by line."""
 
-import difflib
 import json
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from io import BufferedReader
-from itertools import islice
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.progress import Progress
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Engine
 from sqlalchemy.exc import OperationalError
 
 from deploy import console, row_files, stores
 from deploy.archive.restore import restore
 from deploy.commands.importing import fields as import_fields
+from deploy.commands.importing.chunks import Meter, Parse, Take, Tally, parsed, store_lines
 from deploy.commands.importing.duplicates import PostsByItem
 from deploy.console import AsJson, CommandError, UsageError
 from deploy.row_files import FileError, Line
 from shared.accounts.vault import Vault
-from shared.ingestion.importer import ImportResult, import_accounts, import_publications
+from shared.ingestion.importer import import_accounts, import_publications
+from shared.ingestion.rows import parse_publication
 from shared.settings import load
 from shared.vocabulary import Platform
-
-CHUNK = 1_000
-_MOST_UNKNOWN_FIELDS = 20
-SMALL_FILE_ROWS = 20
-"""A file of at most so many rows goes to the interactive lane: its user waits for the first snapshots."""
 
 imports = typer.Typer(help="Import accounts or publications from a file.", no_args_is_help=True)
 
@@ -44,7 +37,6 @@ OptionalFile = Annotated[
     ),
 ]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Check and count all rows, but store nothing.")]
-Take = Callable[[Connection, list[object], int], ImportResult]
 
 
 def register(app: typer.Typer) -> None:
@@ -108,6 +100,7 @@ def publications(file: File, *, dry_run: DryRun = False, as_json: AsJson = False
             file,
             lambda connection, rows, priority: import_publications(connection, rows, priority=priority),
             import_fields.PUBLICATIONS,
+            parse=parse_publication,
             dry_run=dry_run,
             as_json=as_json,
         )
@@ -134,44 +127,21 @@ def archive(file: File, *, dry_run: DryRun = False, as_json: AsJson = False) -> 
         )
 
 
-@dataclass(slots=True)
-class _Tally:
-    """The counts and refused rows of an import under way."""
-
-    as_json: bool
-    accepted: int = 0
-    unchanged: int = 0
-    refused: int = 0
-    line: int = 0
-    """The last line that has been processed."""
-    errors: list[dict[str, object]] = field(default_factory=list)
-    unknown_fields: dict[str, dict[str, object]] = field(default_factory=dict)
-
-    def refuse(self, line: int, message: str) -> None:
-        self.refused += 1
-        if self.as_json:
-            self.errors.append({"line": line, "message": message})
-        else:
-            console.complain(f"line {line}: {message}")
-
-    def check_fields(self, line: Line, known: Mapping[str, str]) -> None:
-        """Report a field that no row has, once; its values are ignored."""
-        for name in line.row.keys() - known.keys() if isinstance(line.row, dict) else ():
-            if name in self.unknown_fields or len(self.unknown_fields) >= _MOST_UNKNOWN_FIELDS:
-                continue
-            nearest = difflib.get_close_matches(name, known, n=1, cutoff=0)[0]
-            self.unknown_fields[name] = {"line": line.number, "field": name, "nearest": nearest}
-            if not self.as_json:
-                console.complain(
-                    f"line {line.number}: the field {name} is unknown and ignored; the nearest is {nearest}"
-                )
-
-
 def _run(
-    engine: Engine, file: str, take: Take, known: Mapping[str, str] | None, *, dry_run: bool, as_json: bool
+    engine: Engine,
+    file: str,
+    take: Take,
+    known: Mapping[str, str] | None,
+    *,
+    dry_run: bool,
+    as_json: bool,
+    parse: Parse = lambda row: row,
 ) -> None:
-    """Import a file; ``known``: the fields of its rows, ``None`` for an archive, whose lines differ."""
-    tally = _Tally(as_json)
+    """Import a file; ``known``: the fields of its rows, ``None`` for an archive, whose lines differ.
+
+    ``parse`` checks rows while those before are stored; ``take`` checks what it left.
+    """
+    tally = Tally(as_json)
 
     posts = PostsByItem()
 
@@ -181,11 +151,11 @@ def _run(
             return
         for line in row_files.read(source, file):
             tally.check_fields(line, known)
-            yield posts.checked(line)
+            yield parsed(posts.checked(line), parse)
 
     try:
         with _opened(file) as (source, size), console.progress(of_bytes=True) as bar:
-            _import(engine, lines(source), take, tally, _Meter(bar, source, size), dry_run=dry_run)
+            store_lines(engine, lines(source), take, tally, Meter(bar, source, size), dry_run=dry_run)
     except FileError as error:
         raise CommandError(f"{file}: {error}") from error
     except OperationalError as error:
@@ -203,42 +173,6 @@ def _run(
     _report(tally, dry_run=dry_run)
     if tally.refused:
         raise typer.Exit(1)
-
-
-def _import(
-    engine: Engine, lines: Iterator[Line], take: Take, tally: _Tally, meter: "_Meter", *, dry_run: bool
-) -> None:
-    first = True
-    while chunk := list(islice(lines, CHUNK)):
-        priority = int(first and len(chunk) <= SMALL_FILE_ROWS)
-        first = False
-        rows = [line for line in chunk if line.mistake is None]
-        with engine.connect() as connection:
-            result = take(connection, [line.row for line in rows], priority)
-            if not dry_run:
-                connection.commit()
-        mistakes = [(line.number, line.mistake) for line in chunk if line.mistake is not None]
-        refusals = [(rows[refusal.index].number, refusal.message) for refusal in result.refused]
-        for number, message in sorted(mistakes + refusals):
-            tally.refuse(number, message)
-        tally.accepted += result.accepted
-        tally.unchanged += result.unchanged
-        tally.line = chunk[-1].number
-        meter.advance()
-
-
-class _Meter:
-    """The progress of an import, in bytes of the file."""
-
-    def __init__(self, bar: Progress, source: BufferedReader, size: int | None) -> None:
-        self._bar = bar
-        self._source = source
-        self._task = bar.add_task("importing", total=size)
-
-    def advance(self) -> None:
-        """Move the progress bar to the current position in the file."""
-        if self._source.seekable():
-            self._bar.update(self._task, completed=self._source.tell())
 
 
 @contextmanager
@@ -263,7 +197,7 @@ def _show_example(rows: Sequence[Mapping[str, object]], *, as_json: bool) -> Non
         console.show(*(json.dumps(row) for row in rows))
 
 
-def _report(tally: _Tally, *, dry_run: bool) -> None:
+def _report(tally: Tally, *, dry_run: bool) -> None:
     if tally.as_json:
         console.emit(
             {

@@ -3,13 +3,17 @@
 import json
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import Connection
 
+from deploy import row_files
+from deploy.commands.importing import chunks
 from deploy.commands.importing import fields as import_fields
+from deploy.row_files import Line
 from shared.ingestion.importer import ImportResult, import_publications
 from shared.ingestion.rows import ACCOUNT_FIELDS, PUBLICATION_FIELDS
 from shared.vocabulary import Platform
@@ -171,7 +175,10 @@ def test_only_small_files_take_the_interactive_lane(with_account: Dravo, tmp_pat
     assert sql("SELECT priority, count(*) FROM refresh_state GROUP BY 1 ORDER BY 1") == [(0, 1_198), (1, 1)]
 
 
-def test_lines_are_counted_over_chunks(with_account: Dravo, tmp_path: Path) -> None:
+def test_lines_are_counted_over_chunks(
+    with_account: Dravo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("deploy.commands.importing.chunks.CHUNK", 1_000)
     rows: list[object] = [publication(number) for number in range(2_500)]
     rows[2_400] = {}
 
@@ -223,6 +230,7 @@ def test_lost_connection_error_names_the_last_stored_line(
             sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'dravo'")
         return import_publications(connection, rows, priority=priority)
 
+    monkeypatch.setattr("deploy.commands.importing.chunks.CHUNK", 1_000)
     monkeypatch.setattr("deploy.commands.importing.imports.import_publications", failing)
     result = with_account("import", "publications", file)
     assert result.code == 1
@@ -245,6 +253,43 @@ def test_ctrl_c_prints_the_last_stored_line(
 
     assert result.code == 130
     assert result.err == "dravo: stopped after line 0; run the same command again to import the rest\n"
+
+
+def test_chunk_that_is_being_stored_at_ctrl_c_is_counted(
+    with_account: Dravo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sql: Any
+) -> None:
+    def interrupted(*_: object) -> Iterator[Line]:
+        yield from (Line(number, publication(number)) for number in (1, 2))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("deploy.row_files.read", interrupted)
+    monkeypatch.setattr("deploy.commands.importing.chunks.CHUNK", 2)
+
+    result = with_account("import", "publications", str(write_lines(tmp_path / "p.jsonl", [])))
+
+    assert (result.code, sql("SELECT count(*) FROM publications")[0][0]) == (130, 2)
+    assert result.err == "dravo: stopped after line 2; run the same command again to import the rest\n"
+
+
+def test_chunk_of_long_lines_ends_early(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(chunks, "CHUNK_BYTES", 100)
+    monkeypatch.setattr(chunks, "CHUNK", 3)
+    sizes = [40, 40, 40, 1, 1, 1, 1, 1_000, 1]
+    lines = (Line(number, {}, size=size) for number, size in enumerate(sizes, start=1))
+
+    assert [len(chunk) for chunk in iter(lambda: chunks._chunk(lines), [])] == [3, 3, 2, 1]
+
+
+@pytest.mark.parametrize("suffix", ["jsonl", "csv"])
+def test_lines_of_both_formats_have_sizes(tmp_path: Path, suffix: str) -> None:
+    file = tmp_path / f"posts.{suffix}"
+    text = "post_id\nä1\npost_2\n" if suffix == "csv" else '{"a": 1}\n{"a": 20}\n'
+    file.write_text(text)
+
+    with file.open("rb") as source:
+        sizes = [line.size for line in row_files.read(source, file.name)]
+
+    assert sizes == ([3, 7] if suffix == "csv" else [9, 10])
 
 
 @pytest.mark.parametrize(
@@ -314,7 +359,7 @@ def test_help_lists_every_field(dravo: Dravo) -> None:
 def test_second_post_with_the_platform_id_of_another_one_is_refused_by_line(
     with_account: Dravo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sql: Any
 ) -> None:
-    monkeypatch.setattr("deploy.commands.importing.imports.CHUNK", 1)
+    monkeypatch.setattr("deploy.commands.importing.chunks.CHUNK", 1)
     same = [
         publication(1),
         publication(1, post_id="post_other"),
