@@ -100,6 +100,7 @@ def _csv_rows(source: BufferedReader) -> Iterator[Line]:
     if len(set(header)) != len(header) or not all(header):
         raise FileError("the first line of a CSV file names its columns, each one once")
     csv.field_size_limit(LINE_BYTES)
+    lines.take_size()
     rows = csv.reader(lines, delimiter=delimiter, strict=True)
     while True:
         started = lines.number + 1
