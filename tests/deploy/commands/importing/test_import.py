@@ -289,7 +289,7 @@ def test_lines_of_both_formats_have_sizes(tmp_path: Path, suffix: str) -> None:
     with file.open("rb") as source:
         sizes = [line.size for line in row_files.read(source, file.name)]
 
-    assert sizes == ([3, 7] if suffix == "csv" else [9, 10])
+    assert sizes == ([4, 7] if suffix == "csv" else [9, 10])
 
 
 @pytest.mark.parametrize(
