@@ -14,16 +14,20 @@ PAGE: Final = 50
 """Rows of a page."""
 MAX_SCANNED: Final = 20_000
 """Rows that one page scans in search of matches; the page then offers to continue."""
+FIRST_SCANNED: Final = 1_000
+"""Rows that are scanned first: mostly they fill the page."""
 LARGEST_ID: Final = 2**63 - 1
 _MAX_PAUSES: Final = 100
 MAX_COUNTED: Final = 10_000
 """The most rows of a filter that are counted before a bulk action; above it the page says "more than"."""
 
+# OFFSET 0: rows are looked up one after the other, until the page is full, whatever the statistics say.
 _JOINS: Final = """
-  JOIN refresh_state r ON r.publication_id = f.id
-  JOIN post_analytics pa ON pa.publication_id = f.id
-  JOIN accounts a ON a.account_id = r.account_id
+ CROSS JOIN LATERAL (SELECT * FROM refresh_state WHERE publication_id = f.id OFFSET 0) r
+ CROSS JOIN LATERAL (SELECT * FROM post_analytics WHERE publication_id = f.id OFFSET 0) pa
+ CROSS JOIN LATERAL (SELECT * FROM accounts WHERE account_id = r.account_id OFFSET 0) a
 """
+_PUBLICATION: Final = "CROSS JOIN LATERAL (SELECT * FROM publications WHERE id = f.id OFFSET 0) p"
 _COLUMNS: Final = """
 SELECT p.id, p.post_id, p.platform_post_id, p.publish_id, left(p.text, 120) AS text, p.created_at,
        p.workspace_id, r.account_id, a.platform, a.name, pa.sync_status, pa.outcome, pa.outcome_detail,
@@ -118,14 +122,17 @@ def publications(
         SELECT f.id, f.place FROM scanned f {_JOINS} WHERE {selection.where} ORDER BY f.place LIMIT :most
     )
     {_COLUMNS}, (SELECT count(*) FROM scanned) AS seen, (SELECT {edge}(id) FROM scanned) AS lowest
-      FROM (SELECT 1) one LEFT JOIN (found f JOIN publications p ON p.id = f.id {_JOINS}) ON TRUE
+      FROM (SELECT 1) one LEFT JOIN (found f {_PUBLICATION} {_JOINS}) ON TRUE
      ORDER BY f.place
     """
-    bound = {**selection.parameters, "below": below, "scanned": MAX_SCANNED, "most": PAGE + 1}
-    rows = connection.execute(text(statement), bound).all()
-    seen, lowest = rows[0].seen, rows[0].lowest
-    rows = [row for row in rows if row.id is not None]
-    full, scan_limit_reached = len(rows) > PAGE, seen == MAX_SCANNED
+    bound = {**selection.parameters, "below": below, "most": PAGE + 1}
+    for scanned in sorted({min(FIRST_SCANNED, MAX_SCANNED), MAX_SCANNED}):
+        rows = connection.execute(text(statement), {**bound, "scanned": scanned}).all()
+        seen, lowest = rows[0].seen, rows[0].lowest
+        rows = [row for row in rows if row.id is not None]
+        full, scan_limit_reached = len(rows) > PAGE, seen == scanned
+        if full or not scan_limit_reached:
+            break
     if overdue_first:
         # The first page has the longest overdue ones; the following go through all of them, by id.
         return PublicationPage(
