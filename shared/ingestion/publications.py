@@ -86,12 +86,12 @@ WITH added AS (
 SELECT id FROM added ORDER BY id
 """
 _INSERT_FROM_ARRAYS = _INSERT.format(source=_unnest(_COLUMNS))
-_STAGED = "staged_publications"
-_STAGE = f"""
-CREATE TEMPORARY TABLE {_STAGED} ON COMMIT DROP AS SELECT {", ".join(_COLUMNS)} FROM publications LIMIT 0
+_COPIED = "copied_publications"
+_MAKE_COPIED = f"""
+CREATE TEMPORARY TABLE {_COPIED} ON COMMIT DROP AS SELECT {", ".join(_COLUMNS)} FROM publications LIMIT 0
 """
-_INSERT_STAGED = _INSERT.format(source=f"pg_temp.{_STAGED} AS u")
-_UNSTAGE = f"DROP TABLE pg_temp.{_STAGED}"
+_INSERT_COPIED = _INSERT.format(source=f"pg_temp.{_COPIED} AS u")
+_DROP_COPIED = f"DROP TABLE pg_temp.{_COPIED}"
 COPIED_FROM = 600
 """New publications from which they are copied into a temporary table: fewer are not worth the table."""
 _CHANGEABLE = tuple(
@@ -177,10 +177,10 @@ class PublicationImporter:
         if len(new) < COPIED_FROM:
             bound = _arrays(new, _COLUMNS) | unreadable
             return tuple(self._connection.execute(text(_INSERT_FROM_ARRAYS), bound).scalars())
-        self._connection.execute(text(_STAGE))
-        copy_rows(self._connection, f"pg_temp.{_STAGED}", _COLUMNS, map(attrgetter(*_COLUMNS), new))
-        new_ids = tuple(self._connection.execute(text(_INSERT_STAGED), unreadable).scalars())
-        self._connection.execute(text(_UNSTAGE))
+        self._connection.execute(text(_MAKE_COPIED))
+        copy_rows(self._connection, f"pg_temp.{_COPIED}", _COLUMNS, map(attrgetter(*_COLUMNS), new))
+        new_ids = tuple(self._connection.execute(text(_INSERT_COPIED), unreadable).scalars())
+        self._connection.execute(text(_DROP_COPIED))
         return new_ids
 
     def _load(self, rows: Sequence[PublicationRow]) -> None:
