@@ -21,7 +21,7 @@ from shared.partitions import ensure_partitions
 from shared.quota import spending
 from shared.redis_client import RedisClient
 from shared.refresh_state.claim import Claims, claim
-from shared.refresh_state.ready import queue
+from shared.refresh_state.ready import queue, reading
 from shared.refresh_state.ready.memory import ClaimMemory
 from shared.refresh_state.ready.sweep import sweep
 from shared.refresh_state.release_claim import release_claim
@@ -146,7 +146,7 @@ class Ticks:
             if claims.jobs:
                 failpoints.hit("claiming")
             elif lane is Lane.INTERACTIVE and not claims.more_due:
-                self._interactive.none_due(notifications, queue.next_timer(connection, lane))
+                self._interactive.none_due(notifications, reading.next_timer(connection, lane))
         metrics.CLAIMS.labels(lane.value).inc(claims.rows)
         metrics.EXPIRED_LEASES.labels(lane.value).inc(claims.expired_leases)
         if claims.jobs:

@@ -55,6 +55,7 @@ def _instant(value: datetime) -> str:
 
 _LITERALS: Final[Mapping[type, Callable[[Any], str]]] = {
     int: str,
+    float: repr,
     bool: str,
     str: _quoted,
     datetime: _instant,

@@ -58,8 +58,9 @@ class Fleet:
 def fleet(monkeypatch: pytest.MonkeyPatch) -> Fleet:
     made = Fleet()
     monkeypatch.setattr(module, "claim", made.claim)
-    timers = SimpleNamespace(add_due=made.add_due, next_timer=lambda *_: timedelta(seconds=3))
-    monkeypatch.setattr(module, "queue", timers)
+    monkeypatch.setattr(module, "queue", SimpleNamespace(add_due=made.add_due))
+    next_timer = SimpleNamespace(next_timer=lambda *_: timedelta(seconds=3))
+    monkeypatch.setattr(module, "reading", next_timer)
     monkeypatch.setattr(refresh_queue, "enqueue", made.enqueue)
     monkeypatch.setattr(refresh_queue, "depth", lambda _, lane: made.queued[lane])
     monkeypatch.setattr(refresh_queue, "workers_alive", lambda _: dict(enumerate(made.workers)))

@@ -1,20 +1,31 @@
 """Jobs in flight: the open claims of rows, grouped by account and instant of the claim."""
 
+from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection
 
+from shared.driver.statement import Statement
 from shared.quota.pauses import BACKGROUND_NOT_PAUSED, NOT_PAUSED
 from shared.refresh_state.ready.memory import OldClaims
 from shared.vocabulary import Lane
 
 SUSPECT_STARTS: Final = 2
-"""Starts without a finish that make a row with an open claim a suspect."""
+"""Starts without a finish that make a row with an open claim a suspect: it may be what kills its workers.
+Suspects are handed out one at a time in the whole fleet, so that the one at fault takes no other row with it
+into quarantine."""
 
-# Rows are compared, not columns, so that no other index can answer (`ready.queue`).
+PRESENT: Final = """
+SELECT COALESCE(min(served - latest_cost / weight), 0) AS present FROM turns
+ WHERE scope = 'workspace' AND served_at = (
+       SELECT served_at FROM turns WHERE scope = 'workspace' ORDER BY served_at DESC LIMIT 1)
+"""
+"""The present virtual time: the one at which the latest job began."""
+
+# Rows are compared, not columns, so that no other index can answer (`ready.parts`).
 _OF_GROUP: Final = """r.claimed_at IS NOT NULL
                    AND (r.claimed_at, r.account_id) >= (o.claimed_at, o.account_id)
                    AND (r.claimed_at, r.account_id) <= (o.claimed_at, o.account_id)"""
@@ -49,16 +60,30 @@ WITH RECURSIVE recent AS (
 )
 """
 
-_COUNT: Final = text(f"""{_OPEN}
-SELECT platform, CAST(sum(jobs) AS int) AS jobs, bool_or(jobs < claims) AS some_expired,
-       COALESCE(array_agg(account_id) FILTER (WHERE jobs >= :most), '{{}}') AS full_accounts,
+_COUNT: Final = Statement(f"""{_OPEN}
+, accounts_in_flight AS (
+    SELECT platform, account_id, count(*) FILTER (WHERE leased) AS jobs, count(*) AS claims,
+           count(*) FILTER (WHERE leased AND claimed_at < :settled_before) AS old_jobs
+      FROM open_claims GROUP BY platform, account_id
+)
+SELECT now.present, p.platform, COALESCE(p.jobs, 0) AS jobs, COALESCE(p.old_jobs, 0) AS old_jobs,
+       COALESCE(p.some_expired, FALSE) AS some_expired, p.full_accounts,
        ARRAY(SELECT account_id FROM open_claims WHERE claimed_at < :settled_before
               ORDER BY claimed_at, account_id) AS old_account_ids,
-       ARRAY(SELECT claimed_at FROM open_claims WHERE claimed_at < :settled_before
-              ORDER BY claimed_at, account_id) AS old_claimed_ats
-  FROM (SELECT platform, account_id, count(*) FILTER (WHERE leased) AS jobs, count(*) AS claims
-          FROM open_claims GROUP BY platform, account_id) accounts
- GROUP BY platform
+       ARRAY(SELECT CAST(claimed_at AS text) FROM open_claims WHERE claimed_at < :settled_before
+              ORDER BY claimed_at, account_id) AS old_claimed_ats,
+       ARRAY(SELECT leased FROM open_claims WHERE claimed_at < :settled_before
+              ORDER BY claimed_at, account_id) AS old_leased
+  FROM ({PRESENT}) now
+  LEFT JOIN (SELECT platform, CAST(sum(jobs) AS int) AS jobs, CAST(sum(old_jobs) AS int) AS old_jobs,
+                    bool_or(jobs < claims) AS some_expired,
+                    COALESCE(array_agg(account_id) FILTER (WHERE jobs >= :most), '{{}}') AS full_accounts
+               FROM accounts_in_flight GROUP BY platform) p ON TRUE
+""")
+
+_RECENT: Final = Statement(f"""{_OPEN}
+SELECT platform, account_id, CAST(count(*) AS int) AS jobs
+  FROM open_claims WHERE leased GROUP BY platform, account_id
 """)
 
 _SUSPECT: Final = f"""{_OPEN}
@@ -77,8 +102,8 @@ SELECT publication_id FROM suspects
  ORDER BY next_run_at, publication_id LIMIT 1
 """
 _SUSPECTS: Final = {
-    Lane.INTERACTIVE: text(_SUSPECT.format(not_paused=NOT_PAUSED)),
-    Lane.BACKGROUND: text(_SUSPECT.format(not_paused=f"{NOT_PAUSED} AND {BACKGROUND_NOT_PAUSED}")),
+    Lane.INTERACTIVE: Statement(_SUSPECT.format(not_paused=NOT_PAUSED)),
+    Lane.BACKGROUND: Statement(_SUSPECT.format(not_paused=f"{NOT_PAUSED} AND {BACKGROUND_NOT_PAUSED}")),
 }
 
 
@@ -86,6 +111,8 @@ _SUSPECTS: Final = {
 class InFlight:
     """The open claims that were committed at one instant."""
 
+    present: float
+    """The present virtual time: the one at which the latest job began."""
     by_platform: Mapping[str, int]
     """Jobs in flight of each platform that has open claims."""
     full: frozenset[str]
@@ -94,6 +121,10 @@ class InFlight:
     """Whether the lease of a job has ended."""
     old_claims: OldClaims
     """The claims that a later count needs not look for."""
+    old_by_platform: Mapping[str, int]
+    """Jobs in flight of these, by platform."""
+    old_by_account: Mapping[str, int]
+    """And by account."""
 
 
 def in_flight(
@@ -104,16 +135,32 @@ def in_flight(
     ``settled_before``: no claim that may still be committed was made before (`ready.memory`).
     """
     bound = {**_bound(old_claims), "settled_before": settled_before, "most": account_jobs}
-    rows = connection.execute(_COUNT, bound).all()
-    old = OldClaims(settled_before)
-    if rows:
-        old = OldClaims(settled_before, tuple(rows[0].old_account_ids), tuple(rows[0].old_claimed_ats))
+    rows = _COUNT.all(connection, bound)
+    first, counted = rows[0], [row for row in rows if row.platform is not None]
+    leased = zip(first.old_account_ids, first.old_leased, strict=True)
     return InFlight(
-        {row.platform: row.jobs for row in rows},
-        frozenset(account_id for row in rows for account_id in row.full_accounts),
-        any(row.some_expired for row in rows),
-        old,
+        first.present,
+        {row.platform: row.jobs for row in counted},
+        frozenset(account_id for row in counted for account_id in row.full_accounts),
+        any(row.some_expired for row in counted),
+        OldClaims(settled_before, tuple(first.old_account_ids), tuple(first.old_claimed_ats)),
+        {row.platform: row.old_jobs for row in counted},
+        Counter(account_id for account_id, is_leased in leased if is_leased),
     )
+
+
+def count_again(connection: Connection, before: InFlight, account_jobs: int) -> InFlight:
+    """Count the jobs in flight again, for which only claims are read that were not settled ``before``.
+
+    Older jobs that have ended meanwhile still count.
+    """
+    bound = _bound(OldClaims(before.old_claims.before))
+    platforms, accounts = Counter(before.old_by_platform), Counter(before.old_by_account)
+    for row in _RECENT.all(connection, bound):
+        platforms[row.platform] += row.jobs
+        accounts[row.account_id] += row.jobs
+    full = frozenset(account_id for account_id, jobs in accounts.items() if jobs >= account_jobs)
+    return replace(before, by_platform=platforms, full=full)
 
 
 def next_suspect(connection: Connection, lane: Lane, old_claims: OldClaims) -> int | None:
@@ -122,8 +169,10 @@ def next_suspect(connection: Connection, lane: Lane, old_claims: OldClaims) -> i
     ``None``: there is none, or one is in flight; suspects are handed out one at a time in the whole fleet.
     """
     bound = {**_bound(old_claims), "suspect_starts": SUSPECT_STARTS}
-    suspect: int | None = connection.execute(_SUSPECTS[lane], bound).scalar_one_or_none()
-    return suspect
+    for row in _SUSPECTS[lane].all(connection, bound):
+        suspect: int = row.publication_id
+        return suspect
+    return None
 
 
 def _bound(old_claims: OldClaims) -> dict[str, Any]:

@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection
 
+from shared.driver.statement import Statement
 from shared.vocabulary import Lane
 
 FORGET_AFTER: Final = timedelta(minutes=1)
@@ -23,20 +24,23 @@ STARTED: Final = 720_572_200
 _ROUND: Final = 2**31  # milliseconds of the clock are locked modulo this number: the rounds last 24 days
 
 # The locks are read before any later statement takes its snapshot: a claim that is not among them any more is
-# committed and seen there. Plans stay those for which the indexes exist, whatever the statistics say;
+# committed and seen there. One that is not among them yet is made later than this one begins: its instant is
+# taken once it has its lock. Plans stay those for which the indexes exist, whatever the statistics say;
 # compiling a statement would cost more than it takes.
-_BEGIN: Final = text("""
+_BEGIN: Final = Statement("""
 WITH began AS MATERIALIZED (
     SELECT clock_timestamp() AS at
-), locked AS MATERIALIZED (
+), named AS MATERIALIZED (
     SELECT at, CAST(FLOOR(EXTRACT(epoch FROM at) * 1000) AS bigint) % :round AS ms FROM began
+), locked AS MATERIALIZED (
+    SELECT at, ms, pg_advisory_xact_lock_shared(:started, CAST(ms AS int)) FROM named
 )
-SELECT at, pg_advisory_xact_lock_shared(:started, CAST(ms AS int)),
-       set_config('enable_seqscan', 'off', TRUE), set_config('enable_bitmapscan', 'off', TRUE),
+SELECT clock_timestamp() AS at,
+       concat(set_config('enable_seqscan', 'off', TRUE), set_config('enable_bitmapscan', 'off', TRUE),
        set_config('enable_hashjoin', 'off', TRUE), set_config('enable_mergejoin', 'off', TRUE),
        set_config('enable_sort', 'off', TRUE), set_config('enable_incremental_sort', 'off', TRUE),
-       set_config('jit', 'off', TRUE), set_config('plan_cache_mode', 'force_generic_plan', TRUE),
-       at - interval '0.5 seconds' - make_interval(secs => (
+       set_config('jit', 'off', TRUE), set_config('plan_cache_mode', 'force_generic_plan', TRUE)) AS settings,
+       at - CAST(:margin AS interval) - make_interval(secs => (
            SELECT COALESCE(max((ms - CAST(objid AS bigint) + :round) % :round), 0) FROM pg_locks
             WHERE locktype = 'advisory' AND mode = 'ShareLock' AND CAST(classid AS bigint) = :started
               AND pid <> pg_backend_pid()
@@ -46,6 +50,8 @@ SELECT at, pg_advisory_xact_lock_shared(:started, CAST(ms AS int)),
            AS pauses
   FROM locked
 """)
+_MARGIN: Final = timedelta(milliseconds=20)
+"""For locks in whole milliseconds, and for a clock that is set back a little."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +61,8 @@ class OldClaims:
     before: datetime | None = None
     """``None``: nothing is known."""
     account_ids: tuple[str, ...] = ()
-    claimed_ats: tuple[datetime, ...] = ()
+    claimed_ats: tuple[str, ...] = ()
+    """As PostgreSQL writes them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +97,7 @@ class Beginning:
     """What a claim learns in its first statement."""
 
     at: datetime
-    """When it began: the instant that its rows have as ``claimed_at``."""
+    """The instant that its rows have as ``claimed_at``; other claims see by then that it is under way."""
     settled_before: datetime
     """No claim that is not committed yet was made before this instant."""
     pauses: frozenset[str]
@@ -98,5 +105,5 @@ class Beginning:
 
 def begin(connection: Connection) -> Beginning:
     """Begin a claim: make it known to other claims, and set what its statements need."""
-    row = connection.execute(_BEGIN, {"started": STARTED, "round": _ROUND}).one()
+    (row,) = _BEGIN.all(connection, {"started": STARTED, "round": _ROUND, "margin": _MARGIN})
     return Beginning(row.at, row.settled_before, frozenset(row.pauses))

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from shared.refresh_state.claim import SUSPECT_STARTS
+from shared.refresh_state.ready.in_flight import SUSPECT_STARTS
 from shared.vocabulary import Platform
 from tests.claiming import claim_due
 from tests.harness import Harness

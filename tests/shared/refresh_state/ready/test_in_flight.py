@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from shared.refresh_state.ready.in_flight import in_flight
+from shared.refresh_state.ready.in_flight import count_again, in_flight
 from shared.refresh_state.ready.memory import OldClaims
 from shared.refresh_state.ready.sweep import sweep
 from shared.vocabulary import Platform
@@ -30,13 +30,18 @@ def test_claim_is_in_flight_while_the_lease_of_one_of_its_own_rows_holds(harness
     with harness.engine.connect() as connection:
         first = in_flight(connection, OldClaims(None), NOW - MINUTE, 2)
         again = in_flight(connection, first.old_claims, NOW - MINUTE, 3)
+        recount = count_again(connection, first, 2)
+        below_cap = count_again(connection, first, 3)
 
     assert first.by_platform == again.by_platform == {"x": 2, "instagram": 0}
     assert (set(first.full), set(again.full)) == ({"acc_1"}, set())
+    assert recount.by_platform["x"] == 2
+    assert (set(recount.full), set(below_cap.full)) == ({"acc_1"}, set())
     assert (first.some_expired, again.some_expired) == (True, True)
-    old = ("acc_1", "acc_1"), (NOW - 3 * MINUTE, NOW - 2 * MINUTE)
-    assert (first.old_claims.account_ids, first.old_claims.claimed_ats) == old
-    assert (again.old_claims.account_ids, again.old_claims.claimed_ats) == old
+    assert first.old_claims == again.old_claims
+    assert first.old_claims.account_ids == ("acc_1", "acc_1")
+    old = [NOW - 3 * MINUTE, NOW - 2 * MINUTE]
+    assert list(map(datetime.fromisoformat, first.old_claims.claimed_ats)) == old
 
 
 @pytest.mark.parametrize(
