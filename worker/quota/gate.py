@@ -54,6 +54,8 @@ class JobBudget:
         self._paused_endpoints = {
             one.subject: one for one in reversed(in_force) if one.kind.subject is PauseSubject.ENDPOINT
         }
+        self._background_from: dict[Bucket, datetime] = {}
+        """When background calls may go on, by what the answers to this job said: Redis may lose it."""
         self._background_subjects = {pause.subject for pause in in_force if pause.kind.background_only}
         self._tried = [pause for pause in in_force if pause.is_tried(now())]
         self._now = now
@@ -77,6 +79,8 @@ class JobBudget:
             self._reopen()
         self._end_probe()  # the job goes on, so its previous call was not refused
         wanted = self._fleet.limits.of_call(platform, account_id, endpoint)
+        if answered := self._pause_by_answers([one for one, _ in wanted]):
+            raise self._exhausted(answered, endpoint)
         while (decision := self._fleet.budgets.reserve(wanted, cost, self._lane)).wait:
             if decision.paused or decision.wait > self._wait_left:
                 raise self._exhausted(decision, endpoint)
@@ -89,6 +93,16 @@ class JobBudget:
         if decision.left:
             tightest, part = decision.left
             metrics.BUDGET_REMAINING.labels(platform.value, tightest.kind.value).set(part)
+
+    def _pause_by_answers(self, wanted: Sequence[Bucket]) -> Decision | None:
+        """Return the decision about a background call that an answer to this job forbids, if one does."""
+        if self._lane is not Lane.BACKGROUND:
+            return None
+        waits = [
+            (self._background_from[one] - self._now(), one) for one in wanted if one in self._background_from
+        ]
+        wait, slowest = max(waits, key=lambda pair: pair[0], default=(timedelta(), None))
+        return Decision(wait, slowest, paused=True) if wait > timedelta() else None
 
     def _reopen(self) -> None:
         """End the pauses in Redis of the stops that are being tried: the fleet's next call goes alone."""
@@ -153,6 +167,7 @@ class JobBudget:
             block = block or window * (percent - fleet.park_percent) / percent
             fleet.budgets.pause(limited, block, refused=True)
         fleet.budgets.defer_background(limited, wait)
+        self._background_from[limited] = self._now() + wait
         if wait > _PAUSED_FROM or limited.subject in self._background_subjects:
             self._pause_background(limited, percent, wait)
 
