@@ -128,9 +128,8 @@ class Ticks:
         return handed_out
 
     def _claim(self, lane: Lane, capacity: int, workers: Sequence[int]) -> Claims:
-        threads, share = sum(workers), self._settings.interactive_share
-        for_background = threads - sum(refresh_queue.reserved_threads(each, share) for each in workers)
-        shared = for_background * (INTERACTIVE_EXTRA if lane is Lane.INTERACTIVE else 1)
+        threads = sum(workers)
+        shared = threads * (INTERACTIVE_EXTRA if lane is Lane.INTERACTIVE else 1)
         notifications = self._interactive.asking()
         with self._engine.begin() as connection:
             claims = claim(
@@ -138,7 +137,7 @@ class Ticks:
                 lane,
                 jobs=capacity,
                 platform_jobs=threads * (1 + QUEUED_PER_THREAD),
-                shared_jobs=max(1, shared),
+                shared_jobs=shared,
                 lease=self._settings.lease,
                 top_up=self._top_up,
                 memory=self._memory,

@@ -1,4 +1,4 @@
-"""``dravo worker``: one process with N threads, some of them reserved for the interactive lane.
+"""``dravo worker``: one process with N threads; some are reserved for people, and lent meanwhile.
 
 Run one process per supervised unit, any number of units. SIGTERM lets jobs in flight finish and releases the
 claims of queued ones; a second SIGTERM ends the process at once.
@@ -9,7 +9,8 @@ import socket
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
+from dataclasses import replace
 from datetime import timedelta
 
 import dramatiq
@@ -32,6 +33,7 @@ from worker.http.client import Bounds, Client
 from worker.queue import actors
 from worker.queue.consumer import consuming_broker
 from worker.queue.current_jobs import CurrentJobs
+from worker.queue.lending import Lending, waiting_in
 from worker.queue.shutdown import shut_down
 from worker.quota.fleet import FleetBudgets
 from worker.refresh import refresh
@@ -108,11 +110,8 @@ def _serve(
     threads = settings.worker_threads
     reserved = refresh_queue.reserved_threads(threads, settings.interactive_share)
     jobs = CurrentJobs()
-    workers = [_worker(settings, context, jobs, {lane.value for lane in Lane}, threads - reserved)]
-    if reserved:
-        workers.append(_worker(settings, context, jobs, {Lane.INTERACTIVE.value}, reserved))
-    for worker in workers:
-        worker.start()
+    worker = build_worker(settings, context, jobs)
+    worker.start()
     worker_id = context.worker_id
     _log.info("worker_started", worker_id=worker_id, threads=threads, reserved=reserved)
 
@@ -132,24 +131,25 @@ def _serve(
     # In a thread of its own: a Redis that hangs must not delay the reaction to SIGTERM.
     threading.Thread(target=report, name="report_alive", daemon=True).start()
     wait_for(stopping)
-    shut_down(workers, context.engine)
+    shut_down(worker, context.engine)
     _log.info("worker_stopped", worker_id=worker_id)
 
 
-def _worker(
-    settings: Settings, context: WorkerContext, jobs: CurrentJobs, queues: set[str], threads: int
-) -> dramatiq.Worker:
-    """Return a `dramatiq.Worker` on a broker of its own: two workers in one process must share nothing."""
+def build_worker(settings: Settings, context: WorkerContext, jobs: CurrentJobs) -> dramatiq.Worker:
+    """Return the worker whose threads take the jobs of both lanes, those of the interactive lane first."""
+    threads = settings.worker_threads
     broker = consuming_broker(redis_client.connect(settings.redis))
+    worker = dramatiq.Worker(broker, worker_threads=threads, worker_timeout=_IDLE_POLL_MILLISECONDS)
+    reserved = refresh_queue.reserved_threads(threads, settings.interactive_share)
+    lending = Lending(threads, reserved, lambda: waiting_in(worker))
+    context = replace(context, lending=lending)
 
-    def run(job: refresh_queue.RefreshJob) -> None:
-        with jobs.running(job):
+    def run(job: refresh_queue.RefreshJob, lane: Lane) -> None:
+        with jobs.running(job), lending.background() if lane is Lane.BACKGROUND else nullcontext():
             refresh(job, context)
 
     actors.register(broker, run, lambda account_id: renew_ahead(account_id, context))
-    return dramatiq.Worker(
-        broker, queues=queues, worker_threads=threads, worker_timeout=_IDLE_POLL_MILLISECONDS
-    )
+    return worker
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from worker.credentials.tokens import StoredAccount
 from worker.http.client import Client
 from worker.outcomes.outcome import Policy
 from worker.predictions import PredictionCounter
+from worker.queue.lending import Lending, nothing_lent
 from worker.quota.fleet import FleetBudgets
 
 
@@ -31,6 +32,7 @@ class WorkerContext:
     adapters: Mapping[Platform, Adapter]
     budgets: FleetBudgets
     predictions: PredictionCounter = field(default_factory=PredictionCounter)
+    lending: Lending = field(default_factory=nothing_lent)
     worker_id: str = "unnamed"
     """The name under which this process reports that it is alive."""
 

@@ -8,7 +8,7 @@ import structlog
 
 from shared.batches import BATCH_SIZE
 from shared.quota.spending import Reservation
-from shared.vocabulary import Platform
+from shared.vocabulary import BucketKind, Platform
 from worker.adapters.refused_metrics import RefusedMetricMemory
 from worker.announce import announce
 from worker.claims import StartedRow, extend
@@ -23,7 +23,7 @@ from worker.outcomes.errors import judge_error
 from worker.outcomes.outcome import Outcome
 from worker.outcomes.readings import judge_reading
 from worker.quota.gate import JobBudget
-from worker.quota.pause import NewPause
+from worker.quota.pause import Deferred, NewPause
 from worker.readings import Reading
 from worker.record import record
 from worker.timeline import log_attempts
@@ -85,8 +85,15 @@ class _Fetch:
         self._readings: list[RowReading] = []
         self._failed: list[tuple[StartedRow, RefreshError]] = []
         self._recorded: list[Outcome] = []
+        self._called = False
         self._budget = JobBudget(
-            context.budgets, account.account_id, account.platform, run.lane, run.pauses, now=context.clock.now
+            context.budgets,
+            account.account_id,
+            account.platform,
+            run.lane,
+            run.pauses,
+            now=context.clock.now,
+            sleep=self._sleep,
         )
         self._lease = Lease(
             context.settings.lease,
@@ -179,8 +186,20 @@ class _Fetch:
 
     def _await_call(self, platform: Platform, account_id: str, endpoint: str, cost: int, /) -> None:
         self._lease.keep()
+        if self._called and self._context.lending.must_return():
+            raise self._thread_returned()
         self._budget.acquire(platform, account_id, endpoint, cost)
+        self._called = True
         self._lease.keep()  # the budgets may have made the job wait
+
+    def _sleep(self, seconds: float) -> None:
+        if self._context.lending.sleep(seconds):
+            raise self._thread_returned()
+
+    def _thread_returned(self) -> Deferred:
+        """Return the error that ends a job in a lent thread: its other rows are due again at once."""
+        now = self._context.clock.now()
+        return Deferred("A job that somebody waits for takes this thread.", kind=BucketKind.APP, until=now)
 
     def _renew_early(self) -> bool:
         """Renew tokens that end soon, and return whether that was tried.

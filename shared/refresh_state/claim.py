@@ -92,7 +92,7 @@ class _Choice:
     """The accounts that a claim has locked, in order, and the jobs in flight that each platform may have."""
 
     accounts: list[Candidate]
-    capacity: int
+    capacities: Mapping[str, int]
     more_due: bool
 
 
@@ -125,13 +125,13 @@ class _Run:
         self.memory.old_claims = before.old_claims
         self._resume()
         candidates, more_due = self._candidates(before.full)
-        chosen, capacity = in_order(candidates, self.present, self.limits, before.by_platform)
+        chosen, capacities = in_order(candidates, self.present, self.limits, before.by_platform)
         platforms = {one.account_id: one.platform.value for one in chosen}
         locked, self.reserved = (
             lock_and_reserve(self.connection, platforms, self.limits.jobs) if chosen else ([], {})
         )
         has_locked = set(locked)
-        return _Choice([one for one in chosen if one.account_id in has_locked], capacity, more_due)
+        return _Choice([one for one in chosen if one.account_id in has_locked], capacities, more_due)
 
     def _resume(self) -> None:
         """Put paused accounts back in the queue if a pause has ended since they were last looked at."""
@@ -193,7 +193,7 @@ class _Run:
         for one in choice.accounts:
             if one.account_id not in now.full:
                 given[one.platform] += 1
-                if given[one.platform] <= choice.capacity - self.reserved[one.platform]:
+                if given[one.platform] <= choice.capacities[one.platform] - self.reserved[one.platform]:
                     allowed.append(one)
         return allowed
 

@@ -45,29 +45,35 @@ class Limits:
     shared_jobs: int | None
     """Of all platforms together while several have work; each then gets an even share."""
 
-    def capacity(self, busy_platforms: int) -> int:
-        """Return how many jobs of one platform may be in flight.
+    def capacities(self, wanted: Mapping[str, int]) -> Mapping[str, int]:
+        """Return how many jobs of each platform may be in flight. ``wanted``: how many each has work for.
 
-        The more platforms have work, the fewer of the threads may wait for one of them.
+        The more platforms have work, the fewer of the threads may wait for one of them. What a platform does
+        not want of its even share goes to the others.
         """
-        if busy_platforms <= 1 or self.shared_jobs is None:
-            return self.platform_jobs
-        return min(self.platform_jobs, ceil(self.shared_jobs / busy_platforms))
+        if len(wanted) <= 1 or self.shared_jobs is None:
+            return dict.fromkeys(wanted, self.platform_jobs)
+        left, capacities = self.shared_jobs, {}
+        for number, name in enumerate(sorted(wanted, key=lambda one: wanted[one])):
+            share = ceil(max(left, 0) / (len(wanted) - number))
+            even = ceil(self.shared_jobs / len(wanted))
+            capacities[name] = min(self.platform_jobs, max(share, even))
+            left -= min(wanted[name], capacities[name])
+        return capacities
 
 
 def in_order(
     candidates: Sequence[Candidate], present: float, limits: Limits, in_flight: Mapping[str, int]
-) -> tuple[list[Candidate], int]:
-    """Return the candidates for which their platform has capacity, the next first, and that capacity.
+) -> tuple[list[Candidate], Mapping[str, int]]:
+    """Return the candidates for which their platform has capacity, the next first, and the capacities.
 
     ``present``: the present virtual time. A workspace that is new, or was idle, begins at it, without older
     credit. ``in_flight``: the jobs of each platform that are under way.
     """
-    busy = {candidate.platform for candidate in candidates} | {
-        name for name, jobs in in_flight.items() if jobs
-    }
-    capacity = limits.capacity(len(busy))
-    free = {platform: capacity - in_flight.get(platform, 0) for platform in busy}
+    wanted = Counter({name: jobs for name, jobs in in_flight.items() if jobs})
+    wanted.update(candidate.platform.value for candidate in candidates)
+    capacities = limits.capacities(wanted)
+    free = {platform: capacities[platform] - in_flight.get(platform, 0) for platform in wanted}
     ordered = sorted(
         _with_virtual_times([one for one in candidates if free[one.platform] > 0], present),
         key=lambda pair: (pair[0], pair[1].due_at),
@@ -78,7 +84,7 @@ def in_order(
         given[candidate.platform] += 1
         if given[candidate.platform] <= free[candidate.platform]:
             chosen.append(candidate)
-    return chosen, capacity
+    return chosen, capacities
 
 
 def _with_virtual_times(candidates: Sequence[Candidate], present: float) -> Iterator[tuple[float, Candidate]]:

@@ -76,7 +76,7 @@ def ticks() -> Ticks:
 
 @pytest.mark.parametrize(
     ("workers", "jobs", "platform_jobs", "shared"),
-    [((1,), 2, 3, 1), ((2,), 4, 6, 1), ((8,), 16, 24, 6), ((8, 8, 2), 36, 54, 13)],
+    [((1,), 2, 3, 1), ((2,), 4, 6, 2), ((8,), 16, 24, 8), ((8, 8, 2), 36, 54, 18)],
 )
 def test_claims_are_bounded_by_the_threads_of_the_workers(
     fleet: Fleet, ticks: Ticks, workers: Sequence[int], jobs: int, platform_jobs: int, shared: int
@@ -95,16 +95,6 @@ def test_claims_are_bounded_by_the_threads_of_the_workers(
         (Lane.INTERACTIVE, limits | {"shared_jobs": 2 * shared}),
         (Lane.BACKGROUND, limits | {"shared_jobs": shared}),
     ]
-
-
-def test_worker_whose_threads_are_all_reserved_still_takes_a_job_of_a_platform(
-    fleet: Fleet, ticks: Ticks, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(refresh_queue, "reserved_threads", lambda threads, _share: threads)
-
-    ticks.hand_out()
-
-    assert [limits["shared_jobs"] for _, limits in fleet.claimed] == [1, 1]
 
 
 @pytest.mark.parametrize(("queued", "claims"), [(2, 2), (3, 1), (4, 0), (9, 0)])

@@ -24,7 +24,7 @@ def fetched(broker: dramatiq.Broker, count: int, lane: Lane = Lane.BACKGROUND) -
 
 def test_worker_that_takes_the_last_jobs_reports_once(client: RedisClient) -> None:
     broker = consuming_broker(client)
-    actors.register(broker, lambda _job: None, lambda _account_id: None)
+    actors.register(broker, lambda _job, _lane: None, lambda _account_id: None)
     assert fetched(broker, 4) == 0
     assert not client.exists(LOW_KEY), "an idle fleet reports nothing"
 

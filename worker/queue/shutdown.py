@@ -2,7 +2,6 @@
 
 import threading
 import time
-from collections.abc import Sequence
 from datetime import timedelta
 from typing import Final
 
@@ -20,20 +19,16 @@ GRACE: Final = timedelta(seconds=9)
 _log = structlog.get_logger(__name__)
 
 
-def shut_down(workers: Sequence[dramatiq.Worker], engine: Engine) -> None:
-    """Stop these workers within ``GRACE``, and release the claims of the jobs that have not started."""
+def shut_down(worker: dramatiq.Worker, engine: Engine) -> None:
+    """Stop this worker within ``GRACE``, and release the claims of the jobs that have not started."""
     # A job that starts after this line has spent its claims, so releasing them does nothing.
-    unstarted = [_job(item.message) for worker in workers for item in list(worker.work_queue.queue)]
-    stops = [
-        threading.Thread(target=worker.stop, args=(int(GRACE.total_seconds() * 1000),), daemon=True)
-        for worker in workers
-    ]
-    for stop in stops:
-        stop.start()
-    _release(engine, [job for job in unstarted if job])
+    unstarted = [_job(item.message) for item in list(worker.work_queue.queue)]
+    grace = int(GRACE.total_seconds() * 1000)
+    stop = threading.Thread(target=worker.stop, args=(grace,), daemon=True)
+    stop.start()
     deadline = time.monotonic() + GRACE.total_seconds()
-    for stop in stops:
-        stop.join(max(0.0, deadline - time.monotonic()))
+    _release(engine, [job for job in unstarted if job])
+    stop.join(max(0.0, deadline - time.monotonic()))
 
 
 def _release(engine: Engine, unstarted: list[RefreshJob]) -> None:

@@ -4,7 +4,7 @@ import signal
 from collections.abc import Callable
 from datetime import timedelta
 
-from shared.refresh_state.claim import SUSPECT_STARTS
+from shared.refresh_state.ready.in_flight import SUSPECT_STARTS
 from tests.faults.harness.environment import FRESHNESS, LEASE, Environment
 from tests.faults.harness.forced_refresh_client import forced_refreshes
 from tests.faults.harness.waiting import sleep_for, wait_until

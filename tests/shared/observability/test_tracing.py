@@ -59,7 +59,7 @@ def test_one_trace_covers_the_request_and_the_call(
     client = connect(redis_url)
     received = threading.Event()
 
-    def run(_job: RefreshJob) -> None:
+    def run(_job: RefreshJob, _lane: Lane) -> None:
         platform = InProcess(lambda _: httpx.Response(200, json={}))
         sender = Client(now=lambda: datetime.now(UTC), transport=platform)
         upstream = JobUpstream(sender, Platform.X, "acc_1", Memory())

@@ -8,6 +8,7 @@ from statistics import quantiles
 import pytest
 
 from shared.refresh_queue import RefreshJob
+from shared.refresh_state.fair_share import Limits
 from shared.vocabulary import Platform
 from tests.claiming import claim_due
 from tests.harness import Harness
@@ -187,3 +188,21 @@ def test_platform_without_work_takes_no_share_from_a_busy_one(harness: Harness) 
     harness.publications(idle, 1, next_run_at=datetime.now(UTC) + timedelta(hours=1))
 
     assert len(claimed(harness, jobs=20, platform_jobs=8, shared_jobs=2)) == 8
+
+
+@pytest.mark.parametrize(
+    ("wanted", "capacities"),
+    [
+        ({}, {}),
+        ({"x": 3}, {"x": 40}),
+        ({"x": 90, "tiktok": 90}, {"x": 8, "tiktok": 8}),
+        ({"x": 1, "tiktok": 90}, {"x": 8, "tiktok": 15}),
+        ({"tiktok": 90, "x": 0}, {"x": 8, "tiktok": 16}),
+        ({"x": 1, "facebook": 4, "tiktok": 90}, {"x": 6, "facebook": 8, "tiktok": 11}),
+        ({"x": 7, "facebook": 7, "tiktok": 7}, {"x": 6, "facebook": 6, "tiktok": 6}),
+    ],
+)
+def test_platforms_are_given_what_others_do_not_want_of_their_share(
+    wanted: dict[str, int], capacities: dict[str, int]
+) -> None:
+    assert Limits(jobs=32, platform_jobs=40, shared_jobs=16).capacities(wanted) == capacities

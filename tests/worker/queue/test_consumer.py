@@ -27,7 +27,7 @@ def consumer(redis_url: str) -> Iterator[tuple[RedisBroker, list[RefreshJob], th
     jobs: list[RefreshJob] = []
     arrived = threading.Semaphore(0)
 
-    def collect(job: RefreshJob) -> None:
+    def collect(job: RefreshJob, _lane: Lane) -> None:
         jobs.append(job)
         arrived.release()
 
