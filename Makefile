@@ -82,8 +82,14 @@ bench-claims: install ## measure claims by size, with several schedulers and und
 bench-budgets: install ## measure the decisions of the shared budgets per second
 	$(BIN)/python -m deploy.bench.budgets
 
-bench-changes: install ## measure what the delta feed costs, how fast it is, and webhook deliveries
-	$(BIN)/python -m deploy.bench.changes
+bench-changes: install ## measure what the delta feed costs, how fast it is, and webhook deliveries; ARGS=
+	$(BIN)/python -m deploy.bench.changes $(ARGS)
+
+bench-lifecycle: install ## measure an erasure and retention, and what refreshes and reads lose meanwhile
+	$(BIN)/python -m deploy.bench.lifecycle $(ARGS)
+
+rehearse-restore: install ## restore a dump, and a base backup up to an instant, on embedded servers; check and time it
+	$(BIN)/python -m deploy.rehearsal $(ARGS)
 
 pictures: install chromium ## make the README's pictures of the running system; MINUTES= of history in the charts
 	$(BIN)/python -m deploy.pictures $(if $(MINUTES),--minutes $(MINUTES))

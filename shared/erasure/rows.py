@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from itertools import accumulate
 from typing import Any, Final
 
 from sqlalchemy import Connection, text
@@ -18,6 +19,8 @@ PUBLICATIONS_AT_ONCE: Final = 200
 
 _CASCADED: Final = ("refresh_state", "post_analytics")
 """They go with their publication, in the same statement."""
+_ROWS_OF_EACH: Final = 2 + len(_CASCADED)
+"""Rows of each publication beside its history: these, its own and that of the delta feed."""
 _SPECIAL: Final = frozenset({"accounts", "publications", *_CASCADED})
 
 _DELETE: Final = """
@@ -25,6 +28,13 @@ WITH doomed AS (SELECT tableoid AS part, ctid AS place FROM {table} WHERE {key} 
 DELETE FROM {table} AS t USING doomed
  -- the key once more: without it the whole table is read to find these places
  WHERE t.{key} = ANY(:ids) AND t.tableoid = doomed.part AND t.ctid = doomed.place
+"""
+_DELETE_ALL: Final = "DELETE FROM {table} WHERE publication_id = ANY(:ids)"
+_COUNT: Final = """
+SELECT publication_id, count(*) AS number
+  FROM (SELECT publication_id FROM {table} WHERE publication_id = ANY(:ids)
+         ORDER BY publication_id LIMIT :most) t
+ GROUP BY publication_id ORDER BY publication_id
 """
 _DELETE_ACCOUNTS: Final = """
 DELETE FROM accounts a WHERE {where} AND a.erasure IS NOT NULL
@@ -49,13 +59,29 @@ def delete_publications(
     ids = list(connection.execute(statement, {**subject.bound, "most": PUBLICATIONS_AT_ONCE}).scalars())
     if not ids:
         return False
-    refresh_state.lock(connection, ids)
-    left = BATCH - len(ids) * (2 + len(_CASCADED))
-    for table in tables:
-        if PUBLICATION in table.keys and table.name not in {*_SPECIAL, tombstones.TABLE}:
-            left -= delete_by_key(connection, table.name, PUBLICATION, ids, deleted, most=left)
-            if left <= 0:
-                return True
+    names = [
+        table.name
+        for table in tables
+        if PUBLICATION in table.keys and table.name not in {*_SPECIAL, tombstones.TABLE}
+    ]
+    fitting = _fitting(connection, names, ids)
+    refresh_state.lock(connection, fitting or ids[:1])
+    if not fitting:
+        left = BATCH
+        for name in names:
+            left -= delete_by_key(connection, name, PUBLICATION, ids[:1], deleted, most=left)
+        return True
+    for name in names:
+        gone = connection.execute(text(_DELETE_ALL.format(table=name)), {"ids": fitting}).rowcount
+        if gone:
+            deleted[name] += gone
+    _delete_main_rows(connection, subject, fitting, deleted)
+    return True
+
+
+def _delete_main_rows(
+    connection: Connection, subject: Subject, ids: list[int], deleted: Counter[str]
+) -> None:
     gone = connection.execute(text("DELETE FROM publications WHERE id = ANY(:ids)"), {"ids": ids}).rowcount
     for name in ("publications", *_CASCADED):
         deleted[name] += gone
@@ -64,7 +90,23 @@ def delete_publications(
         delete_by_key(connection, tombstones.TABLE, PUBLICATION, ids, deleted, most=len(ids))
     else:
         deleted[tombstones.TABLE] += tombstones.blank(connection, ids)
-    return True
+
+
+def _fitting(connection: Connection, tables: Sequence[str], ids: list[int]) -> list[int]:
+    """Return the first publications whose rows are one batch together; none: the first one has more.
+
+    To delete a part of the rows of many, the rows of all of them would be read for each batch.
+    """
+    numbers = Counter(dict.fromkeys(ids, _ROWS_OF_EACH))
+    for table in tables:
+        bound = {"ids": ids, "most": BATCH}
+        counted = connection.execute(text(_COUNT.format(table=table)), bound).all()
+        for row in counted:
+            numbers[row.publication_id] += row.number
+        if sum(row.number for row in counted) == BATCH:  # the last one may have more
+            ids = [one for one in ids if one < counted[-1].publication_id]
+    totals = accumulate(numbers[one] for one in ids)
+    return [one for one, total in zip(ids, totals, strict=True) if total <= BATCH]
 
 
 def delete_by_key(

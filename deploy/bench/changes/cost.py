@@ -19,6 +19,13 @@ from deploy.local.servers.server_process import free_port
 _TRIGGER: Final = "ALTER TABLE post_analytics {} TRIGGER note_changed_analytics"
 # Another value than the simulated platforms report: every read then changes its row.
 _OUTDATE: Final = "UPDATE post_analytics SET metrics = jsonb_build_object('like_count', -1)"
+_CHANGE: Final = """
+EXPLAIN (ANALYZE, FORMAT JSON) UPDATE post_analytics
+   SET metrics = jsonb_build_object('like_count', %(value)s::bigint) WHERE publication_id = ANY(%(ids)s)
+"""
+_IN_NO_ORDER: Final = "SELECT publication_id FROM post_analytics ORDER BY md5(publication_id::text)"
+_BATCHES: Final = (20, 100)
+_STATEMENTS: Final = 60
 _DUE: Final = (
     "UPDATE refresh_state SET next_run_at = now(), reason = 'stale' WHERE account_id LIKE 'acc_load%'"
 )
@@ -45,6 +52,7 @@ def measure_cost(publications: int, rounds: int) -> dict[str, Any]:
             # ABBA: what changes over time falls on both sides.
             state = "ENABLE" if number % 4 in {1, 2} else "DISABLE"
             took[state].append(_refresh_all(bench, state, publications))
+        trigger = {size: _trigger_microseconds(bench, size) for size in _BATCHES}
         changes = bench.database.execute(
             "SELECT pg_table_size('changes'), pg_indexes_size('changes'), n_dead_tup, n_live_tup"
             " FROM pg_stat_user_tables WHERE relname = 'changes'"
@@ -55,10 +63,31 @@ def measure_cost(publications: int, rounds: int) -> dict[str, Any]:
             f"  {name:20} {one.cpu_microseconds:6.0f} µs CPU a row   {one.wal_bytes:6.0f} B of WAL a row"
             f"   {one.hot_share:5.1%} HOT updates of post_analytics"
         )
+    for size, microseconds in trigger.items():
+        show(
+            f"  the trigger itself, {size:3} rows a statement: {microseconds:5.1f} µs a row,"
+            f" {microseconds / without.cpu_microseconds:.1%} of a row's CPU time without triggers"
+        )
     cpu = having.cpu_microseconds / without.cpu_microseconds - 1
     wal = having.wal_bytes / without.wal_bytes - 1
     show(f"  added: {cpu:+.1%} CPU, {wal:+.1%} WAL; changes (bytes, in indexes, dead, live): {changes}")
-    return {"publications": publications, "added_cpu": cpu, "added_wal": wal}
+    return {"publications": publications, "added_cpu": cpu, "added_wal": wal, "trigger": trigger}
+
+
+def _trigger_microseconds(bench: Bench, size: int) -> float:
+    """Return the median time of the trigger for a row of a statement, as PostgreSQL measures it."""
+    ids = [row[0] for row in bench.database.execute(_IN_NO_ORDER)]
+    took = []
+    for number in range(_STATEMENTS):
+        chosen = sorted(ids[(number * size + place) % len(ids)] for place in range(size))
+        bound = {"ids": chosen, "value": number}
+        (plan,) = bench.database.execute(_CHANGE.encode(), bound).fetchall()[0]
+        took += [
+            one["Time"] * 1000 / size
+            for one in plan[0]["Triggers"]
+            if one["Trigger Name"] == "note_changed_analytics"
+        ]
+    return float(statistics.median(took))
 
 
 def _refresh_all(bench: Bench, state: str, publications: int) -> Refreshes:
