@@ -1,56 +1,12 @@
 """Events: processed once and in order, committed before the response; invalid ones are reported."""
 
-import json
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import httpx
 import pytest
 
-from shared.accounts.vault import new_key
-from tests.api_stub import support
+from tests.api_stub.events.sent import CONNECTED, PUBLISHED, accepted, event, send
 from tests.api_stub.support import CREATED_AT, Api
-
-TOKEN = "internal-token-of-the-tests"
-PUBLISHED = {
-    "post_id": "post_2a7f93",
-    "account_id": "acc_1",
-    "platform_post_id": "18000000000000000",
-    "text": "Shipping Dravo",
-    "created_at": "2026-06-23T10:15:30Z",
-}
-CONNECTED = {
-    "account_id": "acc_new",
-    "workspace_id": "ws_1",
-    "platform": "x",
-    "platform_account_id": "42",
-    "access_token": "token-one",
-}
-
-
-@pytest.fixture
-def api(database_url: str) -> Iterator[Api]:
-    """Give a service that accepts events."""
-    with support.api(database_url, internal_token=TOKEN, secret_keys=new_key()) as running:
-        yield running
-
-
-def event(event_id: str, kind: str, data: Any) -> dict[str, Any]:
-    return {"event_id": event_id, "type": kind, "data": data}
-
-
-def send(api: Api, body: Any, token: str = TOKEN) -> httpx.Response:
-    content = body if isinstance(body, bytes) else json.dumps(body).encode()
-    headers = {"Authorization": f"Bearer {token}"}
-    return api.run(api.client.post("/internal/events", headers=headers, content=content))
-
-
-def accepted(api: Api, *events: dict[str, Any]) -> dict[str, Any]:
-    answer = send(api, list(events))
-    assert answer.status_code == 200, answer.text
-    body: dict[str, Any] = answer.json()
-    return body
 
 
 def test_published_publication_is_served_and_due_at_once(api: Api) -> None:
@@ -248,66 +204,3 @@ def test_token_in_an_event_is_stored_sealed(api: Api) -> None:
     accepted(api, event("evt_1", "account.connected", CONNECTED))
 
     assert "token-one" not in repr(api.rows.execute("SELECT * FROM accounts"))
-
-
-def test_five_hundred_events_are_one_batch_and_one_more_is_refused(api: Api) -> None:
-    batch = [
-        event(
-            f"evt_{n}", "publication.published", {**PUBLISHED, "post_id": f"p{n}", "platform_post_id": f"{n}"}
-        )
-        for n in range(501)
-    ]
-
-    assert send(api, batch).json()["error"]["code"] == "too_many_events"
-    assert accepted(api, *batch[:500])["accepted"] == 500
-    assert api.posts()["total"] == 500
-
-
-@pytest.mark.parametrize("token", ["wrong", "", "internal-token-of-the-test"])
-def test_only_the_service_token_is_accepted(api: Api, token: str) -> None:
-    assert send(api, event("evt_1", "publication.deleted", {"post_id": "p"}), token).status_code == 401
-
-
-def test_api_key_is_refused(api: Api) -> None:
-    assert send(api, [], api.rows.key()).status_code == 401
-
-
-def test_every_request_is_refused_without_a_configured_service_token(database_url: str) -> None:
-    with support.api(database_url) as running:
-        assert send(running, []).status_code == 401
-
-
-@pytest.mark.parametrize(
-    "body",
-    [
-        b"",
-        b"{",
-        b"5",
-        b"null",
-        b"\xff",
-        b'{"a": NaN}',
-        b"[" * 100_000,
-        b'"text"',
-        b"[1" + b"0" * 5_000 + b"]",
-    ],
-)
-def test_body_without_events_is_refused(api: Api, body: bytes) -> None:
-    answer = send(api, body)
-
-    assert answer.status_code == 400
-    assert answer.json()["error"]["code"] in {"invalid_body", "events_refused"}
-
-
-def test_too_large_body_is_refused(api: Api) -> None:
-    assert send(api, b" " * (16 * 1024 * 1024 + 1)).status_code == 413
-
-
-def test_missing_schema_answers_503_and_commits_nothing(api: Api) -> None:
-    api.rows.execute("ALTER TABLE events_seen RENAME TO elsewhere")
-
-    answer = send(api, event("evt_1", "publication.published", PUBLISHED))
-
-    assert answer.status_code == 503
-    assert answer.headers["Retry-After"]
-    assert answer.json()["error"]["request_id"] == answer.headers["X-Request-ID"]
-    assert api.posts()["total"] == 0

@@ -3,11 +3,13 @@
 from collections.abc import Mapping
 from typing import Any
 
+import pytest
 from pydantic import SecretStr
 from sqlalchemy import Engine, text
 
 from shared.accounts.vault import Vault, new_key
 from shared.ingestion.importer import ImportResult, import_accounts, import_publications
+from shared.ingestion.rows import RowError
 
 VAULT = Vault([SecretStr(new_key())])
 TOKEN = "EAAsecrettoken0123456789"
@@ -67,3 +69,10 @@ def states(engine: Engine) -> list[Mapping[str, Any]]:
 def messages(result: ImportResult) -> list[str]:
     """Return why rows were refused, without the values that the sentences end with."""
     return [refusal.message.partition("; got ")[0] for refusal in result.refused]
+
+
+def refused(parse: Any, row: object) -> str:
+    """Return why a row is refused, without the value that the sentence ends with."""
+    with pytest.raises(RowError) as refusal:
+        parse(row)
+    return str(refusal.value).partition("; got ")[0]

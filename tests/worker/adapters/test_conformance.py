@@ -5,7 +5,7 @@ import pytest
 from shared.batches import BATCH_SIZE
 from shared.quota.limits import Limits
 from shared.vocabulary import Platform
-from tests.worker.adapters.conformance import Conformance
+from tests.worker.adapters.conformance.suite import Conformance
 from tests.worker.adapters.harness import Subject
 from tests.worker.adapters.subjects import SUBJECTS
 from worker.adapters import ADAPTERS

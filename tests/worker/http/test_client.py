@@ -1,11 +1,8 @@
 """A call ends within its bounds whatever a platform sends, by an answer or TryAgain; no secret leaks."""
 
 import gzip
-import inspect
-import logging
 import socket
 import time
-import traceback
 import tracemalloc
 import zlib
 from collections.abc import Callable
@@ -14,32 +11,17 @@ from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
-import httpx
 import pytest
 
+from tests.worker.http.calls import LARGEST, TIGHT, get
 from tests.worker.http.malicious_server import MaliciousServer, answers, hangs, malicious_server, resets, says
 from worker.errors import TryAgain
-from worker.http.client import Bounds, Client
+from worker.http.client import Client
 
-SECRET = "EAAvery-secret-token"
-LARGEST = 65_536
-TIGHT = Bounds(
-    connect=timedelta(seconds=0.2),
-    read=timedelta(seconds=0.2),
-    whole=timedelta(seconds=0.4),
-    body_bytes=LARGEST,
-)
 GENEROUS = replace(TIGHT, read=timedelta(seconds=5), whole=timedelta(seconds=5))
 SLACK_SECONDS = 2
 """How much longer than its bound a call may take on a busy machine; the servers would continue far longer."""
-
 Behaviour = Callable[[MaliciousServer, socket.socket], None]
-
-
-def get(server: MaliciousServer, path: str = "/") -> object:
-    """Return the answer's JSON, of a call that must end in time."""
-    with Client(TIGHT) as client:
-        return client.request("GET", server.url + path).json()
 
 
 def slow_headers(server: MaliciousServer, connection: socket.socket) -> None:
@@ -265,70 +247,3 @@ def test_wait_for_a_pooled_connection_is_bounded() -> None:
 
     assert not trouble.value.breaks
     assert waited < GENEROUS.connect.total_seconds() + SLACK_SECONDS
-
-
-# Errors
-
-
-def every_error() -> list[type[Exception]]:
-    return [kind for _, kind in inspect.getmembers(httpx, inspect.isclass) if issubclass(kind, Exception)]
-
-
-@pytest.mark.parametrize("kind", every_error(), ids=lambda kind: kind.__name__)
-def test_every_error_of_httpx_is_translated(kind: type[Exception]) -> None:
-    url = f"https://api.example/?access_token={SECRET}"
-
-    def fail(request: httpx.Request) -> httpx.Response:
-        error = kind.__new__(kind, f"failed: {url}")
-        error.request = request  # type: ignore[attr-defined]
-        raise error
-
-    with Client(transport=httpx.MockTransport(fail)) as client, pytest.raises(TryAgain) as trouble:
-        client.request("GET", url, headers={"authorization": f"Bearer {SECRET}"})
-
-    timed_out = issubclass(kind, httpx.TimeoutException) and kind is not httpx.PoolTimeout
-    assert trouble.value.breaks == timed_out
-    assert kind.__name__ in str(trouble.value)
-    assert_chain_ends(trouble.value)
-
-
-@pytest.mark.parametrize(
-    ("url", "token"),
-    [
-        ("http://127.0.0.1:1/", f"{SECRET}\n"),
-        ("http://127.0.0.1:1/", f"{SECRET}\N{SNOWMAN}"),
-        (f"http://127.0.0.1:99999/?access_token={SECRET}", SECRET),
-        (f"http://[::1/?access_token={SECRET}", SECRET),
-        (f"http://127.0.0.1:1/?access_token={SECRET}\n", SECRET),
-        (f"gopher://127.0.0.1/?access_token={SECRET}", SECRET),
-        (f"//?access_token={SECRET}", SECRET),
-    ],
-)
-def test_malformed_request_leaks_no_secret(url: str, token: str) -> None:
-    with Client(TIGHT) as client, pytest.raises(TryAgain) as trouble:
-        client.request("GET", url, headers={"authorization": f"Bearer {token}"})
-
-    assert_chain_ends(trouble.value)
-
-
-def assert_chain_ends(error: BaseException) -> None:
-    assert error.__cause__ is None
-    assert error.__context__ is None
-    assert SECRET not in repr(error) + "".join(traceback.format_exception(error))
-
-
-def test_no_log_at_any_level_holds_the_url(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.DEBUG)
-
-    with malicious_server(answers(b"{}", f"x-echo: {SECRET}")) as server:
-        get(server, f"/?access_token={SECRET}")
-
-    assert SECRET not in caplog.text
-    assert "access_token" not in caplog.text
-
-
-def test_repr_of_reply_shows_no_content() -> None:
-    body = f'{{"access_token": "{SECRET}"}}'.encode()
-
-    with malicious_server(answers(body, f"x-echo: {SECRET}")) as server, Client(TIGHT) as client:
-        assert SECRET not in repr(client.request("GET", server.url))

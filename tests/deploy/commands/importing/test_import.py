@@ -1,8 +1,6 @@
-"""`dravo import`: JSON Lines and CSV; refused lines are reported by number and the others stored."""
+"""`dravo import`: refused lines are reported by number and the others stored; a stop names the last one."""
 
 import json
-import os
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,36 +10,10 @@ from sqlalchemy import Connection
 
 from deploy import row_files
 from deploy.commands.importing import chunks
-from deploy.commands.importing import fields as import_fields
 from deploy.row_files import Line
 from shared.ingestion.importer import ImportResult, import_publications
-from shared.ingestion.rows import ACCOUNT_FIELDS, PUBLICATION_FIELDS
-from shared.vocabulary import Platform
 from tests.deploy.commands.conftest import Dravo, write_lines
-
-ACCOUNT = {
-    "account_id": "acc_1",
-    "workspace_id": "ws_1",
-    "platform": "tiktok",
-    "platform_account_id": "77",
-    "access_token": "act.secret-token-of-tiktok",
-}
-INSTANT = "created_at must be an ISO 8601 instant like 2026-06-23T10:15:30Z"
-
-
-def publication(number: int, **fields: object) -> dict[str, object]:
-    return {
-        "post_id": f"post_{number}",
-        "account_id": "acc_1",
-        "platform_post_id": f"75{number:017}",
-        "created_at": "2026-06-23T10:15:30Z",
-    } | fields
-
-
-@pytest.fixture
-def with_account(operator: Dravo, tmp_path: Path) -> Dravo:
-    assert operator("import", "accounts", str(write_lines(tmp_path / "a.jsonl", [ACCOUNT]))).code == 0
-    return operator
+from tests.deploy.commands.importing.example_rows import ACCOUNT, INSTANT, publication
 
 
 def test_importing_a_file_again_changes_nothing(with_account: Dravo, tmp_path: Path) -> None:
@@ -104,59 +76,6 @@ def test_without_json_refused_lines_go_to_stderr(with_account: Dravo, tmp_path: 
     assert result.out == "2 accepted, 0 unchanged, 1 refused\n"
 
 
-def test_csv_accepts_quoted_line_breaks_and_empty_cells(
-    with_account: Dravo, tmp_path: Path, sql: Any
-) -> None:
-    file = tmp_path / "p.csv"
-    file.write_text(
-        "\ufeffpost_id,account_id,platform_post_id,text,created_at\n"
-        'post_1,acc_1,7500000000000000001,"two\nlines, one cell",2026-06-23\n'
-        "post_2,acc_1,,,2026-06-23\n"
-        "\n"
-        "post_3,acc_1\n"
-        "post_4,acc_?,1,,2026-06-23\n",
-        encoding="utf-8",
-    )
-
-    result = with_account("import", "publications", str(file), "--json")
-
-    assert result.json["accepted"] == 2
-    assert result.json["errors"] == [
-        {"line": 6, "message": "the line has 2 cells, the first line names 5 columns"},
-        {"line": 7, "message": "account_id is not known: import its account first"},
-    ]
-    assert sql("SELECT text FROM publications ORDER BY post_id") == [("two\nlines, one cell",), (None,)]
-
-
-def test_csv_accepts_scopes_and_other_delimiters(operator: Dravo, tmp_path: Path, sql: Any) -> None:
-    file = tmp_path / "accounts.csv"
-    file.write_text(
-        "account_id;workspace_id;platform;platform_account_id;access_token;scopes\n"
-        "acc_1;ws_1;x;1;tok;tweet.read users.read\n",
-        encoding="utf-8",
-    )
-
-    assert operator("import", "accounts", str(file)).code == 0
-
-    assert sql("SELECT scopes FROM accounts") == [(["tweet.read", "users.read"],)]
-
-
-@pytest.mark.parametrize("header", ["post_id,post_id,account_id", "post_id,,account_id"])
-def test_csv_with_malformed_header_is_one_sentence(with_account: Dravo, tmp_path: Path, header: str) -> None:
-    (tmp_path / "p.csv").write_text(header + "\n1,2,3\n", encoding="utf-8")
-
-    result = with_account("import", "publications", str(tmp_path / "p.csv"))
-
-    assert (result.code, len(result.err.splitlines())) == (1, 1)
-    assert "names its columns" in result.err
-
-
-def test_empty_file_is_accepted(with_account: Dravo, tmp_path: Path) -> None:
-    for name in ("empty.jsonl", "empty.csv", "empty"):
-        (tmp_path / name).touch()
-        assert with_account("import", "publications", str(tmp_path / name)).code == 0
-
-
 def test_dry_run_stores_nothing(with_account: Dravo, tmp_path: Path, sql: Any) -> None:
     file = write_lines(tmp_path / "p.jsonl", [publication(1), {}])
 
@@ -195,29 +114,6 @@ def test_no_message_contains_a_token(operator: Dravo, tmp_path: Path) -> None:
 
     assert result.code == 1
     assert str(ACCOUNT["access_token"]) not in result.out + result.err
-
-
-@pytest.mark.parametrize(
-    ("content", "refused"),
-    [
-        (b'{"account_id": "acc_?"}\n', 1),
-        (b"post_id,account_id,created_at\np,acc_?,2026-06-23\n", 1),
-        (b"\xef\xbb\xbf", 0),
-        (b"", 0),
-    ],
-)
-def test_format_of_stdin_follows_its_first_character(
-    operator: Dravo, monkeypatch: pytest.MonkeyPatch, content: bytes, refused: int
-) -> None:
-    reading, writing = os.pipe()
-    os.write(writing, content)
-    os.close(writing)
-
-    with os.fdopen(reading) as stdin:
-        monkeypatch.setattr(sys, "stdin", stdin)
-        result = operator("import", "publications", "-", "--json")
-
-    assert result.json["refused"] == refused
 
 
 def test_lost_connection_error_names_the_last_stored_line(
@@ -292,18 +188,6 @@ def test_lines_of_both_formats_have_sizes(tmp_path: Path, suffix: str) -> None:
     assert sizes == ([4, 7] if suffix == "csv" else [9, 10])
 
 
-@pytest.mark.parametrize(
-    ("file", "code", "sentence"),
-    [("nothing.jsonl", 1, "No such file or directory"), (".", 2, "is a directory")],
-)
-def test_unreadable_file_is_one_sentence(with_account: Dravo, file: str, code: int, sentence: str) -> None:
-    result = with_account("import", "publications", file)
-
-    assert result.code == code
-    assert sentence in result.err
-    assert len(result.err.splitlines()) == 1
-
-
 def test_importing_accounts_requires_a_secret_key(operator: Dravo, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("DRAVO_SECRET_KEYS")
 
@@ -312,48 +196,9 @@ def test_importing_accounts_requires_a_secret_key(operator: Dravo, monkeypatch: 
     assert (result.code, result.err) == (1, "dravo: DRAVO_SECRET_KEYS: is required and not set\n")
 
 
-@pytest.mark.parametrize("platform", Platform)
-def test_example_rows_can_be_imported(operator: Dravo, tmp_path: Path, platform: Platform) -> None:
-    example = operator("import", "accounts", "--example", platform.value)
-    path = tmp_path / "accounts.jsonl"
-    path.write_text(example.out)
-
-    result = operator("import", "accounts", str(path), "--dry-run", "--json").json
-
-    assert (example.code, result["refused"], result["unknown_fields"]) == (0, 0, [])
-    assert result["accepted"] == len(
-        operator("import", "accounts", "--example", platform.value, "--json").json
-    )
-    page = next(
-        Path(import_fields.__file__).parents[3].glob(f"worker/adapters/**/{platform.value}.md")
-    ).read_text()
-    assert all(line in page for line in example.out.splitlines())
-
-
 def test_import_needs_a_file_or_an_example(operator: Dravo) -> None:
     for arguments in ((), ("file.jsonl", "--example", "x")):
         assert operator("import", "accounts", *arguments).code == 2
-
-
-def test_unknown_field_is_named_once_with_the_nearest(with_account: Dravo, tmp_path: Path) -> None:
-    rows = [{**publication(number), "headline": "Hi", "campaign": None} for number in (1, 2)]
-    path = write_lines(tmp_path / "posts.jsonl", rows)
-
-    shown = with_account("import", "publications", str(path))
-
-    assert shown.code == 0
-    assert shown.err.count("headline") == shown.err.count("campaign") == 1
-    assert "line 1: the field headline is unknown and ignored; the nearest is" in shown.err
-    unknown = with_account("import", "publications", str(path), "--json").json["unknown_fields"]
-    assert {one["field"] for one in unknown} == {"headline", "campaign"}
-
-
-def test_help_lists_every_field(dravo: Dravo) -> None:
-    assert tuple(import_fields.ACCOUNTS) == ACCOUNT_FIELDS
-    assert tuple(import_fields.PUBLICATIONS) == PUBLICATION_FIELDS
-    for command, fields in (("accounts", ACCOUNT_FIELDS), ("publications", PUBLICATION_FIELDS)):
-        shown = dravo("import", command, "--help").out
-        assert {name for name in fields if f"{name}:" not in shown} == set()
 
 
 def test_second_post_with_the_platform_id_of_another_one_is_refused_by_line(

@@ -17,7 +17,7 @@ from tests.worker.adapters.any_answer import (
     spoken,
     well_behaved,
 )
-from tests.worker.adapters.conformance import Conformance
+from tests.worker.adapters.conformance.suite import Conformance
 from tests.worker.adapters.harness import Subject
 from tests.worker.adapters.threads import simulator
 from tests.worker.adapters.threads.adapter import Threads

@@ -26,11 +26,6 @@ from worker.errors import Paused, RefreshError
 from worker.readings import Account, Answer, Reading
 
 
-@pytest.fixture
-def harness() -> Harness:
-    return Harness()
-
-
 def test_young_own_posts_get_their_private_metrics_in_one_more_call(harness: Harness) -> None:
     old, young = harness.publish(2), harness.publish(98, YOUNG)
 

@@ -26,12 +26,6 @@ from worker.adapters.x.x import X
 from worker.errors import Misconfigured, Paused, Reauthorize
 from worker.readings import Answer
 
-
-@pytest.fixture
-def harness() -> Harness:
-    return Harness()
-
-
 # Numbers and calls
 
 

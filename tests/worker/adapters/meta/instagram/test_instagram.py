@@ -9,26 +9,11 @@ import pytest
 
 from shared.settings import Settings
 from shared.vocabulary import Platform
-from tests.worker.adapters.meta.instagram_harness import FEED_COUNTS, Harness
+from tests.worker.adapters.meta.instagram.harness import FEED_COUNTS, Harness
 from tests.worker.adapters.support import account, publication, reply, upstream
 from worker.adapters.meta.instagram import Instagram
 from worker.adapters.meta.instagram_metrics import METRICS, STORY_METRICS
 from worker.readings import Answer, Publication, Reading
-
-
-@pytest.fixture(params=["facebook", "instagram"])
-def harness(request: pytest.FixtureRequest) -> Harness:
-    return Harness(request.param)
-
-
-@pytest.fixture
-def by_ids() -> Harness:
-    return Harness("instagram")
-
-
-@pytest.fixture
-def by_batch() -> Harness:
-    return Harness("facebook")
 
 
 def jobs(publications: list[Publication]) -> Iterator[list[Publication]]:

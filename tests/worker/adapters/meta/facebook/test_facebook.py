@@ -8,16 +8,10 @@ import pytest
 
 from shared.settings import Settings
 from shared.vocabulary import Platform
-from tests.worker.adapters.meta.facebook_harness import GONE, NUMBERS, Harness, batch, item, items
+from tests.worker.adapters.meta.facebook.harness import GONE, NUMBERS, Harness, batch, item, items
 from tests.worker.adapters.support import account, publication, reply, upstream
 from worker.adapters.meta.facebook import Facebook
 from worker.readings import Answer, Reading
-
-
-@pytest.fixture
-def harness() -> Harness:
-    return Harness()
-
 
 # Calls and metrics
 

@@ -10,7 +10,7 @@ from deploy.simulators.world import Account as SimulatedAccount
 from deploy.simulators.world import Application
 from shared.settings import Settings
 from shared.vocabulary import Platform
-from tests.worker.adapters.meta.facebook_harness import (
+from tests.worker.adapters.meta.facebook.harness import (
     NOW,
     NUMBERS,
     PAGE,
@@ -25,12 +25,6 @@ from tests.worker.adapters.support import account, publication, replies, reply, 
 from worker.adapters.meta.facebook import Facebook
 from worker.errors import Misconfigured, Paused, Reauthorize
 from worker.readings import Answer, Reading
-
-
-@pytest.fixture
-def harness() -> Harness:
-    return Harness()
-
 
 # Items
 

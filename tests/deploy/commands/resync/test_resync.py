@@ -1,8 +1,7 @@
-"""`dravo resync`: selection, cost, rows made due, and waiting for their outcomes."""
+"""`dravo resync`: selection, cost and rows made due."""
 
 import json
 import time
-from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -12,28 +11,7 @@ from shared.operations import audit_log
 from shared.operations.bulk_resync import Pace, unfinished_selection
 from shared.operations.selection import Selection
 from tests.deploy.commands.conftest import Dravo
-from tests.deploy.commands.fake_worker import FakeWorker
-
-LATER = "UPDATE refresh_state SET next_run_at = now() + interval '1 hour', reason = 'stale', priority = 0"
-
-
-@pytest.fixture
-def synced(fleet: Dravo, sql: Any) -> Dravo:
-    """Give commands with the fleet, every row synced and due in an hour."""
-    sql(LATER)
-    sql(
-        "UPDATE post_analytics SET sync_status = 'synced', last_updated_at = now() - interval '2 days',"
-        " attempted_at = now() - interval '2 days', outcome = 'synced'"
-    )
-    return fleet
-
-
-def due(sql: Any) -> list[str]:
-    rows = sql(
-        "SELECT post_id FROM publications p JOIN refresh_state r ON r.publication_id = p.id"
-        " WHERE r.next_run_at <= now() ORDER BY post_id"
-    )
-    return [post_id for (post_id,) in rows]
+from tests.deploy.commands.resync.resynced import due, ids_of_x
 
 
 @pytest.mark.parametrize(
@@ -209,104 +187,3 @@ def test_interrupted_resync_is_recorded_so_that_the_page_can_resume_it(
     assert (entry.rows, entry.ended_at, entry.last) == (1, None, min(ids_of_x(sql)))
     assert unfinished_selection(entry) == Selection(accounts=("acc_x",))
     assert f"--resume {entry.entry_id} " in result.err
-
-
-def ids_of_x(sql: Any) -> list[int]:
-    return [one for (one,) in sql("SELECT id FROM publications WHERE account_id = 'acc_x'")]
-
-
-@pytest.fixture
-def worker(database_url: str) -> Iterator[Callable[..., FakeWorker]]:
-    engine = connect(database_url, application="tests", pool_size=1)
-    yield lambda **outcomes: FakeWorker(engine, outcomes)
-    engine.dispose()
-
-
-@pytest.mark.parametrize(
-    "outcomes", [("synced", "failed", "missing"), ("window_closed", "gone", "processing")]
-)
-def test_wait_counts_every_outcome(
-    synced: Dravo, worker: Callable[..., FakeWorker], outcomes: tuple[str, ...]
-) -> None:
-    with worker(**dict(zip(("post_3", "post_6", "post_7"), outcomes, strict=True))):
-        result = synced("resync", "--account", "acc_x", "--wait", "--json")
-
-    assert result.code == 1
-    assert (result.json["synced"], result.json["failed"], result.json["postponed"]) == (1, 1, 1)
-
-
-def test_wait_ends_as_soon_as_the_post_is_synced(synced: Dravo, worker: Callable[..., FakeWorker]) -> None:
-    started = time.monotonic()
-    with worker(post_3="partial"):
-        result = synced("resync", "--post", "post_3", "--wait")
-
-    assert result.code == 0
-    assert "1 synced, 0 failed" in result.out
-    assert time.monotonic() - started < 2
-
-
-def test_wait_counts_rows_of_disconnected_accounts_as_failed_at_once(synced: Dravo, sql: Any) -> None:
-    sql("UPDATE accounts SET state = 'disconnected' WHERE account_id = 'acc_x'")
-
-    result = synced("resync", "--account", "acc_x", "--wait", "--json")
-
-    assert (result.code, result.json["failed"], result.json["unfinished"]) == (1, 3, 0)
-
-
-def test_wait_counts_a_deleted_row_as_failed(
-    synced: Dravo, sql: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(
-        time, "sleep", lambda _seconds: sql("DELETE FROM publications WHERE post_id = 'post_3'")
-    )
-
-    assert synced("resync", "--post", "post_3", "--wait", "--json").json["failed"] == 1
-
-
-@pytest.mark.parametrize("outcome", ["paused", "retry", "misconfigured"])
-def test_wait_for_rows_that_are_retried_ends_at_the_timeout(
-    synced: Dravo, worker: Callable[..., FakeWorker], outcome: str
-) -> None:
-    with worker(post_3=outcome):
-        result = synced("resync", "--post", "post_3", "--wait", "--timeout", "0.3", "--json")
-
-    assert (result.code, result.json["unfinished"], result.json["failed"]) == (1, 1, 0)
-
-
-def test_wait_says_what_rows_without_an_outcome_wait_for(synced: Dravo) -> None:
-    synced("pause", "--platform", "x", "--reason", "their wish")
-
-    result = synced("resync", "--platform", "x", "--wait", "--timeout", "0.2", "--json")
-
-    (group,) = result.json["waiting_for"]
-    assert (group["cause"], group["scope"], group["rows"]) == ("operator_platform", "X", 3)
-    assert (group["sentence"], group["at"]) == ("their wish", None)
-    assert group["examples"] == ["post_3", "post_6", "post_7"]
-    err = synced("resync", "--platform", "x", "--wait", "--timeout", "0.2").err
-    assert "dravo: 3 rows wait (post_3, post_6, post_7): their wish. " in err
-    assert "`dravo resume --platform x` lifts it." in err
-
-
-def test_wait_without_any_outcome_says_early_what_the_rows_wait_for(
-    synced: Dravo, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("deploy.resync.run.IDLE_SECONDS", 0.1)
-
-    result = synced("resync", "--post", "post_3", "--wait", "--timeout", "0.5")
-
-    assert result.err.count("waits for a worker in the interactive lane") == 2
-
-
-def test_wait_ends_with_the_failures_by_cause(
-    synced: Dravo, worker: Callable[..., FakeWorker], sql: Any
-) -> None:
-    sql("UPDATE post_analytics SET outcome_detail = 'X does not know this post.'")
-    with worker(post_3="gone", post_6="gone", post_7="synced"):
-        result = synced("resync", "--platform", "x", "--wait", "--json")
-        shown = synced("resync", "--post", "post_3", "--wait")
-
-    (failures,) = result.json["failures"]
-    assert (failures.pop("rows"), sorted(failures.pop("examples"))) == (2, ["post_3", "post_6"])
-    assert failures == {"platform": "x", "outcome": "gone", "detail": "X does not know this post."}
-    assert "X does not know this post." in shown.out
-    assert "dravo why post_3" in shown.out
