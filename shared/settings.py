@@ -1,121 +1,35 @@
 """The settings: every ``DRAVO_…`` variable, validated together, with secrets hidden."""
 
 import os
-import re
 from datetime import timedelta
 from typing import Annotated, Any
-from urllib.parse import urlsplit
 
 from cryptography.fernet import Fernet
-from pydantic import AfterValidator, Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
-from shared.accounts.vault import SealError, SealingKey
-from shared.freshness.policy import Freshness
-from shared.freshness.priors import parse_priors
-from shared.quota.limits import Limits
-from shared.retention.policy import Retention
+from shared.setting_types import (
+    CallLimits,
+    DatabaseUrl,
+    Dollars,
+    FreshnessPolicy,
+    FreshnessPriors,
+    HmacKey,
+    Host,
+    Networks,
+    Origin,
+    Percent,
+    RedisUrl,
+    RetentionPolicy,
+    SealingKeyText,
+    Seconds,
+    Token,
+)
 from shared.vocabulary import Platform
-from shared.webhooks.urls import parse_networks
 
 
 class SettingsError(Exception):
     """One or more settings are wrong or missing; the message lists all of them, one per line."""
-
-
-def _host_only(url: str) -> str:
-    parts = urlsplit(url)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise ValueError("must be scheme, host and port, like https://host.example")
-    if parts.path not in {"", "/"} or parts.query or parts.username:
-        raise ValueError("takes scheme, host and port only")
-    return url.rstrip("/")
-
-
-def _with_driver(url: SecretStr) -> SecretStr:
-    plain = url.get_secret_value()
-    for prefix in ("postgresql://", "postgres://"):
-        if plain.startswith(prefix):
-            plain = "postgresql+psycopg://" + plain.removeprefix(prefix)
-    if not plain.startswith("postgresql+psycopg://"):
-        raise ValueError("must be a postgresql:// URL")
-    return SecretStr(plain)
-
-
-def _policy(text: str) -> str:
-    Freshness.parse(text)
-    return text
-
-
-def _priors(text: str) -> str:
-    parse_priors(text)
-    return text
-
-
-def _limits(text: str) -> str:
-    Limits.parse(text)
-    return text
-
-
-def _networks(text: str) -> str:
-    try:
-        parse_networks(text)
-    except ValueError:
-        raise ValueError("must be networks like 10.1.0.0/16,127.0.0.0/8") from None
-    return text
-
-
-def _retention(text: str) -> str:
-    Retention.parse(text)
-    return text
-
-
-def _redis(url: SecretStr) -> SecretStr:
-    schemes = ("redis://", "rediss://", "unix://", "redis+sentinel://")
-    if not url.get_secret_value().startswith(schemes):
-        raise ValueError("must be a redis://, rediss://, unix:// or redis+sentinel:// URL")
-    return url
-
-
-def _origin(text: str) -> str:
-    if not re.fullmatch(r"https?://[a-z0-9.-]+(:[0-9]{1,5})?|https?://\[[0-9a-f:]+\](:[0-9]{1,5})?", text):
-        raise ValueError(
-            "must be origins like https://dashboard.example.com, comma-separated, without a path"
-        )
-    return text
-
-
-def _sealing_key(text: str) -> str:
-    try:
-        SealingKey(text)
-    except SealError as error:
-        raise ValueError(str(error)) from None
-    return text
-
-
-def _hard_to_guess(token: SecretStr) -> SecretStr:
-    if len(token.get_secret_value()) < SHORTEST_TOKEN:
-        raise ValueError(
-            f"must have at least {SHORTEST_TOKEN} characters: make one with `dravo secrets generate`"
-        )
-    return token
-
-
-def _hmac_key(secret: SecretStr) -> SecretStr:
-    if len(secret.get_secret_value().encode()) < SHORTEST_HMAC_KEY:
-        raise ValueError(f"must have at least {SHORTEST_HMAC_KEY} bytes, as HS256 asks (RFC 7518, 3.2)")
-    return secret
-
-
-SHORTEST_TOKEN = 16
-"""The least number of characters of a bearer token that an operator chooses."""
-SHORTEST_HMAC_KEY = 32
-Token = Annotated[SecretStr, AfterValidator(_hard_to_guess)]
-Host = Annotated[str, AfterValidator(_host_only)]
-Origin = Annotated[str, AfterValidator(_origin)]
-Seconds = Annotated[float, Field(gt=0, le=31_536_000)]
-Percent = Annotated[int, Field(ge=1, le=100)]
-Dollars = Annotated[float, Field(ge=0, le=1e9)]
 
 
 class Settings(BaseSettings):
@@ -125,18 +39,18 @@ class Settings(BaseSettings):
         env_prefix="DRAVO_", env_ignore_empty=True, frozen=True, hide_input_in_errors=True, extra="ignore"
     )
 
-    database_url: Annotated[SecretStr, AfterValidator(_with_driver)] | None = None
-    read_database_url: Annotated[SecretStr, AfterValidator(_with_driver)] | None = None
+    database_url: DatabaseUrl | None = None
+    read_database_url: DatabaseUrl | None = None
     """A streaming replica of the database, for the reads of the API's clients."""
     read_max_lag_seconds: Seconds = 30
     """The replication lag above which the API reads the primary instead."""
-    redis_url: Annotated[SecretStr, AfterValidator(_redis)] | None = None
+    redis_url: RedisUrl | None = None
     data_dir: str = ".dravo"
     secret_keys: Annotated[tuple[SecretStr, ...], NoDecode] = ()
-    sealing_key: Annotated[str, AfterValidator(_sealing_key)] | None = None
+    sealing_key: SealingKeyText | None = None
     """The public half of the first secret key: it seals tokens that arrive in events and opens none."""
 
-    jwt_secret: Annotated[SecretStr, AfterValidator(_hmac_key)] | None = None
+    jwt_secret: HmacKey | None = None
     jwt_public_key: str | None = None
     jwt_jwks_url: str | None = None
     jwt_algorithms: Annotated[tuple[str, ...], NoDecode] = ()
@@ -156,9 +70,9 @@ class Settings(BaseSettings):
     tick_seconds: Seconds = 1
     missing_confirm_seconds: Annotated[float, Field(ge=0, le=31_536_000)] | None = None
     retry_seconds: Seconds = 15
-    freshness: Annotated[str, AfterValidator(_policy)] = "adaptive"
+    freshness: FreshnessPolicy = "adaptive"
     """When a refreshed row is due again: ``adaptive``, or one interval for all rows, ``fixed:6h``."""
-    freshness_priors: Annotated[str, AfterValidator(_priors)] = ""
+    freshness_priors: FreshnessPriors = ""
     """Half-life, shortest and longest interval by platform: ``facebook=15h/5m/30d,…``."""
     changes_keep_days: Annotated[int, Field(ge=1, le=3_650)] = 30
     """How long a cursor of the delta feed may rest: deletions are kept for a day more."""
@@ -166,14 +80,14 @@ class Settings(BaseSettings):
     """Deliveries that one sender has under way at once."""
     webhook_disable_days: Annotated[int, Field(ge=1, le=365)] = 5
     """How long a webhook endpoint may fail before it is disabled."""
-    webhook_allow_networks: Annotated[str, AfterValidator(_networks)] = ""
+    webhook_allow_networks: Networks = ""
     """Networks (CIDR) that webhooks may reach although they are not public, with http and any port."""
     worker_threads: Annotated[int, Field(ge=1, le=256)] = 8
     quarantine_starts: Annotated[int, Field(ge=1, le=100)] = 5
     api_host: str = "127.0.0.1"
     api_port: Annotated[int, Field(ge=0, le=65_535)] = 8000
     metrics_port: Annotated[int, Field(ge=0, le=65_535)] | None = None
-    retention: Annotated[str, AfterValidator(_retention)] = ""
+    retention: RetentionPolicy = ""
     """How long data is kept: ``on,readings=60d,tiktok:daily=200d``; empty: nothing is removed."""
     erasure_ledger: str | None = None
     """A file outside the database that names what was erased, for the time after a restore."""
@@ -183,7 +97,7 @@ class Settings(BaseSettings):
     """The address of the folder with the runbook's pages, for links on the operators' page."""
     log_format: Annotated[str, Field(pattern="^(json|text|auto)$")] = "auto"
 
-    limits: Annotated[str, AfterValidator(_limits)] = ""
+    limits: CallLimits = ""
     """Overrides of the published limits: ``tiktok:endpoint:video/query=1200/1m,x:account:tweets=none``."""
     interactive_share: Annotated[float, Field(ge=0, le=0.9)] = 0.15
     """Part of every budget and of every worker's threads that background work never uses."""

@@ -10,7 +10,8 @@ from sqlalchemy import Connection, text
 from shared.accounts.states import reconnect
 from shared.accounts.vault import Sealer
 from shared.erasure.requests import accounts_under_erasure, workspaces_under_erasure
-from shared.ingestion.rows import AccountRow, RowError
+from shared.ingestion.fields import RowError
+from shared.ingestion.rows import AccountRow
 from shared.vocabulary import AccountState, Platform
 
 

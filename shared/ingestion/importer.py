@@ -14,8 +14,9 @@ from sqlalchemy.exc import IntegrityError
 
 from shared.accounts.vault import Sealer
 from shared.ingestion.accounts import AccountImporter
+from shared.ingestion.fields import RowError
 from shared.ingestion.publications import PublicationImporter
-from shared.ingestion.rows import RowError, parse_account, parse_publication
+from shared.ingestion.rows import parse_account, parse_publication
 from shared.vocabulary import Platform
 
 _ATTEMPTS = 3

@@ -15,7 +15,8 @@ from sqlalchemy import Connection, text
 from shared.accounts import states
 from shared.driver.copy import copy_rows
 from shared.erasure.requests import accounts_under_erasure
-from shared.ingestion.rows import PublicationRow, RowError
+from shared.ingestion.fields import RowError
+from shared.ingestion.rows import PublicationRow
 from shared.refresh_state import ingest as refresh_state
 from shared.refresh_state.notifications import notify_due
 from shared.vocabulary import Platform

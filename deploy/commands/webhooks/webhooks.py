@@ -26,6 +26,7 @@ from shared.operations import audit_log
 from shared.operations.audit_log import Operator
 from shared.settings import load
 from shared.webhooks import endpoints
+from shared.webhooks.deliveries import list_deliveries, redeliver_from, redeliver_since, refused_rows
 from shared.webhooks.endpoints import Endpoint
 
 webhooks = typer.Typer(help="Manage the endpoints that get a workspace's changes.", no_args_is_help=True)
@@ -156,8 +157,8 @@ def deliveries(
     """
     with transaction() as connection:
         endpoint = endpoints.find(connection, endpoint_id)
-        log = endpoints.deliveries(connection, endpoint, failed=failed, most=limit)
-        refused = endpoints.refused_rows(connection, endpoint)
+        log = list_deliveries(connection, endpoint, failed=failed, most=limit)
+        refused = refused_rows(connection, endpoint)
     attempts = [{**asdict(one), "delivered_at": instant(one.delivered_at)} for one in log]
     rows = [
         {**one, "refused_at": instant(one["refused_at"]), "next_try_at": instant(one["next_try_at"])}
@@ -192,9 +193,9 @@ def redeliver(
     with transaction() as connection:
         endpoint = endpoints.find(connection, endpoint_id)
         if delivery is not None:
-            endpoints.redeliver_from(connection, endpoint, delivery)
+            redeliver_from(connection, endpoint, delivery)
         else:
-            endpoints.redeliver_since(connection, endpoint, first_instant(since or "", "--since"))
+            redeliver_since(connection, endpoint, first_instant(since or "", "--since"))
         _keep(connection, "webhooks redeliver", endpoint, delivery=delivery, since=since)
     _report(endpoint, "goes back", as_json=as_json)
 

@@ -8,8 +8,8 @@ from pydantic import SecretStr
 from sqlalchemy import Engine, text
 
 from shared.accounts.vault import Vault, new_key
+from shared.ingestion.fields import RowError
 from shared.ingestion.importer import ImportResult, import_accounts, import_publications
-from shared.ingestion.rows import RowError
 
 VAULT = Vault([SecretStr(new_key())])
 TOKEN = "EAAsecrettoken0123456789"

@@ -7,8 +7,9 @@ from pydantic import SecretStr
 from sqlalchemy import Engine
 
 from shared.accounts import states as account_state
+from shared.ingestion.fields import RowError
 from shared.ingestion.importer import import_accounts
-from shared.ingestion.rows import RowError, parse_account
+from shared.ingestion.rows import parse_account
 from shared.settings import Settings
 from tests.shared.ingestion.rows import (
     TOKEN,

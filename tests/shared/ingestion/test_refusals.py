@@ -2,7 +2,8 @@
 
 import pytest
 
-from shared.ingestion.rows import RowError, parse_account, parse_publication
+from shared.ingestion.fields import RowError
+from shared.ingestion.rows import parse_account, parse_publication
 from tests.shared.ingestion.rows import account, publication, refused
 
 

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from shared.webhooks import endpoints
+from shared.webhooks import deliveries, endpoints
 from tests.worker.webhooks.failing import HOUR
 from tests.worker.webhooks.receiver import OK
 from tests.worker.webhooks.world import World
@@ -148,8 +148,8 @@ def test_redelivery_goes_back_and_sends_newest_states_under_new_ids(world: World
     (before,) = world.receiver.take()
     with world.harness.engine.begin() as connection:
         endpoint = endpoints.find(connection, world.endpoint_id)
-        (delivery,) = endpoints.deliveries(connection, endpoint)
-        endpoints.redeliver_from(connection, endpoint, delivery.delivery_id)
+        (delivery,) = deliveries.list_deliveries(connection, endpoint)
+        deliveries.redeliver_from(connection, endpoint, delivery.delivery_id)
     world.settle()
 
     (again,) = world.receiver.take()
@@ -167,8 +167,8 @@ def test_log_holds_each_attempt_and_neither_query_nor_secret(world: World) -> No
 
     with world.harness.engine.begin() as connection:
         endpoint = endpoints.find(connection, world.endpoint_id)
-        log = endpoints.deliveries(connection, endpoint)
-        failed = endpoints.deliveries(connection, endpoint, failed=True)
+        log = deliveries.list_deliveries(connection, endpoint)
+        failed = deliveries.list_deliveries(connection, endpoint, failed=True)
     assert [(one.outcome, one.status, one.attempt, one.rows) for one in log] == [
         ("delivered", 204, 2, 1),
         ("refused", 503, 1, 1),

@@ -1,6 +1,6 @@
 """Rows that an endpoint refuses alone: set aside, tried again, and listed."""
 
-from shared.webhooks import endpoints
+from shared.webhooks import deliveries, endpoints
 from tests.worker.webhooks.failing import HOUR, fail_until
 from tests.worker.webhooks.receiver import OK, Script
 from tests.worker.webhooks.world import World
@@ -61,7 +61,7 @@ def test_row_set_aside_is_tried_alone_after_1_6_and_24_hours_and_then_listed(wor
 
     with world.harness.engine.begin() as connection:
         endpoint = endpoints.find(connection, world.endpoint_id)
-        (refused,) = endpoints.refused_rows(connection, endpoint)
+        (refused,) = deliveries.refused_rows(connection, endpoint)
     assert (refused["subject"], refused["tries"], refused["next_try_at"]) == (poison, 3, None)
     assert (endpoint.state, endpoint.refused_rows) == ("enabled", 1)
 

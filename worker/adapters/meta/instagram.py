@@ -33,15 +33,12 @@ import re
 from collections import deque
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
-
-from pydantic import SecretStr
 
 from shared.batches import IDS_PER_INSTAGRAM_LOGIN_CALL
 from shared.settings import Settings
 from worker.adapters.contract import Upstream
 from worker.adapters.meta.ambiguous_errors import AmbiguousErrors
-from worker.adapters.meta.errors import Body, GraphAnswer, Meaning, Refusal, concerns_these_media
+from worker.adapters.meta.errors import Body, Meaning, Refusal, concerns_these_media
 from worker.adapters.meta.graph import MAX_BATCH, Graph
 from worker.adapters.meta.instagram_metrics import (
     KIND_FIELDS,
@@ -52,11 +49,11 @@ from worker.adapters.meta.instagram_metrics import (
     MediaRequest,
     MetricSets,
 )
-from worker.adapters.meta.readings import count, reading_of_error, without_numbers
+from worker.adapters.meta.instagram_renewal import renew_token
+from worker.adapters.meta.readings import reading_of_error, without_numbers
 from worker.adapters.meta.start import GraphProduct, open_graph, split_by_id
 from worker.adapters.meta.stories import OVER, PossibleStories, is_over
-from worker.adapters.oauth import is_token
-from worker.errors import Misconfigured, Reauthorize, TryAgain
+from worker.errors import Reauthorize
 from worker.readings import Account, Answer, Publication, Reading, Tokens
 
 FACEBOOK_LOGIN = GraphProduct(
@@ -74,9 +71,6 @@ PREFERRED_IDS = IDS_PER_INSTAGRAM_LOGIN_CALL
 """How many ids a request has where two requests are needed anyway; Meta accepts up to 50."""
 EXTRA = 40
 """How many calls a job may spend on splitting refused ones."""
-MIN_TOKEN_AGE = timedelta(hours=24)
-MAX_TOKEN_SECONDS = 366 * 86_400
-RENEWAL = "refresh_access_token"
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,26 +99,8 @@ class Instagram:
         """Return a new token, perhaps the same string with a later expiry (Instagram Login only)."""
         if account.login != "instagram":
             raise Reauthorize("Facebook does not renew authorizations: reconnect the account.")
-        age = upstream.now() - account.token_minted_at if account.token_minted_at else MIN_TOKEN_AGE
-        if age < MIN_TOKEN_AGE:
-            raise TryAgain("Instagram renews a token from the age of 24 hours.", after=MIN_TOKEN_AGE - age)
         graph = replace(self._graph(upstream, account), version="")
-        query = {"grant_type": "ig_refresh_token"}
-        body: GraphAnswer
-        try:
-            body = graph.get(RENEWAL, query, endpoint="token")
-        except (Reauthorize, Misconfigured):
-            body = None
-        if not isinstance(body, dict):
-            # Only the parameter is documented here, so it is used where the header is refused.
-            query["access_token"] = account.access_token.get_secret_value()
-            body = graph.get(RENEWAL, query, endpoint="token")
-        token = body.get("access_token") if isinstance(body, dict) else None
-        if not isinstance(body, dict) or not is_token(token):
-            raise TryAgain("Instagram did not renew the token.", after=timedelta(days=1))
-        seconds = count(body.get("expires_in"))
-        life = timedelta(seconds=seconds) if seconds and seconds <= MAX_TOKEN_SECONDS else None
-        return Tokens(SecretStr(token), expires_at=upstream.now() + life if life else None)
+        return renew_token(graph)
 
     def _graph(self, upstream: Upstream, account: Account) -> Graph:
         product = INSTAGRAM_LOGIN if account.login == "instagram" else FACEBOOK_LOGIN

@@ -7,7 +7,8 @@ an enum with members cannot be extended from outside, so the member is of an enu
 from enum import StrEnum
 from typing import Final, Self, cast
 
-from shared.settings import Host, Settings
+from shared.setting_types import Host
+from shared.settings import Settings
 from shared.vocabulary import Platform
 
 
