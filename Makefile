@@ -6,7 +6,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # The folders of `make test-fast`, and the files in them that it leaves out because they start processes or are slow.
 FAST := tests/architecture tests/shared tests/scheduler tests/worker
 NOT_FAST := tests/shared/observability/test_metrics.py tests/shared/test_migrations.py tests/shared/observability/test_tracing.py \
-	tests/shared/refresh_state/test_fair_share.py tests/worker/quota/test_platform_limits.py \
+	tests/shared/refresh_state/claim/test_fair_share.py tests/worker/quota/test_platform_limits.py \
 	tests/worker/adapters/test_any_answer.py tests/worker/adapters/test_conformance.py \
 	tests/worker/adapters/threads tests/shared/refresh_state/test_races.py tests/shared/test_database.py
 .DEFAULT_GOAL := help

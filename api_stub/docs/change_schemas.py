@@ -41,32 +41,7 @@ def change_schemas(instant: Schema, platform: Schema, item_example: Schema) -> S
     }
     account_types = [ACCOUNT + state.value for state in AccountState]
     return {
-        "Changes": {
-            **_object(
-                {
-                    "changes": {"type": "array", "items": {"$ref": "#/components/schemas/Change"}},
-                    "cursor": {
-                        **_STRING,
-                        "maxLength": 200,
-                        "description": "Where to continue, also after an empty page.",
-                    },
-                    "has_more": {"type": "boolean", "description": "false: caught up for now, not the end."},
-                }
-            ),
-            "example": {
-                "changes": [
-                    {
-                        "type": UPDATED,
-                        "change": "8431207",
-                        "changed_at": "2026-06-29T09:00:01Z",
-                        "publication_id": "4711",
-                        "item": item_example,
-                    }
-                ],
-                "cursor": "c1_AAAB",
-                "has_more": True,
-            },
-        },
+        "Changes": _page(item_example),
         "Change": {
             "oneOf": [
                 {"$ref": f"#/components/schemas/{name}"}
@@ -86,4 +61,34 @@ def change_schemas(instant: Schema, platform: Schema, item_example: Schema) -> S
         "AccountChanged": _object(
             {"type": {"type": "string", "enum": account_types}, **head, "account": _object(account)}
         ),
+    }
+
+
+def _page(item_example: Schema) -> Schema:
+    """Return the schema of a page of changes."""
+    return {
+        **_object(
+            {
+                "changes": {"type": "array", "items": {"$ref": "#/components/schemas/Change"}},
+                "cursor": {
+                    **_STRING,
+                    "maxLength": 200,
+                    "description": "Where to continue, also after an empty page.",
+                },
+                "has_more": {"type": "boolean", "description": "false: caught up for now, not the end."},
+            }
+        ),
+        "example": {
+            "changes": [
+                {
+                    "type": UPDATED,
+                    "change": "8431207",
+                    "changed_at": "2026-06-29T09:00:01Z",
+                    "publication_id": "4711",
+                    "item": item_example,
+                }
+            ],
+            "cursor": "c1_AAAB",
+            "has_more": True,
+        },
     }

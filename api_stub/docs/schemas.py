@@ -3,8 +3,8 @@
 from typing import Any, Final
 
 from api_stub.docs.change_schemas import change_schemas
+from api_stub.events.batch import EventType
 from api_stub.events.endpoint import MAX_BATCH
-from api_stub.events.processing import EventType
 from shared.vocabulary import Platform, SyncStatus
 
 Schema = dict[str, Any]

@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from api_stub.auth.authenticator import require_service_token
-from api_stub.events.processing import BatchResult, Event, EventType, RejectedEvent
+from api_stub.events.batch import BatchResult, Event, EventType, RejectedEvent
 from api_stub.http import metrics
 from api_stub.http.bodies import read_body
 from api_stub.http.errors import ApiError, error_body, json_response, quotable, unavailable

@@ -1,8 +1,6 @@
 """Processing of events: one transaction for a batch, each event once and in order, refused ones reported."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from enum import StrEnum
+from collections.abc import Iterable, Sequence
 from itertools import groupby
 from typing import Any, Final
 
@@ -10,6 +8,7 @@ import structlog
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DataError, IntegrityError, OperationalError
 
+from api_stub.events.batch import OF_ACCOUNTS, BatchResult, Event, EventType, RejectedEvent
 from api_stub.http.errors import quotable
 from shared.accounts import states
 from shared.accounts.states import disconnect, reconnect
@@ -23,62 +22,8 @@ _MAX_TRIES: Final = 4
 _CONFLICTS: Final = frozenset({"40P01", "40001"})  # deadlock_detected, serialization_failure
 _INTERACTIVE: Final = 1
 _log = structlog.get_logger(__name__)
-
-
 _BAD_EVENT: Final = (DataError, IntegrityError, ValueError, TypeError, OverflowError)
 """Raised for values of an event that no check covers; an unreachable database raises none of these."""
-
-
-class EventType(StrEnum):
-    """The types of events that the rest of Dravo sends."""
-
-    PUBLISHED = "publication.published"
-    DELETED = "publication.deleted"
-    CONNECTED = "account.connected"
-    RECONNECTED = "account.reconnected"
-    DISCONNECTED = "account.disconnected"
-    ACCOUNT_ERASED = "account.erased"
-    WORKSPACE_ERASED = "workspace.erased"
-
-
-_OF_ACCOUNTS: Final = frozenset(
-    {EventType.CONNECTED, EventType.RECONNECTED, EventType.DISCONNECTED, EventType.ACCOUNT_ERASED}
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Event:
-    """One event of a batch; its envelope is validated, ``data`` is not."""
-
-    index: int
-    event_id: str
-    type: EventType
-    data: Mapping[str, Any]
-
-    @property
-    def account_id(self) -> str:
-        """The id of the account that the event names; empty when it names none."""
-        account_id = self.data.get("account_id")
-        return account_id if isinstance(account_id, str) and account_id.isprintable() else ""
-
-
-@dataclass(frozen=True, slots=True)
-class RejectedEvent:
-    """One refused event, and the reason."""
-
-    index: int
-    event_id: str | None
-    message: str
-
-
-@dataclass(frozen=True, slots=True)
-class BatchResult:
-    """The result of a committed batch."""
-
-    accepted: int
-    duplicates: int
-    """Events that an earlier batch has committed; they change nothing."""
-    refused: tuple[RejectedEvent, ...]
 
 
 class EventProcessor:
@@ -204,7 +149,7 @@ def _new_events(connection: Connection, events: Sequence[Event]) -> list[Event]:
 def _lock_accounts(connection: Connection, events: Sequence[Event]) -> None:
     """Lock all accounts of a batch in one statement and in order, so that two batches do not deadlock."""
     ids = [event.account_id for event in events]
-    changes = any(event.type in _OF_ACCOUNTS for event in events)
+    changes = any(event.type in OF_ACCOUNTS for event in events)
     (states.lock if changes else states.lock_shared)(connection, ids)
 
 

@@ -81,22 +81,8 @@ def resync(
     ``to_do``, ``examples``), ``made_due``, ``unavailable`` (rows that cannot be refreshed), ``last`` and
     ``dry_run``.
     """
-    options = {
-        "post": post,
-        "account": account,
-        "platform": platform,
-        "workspace": workspace,
-        "status": status,
-        "from": created_from,
-        "to": created_to,
-    }
-    filters = {name: value for name, value in options.items() if value}
-    if resume is not None and (every or filters or after):
-        raise UsageError("--resume continues a recorded selection: no filter, --all or --after goes with it")
-    if resume is None and not every and not filters:
-        raise UsageError("say which publications: give --post, --account, --platform, … or --all")
-    if every and filters:
-        raise UsageError("--all means all publications: give it without filters")
+    filters = (post, account, platform, workspace, status, created_from, created_to)
+    _check_selection(filtered=any(filters), every=every, resume=resume, after=after)
     if timeout is not None and not wait:
         raise UsageError("--timeout needs --wait")
     pace = Pace(_rate(rate))
@@ -118,9 +104,7 @@ def resync(
             expected = estimate(connection, selection, settings, after=after)
         tally = Tally(last=after)
         if not dry_run and expected.rows:
-            if resume is None:
-                with engine.begin() as connection:
-                    resume = bulk_resync.begin(connection, Operator.at_terminal(), selection, after=after)
+            resume = resume or _begun(engine, selection, after)
             unfinished = _run(engine, resume, expected, tally, pace, wait=wait, timeout=timeout)
             tally.unfinished = len(unfinished)
             tally.waiting_for = _waiting_for(engine, unfinished)
@@ -128,6 +112,21 @@ def resync(
     nothing_made_due = bool(expected.rows) and not expected.refreshable
     if not dry_run and (nothing_made_due or (wait and (tally.failed or tally.unfinished))):
         raise typer.Exit(1)
+
+
+def _check_selection(*, filtered: bool, every: bool, resume: int | None, after: int) -> None:
+    if resume is not None and (every or filtered or after):
+        raise UsageError("--resume continues a recorded selection: no filter, --all or --after goes with it")
+    if resume is None and not every and not filtered:
+        raise UsageError("say which publications: give --post, --account, --platform, … or --all")
+    if every and filtered:
+        raise UsageError("--all means all publications: give it without filters")
+
+
+def _begun(engine: Engine, selection: Selection, after: int) -> int:
+    """Record that a re-sync begins, so that it can be resumed; return its entry in the audit log."""
+    with engine.begin() as connection:
+        return bulk_resync.begin(connection, Operator.at_terminal(), selection, after=after)
 
 
 def _recorded(engine: Engine, entry_id: int) -> tuple[Selection, int]:

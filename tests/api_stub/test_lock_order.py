@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection
 
-from api_stub.events.processing import Event, EventProcessor, EventType
+from api_stub.events.batch import Event, EventType
+from api_stub.events.processing import EventProcessor
 from api_stub.posts import statements
 from tests.harness import Harness
 from tests.shared.ingestion.rows import VAULT

@@ -173,6 +173,12 @@ def _store(rows: Rows) -> tuple[int, int]:
     rich = rows.publication(
         "acc_tiktok", post_id="post_rich", analytics={"metrics": {"view_count": 90_000, "like_count": 4_200}}
     )
+    _store_history(rows, rich, now)
+    return failed, rich
+
+
+def _store_history(rows: Rows, rich: int, now: datetime) -> None:
+    """Store a curve of numbers, a day of the fleet's figures, and two pauses."""
     for hour in range(60):
         taken_at = now - timedelta(hours=60 - hour)
         metrics = {"view_count": int(90_000 * (1 - 0.93**hour)), "like_count": hour * 70}
@@ -201,4 +207,3 @@ def _store(rows: Rows) -> tuple[int, int]:
         " ('linkedin', 'app', '', now() + interval '5 hours', 'LinkedIn: the day''s calls are used up.', 3),"
         " ('x', 'operator_platform', '', '9999-01-01', 'Billing dispute; Anna talks to them.', 1)"
     )
-    return failed, rich

@@ -204,66 +204,61 @@ COUNTERS = {
 POSTS_EACH = 10
 
 
-def _fill(system: System, files: Path) -> None:
-    from deploy.simulators.world import Account, Post
+def _connect(system: System, platform: str) -> dict[str, Any]:
+    """Create the account of a simulated platform; return its row for import."""
+    from deploy.simulators.world import Account
 
-    world, account_rows, publication_rows = system.simulators.world, [], []
-    for platform, (owner, login, kind, token, scopes) in ACCOUNTS.items():
-        refresh = f"rft-{platform}" if platform in ("x", "linkedin", "tiktok") else None
-        world.add_accounts(
-            [
-                Account(
-                    platform,
-                    owner,
-                    token,
-                    login=login,
-                    kind=kind,
-                    scopes=frozenset(scopes),
-                    minted_at=NOW - timedelta(days=2),
-                    refresh_token=refresh,
-                )
-            ]
-        )
-        account_rows.append(
-            {
-                "account_id": f"acc_{platform}",
-                "workspace_id": "ws_1",
-                "platform": platform,
-                "platform_account_id": owner,
-                "login": login,
-                "kind": kind if platform == "linkedin" else None,
-                "access_token": token,
-                "refresh_token": refresh,
-                "token_expires_at": None,
-                "scopes": scopes,
-                "name": platform.title(),
-            }
-        )
-        for number in range(POSTS_EACH):
-            created_at = NOW - timedelta(days=40, hours=number)
-            platform_post_id = POST_IDS[platform].format(number)
-            world.add_posts(
-                [
-                    Post(
-                        platform,
-                        platform_post_id,
-                        owner,
-                        created_at,
-                        media_type="IMAGE",
-                        counters=COUNTERS[platform],
-                    )
-                ]
-            )
-            publication_rows.append(
-                {
-                    "post_id": f"post_{platform}_{number}",
-                    "account_id": f"acc_{platform}",
-                    "platform_post_id": platform_post_id,
-                    "media_type": "IMAGE" if platform == "instagram" else "",
-                    "text": f"Post {number}",
-                    "created_at": created_at.isoformat(),
-                }
-            )
+    owner, login, kind, token, scopes = ACCOUNTS[platform]
+    refresh = f"rft-{platform}" if platform in ("x", "linkedin", "tiktok") else None
+    account = Account(
+        platform,
+        owner,
+        token,
+        login=login,
+        kind=kind,
+        scopes=frozenset(scopes),
+        minted_at=NOW - timedelta(days=2),
+        refresh_token=refresh,
+    )
+    system.simulators.world.add_accounts([account])
+    return {
+        "account_id": f"acc_{platform}",
+        "workspace_id": "ws_1",
+        "platform": platform,
+        "platform_account_id": owner,
+        "login": login,
+        "kind": kind if platform == "linkedin" else None,
+        "access_token": token,
+        "refresh_token": refresh,
+        "token_expires_at": None,
+        "scopes": scopes,
+        "name": platform.title(),
+    }
+
+
+def _publish(system: System, platform: str, number: int) -> dict[str, Any]:
+    """Create a post on a simulated platform; return its row for import."""
+    from deploy.simulators.world import Post
+
+    owner, *_ = ACCOUNTS[platform]
+    created_at = NOW - timedelta(days=40, hours=number)
+    platform_post_id = POST_IDS[platform].format(number)
+    counters = COUNTERS[platform]
+    post = Post(platform, platform_post_id, owner, created_at, media_type="IMAGE", counters=counters)
+    system.simulators.world.add_posts([post])
+    return {
+        "post_id": f"post_{platform}_{number}",
+        "account_id": f"acc_{platform}",
+        "platform_post_id": platform_post_id,
+        "media_type": "IMAGE" if platform == "instagram" else "",
+        "text": f"Post {number}",
+        "created_at": created_at.isoformat(),
+    }
+
+
+def _fill(system: System, files: Path) -> None:
+    account_rows = [_connect(system, platform) for platform in ACCOUNTS]
+    publication_rows = [_publish(system, platform, n) for platform in ACCOUNTS for n in range(POSTS_EACH)]
     system.dravo("migrate")
     lines = "".join(json.dumps(row) + "\n" for row in account_rows)
     assert system.dravo("import", "accounts", "-", stdin=lines)["accepted"] == len(account_rows)

@@ -8,8 +8,9 @@ import pytest
 from psycopg import errors
 from sqlalchemy.exc import OperationalError
 
+from api_stub.events.batch import BatchResult, Event, EventType
 from api_stub.events.endpoint import _validate
-from api_stub.events.processing import BatchResult, Event, EventProcessor, EventType
+from api_stub.events.processing import EventProcessor
 
 TYPES = ", ".join(kind.value for kind in EventType)
 ID = "event_id must be a string of 1 to 255 printable characters"

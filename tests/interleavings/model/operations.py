@@ -7,7 +7,8 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Engine
 
-from api_stub.events.processing import Event, EventProcessor, EventType
+from api_stub.events.batch import Event, EventType
+from api_stub.events.processing import EventProcessor
 from shared import partitions
 from shared.accounts import reseal
 from shared.operations.audit_log import Operator

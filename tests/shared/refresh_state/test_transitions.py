@@ -1,10 +1,9 @@
 """Every transition does what the table in `shared.refresh_state` says, and leaves other rows alone."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from pathlib import Path
 from typing import Any, Final
 
 import pytest
@@ -24,10 +23,6 @@ from shared.vocabulary import Reason
 from tests.claiming import claim_due
 from tests.harness import Harness
 
-ROOT: Final = Path(__file__).parents[3]
-WRITES: Final = re.compile(
-    r"(INSERT\s+INTO|UPDATE(\s+ONLY)?|DELETE\s+FROM|MERGE\s+INTO|COPY)\s+refresh_state\b"
-)
 LEASE: Final = timedelta(seconds=60)
 ATTEMPTS: Final = 7
 POLLED_NO_MORE: Final = ("stopped", "blocked", "quarantined")
@@ -141,7 +136,6 @@ OPERATIONS: Final[dict[str, Operation]] = {
 }
 PRIORITY: Final = {"finish": 1, "block": 1, "unblock": 1, "id_arrived": 1, "unquarantine": 1}
 """The rows' priority before a transition that may lower it or must keep it; 0 before the others."""
-
 ASKS_PRIORITY: Final = {"insert", "make_due forced", "make_due manual"}
 """Transitions that the tests call for priority 1."""
 
@@ -288,18 +282,3 @@ def test_transition_of_another_claim_changes_no_row(harness: Harness, rows: Rows
 
 def test_table_names_every_transition() -> None:
     assert {line.name for line in LINES} == set(OPERATIONS)
-
-
-def test_no_module_outside_the_package_writes_the_table() -> None:
-    modules: Sequence[Path] = [
-        path
-        for package in ("shared", "scheduler", "worker", "api_stub", "deploy")
-        for path in sorted((ROOT / package).rglob("*.py"))
-    ]
-    writers = {path.relative_to(ROOT).parent for path in modules if WRITES.search(path.read_text())}
-
-    # Migrations repair rows of former versions; benchmarks fill databases of their own; a drill breaks rows.
-    allowed = {Path("shared/refresh_state"), Path("shared/migrations/versions"), Path("deploy/drill")}
-    others = {writer for writer in writers if not writer.is_relative_to("deploy/bench")}
-    assert others - allowed == set()
-    assert Path("shared/refresh_state") in writers

@@ -7,32 +7,12 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from shared.refresh_state.claim import JOBS_PER_ACCOUNT, Claims, claim
+from shared.refresh_state.claim import JOBS_PER_ACCOUNT
 from shared.refresh_state.release_claim import release_claim
 from shared.vocabulary import Lane, Platform
 from tests.claiming import claim_due
 from tests.harness import Harness
-
-LEASE = timedelta(seconds=60)
-
-
-def claimed(
-    harness: Harness,
-    lane: Lane = Lane.BACKGROUND,
-    *,
-    jobs: int = 100,
-    platform_jobs: int = 100,
-    ahead: float = 0,
-) -> Claims:
-    with harness.engine.begin() as connection:
-        return claim(
-            connection,
-            lane,
-            jobs=jobs,
-            platform_jobs=platform_jobs,
-            lease=LEASE,
-            top_up=dict.fromkeys(Platform, timedelta(seconds=ahead)),
-        )
+from tests.shared.refresh_state.claim.claimed import LEASE, claimed, in_flight
 
 
 def test_due_rows_of_an_account_form_one_job_up_to_the_batch_size(harness: Harness) -> None:
@@ -89,26 +69,6 @@ def test_rows_that_are_not_due_or_not_readable_are_not_claimed(harness: Harness)
     )
 
     assert claimed(harness).jobs == ()
-
-
-def test_account_with_many_due_rows_hides_no_other(harness: Harness) -> None:
-    harness.publications(harness.account("acc_large"), 300, next_run_at=datetime.now(UTC) - timedelta(days=3))
-    small = harness.publications(harness.account("acc_small", workspace_id="ws_2"), 1)
-
-    claims = claimed(harness, jobs=2)
-
-    assert {job.account_id for job in claims.jobs} == {"acc_large", "acc_small"}
-    assert [(small[0], 1)] in [list(job.claims) for job in claims.jobs]
-
-
-def test_workspaces_get_jobs_alternately(harness: Harness) -> None:
-    for number in range(5):
-        harness.publications(
-            harness.account(f"acc_a{number}"), next_run_at=datetime.now(UTC) - timedelta(days=number + 2)
-        )
-    harness.publications(harness.account("acc_b", workspace_id="ws_2"))
-
-    assert "acc_b" in {job.account_id for job in claimed(harness, jobs=2).jobs}
 
 
 def test_caps_of_account_and_platform_hold_within_one_claim(harness: Harness) -> None:
@@ -208,19 +168,6 @@ def test_claim_writes_lease_and_claim_seq_and_nothing_else(harness: Harness) -> 
     assert (undue.claim_seq, undue.claimed_at, undue.reason) == (4, None, "new")
 
 
-def in_flight(harness: Harness, account: str, jobs: int, *, left: timedelta = LEASE) -> list[int]:
-    """Store rows of so many jobs under way, each claimed at an instant of its own."""
-    ids = harness.publications(account, jobs, reason="claimed", next_run_at=datetime.now(UTC) + left)
-    harness.execute("UPDATE publications SET platform_post_id = 'pp_' || id")
-    for number, one in enumerate(ids):
-        harness.execute(
-            "UPDATE refresh_state SET claimed_at = :at WHERE publication_id = :id",
-            at=datetime.now(UTC) - timedelta(seconds=number + 1),
-            id=one,
-        )
-    return ids
-
-
 def test_jobs_with_an_expired_lease_do_not_count_for_caps(harness: Harness) -> None:
     lost = in_flight(harness, harness.account("acc_1", Platform.TIKTOK), JOBS_PER_ACCOUNT + 1, left=-LEASE)
     harness.publications(harness.account("acc_2", Platform.TIKTOK))
@@ -263,47 +210,6 @@ def test_locked_row_is_skipped_without_waiting(harness: Harness) -> None:
         (job,) = claim_due(connection, jobs=1, platform_jobs=1, lease=LEASE).jobs
 
     assert [one for one, _ in job.claims] == [free]
-
-
-def test_longest_due_rows_and_accounts_go_first(
-    harness: Harness,
-) -> None:
-    now = datetime.now(UTC)
-    ids = harness.publications(harness.account("acc_young", Platform.LINKEDIN, kind="member"), 7)
-    for age, one in enumerate(ids):
-        harness.execute(
-            "UPDATE refresh_state SET next_run_at = :at WHERE publication_id = :id",
-            at=now - timedelta(minutes=age),
-            id=one,
-        )
-    harness.publications(harness.account("acc_old", Platform.TIKTOK), next_run_at=now - timedelta(days=1))
-    harness.publications(harness.account("acc_older", Platform.TIKTOK), next_run_at=now - timedelta(days=2))
-
-    order = [claimed(harness, jobs=1).jobs[0] for _ in range(3)]
-
-    assert [job.account_id for job in order] == ["acc_older", "acc_old", "acc_young"]
-    assert [one for one, _ in order[2].claims] == ids[2:], "the five that wait longest"
-
-
-def test_account_that_was_never_served_goes_before_one_that_was(harness: Harness) -> None:
-    now = datetime.now(UTC)
-    harness.publications(harness.account("acc_served"), next_run_at=now - timedelta(days=2))
-    harness.publications(harness.account("acc_never"), next_run_at=now - timedelta(days=1))
-    harness.execute("INSERT INTO turns (scope, subject, served) VALUES ('account', 'acc_served', 1)")
-
-    assert [job.account_id for job in claimed(harness, jobs=1).jobs] == ["acc_never"]
-
-
-def test_platforms_with_due_rows_or_jobs_in_flight_share_the_fleet(harness: Harness) -> None:
-    for number in range(6):
-        harness.publications(harness.account(f"acc_x{number}", Platform.X))
-    for number in range(2):
-        in_flight(harness, harness.account(f"acc_tt{number}", Platform.TIKTOK), 1)
-
-    with harness.engine.connect() as connection:
-        jobs = claim_due(connection, shared_jobs=5, lease=LEASE).jobs
-
-    assert len(jobs) == 3, "five for two platforms, rounded up"
 
 
 def test_only_stale_siblings_within_the_margin_join_a_background_job(harness: Harness) -> None:
