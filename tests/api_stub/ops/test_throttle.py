@@ -3,21 +3,12 @@
 import pytest
 
 from api_stub.ops.authentication import LoginThrottle
-
-
-class Clock:
-    """The process's clock, set by the test."""
-
-    now = 1_000.0
-
-    def __call__(self) -> float:
-        """Return the time."""
-        return self.now
+from tests.api_stub.process_clock import ProcessClock
 
 
 @pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    made = Clock()
+def clock(monkeypatch: pytest.MonkeyPatch) -> ProcessClock:
+    made = ProcessClock()
     monkeypatch.setattr("api_stub.ops.authentication.time.monotonic", made)
     return made
 
@@ -26,7 +17,7 @@ def waits(throttle: LoginThrottle, logins: int, peer: str = "203.0.113.7") -> li
     return [throttle.spend(peer) for _ in range(logins)]
 
 
-def test_eight_logins_are_allowed_at_once_and_one_every_ten_seconds(clock: Clock) -> None:
+def test_eight_logins_are_allowed_at_once_and_one_every_ten_seconds(clock: ProcessClock) -> None:
     throttle = LoginThrottle()
 
     assert waits(throttle, 10) == [0] * 8 + [10, 10], "a refused login does not lengthen the wait"
@@ -38,7 +29,7 @@ def test_eight_logins_are_allowed_at_once_and_one_every_ten_seconds(clock: Clock
     assert waits(throttle, 9) == [0] * 8 + [10]
 
 
-def test_addresses_are_throttled_apart_and_a_success_forgets_one(clock: Clock) -> None:
+def test_addresses_are_throttled_apart_and_a_success_forgets_one(clock: ProcessClock) -> None:
     throttle = LoginThrottle()
     assert waits(throttle, 9)[-1] == 10
     assert waits(throttle, 1, "203.0.113.8") == [0]
@@ -50,7 +41,7 @@ def test_addresses_are_throttled_apart_and_a_success_forgets_one(clock: Clock) -
     assert clock.now == 1_000
 
 
-def test_two_thousand_addresses_are_remembered_the_latest(clock: Clock) -> None:
+def test_two_thousand_addresses_are_remembered_the_latest(clock: ProcessClock) -> None:
     throttle = LoginThrottle()
     waits(throttle, 8, "first")
     waits(throttle, 8, "second")

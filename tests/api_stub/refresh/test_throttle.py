@@ -4,21 +4,12 @@ import pytest
 
 from api_stub.http.errors import ApiError
 from api_stub.refresh.throttle import ForcedRefreshLimit
-
-
-class Clock:
-    """The process's clock, set by the test."""
-
-    now = 1_000.0
-
-    def __call__(self) -> float:
-        """Return the time."""
-        return self.now
+from tests.api_stub.process_clock import ProcessClock
 
 
 @pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    made = Clock()
+def clock(monkeypatch: pytest.MonkeyPatch) -> ProcessClock:
+    made = ProcessClock()
     monkeypatch.setattr("api_stub.refresh.throttle.time.monotonic", made)
     return made
 
@@ -35,7 +26,7 @@ def admitted(limit: ForcedRefreshLimit, requests: int, subject: str = "key_1") -
     return count
 
 
-def test_sixty_requests_are_admitted_at_once_and_one_a_second_afterwards(clock: Clock) -> None:
+def test_sixty_requests_are_admitted_at_once_and_one_a_second_afterwards(clock: ProcessClock) -> None:
     limit = ForcedRefreshLimit()
 
     assert admitted(limit, 100) == 60
@@ -49,7 +40,7 @@ def test_sixty_requests_are_admitted_at_once_and_one_a_second_afterwards(clock: 
     assert admitted(limit, 100) == 60, "no more than a burst is saved up"
 
 
-def test_refusal_says_when_the_next_request_is_admitted(clock: Clock) -> None:
+def test_refusal_says_when_the_next_request_is_admitted(clock: ProcessClock) -> None:
     limit = ForcedRefreshLimit()
     admitted(limit, 60)
     clock.now += 0.5
@@ -61,7 +52,7 @@ def test_refusal_says_when_the_next_request_is_admitted(clock: Clock) -> None:
     assert dict(refusal.value.headers)["Retry-After"] == "1"
 
 
-def test_callers_do_not_share_a_bucket(clock: Clock) -> None:
+def test_callers_do_not_share_a_bucket(clock: ProcessClock) -> None:
     limit = ForcedRefreshLimit()
     admitted(limit, 60)
     clock.now += 0.5
@@ -69,7 +60,7 @@ def test_callers_do_not_share_a_bucket(clock: Clock) -> None:
     assert admitted(limit, 61, "key_2") == 60
 
 
-def test_the_ten_thousand_latest_callers_are_remembered(clock: Clock) -> None:
+def test_the_ten_thousand_latest_callers_are_remembered(clock: ProcessClock) -> None:
     limit = ForcedRefreshLimit()
     admitted(limit, 60, "first")
     for number in range(9_999):

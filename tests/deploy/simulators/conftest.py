@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
+from deploy.simulators.behaviour import Behaviour
 from deploy.simulators.server import Simulators
 from tests.deploy.simulators.clock import Clock
 from tests.deploy.simulators.example import NOW, PAGE, POST
@@ -15,6 +16,11 @@ def clock() -> Clock:
     clock = Clock()
     clock.now = NOW
     return clock
+
+
+@pytest.fixture
+def behaviour() -> Behaviour:
+    return Behaviour()
 
 
 @pytest.fixture

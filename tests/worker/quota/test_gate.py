@@ -10,6 +10,7 @@ from shared.quota.limits import Limits
 from shared.redis_client import RedisClient
 from shared.vocabulary import BucketKind, Lane, Platform
 from tests.worker.quota.fake_clock import NOW, FakeClock
+from tests.worker.quota.one_job import ask, job
 from worker.errors import Paused, TryAgain
 from worker.quota.fleet import FleetBudgets
 from worker.quota.gate import JobBudget
@@ -17,16 +18,6 @@ from worker.quota.pause import Deferred
 from worker.readings import Limit
 
 HOUR = timedelta(hours=1)
-
-
-def job(
-    fleet: FleetBudgets, clock: FakeClock, platform: Platform = Platform.TIKTOK, lane: Lane = Lane.BACKGROUND
-) -> JobBudget:
-    return JobBudget(fleet, "acc_1", platform, lane, (), now=clock.now, sleep=clock.passes)
-
-
-def ask(budget: JobBudget, platform: Platform = Platform.TIKTOK, endpoint: str = "video/query") -> None:
-    budget.acquire(platform, "acc_1", endpoint, 1)
 
 
 def test_short_wait_blocks_and_long_wait_defers(fleet: FleetBudgets, clock: FakeClock) -> None:

@@ -11,6 +11,7 @@ from shared.settings import Settings
 from shared.vocabulary import BucketKind, Lane, PauseKind, Platform
 from tests.servers import server_directory
 from tests.worker.quota.fake_clock import FakeClock
+from tests.worker.quota.one_job import ask, job
 from worker.errors import Paused, TryAgain
 from worker.quota.fleet import FleetBudgets
 from worker.quota.gate import JobBudget
@@ -18,16 +19,6 @@ from worker.quota.pause import Deferred
 from worker.readings import Limit
 
 HOUR = timedelta(hours=1)
-
-
-def job(
-    fleet: FleetBudgets, clock: FakeClock, platform: Platform = Platform.TIKTOK, lane: Lane = Lane.BACKGROUND
-) -> JobBudget:
-    return JobBudget(fleet, "acc_1", platform, lane, (), now=clock.now, sleep=clock.passes)
-
-
-def ask(budget: JobBudget, platform: Platform = Platform.TIKTOK, endpoint: str = "video/query") -> None:
-    budget.acquire(platform, "acc_1", endpoint, 1)
 
 
 @pytest.mark.parametrize(("percent", "placed"), [(83, False), (84, True)])

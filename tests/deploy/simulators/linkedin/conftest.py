@@ -80,10 +80,5 @@ def world(clock: Clock) -> World:
 
 
 @pytest.fixture
-def behaviour() -> Behaviour:
-    return Behaviour()
-
-
-@pytest.fixture
 def linkedin(world: World, behaviour: Behaviour) -> LinkedIn:
     return LinkedIn(world, behaviour)

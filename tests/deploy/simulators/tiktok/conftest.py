@@ -65,10 +65,5 @@ def world(clock: Clock) -> World:
 
 
 @pytest.fixture
-def behaviour() -> Behaviour:
-    return Behaviour()
-
-
-@pytest.fixture
 def tiktok(world: World, behaviour: Behaviour) -> TikTok:
     return TikTok(world, behaviour)

@@ -49,11 +49,6 @@ def world(clock: Clock) -> World:
 
 
 @pytest.fixture
-def behaviour() -> Behaviour:
-    return Behaviour()
-
-
-@pytest.fixture
 def x(world: World, behaviour: Behaviour) -> X:
     return X(world, behaviour)
 

@@ -21,11 +21,6 @@ def calls() -> Calls:
 
 
 @pytest.fixture
-def clock() -> FakeClock:
-    return FakeClock()
-
-
-@pytest.fixture
 def budget(calls: Calls, clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> JobBudget:
     """Return the budget of a background job at Facebook that may wait 10 s, with the longest jitter."""
     monkeypatch.setattr(random, "uniform", lambda _low, high: high)
