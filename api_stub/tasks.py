@@ -1,4 +1,4 @@
-"""The end of background tasks."""
+"""Ends background tasks: cancels them, and waits until they have ended."""
 
 import asyncio
 from collections.abc import Collection

@@ -1,4 +1,4 @@
-"""When the database is asked for interactive work: after a notification, at a timer, and now and then."""
+"""Decides when the database is queried for interactive work: at notifications, at timers, every 5 s."""
 
 import time
 from collections.abc import Callable

@@ -1,8 +1,8 @@
 """Refills the queue when a worker has taken its last jobs, between the runs of the clock.
 
-By the clock alone the queue would run dry: a worker's threads finish small jobs within milliseconds. A worker
-that finds the queue empty reports it in Redis (`shared.refresh_queue.report_low`), and one of the schedulers
-reacts. A signal that is lost costs nothing but the time until the next tick.
+A queue that is filled at intervals alone would often be empty: a worker's threads finish small jobs within
+milliseconds. A worker that finds the queue empty reports it in Redis (`shared.refresh_queue.report_low`), and
+one of the schedulers reacts. A lost signal costs nothing but the time until the next tick.
 """
 
 import threading

@@ -1,4 +1,4 @@
-"""``dravo demo``: makes the simulated platforms of `dravo up` fail, and heals them."""
+"""``dravo demo``: makes the simulated platforms of `dravo up` fail, and ends the failure."""
 
 import os
 from typing import Annotated, Any

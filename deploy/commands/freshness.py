@@ -1,4 +1,4 @@
-"""``dravo freshness`` and ``dravo replay-freshness``: what a policy costs, and how it would have done."""
+"""``dravo freshness`` and ``dravo replay-freshness``: what a policy costs, now and on recorded data."""
 
 from typing import Annotated, Any
 

@@ -1,1 +1,1 @@
-"""What a freshness policy costs an installation, and what it would have done to recorded numbers."""
+"""What a freshness policy costs an installation, and how fresh it would have kept recorded numbers."""

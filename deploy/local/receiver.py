@@ -1,4 +1,4 @@
-"""A receiver of webhooks to look at: verifies each delivery and shows the latest ones at its address.
+"""A receiver of webhooks for demonstrations: it verifies each delivery and shows the latest ones.
 
 ``python -m deploy.local.receiver --port P --secret-file F`` serves on loopback until it is stopped.
 """

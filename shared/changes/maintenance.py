@@ -1,4 +1,4 @@
-"""What keeps ``changes`` complete and small: filling in rows that existed before it, deletion, renumbering.
+"""Maintains the table ``changes``: adds rows that existed before it, deletes old ones, renumbers.
 
 Each function does a bounded piece of the work in the caller's transaction, and may be called at any time by
 any number of processes.

@@ -1,7 +1,7 @@
 """Rows of the delta feed that outlive an erasure: followers learn that a publication is gone, and no more.
 
 A blank row has the number of a publication that nothing refers to any more, its workspace, its platform and
-an instant. It goes when the feed forgets deletions (`shared.changes.maintenance.purge`).
+an instant. It is deleted when the feed forgets deletions (`shared.changes.maintenance.purge`).
 """
 
 from typing import Final

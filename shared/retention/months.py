@@ -1,4 +1,4 @@
-"""Months of the history: partitions that are found, detached without blocking readers, and dropped.
+"""Finds the monthly partitions of the history, detaches them without blocking readers, and drops them.
 
 A concurrent detach takes no lock that a reader waits for, but is not possible while the table has a default
 partition, and may be interrupted: `finish_detach` completes it.

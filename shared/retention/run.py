@@ -1,7 +1,8 @@
-"""Runs retention, one step after another: at most one month goes in a run, and nobody waits for it.
+"""Runs retention, one step after another: a run removes at most one month, and blocks no reader.
 
 Any number of schedulers call `step`; an advisory lock lets one work. Every lock is waited for at most two
-seconds: who waits for a lock makes later readers wait behind it. What did not happen now happens next time.
+seconds, because a session that waits for a lock makes later readers wait behind it. The next run does
+the rest.
 """
 
 from collections.abc import Callable, Iterator

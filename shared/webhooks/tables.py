@@ -1,4 +1,4 @@
-"""The schema of webhooks, as in `shared.tables`: a sentence per table; no service queries by these."""
+"""The schema of webhooks, as in `shared.tables`: one sentence for each table; no service queries through it."""
 
 from datetime import datetime
 from typing import Any

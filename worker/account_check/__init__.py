@@ -1,4 +1,4 @@
-"""The check of one connected account: whether its newest post can be read now, and what stands in the way.
+"""The check of one connected account: whether its newest post can be read now, and what prevents it.
 
 `dravo accounts check` runs it as a process of its own. It stores no reading and renews no token.
 """

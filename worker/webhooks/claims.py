@@ -1,4 +1,4 @@
-"""Claims of endpoints: who is next, and what a sender needs to know of it.
+"""Claims of endpoints: which endpoint is next, and what a sender needs to deliver to it.
 
 ``next_run_at`` is due time, lease and retry timer at once, as for publications; without one an enabled
 endpoint has seen every change and waits for news.

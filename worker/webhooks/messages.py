@@ -1,4 +1,4 @@
-"""What an endpoint gets next: a run of changes of one type, in the feed's order, as signed bytes."""
+"""Messages to endpoints: consecutive changes of one type, in the feed's order, as signed bytes."""
 
 import hashlib
 import json

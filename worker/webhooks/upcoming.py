@@ -1,4 +1,4 @@
-"""What a claimed endpoint gets next: news of other endpoints, a refused row, or the feed's next run."""
+"""Chooses what a claimed endpoint gets next: a notice, a row that it refused, or the feed's next changes."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,1 +1,1 @@
-"""``python -m deploy.bench.claims``: what a claim costs by size, with several schedulers, under hostility."""
+"""``python -m deploy.bench.claims``: what a claim costs by size, by schedulers, under bad conditions."""

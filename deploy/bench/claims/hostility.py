@@ -1,4 +1,4 @@
-"""Wrong statistics, and a foreign session that holds a snapshot."""
+"""Measures claims with wrong planner statistics, and beside a session that holds an old snapshot."""
 
 import time
 from typing import Final

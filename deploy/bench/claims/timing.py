@@ -1,4 +1,4 @@
-"""Timed claims."""
+"""Measures single claims: elapsed time, and CPU time of the client and of its server process."""
 
 import time
 from collections.abc import Iterator, Sequence

@@ -1,4 +1,4 @@
-"""The clairvoyant bound: the best schedule of one post, by dynamic programming over its true rates.
+"""The lower bound of the error: the best schedule of one post whose future rates are known.
 
 It knows each post's true growth, its bursts and the rate of its readers in advance, though not the instants
 of single reads. ``f(j) = min over i of f(i) + price + error of the readers between i and j`` is solved in

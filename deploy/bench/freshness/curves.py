@@ -1,4 +1,4 @@
-"""Real curves of growth, as a world: shapes that nobody made up.
+"""Worlds whose posts grow along measured curves instead of assumed ones.
 
 The data are from "News Popularity in Multiple Social Media Platforms" (Moniz and Torgo, 2018), licence CC
 BY 4.0, https://arxiv.org/abs/1801.07055: every second item of one topic with at least 20 shares at the end,

@@ -1,1 +1,1 @@
-"""The throughput benchmark: the services against prepared platforms, beside other designs."""
+"""The throughput benchmark: the services against prepared platforms, compared with other designs."""

@@ -1,6 +1,6 @@
 """``python -m deploy.bench.throughput.noop``: the queue's own speed, one message without work for each row.
 
-dramatiq as it comes, with its default middleware, on the same Redis and with the same threads as the workers.
+It runs dramatiq with its default middleware, on the same Redis and with the same threads as the workers.
 """
 
 import argparse

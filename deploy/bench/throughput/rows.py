@@ -1,4 +1,4 @@
-"""Accounts and publications of the throughput benchmark, written by SQL; their tokens are really sealed."""
+"""Accounts and publications of the throughput benchmark, written by SQL, with encrypted tokens."""
 
 from collections.abc import Sequence
 from typing import Any, Final

@@ -1,1 +1,1 @@
-"""Commands that stop calls or let them go on: pause, trial, quarantine; `shared.operations` stores them."""
+"""``dravo pause``, ``resume``, ``pauses``, ``quarantine``; `shared.operations` writes what they store."""

@@ -1,4 +1,4 @@
-"""Why a publication does not run now, as API clients read it: without operators' words and names."""
+"""Why a publication does not run now, as API clients read it: without operators' names and reasons."""
 
 from datetime import UTC, datetime
 from typing import Final

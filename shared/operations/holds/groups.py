@@ -1,4 +1,4 @@
-"""Publications grouped by what holds them back, for whoever waits for many."""
+"""Publications grouped by what holds them back, for reports about many publications."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Whether a service is missing without which no row runs: read from the fleet's summary."""
+"""Reads from the fleet's summary whether a service is missing that every refresh needs."""
 
 from typing import Final
 

@@ -1,4 +1,4 @@
-"""Budgets and circuit breakers that allow every call: for tests of everything else."""
+"""Budgets and circuit breakers that allow every call, for tests that are not about budgets."""
 
 from collections.abc import Sequence
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""A receiver of webhooks on loopback that answers by a script and keeps what it gets."""
+"""A receiver of webhooks on loopback that answers by a script and records every request."""
 
 import json
 import threading
