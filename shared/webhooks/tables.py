@@ -1,4 +1,4 @@
-"""The schema of webhooks, as in `shared.tables`: one sentence for each table; no service queries through it."""
+"""The schema of webhooks, as in `shared.tables`: one sentence for each table; Alembic alone uses it."""
 
 from datetime import datetime
 from typing import Any

@@ -55,7 +55,7 @@ def test_file_has_few_lines() -> None:
 def may_be_large(source: str) -> bool:
     """Whether a definition is far from the next one outside it; parsing every file takes long."""
     lines = source.splitlines()
-    starts = [(at, len(found[1])) for at, line in enumerate(lines) if (found := DEFINITION.match(line))]
+    starts = [(at, len(match[1])) for at, line in enumerate(lines) if (match := DEFINITION.match(line))]
     ends = [*starts, (len(lines), 0)]
     return any(
         next(later for later, outer in ends[number + 1 :] if outer <= indent) - at > BODY

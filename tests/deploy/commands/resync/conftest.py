@@ -1,10 +1,13 @@
-"""A synced publication for re-syncs."""
+"""Synced publications, and a worker that ends their refreshes."""
 
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
+from shared.database import connect
 from tests.deploy.commands.conftest import Dravo
+from tests.deploy.commands.fake_worker import FakeWorker
 from tests.deploy.commands.resync.resynced import LATER
 
 
@@ -17,3 +20,10 @@ def synced(fleet: Dravo, sql: Any) -> Dravo:
         " attempted_at = now() - interval '2 days', outcome = 'synced'"
     )
     return fleet
+
+
+@pytest.fixture
+def worker(database_url: str) -> Iterator[Callable[..., FakeWorker]]:
+    engine = connect(database_url, application="tests", pool_size=1)
+    yield lambda **outcomes: FakeWorker(engine, outcomes)
+    engine.dispose()
