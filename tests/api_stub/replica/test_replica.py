@@ -1,182 +1,31 @@
 """Reads from a real streaming replica: what it serves, what reads the primary, and what its loss changes."""
 
 import asyncio
-import os
-import shutil
-import subprocess
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from itertools import count
-from pathlib import Path
-from typing import Any
 
 import httpx
 import psutil
-import psycopg
 import pytest
-from prometheus_client import REGISTRY
 from pydantic import SecretStr
-from sqlalchemy.engine import make_url
 
 from api_stub.app import create
 from api_stub.http import database
 from api_stub.replica import monitor
 from api_stub.service import Service
-from deploy.local.servers.postgres import Postgres
-from deploy.local.servers.unprivileged import server_user
 from shared.settings import Settings
 from tests.api_stub import support
+from tests.api_stub.replica.fleet import (
+    CHANGES,
+    HISTORY,
+    Fleet,
+    Pair,
+    fleet_on,
+    probe,
+    reads,
+    sample,
+    served_by_replica,
+)
 from tests.faults.harness.waiting import wait_until
-from tests.servers import FASTER, MIGRATED, Databases, connect, copy_cluster, fast_parent, server_directory
-
-HISTORY = "/v1/analytics/posts/post_1/history"
-CHANGES = "/v1/analytics/changes"
-COMMITTED = FASTER | {"synchronous_commit": "on"}
-"""What is committed is sent to the replica at once."""
-_numbers = count()
-
-
-@dataclass
-class Pair:
-    """A primary and its replica."""
-
-    primary: Postgres
-    replica: Postgres
-    databases: Databases
-
-
-@pytest.fixture(scope="module")
-def pair() -> Iterator[Pair]:
-    """Run a primary and a streaming replica of it, made with pg_basebackup."""
-    with server_directory(fast_parent()) as directory:
-        copy_cluster(directory / "primary")
-        with Postgres(directory / "primary", COMMITTED) as primary:
-            copy_to_standby(primary, directory / "primary", directory / "replica")
-            # The standby replays CREATE DATABASE by copying files: its restart points are not worth a wait.
-            with Postgres(directory / "replica", FASTER) as replica, closing(Databases(primary)) as databases:
-                yield Pair(primary, replica, databases)
-
-
-def copy_to_standby(primary: Postgres, source: Path, target: Path) -> None:
-    target.mkdir(mode=0o711)
-    shutil.copy2(source / "password", target / "password")
-    user = server_user(target)
-    if user.uid is not None and user.gid is not None:
-        os.chown(target, user.uid, user.gid)
-    program = primary._program(user).with_name("pg_basebackup")
-    url = make_url(primary.url).set(drivername="postgresql").render_as_string(hide_password=False)
-    backup = [str(program), "-D", str(target / "cluster"), "-R", "-c", "fast", "-d", url]
-    subprocess.run(
-        backup, user=user.uid, group=user.gid, extra_groups=user.extra_groups, cwd=target, check=True
-    )
-
-
-@dataclass
-class Fleet:
-    """An API process with a replica, and the means to control the replica."""
-
-    api: support.Api
-    pair: Pair
-    url: str
-    replica_url: str
-
-    def pause_replay(self) -> None:
-        """Keep the replica as it is."""
-        self.replica("SELECT pg_wal_replay_pause()")
-
-    def resume_replay(self) -> None:
-        """Let the replica replay."""
-        self.replica("SELECT pg_wal_replay_resume()")
-
-    def replica(self, statement: str) -> Any:
-        """Return the rows of a statement on the replica."""
-        with connect(self.replica_url) as connection:
-            return connection.execute(statement).fetchall()
-
-    def catch_up(self) -> None:
-        """Wait until the replica has replayed what the primary has written."""
-        with connect(self.url) as connection:
-            position = connection.execute("SELECT pg_current_wal_flush_lsn()").fetchall()[0][0]
-        replayed = f"SELECT pg_last_wal_replay_lsn() >= '{position}'"
-        wait_until(lambda: self.replica(replayed)[0][0], 30, "the replica replays")
-        self.probe()
-
-    def ready(self) -> Any:
-        """Return what `/readyz` says of the replica."""
-        return self.api.get("/readyz").json()["replica"]
-
-    def probe(self) -> Any:
-        """Ask both servers now; the process does it every second."""
-        return probe(self.api)
-
-    def views(self, **parameters: Any) -> list[int]:
-        """Return the views of a page."""
-        return [item["metrics"]["views"] for item in self.api.posts(**parameters)["items"]]
-
-    def refreshed(self, publication: int, views: int) -> None:
-        """Store what a worker's refresh stores."""
-        self.api.rows.execute(
-            "UPDATE post_analytics SET metrics = jsonb_build_object('views', CAST(:views AS int)),"
-            " last_updated_at = now(), attempted_at = now() + interval '1 minute',"
-            " stale_after = now() + interval '6 hours', outcome = 'synced' WHERE publication_id = :id",
-            views=views,
-            id=publication,
-        )
-
-
-def probe(api: support.Api) -> Any:
-    """Ask both servers now; the process does it every second."""
-    assert api.service.replica is not None
-    return api.run(api.service.replica.monitor.probe())
-
-
-@contextmanager
-def fleet_on(pair: Pair, **settings: Any) -> Iterator[Fleet]:
-    name = f"test_{next(_numbers)}"
-    with pair.databases.fresh(name, MIGRATED) as url:
-        replica_url = pair.replica.url_of(name)
-        options = {"refresh_wait_seconds": 0, "refresh_min_age_seconds": 0, **settings}
-        with support.api(url, read_database_url=SecretStr(replica_url), **options) as api:
-            fleet = Fleet(api, pair, url, replica_url)
-            wait_until(lambda: reaches(replica_url), 30, "the replica has the database")
-            fleet.catch_up()
-            yield fleet
-
-
-def reaches(url: str) -> bool:
-    try:
-        connect(url).close()
-    except psycopg.OperationalError:
-        return False
-    return True
-
-
-@pytest.fixture
-def fleet(pair: Pair) -> Iterator[Fleet]:
-    """Give an API process that reads a replica which has replayed everything."""
-    with fleet_on(pair) as opened:
-        yield opened
-        try:
-            opened.resume_replay()
-        except psycopg.OperationalError:
-            pair.replica.start()
-
-
-def sample(name: str, **labels: str) -> float:
-    return REGISTRY.get_sample_value(name, labels) or 0.0
-
-
-def reads(result: str) -> float:
-    return sample("dravo_api_replica_reads_total", result=result)
-
-
-def served_by_replica(fleet: Fleet) -> bool:
-    before = reads("served")
-    fleet.probe()
-    fleet.api.posts()
-    return reads("served") > before
 
 
 def test_pages_come_from_the_replica_and_those_after_a_forced_refresh_from_the_primary(fleet: Fleet) -> None:
