@@ -20,6 +20,7 @@ LARGE_FILES: Final = {
     "shared/tables.py": "one schema, read from top to bottom; migrations are compared with it",
     "shared/refresh_state/ready/queue.py": "every statement on timers and the queue, which share their locks",
     "shared/refresh_state/claim.py": "one claim from selection to jobs",
+    "tests/api_stub/signals/test_signals.py": "every kind of signal at one service",
     "deploy/simulators/world.py": "accounts, posts and their indexes change together under one lock",
 }
 DEFINITION: Final = re.compile(r"( *)(?:async def|def|class) ")

@@ -10,151 +10,16 @@ import io
 import re
 import subprocess
 import tokenize
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Final, NamedTuple
 
 import pytest
 
+from tests.architecture.replaced_words import NAMES, PARTS, PROSE
+
 ROOT = Path(__file__).parents[2]
-
-PARTS: Final[Mapping[str, str]] = {
-    "askable": "refreshable",
-    "anteroom": "queue",
-    "asker": "API poller",
-    "bell": "notification",
-    "census": "row counter",
-    "crowd": "clients",
-    "culprit": "rejected metric",
-    "culprits": "rejected metrics",
-    "deaf": "not listening",
-    "door": "authentication",
-    "doorbell": "notification channel, notify, listen",
-    "doubts": "ambiguous errors",
-    "elder": "older",
-    "evidence": "observations",
-    "guilty": "rejected",
-    "hears": "receives",
-    "heard": "received, observed, on_limits",
-    "hostile": "malicious",
-    "house": "harness",
-    "intake": "ingestion",
-    "intakes": "ingestion",
-    "journal": "event log",
-    "keeper": "summary writer",
-    "lighten": "drop_metrics",
-    "lightened": "without metrics",
-    "marathon": "long run",
-    "nap": "sleep",
-    "office": "ops context",
-    "paper": "traceparent, trace context",
-    "papers": "trace contexts",
-    "park": "pause",
-    "parked": "paused",
-    "parks": "pauses",
-    "patience": "timeout",
-    "people": "operators, interactive lane",
-    "prolong": "extend",
-    "prolonged": "extended",
-    "prolongs": "extends",
-    "rerun": "bulk re-sync",
-    "reruns": "bulk re-syncs",
-    "rig": "harness, environment",
-    "ring": "notify",
-    "rings": "notifies",
-    "roof": "top layer",
-    "room": "capacity",
-    "roomy": "with capacity",
-    "scene": "environment, world",
-    "shortage": "budget exhausted",
-    "sleepers": "waiters",
-    "spoil": "corrupt",
-    "spoiling": "corrupted responses",
-    "spoils": "corrupts",
-    "spoilt": "corrupted",
-    "stage": "environment",
-    "tell": "report, log, update, name",
-    "teller": "event producer",
-    "telling": "report",
-    "tells": "reports, names",
-    "theatre": "test environment",
-    "told": "payload, reported",
-    "turn": "fair share",
-    "turns": "fair share",
-    "unaskable": "unsupported",
-    "unasked": "anonymous access",
-    "untold": "unreported",
-    "vouched": "account verified",
-    "workshop": "work directory",
-}
-"""A part of an identifier, of a file name or of a test name, and the standard term."""
-
-NAMES: Final[Mapping[str, str]] = {
-    "Book": "importer",
-    "ACTS": "operations, actions",
-    "Act": "operation, action, audit entry",
-    "Fact": "Sample, gauge",
-    "Found": "what it is: row, match, result",
-    "Held": "Reservation",
-    "Keep": "summary writer",
-    "Read": "RefreshRun",
-    "Shell": "RequestMiddleware",
-    "Taken": "ImportResult",
-    "Told": "Sample",
-    "Tools": "WorkerContext",
-    "Tries": "LoginThrottle",
-    "act": "operation, action",
-    "acts": "operations, actions",
-    "asked": "requested",
-    "enter": "import_rows, log_in",
-    "found": "what it is: row, match, result",
-    "go_on": "resume",
-    "held": "locked, reserved, deferred",
-    "kept": "stored, unchanged",
-    "leads_anywhere": "enabled",
-    "look": "probe",
-    "looked": "probed",
-    "looks": "probes",
-    "paid_off": "debt cleared",
-    "take_apart": "split",
-    "taken": "claimed, in_flight",
-    "tools": "context",
-}
-"""A whole identifier, without leading underscores, and the standard term."""
-
-PROSE: Final[Mapping[str, str]] = {
-    r"census": "row counter",
-    r"comes? late": "waits, retries",
-    r"crowd": "clients",
-    r"culprits?": "rejected metric",
-    r"doorbells?": "notification channel, signal",
-    r"doors?": "interface, authentication",
-    r"(?:ground|on the|the) floor": "lowest layer",
-    r"hears?": "receives",
-    r"heard": "received",
-    r"house": "harness",
-    r"keepers?": "summary writer",
-    r"lottery": "random maintenance",
-    r"marathon": "long run",
-    r"moods?": "behaviour",
-    r"paid off": "cleared",
-    r"papers?": "trace context",
-    r"rings?": "notifies",
-    r"roof": "top layer",
-    r"spoils?": "corrupts",
-    r"spoilt": "corrupted",
-    r"takes? turns": "are served in fair shares, exclude each other",
-    r"tells?": "reports, names, says",
-    r"theatre": "test environment",
-    r"the (?:whole )?story of": "the steps of",
-    r"told": "reported",
-    r"vouch\w*": "verify",
-    r"who may enter": "authentication",
-    r"whose turn": "fair share",
-}
-"""A word or phrase of comments, strings and documents, and the standard term."""
-
 CONTRACT: Final = frozenset(
     {
         "meta_park_percent",  # a setting, and its name inside the worker
@@ -165,8 +30,9 @@ CONTRACT: Final = frozenset(
     }
 )
 """Names that clients, operators' scripts and dashboards rely on."""
-
 HISTORY: Final = (
+    "tests/architecture/replaced_words.py",
+    "tests/architecture/test_words.py",
     "shared/migrations/",
     "shared/tables.py",
     "tests/shared/test_migrations.py",
@@ -174,7 +40,6 @@ HISTORY: Final = (
 )
 """The schema keeps names of tables, columns and indexes that services of earlier versions use, and the
 documents that commands print keep the names of their fields."""
-
 DOCUMENTS: Final = {".md", ".html", ".js", ".css", ".yaml", ".json", ".toml", ".service", ".sql", ".lua"}
 IDENTIFIER: Final = re.compile(r"[A-Za-z]\w*_\w+")
 WORD: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
@@ -195,13 +60,9 @@ class Finding(NamedTuple):
 
 
 def tracked() -> list[str]:
-    """Return the paths of all files that are checked: neither this one nor the schema's."""
+    """Return the paths of all files that are checked: neither those of these words nor the schema's."""
     names = subprocess.check_output(["git", "ls-files"], cwd=ROOT, text=True).splitlines()
-    return [
-        name
-        for name in names
-        if ROOT / name != Path(__file__) and (ROOT / name).is_file() and not name.startswith(HISTORY)
-    ]
+    return [name for name in names if (ROOT / name).is_file() and not name.startswith(HISTORY)]
 
 
 @cache

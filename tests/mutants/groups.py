@@ -10,13 +10,15 @@ REFRESH: Final = (
 )
 INGESTION: Final = (
     "tests/shared/ingestion/test_rows.py",
+    "tests/shared/ingestion/test_refusals.py",
     "tests/shared/ingestion/test_accounts.py",
     "tests/shared/ingestion/test_publications.py",
     "tests/shared/ingestion/test_late_ids.py",
     "tests/shared/ingestion/test_importer.py",
 )
 BUDGETS: Final = (
-    "tests/shared/quota/test_scripts.py",
+    "tests/shared/quota/test_reserve_script.py",
+    "tests/shared/quota/test_update_script.py",
     "tests/shared/quota/test_budgets.py",
     "tests/shared/quota/test_platform_limits.py",
     "tests/shared/quota/test_budgets_against_model.py",
@@ -24,10 +26,11 @@ BUDGETS: Final = (
 CLAIM: Final = (
     "tests/shared/refresh_state/ready/test_in_flight.py",
     "tests/shared/refresh_state/ready/test_timers.py",
-    "tests/shared/refresh_state/test_claim.py",
-    "tests/shared/refresh_state/test_suspects.py",
-    "tests/shared/refresh_state/test_fair_share.py",
-    "tests/shared/refresh_state/test_claim_caps.py",
+    "tests/shared/refresh_state/claim/test_claim.py",
+    "tests/shared/refresh_state/claim/test_claim_order.py",
+    "tests/shared/refresh_state/claim/test_suspects.py",
+    "tests/shared/refresh_state/claim/test_fair_share.py",
+    "tests/shared/refresh_state/claim/test_claim_caps.py",
 )
 LOCKS: Final = ("tests/shared/refresh_state/test_lock_order.py",)
 INTERLEAVINGS: Final = (
@@ -38,6 +41,11 @@ TRANSITIONS: Final = (
     "tests/shared/refresh_state/test_transitions.py",
     *LOCKS,
     *INTERLEAVINGS,
+)
+JOB_BUDGET: Final = (
+    "tests/worker/quota/job_budget/test_reservations.py",
+    "tests/worker/quota/job_budget/test_reported_limits.py",
+    "tests/worker/quota/job_budget/test_refused_calls.py",
 )
 GATE: Final = ("tests/worker/quota/test_gate.py", "tests/worker/quota/test_gate_pauses.py")
 POSTS: Final = (
@@ -51,6 +59,7 @@ POSTS: Final = (
 READERS: Final = (
     "tests/api_stub/refresh/test_bounds.py",
     "tests/api_stub/refresh/test_refreshing.py",
+    "tests/api_stub/refresh/test_waiting.py",
     "tests/api_stub/posts/test_mixed_pages.py",
 )
 FEED: Final = (
@@ -60,6 +69,7 @@ FEED: Final = (
 ERASURE: Final = (
     "tests/shared/erasure/test_identifiers.py",
     "tests/shared/erasure/test_run.py",
+    "tests/shared/erasure/test_guards.py",
     "tests/shared/erasure/test_replay.py",
 )
 RETENTION: Final = ("tests/shared/retention/test_policy.py", "tests/shared/retention/test_run.py")
@@ -68,4 +78,5 @@ WEBHOOKS: Final = (
     "tests/worker/webhooks/test_places.py",
     "tests/worker/webhooks/test_deliveries.py",
     "tests/worker/webhooks/test_failures.py",
+    "tests/worker/webhooks/test_set_aside.py",
 )

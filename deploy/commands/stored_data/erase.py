@@ -8,7 +8,8 @@ import typer
 from sqlalchemy import Connection, Engine, text
 
 from deploy import console, stores
-from deploy.console import AsJson, CommandError, UsageError, instant
+from deploy.commands.presentation.erasures import erasure_shape, erasure_text
+from deploy.console import AsJson, CommandError, UsageError
 from shared import redis_client
 from shared.bounded import Count
 from shared.erasure import requests, subject
@@ -29,7 +30,6 @@ erase = typer.Typer(
     epilog="Examples: dravo erase --account acc_1\n\n"
     'dravo erase --account acc_1 --reason "ticket 7" --yes --wait',
 )
-
 _WATCH_SECONDS = 1.0
 _SCANS = 3
 """Scans that may find something until --wait gives up: the first may come before a message is consumed."""
@@ -158,46 +158,11 @@ def _certificate(connection: Connection, code: str) -> Certificate:
 
 def _report(erasure: Certificate, *, as_json: bool) -> None:
     if as_json:
-        console.emit(_shape(erasure))
+        console.emit(erasure_shape(erasure))
     else:
-        console.show(_text(erasure))
+        console.show(erasure_text(erasure))
     if erasure.ended_at is None:
         raise typer.Exit(1)
-
-
-def _shape(erasure: Certificate) -> dict[str, Any]:
-    return {
-        "code": erasure.code,
-        "kind": erasure.kind.value,
-        "source": erasure.source,
-        "phase": erasure.phase,
-        "requested_at": instant(erasure.requested_at),
-        "ended_at": instant(erasure.ended_at),
-        "rows": erasure.rows,
-        "scan": erasure.scan,
-        "dry_run": False,
-    }
-
-
-def _text(erasure: Certificate) -> str:
-    """Return the certificate in words, for printing."""
-    deleted = ", ".join(f"{name} {number}" for name, number in sorted(erasure.rows.items()) if number)
-    lines = [
-        f"Erasure {erasure.code}",
-        f"of one {erasure.kind.value}, requested by {erasure.source} at {instant(erasure.requested_at)}",
-        f"ended at {instant(erasure.ended_at)}" if erasure.ended_at else f"not ended: phase {erasure.phase}",
-        f"deleted or rewritten rows: {deleted or 'none'}",
-    ]
-    if erasure.scan is None:
-        lines.append("scan: none yet")
-    else:
-        left = ", ".join(f"{place} {number}" for place, number in erasure.scan["found"].items())
-        lines.append(
-            f"scan of {erasure.scan['tables']} tables, Redis and {erasure.scan.get('log_files', 0)} log files"
-            f" at {erasure.scan.get('scanned_at')}:"
-            f" {f'left over: {left}' if left else 'nothing is left'}"
-        )
-    return "\n".join(lines)
 
 
 @erase.command("import-meta", epilog="Example: dravo erase import-meta deleted-users.csv --yes")
@@ -244,10 +209,10 @@ def list_(*, as_json: AsJson = False) -> None:
     with stores.transaction() as connection:
         erasures = requests.certificates(connection)
     if as_json:
-        console.emit([_shape(one) for one in erasures])
+        console.emit([erasure_shape(one) for one in erasures])
     elif erasures:
         headings = ["code", "kind", "source", "phase", "requested_at", "ended_at"]
-        shapes = [_shape(one) for one in erasures]
+        shapes = [erasure_shape(one) for one in erasures]
         console.show(console.table(headings, [[one[name] for name in headings] for one in shapes]))
     else:
         console.show("nothing was erased")
@@ -259,9 +224,9 @@ def certificate(code: str, *, as_json: AsJson = False) -> None:
     with stores.transaction() as connection:
         erasure = _certificate(connection, code)
     if as_json:
-        console.emit(_shape(erasure))
+        console.emit(erasure_shape(erasure))
     else:
-        console.show(_text(erasure))
+        console.show(erasure_text(erasure))
 
 
 @erase.command(epilog="Example: dravo erase replay")

@@ -9,7 +9,7 @@ import psycopg
 from pydantic import SecretStr
 from sqlalchemy import Connection, Engine
 
-from shared.webhooks import endpoints
+from shared.webhooks import deliveries, endpoints
 from shared.webhooks.endpoints import Endpoint
 from tests.interleavings.model.environment import Environment, operation
 from tests.interleavings.model.world import WORKSPACE
@@ -70,7 +70,7 @@ def _changed_by_operator(
 
 
 def _redeliver(connection: Connection, endpoint: Endpoint, environment: Environment) -> None:
-    endpoints.redeliver_since(connection, endpoint, datetime.now(UTC) - timedelta(hours=1))
+    deliveries.redeliver_since(connection, endpoint, datetime.now(UTC) - timedelta(hours=1))
     environment.received.clear()
 
 

@@ -8,7 +8,8 @@ import fakeredis
 import psycopg
 from sqlalchemy import Engine
 
-from api_stub.events.processing import Event, EventProcessor, EventType
+from api_stub.events.batch import Event, EventType
+from api_stub.events.processing import EventProcessor
 from shared.erasure.run import step
 from tests.interleavings.model.environment import Environment, Operation, operation
 from tests.interleavings.model.world import ACCOUNT, ERASURE, LAST, WORKSPACE
