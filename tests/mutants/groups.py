@@ -47,7 +47,7 @@ JOB_BUDGET: Final = (
     "tests/worker/quota/job_budget/test_reported_limits.py",
     "tests/worker/quota/job_budget/test_refused_calls.py",
 )
-GATE: Final = ("tests/worker/quota/test_gate.py", "tests/worker/quota/test_gate_pauses.py")
+GATE: Final = ("tests/worker/quota/gate/test_gate.py", "tests/worker/quota/gate/test_gate_pauses.py")
 POSTS: Final = (
     "tests/api_stub/posts/test_endpoint.py",
     "tests/api_stub/posts/test_mixed_pages.py",

@@ -12,8 +12,8 @@ from sqlalchemy import Connection, Engine
 
 from deploy import console
 from deploy.row_files import Line
+from shared.ingestion.fields import RowError
 from shared.ingestion.importer import ImportResult
-from shared.ingestion.rows import RowError
 
 CHUNK = 10_000
 """Rows that are stored in one transaction; a large statement adds up what its triggers count."""

@@ -10,7 +10,7 @@ from shared.quota.limits import Limits
 from shared.redis_client import RedisClient
 from shared.vocabulary import BucketKind, Lane, Platform
 from tests.worker.quota.fake_clock import NOW, FakeClock
-from tests.worker.quota.one_job import ask, job
+from tests.worker.quota.gate.one_job import ask, job
 from worker.errors import Paused, TryAgain
 from worker.quota.fleet import FleetBudgets
 from worker.quota.gate import JobBudget

@@ -11,7 +11,7 @@ from shared.settings import Settings
 from shared.vocabulary import BucketKind, Lane, PauseKind, Platform
 from tests.servers import server_directory
 from tests.worker.quota.fake_clock import FakeClock
-from tests.worker.quota.one_job import ask, job
+from tests.worker.quota.gate.one_job import ask, job
 from worker.errors import Paused, TryAgain
 from worker.quota.fleet import FleetBudgets
 from worker.quota.gate import JobBudget
