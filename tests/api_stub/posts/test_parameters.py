@@ -7,6 +7,7 @@ import pytest
 
 from api_stub.http.errors import ApiError
 from api_stub.posts.instants import Range, parse_range
+from api_stub.posts.parameters import parse_posts
 from tests.api_stub.support import CREATED_AT, POSTS, Api
 
 DAY = "2026-06-23"
@@ -165,3 +166,21 @@ def test_unknown_path_and_method_have_the_same_error_form(
     assert answer.status_code == status
     assert answer.json()["error"]["code"] == code
     assert status != 405 or "GET" in answer.headers["Allow"]
+
+
+def test_parameters_that_are_left_out_have_their_defaults() -> None:
+    query = parse_posts(b"")
+
+    assert (query.page, query.limit, query.refresh, query.include) == (1, 25, False, frozenset())
+    filters = query.filters
+    assert (filters.post_id, filters.account_id, filters.platform, filters.created) == (
+        *(None, None, None),
+        Range(None, None),
+    )
+
+
+def test_every_parameter_is_parsed() -> None:
+    query = parse_posts(b"postId=p&accountId=a&platform=x&refresh=true&page=3&limit=7&include=freshness")
+
+    assert (query.page, query.limit, query.refresh, query.include) == (3, 7, True, frozenset({"freshness"}))
+    assert (query.filters.post_id, query.filters.account_id, query.filters.platform) == ("p", "a", "x")

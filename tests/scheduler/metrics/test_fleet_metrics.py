@@ -269,3 +269,29 @@ def test_stop_needs_an_operator_until_a_call_is_accepted(harness: Harness, clien
         harness.execute(f"UPDATE pauses SET paused_until = now() - interval '{ended}'")
         scraped.metrics.read()
         assert scraped("operator_needed", platform="x", kind="credits") == expected
+
+
+def test_part_of_reads_that_were_right_covers_the_last_day_by_workspace_and_platform(
+    harness: Harness,
+) -> None:
+    for workspace, platform, hours, reads, within in (
+        ("ws_1", "x", 1, 10, 9),
+        ("ws_1", "x", 23, 30, 11),
+        ("ws_1", "x", 25, 1000, 0),
+        ("ws_1", "tiktok", 1, 4, 4),
+        ("ws_2", "x", 1, 5, 0),
+    ):
+        harness.execute(
+            "INSERT INTO read_accuracy (workspace_id, platform, hour, reads, within)"
+            " VALUES (:workspace, :platform, now() - make_interval(hours => :hours), :reads, :within)",
+            workspace=workspace,
+            platform=platform,
+            hours=hours,
+            reads=reads,
+            within=within,
+        )
+
+    with harness.scheduler.connect() as connection:
+        shares = {labels: value for _, labels, value in gauges.reads_within(connection)}
+
+    assert shares == {("ws_1", "x"): 0.5, ("ws_1", "tiktok"): 1.0, ("ws_2", "x"): 0.0}

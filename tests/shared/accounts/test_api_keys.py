@@ -71,3 +71,10 @@ def test_key_without_workspace_or_with_nul_is_refused(
 )
 def test_key_is_recognized_by_its_shape(credential: str, *, is_one: bool) -> None:
     assert api_keys.looks_like_key(credential) is is_one
+
+
+def test_keys_of_one_instant_are_listed_by_their_ids(database_url: str) -> None:
+    with open_harness(database_url) as harness, harness.engine.begin() as connection:
+        made = [api_keys.create_key(connection, "ws_1", None)[0] for _ in range(8)]
+
+        assert [one.key_id for one in api_keys.list_keys(connection)] == sorted(made)

@@ -205,3 +205,35 @@ def test_instant_at_the_end_of_the_calendar_is_refused(name: str, value: str) ->
 
     with pytest.raises(RowError, match=rf"{name} must lie between 1970 and 2199; null says"):
         parse_account(row)
+
+
+@pytest.mark.parametrize(
+    ("changed", "years"),
+    [
+        ({}, (2030, 2031)),
+        ({"refresh_token": "pair-1"}, (2030, 2031)),
+        ({"refresh_token": "pair-1", "refresh_token_expires_at": "2035-01-01T00:00:00Z"}, (2030, 2035)),
+        ({"refresh_token": "pair-2"}, (2030, None)),
+        ({"token_expires_at": "2034-01-01T00:00:00Z"}, (2034, 2031)),
+        ({"token_expires_at": None}, (None, 2031)),
+    ],
+)
+def test_expiry_belongs_to_its_token(
+    engine: Engine, changed: dict[str, object], years: tuple[int | None, int | None]
+) -> None:
+    first = {"token_expires_at": "2030-01-01T00:00:00Z", "refresh_token_expires_at": "2031-01-01T00:00:00Z"}
+    store_accounts(engine, account(refresh_token="pair-1", **first))
+
+    store_accounts(engine, account(**changed))
+
+    (row,) = stored(engine, "SELECT token_expires_at, refresh_token_expires_at FROM accounts")
+    assert tuple(at.year if at else None for at in row.values()) == years
+
+
+def test_import_waits_for_no_account_that_it_does_not_name(engine: Engine) -> None:
+    store_accounts(engine, account(), account(account_id="acc_2"))
+
+    with engine.begin() as other, engine.begin() as connection:
+        other.exec_driver_sql("SELECT FROM accounts WHERE account_id = 'acc_2' FOR UPDATE")
+        connection.exec_driver_sql("SET LOCAL lock_timeout = '5s'")
+        assert import_accounts(connection, VAULT, [account(name="New name")]).accepted == 1

@@ -169,3 +169,8 @@ def test_pace_keeps_to_its_rate(monkeypatch: pytest.MonkeyPatch) -> None:
         pace.spend(pace.step)
 
     assert timedelta(seconds=now[0]) == timedelta(seconds=100 * pace.step / 50)
+
+
+@pytest.mark.parametrize(("rate", "step"), [(None, 500), (8_000.0, 500), (50.0, 12), (1.0, 1)])
+def test_step_is_a_quarter_of_a_second_s_worth(rate: float | None, step: int) -> None:
+    assert Pace(rate).step == step

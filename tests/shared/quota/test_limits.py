@@ -116,3 +116,12 @@ def test_window_needs_a_unit(unit: str, span: int) -> None:
     rates = Limits.parse(f"linkedin:account:posts=7/2{unit}").rates[Platform.LINKEDIN]
 
     assert rates == {(BucketKind.ACCOUNT, "posts"): Rate(7, timedelta(seconds=2 * span))}
+
+
+def test_rate_of_a_bucket_is_that_of_the_calls_that_it_counts() -> None:
+    limits = Limits.parse("x:app:*=1/1m,x:endpoint:tweets=2/1m,x:account:*=3/1m,x:account:tweets=4/1m")
+    buckets = limits.of_call(Platform.X, "acc_1", "tweets")
+
+    assert [rate.calls for _, rate in buckets if rate] == [1, 2, 3, 4]
+    assert [limits.rate_of(one) for one, _ in buckets] == [rate for _, rate in buckets]
+    assert limits.rate_of(bucket(Platform.TIKTOK, "acc_1", BucketKind.APP, None)) is None

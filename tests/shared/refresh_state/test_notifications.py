@@ -7,9 +7,10 @@ import pytest
 from sqlalchemy import text
 
 from shared.refresh_state.make_due import MAKE_DUE, parameters
-from shared.refresh_state.notifications import due_payload
+from shared.refresh_state.notifications import REFRESHED_CHANNEL, due_payload, notify_refreshed
 from shared.vocabulary import Reason
 from tests.harness import Harness
+from tests.servers import connect
 
 CONTEXT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 NOW = datetime.now(UTC)
@@ -44,3 +45,17 @@ def test_next_claim_of_a_row_counts_its_claim_seq_unless_a_worker_has_it(harness
         next_claims = {row.publication_id: row.next_claim for row in rows}
 
     assert next_claims == dict(zip(ids, (5, 8, None), strict=True))
+
+
+def test_readers_are_notified_of_their_rows_and_of_nothing_else(harness: Harness, database_url: str) -> None:
+    with connect(database_url) as listening:
+        listening.execute(f"LISTEN {REFRESHED_CHANNEL}")
+        for ids in ([7, 9], []):
+            with harness.engine.begin() as connection:
+                notify_refreshed(connection, ids)
+        with harness.engine.begin() as connection:
+            notify_refreshed(connection, [3])
+
+        payloads = [one.payload for one in listening.notifies(timeout=30, stop_after=2)]
+
+    assert payloads == ["7,9", "3"]

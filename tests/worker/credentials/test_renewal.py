@@ -12,7 +12,8 @@ from pydantic import SecretStr
 from scheduler.maintenance.renewals import ending_soon
 from shared.vocabulary import Platform
 from tests.harness import Harness, open_harness
-from worker.credentials import tokens
+from tests.worker.running import run
+from worker.credentials import renewal, tokens
 from worker.credentials.renewal import renew_ahead
 from worker.errors import Reauthorize, TryAgain
 from worker.readings import Account, Tokens
@@ -124,3 +125,27 @@ def test_account_that_became_inactive_is_not_renewed(harness: Harness) -> None:
 
     with pytest.raises(Reauthorize, match="Reconnect"):
         tokens.renew(harness.engine, harness.context.vault, before, lambda _: pytest.fail("it was asked"))
+
+
+def test_refused_pair_marks_no_account_that_was_reconnected_meanwhile(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    account = linkedin(harness)
+
+    def refused(*_: Any) -> None:
+        harness.execute("UPDATE accounts SET token_version = token_version + 1")
+        raise Reauthorize("The pair is dead.")
+
+    monkeypatch.setattr(renewal, "renew", refused)
+    renew_ahead(account, harness.context)
+
+    assert (stored(harness).state, stored(harness).token_version) == ("active", 2)
+
+
+def test_dead_pair_ends_a_refresh_although_its_token_still_holds(harness: Harness) -> None:
+    harness.publications(linkedin(harness))
+    harness.adapter.renewal = Reauthorize("Reconnect the account.")
+
+    run(harness)
+
+    assert (stored(harness).state, harness.adapter.requested) == ("requires_reconnect", [])

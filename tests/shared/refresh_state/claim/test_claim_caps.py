@@ -1,14 +1,18 @@
 """The caps of jobs in flight, with several schedulers at once; observed through `claim` alone."""
 
 from collections import Counter
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 
+import pytest
 from sqlalchemy import Connection
 
 from shared import database
+from shared.refresh_state import claim
 from shared.refresh_state.claim import JOBS_PER_ACCOUNT, Claims
-from shared.vocabulary import Platform
+from shared.refresh_state.ready import locks
+from shared.vocabulary import Lane, Platform
 from tests.claiming import claim_due
 from tests.harness import Harness
 
@@ -89,3 +93,45 @@ def test_capacity_reserved_by_another_claim_is_free_after_its_rollback(harness: 
 
     with harness.engine.begin() as third:
         assert len(claims_of(third, jobs=10, platform_jobs=6).jobs) == 4
+
+
+def six_in_the_background_and_four_interactive(harness: Harness) -> None:
+    """Store accounts with a due row each; those of the background come first."""
+    for number in range(10):
+        account = harness.account(f"acc_{number}", Platform.TIKTOK, workspace_id=f"ws_{number}")
+        harness.publications(account, priority=int(number >= 6))
+    harness.execute(
+        "UPDATE refresh_state SET next_run_at = next_run_at - interval '1 hour' WHERE priority = 0"
+    )
+
+
+def four_interactive(connection: Connection) -> None:
+    assert len(claim_due(connection, Lane.INTERACTIVE, jobs=4, platform_jobs=6).jobs) == 4
+
+
+def test_jobs_that_another_claim_has_reserved_count_before_its_commit(harness: Harness) -> None:
+    six_in_the_background_and_four_interactive(harness)
+
+    with harness.engine.begin() as one, harness.engine.begin() as other:
+        four_interactive(one)
+        claims = claims_of(other, jobs=6, platform_jobs=6)
+
+    assert len(claims.jobs) == 2
+
+
+def test_jobs_that_are_committed_while_a_claim_chooses_count(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    six_in_the_background_and_four_interactive(harness)
+
+    def commit_before(connection: Connection, jobs: Mapping[str, int]) -> Mapping[str, int]:
+        monkeypatch.setattr(claim, "reserve", locks.reserve)
+        with harness.engine.begin() as one:
+            four_interactive(one)
+        return locks.reserve(connection, jobs)
+
+    monkeypatch.setattr(claim, "reserve", commit_before)
+    with harness.engine.begin() as other:
+        claims = claims_of(other, jobs=6, platform_jobs=6)
+
+    assert len(claims.jobs) == 2
