@@ -13,7 +13,7 @@ from worker.quota.fleet import FleetBudgets
 def background_calls(budgets: Budgets, endpoint: str) -> int:
     """Make calls of the background at once, and return how many are admitted."""
     bucket = ((Bucket(Platform.X, BucketKind.ENDPOINT, endpoint), Rate(100_000, timedelta(days=30))),)
-    return sum(not budgets.reserve(bucket, 1, Lane.BACKGROUND).wait for _ in range(300))
+    return sum(not budgets.reserve(bucket, 100, Lane.BACKGROUND).wait for _ in range(200))
 
 
 def test_background_work_leaves_the_share_of_the_settings_to_interactive_work(client: RedisClient) -> None:
