@@ -124,13 +124,15 @@ def test_jobs_that_are_committed_while_a_claim_chooses_count(
 ) -> None:
     six_in_the_background_and_four_interactive(harness)
 
-    def commit_before(connection: Connection, jobs: Mapping[str, int]) -> Mapping[str, int]:
-        monkeypatch.setattr(claim, "reserve", locks.reserve)
+    def commit_before(
+        connection: Connection, accounts: Mapping[str, str], most: int
+    ) -> tuple[list[str], Mapping[str, int]]:
+        monkeypatch.setattr(claim, "lock_and_reserve", locks.lock_and_reserve)
         with harness.engine.begin() as one:
             four_interactive(one)
-        return locks.reserve(connection, jobs)
+        return locks.lock_and_reserve(connection, accounts, most)
 
-    monkeypatch.setattr(claim, "reserve", commit_before)
+    monkeypatch.setattr(claim, "lock_and_reserve", commit_before)
     with harness.engine.begin() as other:
         claims = claims_of(other, jobs=6, platform_jobs=6)
 
