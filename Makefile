@@ -60,7 +60,7 @@ mutants: install ## mutate the deciding modules and run their tests; MINUTES=, O
 drill: install chromium ## play every fault that an operator ends, and recover by terminal and by page; ONLY= bounds that
 	$(BIN)/python -m deploy.drill $(if $(ONLY),--only "$(ONLY)")
 
-BENCHES := bench-smoke bench-throughput bench-budgets bench-changes bench-freshness bench-api
+BENCHES := bench-smoke bench-throughput bench-budgets bench-changes bench-freshness bench-ingestion bench-api
 bench: ## run all benchmarks one after the other, each bounded to half an hour
 	@for part in $(BENCHES); do timeout 1800 $(MAKE) --no-print-directory $$part || exit 1; done
 
@@ -72,6 +72,9 @@ bench-throughput: install ## measure rows per second and CPU time per row by pla
 
 bench-api: install chromium ## measure the read API and the operators' page at 1 and 10 million rows
 	$(BIN)/python -m deploy.bench.api
+
+bench-ingestion: install ## measure `dravo import` of a million publications and events per second
+	$(BIN)/python -m deploy.bench.ingestion $(ARGS)
 
 bench-freshness: install ## compare freshness policies in simulated worlds: error of a read against calls
 	$(BIN)/python -m deploy.bench.freshness
@@ -119,4 +122,4 @@ locks: install ## write the lock files again after a change of pyproject.toml; k
 	$(subst pyproject.toml,--group clients,$(LOCK)) --output-file deploy/clients.lock
 	sed -i '/^ *# *-c requirements.lock$$/d' requirements-run.lock deploy/docker/requirements.lock
 
-.PHONY: bench help install locks up lint test test-fast chromium test-browser faults interleavings soak mutants drill bench-smoke bench-throughput bench-api bench-budgets bench-claims bench-freshness bench-changes pictures check-deploy check-clients
+.PHONY: bench help install locks up lint test test-fast chromium test-browser faults interleavings soak mutants drill bench-smoke bench-throughput bench-api bench-budgets bench-claims bench-freshness bench-changes bench-ingestion pictures check-deploy check-clients

@@ -6,6 +6,7 @@ bare application in turn, in one run. Each is one process; the same client sends
 
 import argparse
 import json
+import statistics
 from typing import Any, Final
 
 import httpx
@@ -41,6 +42,7 @@ _READS: Final = {
     "dates": _RANGE,
     "accountId, platform, dates": f"accountId={_ACCOUNT}&platform=x&{_RANGE}",
 }
+_PAIRS: Final = 6
 _BARE_VALUES: Final = [["month"], ["0001-01-01"], ["9999-12-31"], api_rows.LARGE, [], [], 25, 0]
 """The values of the first page of the large workspace, in the order of the statement's parameters."""
 
@@ -76,12 +78,39 @@ def _bench(server: Postgres, rows: int, seconds: float, connections: int) -> lis
             results.append(report(rows, f"api, {name}, one at a time", alone))
         httpx.get(f"{address}{_POSTS}", headers={"Authorization": f"Bearer {key}"}).raise_for_status()
         statement = _last_statement(url)
-    with bare(_plain(url), statement, _BARE_VALUES) as address:
-        measured = measure(address, ["/"], connections=connections, seconds=seconds)
-        results.append(report(rows, "bare, page 1", measured))
+    results += _ratios(rows, url, key, statement, seconds, connections)
     with api(url, DRAVO_OPS_TOKEN=ops_page.TOKEN) as address:  # by itself: it counts its figures itself
         results += ops_page.bench(address, rows, seconds)
     return results
+
+
+def _ratios(
+    rows: int, url: str, key: str, statement: str, seconds: float, connections: int
+) -> list[dict[str, Any]]:
+    """Measure pairs alternately (ABBA), so that other work on the machine falls on both."""
+    pages = {name: f"{_POSTS}?{_READS[name]}" for name in ("page 1", "page 400")}
+    rates: dict[str, list[float]] = {"api": [], "bare": []}
+    times: dict[str, list[float]] = {name: [] for name in pages}
+    with api(url) as address, bare(_plain(url), statement, _BARE_VALUES) as plain:
+        for pair in range(_PAIRS):
+            for name in ("api", "bare") if pair % 2 else ("bare", "api"):
+                target, path, token = (address, pages["page 1"], key) if name == "api" else (plain, "/", "")
+                measured = measure(target, [path], token=token, connections=connections, seconds=seconds / 2)
+                rates[name].append(measured.per_second)
+            for name in pages if pair % 2 else reversed(pages):
+                measured = measure(address, [pages[name]], token=key, connections=1, seconds=seconds / 4)
+                times[name].append(measured.quantile(0.5))
+    return [
+        _ratio(rows, "api / bare, page 1, requests/s", rates["api"], rates["bare"]),
+        _ratio(rows, "page 400 / page 1, one at a time, p50", times["page 400"], times["page 1"]),
+    ]
+
+
+def _ratio(rows: int, what: str, above: list[float], below: list[float]) -> dict[str, Any]:
+    pairs = sorted(one / other for one, other in zip(above, below, strict=True))
+    middle = statistics.median(pairs)
+    show(f"  {what:48} {middle:7.2f} (median of {len(pairs)} pairs, {pairs[0]:.2f} to {pairs[-1]:.2f})")
+    return {"rows": rows, "what": what, "ratio": middle, "pairs": pairs}
 
 
 def _fill(server: Postgres, rows: int) -> tuple[str, str, int]:

@@ -1,0 +1,1 @@
+"""How fast publications come in: ``dravo import`` of a large file, and events over HTTP."""
