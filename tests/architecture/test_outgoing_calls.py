@@ -10,7 +10,7 @@ from worker.webhooks.delivery import Poster
 
 ROOT = Path(__file__).parents[2]
 _TRUSTING = {f"httpx.{name}" for name in ("Client", "AsyncClient", "HTTPTransport", "create_ssl_context")}
-"""Calls that trust the environment unless they are told otherwise."""
+"""Calls that trust the environment by default."""
 
 
 def _trusted(call: ast.Call) -> str | None:
