@@ -22,13 +22,13 @@ MAX_COUNTED: Final = 10_000
 """The most rows of a filter that are counted before a bulk action; above it the page says "more than"."""
 
 # OFFSET 0: rows are looked up one after the other, until the page is full, whatever the statistics say.
-_JOINS: Final = """
+JOINS: Final = """
  CROSS JOIN LATERAL (SELECT * FROM refresh_state WHERE publication_id = f.id OFFSET 0) r
  CROSS JOIN LATERAL (SELECT * FROM post_analytics WHERE publication_id = f.id OFFSET 0) pa
  CROSS JOIN LATERAL (SELECT * FROM accounts WHERE account_id = r.account_id OFFSET 0) a
 """
-_PUBLICATION: Final = "CROSS JOIN LATERAL (SELECT * FROM publications WHERE id = f.id OFFSET 0) p"
-_COLUMNS: Final = """
+PUBLICATION: Final = "CROSS JOIN LATERAL (SELECT * FROM publications WHERE id = f.id OFFSET 0) p"
+COLUMNS: Final = """
 SELECT p.id, p.post_id, p.platform_post_id, p.publish_id, left(p.text, 120) AS text, p.created_at,
        p.workspace_id, r.account_id, a.platform, a.name, pa.sync_status, pa.outcome, pa.outcome_detail,
        pa.last_updated_at, pa.attempted_at, r.next_run_at, r.reason, r.attempts
@@ -119,10 +119,10 @@ def publications(
            AND (CAST(:below AS bigint) IS NULL OR c.publication_id {beyond} :below)
          ORDER BY {order} LIMIT :scanned
     ), found AS MATERIALIZED (
-        SELECT f.id, f.place FROM scanned f {_JOINS} WHERE {selection.where} ORDER BY f.place LIMIT :most
+        SELECT f.id, f.place FROM scanned f {JOINS} WHERE {selection.where} ORDER BY f.place LIMIT :most
     )
-    {_COLUMNS}, (SELECT count(*) FROM scanned) AS seen, (SELECT {edge}(id) FROM scanned) AS lowest
-      FROM (SELECT 1) one LEFT JOIN (found f {_PUBLICATION} {_JOINS}) ON TRUE
+    {COLUMNS}, (SELECT count(*) FROM scanned) AS seen, (SELECT {edge}(id) FROM scanned) AS lowest
+      FROM (SELECT 1) one LEFT JOIN (found f {PUBLICATION} {JOINS}) ON TRUE
      ORDER BY f.place
     """
     bound = {**selection.parameters, "below": below, "most": PAGE + 1}
@@ -149,7 +149,7 @@ def count(connection: Connection, wanted: Filter) -> dict[str, int]:
     statement = f"""
     SELECT platform, count(*) AS rows FROM (
         SELECT a.platform
-          FROM (SELECT c.publication_id AS id FROM {selection.source} LIMIT :scanned) f {_JOINS}
+          FROM (SELECT c.publication_id AS id FROM {selection.source} LIMIT :scanned) f {JOINS}
          WHERE {selection.where} LIMIT :most) found
      GROUP BY 1
     """
@@ -165,6 +165,16 @@ def accounts(
     where = " AND ".join(f"{name} = :{name}" for name, value in wanted.items() if value) or "TRUE"
     statement = text(_ACCOUNTS.format(where=where))
     return connection.execute(statement, {**wanted, "after": after, "most": PAGE + 1}).all()
+
+
+def count_accounts(
+    connection: Connection, *, state: str = "", platform: str = "", workspace: str = ""
+) -> int:
+    """Return how many accounts a filter holds, of the first `MAX_COUNTED`."""
+    wanted = {"state": state, "platform": platform, "workspace_id": workspace}
+    where = " AND ".join(f"{name} = :{name}" for name, value in wanted.items() if value) or "TRUE"
+    statement = f"SELECT count(*) FROM (SELECT FROM accounts WHERE {where} LIMIT :most) found"
+    return int(connection.execute(text(statement), {**wanted, "most": MAX_COUNTED + 1}).scalar_one())
 
 
 def with_words(connection: Connection, words: str) -> list[int]:

@@ -2,8 +2,8 @@
 
 For each fault and each road (the terminal alone, the operators' page alone) it breaks something, waits until
 the road names the cause, lets others remove it, does what the road says, and waits for the recovery. It
-counts clicks or commands and seconds, and exits 1 when a road does not lead to recovery in time. When every
-fault was played, it writes ``deploy/drill/README.md``.
+counts clicks or commands and seconds, writes them to ``deploy/drill/README.md``, and exits 1 when a road does
+not lead to recovery in time.
 """
 
 import argparse
@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from playwright.sync_api import Error as PlaywrightError
 from playwright.sync_api import Page, expect
 
 from deploy.bench.chromium import chromium
@@ -29,6 +30,7 @@ NAMED_WITHIN: Final = 120.0
 """Seconds until a road must name a fault: rows come due every ten seconds."""
 RECOVERED_WITHIN: Final = 120.0
 REPORT: Final = Path(__file__).with_name("README.md")
+ROADS: Final = ("terminal", "page")
 _FRESHNESS: Final = "10s"
 
 
@@ -64,17 +66,16 @@ def main(arguments: Sequence[str]) -> int:
     with ExitStack() as stack:
         environment = _environment(stack)
         for fault in faults:
-            for road in ("terminal", "page"):
+            for road in ROADS:
                 try:
                     recovery = _play(environment, fault, road)
-                except (DrillError, AssertionError) as error:
+                except (DrillError, AssertionError, PlaywrightError) as error:
                     failures += 1
-                    show(f"{fault.name}, by {road}: {str(error).splitlines()[0]}")
+                    show(f"{fault.name}, by {road}: {' '.join(str(error).split())[:400]}")
                 else:
                     recoveries.append(recovery)
                     show(_line(recovery))
-    if not failures and len(faults) == len(FAULTS):
-        REPORT.write_text(_report(recoveries), "utf-8")
+    REPORT.write_text(report(REPORT.read_text("utf-8") if REPORT.exists() else "", recoveries), "utf-8")
     return 1 if failures else 0
 
 
@@ -102,6 +103,7 @@ def _sign_in(page: Page, running: LocalStack) -> None:
 
 
 def _play(environment: Environment, fault: Fault, road: str) -> Recovery:
+    wait_for(lambda: not fault.is_named(environment), RECOVERED_WITHIN, "the fault is not there yet")
     environment.begin()
     began = time.monotonic()
     fault.breaks(environment)
@@ -135,11 +137,18 @@ def _line(one: Recovery) -> str:
     )
 
 
-def _report(recoveries: Sequence[Recovery]) -> str:
-    rows = [
-        (one.fault, one.road, f"{one.named:.0f} s", one.done, f"{one.recovered:.0f} s") for one in recoveries
-    ]
-    return _HEAD + "".join(f"| {' | '.join(row)} |\n" for row in rows)
+def report(before: str, recoveries: Sequence[Recovery]) -> str:
+    """Return the page with these recoveries in place of their former ones; others stay."""
+    rows = {(cells[0], cells[1]): cells for line in before.splitlines() if len(cells := _cells(line)) == 5}
+    for one in recoveries:
+        seconds = (f"{one.named:.0f} s", one.done, f"{one.recovered:.0f} s")
+        rows[one.fault, one.road] = [one.fault, one.road, *seconds]
+    known = [(fault.name, road) for fault in FAULTS for road in ROADS]
+    return _HEAD + "".join(f"| {' | '.join(rows[key])} |\n" for key in known if key in rows)
+
+
+def _cells(line: str) -> list[str]:
+    return [cell.strip() for cell in line.strip("|").split("|")] if line.startswith("|") else []
 
 
 _HEAD: Final = """# Drills

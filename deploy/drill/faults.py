@@ -1,6 +1,7 @@
 """The faults that an operator ends: what breaks, what names the cause, and the way back on either road."""
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -126,8 +127,8 @@ def _import_token(environment: Environment) -> None:
 
 def _look_up_owner(environment: Environment) -> None:
     """See whose account it is; once its owner has consented, Dravo sends the event."""
-    environment.click(environment.page.get_by_role("link", name="To reconnect"))
-    environment.page.get_by_text(_OWNER, exact=True).wait_for()
+    environment.click(environment.page.get_by_role("link", name=re.compile("^To reconnect")))
+    environment.page.get_by_text(_OWNER, exact=True).first.wait_for()
     row = json.loads((environment.directory / "reconnected.jsonl").read_text())
     environment.send_event({"event_id": f"evt_{uuid4().hex}", "type": "account.reconnected", "data": row})
     environment.page.goto("/ops")

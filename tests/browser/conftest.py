@@ -170,6 +170,15 @@ def _store(rows: Rows) -> tuple[int, int]:
             post_id=f"post_overdue_{minutes}",
             state={"next_run_at": now - timedelta(minutes=minutes)},
         )
+    states: list[dict[str, Any]] = [
+        {},
+        {"failing_since": now - timedelta(hours=3), "failure": "status 503"},
+        {"state": "disabled", "state_reason": "The receiver answered 410 Gone."},
+    ]
+    for number, columns in enumerate(states):
+        url = f"https://hooks-{number}.example.com/a-rather-long-path/of-a-receiver"
+        endpoint = {"endpoint_id": f"whe_{number:016}", "workspace_id": "ws_north", "url": url}
+        rows.insert("webhook_endpoints", {**endpoint, "host": "h", "sealed_secret": "sealed", **columns})
     rich = rows.publication(
         "acc_tiktok", post_id="post_rich", analytics={"metrics": {"view_count": 90_000, "like_count": 4_200}}
     )

@@ -17,6 +17,7 @@ from api_stub.ops.drawing import charts, timecharts
 from api_stub.ops.drawing.timecharts import DEFAULT_RANGE
 from api_stub.ops.filters import Filter
 from api_stub.ops.rendering import redirect, render
+from api_stub.ops.sorting import ORDERS, sorted_publications
 from api_stub.ops.views import overview, webhooks
 from shared.attempt_log import attempts_of
 from shared.freshness.policy import Freshness
@@ -74,11 +75,19 @@ async def list_publications(context: OpsContext, request: Request, session: Sess
         )
     wanted = Filter.parse(request.query_params)
     below = _number(request.query_params.get("below"))
-    oldest_first = request.query_params.get("sort") == "oldest"
+    sort = request.query_params.get("sort", "")
+    oldest_first, order = sort == "oldest", ORDERS.get(sort)
+    skip = min(_number(request.query_params.get("skip")) or 0, queries.MAX_SCANNED)
+
+    def load(connection: Connection) -> queries.PublicationPage:
+        if order is not None:
+            return sorted_publications(connection, wanted, order, skip=skip)
+        return queries.publications(connection, wanted, below=below, oldest_first=oldest_first)
+
     now, loaded, counted = await context.read(
         lambda connection: (
             queries.database_now(connection),
-            queries.publications(connection, wanted, below=below, oldest_first=oldest_first),
+            load(connection),
             sum(queries.count(connection, wanted).values()),
         )
     )
@@ -90,6 +99,9 @@ async def list_publications(context: OpsContext, request: Request, session: Sess
         below=below,
         now=now,
         oldest_first=oldest_first,
+        order=order,
+        sort=sort if order or oldest_first else "",
+        orders=ORDERS,
         total=counted,
         most=queries.MAX_COUNTED,
     )
@@ -172,15 +184,17 @@ async def list_accounts(context: OpsContext, request: Request, session: Session)
     def read(connection: Connection) -> Any:
         loaded = queries.accounts(connection, **wanted, after=after)
         pauses = pauses_of_accounts(connection, [row.account_id for row in loaded])
-        return loaded, pauses, queries.database_now(connection)
+        return loaded, pauses, queries.count_accounts(connection, **wanted), queries.database_now(connection)
 
-    rows, pauses, now = await context.read(read)
+    rows, pauses, total, now = await context.read(read)
     return render_for(
         session,
         "accounts.html",
         rows=rows[: queries.PAGE],
         more=rows[queries.PAGE - 1].account_id if len(rows) > queries.PAGE else None,
         pauses=pauses,
+        total=total,
+        most=queries.MAX_COUNTED,
         wanted=wanted,
         states=list(AccountState),
         all_platforms=list(Platform),

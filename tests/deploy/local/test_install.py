@@ -1,8 +1,10 @@
-"""The installer of ``make up``: it takes its own tool from the lock file, with its hashes."""
+"""The installer of ``make up``: it takes its own tool from the lock file, and packages from pip's index."""
+
+from pathlib import Path
 
 import pytest
 
-from deploy.local.install import lock_entry
+from deploy.local.install import index_settings, lock_entry
 
 LOCK = """\
 urllib3==2.8.0 \\
@@ -31,3 +33,16 @@ def test_entry_of_a_lock_file_is_one_package_with_all_its_hashes() -> None:
 def test_package_that_the_lock_file_lacks_is_an_error() -> None:
     with pytest.raises(ValueError, match="no pip"):
         lock_entry(LOCK, "pip")
+
+
+def test_index_of_pip_is_used_unless_uv_has_its_own(tmp_path: Path) -> None:
+    weak, strong, absent = (tmp_path / name for name in ("weak", "strong", "absent"))
+    weak.write_text("[global]\nindex-url = https://weak.example/%(simple)s\ntimeout = 9\n")
+    strong.write_text("[global]\nindex-url = https://strong.example/simple\n")
+
+    assert index_settings({}, [absent]) == {}
+    assert index_settings({}, [weak]) == {"UV_DEFAULT_INDEX": "https://weak.example/%(simple)s"}
+    assert index_settings({}, [weak, strong]) == {"UV_DEFAULT_INDEX": "https://strong.example/simple"}
+    named = {"PIP_INDEX_URL": "https://named.example/simple"}
+    assert index_settings(named, [weak]) == {"UV_DEFAULT_INDEX": "https://named.example/simple"}
+    assert index_settings({**named, "UV_DEFAULT_INDEX": "its own"}, [weak]) == {}

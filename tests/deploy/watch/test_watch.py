@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from rich.console import Console, RenderableType
 from rich.text import Text
-from sqlalchemy import Connection
+from sqlalchemy import Connection, text
 
 from deploy.watch.keyboard import Keyboard
-from deploy.watch.screen import UNKNOWN, Watch
+from deploy.watch.screen import BOUND, FAILURES, UNKNOWN, Watch
 from deploy.watch.trends import Trend, fleet_line, sparkline
 from shared.database import connect
 from tests.api_stub.support import Rows
@@ -44,6 +44,29 @@ def watch(database_url: str) -> Iterator[Watch]:
 
     yield Watch(engine, overview=lambda: Text("the fleet"), explain=explain)
     engine.dispose()
+
+
+def test_failures_are_found_by_indexes(watch: Watch) -> None:
+    with watch.engine.connect() as connection:
+        connection.execute(text("SET LOCAL enable_seqscan = off"))
+        plan = "\n".join(connection.execute(text(f"EXPLAIN {FAILURES.text}"), BOUND).scalars())
+
+    assert "Seq Scan" not in plan, plan
+    assert ("post_analytics_unsynced" in plan, "refresh_state_troubled" in plan) == (True, True), plan
+
+
+def test_retried_publication_that_is_served_as_synced_is_a_failure(watch: Watch) -> None:
+    rows = Rows(watch.engine)
+    rows.publication(
+        "acc_x",
+        post_id="post_retried",
+        platform_post_id="its_own",
+        analytics={"outcome": "retry", "outcome_detail": "X is slow."},
+        state={"reason": "retry"},
+    )
+    watch.press("f")
+
+    assert "post_retried" in shown(watch)
 
 
 def shown(watch: Watch) -> str:

@@ -225,3 +225,43 @@ def test_list_shows_its_total_and_may_begin_with_the_oldest(ops: Ops) -> None:
     assert posts(oldest)[:2] == ["post_000", "post_001"]
     assert more
     assert posts(ops.get(html.unescape(more[1])).text) == ["post_050", "post_051"]
+
+
+@pytest.mark.parametrize(
+    ("sort", "listed"),
+    [
+        ("", ["locked", "poison", "broken", "overdue", "fresh"]),
+        ("late", ["overdue", "broken", "fresh", "locked", "poison"]),
+        ("status", ["broken", "locked", "poison", "overdue", "fresh"]),
+        ("platform", ["overdue", "fresh", "locked", "poison", "broken"]),
+        ("attempt", ["fresh", "broken", "locked", "poison", "overdue"]),
+    ],
+)
+def test_list_is_sorted_as_wanted(ops: Ops, sort: str, listed: list[str]) -> None:
+    store_mixed_rows(ops)
+    later = "UPDATE refresh_state SET next_run_at = now() + interval '9 hours'"
+    ops.rows.execute(f"{later} WHERE reason = 'stale' AND next_run_at > now()")
+
+    assert posts(ops.get(f"/ops/publications?sort={sort}").text) == listed
+
+
+def test_sorted_list_has_pages_and_keeps_filter_and_order(ops: Ops) -> None:
+    ops.rows.account("acc_x", "ws_2", platform="x")
+    for number in range(queries.PAGE + 2):
+        account = "acc_x" if number == 3 else "acc_1"
+        ops.rows.publication(*(["acc_x"] if account == "acc_x" else []), post_id=f"post_{number:03}")
+
+    first = ops.get("/ops/publications?status=synced&sort=platform").text
+    more = re.search(r'href="(/ops/publications\?status=synced&amp;sort=platform&amp;skip=50)"', first)
+
+    assert more
+    assert posts(ops.get(html.unescape(more[1])).text) == ["post_000", "post_003"]
+    assert "by platform" in first
+
+
+def test_list_of_accounts_shows_its_total(ops: Ops) -> None:
+    store_mixed_rows(ops)
+
+    assert "3 accounts" in ops.get("/ops/accounts").text
+    assert "1 account<" in ops.get("/ops/accounts?state=requires_reconnect").text
+    assert "No account matches" in ops.get("/ops/accounts?platform=linkedin").text
