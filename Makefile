@@ -33,10 +33,17 @@ lint: install ## format, lint, types, layers
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-test: lint ## all checks and tests, on real servers
+# The checks use one core for as long as they run; the tests have the other one meanwhile.
+test: install ## all checks and tests, on real servers
+	@$(MAKE) --no-print-directory --jobs=2 lint suite
+
+suite: install
 	$(BIN)/pytest -n auto
 
-test-fast: lint ## the fast tests, in less than a minute
+test-fast: install ## all checks and the fast tests, in less than a minute
+	@$(MAKE) --no-print-directory --jobs=2 lint fast-suite
+
+fast-suite: install
 	$(BIN)/pytest -n auto $(NOT_FAST:%=--ignore=%) $(FAST)
 
 chromium: ## install Debian's Chromium if it is missing
@@ -122,4 +129,4 @@ locks: install ## write the lock files again after a change of pyproject.toml; k
 	$(subst pyproject.toml,--group clients,$(LOCK)) --output-file deploy/clients.lock
 	sed -i '/^ *# *-c requirements.lock$$/d' requirements-run.lock deploy/docker/requirements.lock
 
-.PHONY: bench help install locks up lint test test-fast chromium test-browser faults interleavings soak mutants drill bench-smoke bench-throughput bench-api bench-budgets bench-claims bench-freshness bench-changes bench-ingestion pictures check-deploy check-clients
+.PHONY: bench help install locks up lint test suite test-fast fast-suite chromium test-browser faults interleavings soak mutants drill bench-smoke bench-throughput bench-api bench-budgets bench-claims bench-freshness bench-changes bench-ingestion pictures check-deploy check-clients

@@ -107,9 +107,10 @@ def fleet(database_url: str, redis_url: str, tmp_path: Path) -> Iterator[Fleet]:
         yield Fleet(stack, database_url, redis_url, tmp_path)
 
 
-def test_due_publications_are_fetched_in_one_call_and_served(fleet: Fleet, tmp_path: Path) -> None:
-    fleet.start("worker")
-    fleet.start("scheduler")
+def test_due_publications_are_fetched_in_one_call_and_services_exit_with_0_on_sigterm(
+    fleet: Fleet, tmp_path: Path
+) -> None:
+    services = [fleet.start(module) for module in ("worker", "scheduler")]
 
     fleet.refreshed(POSTS)
 
@@ -121,19 +122,12 @@ def test_due_publications_are_fetched_in_one_call_and_served(fleet: Fleet, tmp_p
     assert [tuple(row) for row in rows] == [(str(1990 + n), "synced", str(n)) for n in range(POSTS)]
     assert fleet.simulators.request_log.requests("x") == 1
     assert "simulated-user-token" not in (tmp_path / "worker.log").read_text()
+    for service in services:
+        service.send_signal(signal.SIGTERM)
+        assert service.wait(TIMEOUT) == 0
 
 
 @pytest.mark.parametrize("module", ["worker", "scheduler"])
-def test_service_exits_with_0_on_sigterm(fleet: Fleet, module: str) -> None:
-    services = {name: fleet.start(name) for name in ("worker", "scheduler")}
-    fleet.refreshed(POSTS)
-
-    services[module].send_signal(signal.SIGTERM)
-
-    assert services[module].wait(TIMEOUT) == 0
-
-
-@pytest.mark.parametrize("module", ["worker", "scheduler", "api_stub"])
 def test_unreachable_database_is_reported_in_one_sentence_and_exit_code_1(
     module: str, redis_url: str, tmp_path: Path
 ) -> None:

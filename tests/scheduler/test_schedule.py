@@ -27,7 +27,7 @@ def test_tick_that_asks_for_it_runs_again_before_its_interval_ends(
 
     schedule = Schedule({"hand_out": (tick, NEVER)})
     schedule.start()
-    assert third.wait(20)
+    assert third.wait(30)
     schedule.stop()
 
     assert runs == [SOON, SOON, None]
@@ -42,9 +42,9 @@ def test_notified_tick_runs_at_once() -> None:
 
     schedule = Schedule({"hand_out": (tick, NEVER)})
     schedule.start()
-    assert first.wait(20)
+    assert first.wait(30)
     schedule.run_soon("hand_out")
-    assert second.wait(20)
+    assert second.wait(30)
     schedule.stop()
 
 
@@ -57,9 +57,9 @@ def test_later_request_does_not_postpone_a_run() -> None:
 
     schedule = Schedule({"hand_out": (tick, timedelta(milliseconds=100))})
     schedule.start()
-    assert started.wait(20)
+    assert started.wait(30)
     schedule.run_soon("hand_out", NEVER)
-    assert again.wait(20)
+    assert again.wait(30)
     schedule.stop()
 
 
@@ -68,7 +68,7 @@ def test_tick_keeps_its_interval_until_it_is_brought_forward() -> None:
     schedule = Schedule({"renew": (ran.set, NEVER)})
     schedule.start()
     began = datetime.now(UTC)
-    assert ran.wait(20)
+    assert ran.wait(30)
     by_interval = schedule._scheduler.get_job("renew").next_run_time
     schedule.run_soon("renew", NEVER / 2)
     brought_forward = schedule._scheduler.get_job("renew").next_run_time
@@ -83,11 +83,11 @@ def test_as_many_ticks_run_side_by_side_as_there_are_threads() -> None:
     together = threading.Barrier(THREADS + 1)
 
     def tick() -> None:
-        together.wait(20)
+        together.wait(30)
 
     schedule = Schedule(dict.fromkeys(map(str, range(THREADS)), (tick, NEVER)))
     schedule.start()
-    together.wait(20)
+    together.wait(30)
     threads = schedule._scheduler._lookup_executor("default")._pool._max_workers
     schedule.stop()
 
@@ -99,13 +99,13 @@ def test_urgent_tick_runs_although_every_other_tick_takes_long() -> None:
     slow, release, handed_out = threading.Barrier(THREADS + 1), threading.Event(), threading.Event()
 
     def slow_tick() -> None:
-        slow.wait(20)
+        slow.wait(30)
         release.wait(60)
 
     ticks = dict.fromkeys(map(str, range(THREADS)), (slow_tick, NEVER))
     schedule = Schedule({**ticks, "hand_out": (handed_out.set, NEVER)}, urgent={"hand_out"})
     schedule.start()
-    slow.wait(20)
+    slow.wait(30)
     handed_out.clear()
     schedule.run_soon("hand_out")
     ran = handed_out.wait(30)
@@ -120,13 +120,13 @@ def test_tick_that_is_requested_while_it_runs_starts_at_once_beside_itself() -> 
 
     def tick() -> None:
         started.set()
-        both.wait(20)
+        both.wait(30)
 
     schedule = Schedule({"hand_out": (tick, NEVER)})
     schedule.start()
-    assert started.wait(20)
+    assert started.wait(30)
     schedule.run_soon("hand_out")
-    both.wait(20)
+    both.wait(30)
     schedule.stop()
 
     assert not both.broken
@@ -137,12 +137,12 @@ def test_stop_waits_for_the_tick_that_runs() -> None:
 
     def tick() -> None:
         started.set()
-        release.wait(20)
+        release.wait(30)
         ended.set()
 
     schedule = Schedule({"hand_out": (tick, NEVER)})
     schedule.start()
-    assert started.wait(20)
+    assert started.wait(30)
     threading.Timer(0.05, release.set).start()
     schedule.stop()
 
@@ -153,13 +153,13 @@ def test_stop_does_not_wait_for_ticks_that_have_not_started() -> None:
     running, release, ran = threading.Barrier(THREADS + 1), threading.Event(), threading.Event()
 
     def slow_tick() -> None:
-        running.wait(20)
+        running.wait(30)
         release.wait(60)
 
     ticks = dict.fromkeys(map(str, range(THREADS)), (slow_tick, NEVER))
     schedule = Schedule({**ticks, "waiting": (ran.set, NEVER)})
     schedule.start()
-    running.wait(20)
+    running.wait(30)
     stopping = threading.Thread(target=schedule.stop)
     stopping.start()
     wait_until(lambda: not schedule._scheduler.running, 30, "a schedule that stops")
@@ -179,7 +179,7 @@ def test_tick_that_asks_for_another_run_does_not_block_the_stop() -> None:
 
     schedule = Schedule({"hand_out": (tick, NEVER)})
     schedule.start()
-    assert started.wait(20)
+    assert started.wait(30)
     stopping = threading.Thread(target=schedule.stop, daemon=True)
     stopping.start()
     wait_until(lambda: not schedule._scheduler.running, 30, "a schedule that stops")

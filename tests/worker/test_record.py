@@ -205,7 +205,7 @@ def test_only_rows_with_priority_are_notified(harness: Harness, database_url: st
         recorded(harness, synced(third), synced(second), synced(first))
         recorded(harness, synced(second))
         listener.execute(f"NOTIFY {REFRESHED_CHANNEL}, 'end'")
-        said = [notice.payload for notice in listener.notifies(timeout=5, stop_after=2)]
+        said = [notice.payload for notice in listener.notifies(timeout=30, stop_after=2)]
 
     assert sorted(said[0].split(",")) == sorted(str(one.publication.id) for one in (first, third))
     assert said[1] == "end"

@@ -68,7 +68,7 @@ def test_service_serves_and_stops_with_exit_code_0(database_url: str, number: si
 
         process.send_signal(number)
 
-        assert process.wait(timeout=10) == 0
+        assert process.wait(timeout=30) == 0
     assert rows.execute("SELECT last_used_at FROM api_keys")[0].last_used_at is not None
     engine.dispose()
 
@@ -82,11 +82,11 @@ def test_stop_ends_waiting_requests_at_once(database_url: str) -> None:
         running(DRAVO_DATABASE_URL=database_url, DRAVO_REFRESH_WAIT_SECONDS="60") as (process, url),
         socket.create_connection(("127.0.0.1", httpx.URL(url).port)) as raw,
     ):
-        raw.settimeout(10)
+        raw.settimeout(30)
         raw.sendall(
             f"GET {POSTS}?refresh=1 HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {key}\r\n\r\n".encode()
         )
-        wait_until(lambda: rows.state(publication).reason == "forced", within=15, what="the row is requested")
+        wait_until(lambda: rows.state(publication).reason == "forced", within=30, what="the row is requested")
 
         process.send_signal(signal.SIGTERM)
 
@@ -95,7 +95,7 @@ def test_stop_ends_waiting_requests_at_once(database_url: str) -> None:
             answer += piece
         assert b"200 OK" in answer
         assert b"refresh_pending" in answer
-        assert process.wait(timeout=10) == 0
+        assert process.wait(timeout=30) == 0
     engine.dispose()
 
 

@@ -333,7 +333,7 @@ def test_service_ends_after_the_thread_that_applies_signals(
 
     def apply(_: Engine) -> None:
         started.set()
-        release.wait(10)
+        release.wait(30)
         ended.set()
 
     monkeypatch.setattr(endpoint, "process_all", apply)

@@ -34,11 +34,11 @@ def sims() -> Iterator[Simulators]:
 @pytest.fixture
 def client(sims: Simulators) -> Iterator[httpx.Client]:
     headers = {"Authorization": "Bearer EAApage-token"}
-    with httpx.Client(base_url=sims.urls["meta_graph"], headers=headers, timeout=5) as client:
+    with httpx.Client(base_url=sims.urls["meta_graph"], headers=headers, timeout=30) as client:
         yield client
 
 
 @pytest.fixture
 def control(sims: Simulators) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=sims.urls["control"], timeout=5) as client:
+    with httpx.Client(base_url=sims.urls["control"], timeout=30) as client:
         yield client

@@ -47,7 +47,7 @@ def test_rotated_token_survives_a_kill(tmp_path: Path) -> None:
         assert httpx.get(urls["instagram_graph"] + "/me", params=parameters).status_code == 200
         assert unchanged == {"changed": 0}
         child.send_signal(signal.SIGTERM)
-        assert child.wait(10) == 0
+        assert child.wait(30) == 0
 
 
 def test_process_ends_with_its_parent() -> None:
@@ -58,10 +58,10 @@ def test_process_ends_with_its_parent() -> None:
     with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE) as parent:
         assert parent.stdout is not None
         pid, urls = parent.stdout.readline().decode().split(" ", 1)
-        parent.wait(10)
+        parent.wait(30)
     orphan = psutil.Process(int(pid))
     try:
-        wait_until(lambda: gone(orphan), 10, "the end of the orphan")
+        wait_until(lambda: gone(orphan), 30, "the end of the orphan")
     finally:
         if not gone(orphan):
             orphan.kill()

@@ -138,7 +138,7 @@ def test_keyboard_reads_single_keys_from_a_terminal(
         monkeypatch.setattr(sys, "stdin", terminal)
         with Keyboard() as keyboard:
             os.write(ours, pressed)
-            assert keyboard.wait(5) == key
+            assert keyboard.wait(30) == key
             assert keyboard.wait(0) is None
     os.close(ours)
 

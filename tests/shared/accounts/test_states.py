@@ -252,6 +252,6 @@ def test_reconnect_notifies_the_scheduler_if_rows_become_due(harness: Harness, d
         harness.execute("UPDATE refresh_state SET reason = 'quarantined'")
         reconnect(harness)
         listener.execute(f"NOTIFY {DUE_CHANNEL}, 'end'")
-        said = [notice.payload for notice in listener.notifies(timeout=5, stop_after=2)]
+        said = [notice.payload for notice in listener.notifies(timeout=30, stop_after=2)]
 
     assert said == ["", "end"]

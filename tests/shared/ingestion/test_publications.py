@@ -60,7 +60,7 @@ def test_scheduler_is_notified_of_a_late_id_if_its_row_is_due(
 def _notifications(connection: psycopg.Connection) -> list[psycopg.Notify]:
     connection.execute("NOTIFY dravo_due, 'end of test'")
     notifications = []
-    for notification in connection.notifies(timeout=5):
+    for notification in connection.notifies(timeout=30):
         if notification.payload == "end of test":
             break
         notifications.append(notification)

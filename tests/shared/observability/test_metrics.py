@@ -31,7 +31,7 @@ BOUNDED |= {"service", "version", "state", "paused", "route", "method", "result"
 
 def get(port: int, path: str) -> tuple[int, str]:
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=30) as answer:
             return answer.status, answer.read().decode()
     except urllib.error.HTTPError as refusal:
         with refusal:
@@ -148,7 +148,7 @@ def test_each_service_exports_its_own_metrics(module: str, database_url: str, re
         scraped = samples(get(port, "/metrics")[1])
     finally:
         process.send_signal(signal.SIGTERM)
-        process.communicate(timeout=15)
+        process.communicate(timeout=30)
     assert process.returncode == 0
     assert f"dravo_pool_size_connectionspool={module}" in scraped
     assert any(name.startswith("dravo_build_info") and f"service={module}" in name for name in scraped)

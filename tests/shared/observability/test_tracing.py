@@ -78,7 +78,7 @@ def test_one_trace_covers_the_request_and_the_call(
             make_due.make_due(connection, "ws_1", publications, Reason.FORCED)
         ticks = Ticks(harness.context.settings, harness.scheduler, client, refresh_queue.broker(client))
         ticks.trace_contexts.remember(
-            [notification.payload for notification in listener.notifies(timeout=5, stop_after=1)]
+            [notification.payload for notification in listener.notifies(timeout=30, stop_after=1)]
         )
         refresh_queue.report_alive(client, "host:1", 8)
         ticks.hand_out()
@@ -86,7 +86,7 @@ def test_one_trace_covers_the_request_and_the_call(
         actors.register(broker, run, lambda _account_id: None)
         worker = dramatiq.Worker(broker, worker_threads=1, worker_timeout=20)
         worker.start()
-        assert received.wait(10)
+        assert received.wait(30)
         worker.stop()
     client.close()
 
@@ -149,7 +149,7 @@ def test_trace_context_is_used_by_its_claim_and_no_later_one(
         harness.execute(later.format("CASE publication_id WHEN :id THEN now() END"), id=in_hand)
         with tracing.span("request", parent=CALLER), harness.engine.begin() as connection:
             make_due.make_due(connection, "ws_1", [idle, in_hand], Reason.FORCED)
-        payloads = [one.payload for one in listener.notifies(timeout=5, stop_after=1)]
+        payloads = [one.payload for one in listener.notifies(timeout=30, stop_after=1)]
         for scheduler in (first, second):
             scheduler.remember(payloads)
 

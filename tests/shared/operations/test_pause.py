@@ -77,7 +77,7 @@ def test_resume_lifts_its_own_pause_makes_rows_due_and_notifies_the_scheduler(
         with harness.engine.begin() as connection:
             assert resume_scope(connection, ADA, Scope(account_id="acc_9")) == 0
             assert resume_scope(connection, ADA, Scope(account_id=account), "over") == 1
-        assert len(list(listener.notifies(timeout=5, stop_after=1))) == 1
+        assert len(list(listener.notifies(timeout=30, stop_after=1))) == 1
 
     assert [is_due(harness, one) for one in (mine, other, retrying)] == [True, False, False]
     assert [kind for _, kind, *_ in pauses(harness)] == ["account", "operator_platform", "operator_workspace"]

@@ -82,7 +82,7 @@ def test_notification_is_sent_at_commit_and_not_before(harness: Harness, databas
             make_due(connection, "ws_1", ids, Reason.MANUAL)
             assert list(listener.notifies(timeout=0)) == []
             connection.commit()
-        assert [notice.channel for notice in listener.notifies(timeout=5, stop_after=1)] == [DUE_CHANNEL]
+        assert [notice.channel for notice in listener.notifies(timeout=30, stop_after=1)] == [DUE_CHANNEL]
 
 
 PAST = datetime.now(UTC) - timedelta(hours=1)

@@ -18,7 +18,7 @@ from tests.worker.adapters.harness import Subject
 from tests.worker.adapters.subjects import SUBJECTS
 
 every_platform = pytest.mark.parametrize("subject", SUBJECTS, ids=lambda subject: subject.label)
-ONCE = settings(max_examples=100, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
+ONCE = settings(max_examples=50, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 @every_platform

@@ -105,7 +105,7 @@ def test_eight_concurrent_renewals_make_one_call_and_share_the_pair(database_url
             return Tokens(SecretStr("new"), None, refresh_token=SecretStr("new-pair"))
 
         def renew(_: int) -> str:
-            together.wait(10)
+            together.wait(30)
             assert before is not None
             after = tokens.renew(harness.engine, harness.context.vault, before, ask)
             return after.account.access_token.get_secret_value()

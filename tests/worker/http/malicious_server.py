@@ -63,7 +63,7 @@ def malicious_server(
         with suppress(OSError):
             server.listener.shutdown(socket.SHUT_RDWR)
         server.listener.close()
-        thread.join(timeout=10)
+        thread.join(timeout=30)
         assert not thread.is_alive()
 
 
@@ -82,7 +82,7 @@ def answers(
 
 def hangs(server: MaliciousServer, _connection: socket.socket) -> None:
     """Send nothing until the test ends."""
-    server.over.wait(10)
+    server.over.wait(60)
 
 
 def resets(_server: MaliciousServer, connection: socket.socket) -> None:

@@ -63,7 +63,7 @@ def await_lock(harness: Harness) -> None:
         "SELECT count(*) FROM pg_stat_activity"
         " WHERE wait_event_type = 'Lock' AND datname = current_database()"
     )
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 30
     while harness.execute(waiting) == [(0,)]:
         assert time.monotonic() < deadline, "nobody waits for a lock"
 
@@ -128,17 +128,17 @@ def test_job_waits_for_concurrent_resume_and_leaves_its_rows_due(
         with harness.engine.begin() as connection:
             resume_scope(connection, ANNA, SCOPE)
             ended.set()
-            assert commit.wait(10)
+            assert commit.wait(30)
 
     with ThreadPoolExecutor(2) as others:
 
         def begin_resume() -> None:
             others.submit(resume_slowly)
-            assert ended.wait(10)
+            assert ended.wait(30)
 
         at_gap["fetched"] = begin_resume
         finished = others.submit(refresh, job, harness.context)
-        assert ended.wait(10)
+        assert ended.wait(30)
         await_lock(harness)
         commit.set()
         finished.result(10)

@@ -73,7 +73,7 @@ def test_dead_token_is_refused_only_for_the_jobs_in_flight(harness: Harness) -> 
     together = threading.Barrier(len(in_flight))
 
     def run_one(job: RefreshJob) -> None:
-        together.wait(10)
+        together.wait(30)
         refresh(job, harness.context)
 
     with ThreadPoolExecutor(len(in_flight)) as workers:

@@ -107,7 +107,7 @@ def tls_server(configure: Callable[[ssl.SSLContext], None]) -> Iterator[str]:
         yield f"https://127.0.0.1:{listener.getsockname()[1]}/hooks"
     finally:
         listener.close()
-        thread.join(5)
+        thread.join(30)
 
 
 def _load_certificate(context: ssl.SSLContext) -> None:

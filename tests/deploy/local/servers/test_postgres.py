@@ -15,7 +15,14 @@ import pytest
 from deploy.local.errors import LocalServerError
 from deploy.local.servers.postgres import Postgres
 from deploy.local.servers.server_process import exit_reason, free_port
-from tests.servers import FASTER, connect, ordinary_rights, private_wheel, runs, start_and_die
+from tests.servers import FASTER, connect, copy_cluster, ordinary_rights, private_wheel, runs, start_and_die
+
+
+@pytest.fixture
+def data_dir(directory: Path) -> Path:
+    """Provide a data directory that has a cluster already: initdb takes longer than a start."""
+    copy_cluster(directory / "postgres")
+    return directory / "postgres"
 
 
 def store(server: Postgres, word: str) -> None:
@@ -29,12 +36,12 @@ def stored(server: Postgres) -> list[str]:
         return [word for (word,) in connection.execute("SELECT word FROM words")]
 
 
-def test_data_survives_stop_restart_and_crash(directory: Path) -> None:
-    with Postgres(directory / "postgres") as first:
+def test_data_survives_stop_restart_and_crash(data_dir: Path) -> None:
+    with Postgres(data_dir) as first:
         store(first, "stopped")
         pid = first.pid
     assert not runs(pid)
-    with Postgres(directory / "postgres") as second:
+    with Postgres(data_dir) as second:
         assert stored(second) == ["stopped"]
         url = second.url
         second.restart()
@@ -44,8 +51,8 @@ def test_data_survives_stop_restart_and_crash(directory: Path) -> None:
         assert second.url == url
 
 
-def test_start_recovers_from_a_killed_postmaster(directory: Path) -> None:
-    with Postgres(directory / "postgres") as server:
+def test_start_recovers_from_a_killed_postmaster(data_dir: Path) -> None:
+    with Postgres(data_dir) as server:
         store(server, "committed")
         url, pid = server.url, server.pid
         with connect(url), connect(url):  # backends that outlive the postmaster for a moment
@@ -56,18 +63,18 @@ def test_start_recovers_from_a_killed_postmaster(directory: Path) -> None:
         assert stored(server) == ["committed"]
 
 
-def test_server_left_running_by_a_killed_launcher_is_replaced(directory: Path) -> None:
-    pid = start_and_die("Postgres", directory / "postgres")
+def test_server_left_running_by_a_killed_launcher_is_replaced(data_dir: Path) -> None:
+    pid = start_and_die("Postgres", data_dir)
     assert runs(pid)
-    with Postgres(directory / "postgres") as server:
+    with Postgres(data_dir) as server:
         assert not runs(pid)
         store(server, "new")
 
 
 def test_start_is_retried_while_backends_of_a_killed_server_run(
-    directory: Path, monkeypatch: pytest.MonkeyPatch
+    data_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pid = start_and_die("Postgres", directory / "postgres")
+    pid = start_and_die("Postgres", data_dir)
     survivor = psutil.Process(pid).children()[0]
     survivor.suspend()  # like a very busy backend, it does not notice that its postmaster has ended
     os.kill(pid, signal.SIGKILL)
@@ -79,22 +86,22 @@ def test_start_is_retried_while_backends_of_a_killed_server_run(
         return reasons[-1]
 
     monkeypatch.setattr("deploy.local.servers.embedded_server.exit_reason", read_and_release)
-    with Postgres(directory / "postgres") as server:
+    with Postgres(data_dir) as server:
         store(server, "new")
     assert "shared memory" in reasons[0]
 
 
-def test_reused_process_id_in_the_pid_file_is_ignored(directory: Path) -> None:
-    with Postgres(directory / "postgres") as server:
+def test_reused_process_id_in_the_pid_file_is_ignored(data_dir: Path) -> None:
+    with Postgres(data_dir) as server:
         owner = psutil.Process(server.pid).uids().real
-    (pid_file,) = directory.glob("postgres/cluster/PG_VERSION")
+    (pid_file,) = data_dir.glob("cluster/PG_VERSION")
     pid_file = pid_file.with_name("postmaster.pid")
     with subprocess.Popen(
         ["/bin/cat"], stdin=subprocess.PIPE, user=owner if os.geteuid() == 0 else None
     ) as stranger:
         pid_file.write_text(f"{stranger.pid}\n{pid_file.parent}\n1700000000\n5432\n\n127.0.0.1\n1 1\nready\n")
         os.chown(pid_file, owner, -1)
-        with Postgres(directory / "postgres"):
+        with Postgres(data_dir):
             assert stranger.poll() is None
         stranger.communicate()
 
@@ -151,31 +158,31 @@ def test_missing_write_permission_is_one_sentence() -> None:
         Postgres(Path("/dravo-test")).start()
 
 
-def test_second_server_in_the_same_directory_is_refused(directory: Path) -> None:
-    with Postgres(directory / "postgres") as first:
+def test_second_server_in_the_same_directory_is_refused(data_dir: Path) -> None:
+    with Postgres(data_dir) as first:
         with pytest.raises(LocalServerError, match="already in use"):
-            Postgres(directory / "postgres").start()
+            Postgres(data_dir).start()
         store(first, "undisturbed")
 
 
-def test_failed_start_names_the_reason_and_leaves_no_process(directory: Path) -> None:
-    server = Postgres(directory / "postgres", {"shared_preload_libraries": "no_such_library"})
+def test_failed_start_names_the_reason_and_leaves_no_process(data_dir: Path) -> None:
+    server = Postgres(data_dir, {"shared_preload_libraries": "no_such_library"})
     with pytest.raises(
         LocalServerError, match=r'^PostgreSQL did not start: could not access file "no_such_library"'
     ):
         server.start()
-    with Postgres(directory / "postgres"):
+    with Postgres(data_dir):
         pass
 
 
-def test_interrupted_start_leaves_no_process(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_interrupted_start_leaves_no_process(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     started = []
 
     def interrupt(**_: object) -> None:
         started.append(server.pid)
         raise KeyboardInterrupt
 
-    server = Postgres(directory / "postgres", FASTER)
+    server = Postgres(data_dir, FASTER)
     with monkeypatch.context() as patch:
         patch.setattr("deploy.local.servers.postgres.psycopg.connect", interrupt)
         with pytest.raises(KeyboardInterrupt):
@@ -200,11 +207,11 @@ def test_missing_wheel_error_names_it(directory: Path, monkeypatch: pytest.Monke
 
 
 def test_start_retries_with_another_port_when_one_is_taken(
-    directory: Path, monkeypatch: pytest.MonkeyPatch
+    data_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         ports = [free_port(), other.getsockname()[1]]
         monkeypatch.setattr("deploy.local.servers.embedded_server.free_port", ports.pop)
-        with Postgres(directory / "postgres", FASTER) as server:
+        with Postgres(data_dir, FASTER) as server:
             store(server, "reached")
     assert not ports

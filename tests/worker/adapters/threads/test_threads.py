@@ -46,7 +46,7 @@ class TestThreads(Conformance):
 
 
 @given(data=st.data())
-@settings(max_examples=100, deadline=None, database=None)
+@settings(max_examples=50, deadline=None, database=None)
 def test_any_answer_has_a_classified_outcome(data: st.DataObject) -> None:
     said = spoken(SUBJECT)
     around = data.draw(conversation(any_json(said.words) | nearly_true(said)))
@@ -55,7 +55,7 @@ def test_any_answer_has_a_classified_outcome(data: st.DataObject) -> None:
 
 
 @given(data=st.data())
-@settings(max_examples=100, deadline=None, database=None)
+@settings(max_examples=50, deadline=None, database=None)
 def test_any_renewal_answer_gives_tokens_or_a_refresh_error(data: st.DataObject) -> None:
     around = data.draw(conversation(any_grant(spoken(SUBJECT).words)))
 
