@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import httpx
 
 _PAGE = 100
-_PAUSE_SECONDS = 0.1
+_PAUSE_SECONDS = 0.2
 _TIMEOUT_SECONDS = 8.0
 
 

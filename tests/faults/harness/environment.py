@@ -1,6 +1,6 @@
 """The environment of a round: servers, simulated platforms, accounts, the fleet and its clients."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -80,20 +80,35 @@ class Environment:
     """The servers that a Sentinel monitors; ``valkey`` is their primary."""
     tokens: set[str] = field(default_factory=set)
     """Every token that ever existed: none of them may appear in a log or in Redis."""
+    _connection: psycopg.Connection | None = None
+    """Of `query`: conditions are polled, and each new connection costs some milliseconds of CPU time."""
 
-    # The database, on a new connection each time: faults break connections.
+    # The database
 
     @contextmanager
     def database(self) -> Iterator[psycopg.Connection]:
-        """Lend a connection in autocommit mode."""
+        """Lend a new connection in autocommit mode."""
         with connect(self.postgres.url) as connection:
             yield connection
 
     def query(self, statement: str, *parameters: Any) -> list[Any]:
-        """Run one statement and return its rows, if any."""
-        with self.database() as connection, connection.cursor(row_factory=tuple_row) as cursor:
-            cursor.execute(statement.encode(), parameters)
-            return cursor.fetchall() if cursor.description else []
+        """Run one statement and return its rows, if any; a connection that a fault broke is replaced."""
+        if (connection := self._connection) is not None:
+            try:
+                return _rows(connection, statement, parameters)
+            except psycopg.OperationalError:
+                if not connection.closed:
+                    raise
+        self.disconnect()
+        self._connection = connect(self.postgres.url)
+        self._connection.prepare_threshold = None  # faults change the tables
+        return _rows(self._connection, statement, parameters)
+
+    def disconnect(self) -> None:
+        """Close the connection of `query`."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
 
     def value(self, statement: str, *parameters: Any) -> Any:
         """Return the only value of the only row."""
@@ -185,6 +200,7 @@ def open_environment(
             ApiPoller(url, ""), EventProducer(url, INTERNAL_TOKEN, seed_data.publication_rows), seed_data,
             variables, tick, noise, watched,
         )  # fmt: skip
+        stack.callback(environment.disconnect)
         _seed(environment)
         stack.callback(_kill_processes, environment)
         for module, number in ((worker_module, workers), ("scheduler", 1), ("api_stub", 1)):
@@ -198,6 +214,12 @@ def open_environment(
         stack.callback(environment.producer.stop)
         environment.await_reads(datetime.min.replace(tzinfo=environment.now().tzinfo), 30)
         yield environment
+
+
+def _rows(connection: psycopg.Connection, statement: str, parameters: Sequence[Any]) -> list[Any]:
+    with connection.cursor(row_factory=tuple_row) as cursor:
+        cursor.execute(statement.encode(), parameters)
+        return cursor.fetchall() if cursor.description else []
 
 
 def _seed(environment: Environment) -> None:

@@ -6,7 +6,6 @@ from typing import TypeVar
 
 Result = TypeVar("Result")
 _POLL_SECONDS = 0.05
-"""Most conditions open a database connection, which costs some milliseconds of CPU time."""
 
 
 def wait_until(condition: Callable[[], Result], within: float, what: str) -> Result:
