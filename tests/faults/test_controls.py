@@ -32,14 +32,14 @@ def calm(_context: RoundContext) -> None:
 
 def test_stale_worker_overwrites_newer_metrics_without_the_fencing_token(directory: Path) -> None:
     inject = frozen_past_its_lease("fetched", "tests.faults.harness.broken_worker", BROKEN="fence")
-    with open_environment(directory, seed=SEED, workers=1) as environment:
+    with open_environment(directory, seed=SEED, workers=1, forked=True) as environment:
         result = run_round(environment, Fault("frozen", inject), SEED)
 
     assert broken(result, "I2")
 
 
 def test_rows_of_a_killed_worker_are_lost_without_a_lease(directory: Path) -> None:
-    with open_environment(directory, seed=SEED, workers=1, settings=NO_LEASE) as environment:
+    with open_environment(directory, seed=SEED, workers=1, forked=True, settings=NO_LEASE) as environment:
         before = run_round(environment, Fault("calm", calm), SEED)
         result = run_round(environment, Fault("killed", killed_at("worker", "started")), SEED)
 
@@ -50,7 +50,12 @@ def test_rows_of_a_killed_worker_are_lost_without_a_lease(directory: Path) -> No
 def test_retries_of_dramatiq_are_lost_with_redis(directory: Path) -> None:
     retrying = {"BROKEN": "retries", **NO_LEASE}
     with open_environment(
-        directory, seed=SEED, workers=1, worker_module="tests.faults.harness.broken_worker", settings=retrying
+        directory,
+        seed=SEED,
+        workers=1,
+        forked=True,
+        worker_module="tests.faults.harness.broken_worker",
+        settings=retrying,
     ) as environment:
         before = run_round(environment, Fault("calm", calm), SEED)
         result = run_round(environment, Fault("Redis down", down_while_jobs_fail), SEED)

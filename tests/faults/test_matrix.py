@@ -16,7 +16,7 @@ SHORT = sorted((fault for fault in FAULTS if fault.short), key=lambda fault: fau
 
 @pytest.fixture(scope="module")
 def environments() -> Iterator[Environments]:
-    with Environments(SEED, SHORT_TICK, NOISE_BESIDE_TESTS) as opened:
+    with Environments(SEED, SHORT_TICK, NOISE_BESIDE_TESTS, forked=True) as opened:
         yield opened
 
 

@@ -39,7 +39,7 @@ def silent_issuer(context: RoundContext) -> None:
         wait_until(lambda: member.logged("api_listening"), 30, "a second API")
         wait_until(lambda: status(token("known")) == httpx.codes.OK, 30, "the issuer's key")
         running.answers.clear()
-        longest = []
+        longest: list[float] = []
         with ThreadPoolExecutor(_UNKNOWN) as pool:
             while min(longest, default=_AT_ONCE_SECONDS) >= _AT_ONCE_SECONDS:
                 assert len(longest) < _TRIES, f"a valid credential was delayed: {longest}"

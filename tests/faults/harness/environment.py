@@ -179,8 +179,12 @@ def open_environment(
     noise: timedelta = NOISE,
     sentinel: bool = False,
     settings: Mapping[str, str] | None = None,
+    forked: bool = False,
 ) -> Iterator[Environment]:
-    """Start an environment, wait for the first reading of every publication, and stop it afterwards."""
+    """Start an environment, wait for the first reading of every publication, and stop it afterwards.
+
+    ``forked``: the services are `ForkedProcess`.
+    """
     with ExitStack() as stack:
         stack.enter_context(run_directory())
         copy_cluster(directory / "postgres")
@@ -194,7 +198,7 @@ def open_environment(
         variables = own_environment() | _variables(postgres, valkey, simulators, secret, port, tick)
         variables |= {"DRAVO_REDIS_URL": watched.url} if watched else {}
         variables |= settings or {}
-        fleet = Fleet(variables, directory)
+        fleet = Fleet(variables, directory, forked=forked)
         environment = Environment(
             postgres, valkey, simulators, Vault([SecretStr(secret)]), "", url, fleet,
             ApiPoller(url, ""), EventProducer(url, INTERNAL_TOKEN, seed_data.publication_rows), seed_data,

@@ -13,10 +13,11 @@ from tests.servers import fast_parent, server_directory
 class Environments:
     """Runs rounds one after another, in one environment as long as no invariant is broken."""
 
-    def __init__(self, seed: int, tick: timedelta, noise: timedelta = NOISE) -> None:
+    def __init__(self, seed: int, tick: timedelta, noise: timedelta = NOISE, *, forked: bool = False) -> None:
         self._seed = seed
         self._tick = tick
         self._noise = noise
+        self._forked = forked
         self._stack = ExitStack()
         self._environment: Environment | None = None
 
@@ -41,6 +42,7 @@ class Environments:
                     tick=self._tick,
                     noise=self._noise,
                     sentinel=fault.sentinel,
+                    forked=self._forked,
                 )
             )
         self._environment = None

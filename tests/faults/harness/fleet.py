@@ -13,6 +13,7 @@ from pathlib import Path
 import psutil
 
 from shared.process import STOP_WITHIN
+from tests.faults.harness.forked import ForkedProcess
 from tests.faults.harness.waiting import wait_until
 
 ROOT = Path(__file__).parents[3]
@@ -32,7 +33,7 @@ class Member:
     temporary: bool
     root: Path = ROOT
     """The source tree that it runs."""
-    process: subprocess.Popen[bytes] = field(init=False)
+    process: subprocess.Popen[bytes] | ForkedProcess = field(init=False)
 
     @property
     def alive(self) -> bool:
@@ -45,7 +46,10 @@ class Member:
 
     def frozen(self) -> bool:
         """Whether SIGSTOP has stopped it."""
-        return self.alive and psutil.Process(self.process.pid).status() == psutil.STATUS_STOPPED
+        try:
+            return self.alive and psutil.Process(self.process.pid).status() == psutil.STATUS_STOPPED
+        except psutil.NoSuchProcess:
+            return False
 
     def logged(self, word: str) -> bool:
         """Whether its log contains a word."""
@@ -55,7 +59,8 @@ class Member:
 class Fleet:
     """The processes of one environment. Start them in the main thread: they die with the thread that did."""
 
-    def __init__(self, environment: Mapping[str, str], logs: Path) -> None:
+    def __init__(self, environment: Mapping[str, str], logs: Path, *, forked: bool = False) -> None:
+        self._forked = forked
         self._environment = {**environment, "DRAVO_LOG_FORMAT": "json"}
         self.logs = logs
         self.members: dict[str, Member] = {}
@@ -82,6 +87,9 @@ class Fleet:
         return member
 
     def _run(self, member: Member) -> None:
+        if self._forked and member.root == ROOT:
+            member.process = ForkedProcess(member.module, member.environment, member.log, member.root)
+            return
         with member.log.open("ab") as log:
             member.process = subprocess.Popen(
                 [sys.executable, "-m", member.module],
@@ -119,12 +127,12 @@ class Fleet:
 
     def await_exit(self, member: Member, within: float = _START_WITHIN) -> int:
         """Wait until a process has ended, count it if it was killed, and return its exit code."""
-        code = wait_until(lambda: member.process.poll() is not None, within, f"the end of {member.name}")
-        del code
-        self.kills += member.process.returncode == -signal.SIGKILL
+        wait_until(lambda: member.process.poll() is not None, within, f"the end of {member.name}")
+        code = member.process.wait()
+        self.kills += code == -signal.SIGKILL
         if member.temporary:
             del self.members[member.name]
-        return member.process.returncode
+        return code
 
     def restart_dead(self) -> None:
         """Resume frozen processes and restart dead ones, as a supervisor does."""
