@@ -83,7 +83,14 @@ def test_settings_in_manifests_units_and_containers_exist() -> None:
 SECRETS = {name for name, field in Settings.model_fields.items() if "SecretStr" in str(field.annotation)}
 STORES = {"database_url", "redis_url"}
 PLATFORM_SECRETS = {name for name in SECRETS if name.endswith(("_app_secret", "_client_secret", "_bearer"))}
-API_SECRETS = {"internal_token", "ops_token", "jwt_secret", "meta_verify_token", "x_consumer_secret"}
+API_SECRETS = {
+    "read_database_url",
+    "internal_token",
+    "ops_token",
+    "jwt_secret",
+    "meta_verify_token",
+    "x_consumer_secret",
+}
 OWN_SECRETS = {
     "migrate": {"database_url"},
     "scheduler": STORES,
