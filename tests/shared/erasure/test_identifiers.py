@@ -39,3 +39,10 @@ def test_few_identifiers_have_patterns_that_quote_what_like_would_expand() -> No
         '%the \\\\"One\\\\"%',
     ]
     assert Identifiers([("post", f"post_{n}") for n in range(MOST_PATTERNS + 1)]).patterns is None
+
+
+def test_ids_and_names_count_together_for_the_bound_of_patterns() -> None:
+    ids = [("post", f"post_{n}") for n in range(MOST_PATTERNS - 1)]
+
+    assert len(Identifiers([*ids, ("name", "Brand")]).patterns or []) == MOST_PATTERNS
+    assert Identifiers([*ids, ("name", "Brand"), ("name", "Other")]).patterns is None
