@@ -10,7 +10,7 @@ import structlog
 from sqlalchemy import Connection, Engine, text
 
 from scheduler.maintenance.replanning import Replanning
-from scheduler.ticks import outages_logged
+from scheduler.outages import outages_logged
 from shared.freshness.leading import leading_value
 from shared.freshness.pressure import MOST, Pressure, next_pressure
 from shared.freshness.priors import parse_priors

@@ -1,7 +1,6 @@
 """The scheduler's ticks: hand out due rows, renew tokens, probe and check budgets, make partitions."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from datetime import timedelta
 
 import dramatiq
@@ -11,9 +10,10 @@ from sqlalchemy import Engine
 
 from scheduler.interactive_due import InteractiveDue
 from scheduler.maintenance.renewals import ending_soon
+from scheduler.outages import outages_logged
 from scheduler.probes import probe
 from scheduler.trace_contexts import TraceContexts
-from shared import database, refresh_queue
+from shared import refresh_queue
 from shared.changes import maintenance
 from shared.freshness.policy import Freshness
 from shared.observability import failpoints, metrics
@@ -223,14 +223,3 @@ class Ticks:
                 made = ensure_partitions(connection)
             if made:
                 _log.info("partitions_made", names=made)
-
-
-@contextmanager
-def outages_logged() -> Iterator[None]:
-    """End a tick that meets an outage with a log line."""
-    try:
-        yield
-    except redis.RedisError as error:
-        _log.warning("redis_unreachable", detail=type(error).__name__)
-    except database.DATABASE_AWAY as error:
-        _log.warning("database_unreachable", detail=type(error.orig).__name__)

@@ -8,7 +8,7 @@ import structlog
 from sqlalchemy import Engine
 from sqlalchemy.exc import ProgrammingError
 
-from scheduler.ticks import outages_logged
+from scheduler.outages import outages_logged
 from shared.erasure.ledger import Ledger, LedgerError
 from shared.erasure.log_files import LogFiles, LogFilesError
 from shared.erasure.run import Done, step

@@ -6,7 +6,7 @@ from typing import Any, Final
 import structlog
 from sqlalchemy import Engine, text
 
-from scheduler.ticks import outages_logged
+from scheduler.outages import outages_logged
 from shared.freshness.leading import leading_value
 from shared.freshness.plan import Known, Planner, part_of_row
 from shared.freshness.policy import Freshness

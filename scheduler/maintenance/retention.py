@@ -8,7 +8,7 @@ import structlog
 from sqlalchemy import Engine
 from sqlalchemy.exc import ProgrammingError
 
-from scheduler.ticks import outages_logged
+from scheduler.outages import outages_logged
 from shared.observability import metrics
 from shared.retention.overdue import overdue
 from shared.retention.policy import Retention
