@@ -67,11 +67,11 @@ def overdue(connection: Connection, policy: Retention) -> Iterator[Overdue]:
 
 
 def _late(connection: Connection, search: _Search, now: datetime) -> timedelta | None:
-    found = within(connection, lambda: connection.execute(text(search.statement)).one())
-    if found is None:
+    oldest = within(connection, lambda: connection.execute(text(search.statement)).one())
+    if oldest is None:
         ended_at = connection.execute(_ENDED_AT, {"unit": search.unit}).scalar()
         return None if ended_at is None else now - ended_at
-    return timedelta() if found[0] is None else max(now - found[0] - search.limit, timedelta())
+    return timedelta() if oldest[0] is None else max(now - oldest[0] - search.limit, timedelta())
 
 
 def _searches(policy: Retention) -> Iterator[_Search]:

@@ -15,25 +15,25 @@ HOUR = timedelta(hours=1)
 
 def late(harness: Harness) -> dict[tuple[DataClass, Group | None], timedelta]:
     with harness.engine.connect() as connection:
-        found: dict[tuple[DataClass, Group | None], timedelta] = {}
+        durations: dict[tuple[DataClass, Group | None], timedelta] = {}
         for one in overdue(connection, Retention.parse("on")):
-            found[one.kind, one.group] = max(found.get((one.kind, one.group), timedelta()), one.late)
-    return found
+            durations[one.kind, one.group] = max(durations.get((one.kind, one.group), timedelta()), one.late)
+    return durations
 
 
-def beyond(found: dict[tuple[DataClass, Group | None], timedelta]) -> set[tuple[DataClass, Group | None]]:
-    return {key for key, duration in found.items() if duration}
+def beyond(durations: dict[tuple[DataClass, Group | None], timedelta]) -> set[tuple[DataClass, Group | None]]:
+    return {key for key, duration in durations.items() if duration}
 
 
 def test_month_that_should_have_gone_is_late_on_every_platform_that_goes_by_months(harness: Harness) -> None:
     make_months(harness, 6)
 
-    found = late(harness)
+    durations = late(harness)
 
     by_months = {group for group in Group if group is not Group.LINKEDIN_MEMBER}
-    assert beyond(found) == {(DataClass.READINGS, group) for group in by_months}
+    assert beyond(durations) == {(DataClass.READINGS, group) for group in by_months}
     expected = datetime.now(UTC) - 90 * DAY - month_start(5)
-    assert abs(found[DataClass.READINGS, Group.X] - expected) < HOUR
+    assert abs(durations[DataClass.READINGS, Group.X] - expected) < HOUR
     run(harness)
     assert beyond(late(harness)) == set()
 
@@ -45,10 +45,10 @@ def test_oldest_row_of_a_shorter_limit_is_found_for_its_group_alone(harness: Har
         for hours in (50, 5):
             reading(harness, one, datetime.now(UTC) - hours * HOUR, 1)
 
-    found = late(harness)
+    durations = late(harness)
 
-    assert beyond(found) == {(DataClass.READINGS, Group.LINKEDIN_MEMBER)}
-    assert abs(found[DataClass.READINGS, Group.LINKEDIN_MEMBER] - 2 * HOUR) < HOUR
+    assert beyond(durations) == {(DataClass.READINGS, Group.LINKEDIN_MEMBER)}
+    assert abs(durations[DataClass.READINGS, Group.LINKEDIN_MEMBER] - 2 * HOUR) < HOUR
 
 
 def test_old_events_disconnected_accounts_and_gone_posts_are_late(harness: Harness) -> None:
@@ -66,15 +66,15 @@ def test_old_events_disconnected_accounts_and_gone_posts_are_late(harness: Harne
         id=gone,
     )
 
-    found = late(harness)
+    durations = late(harness)
 
     expected = {
         (DataClass.EVENTS, None): 3 * DAY,
         (DataClass.DISCONNECTED, Group.TIKTOK): 10 * DAY,
         (DataClass.GONE, Group.X): 3 * HOUR,
     }
-    assert beyond(found) == expected.keys()
-    assert all(abs(found[key] - duration) < HOUR for key, duration in expected.items())
+    assert beyond(durations) == expected.keys()
+    assert all(abs(durations[key] - duration) < HOUR for key, duration in expected.items())
 
 
 def test_search_that_takes_too_long_is_answered_by_the_last_complete_removal(
@@ -85,8 +85,8 @@ def test_search_that_takes_too_long_is_answered_by_the_last_complete_removal(
     )
     monkeypatch.setattr("shared.retention.overdue.within", lambda *_: None)
 
-    found = late(harness)
+    durations = late(harness)
 
-    assert beyond(found) == {(DataClass.GONE, Group.X)}
-    assert abs(found[DataClass.GONE, Group.X] - 5 * HOUR) < HOUR
-    assert (DataClass.EVENTS, None) not in found
+    assert beyond(durations) == {(DataClass.GONE, Group.X)}
+    assert abs(durations[DataClass.GONE, Group.X] - 5 * HOUR) < HOUR
+    assert (DataClass.EVENTS, None) not in durations
