@@ -36,7 +36,7 @@ from scheduler.ticks import (
 from shared import database, redis_client, refresh_queue
 from shared.erasure import run as erasure
 from shared.erasure.ledger import ledger_of
-from shared.erasure.log_files import log_files_of
+from shared.erasure.places.log_files import log_files_of
 from shared.observability import log, metrics, tracing
 from shared.observability.exporter import Heartbeat, exporter
 from shared.process import die_with_parent, stop_on_signals, wait_for

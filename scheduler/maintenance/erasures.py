@@ -10,7 +10,7 @@ from sqlalchemy.exc import ProgrammingError
 
 from scheduler.outages import outages_logged
 from shared.erasure.ledger import Ledger, LedgerError
-from shared.erasure.log_files import LogFiles, LogFilesError
+from shared.erasure.places.log_files import LogFiles, LogFilesError
 from shared.erasure.run import Done, step
 from shared.redis_client import RedisClient
 

@@ -13,10 +13,10 @@ from typing import Any, Final
 from sqlalchemy import Connection, Engine, text
 
 from shared.accounts import states
-from shared.erasure import names, redis_keys, rows
 from shared.erasure.identifiers import load
 from shared.erasure.ledger import Ledger
-from shared.erasure.log_files import LOG_LINES, LogFiles
+from shared.erasure.places import names, redis_keys, rows
+from shared.erasure.places.log_files import LOG_LINES, LogFiles
 from shared.erasure.requests import SENTENCE, note_accounts
 from shared.erasure.scan import scan
 from shared.erasure.schema import Table, tables, unclassified
@@ -95,7 +95,7 @@ def step(
     """Do one step of the oldest open erasure, or of this one; ``None``: there is none, or others run it.
 
     Raises `shared.erasure.ledger.LedgerError` when the ledger cannot be written, and nothing is deleted then;
-    `shared.erasure.log_files.LogFilesError` when a log file cannot be searched.
+    `shared.erasure.places.log_files.LogFilesError` when a log file cannot be searched.
     """
     with engine.begin() as connection:
         row = connection.execute(_NEXT, {"code": code}).one_or_none()

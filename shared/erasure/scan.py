@@ -7,11 +7,11 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, text
 
-from shared.erasure import tombstones
 from shared.erasure.identifiers import OUR_IDS, Identifiers, load
-from shared.erasure.log_files import LOG_LINES, LogFiles
-from shared.erasure.names import rows_that_name
-from shared.erasure.redis_keys import count as count_in_redis
+from shared.erasure.places import tombstones
+from shared.erasure.places.log_files import LOG_LINES, LogFiles
+from shared.erasure.places.names import rows_that_name
+from shared.erasure.places.redis_keys import count as count_in_redis
 from shared.erasure.schema import ACCOUNT, PUBLICATION, SEARCHED_UP_TO, WORKSPACE, Table
 from shared.redis_client import RedisClient
 

@@ -14,7 +14,7 @@ from shared import redis_client
 from shared.bounded import Count
 from shared.erasure import requests, subject
 from shared.erasure.ledger import Ledger, LedgerError
-from shared.erasure.log_files import LogFilesError, log_files_of
+from shared.erasure.places.log_files import LogFilesError, log_files_of
 from shared.erasure.preview import preview
 from shared.erasure.replay import replay as replay_ledger
 from shared.erasure.requests import Certificate

@@ -7,7 +7,8 @@ import pytest
 from sqlalchemy import text
 
 from shared import database
-from shared.erasure import rows, subject
+from shared.erasure import subject
+from shared.erasure.places import rows
 from shared.erasure.run import ROLE, step
 from shared.erasure.schema import tables, unclassified
 from shared.redis_client import RedisClient

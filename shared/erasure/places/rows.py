@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, text
 
-from shared.erasure import tombstones
+from shared.erasure.places import tombstones
 from shared.erasure.schema import ACCOUNT, PUBLICATION, WORKSPACE, Table
 from shared.erasure.subject import Subject, SubjectKind
 from shared.refresh_state import ingest as refresh_state

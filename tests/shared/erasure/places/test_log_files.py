@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from shared.erasure import requests
-from shared.erasure.log_files import LogFiles, LogFilesError, log_files_of
+from shared.erasure.places.log_files import LogFiles, LogFilesError, log_files_of
 from shared.erasure.run import step
 from shared.redis_client import RedisClient
 from shared.settings import Settings
