@@ -170,6 +170,16 @@ def _store(rows: Rows) -> tuple[int, int]:
             post_id=f"post_overdue_{minutes}",
             state={"next_run_at": now - timedelta(minutes=minutes)},
         )
+    _store_endpoints(rows, now)
+    rich = rows.publication(
+        "acc_tiktok", post_id="post_rich", analytics={"metrics": {"view_count": 90_000, "like_count": 4_200}}
+    )
+    _store_history(rows, rich, now)
+    return failed, rich
+
+
+def _store_endpoints(rows: Rows, now: datetime) -> None:
+    """Store a webhook endpoint in each state."""
     states: list[dict[str, Any]] = [
         {},
         {"failing_since": now - timedelta(hours=3), "failure": "status 503"},
@@ -179,11 +189,6 @@ def _store(rows: Rows) -> tuple[int, int]:
         url = f"https://hooks-{number}.example.com/a-rather-long-path/of-a-receiver"
         endpoint = {"endpoint_id": f"whe_{number:016}", "workspace_id": "ws_north", "url": url}
         rows.insert("webhook_endpoints", {**endpoint, "host": "h", "sealed_secret": "sealed", **columns})
-    rich = rows.publication(
-        "acc_tiktok", post_id="post_rich", analytics={"metrics": {"view_count": 90_000, "like_count": 4_200}}
-    )
-    _store_history(rows, rich, now)
-    return failed, rich
 
 
 def _store_history(rows: Rows, rich: int, now: datetime) -> None:

@@ -1,46 +1,18 @@
-"""The operators' page in Chromium: layout, accessibility, dark mode, without scripts, other sites."""
+"""The operators' page in Chromium: what its pages and forms do, also for a keyboard and for other sites."""
 
 import http.server
-import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib import metadata
-from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import expect
 
-from api_stub.ops.context import OpsContext
-from api_stub.ops.routes import routes
-from deploy.bench.chromium import first_paint
 from shared import redis_client, refresh_queue
-from tests.browser.conftest import DESK, PHONE, PICTURES, Fleet, Open
+from tests.browser.checks import axe, look_at, wait_for_counts
+from tests.browser.conftest import PICTURES, Fleet, Open
 
-FIRST_PAINT_MS = 200
-SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
-PAGES = {
-    "overview": "/ops",
-    "publications": "/ops/publications",
-    "failed": "/ops/publications?status=failed&platform=instagram",
-    "overdue": "/ops/publications?due=1",
-    "publication": "/ops/publications/{rich}",
-    "failure": "/ops/publications/{failed}",
-    "accounts": "/ops/accounts",
-    "audit-log": "/ops/audit-log",
-    "holds": "/ops/holds?platform=linkedin",
-    "holds-workspace": "/ops/holds?workspace=ws_south",
-    "workers": "/ops/workers",
-    "week": "/ops?range=7d",
-    "found": "/ops/publications?q=South",
-    "confirm": "/ops/confirm?status=failed",
-    "search": "/ops/publications?q=nothing",
-    "sorted": "/ops/publications?sort=status",
-    "release": "/ops/confirm?action=release&reason=quarantined",
-    "webhooks": "/ops/webhooks",
-    "retention": "/ops/retention",
-}
 AT_REST = (
     "/ops",
     "/ops/publications",
@@ -49,90 +21,6 @@ AT_REST = (
     "/ops/workers",
     "/ops/webhooks",
 )
-
-
-def test_every_page_is_looked_at() -> None:
-    served = {
-        route.path
-        for route in routes(cast("OpsContext", None))
-        if route.methods == {"GET", "HEAD"} and "static" not in route.path
-    }
-    opened = {re.sub(r"\{\w+\}", "{publication_id}", path.partition("?")[0]) for path in PAGES.values()}
-
-    assert opened == served
-
-
-def wait_for_counts(page: Page) -> None:
-    """Wait until every row was counted."""
-    expect(page.get_by_text("of 65 publications")).to_be_visible()
-
-
-def axe(page: Page) -> list[str]:
-    """Return the serious violations that axe finds, with their elements."""
-    if not page.evaluate("typeof window.axe !== 'undefined'"):
-        page.evaluate(_axe_source())
-    results = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
-    return [
-        f"{one['id']}: {node['html']}"
-        for one in results["violations"]
-        if one["impact"] in {"serious", "critical"}
-        for node in one["nodes"]
-    ]
-
-
-def _axe_source() -> str:
-    files = metadata.files("axe-playwright-python") or []
-    return Path(str(next(file for file in files if file.name == "axe.min.js").locate())).read_text("utf-8")
-
-
-@pytest.mark.parametrize("name", PAGES)
-def test_page_fits_the_screen_and_has_no_serious_violation(visit: Open, fleet: Fleet, name: str) -> None:
-    path = PAGES[name].format(rich=fleet.rich, failed=fleet.failed)
-    page = visit(path)
-    expect(page.get_by_role("heading", level=1)).to_have_count(1)
-    assert look_at(page, name) == []
-
-
-def look_at(page: Page, name: str) -> list[str]:
-    """Keep pictures of a page in every scheme and size; return what axe finds, and where it does not fit."""
-    findings = []
-    for scheme in SCHEMES:
-        for device, size in (("desk", DESK), ("phone", PHONE)):
-            page.emulate_media(color_scheme=scheme)
-            page.set_viewport_size(size)
-            page.screenshot(path=PICTURES / f"{name}-{scheme}-{device}.png", full_page=True)
-            if not page.evaluate("document.documentElement.scrollWidth <= innerWidth"):
-                findings.append(f"{scheme} {device} scrolls sideways")
-            findings += [f"{scheme} {device} {one}" for one in axe(page)]
-    return findings
-
-
-def test_index_has_no_serious_violation(visit: Open) -> None:
-    page = visit("/", signed_in=False)
-
-    assert look_at(page, "index") == []
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_login_page_has_no_serious_violation(visit: Open, scheme: str) -> None:
-    page = visit("/ops/publications?status=failed", signed_in=False, color_scheme=scheme)
-
-    page.screenshot(path=PICTURES / f"login-{scheme}.png")
-    assert axe(page) == []
-    page.get_by_label("Your name").fill("Anna")
-    page.get_by_label("Operators' token").fill("not the token")
-
-
-def test_first_paint_takes_less_than_200_ms(visit: Open) -> None:
-    page = visit()
-    took = []
-    for _ in range(5):
-        page.goto("/ops")
-        wait_for_counts(page)
-        took.append(first_paint(page))
-
-    # The best of five: what the page takes, not what else this machine does.
-    assert min(took) < FIRST_PAINT_MS
 
 
 def test_live_page_updates_and_keeps_unsent_input(visit: Open, fleet: Fleet) -> None:

@@ -13,8 +13,8 @@ from api_stub.docs.operations import PATHS
 from api_stub.docs.samples import LIST_CHANGES, LIST_HISTORY, LIST_POSTS, RECEIVE_EVENTS
 from shared.accounts.api_keys import create_key
 from tests.api_stub.support import CREATED_AT
+from tests.browser.checks import SCHEMES, axe
 from tests.browser.conftest import INTERNAL_TOKEN, PHONE, PICTURES, Fleet, Open
-from tests.browser.test_ops import SCHEMES, axe
 
 WIDE = ViewportSize(width=1440, height=900)
 

@@ -93,6 +93,6 @@ def test_file_that_cannot_be_read_stops_the_erasure(
 
 def test_setting_names_files_and_folders() -> None:
     assert log_files_of(Settings()) is None
-    logs = log_files_of(Settings(erasure_logs=f"{__file__}, {Path(__file__).parent}"))
+    logs = log_files_of(Settings(erasure_logs=f"{__file__}, {Path(__file__).parents[1]}"))
     assert logs is not None
     assert {Path(__file__)} < set(logs.files())
