@@ -11,8 +11,10 @@ ADAPTIVE: Final = "adaptive"
 ALLOWED: Final = "must be adaptive, or look like fixed:6h (units s, m, h, d)"
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _SECONDS = {"d": 86_400, "h": 3_600, "min": 60, "s": 1}
-_TOP_UP_SHARE: Final = 10  # a sibling travels along in the last tenth of its interval
-_TYPICAL: Final = timedelta(hours=6)  # an interval of the adaptive rule, where one must stand for all
+LEAST_URGENT: Final = 0.1
+"""Part of its interval after which an adaptive row may fill a free slot of a request of its account."""
+_TOP_UP_SHARE: Final = 10  # under a fixed interval, a sibling travels along in its last tenth
+_ANY: Final = timedelta(days=30)  # the longest interval
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,13 +40,14 @@ class Freshness:
         return ADAPTIVE if self.interval is None else f"fixed:{words(self.interval).replace(' ', '')}"
 
     def top_up(self, platform: Platform) -> timedelta:
-        """Return how long before its due time a row may join a job of its account.
+        """Return how long before its due time a row may fill a free slot of a job of its account.
 
-        Adaptive rows of X wait for their UTC day: a read on the day before would be billed as well.
+        Under the adaptive rule the most urgent rows do so, whenever they are due (`LEAST_URGENT`). Adaptive
+        rows of X wait for their UTC day: a read on the day before would be billed as well.
         """
-        if self.interval is None and platform is Platform.X:
-            return timedelta()
-        return (self.interval or _TYPICAL) / _TOP_UP_SHARE
+        if self.interval is None:
+            return timedelta() if platform is Platform.X else _ANY
+        return self.interval / _TOP_UP_SHARE
 
     def explain(self) -> str:
         """Return the policy as one sentence."""

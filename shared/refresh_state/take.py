@@ -10,10 +10,14 @@ from sqlalchemy import Connection
 
 from shared.batches import BATCH_SIZE, is_topped_up, job_size
 from shared.driver.statement import Statement
+from shared.freshness.policy import LEAST_URGENT
 from shared.refresh_queue import RefreshJob
 from shared.refresh_state.fair_share import Candidate
 from shared.refresh_state.ready.in_flight import SUSPECT_STARTS
 from shared.vocabulary import Lane, Platform
+
+_NEAR_CALLS: Final = 5
+"""Calls' worth of rows that are not due of which the most urgent ones may fill up a call."""
 
 _TAKE: Final = """
 WITH picked AS (
@@ -31,14 +35,29 @@ WITH picked AS (
                       AND c.top_up > 0
                     ORDER BY s.account_id, s.next_run_at LIMIT c.size) due) job
      CROSS JOIN LATERAL (
-           SELECT s.ctid AS place, s.unfinished, s.claimed_at IS NOT NULL AS expired FROM refresh_state s
-            WHERE (s.account_id, s.next_run_at) >= (c.account_id, c.rows_from)
-              AND (s.account_id, s.next_run_at)
-                  <= (c.account_id, now() + make_interval(secs => c.top_up)) {same_lane}
-              AND (s.next_run_at <= now() OR (s.claimed_at IS NULL AND s.reason = 'stale'))
-              AND (s.unfinished < :suspect OR s.claimed_at IS NULL OR s.publication_id = :next_suspect)
-            ORDER BY s.account_id, s.next_run_at LIMIT job.size
-              FOR UPDATE OF s SKIP LOCKED) r
+           SELECT near.place, near.unfinished, near.expired FROM (
+                 SELECT s.ctid AS place, s.unfinished, s.claimed_at IS NOT NULL AS expired,
+                        s.publication_id, s.next_run_at
+                   FROM refresh_state s
+                  WHERE (s.account_id, s.next_run_at) >= (c.account_id, c.rows_from)
+                    AND (s.account_id, s.next_run_at)
+                        <= (c.account_id, now() + make_interval(secs => c.top_up)) {same_lane}
+                    AND (s.next_run_at <= now() OR (s.claimed_at IS NULL AND s.reason = 'stale'))
+                    AND (s.unfinished < :suspect OR s.claimed_at IS NULL
+                         OR s.publication_id = :next_suspect)
+                  ORDER BY s.account_id, s.next_run_at
+                  LIMIT job.size + CASE WHEN c.top_up = 0 THEN 0
+                                        ELSE CAST(:near_calls AS int) * c.per_call END
+                    FOR UPDATE OF s SKIP LOCKED) near
+             -- of rows that are not due, the most urgent ones: the largest part of their interval has passed
+             LEFT JOIN post_analytics a
+               ON a.publication_id = near.publication_id AND near.next_run_at > now()
+             LEFT JOIN LATERAL (
+                  SELECT COALESCE(EXTRACT(epoch FROM now() - a.last_updated_at)
+                                  / EXTRACT(epoch FROM near.next_run_at - a.last_updated_at), 1) AS part
+                  ) urgency ON true
+            WHERE near.next_run_at <= now() OR urgency.part >= CAST(:least_urgent AS float8)
+            ORDER BY near.next_run_at > now(), urgency.part DESC, near.next_run_at LIMIT job.size) r
 )
 UPDATE refresh_state AS r
    SET next_run_at = CAST(:at AS timestamptz) + make_interval(secs => :lease), claim_seq = r.claim_seq + 1,
@@ -72,7 +91,7 @@ def take(
 ) -> list[Any]:
     """Lease due rows of these accounts, one job of each, and return them.
 
-    ``top_up``: how long before its due time a row may join a job of its account, by platform.
+    ``top_up``: how long before its due time a row may fill a free slot, by platform; the most urgent ones do.
     ``next_suspect``: the suspect that may be taken.
     """
     background = lane is Lane.BACKGROUND
@@ -89,6 +108,8 @@ def take(
         ],
         "suspect": SUSPECT_STARTS,
         "next_suspect": next_suspect,
+        "near_calls": _NEAR_CALLS,
+        "least_urgent": LEAST_URGENT,
         "at": lease.at,
         "lease": lease.length.total_seconds(),
     }

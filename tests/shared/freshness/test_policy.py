@@ -28,7 +28,7 @@ def test_fixed_interval_is_parsed_and_explained(text: str, interval: timedelta, 
 def test_adaptive_policy_has_no_interval() -> None:
     assert Freshness.parse("adaptive") == Freshness()
     assert "5 %" in Freshness().explain()
-    assert Freshness().top_up(Platform.TIKTOK) == timedelta(minutes=36)
+    assert Freshness().top_up(Platform.TIKTOK) == timedelta(days=30)
 
 
 def test_adaptive_row_of_x_is_not_read_before_the_day_for_which_it_is_planned() -> None:

@@ -108,6 +108,33 @@ def test_nearly_due_siblings_fill_a_job_only_where_that_costs_no_call(harness: H
     assert sizes == {"acc_x": 4, "acc_facebook": 1}
 
 
+def test_free_slots_are_filled_with_the_rows_whose_interval_has_passed_most(harness: Harness) -> None:
+    account = harness.account("acc_tt", Platform.TIKTOK)
+    (due,) = harness.publications(account)
+    harness.execute("UPDATE publications SET platform_post_id = 'due'")
+    rows = harness.publications(account, 24, next_run_at=datetime.now(UTC), reason="stale")
+    for place, one in enumerate(rows):
+        # the later a row is due, the more of its interval has passed: from 5 to 97 %
+        part, left = 0.05 + 0.04 * place, timedelta(hours=1 + place)
+        harness.execute(
+            "UPDATE refresh_state SET next_run_at = now() + :left WHERE publication_id = :id",
+            left=left,
+            id=one,
+        )
+        harness.execute(
+            "UPDATE post_analytics SET last_updated_at = now() - :passed WHERE publication_id = :id",
+            passed=left * part / (1 - part),
+            id=one,
+        )
+
+    (first,) = claimed(harness, ahead=30 * 86_400).jobs
+    assert {one for one, _ in first.claims} == {due, *rows[5:]}
+
+    harness.execute("UPDATE refresh_state SET next_run_at = now() WHERE publication_id = :id", id=rows[4])
+    (second,) = claimed(harness, ahead=30 * 86_400).jobs
+    assert {one for one, _ in second.claims} == set(rows[2:5])
+
+
 def test_retry_or_paused_row_is_not_claimed_before_its_time(harness: Harness) -> None:
     account = harness.account("acc_x", Platform.X)
     harness.publications(account, 1)
