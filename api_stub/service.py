@@ -110,7 +110,8 @@ class Service:
     async def _save_reads(self) -> None:
         while True:
             await asyncio.sleep(SAVED_EVERY.total_seconds())
-            await self.read_counter.save()
+            rows = await self.read_counter.save()
+            await self.receiver.report_reads(rows)
 
     async def _load_promises(self) -> None:
         while True:

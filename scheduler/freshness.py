@@ -1,9 +1,10 @@
-"""The periodic work of the adaptive policy: quota pressure each hour, half-lives each day."""
+"""The periodic work of the adaptive policy: quota pressure each hour, half-lives and readers each day."""
 
 import random
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import groupby
 from typing import Any, Final
 
 import structlog
@@ -14,7 +15,7 @@ from scheduler.outages import outages_logged
 from shared.freshness.leading import leading_value
 from shared.freshness.pressure import MOST, Pressure, next_pressure
 from shared.freshness.priors import parse_priors
-from shared.freshness.refit import ENOUGH, Pair, refit
+from shared.freshness.refit import ENOUGH, Pair, Readers, Reads, refit, refit_readers
 from shared.quota import call_counts, spending
 from shared.quota.budgets import Budgets
 from shared.quota.limits import Bucket, Limits
@@ -30,6 +31,7 @@ _MONEY: Final = "money"
 _HOUR: Final = timedelta(hours=1)
 _PAUSED: Final = 1.4  # factor of an hour in which a platform without published numbers paused an account
 _RELAXED: Final = 0.9  # and of an hour in which it did not
+_RECENT: Final = timedelta(days=60)  # age of publications all of whose snapshots a fit sees
 _SAMPLES, _PER_SAMPLE = 30, 100  # publications whose snapshots a fit uses
 
 _BEFORE: Final = text("""
@@ -53,16 +55,18 @@ SELECT platform, subject FROM pauses
 _ALONE: Final = text("SELECT pg_try_advisory_xact_lock(720571001)")
 _PAIRS: Final = text("""
 SELECT p.id, p.platform, p.account_id, COALESCE(p.published_at, p.created_at) AS published_at,
-       s.taken_at, s.last_seen_at, s.metrics
+       s.taken_at, s.last_seen_at, s.metrics, COALESCE(c.reads, 0) AS reads, now() AS now
   FROM (SELECT * FROM publications WHERE id > :after ORDER BY id LIMIT :most) AS p
   JOIN snapshots s ON s.publication_id = p.id AND s.taken_at > now() - interval '60 days'
+  LEFT JOIN read_counts c ON c.publication_id = p.id
  ORDER BY p.id, s.taken_at
 """)
 _STORE_FIT: Final = text("""
-INSERT INTO growth_fits (platform, account_id, half_life, pairs)
-VALUES (:platform, :account_id, :half_life, :pairs)
+INSERT INTO growth_fits (platform, account_id, half_life, pairs, reads_at_first, reads_at_any_age)
+VALUES (:platform, :account_id, :half_life, :pairs, :at_first, :at_any_age)
 ON CONFLICT (platform, account_id) DO UPDATE
-   SET half_life = excluded.half_life, pairs = excluded.pairs, fitted_at = now()
+   SET half_life = excluded.half_life, pairs = excluded.pairs, fitted_at = now(),
+       reads_at_first = excluded.reads_at_first, reads_at_any_age = excluded.reads_at_any_age
 """)
 _log = structlog.get_logger(__name__)
 
@@ -156,35 +160,52 @@ class FreshnessTicks:
         return {key: (next_pressure(start, hourly, left, hours, paid=True), billed.this_month)}
 
     def refit(self) -> None:
-        """Fit half-lives to a sample of the installation's own snapshots, by platform and by account."""
+        """Fit half-lives and readers to a sample of the installation's own posts, by platform and account."""
         with outages_logged(), self._engine.begin() as connection:
             if not connection.execute(_ALONE).scalar_one():
                 return
-            pairs = self._pairs(connection)
+            pairs, reads = self._samples(connection)
             priors = parse_priors(self._settings.freshness_priors)
-            fits: dict[str, float] = {}
+            fits: dict[str, tuple[float, Readers]] = {}
             for (platform, account_id), measured in sorted(pairs.items()):  # a platform before its accounts
                 if account_id and len(measured) < ENOUGH:
                     continue
-                believed = fits.get(platform, priors[Platform(platform)].half_life)
-                half_life = refit(measured, believed)
+                prior = priors[Platform(platform)]
+                half_life, readers = fits.get(platform, (prior.half_life, Readers.of(prior)))
+                half_life = refit(measured, half_life)
+                readers = refit_readers(reads[platform, account_id], readers)
                 if not account_id:
-                    fits[platform] = half_life
-                fit = {"half_life": half_life, "pairs": len(measured)}
+                    fits[platform] = half_life, readers
+                fit = {"half_life": half_life, "pairs": len(measured), **readers._asdict()}
                 connection.execute(_STORE_FIT, {"platform": platform, "account_id": account_id, **fit})
-            _log.info("half_lives_fitted", platforms=fits)
+            _log.info("half_lives_fitted", platforms={platform: fit[0] for platform, fit in fits.items()})
 
-    def _pairs(self, connection: Connection) -> dict[tuple[str, str], list[Pair]]:
-        """Return successive measurements by platform and account, and by platform under no account."""
+    def _samples(
+        self, connection: Connection
+    ) -> tuple[dict[tuple[str, str], list[Pair]], dict[tuple[str, str], list[Reads]]]:
+        """Return successive measurements and reads by platform and account; a platform has no account."""
         last = connection.execute(text("SELECT COALESCE(max(id), 0) FROM publications")).scalar_one()
         pairs: dict[tuple[str, str], list[Pair]] = defaultdict(list)
+        reads: dict[tuple[str, str], list[Reads]] = defaultdict(list)
         starts = range(0, last, _PER_SAMPLE)
         for after in random.sample(starts, min(_SAMPLES, len(starts))):
             rows = connection.execute(_PAIRS, {"after": after, "most": _PER_SAMPLE}).all()
             for row, pair in _successive(rows):
                 pairs[row.platform, ""].append(pair)
                 pairs[row.platform, row.account_id].append(pair)
-        return pairs
+            for row, counted in _counted(rows):
+                reads[row.platform, ""].append(counted)
+                reads[row.platform, row.account_id].append(counted)
+        return pairs, reads
+
+
+def _counted(rows: Sequence[Any]) -> Iterable[tuple[Any, Reads]]:
+    """Yield the reads of each publication since its first snapshot; of older ones it may not be the first."""
+    for _, snapshots in groupby(rows, key=lambda row: row.id):
+        first = next(snapshots)
+        if first.now - first.published_at < _RECENT:
+            began, now = ((at - first.published_at) / _HOUR for at in (first.taken_at, first.now))
+            yield first, Reads(began, now, first.reads)
 
 
 def _successive(rows: Iterable[Any]) -> Iterable[tuple[Any, Pair]]:

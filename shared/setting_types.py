@@ -9,6 +9,7 @@ from pydantic import AfterValidator, Field, SecretStr
 from shared.accounts.vault import SealError, SealingKey
 from shared.freshness.policy import Freshness
 from shared.freshness.priors import parse_priors
+from shared.freshness.signals import parse_precisions
 from shared.quota.limits import Limits
 from shared.retention.policy import Retention
 from shared.webhooks.urls import parse_networks
@@ -40,6 +41,11 @@ def _policy(text: str) -> str:
 
 def _priors(text: str) -> str:
     parse_priors(text)
+    return text
+
+
+def _precisions(text: str) -> str:
+    parse_precisions(text)
     return text
 
 
@@ -107,6 +113,7 @@ SealingKeyText = Annotated[str, AfterValidator(_sealing_key)]
 HmacKey = Annotated[SecretStr, AfterValidator(_hmac_key)]
 FreshnessPolicy = Annotated[str, AfterValidator(_policy)]
 FreshnessPriors = Annotated[str, AfterValidator(_priors)]
+SignalPrecision = Annotated[str, AfterValidator(_precisions)]
 Networks = Annotated[str, AfterValidator(_networks)]
 RetentionPolicy = Annotated[str, AfterValidator(_retention)]
 CallLimits = Annotated[str, AfterValidator(_limits)]

@@ -23,6 +23,7 @@ from shared.setting_types import (
     RetentionPolicy,
     SealingKeyText,
     Seconds,
+    SignalPrecision,
     Token,
 )
 from shared.vocabulary import Platform
@@ -72,6 +73,8 @@ class Settings(BaseSettings):
     retry_seconds: Seconds = 15
     freshness: FreshnessPolicy = "adaptive"
     """When a refreshed row is due again: ``adaptive``, or one interval for all rows, ``fixed:6h``."""
+    signal_precision: SignalPrecision = ""
+    """The precision of signals by kind, as `shared.freshness.signals.parse_precisions` parses it."""
     freshness_priors: FreshnessPriors = ""
     """Half-life, shortest and longest interval by platform: ``facebook=15h/5m/30d,…``."""
     changes_keep_days: Annotated[int, Field(ge=1, le=3_650)] = 30

@@ -286,7 +286,7 @@ class QuotaPressure(Base):
 
 
 class GrowthFit(Base):
-    """The half-life of posts, fitted to the installation's own snapshots."""
+    """The half-life of posts and their readers, fitted to the installation's own numbers."""
 
     __tablename__ = "growth_fits"
 
@@ -298,17 +298,21 @@ class GrowthFit(Base):
     pairs: Mapped[int] = mapped_column(BigInteger)
     """Successive snapshots that it rests on."""
     fitted_at: Mapped[datetime] = mapped_column(server_default=sql("now()"))
+    reads_at_first: Mapped[float | None] = mapped_column(Double)
+    """Reads an hour of a new row (`shared.freshness.rule.Prior`)."""
+    reads_at_any_age: Mapped[float | None] = mapped_column(Double)
 
 
 class GrowthPrediction(Base):
-    """How often a predicted error turned out to be at most 5 %, counted at refreshes."""
+    """How many reads with a predicted error turned out to be within 5 %, counted at refreshes."""
 
     __tablename__ = "growth_predictions"
 
     platform: Mapped[str] = mapped_column(primary_key=True)
     error_bin: Mapped[int] = mapped_column(primary_key=True)
-    """`shared.freshness.promise.error_bin` of the predicted error."""
+    """`shared.freshness.promise.error_class` of the prediction."""
     refreshes: Mapped[float] = mapped_column(Double)
+    """Reads that were judged."""
     within: Mapped[float] = mapped_column(Double)
 
 

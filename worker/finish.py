@@ -1,12 +1,16 @@
 """The end of a refresh: pauses are placed, outcomes judged, recorded in one transaction, and announced."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
 import structlog
 from sqlalchemy import Connection
 
 from shared.accounts import states
+from shared.database import DATABASE_AWAY
+from shared.freshness.signals import grows_again
 from shared.observability import failpoints
+from shared.operations.signals import observe_siblings
 from shared.vocabulary import AccountState, PauseKind
 from worker.announce import announce
 from worker.context import RefreshRun, WorkerContext
@@ -20,6 +24,7 @@ from worker.outcomes.readings import judge_reading
 from worker.outcomes.stopped import quarantined
 from worker.quota import defer, paid_reads
 from worker.quota.pause import Deferred, NewPause
+from worker.readings import Account
 from worker.record import record
 from worker.timeline import log_attempts
 
@@ -56,8 +61,21 @@ def finish(run: RefreshRun, result: FetchResult, context: WorkerContext) -> None
     failpoints.hit("committed")
     announce(account, recorded, fenced=len(judged) - len(recorded))
     context.predictions.count(context.engine, account.platform, recorded)
+    _report_growth(account, recorded, context)
     if blocked is not None:
         _log.warning("requires_reconnect", account_id=account.account_id, rows=blocked, detail=str(error))
+
+
+def _report_growth(account: Account, recorded: Sequence[Outcome], context: WorkerContext) -> None:
+    """Take posts that grow again as signals for the same posts on other platforms; a lost one is harmless."""
+    grown = [one.row.publication.id for one in recorded if grows_again(one.row.freshness, one.freshness)]
+    if not grown:
+        return
+    try:
+        with context.engine.begin() as connection:
+            observe_siblings(connection, context.settings, account.workspace_id, grown)
+    except DATABASE_AWAY as error:
+        _log.warning("growth_not_reported", rows=len(grown), detail=type(error.orig).__name__)
 
 
 def _stop(error: RefreshError | None, policy: Policy, now: datetime) -> tuple[NewPause, ...]:

@@ -82,8 +82,8 @@ def _start(job: RefreshJob, context: WorkerContext, request_id: str) -> RefreshR
 def _policy(settings: Settings, stored: StoredAccount) -> Policy:
     platform = stored.account.platform
     prior = parse_priors(settings.freshness_priors)[platform]
-    if stored.half_life is not None:
-        prior = prior._replace(half_life=stored.half_life)
+    if stored.fitted is not None:
+        prior = stored.fitted.applied_to(prior)
     return Policy(
         freshness=Planner(Freshness.parse(settings.freshness), platform, prior, _pressure(stored)),
         first_retry=settings.first_retry,

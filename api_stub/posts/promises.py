@@ -9,9 +9,9 @@ import structlog
 from api_stub.http.database import Database
 from api_stub.http.errors import ApiError
 from shared.analytics_row import AnalyticsRow
-from shared.freshness.promise import Observed, Shares, expected_at, share_within
+from shared.freshness.promise import Observed, Shares, promised
 
-LOADED_EVERY: Final = timedelta(minutes=5)
+LOADED_EVERY: Final = timedelta(minutes=1)
 _LOAD: Final = "SELECT platform, error_bin, refreshes, within FROM growth_predictions"
 _log = structlog.get_logger(__name__)
 
@@ -40,13 +40,12 @@ class Promises:
             _log.warning("predictions_not_loaded", detail=error.code)
             return
         shares: dict[str, dict[int, Observed]] = defaultdict(dict)
-        for platform, place, refreshes, within in rows:
-            shares[platform][place] = Observed(refreshes, within)
+        for platform, error_class, reads, within in rows:
+            shares[platform][error_class] = Observed(reads, within)
         self._shares = dict(shares)
 
     def of(self, row: AnalyticsRow, now: datetime) -> Promise | None:
         """Return a row's promise to a reader of ``now``; ``None`` when the row was never measured."""
-        expected = expected_at(row.freshness, row.published_at or row.created_at, now)
-        if expected is None:
-            return None
-        return Promise(expected, share_within(expected, self._shares.get(row.platform, {})))
+        shares = self._shares.get(row.platform, {})
+        promise = promised(row.freshness, row.published_at or row.created_at, now, shares)
+        return Promise(*promise) if promise else None

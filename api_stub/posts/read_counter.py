@@ -64,8 +64,11 @@ class ReadCounter:
             if key in self._reads or len(self._reads) < MOST_ROWS:
                 self._reads[key] += 1
 
-    async def save(self) -> None:
-        """Write the counts. Those that cannot be written are dropped: newer ones matter more."""
+    async def save(self) -> list[tuple[str, int]]:
+        """Write the counts and return the rows that were read, each with its workspace.
+
+        Counts that cannot be written are dropped: newer ones matter more.
+        """
         counted, self._reads = sorted(self._reads.items(), key=lambda one: one[0][1]), Counter()
         try:
             for first in range(0, len(counted), _AT_ONCE):
@@ -79,6 +82,8 @@ class ReadCounter:
             await self._save_accuracy()
         except ApiError as error:
             _log.warning("reads_not_counted", rows=len(counted), detail=error.code)
+            return []
+        return [row for row, _ in counted]
 
     async def _save_accuracy(self) -> None:
         promised, self._promised = self._promised, Counter()

@@ -7,7 +7,8 @@ it is bounded in size, time and rate, and answered once it is stored.
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
@@ -26,6 +27,8 @@ from api_stub.http.errors import ApiError, json_response, not_found, too_many, u
 from api_stub.signals import linkedin, meta, tiktok, x
 from api_stub.signals.processing import process_all, store
 from api_stub.signals.signal import ForgedError, Signal, SignalKind, same
+from shared.freshness.signals import SignalSource, parse_precisions
+from shared.operations.signals import observe
 from shared.settings import Settings
 from shared.vocabulary import Platform
 
@@ -117,9 +120,28 @@ class Receiver:
         if self._applying is not None:
             await self._applying
 
+    async def report_reads(self, rows: Sequence[tuple[str, int]]) -> None:
+        """Take reads by clients as signals, where the settings give them a precision; a lost one is harmless.
+
+        ``rows``: workspaces and publications.
+        """
+        if rows and parse_precisions(self.settings.signal_precision)[SignalSource.READ]:
+            try:
+                await run_in_threadpool(self._observe_reads, rows)
+            except (DBAPIError, PoolTimeoutError) as error:
+                _log.warning("signals_not_applied", detail=type(error).__name__)
+
+    def _observe_reads(self, rows: Sequence[tuple[str, int]]) -> None:
+        by_workspace: dict[str, list[int]] = defaultdict(list)
+        for workspace_id, publication_id in rows:
+            by_workspace[workspace_id].append(publication_id)
+        for workspace_id, ids in sorted(by_workspace.items()):
+            with self.engine.begin() as connection:
+                observe(connection, self.settings, workspace_id, ids, SignalSource.READ)
+
     async def _apply(self) -> None:
         try:
-            await run_in_threadpool(process_all, self.engine)
+            await run_in_threadpool(process_all, self.engine, self.settings)
         except (DBAPIError, PoolTimeoutError) as error:
             if isinstance(getattr(error, "orig", None), postgres_errors.UndefinedTable):
                 return  # the schema is older than this program: /readyz says so

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, Final
 
 import structlog
@@ -10,15 +11,21 @@ from sqlalchemy import Connection, Engine, Row, text
 from api_stub.signals.signal import Signal, SignalKind
 from shared.accounts import states
 from shared.erasure import requests, subject
+from shared.freshness.policy import Freshness
+from shared.freshness.signals import SignalSource, is_planned
+from shared.operations.signals import observe
 from shared.refresh_state import ingest
 from shared.refresh_state.make_due import make_due
 from shared.refresh_state.notifications import notify_due
-from shared.vocabulary import Reason
+from shared.settings import Settings
+from shared.vocabulary import Platform, Reason
 
 _INTERACTIVE: Final = 1
 _ACCOUNTS_AT_MOST: Final = 1_000
 _log = structlog.get_logger(__name__)
 
+_REPORT_GROWTH: Final = frozenset({Platform.LINKEDIN})
+"""Platforms that report new actions on a post; the others report that it was published or removed."""
 _STORE: Final = text("""
 INSERT INTO signals (signal_id, platform, kind, at, subject)
 VALUES (:signal_id, :platform, :kind, :at, CAST(:subject AS jsonb)) ON CONFLICT DO NOTHING
@@ -39,9 +46,10 @@ SELECT account_id, workspace_id, GREATEST(state_changed_at, connected_at) AS cha
  ORDER BY account_id LIMIT :most
 """)
 _PUBLICATIONS: Final = text("""
-SELECT p.id, p.workspace_id, p.account_id, p.platform_post_id FROM accounts a
+SELECT p.id, p.workspace_id, p.account_id, p.platform_post_id, r.freshness FROM accounts a
   JOIN publications p ON p.account_id = a.account_id
    AND (p.platform_post_id = :post OR p.publish_id = :publish_id)
+  JOIN post_analytics r ON r.publication_id = p.id
  WHERE a.platform = :platform AND (a.platform_account_id = :user OR a.platform_user_id = :user)
  ORDER BY p.id LIMIT :most
 """)
@@ -66,20 +74,22 @@ def store(engine: Engine, platform: str, signals: Sequence[Signal]) -> list[bool
         ]
 
 
-def process_all(engine: Engine) -> int:
+def process_all(engine: Engine, settings: Settings) -> int:
     """Apply every stored signal, each in a transaction of its own; return how many."""
     number = 0
-    while _process_one(engine):
+    while _process_one(engine, settings):
         number += 1
     return number
 
 
-def _process_one(engine: Engine) -> bool:
+def _process_one(engine: Engine, settings: Settings) -> bool:
     with engine.begin() as connection:
         row = connection.execute(_NEXT).one_or_none()
         if row is None:
             return False
-        result = _APPLY[SignalKind(row.kind)](connection, row)
+        kind = SignalKind(row.kind)
+        apply = partial(_moved, settings) if kind is SignalKind.MOVED else _APPLY[kind]
+        result = apply(connection, row)
         connection.execute(_PROCESSED, {"signal_id": row.signal_id, "result": json.dumps(result)})
     _log.info("signal_applied", platform=row.platform, kind=row.kind, **result)
     return True
@@ -127,11 +137,16 @@ def _publications(connection: Connection, row: Row[Any]) -> list[Row[Any]]:
     return list(connection.execute(_PUBLICATIONS, bound).all())
 
 
-def _moved(connection: Connection, row: Row[Any]) -> dict[str, Any]:
-    due = 0
+def _moved(settings: Settings, connection: Connection, row: Row[Any]) -> dict[str, Any]:
+    """Weigh a hint of growth by the freshness rule; ask the platform at once about posts that may be gone."""
+    adaptive = Freshness.parse(settings.freshness).interval is None and row.platform in _REPORT_GROWTH
+    sooner = due = 0
     for one in _publications(connection, row):
-        due += make_due(connection, one.workspace_id, [one.id], Reason.READ)
-    return {"due": due}
+        if adaptive and is_planned(one.freshness):
+            sooner += observe(connection, settings, one.workspace_id, [one.id], SignalSource.PUSH)
+        else:
+            due += make_due(connection, one.workspace_id, [one.id], Reason.READ)
+    return {"due": due, "sooner": sooner}
 
 
 _STORE_ID: Final = text("""
@@ -186,7 +201,6 @@ def _ignored(_connection: Connection, _row: Row[Any]) -> dict[str, Any]:
 _APPLY: Final = {
     SignalKind.REVOKED: _revoked,
     SignalKind.DELETION: _deletion,
-    SignalKind.MOVED: _moved,
     SignalKind.PUBLISHED: _published,
     SignalKind.STORY_ENDED: _story_ended,
     SignalKind.IGNORED: _ignored,

@@ -14,6 +14,7 @@ from shared.freshness.leading import leading_value
 from shared.freshness.plan import Known, Planner
 from shared.freshness.policy import Freshness
 from shared.freshness.priors import parse_priors
+from shared.freshness.refit import Fitted
 from shared.settings import Settings
 from shared.vocabulary import Platform
 
@@ -32,7 +33,9 @@ SELECT p.id, p.platform, p.account_id, COALESCE(p.published_at, p.created_at) AS
 _PRESSURES: Final = text(
     "SELECT platform, account_id, max(factor) AS factor FROM quota_pressure GROUP BY 1, 2"
 )
-_HALF_LIVES: Final = text("SELECT platform, account_id, half_life FROM growth_fits")
+_FITS: Final = text(
+    "SELECT platform, account_id, half_life, reads_at_first, reads_at_any_age FROM growth_fits"
+)
 _SAMPLED: Final = text("SELECT count(*) FROM refresh_state WHERE next_run_at IS NOT NULL")
 
 
@@ -58,7 +61,7 @@ class Calls:
 def forecast(connection: Connection, settings: Settings, policy: Freshness) -> list[Calls]:
     """Return the calls of a day before and after a change to ``policy``, by platform."""
     pressures = {(row.platform, row.account_id): row.factor for row in connection.execute(_PRESSURES)}
-    half_lives = {(row.platform, row.account_id): row.half_life for row in connection.execute(_HALF_LIVES)}
+    fits = {(row.platform, row.account_id): Fitted(*row[2:]) for row in connection.execute(_FITS)}
     sampled = _sample(connection)
     polled = connection.execute(_SAMPLED).scalar_one()
     scale = polled / max(sum(map(len, sampled.values())), 1)
@@ -66,7 +69,7 @@ def forecast(connection: Connection, settings: Settings, policy: Freshness) -> l
     for platform in Platform:
         rows = sampled.get(platform, [])
         before = sum(_DAY / (row.stale_after - row.last_updated_at) for row in rows)
-        after = sum(_DAY / _interval(row, settings, policy, pressures, half_lives) for row in rows)
+        after = sum(_DAY / _interval(row, settings, policy, pressures, fits) for row in rows)
         calls.append(Calls(platform, round(len(rows) * scale), before * scale, after * scale))
     return calls
 
@@ -85,13 +88,13 @@ def _interval(
     settings: Settings,
     policy: Freshness,
     pressures: Mapping[tuple[str, str], float],
-    half_lives: Mapping[tuple[str, str], float],
+    fits: Mapping[tuple[str, str], Fitted],
 ) -> timedelta:
     """Return the interval that the policy would give a row that is refreshed with its present numbers."""
     platform = Platform(row.platform)
     prior = parse_priors(settings.freshness_priors)[platform]
-    platform_wide = half_lives.get((row.platform, ""), prior.half_life)
-    half_life = half_lives.get((row.platform, row.account_id), platform_wide)
+    fitted = fits.get((row.platform, row.account_id)) or fits.get((row.platform, ""))
+    prior = fitted.applied_to(prior) if fitted else prior
     known_pressures = [
         pressures[key] for key in ((row.platform, ""), (row.platform, row.account_id)) if key in pressures
     ]
@@ -99,7 +102,7 @@ def _interval(
     planner = Planner(
         policy,
         platform,
-        prior._replace(half_life=half_life),
+        prior,
         max(pressure, 1.0) if platform is Platform.X else pressure,
     )
     known = Known(row.id, row.published_at, row.media_type, row.freshness, row.reads)

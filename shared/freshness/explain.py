@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
+from shared.freshness.plan import prior_of, state_of
 from shared.freshness.policy import Freshness
-from shared.freshness.rule import NOTICEABLE, Prior, State, interval_of
+from shared.freshness.rule import NOTICEABLE, interval_of
 
 _BECAUSE: Final = {
     "fell": "the number fell, so the row is refreshed again within an hour",
@@ -24,8 +25,7 @@ def explain(stored: Mapping[str, Any] | None, policy: Freshness) -> str:
     because = stored.get("because")
     if because in {"fell", "story"} or "value" not in stored:
         return f"{_BECAUSE[because]}: {hours}" if because else policy.explain()
-    state = State(*(float(stored[name]) for name in State._fields))
-    interval = interval_of(state, Prior(stored["half_life"], 0.0), stored["pressure"])
+    interval = interval_of(state_of(stored), prior_of(stored), stored["pressure"])
     rule = (
         f"the number moves by 5 % in {_time(NOTICEABLE / interval.growth)} and a client reads it every"
         f" {_time(1 / interval.read_rate)}, at a quota pressure of {stored['pressure']:.3g}"

@@ -62,7 +62,7 @@ class Planner:
         if self.policy.interval is not None:
             return Plan(now + self.policy.interval, {**(row.stored or {}), "policy": self.policy.name})
         age = max((now - row.published_at) / _HOUR, 0.0)
-        before = _state(row.stored)
+        before = state_of(row.stored) if row.stored and "value" in row.stored else None
         reads = max(row.reads - _counted(row.stored), 0)
         prior = self.prior
         if value is None:
@@ -82,6 +82,7 @@ class Planner:
             **(_document(measured) if measured else {}),
             "counted": row.reads if value is not None else _counted(row.stored),
             "half_life": prior.half_life,
+            "readers": [_rounded(prior.reads_at_first), _rounded(prior.reads_at_any_age)],
             "pressure": _rounded(self.pressure),
             "hours": _rounded((stale_after - now) / _HOUR),
         }
@@ -123,10 +124,15 @@ def part_of_row(row_id: int) -> float:
     return (row_id * 2_654_435_761 % 2**32) / 2**32
 
 
-def _state(stored: Mapping[str, Any] | None) -> State | None:
-    """Return the state that a stored document holds; ``None`` before the first measurement."""
-    if not stored or "value" not in stored:
-        return None
+def prior_of(stored: Mapping[str, Any]) -> Prior:
+    """Return what was known about the platform's posts when a document was stored."""
+    prior = Prior(float(stored["half_life"]), 0.0)
+    readers = stored.get("readers")
+    return prior._replace(reads_at_first=readers[0], reads_at_any_age=readers[1]) if readers else prior
+
+
+def state_of(stored: Mapping[str, Any]) -> State:
+    """Return the state that a document holds which a measurement has left: one with a ``value``."""
     return State(*(float(stored.get(name, 0.0)) for name in State._fields))
 
 

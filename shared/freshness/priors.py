@@ -24,15 +24,15 @@ PRIORS: Final[Mapping[Platform, Prior]] = {
 }
 """Half-life, shortest and longest interval of each platform, in hours."""
 
-_OVERRIDE: Final = re.compile(r"(\w+)=(\d{1,5})([mhd])/(\d{1,5})([mhd])/(\d{1,5})([mhd])")
-_HOURS: Final = {"m": 1 / 60, "h": 1.0, "d": 24.0}
+_OVERRIDE: Final = re.compile(r"(\w+)=(\d{1,5})([smhd])/(\d{1,5})([smhd])/(\d{1,5})([smhd])")
+_HOURS: Final = {"s": 1 / 3600, "m": 1 / 60, "h": 1.0, "d": 24.0}
 
 
 @lru_cache(maxsize=8)
 def parse_priors(text: str) -> Mapping[Platform, Prior]:
     """Return the priors with overrides like ``facebook=15h/5m/30d,…``: half-life, shortest, longest interval.
 
-    Units are m, h and d. Raises `ValueError` with a sentence on what is allowed.
+    Units are s, m, h and d. Raises `ValueError` with a sentence on what is allowed.
     """
     priors = dict(PRIORS)
     for part in filter(None, (part.strip() for part in text.split(","))):

@@ -25,8 +25,8 @@ OFFSET: Final = 1 / 6
 
 _FLOOR: Final = 3e-5  # growth an hour that any post may show, however old it is
 _GROWTH_PRIOR: Final = 4.0  # counts that speak for typical growth before any is observed
-_READS_PRIOR: Final = 2.0  # reads that speak for typical readers before any is counted
-_READS_AT_FIRST: Final = 4.0  # reads an hour of a new post
+_READS_PRIOR: Final = 1.0  # reads that speak for typical readers before any is counted
+_READS_KEPT: Final = 0.85  # part of the reads known before that stands after a refresh
 _READS_SLOW: Final = 2.0  # hours after which the readers of a new post begin to decrease
 _READS_DECAY: Final = 1.2  # exponent of that decrease
 _RENEWED: Final = 0.5  # size of a post's new growth, as a part of what it had
@@ -45,6 +45,10 @@ class Prior(NamedTuple):
     """No interval is shorter, unless the platform's counters fell."""
     longest: float = 720.0
     """No interval is longer: 30 days."""
+    reads_at_first: float = 4.0
+    """Reads an hour of a new row; they decrease with the age."""
+    reads_at_any_age: float = 0.003
+    """Reads an hour that go on however old the post is."""
 
 
 class State(NamedTuple):
@@ -59,7 +63,7 @@ class State(NamedTuple):
     expected: float = 0.0
     """B: the growth that a typical post of this size would have shown at the same times."""
     reads: float = 0.0
-    """Reads by clients, halved in the same way."""
+    """Reads by clients; of those known before, 85 % are kept at each refresh, because they come slowly."""
     expected_reads: float = 0.0
     """The reads that a typical row would have had."""
 
@@ -93,24 +97,26 @@ def next_interval(
     if before is not None:
         part, part_before = _part(age, prior.half_life), _part(before.age, prior.half_life)
         typical = (before.value + value) / (part_before + part) * max(0.0, part - part_before)
-        usual_reads = max(0.0, _reads_until(age) - _reads_until(before.age))
+        usual_reads = max(0.0, typical_reads(age, prior) - typical_reads(before.age, prior))
         state = State(
             age,
             value,
             before.observed / 2 + max(0.0, value - before.value),
             before.expected / 2 + typical,
-            before.reads / 2 + reads,
-            before.expected_reads / 2 + usual_reads,
+            before.reads * _READS_KEPT + reads,
+            before.expected_reads * _READS_KEPT + usual_reads,
         )
     return interval_of(state, prior, pressure)
 
 
 def interval_of(state: State, prior: Prior, pressure: float = 1.0) -> Interval:
     """Return when a row in this state is due again; ``state.age`` is the age at which the interval begins."""
-    growth, read_rate = growth_of(state, prior), read_rate_of(state)
+    growth, read_rate = growth_of(state, prior), read_rate_of(state, prior)
     steady = pressure * sqrt(NOTICEABLE / (growth * read_rate))
     age = state.age + OFFSET
-    slowing = (state.age / (state.age + _READS_SLOW) + 1 + age / (age + prior.half_life)) / 2
+    decreasing = _decreasing_reads(state.age, prior)
+    fewer_reads = decreasing / (decreasing + prior.reads_at_any_age) * state.age / (state.age + _READS_SLOW)
+    slowing = (fewer_reads + 1 + age / (age + prior.half_life)) / 2
     hours = _stretched(steady, age, slowing, prior.longest)
     return Interval(min(max(hours, prior.shortest), prior.longest), growth, read_rate, state)
 
@@ -129,7 +135,7 @@ def hours_after_signal(
         precision * _RENEWED / (OFFSET + prior.half_life) * (state.value + SMALL) / (state.value + 2 * SMALL)
     )
     growth = growth_of(aged, prior) + renewed
-    read_rate = read_rate_of(aged) + precision * _RENEWED_READS
+    read_rate = read_rate_of(aged, prior) + precision * _RENEWED_READS
     steady = pressure * sqrt(NOTICEABLE / (growth * read_rate))
     return min(max(steady, prior.shortest), prior.longest)
 
@@ -139,7 +145,7 @@ def expected_error(state: State, prior: Prior, hours: float) -> float:
 
     An error is ``|true - served| / (true + 20)``.
     """
-    ratio = (_GROWTH_PRIOR + state.observed) / (_GROWTH_PRIOR + state.expected)
+    ratio = growth_ratio(state)
     grown = _part(state.age + hours, prior.half_life) / _part(state.age, prior.half_life) - 1
     change = (ratio * grown + _FLOOR * hours) * (state.value + SMALL) / (state.value + 2 * SMALL)
     return change / (1 + change)
@@ -151,27 +157,61 @@ def growth_of(state: State, prior: Prior) -> float:
     A typical post grows like ``age / (age + half_life)``; this row, ``(4 + A) / (4 + B)`` times as fast.
     """
     age = state.age + OFFSET
-    ratio = (_GROWTH_PRIOR + state.observed) / (_GROWTH_PRIOR + state.expected)
+    ratio = growth_ratio(state)
     # A number of 0 says that nothing is known about the post's size yet, not that it stays 0.
     weight = (state.value + SMALL) / (state.value + 2 * SMALL)
     return (ratio * prior.half_life / (age * (age + prior.half_life)) + _FLOOR) * weight
 
 
-def read_rate_of(state: State) -> float:
+def growth_ratio(state: State) -> float:
+    """Return how many times as fast as a typical post this one grows."""
+    return (_GROWTH_PRIOR + state.observed) / (_GROWTH_PRIOR + state.expected)
+
+
+def read_rate_of(state: State, prior: Prior) -> float:
     """Return the expected reads an hour right after the refresh."""
     ratio = (_READS_PRIOR + state.reads) / (_READS_PRIOR + state.expected_reads)
-    return _READS_AT_FIRST * math.pow(1 + state.age / _READS_SLOW, -_READS_DECAY) * ratio
+    return (_decreasing_reads(state.age, prior) + prior.reads_at_any_age) * ratio
+
+
+def typical_reads(age: float, prior: Prior) -> float:
+    """Return the reads that a typical row has had up to an age."""
+    return prior.reads_at_first * decreasing_hours(age) + prior.reads_at_any_age * age
+
+
+def decreasing_hours(age: float) -> float:
+    """Return how many hours of a new post's reads a post has had up to an age: at most ten."""
+    power = 1 - _READS_DECAY
+    return _READS_SLOW / power * (math.pow(1 + age / _READS_SLOW, power) - 1)
+
+
+def _decreasing_reads(age: float, prior: Prior) -> float:
+    return prior.reads_at_first * math.pow(1 + age / _READS_SLOW, -_READS_DECAY)
+
+
+def grown_part(age_before: float, age: float, age_after: float, prior: Prior) -> float:
+    """Return the part of the growth between two ages that a typical post shows up to one in between."""
+    first = _part(age_before, prior.half_life)
+    return (_part(age, prior.half_life) - first) / (_part(age_after, prior.half_life) - first)
+
+
+def read_ages(age_before: float, age_after: float, number: int) -> list[float]:
+    """Return so many ages between two others at which a row is read, each standing for equally many reads.
+
+    Reads decrease with the age, as those of a new post; those that go on at any age do not change the order.
+    """
+    first, last = decreasing_hours(age_before), decreasing_hours(age_after)
+    power = 1 - _READS_DECAY
+    ages = []
+    for place in range(number):
+        hours = first + (last - first) * (place + 0.5) / number
+        ages.append(_READS_SLOW * (math.pow(1 + hours * power / _READS_SLOW, 1 / power) - 1))
+    return ages
 
 
 def _part(age: float, half_life: float) -> float:
     """Return the part of its total that a typical post has at this age."""
     return (age + OFFSET) / (age + OFFSET + half_life)
-
-
-def _reads_until(age: float) -> float:
-    """Return the reads that a typical row has had up to this age."""
-    power = 1 - _READS_DECAY
-    return _READS_AT_FIRST * _READS_SLOW / power * (math.pow(1 + age / _READS_SLOW, power) - 1)
 
 
 def _stretched(steady: float, age: float, slowing: float, longest: float) -> float:

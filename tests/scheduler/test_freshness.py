@@ -149,3 +149,62 @@ def test_worker_plans_with_the_fitted_half_life_and_the_highest_pressure(harness
 
     stored = harness.state(publication).freshness
     assert (stored["half_life"], stored["pressure"]) == (5, 2.5)
+
+
+def test_worker_plans_with_the_fitted_readers_and_without_those_of_an_older_version(harness: Harness) -> None:
+    one, other = (harness.publications(harness.account(name))[0] for name in ("acc_1", "acc_2"))
+    harness.execute(
+        "INSERT INTO growth_fits (platform, account_id, half_life, pairs, reads_at_first, reads_at_any_age)"
+        " VALUES ('instagram', '', 3, 9, NULL, NULL), ('instagram', 'acc_1', 5, 9, 0.8, 0.03)"
+    )
+    harness.adapter.script = reads(views=7)
+    for job in due_jobs(harness.engine):
+        refresh(job, harness.context)
+
+    assert harness.state(one).freshness["readers"] == [0.8, 0.03]
+    assert harness.state(other).freshness["readers"] == [4.0, 0.003]
+
+
+def test_readers_are_fitted_to_the_counted_reads_of_young_and_old_posts(
+    harness: Harness, ticks: FreshnessTicks
+) -> None:
+    ids = harness.publications(harness.account("acc_1", Platform.X), 60)
+    with harness.engine.begin() as connection:
+        ensure_partitions(connection)
+    harness.execute(
+        "UPDATE publications SET created_at = now() - interval '12 hours' * (1 + id % 50)"
+        " WHERE id = ANY(:ids)",
+        ids=ids,
+    )
+    harness.execute(
+        "INSERT INTO snapshots (publication_id, taken_at, last_seen_at, claim_seq, sync_status, metrics)"
+        " SELECT id, created_at, created_at + interval '6 hours', 1, 'synced', '{\"impression_count\": 9}'"
+        " FROM publications"
+    )
+    # one read an hour, however old the post is
+    harness.execute(
+        "INSERT INTO read_counts (publication_id, reads)"
+        " SELECT id, EXTRACT(epoch FROM now() - created_at) / 3600 FROM publications"
+    )
+    ticks.refit()
+
+    ((at_first, at_any_age),) = harness.execute("SELECT reads_at_first, reads_at_any_age FROM growth_fits")
+    assert at_first < 1
+    assert 0.1 < at_any_age < 1
+
+
+def test_growth_of_a_post_is_a_signal_for_the_same_post_on_another_platform(harness: Harness) -> None:
+    rows = [harness.publications(harness.account(name))[0] for name in ("acc_1", "acc_2")]
+    stored = {"policy": "adaptive", "age": 23.0, "value": 1000.0, "half_life": 19.75, "pressure": 1.0}
+    harness.execute("UPDATE publications SET post_id = 'post_1'")
+    harness.execute("UPDATE post_analytics SET freshness = :stored", stored=Jsonb(stored))
+    harness.execute(
+        "UPDATE refresh_state SET next_run_at = now() + interval '20 days', reason = 'stale'"
+        " WHERE publication_id = :id",
+        id=rows[1],
+    )
+    harness.adapter.script = reads(views=9000)
+    for job in due_jobs(harness.engine):
+        refresh(job, harness.context)
+
+    assert harness.state(rows[1]).wait < timedelta(days=10)

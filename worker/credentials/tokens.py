@@ -20,6 +20,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from shared.accounts.token_life import OLD_ENOUGH, RENEW_AHEAD
 from shared.accounts.vault import SealError, Vault
 from shared.database import DATABASE_AWAY
+from shared.freshness.refit import Fitted
 from shared.observability import failpoints
 from shared.vocabulary import AccountState, Platform
 from worker.errors import Misconfigured, Reauthorize, TryAgain
@@ -51,8 +52,8 @@ class StoredAccount:
     """Why the stored tokens cannot be decrypted; ``account`` then has empty ones, which must not be used."""
     pressure: float | None = None
     """The highest quota pressure of its budgets; ``None``: none is known."""
-    half_life: float | None = None
-    """Of its posts, or of its platform's, fitted to snapshots; ``None``: none is fitted."""
+    fitted: Fitted | None = None
+    """What was fitted to its posts, or to its platform's; ``None``: nothing is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +76,9 @@ _LOAD = text(
 SELECT a.*,
        (SELECT max(q.factor) FROM quota_pressure q
          WHERE q.platform = a.platform AND q.account_id IN ('', a.account_id)) AS pressure,
-       (SELECT f.half_life FROM growth_fits f
+       (SELECT ARRAY[f.half_life, f.reads_at_first, f.reads_at_any_age] FROM growth_fits f
          WHERE f.platform = a.platform AND f.account_id IN ('', a.account_id)
-         ORDER BY f.account_id DESC LIMIT 1) AS half_life
+         ORDER BY f.account_id DESC LIMIT 1) AS fitted
   FROM ("""
     + _COLUMNS
     + """) AS a
@@ -109,7 +110,7 @@ def load(connection: Connection, account_id: str, vault: Vault) -> StoredAccount
     row = connection.execute(_LOAD, {"account_id": account_id}).one_or_none()
     if row is None:
         return None
-    return replace(_opened(row, vault), pressure=row.pressure, half_life=row.half_life)
+    return replace(_opened(row, vault), pressure=row.pressure, fitted=row.fitted and Fitted(*row.fitted))
 
 
 def state(connection: Connection, account_id: str) -> StoredState | None:

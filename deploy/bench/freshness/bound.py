@@ -1,18 +1,28 @@
 """The lower bound of the error: the best schedule of one post whose future rates are known.
 
 It knows each post's true growth, its bursts and the rate of its readers in advance, though not the instants
-of single reads. ``f(j) = min over i of f(i) + price + error of the readers between i and j`` is solved in
-linear time: the error is ``S(j) - S(i) - v(i) * (W(j) - W(i))`` with prefix sums S and W, so each i is a
-line in W(j), and lines with decreasing slopes are queried from left to right (convex hull trick).
+of single reads. With `Knows.STEPS` it also knows when each single count comes, which nothing can foresee;
+with `Knows.RATES` it knows how fast each post grows at each instant. ``f(j) = min over i of f(i) + price +
+error of the readers between i and j`` is solved in linear time: the error is
+``S(j) - S(i) - v(i) * (W(j) - W(i))`` with prefix sums S and W, so each i is a line in W(j), and lines with
+decreasing slopes are queried from left to right (convex hull trick).
 """
 
 from bisect import bisect_left
 from collections.abc import Sequence
+from enum import Enum
 from itertools import pairwise
 from typing import NamedTuple
 
 from deploy.bench.freshness.worlds import Post
 from shared.freshness.rule import SMALL
+
+
+class Knows(Enum):
+    """What a bound knows of growth."""
+
+    STEPS = "each step"
+    RATES = "all rates"
 
 
 class Grid(NamedTuple):
@@ -26,8 +36,9 @@ class Grid(NamedTuple):
     """The same of reads * true / (true + `SMALL`)."""
 
 
-def grid(post: Post, points: int = 400) -> Grid:
+def grid(post: Post, points: int = 400, knows: Knows = Knows.STEPS) -> Grid:
     """Return a post on instants that are dense where the post or its readers change."""
+    number = post.true if knows is Knows.STEPS else post.expected
     ages = {0.0, post.until}
     starts = {0.0, *(wave.start for wave in post.waves), *(part.start for part in post.readers)}
     for start in starts:
@@ -42,11 +53,11 @@ def grid(post: Post, points: int = 400) -> Grid:
     weights, errors = [0.0], [0.0]
     for before, after in pairwise(instants):
         middle = (before + after) / 2
-        true = post.true(middle)
+        true = number(middle)
         weight = post.read_rate(middle) * (after - before) / (true + SMALL)
         weights.append(weights[-1] + weight)
         errors.append(errors[-1] + weight * true)
-    return Grid(instants, [post.shown(age) for age in instants], weights, errors)
+    return Grid(instants, [number(age - post.delay) for age in instants], weights, errors)
 
 
 def best_schedule(post: Grid, price: float) -> list[float]:

@@ -9,7 +9,7 @@ from typing import Final
 
 from deploy.bench.freshness.worlds import HORIZON, Post
 from shared.freshness.priors import PRIORS
-from shared.freshness.refit import Pair, refit
+from shared.freshness.refit import Pair, Readers, Reads, refit, refit_readers
 from shared.freshness.rule import Prior, State, next_interval
 from shared.vocabulary import Platform
 
@@ -84,16 +84,25 @@ def families(priors: Mapping[Platform, Prior] = PRIORS) -> Mapping[str, Family]:
 
 
 def refitted(posts: Sequence[Post], priors: Mapping[Platform, Prior]) -> dict[Platform, Prior]:
-    """Return the priors with half-lives fitted to the policy's own refreshes of these posts."""
+    """Return the priors with half-lives and readers fitted to the policy's own refreshes of these posts.
+
+    The posts are of all ages, as those of an installation on any one day.
+    """
     pairs: dict[Platform, list[Pair]] = {}
-    for post in posts:
+    counted: dict[Platform, list[Reads]] = {}
+    for number, post in enumerate(posts):
         policy = adaptive(post, 1.0, priors)
-        age, value = 0.0, post.shown(0.0)
-        while (after := age + policy(age, value, post.reads_before(age))) < HORIZON:
+        age, value, until = 0.0, post.shown(0.0), HORIZON * (number + 0.5) / len(posts)
+        counted.setdefault(post.platform, []).append(Reads(0.0, until, post.reads_before(until)))
+        while (after := age + policy(age, value, post.reads_before(age))) < until:
             pairs.setdefault(post.platform, []).append(Pair(age, value, after, post.shown(after)))
             age, value = after, pairs[post.platform][-1].value
-    fitted = {
-        platform: priors[platform]._replace(half_life=refit(refreshes, priors[platform].half_life))
-        for platform, refreshes in pairs.items()
-    }
-    return {**priors, **fitted}
+    fitted = {}
+    for platform, prior in priors.items():
+        readers = refit_readers(counted.get(platform, ()), Readers.of(prior))
+        fitted[platform] = prior._replace(
+            half_life=refit(pairs.get(platform, ()), prior.half_life),
+            reads_at_first=readers.at_first,
+            reads_at_any_age=readers.at_any_age,
+        )
+    return fitted

@@ -1,9 +1,11 @@
 """Runs policies over the posts of a world, at a given number of calls, and measures what readers see."""
 
 from collections.abc import Callable, Sequence
+from math import exp, log
 from typing import Final, NamedTuple
 
 from deploy.bench.freshness import bound
+from deploy.bench.freshness.bound import Knows
 from deploy.bench.freshness.policies import Family
 from deploy.bench.freshness.worlds import HORIZON, Post
 from shared.freshness.rule import NOTICEABLE, SMALL
@@ -13,6 +15,8 @@ FIXED_HOURS: Final = 6.0
 FIXED_CALLS: Final = HORIZON / FIXED_HOURS
 """Calls that it makes for a post."""
 _STEPS: Final = 40
+_SAME: Final = 1e-3  # logarithms of scales that are taken for equal
+_FLAT: Final = 0.05  # a slope from which nothing can be concluded
 
 
 class Result(NamedTuple):
@@ -54,7 +58,7 @@ def error_at(post: Post, age: float, cached: float) -> float:
 
 def at_budget(posts: Sequence[Post], family: Family, calls: float, tolerance: float = 0.01) -> Result:
     """Run a policy at the scale at which it makes so many calls for each post."""
-    return _search(lambda scale: run(posts, family, scale), calls, tolerance)
+    return search(lambda scale: run(posts, family, scale), calls, tolerance)
 
 
 def at_error(posts: Sequence[Post], family: Family, error: float) -> Result:
@@ -67,9 +71,14 @@ def at_error(posts: Sequence[Post], family: Family, error: float) -> Result:
     return result
 
 
-def best(posts: Sequence[Post], calls: float) -> Result:
+def best(posts: Sequence[Post], calls: float, knows: Knows = Knows.STEPS) -> Result:
     """Return the clairvoyant bound for so many calls for each post."""
-    grids = [bound.grid(post) for post in posts]
+    return bests(posts, (calls,), knows)[0]
+
+
+def bests(posts: Sequence[Post], budgets: Sequence[float], knows: Knows = Knows.STEPS) -> list[Result]:
+    """Return the clairvoyant bound for each of these numbers of calls."""
+    grids = [bound.grid(post, knows=knows) for post in posts]
 
     def priced(price: float) -> Result:
         schedules = [bound.best_schedule(one, price) for one in grids]
@@ -81,16 +90,25 @@ def best(posts: Sequence[Post], calls: float) -> Result:
             reads += len(read_errors)
         return Result(1 + sum(map(len, schedules)) / len(posts), errors / reads, within / reads)
 
-    return _search(priced, calls, 0.01)
+    return [search(priced, calls, 0.01) for calls in budgets]
 
 
-def _search(tried: Callable[[float], Result], calls: float, tolerance: float) -> Result:
-    """Search the scale at which about so many calls are made; a larger scale makes fewer."""
-    low, high = 1e-5, 1e4
+def search(tried: Callable[[float], Result], calls: float, tolerance: float) -> Result:
+    """Search the scale at which about so many calls are made; a larger scale makes fewer.
+
+    The secant of the last two scales, in logarithms, while it lies within what is known; else the middle.
+    """
+    low, high = log(1e-5), log(1e4)
+    scale = 0.0
+    before: tuple[float, float] | None = None
     for _ in range(_STEPS):
-        middle = (low * high) ** 0.5
-        result = tried(middle)
-        if abs(result.calls / calls - 1) <= tolerance:
+        result = tried(exp(scale))
+        excess = log(result.calls / calls)
+        if abs(excess) <= tolerance or high - low < _SAME:
             break
-        low, high = (middle, high) if result.calls > calls else (low, middle)
+        low, high = (scale, high) if excess > 0 else (low, scale)
+        slope = (excess - before[1]) / (scale - before[0]) if before and scale != before[0] else -0.7
+        before = scale, excess
+        wanted = scale - excess / slope if slope < -_FLAT else low
+        scale = wanted if low < wanted < high else (low + high) / 2
     return result

@@ -1,22 +1,21 @@
-"""Questions beside the comparison of policies: budgets, money at X, wrong priors, promises and signals."""
+"""Questions beside the comparison of policies: budgets, money at X, wrong priors and signals."""
 
 import heapq
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Final
 
+from deploy.bench.freshness.bound import Knows
 from deploy.bench.freshness.policies import Policy, adaptive, fixed, refitted
-from deploy.bench.freshness.simulation import FIXED_CALLS, FIXED_HOURS, Result, at_budget, error_at, run
+from deploy.bench.freshness.simulation import FIXED_CALLS, FIXED_HOURS, Result, at_budget, best, error_at, run
 from deploy.bench.freshness.worlds import HORIZON, TUNED, Post, Spec, make
 from shared.freshness.plan import Known, Planner
 from shared.freshness.policy import Freshness
 from shared.freshness.pressure import Pressure, next_pressure
 from shared.freshness.priors import PRIORS
-from shared.freshness.promise import Observed, Shares, error_bin, share_within
-from shared.freshness.rule import NOTICEABLE, State, expected_error, hours_after_signal, next_interval
+from shared.freshness.rule import NOTICEABLE, State, hours_after_signal, next_interval
 from shared.vocabulary import Platform
 
 _TENTH: Final = FIXED_CALLS / 10
@@ -103,43 +102,6 @@ def wrong_prior(factor: float) -> str:
     )
 
 
-def promise(spec: Spec, pressure: float) -> str:
-    """Compare the share of reads within 5 % that rows promise with the true share."""
-    shares, _, _, _ = _promised(make(spec, 250, _SEED + 1), pressure, {})
-    _, claimed, true, calls = _promised(make(spec, 250, _SEED), pressure, shares)
-    return (
-        f"{spec.name}, {calls / FIXED_CALLS:.0%} of the calls: {claimed:.1%} of the reads within 5 %"
-        f" promised, {true:.1%} true"
-    )
-
-
-def _promised(
-    posts: Sequence[Post], pressure: float, shares: Mapping[Platform, Shares]
-) -> tuple[dict[Platform, Shares], float, float, float]:
-    """Return what refreshes have shown, the promised share, the true one, and the calls of a post."""
-    observed: dict[Platform, dict[int, Observed]] = defaultdict(dict)
-    claimed = within = reads = calls = 0.0
-    for post in posts:
-        prior, state, age, place, counted = PRIORS[post.platform], None, 0.0, 0, 0
-        while age < post.until:
-            value = post.shown(age)
-            if state is not None:
-                bin_ = error_bin(expected_error(state, prior, age - state.age))
-                before = observed[post.platform].get(bin_, Observed(0, 0))
-                hit = abs(value - state.value) / (value + 20) <= NOTICEABLE
-                observed[post.platform][bin_] = Observed(before.refreshes + 1, before.within + hit)
-            interval = next_interval(age, value, place - counted, state, prior, pressure)
-            state, counted, calls = interval.state, place, calls + 1
-            after = age + interval.hours
-            while place < len(post.reads) and post.reads[place] < after:
-                expected = expected_error(state, prior, post.reads[place] - age)
-                claimed += share_within(expected, shares.get(post.platform, {}))
-                within += error_at(post, post.reads[place], value) <= NOTICEABLE
-                reads, place = reads + 1, place + 1
-            age = after
-    return dict(observed), claimed / reads, within / reads, calls / len(posts)
-
-
 def signals(precision: float) -> str:
     """Compare the error with and without signals of this precision, at equal calls."""
     posts = make(Spec("signals", "", resurgences=0.3, precision=precision), 300, _SEED)
@@ -179,7 +141,9 @@ def _signalled(posts: Sequence[Post], pressure: float, precision: float) -> Resu
 
 def at_full_budget() -> str:
     """Return the share of reads within 5 % with as many calls as the fixed interval makes."""
-    result = at_budget(make(TUNED[0], 300, _SEED), adaptive, FIXED_CALLS)
+    posts = make(TUNED[0], 300, _SEED)
+    result, bound = at_budget(posts, adaptive, FIXED_CALLS), best(posts, FIXED_CALLS, Knows.RATES)
     return (
-        f"with the calls of fixed 6 h: {result.within:.1%} of the reads within 5 %, error {result.error:.1%}"
+        f"with the calls of fixed 6 h: {result.within:.1%} of the reads within 5 %, error {result.error:.1%};"
+        f" with all rates known in advance {bound.within:.1%}, {bound.error:.1%}"
     )

@@ -59,13 +59,17 @@ class Post:
     """Ages at which somebody reports activity of the post, rightly or not."""
 
     def true(self, age: float) -> float:
-        """Return the true number at an age."""
+        """Return the true number at an age: whole counts."""
+        return float(int(self.expected(age)))
+
+    def expected(self, age: float) -> float:
+        """Return the number without its single steps: what somebody expects who knows all rates of growth."""
         number = 0.0
         for wave in self.waves:
             since = age - wave.start
             if since > 0:
                 number += wave.total * since / (since + wave.half_life)
-        return float(int(number))
+        return number
 
     def shown(self, age: float) -> float:
         """Return the number that the platform reports at an age."""

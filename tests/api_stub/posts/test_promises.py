@@ -41,11 +41,11 @@ def test_row_that_was_never_measured_promises_nothing(api: Api) -> None:
 
 def test_promise_follows_what_the_installation_s_refreshes_have_shown(api: Api) -> None:
     measured(api)
-    api.rows.execute("INSERT INTO growth_predictions VALUES ('instagram', 0, 950, 450), ('x', 0, 9, 9)")
+    api.rows.execute("INSERT INTO growth_predictions VALUES ('instagram', 300, 985, 450), ('x', 300, 9, 9)")
     api.run(api.service.promises.load())
 
     promise = api.posts(include="freshness")["items"][0]["freshness"]
-    assert promise["within_5_percent"] == round((0.99 * 50 + 450) / 1000, 4)
+    assert promise["within_5_percent"] == round((0.99 * 15 + 450) / 1000, 4)
 
 
 def test_share_of_reads_is_kept_by_workspace_platform_and_hour(api: Api) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 import httpx
 import pytest
+from psycopg.types.json import Jsonb
 from pydantic import SecretStr
 from sqlalchemy import Engine
 
@@ -58,7 +59,7 @@ def api(database_url: str) -> Iterator[Api]:
 def send(api: Api, request: SignedRequest) -> httpx.Response:
     """Send a signal and apply what is stored."""
     answer = api.run(api.client.post(request.path, headers=dict(request.headers), content=request.body))
-    process_all(api.service.receiver.engine)
+    process_all(api.service.receiver.engine, api.service.receiver.settings)
     return answer
 
 
@@ -122,6 +123,41 @@ def test_hint_about_a_post_makes_it_due_and_stores_nothing(api: Api, platform: s
     assert [post for post in ("instagram", *MOVED) if due(api, post)] == [platform]
     assert api.rows.execute("SELECT metrics FROM post_analytics ORDER BY publication_id") == before
     assert api.rows.execute("SELECT subject FROM signals") == [(None,)]
+
+
+def test_hint_of_growth_is_weighed_by_the_freshness_rule_and_a_removal_is_not(api: Api) -> None:
+    stored = {"policy": "adaptive", "age": 200.0, "value": 1000.0, "half_life": 24.3, "pressure": 1.0}
+    api.rows.execute("UPDATE post_analytics SET freshness = :stored", stored=Jsonb(stored))
+    api.rows.execute("UPDATE refresh_state SET next_run_at = now() + interval '20 days', reason = 'stale'")
+    before = api.rows.execute("SELECT publication_id, next_run_at FROM refresh_state")
+
+    assert send(api, MOVED["linkedin"]()).status_code == 200
+
+    after = dict(api.rows.execute("SELECT publication_id, next_run_at FROM refresh_state"))
+    (moved,) = (one for one, next_run_at in before if after[one] != next_run_at)
+    assert datetime.now(UTC) < after[moved] < dict(before)[moved]
+    assert not due(api, "linkedin")
+    assert send(api, MOVED["x"]()).status_code == 200
+    assert due(api, "x")
+
+
+def test_reads_bring_rows_forward_only_where_the_settings_give_them_a_precision(api: Api) -> None:
+    stored = {"policy": "adaptive", "age": 200.0, "value": 1000.0, "half_life": 24.3, "pressure": 1.0}
+    api.rows.execute("UPDATE post_analytics SET freshness = :stored", stored=Jsonb(stored))
+    receiver = api.service.receiver
+    for precision, moved in (("", False), ("read=0.3", True)):
+        api.rows.execute(
+            "UPDATE refresh_state SET next_run_at = now() + interval '20 days', reason = 'stale'"
+        )
+        receiver.settings = receiver.settings.model_copy(update={"signal_precision": precision})
+        api.posts()
+        api.run(receiver.report_reads(api.run(api.service.read_counter.save())))
+        rows = api.rows.execute(
+            "SELECT r.next_run_at - now() FROM refresh_state r"
+            " JOIN publications p ON p.id = r.publication_id WHERE p.workspace_id = 'ws_1'"
+        )
+        assert [wait < timedelta(days=10) for (wait,) in rows] == [moved] * len(rows)
+        assert rows
 
 
 @pytest.mark.parametrize("make", [*REVOKED.values(), *MOVED.values()])
@@ -331,7 +367,7 @@ def test_service_ends_after_the_thread_that_applies_signals(
 ) -> None:
     started, release, ended = threading.Event(), threading.Event(), threading.Event()
 
-    def apply(_: Engine) -> None:
+    def apply(_: Engine, _settings: object) -> None:
         started.set()
         release.wait(30)
         ended.set()

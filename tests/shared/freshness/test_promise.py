@@ -1,65 +1,87 @@
-"""Expected errors, their bins, and how refreshes judge a prediction."""
+"""Expected errors, their classes, and how refreshes judge the reads before them."""
 
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 import pytest
 
-from shared.freshness.promise import EDGES, Observed, error_bin, expected_at, judged, share_within
+from shared.freshness.promise import AGES, EDGES, Observed, error_class, judged, promised, share_within
 from shared.freshness.rule import Prior, State, expected_error
 
-NOW = datetime(2026, 11, 26, 12, tzinfo=UTC)
-HOUR = timedelta(hours=1)
-
-BEFORE = {"age": 10.0, "value": 100.0, "half_life": 20.0}
+BEFORE = {"age": 10.0, "value": 100.0, "half_life": 20.0, "counted": 4}
+PUBLISHED = datetime(2026, 6, 23, tzinfo=UTC)
 
 
-def test_bins_cover_every_error() -> None:
-    assert [error_bin(0.0), error_bin(0.049), error_bin(0.05), error_bin(1.0)] == [0, 6, 7, len(EDGES)]
+def shown(value: float, age: float = 10.5, reads: int = 6) -> tuple[float, float]:
+    """Return the reads that a refresh judges and those of them that were within 5 %."""
+    classes = list(judged(BEFORE, {"age": age, "value": value, "counted": 4 + reads}))
+    return sum(judged for _, judged, _ in classes), sum(within for _, _, within in classes)
 
 
-def test_share_starts_with_the_simulation_and_follows_the_observed_refreshes() -> None:
-    assert share_within(0.001, {}) == 0.99
-    assert share_within(0.001, {0: Observed(950, 475)}) == pytest.approx((49.5 + 475) / 1000)
-    assert share_within(0.001, {1: Observed(950, 475)}) == 0.99
-    assert share_within(0.9, {}) < 0.5
+def test_classes_differ_by_error_and_by_age() -> None:
+    errors = (0.0, *(edge + 1e-6 for edge in EDGES))
+    ages = (0.0, *AGES)
+
+    assert len({error_class(error, age) for error in errors for age in ages}) == len(errors) * len(ages)
+    assert error_class(0.049, 1) != error_class(0.05, 1)
+    assert min(error_class(error, 0.0) for error in errors) >= 100  # smaller ones have another meaning
 
 
-@pytest.mark.parametrize(("value", "within"), [(100.0, True), (106.0, True), (107.0, False), (50.0, False)])
-def test_refresh_shows_whether_the_error_was_at_most_five_percent(value: float, within: bool) -> None:
-    judgement = judged(BEFORE, {"age": 10.5, "value": value})
+def test_share_starts_with_the_simulation_and_follows_what_refreshes_have_shown() -> None:
+    here, elsewhere = error_class(0.001, 5), error_class(0.001, 500)
 
-    assert judgement is not None
-    assert judgement == (error_bin(0.022), within)
+    assert share_within(0.001, 5, {}) == 0.99
+    assert share_within(0.001, 5, {here: Observed(985, 480)}) == pytest.approx((0.99 * 15 + 480) / 1000)
+    assert share_within(0.001, 5, {elsewhere: Observed(985, 480)}) == 0.99
+    assert share_within(0.9, 5, {}) < 0.5
+
+
+def test_promise_rests_on_what_was_known_at_the_refresh() -> None:
+    two_hours_later = PUBLISHED + timedelta(hours=12)
+    expected = expected_error(State(10, 100), Prior(20, 0), 2)
+
+    assert promised(BEFORE, PUBLISHED, two_hours_later, {}) == (expected, share_within(expected, 12, {}))
+    assert promised(None, PUBLISHED, two_hours_later, {}) is None
+    assert promised({"policy": "fixed:6h"}, PUBLISHED, two_hours_later, {}) is None
+
+
+def test_each_read_since_the_refresh_before_is_judged() -> None:
+    reads, within = shown(100)
+
+    assert reads == pytest.approx(6.05)
+    assert within == reads
+    assert shown(100, reads=0)[0] == pytest.approx(0.05)
+
+
+def test_reads_before_the_number_had_moved_by_five_percent_were_right() -> None:
+    # up to 106 counts the error is at most 5 %, and a third of the reads came after that
+    reads, within = shown(110)
+    assert within == pytest.approx(reads * 4 / 6)
+    assert shown(106)[1] == reads
+    assert shown(300)[1] == 0
+    assert shown(50)[1] < 0.5 * reads
+
+
+def test_number_in_between_is_a_whole_count() -> None:
+    before = {**BEFORE, "value": 1.0}
+
+    # from 1 to 3: the error is 1 / 22 until the number is nearer to 3, where with 2.2 it would be 1.2 / 22.2
+    classes = list(judged(before, {"age": 10.5, "value": 3.0, "counted": 10}))
+    assert [within > 0 for _, _, within in classes] == [True] * 5 + [False]
 
 
 def test_nothing_is_judged_without_two_measurements() -> None:
-    assert judged(None, BEFORE) is None
-    assert judged({"policy": "fixed:6h"}, BEFORE) is None
-    assert judged(BEFORE, None) is None
-    assert judged(BEFORE, BEFORE) is None
+    assert not list(judged(None, BEFORE))
+    assert not list(judged({"policy": "fixed:6h"}, BEFORE))
+    assert not list(judged(BEFORE, None))
+    assert not list(judged(BEFORE, BEFORE))
 
 
-def test_without_refreshes_each_bin_has_its_simulated_share() -> None:
-    expected = [
-        0.001,
-        0.006,
-        0.012,
-        0.017,
-        0.025,
-        0.035,
-        0.045,
-        0.055,
-        0.07,
-        0.09,
-        0.12,
-        0.17,
-        0.25,
-        0.4,
-        0.7,
-    ]
+def test_without_refreshes_each_class_has_its_simulated_share() -> None:
+    middles = [(low + high) / 2 for low, high in pairwise((0.0, *EDGES, 1.0))]
 
-    shares = [round(share_within(error, {}), 6) for error in expected]
+    shares = [round(share_within(error, 5, {}), 6) for error in middles]
 
     assert shares == [0.99, 0.98, 0.98, 0.97, 0.97, 0.96, 0.87, 0.47, 0.27, 0.2, 0.2, 0.18, 0.16, 0.15, 0.2]
 
@@ -67,13 +89,15 @@ def test_without_refreshes_each_bin_has_its_simulated_share() -> None:
 @pytest.mark.parametrize(
     "stored", [None, {}, {"policy": "fixed:6h"}, {"value": 3.0}, {"half_life": 3.0, "age": 1.0}]
 )
-def test_error_of_a_row_that_was_never_measured_is_unknown(stored: dict[str, Any] | None) -> None:
-    assert expected_at(stored, NOW - 20 * HOUR, NOW) is None
+def test_row_that_was_never_measured_promises_nothing(stored: dict[str, Any] | None) -> None:
+    assert promised(stored, PUBLISHED, PUBLISHED + timedelta(hours=20), {}) is None
 
 
 def test_expected_error_grows_from_the_age_of_the_last_measurement() -> None:
-    rule = expected_error(State(10.0, 100.0), Prior(20.0, 0.0), 5.0)
+    errors = []
+    for age in (9, 10, 15):
+        promise = promised(BEFORE, PUBLISHED, PUBLISHED + timedelta(hours=age), {})
+        assert promise
+        errors.append(promise[0])
 
-    assert expected_at(BEFORE, NOW - 15 * HOUR, NOW) == pytest.approx(rule)
-    assert expected_at(BEFORE, NOW - 10 * HOUR, NOW) == 0
-    assert expected_at(BEFORE, NOW - 9 * HOUR, NOW) == 0
+    assert errors == [0, 0, pytest.approx(expected_error(State(10.0, 100.0), Prior(20.0, 0.0), 5.0))]

@@ -16,22 +16,24 @@ ages = st.floats(0, 20_000)
 counts = st.floats(0, 1e9)
 reads = st.floats(0, 1e5)
 states = st.builds(State, ages, counts, counts, counts, reads, reads)
-priors = st.builds(Prior, st.floats(0.1, 500), st.floats(0.05, 1), st.just(720.0))
+priors = st.builds(
+    Prior, st.floats(0.1, 500), st.floats(0.05, 1), st.just(720.0), st.floats(1e-3, 1e3), st.floats(1e-4, 10)
+)
 pressures = st.floats(0.05, 200)
 
 
 def test_first_refresh_at_ten_hours_matches_the_values_worked_out_by_hand() -> None:
     """Growth, reads, the steady interval, the slowing down and the hours, step by step.
 
-    (1.35 / (10.1667 * 11.5167) + 0.00003) * 120 / 140 is 0.0099086; 4 * 6 ** -1.2 is 0.46588; the root of
-    0.05 / (0.0099086 * 0.46588) is 3.2911; (10 / 12 + 1 + 10.1667 / 11.5167) / 2 is 1.35806; and
-    10.1667 * ((1 - 0.35806 * 3.2911 / 10.1667) ** (1 / -0.35806) - 1) is 4.1752.
+    (1.35 / (10.1667 * 11.5167) + 0.00003) * 120 / 140 is 0.0099086; 4 * 6 ** -1.2 + 0.003 is 0.46888; the
+    root of 0.05 / (0.0099086 * 0.46888) is 3.2805; (0.46588 / 0.46888 * 10 / 12 + 1 + 10.1667 / 11.5167) / 2
+    is 1.35539; and 10.1667 * ((1 - 0.35539 * 3.2805 / 10.1667) ** (1 / -0.35539) - 1) is 4.1529.
     """
     interval = next_interval(10, 100, 0, None, FACEBOOK)
 
     assert interval.growth == pytest.approx(0.0099086, rel=1e-4)
-    assert interval.read_rate == pytest.approx(0.46588, rel=1e-4)
-    assert interval.hours == pytest.approx(4.1752, rel=1e-3)
+    assert interval.read_rate == pytest.approx(0.46888, rel=1e-4)
+    assert interval.hours == pytest.approx(4.1529, rel=1e-3)
     assert interval.state == State(10, 100)
 
 
@@ -41,8 +43,8 @@ def test_second_refresh_matches_the_values_worked_out_by_hand() -> None:
     Typical growth is 240 / (2.1667 / 3.5167 + 4.1667 / 5.5167) * (4.1667 / 5.5167 - 2.1667 / 3.5167),
     24.356; B is 6 / 2 + 24.356, A is 8 / 2 + 40, their ratio (4 + 44) / (4 + 27.356), 1.5308; the growth is
     (1.5308 * 1.35 / (4.1667 * 5.5167) + 0.00003) * 160 / 180, 0.079944. Typical reads are 40 * (2 ** -0.2 -
-    3 ** -0.2), 2.7124; their ratio is (2 + 1 / 2 + 9) / (2 + 3 / 2 + 2.7124), 1.8513; the read rate is 4 *
-    3 ** -1.2 * 1.8513, 1.9813.
+    3 ** -0.2) + 0.003 * 2, 2.7184; their ratio is (1 + 0.85 + 9) / (1 + 0.85 * 3 + 2.7184), 1.7308; the read
+    rate is (4 * 3 ** -1.2 + 0.003) * 1.7308, 1.8576.
     """
     before = State(2, 100, observed=8, expected=6, reads=1, expected_reads=3)
 
@@ -50,10 +52,10 @@ def test_second_refresh_matches_the_values_worked_out_by_hand() -> None:
 
     assert interval.state.observed == 44
     assert interval.state.expected == pytest.approx(27.356, rel=1e-4)
-    assert interval.state.reads == 9.5
-    assert interval.state.expected_reads == pytest.approx(4.2124, rel=1e-4)
+    assert interval.state.reads == pytest.approx(9.85)
+    assert interval.state.expected_reads == pytest.approx(5.2684, rel=1e-4)
     assert interval.growth == pytest.approx(0.079944, rel=1e-3)
-    assert interval.read_rate == pytest.approx(1.9813, rel=1e-3)
+    assert interval.read_rate == pytest.approx(1.8576, rel=1e-3)
 
 
 @pytest.mark.parametrize(
@@ -77,12 +79,24 @@ def test_slowing_of_exactly_one_is_the_limit_of_its_neighbours() -> None:
     # age / (age + 2) and (age + 1/6) / (age + 1/6 + half_life) add up to one at this half-life
     age = 4.0
     half_life = (age + 1 / 6) * age / 2
-    exact = next_interval(age, 100, 0, None, Prior(half_life, 0.0)).hours
-    below = next_interval(age, 100, 0, None, Prior(half_life * (1 - 1e-5), 0.0)).hours
-    above = next_interval(age, 100, 0, None, Prior(half_life * (1 + 1e-5), 0.0)).hours
+    prior = Prior(half_life, 0.0, reads_at_any_age=0.0)
+    exact = next_interval(age, 100, 0, None, prior).hours
+    below = next_interval(age, 100, 0, None, prior._replace(half_life=half_life * (1 - 1e-5))).hours
+    above = next_interval(age, 100, 0, None, prior._replace(half_life=half_life * (1 + 1e-5))).hours
 
     assert below == pytest.approx(exact, rel=1e-4)
     assert above == pytest.approx(exact, rel=1e-4)
+
+
+def test_reads_at_any_age_shorten_the_intervals_of_old_posts_most() -> None:
+    steady = LINKEDIN._replace(reads_at_first=0.8, reads_at_any_age=0.03)
+
+    young, old = (
+        next_interval(age, 1000, 0, None, steady).hours / next_interval(age, 1000, 0, None, LINKEDIN).hours
+        for age in (1.0, 500.0)
+    )
+    assert old < 0.6
+    assert young > 1.5
 
 
 def test_value_that_fell_counts_as_no_growth() -> None:
