@@ -1,6 +1,7 @@
-"""``dravo demo``: makes the simulated platforms of `dravo up` fail, and ends the failure."""
+"""``dravo demo``: makes the simulated platforms of `dravo up` fail, ends the failure, and audits promises."""
 
 import os
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -99,6 +100,56 @@ def heal(
         f"  {command} pauses",
         f"  {command} resume --platform {platforms[0].value if platform else 'x'} --try",
     )
+
+
+@demo.command(epilog="Examples: dravo demo audit\n\ndravo demo audit --seconds 60 --json")
+def audit(
+    *,
+    seconds: Annotated[float, typer.Option(min=0, max=3600, help="How long rows are read.")] = 10,
+    as_json: AsJson = False,
+) -> None:
+    """Compare what rows promise their readers with the numbers of the simulated platforms at each read.
+
+    Reads the rows of the demo's workspace as an API client does.
+
+    JSON: ``platforms`` (array of ``platform``, ``reads``, ``claimed_within_5_percent`` and
+    ``true_within_5_percent``, parts of the reads).
+    """
+    import httpx  # here: no other command needs it
+
+    from deploy.local.audit import audit as audited_by
+
+    control, api_url = os.environ.get(running.CONTROL), os.environ.get(running.API_URL)
+    key = Path(os.environ.get("DRAVO_DATA_DIR", running.DIRECTORY)) / "api-key"
+    if not control or not api_url or not key.exists():
+        raise CommandError("no simulated platforms were found: start `dravo up` in this directory first")
+    headers = {"authorization": f"Bearer {key.read_text().strip()}"}
+    try:
+        with (
+            httpx.Client(base_url=api_url, timeout=10, trust_env=False, headers=headers) as api,
+            httpx.Client(base_url=control, timeout=10, trust_env=False) as platforms,
+        ):
+            results = audited_by(api, platforms, seconds)
+    except httpx.HTTPError as error:
+        raise CommandError("the local stack does not answer: is `dravo up` running here?") from error
+    shapes = [
+        {
+            "platform": platform.value,
+            "reads": one.reads,
+            "claimed_within_5_percent": round(one.claimed / one.reads, 4),
+            "true_within_5_percent": round(one.true / one.reads, 4),
+        }
+        for platform, one in sorted(results.items())
+    ]
+    if as_json:
+        console.emit({"platforms": shapes})
+        return
+    headings = ["platform", "reads", "claimed within 5 %", "true within 5 %"]
+    rows = [
+        [platform.label, one.reads, f"{one.claimed / one.reads:.1%}", f"{one.true / one.reads:.1%}"]
+        for platform, one in sorted(results.items())
+    ]
+    console.show(console.table(headings, rows, right=headings[1:]))
 
 
 def _behave(platforms: list[Platform], conditions: dict[str, Any]) -> None:

@@ -32,6 +32,7 @@ from shared.accounts import api_keys
 from shared.accounts.vault import Vault, new_key
 from shared.ingestion import importer
 from shared.settings import Settings, load
+from shared.vocabulary import Platform
 
 Result = TypeVar("Result")
 
@@ -42,8 +43,9 @@ _WORKSPACE = "ws_north"
 """The workspace of the demo that gets an API key and a webhook endpoint."""
 
 _DEFAULTS = {
-    # A demo shows in minutes what takes days in production.
-    "DRAVO_FRESHNESS": "fixed:20s",
+    # A demo shows in minutes what takes days in production. The simulated numbers grow 120 times as fast as
+    # the clock, so the rule's half-lives are of no use: each row's own growth decides, from 5 s to a minute.
+    "DRAVO_FRESHNESS_PRIORS": ",".join(f"{platform}=30d/5s/1m" for platform in Platform),
     "DRAVO_MISSING_CONFIRM_SECONDS": "10",
     "DRAVO_RETRY_SECONDS": "2",
     "DRAVO_WEBHOOK_ALLOW_NETWORKS": webhooks.LOOPBACK,
@@ -223,6 +225,7 @@ def _greeting(url: str, api_key: str, login: str, receiver: str, data_dir: Path)
 Commands, in another terminal:
 
   {command} status --watch
+  {command} demo audit                  (what rows promise their readers, and what is true)
   {command} demo break x --credits      (X refuses every call; `demo heal` ends it)
 """
 

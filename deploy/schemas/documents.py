@@ -218,6 +218,7 @@ DOCUMENTS: Final[Mapping[str, Any]] = {
     "accounts": list[Account],
     "accounts check": setup.Checked,
     "audit-log": list[AuditEntry],
+    "demo audit": setup.AuditedPromises,
     "demo break": setup.Broken,
     "demo heal": setup.Healed,
     "erase": lifecycle.Counted | lifecycle.Requested | lifecycle.Certificate,

@@ -144,6 +144,21 @@ class Broken(TypedDict):
     conditions: list[str]
 
 
+class AuditedPlatform(TypedDict):
+    """Reads of one platform's rows; the shares are parts of them."""
+
+    platform: str
+    reads: int
+    claimed_within_5_percent: float
+    true_within_5_percent: float
+
+
+class AuditedPromises(TypedDict):
+    """`dravo demo audit`."""
+
+    platforms: list[AuditedPlatform]
+
+
 class Healed(TypedDict):
     """`dravo demo heal`."""
 

@@ -15,6 +15,7 @@ import httpx
 from deploy.simulators.behaviour import Behaviour, read_conditions
 from deploy.simulators.request_log import RequestLog
 from deploy.simulators.state import read, read_changes
+from deploy.simulators.truth import number_now
 from deploy.simulators.world import Account, Application, Post, World
 
 REQUESTS_PAGE = 10_000
@@ -27,6 +28,7 @@ class Control:
     `POST /applications`: array, our apps with their secrets; kept in memory, not in the state file
     `PATCH /accounts/{platform}/{id}`, `PATCH /posts/{platform}/{id}`: the fields to change
     `POST /accounts/{platform}/{id}/revoke` (`{"code": …}`), `POST /posts/{platform}/{id}/delete`
+    `POST /truth`: array of `platform` and `platform_post_id`; answers with the leading `numbers` of now
     `GET /requests?since=`, `GET /requests/summary`: the request log
     `PUT /behaviour/{platform}`: replaces the platform's `Conditions` · `POST /reset` · `GET /healthz`
     """
@@ -63,6 +65,9 @@ class Control:
             case "POST", "reset":
                 self._reset()
                 return {}
+            case "POST", "truth":
+                posts = [(str(one["platform"]), str(one["platform_post_id"])) for one in body]
+                return {"numbers": [number_now(self._world, platform, one) for platform, one in posts]}
             case "POST", collection:
                 return self._add(collection, body, if_absent=request.url.params.get("if_absent") == "1")
             case method, collection, platform, one, *action:

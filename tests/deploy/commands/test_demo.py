@@ -1,6 +1,9 @@
 """`dravo demo`, and how commands find a local stack: settings and addresses that `dravo up` leaves behind."""
 
+import json
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -21,6 +24,50 @@ def stack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         monkeypatch.setenv(name, "")  # so that what a command sets is undone
         monkeypatch.delenv(name)
     return tmp_path / ".dravo"
+
+
+def test_audit_compares_the_promised_share_with_the_simulated_platforms(
+    stack: Path, dravo: Dravo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def served(number: int, promise: float | None) -> dict[str, Any]:
+        return {
+            "platform": "x",
+            "platform_post_id": f"{len(items)}",
+            "metrics": {"impression_count": number},
+            "freshness": None if promise is None else {"within_5_percent": promise},
+        }
+
+    items: list[dict[str, Any]] = []
+    for number, promise in ((1000, 0.9), (970, 0.8), (500, 0.1), (1000, None), (7, 0.9)):
+        items.append(served(number, promise))
+    truth = [1000, 1000, 1000, 1000, None]
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        if request.url.path == "/truth":
+            assert [one["platform_post_id"] for one in json.loads(request.content)] == list("01234")
+            return httpx.Response(200, json={"numbers": truth})
+        assert request.headers["authorization"] == "Bearer dra_secret"
+        assert request.url.params["include"] == "freshness"
+        return httpx.Response(200, json={"items": items, "total": len(items)})
+
+    monkeypatch.setattr(httpx, "Client", partial(httpx.Client, transport=httpx.MockTransport(answer)))
+    (stack / "api-key").write_text("dra_secret")
+    running.write_environment(
+        stack,
+        {"DRAVO_DATA_DIR": str(stack)},
+        **{running.CONTROL: "http://127.0.0.1:9", running.API_URL: "http://127.0.0.1:9"},
+    )
+    monkeypatch.delenv("DRAVO_DATA_DIR", raising=False)
+
+    (x,) = dravo("demo", "audit", "--seconds", "0", "--json").json["platforms"]
+
+    assert x == {
+        "platform": "x",
+        "reads": 3,
+        "claimed_within_5_percent": 0.6,
+        "true_within_5_percent": 0.6667,
+    }
+    assert "66.7%" in dravo("demo", "audit", "--seconds", "0").out
 
 
 def test_settings_of_a_local_stack_are_found_in_a_directory_above(stack: Path, dravo: Dravo) -> None:

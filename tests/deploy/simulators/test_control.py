@@ -31,6 +31,33 @@ def test_accounts_and_posts_are_changed_over_http(sims: Simulators, control: htt
 
 
 @pytest.mark.parametrize(
+    ("platform", "counters", "number"),
+    [
+        ("instagram", {"views": 7}, 7),
+        (
+            "facebook",
+            {"post_clicks": 2, "like": 3, "love": 1, "haha": 0, "wow": 0, "sorry": 0, "anger": 0},
+            6,
+        ),
+        ("x", {"impression_count": 9}, 9),
+        ("linkedin", {"impressionCount": 5}, 5),
+        ("tiktok", {"view_count": 4}, 4),
+    ],
+)
+def test_truth_is_the_leading_number_of_now_and_none_for_a_post_without_numbers(
+    control: httpx.Client, platform: str, counters: dict[str, int], number: int
+) -> None:
+    account = {"platform": platform, "platform_account_id": "5", "access_token": "a", "scopes": ["s"]}
+    post = {"platform": platform, "owner": "5", "created_at": NOW.isoformat(), "counters": counters}
+    control.post("/accounts", json=[account]).raise_for_status()
+    posts = [post | {"platform_post_id": "1"}, post | {"platform_post_id": "2", "deleted": True}]
+    control.post("/posts", json=posts).raise_for_status()
+    wanted = [{"platform": platform, "platform_post_id": one} for one in ("1", "2", "3")]
+
+    assert control.post("/truth", json=wanted).json() == {"numbers": [number, None, None]}
+
+
+@pytest.mark.parametrize(
     ("method", "path", "body", "status"),
     [
         ("POST", "/accounts", [{"platform": "x"}], 400),
