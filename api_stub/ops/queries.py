@@ -202,3 +202,20 @@ def database_now(connection: Connection) -> datetime:
     """Return the database's time, by which rows become due."""
     now: datetime = connection.execute(text("SELECT now()")).scalar_one()
     return now
+
+
+_ACCURACY: Final = text("""
+WITH day AS (
+    SELECT workspace_id, platform, CAST(sum(reads) AS float8) AS reads, sum(within) AS within
+      FROM read_accuracy WHERE hour > now() - interval '1 day' GROUP BY 1, 2
+), most AS (
+    SELECT workspace_id, sum(reads) AS reads FROM day GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT 10
+)
+SELECT workspace_id, platform, day.within / day.reads AS share
+  FROM day JOIN most USING (workspace_id) ORDER BY most.reads DESC, workspace_id
+""")
+
+
+def accuracy(connection: Connection) -> Sequence[Row[Any]]:
+    """Return the shares of reads within 5 % of the ten workspaces with most reads in the last day."""
+    return connection.execute(_ACCURACY).all()

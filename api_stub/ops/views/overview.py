@@ -73,6 +73,8 @@ class Overview:
     attention: Attention
     delays: Sequence[tuple[str, float | None, float | None]]
     """By workspace: how long its longest due row waits, and how long one that is being refreshed waited."""
+    accuracy: Sequence[tuple[str, Mapping[str, float]]]
+    """By workspace: the share of the last day's reads that was probably within 5 %, by platform."""
     overdue_threshold: int = thresholds.OVERDUE_SECONDS
 
     @staticmethod
@@ -187,6 +189,7 @@ def read(connection: Connection, shown: timecharts.Range) -> Overview:
         audit_log=audit_log.entries(connection, most=5),
         attention=needs_you_now(connection),
         delays=live.get("delays", []),
+        accuracy=_accuracy(queries.accuracy(connection)),
     )
 
 
@@ -222,6 +225,13 @@ def _platforms(
         )
         for platform in sorted(statuses, key=lambda name: order.get(name, len(order)))
     ]
+
+
+def _accuracy(rows: Sequence[Row[Any]]) -> list[tuple[str, Mapping[str, float]]]:
+    by_workspace: dict[str, dict[str, float]] = {}
+    for row in rows:
+        by_workspace.setdefault(row.workspace_id, {})[row.platform] = row.share
+    return list(by_workspace.items())
 
 
 def _recent(rows: Mapping[str, Any]) -> list[tuple[str, str, int]]:

@@ -149,6 +149,27 @@ def test_history_is_stored_and_charted(ops: Ops) -> None:
     assert '<rect class="o-synced"' in shown
 
 
+def test_share_of_reads_within_five_percent_is_shown_by_workspace_and_platform(ops: Ops) -> None:
+    store_mixed_rows(ops)
+    ops.write_summary()
+    assert "Reads within 5 %" not in ops.get().text
+    ops.rows.execute(
+        "INSERT INTO read_accuracy VALUES ('ws_1', 'instagram', now(), 100, 97.5),"
+        " ('ws_1', 'instagram', now() - interval '2 hours', 300, 262.5), ('ws_2', 'x', now(), 10, 4),"
+        " ('ws_old', 'x', now() - interval '2 days', 10, 4)"
+    )
+
+    shown = ops.get().text
+    table = re.search(r'<h2 id="accuracy">(.*?)</section>', shown, re.DOTALL)
+
+    assert table
+    rows = [" ".join(re.sub(r"<[^>]+>", " ", row).split()) for row in table[1].split("<tr>")[2:]]
+    assert rows[0].startswith("ws_1")
+    assert "90 %" in rows[0].replace(".0", "")
+    assert rows[1].startswith("ws_2")
+    assert len(rows) == 2
+
+
 def test_needs_are_on_top_with_their_button_and_otherwise_all_is_well(ops: Ops) -> None:
     for _ in range(3):
         ops.rows.publication()
