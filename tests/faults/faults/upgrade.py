@@ -11,6 +11,8 @@ from tests.faults.harness.waiting import wait_until
 from tests.faults.matrix import Fault, RoundContext
 
 _TIMEOUT = 30.0
+_STARTED = {"worker": b"worker_started", "scheduler": b"scheduler_started", "api_stub": b"api_listening"}
+"""What each service logs once it runs."""
 
 
 def rolling_restart(context: RoundContext) -> None:
@@ -35,6 +37,8 @@ def rolling_upgrade(context: RoundContext) -> None:
         subprocess.run(["tar", "-x", "-C", name], input=packed.stdout, check=True)
         for root in (Path(name), ROOT):
             for member in list(environment.fleet.members.values()):
+                if member.module not in _STARTED:
+                    continue
                 problems = environment.fleet.stop(member)
                 assert not problems, problems
                 _restart(environment, member, root)
@@ -42,8 +46,7 @@ def rolling_upgrade(context: RoundContext) -> None:
 
 
 def _restart(environment: Environment, member: Member, root: Path = ROOT) -> None:
-    started = {"worker": b"worker_started", "scheduler": b"scheduler_started", "api_stub": b"api_listening"}
-    event = started[member.module]
+    event = _STARTED[member.module]
     before = member.log.read_bytes().count(event)
     fresh = environment.fleet.start(member.module, name=member.name, root=root)
     wait_until(lambda: fresh.log.read_bytes().count(event) > before, _TIMEOUT, f"{member.name} again")

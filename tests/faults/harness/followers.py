@@ -65,6 +65,8 @@ class FeedClient:
         self.copy = Copy()
         self._cursor: str | None = None
         self.errors: list[str] = []
+        self.restarts = 0
+        """How often its cursor had expired."""
 
     def start(self) -> None:
         """Start following in a thread."""
@@ -88,6 +90,11 @@ class FeedClient:
                     continue
                 if answer.status_code == httpx.codes.OK:
                     self._store(answer.json())
+                elif (
+                    answer.status_code == httpx.codes.GONE
+                ):  # another timeline: start again, as its error says
+                    self.copy, self._cursor = Copy(), None
+                    self.restarts += 1
                 elif answer.status_code < 500:
                     self.errors.append(answer.text)
 
@@ -112,6 +119,8 @@ class Followers:
     received: Copy = field(default_factory=Copy)
     requests: list[Request] = field(default_factory=list)
     script: Callable[[Request], tuple[int, dict[str, str]]] = lambda _request: OK
+    resets: int = 0
+    """How often the endpoint started over."""
 
     def answer(self, request: Request) -> tuple[int, dict[str, str]]:
         """Verify a delivery, answer by the script, and keep what was accepted."""
@@ -119,13 +128,23 @@ class Followers:
         status, headers = self.script(request)
         self.requests.append(request)
         if status < 300:
+            if request.body["data"].get("reset"):
+                self.received = Copy()
+                self.resets += 1
             self.received.fold(request.changes)
         return status, headers
 
-    def start_sender(self, failpoints: str = "") -> Any:
+    def start_sender(self, failpoints: str = "", networks: str = "127.0.0.0/8") -> Any:
         """Start one more sender."""
         return self.environment.fleet.start_with_failpoints(
-            "worker.webhooks", failpoints, DRAVO_WEBHOOK_ALLOW_NETWORKS="127.0.0.0/8"
+            "worker.webhooks", failpoints, DRAVO_WEBHOOK_ALLOW_NETWORKS=networks
+        )
+
+    def await_failure(self, failure: str, within: float = 40.0) -> None:
+        """Wait until a delivery has ended in this way."""
+        query = "SELECT count(*) FROM webhook_deliveries WHERE outcome = %s"
+        wait_until(
+            lambda: self.environment.value(query, failure) > 0, within, f"a delivery that ended {failure}"
         )
 
     def retry_now(self) -> None:

@@ -3,7 +3,7 @@
 import json
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Final
@@ -49,6 +49,8 @@ class Receiver:
     url: str
     script: Script = lambda _request: OK
     requests: list[Request] = field(default_factory=list)
+    trickle: float = 0.0
+    """Seconds between two bytes of an answer; 0: it comes at once."""
 
     def take(self) -> list[Request]:
         """Return the requests since the last call."""
@@ -68,6 +70,13 @@ def receiver() -> Iterator[Receiver]:
             request = Request({name.lower(): value for name, value in self.headers.items()}, raw)
             status, headers = running.script(request)
             running.requests.append(request)
+            if running.trickle:
+                self.close_connection = True
+                with suppress(ConnectionError):  # the sender gives up
+                    for byte in b"HTTP/1.1 204 No Content":
+                        self.wfile.write(bytes([byte]))
+                        released.wait(running.trickle)
+                return
             self.send_response(status)
             for name, value in headers.items():
                 self.send_header(name, value)
@@ -78,6 +87,7 @@ def receiver() -> Iterator[Receiver]:
         def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - its name in the base class
             pass
 
+    released = threading.Event()
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
     running = Receiver(f"http://127.0.0.1:{server.server_address[1]}/hooks?key=hidden")
@@ -86,6 +96,7 @@ def receiver() -> Iterator[Receiver]:
     try:
         yield running
     finally:
+        released.set()
         server.shutdown()
         thread.join()
         server.server_close()
