@@ -10,35 +10,59 @@ https://www.postgresql.org/docs/18/arrays.html#ARRAYS-IO
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
-from json import JSONEncoder
+from json import JSONDecoder, JSONEncoder
 from typing import Any, Final
 
 from psycopg import Connection, DataError
 from psycopg.adapt import Buffer, PyFormat
 from psycopg.types.array import BaseListDumper, ListDumper
-from psycopg.types.json import Jsonb
+from psycopg.types.json import Jsonb, set_json_loads
 
 _NONE: Final = type(None)
 _encoded: Final = JSONEncoder(
     separators=(",", ":")
 ).encode  # `json.dumps` would make an encoder for each call
+_decoded: Final = JSONDecoder().raw_decode
 
 
 class _ListDumper(ListDumper):
     def get_key(self, obj: list[Any], format: PyFormat) -> Any:  # noqa: A002 - psycopg's name
-        return self.cls if _literal_of(obj) else super().get_key(obj, format)
+        return self.cls if _kind_of(obj) in _LITERALS else super().get_key(obj, format)
 
     def upgrade(self, obj: list[Any], format: PyFormat) -> BaseListDumper:  # noqa: A002 - psycopg's name
-        return self if _literal_of(obj) else super().upgrade(obj, format)
+        return self if _kind_of(obj) in _LITERALS else super().upgrade(obj, format)
 
     def dump(self, obj: list[Any]) -> Buffer | None:
-        literal = _literal_of(obj)
-        if literal is None:
+        kind = _kind_of(obj)
+        if kind is None or kind not in _LITERALS or (kind is datetime and not all(map(_is_aware, obj))):
             return super().dump(obj)
-        text = "{" + ",".join(["NULL" if one is None else literal(one) for one in obj]) + "}"
+        text = _literal(kind, obj)
         if "\0" in text:
             raise DataError("PostgreSQL text fields cannot contain NUL (0x00) bytes")
         return text.encode()
+
+
+def _literal(kind: type, obj: list[Any]) -> str:
+    """Return the array literal of a list of one type."""
+    if kind is str and None not in obj:
+        text = '{"' + '","'.join(obj) + '"}'
+        if text.count('"') == 2 * len(obj) and "\\" not in text:
+            return text
+    literal = _LITERALS[kind]
+    return "{" + ",".join(["NULL" if one is None else literal(one) for one in obj]) + "}"
+
+
+def _kind_of(obj: list[Any]) -> type | None:
+    """Return the type of the list's elements; ``None`` when they are mixed."""
+    types = set(map(type, obj))
+    types.discard(_NONE)
+    if len(types) > 1:
+        return None
+    return types.pop() if types else int
+
+
+def _is_aware(instant: datetime | None) -> bool:
+    return instant is None or instant.tzinfo is not None
 
 
 def _quoted(text: str) -> str:
@@ -63,23 +87,17 @@ _LITERALS: Final[Mapping[type, Callable[[Any], str]]] = {
 }
 
 
-def _literal_of(obj: list[Any]) -> Callable[[Any], str] | None:
-    """Return how to write each element of the list; ``None`` when its types are mixed or others."""
-    types = set(map(type, obj))
-    types.discard(_NONE)
-    if len(types) > 1:
-        return None
-    kind = types.pop() if types else int
-    if kind is datetime and any(one.tzinfo is None for one in obj if one is not None):
-        return None
-    return _LITERALS.get(kind)
-
-
 def text_array(values: Iterable[str]) -> str:
     """Return the literal of an array of texts, for one element of a list: ``CAST(o.warnings AS text[])``."""
     return "{" + ",".join(map(_quoted, values)) + "}"
 
 
+def _loads(data: str | bytes) -> Any:
+    # `json.loads` guesses the encoding and looks for whitespace: PostgreSQL sends UTF-8, and none.
+    return _decoded(data if isinstance(data, str) else str(data, "utf-8"))[0]
+
+
 def use_fast_lists(connection: "Connection[Any]") -> None:
-    """Convert the lists that are passed to this connection's statements so."""
+    """Convert the lists that are passed to this connection's statements so, and the JSON that it returns."""
     connection.adapters.register_dumper(list, _ListDumper)
+    set_json_loads(_loads, connection)

@@ -36,6 +36,9 @@ def test_lists_of_every_type_keep_their_values(harness: Harness) -> None:
     texts = ["", "NULL", "null", "{}", "a,b", '"', "\\", "\\\\\"'", " x ", "\n\t", "ä €", "\u2028", None]
     assert returned(harness, [1, -(2**63), 2**63 - 1, None], "bigint") == [1, -(2**63), 2**63 - 1, None]
     assert returned(harness, texts, "text") == texts
+    assert returned(harness, texts[:-1], "text") == texts[:-1]
+    assert returned(harness, ["a", "b,c", ""], "text") == ["a", "b,c", ""]
+    assert returned(harness, [datetime(2026, 1, 1)], "timestamptz") == [datetime(2026, 1, 1, tzinfo=UTC)]  # noqa: DTZ001 - an instant without offset is UTC
     assert returned(harness, instants, "timestamptz") == instants
     assert returned(harness, [True, None, False], "bool") == [True, None, False]
     assert returned(harness, [0.1, None, 1e300, float("inf")], "float8") == [0.1, None, 1e300, float("inf")]
