@@ -67,7 +67,7 @@ mutants: install ## mutate the deciding modules and run their tests; MINUTES=, O
 drill: install chromium ## play every fault that an operator ends, and recover by terminal and by page; ONLY= bounds that
 	$(BIN)/python -m deploy.drill $(if $(ONLY),--only "$(ONLY)")
 
-BENCHES := bench-smoke bench-throughput bench-budgets bench-changes bench-freshness bench-ingestion bench-api
+BENCHES := bench-smoke bench-throughput bench-latency bench-budgets bench-changes bench-freshness bench-ingestion bench-api
 bench: ## run all benchmarks one after the other, each bounded to half an hour
 	@for part in $(BENCHES); do timeout 1800 $(MAKE) --no-print-directory $$part || exit 1; done
 
@@ -76,6 +76,9 @@ bench-smoke: install ## measure the whole pipeline on this machine
 
 bench-throughput: install ## measure rows per second and CPU time per row by platform; ARGS= (--help lists them)
 	$(BIN)/python -m deploy.bench.throughput $(ARGS)
+
+bench-latency: install ## measure what somebody waits for, with an idle fleet and with many rows due; ARGS= (--help)
+	$(BIN)/python -m deploy.bench.latency $(ARGS)
 
 bench-api: install chromium ## measure the read API and the operators' page at 1 and 10 million rows
 	$(BIN)/python -m deploy.bench.api
@@ -87,7 +90,7 @@ bench-freshness: install ## compare freshness policies in simulated worlds: erro
 	$(BIN)/python -m deploy.bench.freshness
 
 bench-claims: install ## measure claims by size, with several schedulers and under hostile conditions
-	$(BIN)/python -m deploy.bench.claims
+	$(BIN)/python -m deploy.bench.claims $(ARGS)
 
 bench-budgets: install ## measure the decisions of the shared budgets per second
 	$(BIN)/python -m deploy.bench.budgets
@@ -129,4 +132,4 @@ locks: install ## write the lock files again after a change of pyproject.toml; k
 	$(subst pyproject.toml,--group clients,$(LOCK)) --output-file deploy/clients.lock
 	sed -i '/^ *# *-c requirements.lock$$/d' requirements-run.lock deploy/docker/requirements.lock
 
-.PHONY: bench help install locks up lint test suite test-fast fast-suite chromium test-browser faults interleavings soak mutants drill bench-smoke bench-throughput bench-api bench-budgets bench-claims bench-freshness bench-changes bench-ingestion pictures check-deploy check-clients
+.PHONY: bench help install locks up lint test suite test-fast fast-suite chromium test-browser faults interleavings soak mutants drill bench-smoke bench-throughput bench-latency bench-api bench-budgets bench-claims bench-freshness bench-changes bench-ingestion pictures check-deploy check-clients

@@ -1,24 +1,24 @@
 """``make bench-throughput``: rows refreshed per second and CPU time per row, by platform.
 
 Starts PostgreSQL, Redis, one scheduler and workers of eight threads, makes all rows of a platform due, and
-measures a window while there is still work. With ``--against``, the services of another checkout are measured
+measures a window while there is still work. In every round, dramatiq drains messages without work, and the
+naive design works on the same rows. With ``--against``, the services of another checkout are measured
 alternately with this one's, so that both see the same machine.
 """
 
 import argparse
-import subprocess
 import sys
 from collections.abc import Mapping
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-import psycopg
-
-from deploy.bench.throughput import noop
+from deploy.bench.throughput import naive, noop
 from deploy.bench.throughput.fleet import fleet
-from deploy.bench.throughput.measure import Shape, bytes_per_publication, measure
-from deploy.bench.throughput.rows import Database, load
+from deploy.bench.throughput.measure import Figures, Shape, bytes_per_publication, measure
+from deploy.bench.throughput.report import Results
+from deploy.bench.throughput.rows import Database, bench_database, load
 from deploy.bench.work_directory import work_directory
 from deploy.console import show
 from deploy.local.servers.postgres import Postgres
@@ -30,57 +30,100 @@ from shared.vocabulary import Platform
 HERE: Final = Path(__file__).parents[3]
 
 
+@dataclass(frozen=True, slots=True)
+class _Servers:
+    """What all contenders share."""
+
+    postgres: Postgres
+    valkey: Valkey
+    key: str
+    milliseconds: float
+
+    def settings(self, name: str, number: int) -> Mapping[str, str]:
+        """Return the settings of a contender; its Redis database is empty."""
+        url = self.valkey.url_of(number)
+        with connect(url) as redis:
+            redis.flushdb()  # what the last measurement left: jobs, budgets, workers
+        return {
+            "DRAVO_DATABASE_URL": self.postgres.url_of(f"bench_{name}"),
+            "DRAVO_REDIS_URL": url,
+            "DRAVO_SECRET_KEYS": self.key,
+        }
+
+    @property
+    def pids(self) -> tuple[int, int]:
+        """The process ids of PostgreSQL and of Redis."""
+        return self.postgres.pid, self.valkey.pid
+
+
 def main() -> int:
     """Measure every platform in every round."""
     given = _arguments()
-    shape = Shape(given.workers, given.threads, given.schedulers, given.seconds, given.warm_up)
     platforms = [Platform(name) for name in given.platforms.split(",")]
     subjects = [platforms] if given.mixed else [[platform] for platform in platforms]
     codes: Mapping[str, Path] = {"this": HERE} | ({"other": given.against} if given.against else {})
-    key = new_key()
+    results = Results()
     with ExitStack() as stack:
         directory = stack.enter_context(work_directory())
-        postgres = stack.enter_context(Postgres(directory / "postgres"))
-        valkey = stack.enter_context(Valkey(directory / "valkey"))
+        servers = _Servers(
+            stack.enter_context(Postgres(directory / "postgres")),
+            stack.enter_context(Valkey(directory / "valkey")),
+            new_key(),
+            given.milliseconds,
+        )
         databases = {
-            name: stack.enter_context(_database(postgres, name, code)) for name, code in codes.items()
+            name: stack.enter_context(bench_database(servers.postgres, name, code))
+            for name, code in codes.items()
         }
         for database in databases.values():
             for platform in platforms:
-                load(database, platform, given.rows, given.accounts, key)
+                load(database, platform, given.rows, given.accounts, servers.key)
         for _ in range(given.rounds):
-            per_second, micros = noop.measure(
-                valkey.url_of(15), workers=shape.workers, threads=shape.threads, seconds=shape.seconds
-            )
-            show(f"queue  no-ops     {per_second:7.0f} messages/s  µs a message: worker {micros:.0f}")
-            for subject in subjects:
-                for number, (name, code) in enumerate(codes.items()):
-                    settings = {
-                        "DRAVO_DATABASE_URL": postgres.url_of(f"bench_{name}"),
-                        "DRAVO_REDIS_URL": valkey.url_of(number + 1),
-                        "DRAVO_SECRET_KEYS": key,
-                    }
-                    servers = postgres.pid, valkey.pid
-                    with connect(settings["DRAVO_REDIS_URL"]) as redis:
-                        redis.flushdb()  # what the last measurement left: jobs, budgets, workers
-                    with fleet(settings, code, servers, milliseconds=given.milliseconds) as running:
-                        figures = measure(running, databases[name], subject, shape)
-                    show(f"{name:6} {'+'.join(subject):10} {figures.line}")
+            for workers in map(int, given.workers.split(",")):
+                shape = Shape(workers, given.threads, given.schedulers, given.seconds, given.warm_up)
+                _noop(servers, shape, results)
+                for subject in subjects:
+                    if not given.only_ours and subject[0] in naive.FETCHES and not given.mixed:
+                        _naive(servers, databases["this"], subject[0], shape, results)
+                    for number, (name, code) in enumerate(codes.items()):
+                        with fleet(
+                            servers.settings(name, number + 1),
+                            code,
+                            servers.pids,
+                            milliseconds=given.milliseconds,
+                        ) as running:
+                            figures = measure(running, databases[name], subject, shape)
+                        show(f"{name:6} {'+'.join(subject):10} {workers} {figures.line}")
+                        results.add(f"{name}: {'+'.join(subject)}", workers, figures)
         sizes = bytes_per_publication(databases["this"])
-        tables = "  ".join(f"{name} {size:.0f}" for name, size in sizes.items())
-        show(f"bytes a publication in PostgreSQL: {sum(sizes.values()):.0f} ({tables})")
+    tables = "  ".join(f"{name} {size:.0f}" for name, size in sizes.items())
+    title = f"Throughput, median of {given.rounds} rounds (spread); a call takes {given.milliseconds:.0f} ms"
+    table = results.table(title)
+    show(f"{table}\nBytes a publication in PostgreSQL: {sum(sizes.values()):.0f} ({tables})")
+    if given.report:
+        with given.report.open("a") as file:
+            file.write(table + "\n")
     return 0
 
 
-def _database(postgres: Postgres, name: str, code: Path) -> Database:
-    """Make a database with the schema of a checkout, and connect to it."""
-    url = postgres.url_of(f"bench_{name}")
-    plain = "postgresql+psycopg://", "postgresql://"
-    with psycopg.connect(postgres.url.replace(*plain), autocommit=True) as admin:
-        admin.execute(f"CREATE DATABASE bench_{name}".encode())
-    program = "import sys; from shared.database import migrate; migrate(sys.stdin.read())"
-    subprocess.run([sys.executable, "-c", program], cwd=code, input=url.encode(), check=True)
-    return psycopg.connect(url.replace(*plain), autocommit=True)
+def _noop(servers: _Servers, shape: Shape, results: Results) -> None:
+    per_second, micros = noop.measure(
+        servers.valkey.url_of(15), workers=shape.workers, threads=shape.threads, seconds=shape.seconds
+    )
+    results.add("dramatiq, messages without work", shape.workers, _figures(per_second, micros))
+
+
+def _naive(servers: _Servers, database: Database, platform: Platform, shape: Shape, results: Results) -> None:
+    settings = servers.settings("this", 14)
+    with fleet(settings, HERE, servers.pids, milliseconds=servers.milliseconds) as running:
+        per_second, micros = naive.measure(
+            running, database, platform, workers=shape.workers, threads=shape.threads, seconds=shape.seconds
+        )
+    results.add(f"naive design: {platform}", shape.workers, _figures(per_second, micros, per_second))
+
+
+def _figures(per_second: float, micros: float, calls: float = 0) -> Figures:
+    return Figures(per_second, calls, 0, {"worker": micros}, {})
 
 
 def _arguments() -> argparse.Namespace:
@@ -92,10 +135,12 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--seconds", type=float, default=8, help="the measured window")
     parser.add_argument("--warm-up", type=float, default=2)
-    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--workers", default="2", help="how many; comma-separated: one after the other")
     parser.add_argument("--threads", type=int, default=8, help="of each worker")
     parser.add_argument("--schedulers", type=int, default=1)
     parser.add_argument("--milliseconds", type=float, default=0, help="the time of each platform call")
+    parser.add_argument("--only-ours", action="store_true", help="without the naive design")
+    parser.add_argument("--report", type=Path, help="append the table to this file")
     parser.add_argument("--against", type=Path, help="another checkout to measure alternately")
     return parser.parse_args()
 

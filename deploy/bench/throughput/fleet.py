@@ -15,6 +15,8 @@ import httpx
 import psutil
 
 from deploy.local.servers.server_process import free_port
+from shared.redis_client import connect
+from shared.refresh_queue import workers_alive
 
 _LIMITS: Final = "tiktok:endpoint:video/query=10000000/1m,x:account:tweets=1000000/1m"
 """Budgets that are counted and never reached."""
@@ -79,8 +81,23 @@ class Fleet:
         stats: Mapping[str, int] = httpx.get(f"{self.platforms}/stats").json()
         return stats
 
+    def wait_until_alive(self, workers: int) -> None:
+        """Wait until so many workers have started, which takes long on a busy machine.
+
+        Raises `RuntimeError` when it takes longer than three minutes.
+        """
+        ends = time.monotonic() + 180
+        with connect(self.environment["DRAVO_REDIS_URL"]) as redis:
+            while len(workers_alive(redis)) < workers:
+                if time.monotonic() > ends:
+                    raise RuntimeError(f"{workers} workers did not start within three minutes")
+                time.sleep(0.05)
+
     def wait_until_called(self) -> None:
-        """Wait until a platform has been called. Raises `RuntimeError` when that takes too long."""
+        """Wait until a platform has been called. Raises `RuntimeError` when that takes longer than a minute.
+
+        The workers have started before: their start does not count.
+        """
         first = self.served()["requests"]
         ends = time.monotonic() + 60
         while self.served()["requests"] == first:

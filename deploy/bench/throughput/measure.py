@@ -54,6 +54,7 @@ def measure(running: Fleet, database: Database, platforms: Sequence[Platform], s
         running.start("scheduler", "scheduler")
     for _ in range(shape.workers):
         running.start("worker", "worker", DRAVO_WORKER_THREADS=str(shape.threads))
+    running.wait_until_alive(shape.workers)
     running.wait_until_called()
     time.sleep(shape.warm_up)
     sys.stderr.write("measuring\n")

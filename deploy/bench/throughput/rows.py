@@ -1,11 +1,15 @@
 """Accounts and publications of the throughput benchmark, written by SQL, with encrypted tokens."""
 
+import subprocess
+import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Final
 
 import psycopg
 from pydantic import SecretStr
 
+from deploy.local.servers.postgres import Postgres
 from shared.accounts.vault import Vault
 from shared.vocabulary import Platform
 
@@ -50,6 +54,17 @@ SELECT id, 'synced', '{"views": 1}', now(), now() FROM publications WHERE platfo
 
 
 Database = psycopg.Connection[tuple[Any, ...]]
+
+
+def bench_database(postgres: Postgres, name: str, code: Path) -> Database:
+    """Make the database ``bench_NAME`` with the schema of a checkout, and connect to it."""
+    url = postgres.url_of(f"bench_{name}")
+    plain = "postgresql+psycopg://", "postgresql://"
+    with psycopg.connect(postgres.url.replace(*plain), autocommit=True) as admin:
+        admin.execute(f"CREATE DATABASE bench_{name}".encode())
+    program = "import sys; from shared.database import migrate; migrate(sys.stdin.read())"
+    subprocess.run([sys.executable, "-c", program], cwd=code, input=url.encode(), check=True)
+    return psycopg.connect(url.replace(*plain), autocommit=True)
 
 
 def load(database: Database, platform: Platform, rows: int, accounts: int, key: str) -> None:

@@ -1,0 +1,1 @@
+"""The latency benchmark: what somebody waits for, with an idle fleet and with many rows due."""
