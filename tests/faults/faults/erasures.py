@@ -1,4 +1,4 @@
-"""Erasures whose scheduler is killed between any two steps, and signals that no platform sent."""
+"""Erasures whose scheduler is killed between any two steps, forged signals, and retention that must wait."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -13,7 +13,7 @@ from shared import database
 from shared.ingestion import importer
 from tests.faults.harness.environment import INTERNAL_TOKEN, LEASE, Environment
 from tests.faults.harness.fleet import Member
-from tests.faults.harness.waiting import wait_until
+from tests.faults.harness.waiting import sleep_for, wait_until
 from tests.faults.judge.invariants import Tolerance
 from tests.faults.matrix import Fault, RoundContext
 
@@ -124,6 +124,36 @@ def forged_and_replayed(context: RoundContext) -> None:
     assert states == [("active",)], states
 
 
+def retention_in_a_long_transaction(context: RoundContext) -> None:
+    """Hold a lock on the history while retention removes a month: it gives way, and goes on afterwards."""
+    environment, fleet = context.environment, context.environment.fleet
+    month: str = environment.value(
+        "SELECT to_char(now() AT TIME ZONE 'UTC' - interval '7 months', 'YYYY_MM')"
+    )
+    environment.query("SELECT make_snapshot_partition((now() - interval '7 months')::date)")
+    with environment.database() as reader, reader.transaction():
+        reader.execute("SELECT count(*) FROM snapshots")
+        waiting = fleet.start_with_failpoints("scheduler", "", DRAVO_RETENTION="on")
+        wait_until(lambda: waiting.logged("retention_waits"), _TIMEOUT, "retention that waits")
+        environment.query("SELECT count(*) FROM snapshots")  # no reader waits behind it
+    fleet.stop(waiting)
+    dropped = "SELECT to_regclass(%s) IS NULL"
+    for _ in range(_MOST_KILLS):
+        if environment.value(dropped, f"snapshots_{month}"):
+            break
+        once = fleet.start_with_failpoints("scheduler", "", DRAVO_RETENTION="on")
+        wait_until(partial(once.logged, "retention_step"), _TIMEOUT, "a step of retention")
+        sleep_for(context.seconds(3, 6))
+        fleet.stop(once)
+    assert environment.value(dropped, f"snapshots_{month}"), "the month is still there"
+
+
+def with_default_partition(environment: Environment) -> list[str]:
+    """Make the default partition again, which retention has removed: another fault looks at it."""
+    environment.query("CREATE TABLE IF NOT EXISTS snapshots_default PARTITION OF snapshots DEFAULT")
+    return []
+
+
 FAULTS = (
     Fault(
         "scheduler killed in the middle of an erasure",
@@ -146,4 +176,11 @@ FAULTS = (
         after=traces,
     ),
     Fault("forged and replayed signals", forged_and_replayed),
+    Fault(
+        "retention in a long transaction",
+        retention_in_a_long_transaction,
+        Tolerance(late=LEASE),
+        short=False,
+        after=with_default_partition,
+    ),
 )
