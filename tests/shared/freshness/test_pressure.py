@@ -46,3 +46,34 @@ def test_new_budget_is_under_no_pressure_and_no_pressure_exceeds_two_hundred() -
     assert Pressure() == (1.0, 0.0)
     assert next_pressure(Pressure(199.0, 1e9), 1e9, 0.0, 1.0).factor == 200.0
     assert next_pressure(Pressure(0.06, 0.0), 0.0, 1e9, 1.0).factor == 0.05
+
+
+def second_month(demand: float, budget: float) -> tuple[float, int, float]:
+    """Return the part of a month's budget that is spent, refused hours, and the factor near the end.
+
+    ``demand``: calls an hour at a pressure of 1. The month before starts without any experience.
+    """
+    pressure, left, refused, factor = Pressure(), budget, 0, 1.0
+    for hour in range(1440):
+        if hour == 720:
+            left, refused = budget, 0
+        wanted = demand / pressure.factor
+        calls = min(wanted, left)
+        refused += wanted > left
+        left -= calls
+        factor = pressure.factor
+        pressure = next_pressure(pressure, calls, left, 720 - (hour + 1) % 720)
+    return 1 - left / budget, refused, factor
+
+
+@pytest.mark.parametrize("budget", [1_000, 7_200, 72_000, 1_000_000])
+def test_budget_is_spent_to_at_least_95_percent_without_a_refused_call(budget: float) -> None:
+    spent, refused, _ = second_month(100, budget)
+
+    assert 0.95 <= spent <= 1
+    assert not refused
+
+
+def test_free_budget_lowers_the_factor_to_its_least_and_a_small_one_raises_it() -> None:
+    assert second_month(100, 1e8)[2] == LEAST
+    assert second_month(100, 1_000)[2] > 30
