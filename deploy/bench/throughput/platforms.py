@@ -124,8 +124,12 @@ class _Connection(asyncio.Protocol):
         self._received = b""
         whole = _HEAD % len(answer) + answer
         if self._delay and not head.startswith(b"GET /stats"):
-            asyncio.get_running_loop().call_later(self._delay, self._transport.write, whole)
+            asyncio.get_running_loop().call_later(self._delay, self._write, whole)
         else:
+            self._transport.write(whole)
+
+    def _write(self, whole: bytes) -> None:
+        if not self._transport.is_closing():  # the caller may have been ended meanwhile
             self._transport.write(whole)
 
 
