@@ -33,12 +33,19 @@ class Replica:
         """Connect, and watch the replica until cancelled."""
         await self._database.open()
         while True:
-            before = self.monitor.state
-            state = await self.monitor.probe()
-            if state is ReplicaState.SERVING and before is ReplicaState.UNREACHABLE:
-                await self._database.check()  # drops the connections that were lost meanwhile
-            self.own_writes.forget(self.monitor.replayed)
+            try:
+                await self._watch()
+            except Exception as error:  # noqa: BLE001 - a replica that nobody watches must not serve
+                _log.exception("replica_not_watched")
+                self.monitor.unreachable(type(error).__name__)
             await asyncio.sleep(PROBED_EVERY.total_seconds())
+
+    async def _watch(self) -> None:
+        before = self.monitor.state
+        state = await self.monitor.probe()
+        if state is ReplicaState.SERVING and before is ReplicaState.UNREACHABLE:
+            await self._database.check()  # drops the connections that were lost meanwhile
+        self.own_writes.forget(self.monitor.replayed)
 
     async def close(self) -> None:
         """Close every connection to the replica."""
