@@ -3,8 +3,8 @@
 import signal
 from collections.abc import Callable
 
+from tests.faults.harness.clients.forced_refresh_client import forced_refreshes
 from tests.faults.harness.environment import LEASE, THREADS, Environment
-from tests.faults.harness.forced_refresh_client import forced_refreshes
 from tests.faults.harness.waiting import wait_until
 from tests.faults.judge.invariants import Tolerance
 from tests.faults.matrix import Fault, RoundContext

@@ -5,8 +5,8 @@ from collections.abc import Callable
 from datetime import timedelta
 
 from shared.refresh_state.ready.in_flight import SUSPECT_STARTS
+from tests.faults.harness.clients.forced_refresh_client import forced_refreshes
 from tests.faults.harness.environment import FRESHNESS, LEASE, Environment
-from tests.faults.harness.forced_refresh_client import forced_refreshes
 from tests.faults.harness.waiting import sleep_for, wait_until
 from tests.faults.judge.invariants import Tolerance
 from tests.faults.matrix import Fault, RoundContext

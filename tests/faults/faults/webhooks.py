@@ -11,8 +11,8 @@ from shared.webhooks import endpoints
 from tests.faults.faults.kill import killed_at
 from tests.faults.faults.upgrade import rolling_upgrade
 from tests.faults.harness.another_server import promote_standby, restore_dump
+from tests.faults.harness.clients.followers import WORKSPACE, Followers, following
 from tests.faults.harness.environment import THREADS
-from tests.faults.harness.followers import WORKSPACE, Followers, following
 from tests.faults.harness.waiting import sleep_for, wait_until
 from tests.faults.judge.invariants import Tolerance
 from tests.faults.matrix import Fault, RoundContext

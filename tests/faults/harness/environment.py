@@ -26,8 +26,8 @@ from shared.accounts import api_keys
 from shared.accounts.vault import Vault, new_key
 from shared.ingestion import importer
 from tests.faults.harness import accounts
-from tests.faults.harness.api_poller import ApiPoller
-from tests.faults.harness.event_producer import EventProducer
+from tests.faults.harness.clients.api_poller import ApiPoller
+from tests.faults.harness.clients.event_producer import EventProducer
 from tests.faults.harness.fleet import Fleet, own_environment
 from tests.faults.harness.sentinel import SentinelServers, sentinel_servers
 from tests.faults.harness.waiting import wait_until

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from deploy.simulators.request_log import Entry
-from tests.faults.harness.api_poller import PolledRequest
+from tests.faults.harness.clients.api_poller import PolledRequest
 from tests.faults.harness.environment import Environment
 from tests.faults.judge.event_log import EventLog, RowChange
 
