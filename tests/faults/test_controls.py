@@ -31,7 +31,7 @@ def calm(_context: RoundContext) -> None:
 
 
 def test_stale_worker_overwrites_newer_metrics_without_the_fencing_token(directory: Path) -> None:
-    inject = frozen_past_its_lease("fetched", "tests.faults.harness.broken_worker", BROKEN="fence")
+    inject = frozen_past_its_lease("fetched", "tests.faults.variants.broken_worker", BROKEN="fence")
     with open_environment(directory, seed=SEED, workers=1, forked=True) as environment:
         result = run_round(environment, Fault("frozen", inject), SEED)
 
@@ -54,7 +54,7 @@ def test_retries_of_dramatiq_are_lost_with_redis(directory: Path) -> None:
         seed=SEED,
         workers=1,
         forked=True,
-        worker_module="tests.faults.harness.broken_worker",
+        worker_module="tests.faults.variants.broken_worker",
         settings=retrying,
     ) as environment:
         before = run_round(environment, Fault("calm", calm), SEED)

@@ -88,7 +88,7 @@ def clocks_apart(context: RoundContext) -> None:
     environment.fleet.stop(*environment.fleet.of("scheduler"))
     for hours in ("-1", "1"):
         environment.fleet.start(
-            "tests.faults.harness.skewed_scheduler", name=f"skewed{hours}", SKEW_HOURS=hours
+            "tests.faults.variants.skewed_scheduler", name=f"skewed{hours}", SKEW_HOURS=hours
         )
     environment.await_reads(environment.now(), (2 * LEASE).total_seconds())
     _restore_scheduler(environment)
@@ -98,7 +98,7 @@ def every_message_three_times(context: RoundContext) -> None:
     """Deliver every message three times."""
     environment = context.environment
     environment.fleet.stop(*environment.fleet.of("scheduler"))
-    environment.fleet.start("tests.faults.harness.redelivering_scheduler", name="redelivering")
+    environment.fleet.start("tests.faults.variants.redelivering_scheduler", name="redelivering")
     for _ in range(int(context.seconds(1, 5))):
         environment.await_reads(environment.now(), (2 * LEASE).total_seconds())
     _restore_scheduler(environment)
