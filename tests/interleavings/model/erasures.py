@@ -19,7 +19,8 @@ _MOST_STEPS: Final = 30
 _COLLECTED: Final = f"""
 INSERT INTO erasure_identifiers
 SELECT '{ERASURE}', kind, value FROM generate_series(1, {LAST}) n CROSS JOIN LATERAL (VALUES
-       ('publication', n::text), ('post', 'post_' || n)) AS i (kind, value);
+       ('publication', n::text), ('post', 'post_' || n)) AS i (kind, value)
+ON CONFLICT DO NOTHING;
 """
 _PREPARED: Final = {
     "collecting": "",

@@ -47,7 +47,7 @@ UPDATE post_analytics SET outcome = 'gone', sync_status = 'failed', attempted_at
  WHERE publication_id = {CLAIMED};
 """
 _LONG_DISCONNECTED: Final = "UPDATE accounts SET state_changed_at = now() - interval '2 days';"
-_EXPIRES: Final = "INSERT INTO retention_runs (unit) VALUES ('explored');"
+_EXPIRES: Final = "INSERT INTO retention_runs (unit) VALUES ('explored') ON CONFLICT DO NOTHING;"
 RETENTION: Final = [
     operation("purge_gone_post", partial(_expire, "gone tiktok"), "active", _GONE),
     operation(
