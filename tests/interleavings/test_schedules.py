@@ -81,6 +81,12 @@ SCHEDULES = {
         refresh_synced: to end
         purge_gone_post: to end
     """,
+    "gone post is found again after it was chosen": """
+        world active
+        purge_gone_post: to UPDATE publications
+        refresh_synced: to end
+        purge_gone_post: to end
+    """,
     "old reading is confirmed while it expires": """
         world active
         refresh_unchanged: to INSERT snapshots, UPDATE post_analytics
