@@ -14,9 +14,9 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, text
 
-from deploy.bench.freshness.policies import Family, families, fixed
-from deploy.bench.freshness.simulation import Result, at_budget, best, run
-from deploy.bench.freshness.worlds import HORIZON, Post, Readers, Wave, arrivals
+from deploy.freshness.simulation.policies import Family, families, fixed
+from deploy.freshness.simulation.runs import Result, at_budget, best, run
+from deploy.freshness.simulation.worlds import HORIZON, Post, Readers, Wave, arrivals
 from shared.freshness.leading import leading_value
 from shared.freshness.policy import Freshness
 from shared.vocabulary import Platform

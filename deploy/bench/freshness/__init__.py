@@ -1,1 +1,1 @@
-"""Simulation of freshness policies: the error that readers see against the calls that it costs."""
+"""Benchmark of freshness policies in simulated worlds: the error that readers see against calls."""

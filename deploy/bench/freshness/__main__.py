@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from deploy.bench.freshness import curves, promises, studies
-from deploy.bench.freshness.bound import Knows
-from deploy.bench.freshness.policies import OURS, families, fixed, refitted
 from deploy.bench.freshness.report import plot, table
 from deploy.bench.freshness.requests import free_slots
-from deploy.bench.freshness.simulation import (
+from deploy.freshness.simulation.bound import Knows
+from deploy.freshness.simulation.policies import OURS, families, fixed, refitted
+from deploy.freshness.simulation.runs import (
     FIXED_CALLS,
     FIXED_HOURS,
     Result,
@@ -27,7 +27,7 @@ from deploy.bench.freshness.simulation import (
     bests,
     run,
 )
-from deploy.bench.freshness.worlds import REPORTED, TUNED, Post, Spec, make
+from deploy.freshness.simulation.worlds import REPORTED, TUNED, Post, Spec, make
 from shared.freshness.priors import PRIORS
 from shared.freshness.rule import Prior
 from shared.vocabulary import Platform

@@ -15,7 +15,7 @@ from importlib import resources
 from random import Random
 from typing import Final
 
-from deploy.bench.freshness.worlds import Post, Readers, Wave, arrivals
+from deploy.freshness.simulation.worlds import Post, Readers, Wave, arrivals
 from shared.vocabulary import Platform
 
 ABOUT: Final = """Shares of links to news, from "News Popularity in Multiple Social Media Platforms" (Moniz

@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
-from deploy.bench.freshness.policies import refitted
-from deploy.bench.freshness.simulation import FIXED_CALLS
-from deploy.bench.freshness.worlds import HORIZON, Post, Spec, make
+from deploy.freshness.simulation.policies import refitted
+from deploy.freshness.simulation.runs import FIXED_CALLS
+from deploy.freshness.simulation.worlds import HORIZON, Post, Spec, make
 from shared.freshness.priors import PRIORS
 from shared.freshness.promise import Observed, judge, share_within
 from shared.freshness.rule import NOTICEABLE, SMALL, Prior, State, expected_error, next_interval

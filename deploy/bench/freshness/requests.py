@@ -8,10 +8,10 @@ import heapq
 from collections.abc import Sequence
 from typing import Final
 
-from deploy.bench.freshness.bound import errors_of
-from deploy.bench.freshness.policies import adaptive
-from deploy.bench.freshness.simulation import Result, search
-from deploy.bench.freshness.worlds import HORIZON, TUNED, Post, make
+from deploy.freshness.simulation.bound import errors_of
+from deploy.freshness.simulation.policies import adaptive
+from deploy.freshness.simulation.runs import Result, search
+from deploy.freshness.simulation.worlds import HORIZON, TUNED, Post, make
 from shared.batches import BATCH_SIZE
 from shared.freshness.policy import LEAST_URGENT
 from shared.freshness.rule import NOTICEABLE

@@ -7,10 +7,10 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Final
 
-from deploy.bench.freshness.bound import Knows
-from deploy.bench.freshness.policies import Policy, adaptive, fixed, refitted
-from deploy.bench.freshness.simulation import FIXED_CALLS, FIXED_HOURS, Result, at_budget, best, error_at, run
-from deploy.bench.freshness.worlds import HORIZON, TUNED, Post, Spec, make
+from deploy.freshness.simulation.bound import Knows
+from deploy.freshness.simulation.policies import Policy, adaptive, fixed, refitted
+from deploy.freshness.simulation.runs import FIXED_CALLS, FIXED_HOURS, Result, at_budget, best, error_at, run
+from deploy.freshness.simulation.worlds import HORIZON, TUNED, Post, Spec, make
 from shared.freshness.plan import Known, Planner
 from shared.freshness.policy import Freshness
 from shared.freshness.pressure import Pressure, next_pressure

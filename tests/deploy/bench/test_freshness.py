@@ -4,10 +4,11 @@ from itertools import combinations
 
 import pytest
 
-from deploy.bench.freshness import bound, curves, studies
-from deploy.bench.freshness.policies import OURS, families
-from deploy.bench.freshness.simulation import at_budget, best
-from deploy.bench.freshness.worlds import REPORTED, TUNED, Post, Spec, make
+from deploy.bench.freshness import curves, studies
+from deploy.freshness.simulation import bound
+from deploy.freshness.simulation.policies import OURS, families
+from deploy.freshness.simulation.runs import at_budget, best
+from deploy.freshness.simulation.worlds import REPORTED, TUNED, Post, Spec, make
 
 SPECS = (*TUNED, *REPORTED)
 

@@ -4,10 +4,10 @@ from collections.abc import Callable, Sequence
 from math import exp, log
 from typing import Final, NamedTuple
 
-from deploy.bench.freshness import bound
-from deploy.bench.freshness.bound import Knows
-from deploy.bench.freshness.policies import Family
-from deploy.bench.freshness.worlds import HORIZON, Post
+from deploy.freshness.simulation import bound
+from deploy.freshness.simulation.bound import Knows
+from deploy.freshness.simulation.policies import Family
+from deploy.freshness.simulation.worlds import HORIZON, Post
 from shared.freshness.rule import NOTICEABLE, SMALL
 
 FIXED_HOURS: Final = 6.0

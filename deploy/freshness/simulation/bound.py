@@ -14,7 +14,7 @@ from enum import Enum
 from itertools import pairwise
 from typing import NamedTuple
 
-from deploy.bench.freshness.worlds import Post
+from deploy.freshness.simulation.worlds import Post
 from shared.freshness.rule import SMALL
 
 

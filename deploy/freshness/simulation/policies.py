@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Final
 
-from deploy.bench.freshness.worlds import HORIZON, Post
+from deploy.freshness.simulation.worlds import HORIZON, Post
 from shared.freshness.priors import PRIORS
 from shared.freshness.refit import Pair, Readers, Reads, refit, refit_readers
 from shared.freshness.rule import Prior, State, next_interval

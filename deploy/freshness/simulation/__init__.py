@@ -1,0 +1,1 @@
+"""A simulation of posts, readers and policies, for `dravo replay-freshness` and the benchmark."""
