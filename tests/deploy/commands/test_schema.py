@@ -124,7 +124,7 @@ def test_documents_of_webhooks_have_exactly_the_fields_of_their_schemas(
         )
         names = {check_document(("webhooks", "add", "--json"), added.out)}
         # Each test is a process: one is enough to know its document.
-        monkeypatch.setattr("deploy.commands.webhooks.send_message", lambda _id: added.json["test"])
+        monkeypatch.setattr("deploy.commands.webhooks.webhooks.send_message", lambda _id: added.json["test"])
         for name, *options in (
             ("test",),
             ("list",),
