@@ -12,10 +12,10 @@ from typing import Final
 from sqlalchemy import Connection, text
 
 from shared.driver.statement import Statement
-from shared.refresh_state.start import Claim
+from shared.refresh_state.start import IS_OPEN, Claim
 from shared.vocabulary import Reason
 
-_FINISH: Final = Statement("""
+_FINISH: Final = Statement(f"""
 WITH next AS (
     SELECT * FROM unnest(
         CAST(:ids AS bigint[]), CAST(:seqs AS bigint[]), CAST(:next_run_ats AS timestamptz[]),
@@ -25,7 +25,7 @@ WITH next AS (
     SELECT s.publication_id, s.priority
       FROM refresh_state s
       -- an open claim too: a commit whose answer was lost must not be made again
-      JOIN next o ON o.id = s.publication_id AND o.seq = s.claim_seq AND s.claimed_at IS NOT NULL
+      JOIN next o ON o.id = s.publication_id AND o.seq = s.claim_seq AND {IS_OPEN}
      ORDER BY s.publication_id FOR UPDATE OF s
 )
 UPDATE refresh_state AS r
@@ -38,10 +38,10 @@ UPDATE refresh_state AS r
 RETURNING r.publication_id, mine.priority
 """)
 
-_LOCK_CLAIMS: Final = text("""
+_LOCK_CLAIMS: Final = text(f"""
 SELECT s.publication_id
   FROM unnest(CAST(:ids AS bigint[]), CAST(:seqs AS bigint[])) AS o (id, seq)
-  JOIN refresh_state s ON s.publication_id = o.id AND s.claim_seq = o.seq AND s.claimed_at IS NOT NULL
+  JOIN refresh_state s ON s.publication_id = o.id AND s.claim_seq = o.seq AND {IS_OPEN}
  ORDER BY s.publication_id FOR UPDATE OF s
 """)
 

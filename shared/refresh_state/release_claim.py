@@ -6,12 +6,13 @@ from datetime import timedelta
 from sqlalchemy import Connection, text
 
 from shared.refresh_queue import RefreshJob
+from shared.refresh_state.start import IS_OPEN
 
-_RELEASE_CLAIM = text("""
+_RELEASE_CLAIM = text(f"""
 WITH mine AS (
     SELECT s.publication_id
       FROM unnest(CAST(:ids AS bigint[]), CAST(:seqs AS bigint[])) AS c (id, seq)
-      JOIN refresh_state s ON s.publication_id = c.id AND s.claim_seq = c.seq AND s.claimed_at IS NOT NULL
+      JOIN refresh_state s ON s.publication_id = c.id AND s.claim_seq = c.seq AND {IS_OPEN}
      ORDER BY s.publication_id FOR UPDATE OF s
 )
 UPDATE refresh_state AS r

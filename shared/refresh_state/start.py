@@ -14,12 +14,19 @@ from sqlalchemy import Connection, text
 from shared.driver.statement import Statement
 from shared.refresh_queue import RefreshJob
 
-_START: Final = Statement("""
+IS_OPEN: Final = "num_nulls(s.claimed_at) = 0"
+"""Whether the claim of a row that is looked up by its id is open, in a form that no index answers.
+
+With statistics of a moment in which nothing was claimed, the planner would look through all open claims, and
+the dead entries of former ones, for each id: a finish of 100 rows took 155 ms instead of 7.
+"""
+
+_START: Final = Statement(f"""
 WITH mine AS (
     SELECT s.publication_id
       FROM unnest(CAST(:ids AS bigint[]), CAST(:seqs AS bigint[])) AS c (id, seq)
       JOIN refresh_state s ON s.publication_id = c.id AND s.claim_seq = c.seq
-     WHERE s.account_id = :account_id AND s.claimed_at IS NOT NULL
+     WHERE s.account_id || '' = :account_id AND {IS_OPEN} -- likewise: not by the account's index
      ORDER BY s.publication_id FOR UPDATE OF s
 ), started AS (
     UPDATE refresh_state AS r
@@ -61,13 +68,13 @@ def start(connection: Connection, job: RefreshJob, lease: timedelta) -> Sequence
 
 
 # Locks in one order whatever is written afterwards: statements over the same rows must not deadlock.
-_EXTEND: Final = text("""
+_EXTEND: Final = text(f"""
 WITH mine AS (
     SELECT s.publication_id, c.waits
       FROM unnest(CAST(:ids AS bigint[]), CAST(:seqs AS bigint[]), CAST(:waits AS bool[]))
            AS c (id, seq, waits)
       JOIN refresh_state s ON s.publication_id = c.id AND s.claim_seq = c.seq
-     WHERE s.claimed_at IS NOT NULL
+     WHERE {IS_OPEN}
      ORDER BY s.publication_id FOR UPDATE OF s
 ), extended AS (
     UPDATE refresh_state AS r SET next_run_at = now() + make_interval(secs => :lease)
