@@ -12,6 +12,8 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, text
 
+from shared.freshness.explain import explain_stored
+
 KEPT: Final = 20
 """Entries of one publication."""
 
@@ -35,7 +37,7 @@ ON CONFLICT (publication_id) DO UPDATE SET entries =
 
 _ENTRIES: Final = text("SELECT entries FROM attempt_logs WHERE publication_id = :id")
 _SNAPSHOTS: Final = text("""
-SELECT sync_status, taken_at, last_seen_at, reads FROM snapshots
+SELECT sync_status, taken_at, last_seen_at, reads, freshness FROM snapshots
  WHERE publication_id = :id ORDER BY taken_at DESC LIMIT :kept
 """)
 _LAST: Final = text("""
@@ -60,6 +62,8 @@ class Attempt:
     worker: str | None = None
     request_id: str | None = None
     """In the worker's log, every line of that job has it."""
+    freshness: str | None = None
+    """Why the row was due again when it was after the last of them; ``None``: unknown, or no numbers came."""
 
 
 def store(
@@ -94,7 +98,14 @@ def attempts_of(connection: Connection, publication_id: int) -> list[Attempt]:
     entries = connection.execute(_ENTRIES, bound).scalar_one_or_none() or []
     attempts = [_attempt(entry) for entry in entries]
     attempts += [
-        Attempt(row.last_seen_at, row.taken_at, row.reads, row.sync_status, None)
+        Attempt(
+            row.last_seen_at,
+            row.taken_at,
+            row.reads,
+            row.sync_status,
+            None,
+            freshness=explain_stored(row.freshness) if row.freshness else None,
+        )
         for row in connection.execute(_SNAPSHOTS, bound)
     ]
     last = connection.execute(_LAST, bound).one_or_none()

@@ -344,6 +344,8 @@ class Snapshot(Base):
     claim_seq: Mapped[int] = mapped_column(BigInteger)
     sync_status: Mapped[str]
     metrics: Mapped[dict[str, Any]]
+    freshness: Mapped[dict[str, Any] | None]
+    """Why the row was due again when it was after the newest of these readings (`shared.freshness.plan`)."""
 
     __table_args__ = ({"postgresql_partition_by": "RANGE (taken_at)"},)
 

@@ -26,8 +26,9 @@ WITH outcomes AS MATERIALIZED (
     ) AS o (id, claim_seq, sync_status, error_message, metrics, warnings, last_updated_at, stale_after,
             snapshot_at, stopped, outcome, detail, freshness)
 ), new_snapshots AS (
-    INSERT INTO snapshots (publication_id, taken_at, last_seen_at, claim_seq, sync_status, metrics)
-    SELECT id, snapshot_at, snapshot_at, claim_seq, sync_status, metrics
+    INSERT INTO snapshots
+           (publication_id, taken_at, last_seen_at, claim_seq, sync_status, metrics, freshness)
+    SELECT id, snapshot_at, snapshot_at, claim_seq, sync_status, metrics, freshness
       FROM outcomes WHERE snapshot_at IS NOT NULL
 )
 UPDATE post_analytics AS a
@@ -49,9 +50,9 @@ UPDATE post_analytics AS a
 
 _EXTEND_SNAPSHOTS = text("""
 UPDATE snapshots AS s
-   SET last_seen_at = o.seen_at, reads = s.reads + 1
-  FROM unnest(CAST(:ids AS bigint[]), CAST(:taken_ats AS timestamptz[]), CAST(:seen_ats AS timestamptz[]))
-       AS o (id, taken_at, seen_at)
+   SET last_seen_at = o.seen_at, reads = s.reads + 1, freshness = COALESCE(o.freshness, s.freshness)
+  FROM unnest(CAST(:ids AS bigint[]), CAST(:taken_ats AS timestamptz[]), CAST(:seen_ats AS timestamptz[]),
+              CAST(:freshness AS jsonb[])) AS o (id, taken_at, seen_at, freshness)
  WHERE s.publication_id = o.id AND s.taken_at = o.taken_at
 RETURNING s.publication_id
 """)
@@ -96,6 +97,7 @@ def _extend(connection: Connection, unchanged: Sequence[Outcome]) -> set[int]:
         "ids": _ids(unchanged),
         "taken_ats": [outcome.row.snapshot_at for outcome in unchanged],
         "seen_ats": [outcome.last_updated_at for outcome in unchanged],
+        "freshness": _plans(unchanged),
     }
     return set(connection.execute(_EXTEND_SNAPSHOTS, bound).scalars())
 
@@ -118,6 +120,10 @@ def _month(instant: datetime) -> tuple[int, int]:
 
 def _ids(outcomes: Sequence[Outcome]) -> list[int]:
     return [outcome.row.publication.id for outcome in outcomes]
+
+
+def _plans(outcomes: Sequence[Outcome]) -> list[Jsonb | None]:
+    return [None if outcome.freshness is None else Jsonb(outcome.freshness) for outcome in outcomes]
 
 
 def _next_run(outcome: Outcome) -> NextRun:
@@ -151,9 +157,7 @@ def _parameters(outcomes: Sequence[Outcome], appended: Sequence[Outcome]) -> dic
         "stopped": [outcome.next_run_at is None for outcome in outcomes],
         "outcomes": [outcome.outcome.value for outcome in outcomes],
         "details": [outcome.detail for outcome in outcomes],
-        "freshness": [
-            None if outcome.freshness is None else Jsonb(outcome.freshness) for outcome in outcomes
-        ],
+        "freshness": _plans(outcomes),
     }
 
 

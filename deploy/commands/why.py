@@ -56,7 +56,8 @@ def why(
     ``outcome``, ``detail``), ``account`` (``state``, ``state_reason``, ``token_expires_at``,
     ``refresh_token_expires_at``), ``pauses``,
     ``timeline`` (the last attempts, the newest first, at most 20, equal ones in a row as one: array of
-    ``at``, ``since``, ``times``, ``outcome``, ``sentence``, ``seconds``, ``worker``, ``request_id``),
+    ``at``, ``since``, ``times``, ``outcome``, ``sentence``, ``seconds``, ``worker``, ``request_id``,
+    ``freshness``: why it was due again when it was),
     ``freshness`` and ``advice`` (a sentence). One object; an array when several publications match.
     For an account, a workspace or a platform: ``subject`` (what it is), ``name``, ``holds`` (as above),
     ``publications`` (at most 100,000 are counted), ``ageing`` (those that are not fresh),

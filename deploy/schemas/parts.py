@@ -45,6 +45,7 @@ class Attempt(TypedDict):
     seconds: float | None
     worker: str | None
     request_id: str | None
+    freshness: str | None
 
 
 class Need(TypedDict):

@@ -19,7 +19,15 @@ _BECAUSE: Final = {
 
 def explain(stored: Mapping[str, Any] | None, policy: Freshness) -> str:
     """Return why the row is due again when it is; ``policy`` is in force now, ``None`` was never planned."""
-    if not stored or stored["policy"] != policy.name or policy.interval is not None:
+    if not stored or stored["policy"] != policy.name:
+        return policy.explain()
+    return explain_stored(stored)
+
+
+def explain_stored(stored: Mapping[str, Any]) -> str:
+    """Return why a row was due again when it was, under the policy of that time."""
+    policy = Freshness.parse(stored["policy"])
+    if policy.interval is not None:
         return policy.explain()
     hours = f"{_time(stored['hours'])} after the refresh"
     because = stored.get("because")

@@ -90,3 +90,26 @@ def test_log_goes_with_its_publication(harness: Harness) -> None:
     harness.execute("DELETE FROM publications")
 
     assert harness.execute("SELECT FROM attempt_logs") == []
+
+
+def test_readings_say_why_they_were_due_again_under_the_policy_of_their_time(harness: Harness) -> None:
+    (one,) = harness.publications(harness.account("acc_1"))
+    plans = [
+        '{"policy": "fixed:6h"}',
+        '{"policy": "adaptive", "hours": 0.95, "because": "fell"}',
+        None,
+    ]
+    for hours, plan in enumerate(plans):
+        harness.execute(
+            "INSERT INTO snapshots (publication_id, taken_at, last_seen_at, claim_seq, sync_status, metrics,"
+            " freshness) VALUES (:id, :at, :at, 1, 'synced', '{}', CAST(:plan AS jsonb))",
+            id=one,
+            at=NOW - timedelta(hours=hours),
+            plan=plan,
+        )
+
+    assert [each.freshness for each in timeline(harness, one)] == [
+        "every row is refreshed 6 h after its last successful read",
+        "the number fell, so the row is refreshed again within an hour: 57 min after the refresh",
+        None,
+    ]

@@ -17,6 +17,7 @@ def attempt_shape(attempt: Attempt) -> dict[str, Any]:
         "seconds": attempt.seconds,
         "worker": attempt.worker,
         "request_id": attempt.request_id,
+        "freshness": attempt.freshness,
     }
 
 
@@ -26,4 +27,5 @@ def attempt_line(shape: dict[str, Any]) -> str:
     sentence = f" ({shape['sentence']})" if shape["sentence"] else ""
     job = f", {shape['seconds']} s on {shape['worker']}, request {shape['request_id']}"
     worker = job if shape["worker"] else ""
-    return f"{shape['at']}: {shape['outcome']}{times}{sentence}{worker}"
+    due = f"; {shape['freshness']}" if shape["freshness"] else ""
+    return f"{shape['at']}: {shape['outcome']}{times}{sentence}{worker}{due}"
