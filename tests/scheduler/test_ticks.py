@@ -16,6 +16,7 @@ from shared import refresh_queue
 from shared.quota.spending import PAUSE
 from shared.redis_client import RedisClient, connect
 from shared.refresh_queue import RefreshJob
+from shared.refresh_state.claim import JOBS_PER_ACCOUNT
 from shared.settings import Settings
 from shared.vocabulary import Lane, Platform
 from tests.harness import Harness
@@ -218,3 +219,33 @@ def test_renewal_of_a_token_that_ends_soon_is_enqueued(
 
     (message,) = client.hvals("dramatiq:background.msgs")
     assert json.loads(message)["kwargs"] == {"account_id": "acc_soon"}
+
+
+def test_interactive_lane_takes_the_first_job_that_an_account_with_all_jobs_in_flight_may_have_again(
+    harness: Harness, ticks: Ticks, client: RedisClient
+) -> None:
+    """No notification tells that a job has ended: the next tick asks again, before the background does."""
+    account = harness.account("acc_1", Platform.TIKTOK)
+    publications = harness.publications(account, JOBS_PER_ACCOUNT + 1)
+    refresh_queue.report_alive(client, "host:1", 8)
+    for number, publication in enumerate(publications[:-1]):
+        harness.execute(
+            "UPDATE refresh_state SET claimed_at = now() - make_interval(secs => :n), reason = 'claimed',"
+            " next_run_at = now() + interval '1 minute' WHERE publication_id = :id",
+            n=number,
+            id=publication,
+        )
+    harness.execute(
+        "UPDATE refresh_state SET priority = 1, reason = 'forced' WHERE publication_id = :id",
+        id=publications[-1],
+    )
+    ticks.notified()
+    assert ticks.hand_out() == 0
+
+    harness.execute(
+        "UPDATE refresh_state SET claimed_at = NULL, reason = 'stale' WHERE publication_id = :id",
+        id=publications[0],
+    )
+    ticks.hand_out()
+
+    assert refresh_queue.depth(client, Lane.INTERACTIVE) == 1

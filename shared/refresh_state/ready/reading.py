@@ -13,10 +13,22 @@ from shared.refresh_state.ready.parts import NUMBERS, PLATFORMS, by_lane
 from shared.vocabulary import Lane
 
 _NEXT_TIMER: Final = text("""
-SELECT GREATEST(t.due_at - now(), interval '0') FROM account_timers t
- WHERE (t.lane, t.due_at) > (CAST(:lane AS smallint), now())
-   AND (t.lane, t.due_at) <= (CAST(:lane AS smallint), now() + interval '1 day')
- ORDER BY t.lane, t.due_at LIMIT 1
+SELECT CASE WHEN EXISTS (SELECT FROM account_timers t
+                          WHERE (t.lane, t.due_at) > (CAST(:lane AS smallint), timestamptz '-infinity')
+                            AND (t.lane, t.due_at) <= (CAST(:lane AS smallint), now()))
+              OR EXISTS (SELECT FROM unnest(CAST(:platforms AS text[])) AS p (platform)
+                          CROSS JOIN LATERAL (
+                                SELECT FROM ready_accounts r
+                                 WHERE (r.lane, r.platform, r.virtual_time)
+                                       >= (CAST(:lane AS smallint), p.platform, CAST('-Infinity' AS float8))
+                                   AND (r.lane, r.platform, r.virtual_time)
+                                       < (CAST(:lane AS smallint), p.platform, CAST('Infinity' AS float8))
+                                 LIMIT 1) waits)
+            THEN interval '0'
+            ELSE (SELECT t.due_at - now() FROM account_timers t
+                   WHERE (t.lane, t.due_at) > (CAST(:lane AS smallint), now())
+                     AND (t.lane, t.due_at) <= (CAST(:lane AS smallint), now() + interval '1 day')
+                   ORDER BY t.lane, t.due_at LIMIT 1) END
 """)
 
 _READ: Final = """
@@ -103,6 +115,11 @@ def read(
 
 
 def next_timer(connection: Connection, lane: Lane) -> timedelta | None:
-    """Return when the lane's next timer passes; ``None``: not within a day."""
-    wait: timedelta | None = connection.execute(_NEXT_TIMER, {"lane": NUMBERS[lane]}).scalar_one_or_none()
+    """Return when the lane's next timer passes; ``None``: not within a day.
+
+    Zero while an account is due and waits for something else: one of its own jobs to end, or a job of its
+    platform, or another claim. Accounts whose reads are paused do not count.
+    """
+    bound = {"lane": NUMBERS[lane], "platforms": list(PLATFORMS)}
+    wait: timedelta | None = connection.execute(_NEXT_TIMER, bound).scalar_one_or_none()
     return wait

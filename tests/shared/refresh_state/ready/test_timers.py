@@ -7,6 +7,7 @@ from sqlalchemy import Connection, text
 
 from shared.refresh_state.claim import Claims
 from shared.refresh_state.ready.queue import TIMERS_AT_ONCE, add_due
+from shared.refresh_state.ready.reading import next_timer
 from shared.refresh_state.ready.sweep import sweep
 from shared.vocabulary import Lane, Platform
 from tests.claiming import claim_due
@@ -171,3 +172,20 @@ def test_sweep_inserts_the_timers_that_are_missing_and_no_others(harness: Harnes
 
     assert steps == [("acc_2", 2), ("", 0), ("acc_2", 0)]
     assert claimed(harness, Lane.INTERACTIVE) == ids
+
+
+@pytest.mark.parametrize(("paused", "wait"), [(True, None), (False, timedelta())])
+def test_account_that_is_due_is_asked_for_again_at_once_unless_it_is_paused(
+    harness: Harness, paused: bool, wait: timedelta | None
+) -> None:
+    harness.publications(harness.account("acc_1"), priority=1, reason="forced")
+    if paused:
+        harness.execute(
+            "INSERT INTO pauses (platform, kind, subject, paused_until, reason)"
+            " VALUES ('instagram', 'account', 'acc_1', now() + interval '1 hour', 'test')"
+        )
+
+    assert claimed(harness, Lane.INTERACTIVE, jobs=0 if not paused else 100) == []
+
+    with harness.engine.begin() as connection:
+        assert next_timer(connection, Lane.INTERACTIVE) == wait
