@@ -16,15 +16,15 @@ def wait_for_counts(page: Page) -> None:
     expect(page.get_by_text("of 65 publications")).to_be_visible()
 
 
-def axe(page: Page) -> list[str]:
-    """Return the serious violations that axe finds, with their elements."""
+def axe(page: Page, *, serious: bool = False) -> list[str]:
+    """Return the violations that axe finds, with their elements; ``serious`` leaves out the lesser ones."""
     if not page.evaluate("typeof window.axe !== 'undefined'"):
         page.evaluate(_axe_source())
     results = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
     return [
         f"{one['id']}: {node['html']}"
         for one in results["violations"]
-        if one["impact"] in {"serious", "critical"}
+        if not serious or one["impact"] in {"serious", "critical"}
         for node in one["nodes"]
     ]
 

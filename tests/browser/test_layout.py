@@ -48,21 +48,21 @@ def test_every_page_is_looked_at() -> None:
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_page_fits_the_screen_and_has_no_serious_violation(visit: Open, fleet: Fleet, name: str) -> None:
+def test_page_fits_the_screen_and_has_no_violation(visit: Open, fleet: Fleet, name: str) -> None:
     path = PAGES[name].format(rich=fleet.rich, failed=fleet.failed)
     page = visit(path)
     expect(page.get_by_role("heading", level=1)).to_have_count(1)
     assert look_at(page, name) == []
 
 
-def test_index_has_no_serious_violation(visit: Open) -> None:
+def test_index_has_no_violation(visit: Open) -> None:
     page = visit("/", signed_in=False)
 
     assert look_at(page, "index") == []
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_login_page_has_no_serious_violation(visit: Open, scheme: str) -> None:
+def test_login_page_has_no_violation(visit: Open, scheme: str) -> None:
     page = visit("/ops/publications?status=failed", signed_in=False, color_scheme=scheme)
 
     page.screenshot(path=PICTURES / f"login-{scheme}.png")

@@ -64,7 +64,7 @@ def test_operator_resyncs_one_publication_and_a_filter(
     visit: Open, fleet: Fleet, *, javascript: bool
 ) -> None:
     page = visit("/ops/publications", java_script_enabled=javascript)
-    page.get_by_label("Status").select_option("failed")
+    page.locator('select[name="status"]').select_option("failed")
     page.get_by_role("button", name="Filter").click()
     page.get_by_role("link", name="post_failed").click()
 
@@ -72,7 +72,7 @@ def test_operator_resyncs_one_publication_and_a_filter(
     expect(page.get_by_text("The publication is due now")).to_be_visible()
 
     page.get_by_role("link", name="Publications").click()
-    page.get_by_label("Platform").select_option("x")
+    page.locator('select[name="platform"]').select_option("x")
     page.get_by_role("button", name="Filter").click()
     page.get_by_role("link", name="Re-sync all of these…").click()
     expect(page.get_by_role("heading", name="Re-sync 12 publications?")).to_be_visible()

@@ -47,7 +47,8 @@ def test_reference_fits_the_screen_in_every_scheme_and_has_no_serious_violation(
             reference.set_viewport_size(size)
             reference.screenshot(path=PICTURES / f"reference-{scheme}-{device}.png")
             assert reference.evaluate("document.documentElement.scrollWidth <= innerWidth"), device
-            findings += [f"{scheme} {device} {one}" for one in axe(reference)]
+            # The lesser findings are in the markup of Scalar, which the package vendors as it is.
+            findings += [f"{scheme} {device} {one}" for one in axe(reference, serious=True)]
     assert findings == []
 
 
