@@ -1,9 +1,9 @@
 """Plays each fault that an operator ends on a running local stack: credits spent at 3 a.m. first.
 
-For each fault and each road (the terminal alone, the operators' page alone) it breaks something, waits until
-the road names the cause, lets others remove it, does what the road says, and waits for the recovery. It
-counts clicks or commands and seconds, writes them to ``deploy/drill/README.md``, and exits 1 when a road does
-not lead to recovery in time.
+For each fault and each interface (the terminal alone, the operators' page alone) it breaks something, waits
+until the interface names the cause, lets others remove it, does what the interface says, and waits for the
+recovery. It counts clicks or commands and seconds, writes them to ``deploy/drill/README.md``, and exits 1
+when an interface does not lead to recovery in time.
 """
 
 import argparse
@@ -27,35 +27,35 @@ from deploy.drill.faults import FAULTS, Fault
 from deploy.local.servers.server_process import free_port
 
 NAMED_WITHIN: Final = 120.0
-"""Seconds until a road must name a fault: rows come due every ten seconds."""
+"""Seconds until an interface must name a fault: rows come due every ten seconds."""
 RECOVERED_WITHIN: Final = 120.0
 REPORT: Final = Path(__file__).with_name("README.md")
-ROADS: Final = ("terminal", "page")
+INTERFACES: Final = ("terminal", "page")
 _FRESHNESS: Final = "10s"
 
 
 @dataclass(frozen=True, slots=True)
 class Recovery:
-    """How one road led from the fault to the recovery."""
+    """How one interface led from the fault to the recovery."""
 
     fault: str
-    road: str
+    interface: str
     named: float
-    """Seconds from the fault until the road named its cause."""
+    """Seconds from the fault until the interface named its cause."""
     actions: int
     """Clicks, or commands, from the first look to the recovery."""
     recovered: float
-    """Seconds from the removal of the cause until the road names it no more."""
+    """Seconds from the removal of the cause until the interface names it no more."""
 
     @property
     def done(self) -> str:
         """What the operator did."""
-        unit = "command" if self.road == "terminal" else "click"
+        unit = "command" if self.interface == "terminal" else "click"
         return f"{self.actions} {unit}{'' if self.actions == 1 else 's'}"
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Play the faults on both roads. Returns 1 when one did not lead to recovery."""
+    """Play the faults with both interfaces. Returns 1 when one did not lead to recovery."""
     parser = argparse.ArgumentParser(prog="python -m deploy.drill")
     parser.add_argument(
         "--only", default="", help="play the faults whose name has one of these words, comma-separated"
@@ -66,12 +66,12 @@ def main(arguments: Sequence[str]) -> int:
     with ExitStack() as stack:
         environment = _environment(stack)
         for fault in faults:
-            for road in ROADS:
+            for interface in INTERFACES:
                 try:
-                    recovery = _play(environment, fault, road)
+                    recovery = _play(environment, fault, interface)
                 except (DrillError, AssertionError, PlaywrightError) as error:
                     failures += 1
-                    show(f"{fault.name}, by {road}: {' '.join(str(error).split())[:400]}")
+                    show(f"{fault.name}, by {interface}: {' '.join(str(error).split())[:400]}")
                 else:
                     recoveries.append(recovery)
                     show(_line(recovery))
@@ -102,13 +102,13 @@ def _sign_in(page: Page, running: LocalStack) -> None:
     page.get_by_role("heading", name="Overview").wait_for()
 
 
-def _play(environment: Environment, fault: Fault, road: str) -> Recovery:
+def _play(environment: Environment, fault: Fault, interface: str) -> Recovery:
     wait_for(lambda: not fault.is_named(environment), RECOVERED_WITHIN, "the fault is not there yet")
     environment.begin()
     began = time.monotonic()
     fault.breaks(environment)
     try:
-        if road == "terminal":
+        if interface == "terminal":
             wait_for(lambda: fault.is_named(environment), NAMED_WITHIN, "the cause is named")
         else:
             environment.page.goto("/ops")
@@ -118,21 +118,21 @@ def _play(environment: Environment, fault: Fault, road: str) -> Recovery:
         fault.heals(environment)
     removed = time.monotonic()
     try:
-        if road == "terminal":
+        if interface == "terminal":
             fault.by_terminal(environment)
             wait_for(lambda: not fault.is_named(environment), RECOVERED_WITHIN, "the cause is gone")
         else:
             fault.by_page(environment)
             environment.page.goto("/ops")
             expect(fault.place(environment)).to_have_count(0, timeout=RECOVERED_WITHIN * 1000)
-        return Recovery(fault.name, road, named, environment.actions, time.monotonic() - removed)
+        return Recovery(fault.name, interface, named, environment.actions, time.monotonic() - removed)
     finally:
         environment.clean_up()
 
 
 def _line(one: Recovery) -> str:
     return (
-        f"{one.fault:26} {one.road:9} named after {one.named:5.1f} s, {one.done:10}"
+        f"{one.fault:26} {one.interface:9} named after {one.named:5.1f} s, {one.done:10}"
         f" recovered {one.recovered:5.1f} s after the cause was removed"
     )
 
@@ -142,8 +142,8 @@ def report(before: str, recoveries: Sequence[Recovery]) -> str:
     rows = {(cells[0], cells[1]): cells for line in before.splitlines() if len(cells := _cells(line)) == 5}
     for one in recoveries:
         seconds = (f"{one.named:.0f} s", one.done, f"{one.recovered:.0f} s")
-        rows[one.fault, one.road] = [one.fault, one.road, *seconds]
-    known = [(fault.name, road) for fault in FAULTS for road in ROADS]
+        rows[one.fault, one.interface] = [one.fault, one.interface, *seconds]
+    known = [(fault.name, interface) for fault in FAULTS for interface in INTERFACES]
     return _HEAD + "".join(f"| {' | '.join(rows[key])} |\n" for key in known if key in rows)
 
 
@@ -156,10 +156,10 @@ _HEAD: Final = """# Drills
 `make drill` breaks a running local stack in each way that an operator ends, and recovers from it twice: by
 the terminal alone, and by the operators' page alone. It writes this page.
 
-- *named*: from the fault until the road names its cause; platforms are asked every ten seconds there.
+- *named*: from the fault until the interface names its cause; platforms are asked every ten seconds there.
 - *done*: commands or clicks from the first look to the recovery.
 - *recovered*: from the removal of the cause, by the platform, the account's owner or a supervisor, until the
-  road names it no more.
+  interface names it no more.
 
 Outages and limits of platforms are not played: they end without an operator. The page shows that a service
 has died, but starts no process: a supervisor does that, or the terminal.

@@ -25,7 +25,7 @@ _CLICK_MS: Final = 60_000
 
 
 class DrillError(Exception):
-    """A road did not lead where it should; the message says where it ended."""
+    """A recovery did not go as it should; the message says where it ended."""
 
 
 @dataclass(slots=True)

@@ -1,4 +1,4 @@
-"""The faults that an operator ends: what breaks, what names the cause, and the way back on either road."""
+"""The faults that an operator ends: what breaks, what names the cause, and how either interface recovers."""
 
 import json
 import re
@@ -111,7 +111,7 @@ def _revoke(environment: Environment) -> None:
 
 
 def _consent(environment: Environment) -> None:
-    """Give the authorization again; the new token is left where both roads take it."""
+    """Give the authorization again; the new token is left where both interfaces read it."""
     token = f"IGAA{uuid4().hex}"
     path = f"/accounts/instagram/{_owner(environment)['platform_account_id']}"
     environment.control("PATCH", path, {"revoked": False, "access_token": token})

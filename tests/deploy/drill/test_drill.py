@@ -1,4 +1,4 @@
-"""The report of `make drill`: each run replaces what it measured, and every fault has two roads."""
+"""The report of `make drill`: each run replaces what it measured, and every fault has two interfaces."""
 
 from deploy.drill.__main__ import Recovery, report
 from deploy.drill.faults import FAULTS
