@@ -224,7 +224,7 @@ def test_renewal_of_a_token_that_ends_soon_is_enqueued(
 def test_interactive_lane_takes_the_first_job_that_an_account_with_all_jobs_in_flight_may_have_again(
     harness: Harness, ticks: Ticks, client: RedisClient
 ) -> None:
-    """No notification tells that a job has ended: the next tick asks again, before the background does."""
+    """No notification says that a job has ended: the next tick asks again, before the background does."""
     account = harness.account("acc_1", Platform.TIKTOK)
     publications = harness.publications(account, JOBS_PER_ACCOUNT + 1)
     refresh_queue.report_alive(client, "host:1", 8)

@@ -214,12 +214,12 @@ def test_only_rows_with_priority_are_notified(harness: Harness, database_url: st
 def test_each_reading_keeps_what_explains_when_it_was_due_again(harness: Harness) -> None:
     (row,) = started(harness, 1)
     first, second = {"policy": "adaptive", "hours": 2.0}, {"policy": "adaptive", "hours": 5.0}
-    kept = "SELECT freshness FROM snapshots ORDER BY taken_at"
+    plans = "SELECT freshness FROM snapshots ORDER BY taken_at"
 
     recorded(harness, synced(row, metrics={"views": 8}, last_updated_at=NOW, freshness=first))
-    assert [snapshot.freshness for snapshot in harness.execute(kept)] == [first]
+    assert [snapshot.freshness for snapshot in harness.execute(plans)] == [first]
 
     harness.execute("UPDATE refresh_state SET claimed_at = now(), claim_seq = 4")
     again = replace(row, snapshot_at=NOW, metrics={"views": 8}, sync_status=SyncStatus.SYNCED)
     recorded(harness, synced(again, metrics={"views": 8}, last_updated_at=NOW + HOUR, freshness=second))
-    assert [snapshot.freshness for snapshot in harness.execute(kept)] == [second]
+    assert [snapshot.freshness for snapshot in harness.execute(plans)] == [second]

@@ -50,7 +50,7 @@ _OPTIONS = refresh_queue.broker_options
 _JUDGE = finish._judge
 
 if os.environ["BROKEN"] == "fence":
-    condition = " AND o.seq = s.claim_seq AND s.claimed_at IS NOT NULL"
+    condition = f" AND o.seq = s.claim_seq AND {refresh_start.IS_OPEN}"
     _replace(refresh_finish, _FINISH=_without(refresh_finish._FINISH, condition))
 else:
     # The same message must be able to start again, with its options.
