@@ -58,7 +58,9 @@ def run(*, data_dir: Path) -> int:
     Where another one runs already, print its addresses.
     """
     data_dir = data_dir.absolute()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # SIGINT, too: a shell's background job inherits that it is ignored.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.default_int_handler)
     settings = load()
     try:
         with ExitStack() as stack:
