@@ -20,7 +20,8 @@ from psycopg.types.json import Jsonb
 from psycopg_pool import ConnectionPool
 from pydantic import SecretStr
 
-from deploy.bench.throughput.fleet import Fleet, cpu_seconds
+from deploy.bench.throughput.drain import drain
+from deploy.bench.throughput.fleet import Fleet
 from deploy.bench.throughput.rows import Database
 from shared.accounts.vault import Vault
 from shared.redis_client import connect
@@ -96,25 +97,7 @@ def measure(
             if process.stdin:
                 process.stdin.write(given.encode())
                 process.stdin.close()
-        try:
-            key = f"dramatiq:{_QUEUE}.msgs"
-            ends = time.monotonic() + 120
-            while redis.hlen(key) > len(rows) * 0.99 and time.monotonic() < ends:
-                time.sleep(0.05)
-            left, cpu, began = redis.hlen(key), _cpu(processes), time.monotonic()
-            while time.monotonic() < began + seconds and redis.hlen(key) > 50:
-                time.sleep(0.05)
-            done = max(left - redis.hlen(key), 1)
-            return done / (time.monotonic() - began), 1e6 * (_cpu(processes) - cpu) / done
-        finally:
-            for process in processes:
-                process.kill()
-                process.wait()
-            redis.flushdb()
-
-
-def _cpu(processes: "list[subprocess.Popen[bytes]]") -> float:
-    return sum(cpu_seconds(process.pid) for process in processes)
+        return drain(redis, _QUEUE, processes, begin_at=len(rows) * 0.99, end_at=50, seconds=seconds)
 
 
 def _work(given: Mapping[str, Any], threads: int) -> None:

@@ -12,7 +12,7 @@ from typing import Final
 import dramatiq
 from dramatiq.brokers.redis import RedisBroker
 
-from deploy.bench.throughput.fleet import cpu_seconds
+from deploy.bench.throughput.drain import drain
 from shared.redis_client import connect
 
 _QUEUE: Final = "noop"
@@ -44,23 +44,7 @@ def measure(
             if process.stdin:
                 process.stdin.write(url.encode())
                 process.stdin.close()
-        try:
-            while redis.hlen(f"dramatiq:{_QUEUE}.msgs") > messages * 0.95:
-                time.sleep(0.05)
-            left, cpu, began = redis.hlen(f"dramatiq:{_QUEUE}.msgs"), _cpu(running), time.monotonic()
-            while time.monotonic() < began + seconds and redis.hlen(f"dramatiq:{_QUEUE}.msgs") > 500:
-                time.sleep(0.05)
-            drained = left - redis.hlen(f"dramatiq:{_QUEUE}.msgs")
-            return drained / (time.monotonic() - began), 1e6 * (_cpu(running) - cpu) / drained
-        finally:
-            for process in running:
-                process.kill()
-                process.wait()
-            redis.flushdb()
-
-
-def _cpu(running: "list[subprocess.Popen[bytes]]") -> float:
-    return sum(cpu_seconds(process.pid) for process in running)
+        return drain(redis, _QUEUE, running, begin_at=messages * 0.95, end_at=500, seconds=seconds)
 
 
 def main() -> None:

@@ -37,12 +37,12 @@ def test_package_that_the_lock_file_lacks_is_an_error() -> None:
 
 def test_index_of_pip_is_used_unless_uv_has_its_own(tmp_path: Path) -> None:
     weak, strong, absent = (tmp_path / name for name in ("weak", "strong", "absent"))
-    weak.write_text("[global]\nindex-url = https://weak.example/%(simple)s\ntimeout = 9\n")
-    strong.write_text("[global]\nindex-url = https://strong.example/simple\n")
+    weak.write_text("[global]\nindex-url = file:///srv/weak/%(folder)s\ntimeout = 9\n")
+    strong.write_text("[global]\nindex-url = file:///srv/strong\n")
 
     assert index_settings({}, [absent]) == {}
-    assert index_settings({}, [weak]) == {"UV_DEFAULT_INDEX": "https://weak.example/%(simple)s"}
-    assert index_settings({}, [weak, strong]) == {"UV_DEFAULT_INDEX": "https://strong.example/simple"}
-    named = {"PIP_INDEX_URL": "https://named.example/simple"}
-    assert index_settings(named, [weak]) == {"UV_DEFAULT_INDEX": "https://named.example/simple"}
+    assert index_settings({}, [weak]) == {"UV_DEFAULT_INDEX": "file:///srv/weak/%(folder)s"}
+    assert index_settings({}, [weak, strong]) == {"UV_DEFAULT_INDEX": "file:///srv/strong"}
+    named = {"PIP_INDEX_URL": "file:///srv/named"}
+    assert index_settings(named, [weak]) == {"UV_DEFAULT_INDEX": "file:///srv/named"}
     assert index_settings({**named, "UV_DEFAULT_INDEX": "its own"}, [weak]) == {}

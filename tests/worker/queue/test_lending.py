@@ -1,9 +1,8 @@
 """Threads that are reserved for people run background jobs meanwhile, and come back between two calls."""
 
 import threading
-import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import httpx
@@ -15,6 +14,7 @@ from shared.refresh_queue import broker, enqueue
 from shared.settings import Settings
 from shared.vocabulary import Lane, Platform, Reason, SyncStatus
 from tests.claiming import due_jobs
+from tests.faults.harness.waiting import wait_until
 from tests.harness import Harness, ScriptedAdapter
 from tests.worker.http.in_process import InProcess
 from worker.__main__ import build_worker
@@ -54,13 +54,6 @@ class SlowPlatform:
         return httpx.Response(200)
 
 
-def until(condition: Callable[[], bool]) -> None:
-    ends = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < ends
-        time.sleep(0.01)
-
-
 def test_job_that_somebody_waits_for_starts_after_one_call_of_a_lent_thread(
     harness: Harness, client: RedisClient, redis_url: str
 ) -> None:
@@ -81,14 +74,14 @@ def test_job_that_somebody_waits_for_starts_after_one_call_of_a_lent_thread(
         assert all(platform.began.acquire(timeout=30) for _ in range(2)), "every thread is lent or in use"
         (awaited,) = harness.publications(harness.account("acc_awaited", Platform.TIKTOK), priority=1)
         enqueue(broker(client), Lane.INTERACTIVE, due_jobs(harness.engine, Lane.INTERACTIVE))
-        until(lambda: waiting_in(worker) == 1)
+        wait_until(lambda: waiting_in(worker) == 1, 30, "a job that waits")
 
         platform.may_end.release()
         assert platform.began.acquire(timeout=30)
         called = Counter(platform.called)
         platform.may_end.release(100)
-        until(lambda: harness.state(awaited).sync_status == SyncStatus.SYNCED)
-        until(lambda: sorted(Counter(platform.called).values()) == [1, 1, CALLS])
+        wait_until(lambda: harness.state(awaited).sync_status == SyncStatus.SYNCED, 30, "the row")
+        wait_until(lambda: sorted(Counter(platform.called).values()) == [1, 1, CALLS], 30, "all calls")
     finally:
         platform.may_end.release(100)
         worker.stop()
