@@ -16,7 +16,7 @@ from shared.vocabulary import Platform
 from worker.outcomes.outcome import Outcome
 
 _WRITTEN_EVERY: Final = 30.0
-_ROWS_OF_A_JOB: Final = 10  # a sample is enough, and judging all rows would cost each a tenth of its CPU time
+_ROWS_OF_A_JOB: Final = 10  # a sample is enough, and judging every row would be work on the hot path
 # Old predictions fade: the posts of an installation change, and so does the rule.
 _WRITE: Final = text("""
 INSERT INTO growth_predictions AS g (platform, error_bin, refreshes, within)

@@ -54,7 +54,8 @@ WITH picked AS (
                ON a.publication_id = near.publication_id AND near.next_run_at > now()
              LEFT JOIN LATERAL (
                   SELECT COALESCE(EXTRACT(epoch FROM now() - a.last_updated_at)
-                                  / EXTRACT(epoch FROM near.next_run_at - a.last_updated_at), 1) AS part
+                                  / NULLIF(EXTRACT(epoch FROM near.next_run_at - a.last_updated_at), 0), 1)
+                         AS part
                   ) urgency ON true
             WHERE near.next_run_at <= now() OR urgency.part >= CAST(:least_urgent AS float8)
             ORDER BY near.next_run_at > now(), urgency.part DESC, near.next_run_at LIMIT job.size) r

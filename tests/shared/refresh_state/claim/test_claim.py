@@ -135,6 +135,22 @@ def test_free_slots_are_filled_with_the_rows_whose_interval_has_passed_most(harn
     assert {one for one, _ in second.claims} == set(rows[2:5])
 
 
+def test_row_whose_interval_has_no_length_stops_no_claim(harness: Harness) -> None:
+    """A server whose clock was set back may have stored a reading of the future."""
+    account = harness.account("acc_tt", Platform.TIKTOK)
+    (due,) = harness.publications(account)
+    harness.execute("UPDATE publications SET platform_post_id = 'due'")
+    soon = datetime.now(UTC) + timedelta(hours=1)
+    (odd,) = harness.publications(account, next_run_at=soon, reason="stale")
+    harness.execute(
+        "UPDATE post_analytics SET last_updated_at = :soon WHERE publication_id = :id", soon=soon, id=odd
+    )
+
+    (job,) = claimed(harness, ahead=86_400).jobs
+
+    assert {one for one, _ in job.claims} == {due, odd}
+
+
 def test_retry_or_paused_row_is_not_claimed_before_its_time(harness: Harness) -> None:
     account = harness.account("acc_x", Platform.X)
     harness.publications(account, 1)
