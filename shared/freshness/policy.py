@@ -9,7 +9,7 @@ from shared.vocabulary import Platform
 
 ADAPTIVE: Final = "adaptive"
 ALLOWED: Final = "must be adaptive, or look like fixed:6h (units s, m, h, d)"
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+_UNITS = {"s": "seconds", "m": "minutes", "min": "minutes", "h": "hours", "d": "days"}
 _SECONDS = {"d": 86_400, "h": 3_600, "min": 60, "s": 1}
 LEAST_URGENT: Final = 0.1
 """Part of its interval after which an adaptive row may fill a free slot of a request of its account."""
@@ -26,10 +26,13 @@ class Freshness:
 
     @classmethod
     def parse(cls, text: str) -> "Freshness":
-        """Parse ``adaptive`` or ``fixed:6h`` (units s, m, h, d). Raises `ValueError` with what is allowed."""
+        """Parse ``adaptive``, ``fixed:6h`` (units s, m, h, d) or the name of a policy.
+
+        Raises `ValueError` with what is allowed.
+        """
         if text == ADAPTIVE:
             return cls()
-        match = re.fullmatch(r"fixed:(\d{1,6})([smhd])", text)
+        match = re.fullmatch(r"fixed:(\d{1,6})(s|m|min|h|d)", text)
         if not match or int(match[1]) == 0:
             raise ValueError(ALLOWED)
         return cls(timedelta(**{_UNITS[match[2]]: int(match[1])}))

@@ -21,6 +21,7 @@ def test_fixed_interval_is_parsed_and_explained(text: str, interval: timedelta, 
     policy = Freshness.parse(text)
 
     assert policy.interval == interval
+    assert Freshness.parse(policy.name) == policy, "rows store the name, and are explained by it"
     assert policy.explain() == f"every row is refreshed {words} after its last successful read"
     assert {policy.top_up(platform) for platform in Platform} == {interval / 10}
 
