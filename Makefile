@@ -55,8 +55,8 @@ test-browser: install chromium ## test the operators' page in a real Chromium
 faults: install ## inject every fault of the matrix, for half an hour; MINUTES=, SEED= and ONLY= change that
 	$(BIN)/python -m tests.faults --minutes $(or $(MINUTES),30) $(if $(SEED),--seed $(SEED)) $(if $(ONLY),--only $(ONLY))
 
-interleavings: install ## search all interleavings of two operations; MINUTES= and ONLY= bound that
-	$(BIN)/python -m tests.interleavings --minutes $(or $(MINUTES),30) --only "$(ONLY)"
+interleavings: install ## search all interleavings of two operations; MINUTES=, ONLY= and MOST= bound that
+	$(BIN)/python -m tests.interleavings --minutes $(or $(MINUTES),30) --only "$(ONLY)" $(if $(MOST),--most $(MOST))
 
 soak: install ## run the fleet at half its capacity for an hour and measure what grows
 	$(BIN)/python -m tests.faults.soak

@@ -11,11 +11,13 @@ world         the rows that a run starts from
 invariant     what must hold in the tables after every run: `tests.interleavings.model.invariants`
 
 `engine` stops every operation before each step and resumes one of them, and so runs every interleaving that
-locks allow, depth first, each from a restored world. Interleavings that differ only in the order of
-independent steps are run once: `engine.footprint` finds dependent steps, and sleep sets prune the others.
-PostgreSQL reports which session an operation waits for. `model` holds the operations, worlds and invariants.
+locks allow, those with the fewest switches first, each from a restored world. Interleavings that differ only
+in the order of independent steps are run once: `engine.footprint` finds dependent steps, and sleep sets prune
+the others. PostgreSQL reports which session an operation waits for. `model` holds the operations, worlds and
+invariants.
 
-A sample runs in ``make test``. ``make interleavings`` searches every pair (``MINUTES=``, ``ONLY=``), resumes
-where it stopped, and reports in build/interleavings. A failing interleaving is printed as the schedule with
-the fewest switches; pasted into ``test_schedules.py`` it is a regression test.
+A sample runs in ``make test``. ``make interleavings`` searches every pair, within ``MINUTES=``, ``ONLY=`` and
+``MOST=`` (the most schedules of one combination), resumes where it stopped, and reports in
+build/interleavings. A failing interleaving is printed as the schedule with the fewest switches; pasted into
+``test_schedules.py`` it is a regression test.
 """

@@ -1,6 +1,7 @@
 """``make interleavings``: search every combination in parallel, within a time limit, and resume later.
 
 The state file holds the results for the current code; after a change of the code the search starts again.
+With a larger ``--most`` it searches again only what a smaller one cut short.
 """
 
 import argparse
@@ -31,10 +32,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--fail-fast", action="store_true", help="stop at the first schedule that fails")
     chosen = parser.parse_args(arguments)
     BUILD.mkdir(parents=True, exist_ok=True)
-    state = State(BUILD / "state.jsonl", f"{fingerprint()}-{chosen.most}")
+    state = State(BUILD / "state.jsonl", fingerprint())
     words = chosen.only.split()
     wanted = [one for one in combinations() if all(word in one.name for word in words)]
-    left = [one for one in wanted if one.name not in state.done]
+    left = [one for one in wanted if not state.searched(one.name, chosen.most)]
     deadline = time.monotonic() + chosen.minutes * 60
     with databases(chosen.processes) as urls:
         for result in searched(urls, left, chosen.most):
@@ -47,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     failing = [one for one in results if one["failing"]]
     summary = (
         f"{len(results)} of {len(wanted)} combinations, {sum(one['runs'] for one in results)} schedules,"
-        f" {len([one for one in results if not one['whole']])} combinations cut short at {chosen.most},"
+        f" {len([one for one in results if not one['whole']])} combinations cut short,"
         f" {len(failing)} combinations break an invariant\n"
     )
     (BUILD / "report.txt").write_text(summary + "\n" + "\n".join(map(description, results)))
@@ -69,6 +70,11 @@ class State:
                 self.done[entry["name"]] = entry
         if not self.done:
             path.write_text("")
+
+    def searched(self, name: str, most: int) -> bool:
+        """Return whether a combination was searched whole, or up to ``most`` schedules."""
+        entry = self.done.get(name)
+        return entry is not None and (entry["whole"] or entry["runs"] >= most)
 
     def add(self, entry: Entry) -> None:
         """Store a result."""

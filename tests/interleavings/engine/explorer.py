@@ -1,8 +1,11 @@
-"""Depth-first search over interleavings, each executed for real from the start."""
+"""Search over interleavings, each executed for real from the start, those with the fewest switches first."""
 
-from collections.abc import Callable, Iterator, Sequence
+import random
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from heapq import heappop, heappush
+from itertools import pairwise
 from typing import Any
 
 import psycopg
@@ -34,18 +37,15 @@ class Run:
     @property
     def switches(self) -> int:
         """How often the next step is another session's."""
-        return sum(one != two for one, two in zip(self.choices, self.choices[1:], strict=False))
+        return _switches(self.choices)
 
 
-@dataclass(slots=True)
-class _Node:
-    """A point of the search: the enabled sessions, those that were tried, and the sleep set."""
+@dataclass(frozen=True, slots=True)
+class _Prefix:
+    """The first choices of an interleaving that is still to be run, and the sleep set before the last one."""
 
-    enabled: dict[int, Step]
-    sleep: dict[int, Step]
-    chosen: int = -1
-    executed: Step | None = None
-    tried: dict[int, Step] = field(default_factory=dict)
+    choices: tuple[int, ...] = ()
+    sleep: Mapping[int, Step] = field(default_factory=dict)
 
 
 class SessionController:
@@ -155,63 +155,63 @@ def explore(
 ) -> Iterator[Run]:
     """Run the interleavings of what ``reset`` returns, up to ``most`` of them, and yield each.
 
-    ``reset`` restores the world and returns the operations.
+    Those with the fewest switches are run first: most races need one or two. ``reset`` restores the world and
+    returns the operations.
     """
-    path: list[_Node] = []
+    ties = random.Random(0)  # of equally many switches, some from everywhere
+    frontier = [(0, 0.0, _Prefix())]
     left = most
-    while left:
-        run = _execute(controller, reset(), path)
+    while frontier and left:
+        *_, prefix = heappop(frontier)
+        run, alternatives = _execute(controller, reset(), prefix)
+        for one in alternatives:
+            heappush(frontier, (_switches(one.choices), ties.random(), one))
         if run is not None:
             left -= 1
             yield run
-        while path and not _next(path[-1]):
-            path.pop()
-        if not path:
-            return
 
 
-def _next(node: _Node) -> bool:
-    """Choose a session that was not tried at a node; return whether there is one."""
-    if node.executed is not None:
-        node.tried[node.chosen] = node.enabled[node.chosen]
-    left = [number for number in node.enabled if number not in node.tried and number not in node.sleep]
-    if not left:
-        return False
-    node.chosen, node.executed = left[0], None
-    return True
+def _execute(
+    controller: SessionController, operations: Sequence[Runnable], prefix: _Prefix
+) -> tuple[Run | None, list[_Prefix]]:
+    """Execute a prefix, then go on with the same session while it is enabled and not in the sleep set.
 
-
-def _execute(controller: SessionController, operations: Sequence[Runnable], path: list[_Node]) -> Run | None:
-    """Execute the choices of the path, then always the first enabled session that is not in the sleep set."""
+    Return the run, if the sleep set does not end it, and the prefixes that branch off after this one.
+    """
+    alternatives: list[_Prefix] = []
     with recording(controller, operations) as recorder:
+        sleep: dict[int, Step] = {}
+        planned = list(reversed(prefix.choices))
         while not all(session.done for session in recorder.sessions):
-            depth = len(recorder.choices)
             enabled = {
                 one.number: one.step
                 for one in recorder.sessions
                 if not one.waiting and not one.done and one.step
             }
-            if depth == len(path):
-                path.append(_Node(enabled, _sleep_set(path)))
-                if not _next(path[-1]):
-                    return None
-            node = path[depth]
-            if node.chosen not in enabled:  # locks were granted in another order than in the last run
-                del path[depth:]
-                continue
-            node.executed = recorder.advance(controller.sessions[node.chosen - 1])
-    return recorder.run()
+            if planned and planned[-1] not in enabled:  # locks were granted in another order than before
+                planned.clear()
+            if planned:
+                chosen = planned.pop()
+                if not planned:
+                    sleep = dict(prefix.sleep)
+            else:
+                awake = [number for number in enabled if number not in sleep]
+                if not awake:
+                    return None, alternatives
+                last = recorder.choices[-1] if recorder.choices else 0
+                chosen, *others = sorted(awake, key=lambda number: number != last)
+                asleep = {**sleep, chosen: enabled[chosen]}
+                for other in others:
+                    alternatives.append(_Prefix((*recorder.choices, other), dict(asleep)))
+                    asleep[other] = enabled[other]
+            executed = recorder.advance(controller.sessions[chosen - 1])
+            sleep = {
+                number: step
+                for number, step in sleep.items()
+                if number != chosen and not step.depends_on(executed)
+            }
+    return recorder.run(), alternatives
 
 
-def _sleep_set(path: list[_Node]) -> dict[int, Step]:
-    """Return the sessions whose next step was already explored from an equivalent point."""
-    if not path:
-        return {}
-    node = path[-1]
-    assert node.executed is not None
-    before = {**node.sleep, **node.tried}
-    return {
-        number: step
-        for number, step in before.items()
-        if number != node.chosen and not step.depends_on(node.executed)
-    }
+def _switches(choices: Sequence[int]) -> int:
+    return sum(one != two for one, two in pairwise(choices))

@@ -125,6 +125,17 @@ def test_no_interleaving_is_run_twice(
     assert len({run.choices for run in runs}) == len(runs)
 
 
+def test_interleavings_with_few_switches_are_run_before_those_with_many(
+    controller: SessionController, reset: Callable[[Sequence[Runnable]], Sequence[Runnable]]
+) -> None:
+    runs = _runs(controller, reset, partial(_count_up, ""), partial(_count_up, ""))
+
+    # The last step of a run may need one switch more than the choice that it was planned for.
+    switches = [run.switches for run in runs]
+    assert max(switches) > 2
+    assert all(one <= later + 1 for place, one in enumerate(switches) for later in switches[place:])
+
+
 def test_written_schedule_replays_the_run(
     controller: SessionController, reset: Callable[[Sequence[Runnable]], Sequence[Runnable]]
 ) -> None:
