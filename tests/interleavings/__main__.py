@@ -1,15 +1,17 @@
 """``make interleavings``: search every combination in parallel, within a time limit, and resume later.
 
 The state file holds the results for the current code; after a change of the code the search starts again.
-With a larger ``--most`` it searches again only what a smaller one cut short.
+With a larger ``--most`` it searches again only what a smaller one cut short. Ctrl-C ends it with its report.
 """
 
 import argparse
 import hashlib
 import json
+import signal
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from textwrap import indent
 
@@ -37,7 +39,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     wanted = [one for one in combinations() if all(word in one.name for word in words)]
     left = [one for one in wanted if not state.searched(one.name, chosen.most)]
     deadline = time.monotonic() + chosen.minutes * 60
-    with databases(chosen.processes) as urls:
+    for number in (signal.SIGINT, signal.SIGTERM):  # a shell's background job would ignore SIGINT
+        signal.signal(number, signal.default_int_handler)
+    with suppress(KeyboardInterrupt), databases(chosen.processes) as urls:
         for result in searched(urls, left, chosen.most):
             state.add(result)
             sys.stdout.write(description(result))

@@ -2,6 +2,7 @@
 
 import logging
 import multiprocessing
+import signal
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from multiprocessing.queues import Queue
@@ -51,6 +52,9 @@ def searched(urls: Sequence[str], left: Sequence[Combination], most: int) -> Ite
 
 
 def _prepare(queue: "Queue[str]") -> None:
+    signal.signal(
+        signal.SIGINT, signal.SIG_IGN
+    )  # Ctrl-C at a terminal reaches this process too: the parent ends it
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     _searchers.append(_open.enter_context(searcher(queue.get(), sessions=3)))
 
