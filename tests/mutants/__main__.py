@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.mutants.catalogue import TARGETS
-from tests.mutants.change import Mutant, mutant
+from tests.mutants.change import Mutant, mutant, numbered
 from tests.mutants.python_edits import python_edits
 from tests.mutants.report import equivalents, report
 from tests.mutants.runner import MutantRunner, Verdict, open_runner
@@ -29,8 +29,8 @@ def mutants_of(path: str) -> list[Mutant]:
     """Return the mutants of a file in a fixed random order, so that any part of them is a sample."""
     source = (ROOT / path).read_bytes()
     edits = lua_edits(source.decode()) if path.endswith(".lua") else python_edits(source)
-    by_key = {one.key: one for one in (mutant(path, source, edit) for edit in edits)}
-    return sorted(by_key.values(), key=lambda one: random.Random(one.key).random())
+    made = numbered(mutant(path, source, edit) for edit in edits)
+    return sorted(made, key=lambda one: random.Random(one.key).random())
 
 
 def _state_file(path: str) -> Path:

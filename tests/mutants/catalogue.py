@@ -22,6 +22,7 @@ from tests.mutants.groups import (
 )
 
 TARGETS: Final[dict[str, tuple[str, ...]]] = {
+    "worker/adapters/refused_metrics.py": ("tests/worker/adapters/test_refused_metrics.py",),
     "worker/outcomes/backoff.py": ("tests/worker/outcomes",),
     "worker/outcomes/errors.py": ("tests/worker/outcomes",),
     "worker/outcomes/missing.py": ("tests/worker/outcomes",),
@@ -105,6 +106,7 @@ TARGETS: Final[dict[str, tuple[str, ...]]] = {
     "shared/refresh_state/fair_share.py": (*CLAIM, *INTERLEAVINGS),
     "shared/refresh_state/ready/in_flight.py": CLAIM,
     "shared/refresh_state/ready/locks.py": CLAIM,
+    "shared/refresh_state/ready/memory.py": (*CLAIM, *INTERLEAVINGS),
     "shared/refresh_state/ready/queue.py": (*CLAIM, *INTERLEAVINGS),
     "shared/refresh_state/ready/reading.py": (*CLAIM, *INTERLEAVINGS),
     "shared/refresh_state/take.py": (*CLAIM, *INTERLEAVINGS),

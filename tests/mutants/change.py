@@ -1,6 +1,7 @@
 """One change of one source file, with a key that stays the same when other lines of the file change."""
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 
@@ -27,11 +28,14 @@ class Mutant:
     after: str
     kind: str
     edit: Edit
+    repetition: int = 0
+    """How many lines above it are the same before and after: a guard may stand in several statements."""
 
     @property
     def key(self) -> str:
-        """A short key, which depends only on the path and on the line before and after."""
-        return sha256(f"{self.path}\n{self.before}\n{self.after}".encode()).hexdigest()[:12]
+        """A short key, which depends only on the path, the line before and after, and its repetition."""
+        repeated = f"\n{self.repetition}" if self.repetition else ""
+        return sha256(f"{self.path}\n{self.before}\n{self.after}{repeated}".encode()).hexdigest()[:12]
 
     def apply(self, tree: Path) -> None:
         """Change the file in a copy of the tree."""
@@ -48,6 +52,16 @@ def mutant(path: str, source: bytes, edit: Edit) -> Mutant:
     line = source.count(b"\n", 0, edit.start) + 1
     before = source[first:last]
     return Mutant(path, line, _one_line(before), _one_line(after), edit.kind, edit)
+
+
+def numbered(mutants: Iterable[Mutant]) -> Iterator[Mutant]:
+    """Yield mutants with their repetitions, and only one of those that change a line to the same text."""
+    lines: dict[tuple[str, str], dict[int, Mutant]] = {}
+    for one in mutants:
+        lines.setdefault((one.before, one.after), {})[one.line] = one
+    for same in lines.values():
+        for repetition, line in enumerate(sorted(same)):
+            yield replace(same[line], repetition=repetition)
 
 
 def _one_line(text: bytes) -> str:

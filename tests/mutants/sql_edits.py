@@ -14,10 +14,12 @@ _ENDS = re.compile(
 _OF_BETWEEN = re.compile(r"\bBETWEEN\b(?:(?!\b(?:AND|OR|WHERE|WHEN)\b).)*$", re.DOTALL)
 _ASSIGNMENTS = re.compile(r"\bSET\b(?!\s+(LOCAL|search_path))")
 _LOCK = r"FOR (?:(?:NO KEY )?UPDATE|(?:KEY )?SHARE)"
+_ADVISORY = r"\bpg_(?:try_)?advisory_(?:xact_)?lock(?:_shared)?\(((?:[^()]|\([^()]*\))*)\)"
 _FENCE = re.compile(r"\b(claim_seq|seq|token_version|claimed_at)\b")
 _SIMPLE = (
     (_LOCK + r"(?: OF \w+)?(?: SKIP LOCKED)?", "", "lock dropped"),
     (r" SKIP LOCKED", "", "skip locked dropped"),
+    (_ADVISORY, r"(ROW(\1) IS NOT NULL)", "lock dropped"),
     (rf"ORDER BY (?=[^()\"]*{_LOCK})[^()\"]*?(?=LIMIT|{_LOCK})", "", "lock order dropped"),
     (rf"ORDER BY (?![^()\"]*{_LOCK})[^()\"{{}}]*?(?=LIMIT|\)|\"|\n\s*ON)", "", "order dropped"),
     (r"GREATEST\(", "LEAST(", "function swapped"),
