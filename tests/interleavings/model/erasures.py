@@ -22,12 +22,17 @@ SELECT '{ERASURE}', kind, value FROM generate_series(1, {LAST}) n CROSS JOIN LAT
        ('publication', n::text), ('post', 'post_' || n)) AS i (kind, value)
 ON CONFLICT DO NOTHING;
 """
+_WITHOUT_PUBLICATIONS: Final = f"{_COLLECTED} DELETE FROM publications;"
+_WITHOUT_ROWS: Final = f"""
+{_WITHOUT_PUBLICATIONS} DELETE FROM accounts; DELETE FROM changes;
+DELETE FROM publication_counts; DELETE FROM account_timers; DELETE FROM ready_accounts;
+"""
 _PREPARED: Final = {
     "collecting": "",
     "rows": _COLLECTED,
-    "names": f"{_COLLECTED} DELETE FROM publications;",
-    "scan": f"{_COLLECTED} DELETE FROM publications; DELETE FROM accounts; DELETE FROM changes;",
-    "forgetting": f"{_COLLECTED} DELETE FROM publications; DELETE FROM accounts; DELETE FROM changes;",
+    "names": _WITHOUT_PUBLICATIONS,
+    "scan": _WITHOUT_ROWS,
+    "forgetting": _WITHOUT_ROWS,
 }
 
 

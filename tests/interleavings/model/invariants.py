@@ -47,8 +47,9 @@ SELECT format('row %s: version %s, claim_seq %s, read at %s, snapshot at %s', p.
               s.last_updated_at, s.snapshot_at) {_ROWS}
  WHERE s.version > r.claim_seq
     OR (s.last_updated_at IS NOT NULL
-        -- retention has removed the counters of a post that was gone
-        AND NOT (s.snapshot_at IS NULL AND s.metrics = '{{}}' AND s.version < r.claim_seq)
+        -- retention has removed the counters of a post that was gone, and no refresh has read new ones
+        AND NOT (s.snapshot_at IS NULL AND s.metrics = '{{}}' AND s.outcome <> 'synced'
+             AND NOT EXISTS (SELECT FROM snapshots h WHERE h.publication_id = p.id))
         AND (s.last_updated_at > now() - interval '6 hours' OR NOT EXISTS (SELECT FROM retention_runs))
         AND NOT EXISTS (
         SELECT 1 FROM snapshots h WHERE h.publication_id = p.id AND h.taken_at = s.snapshot_at
