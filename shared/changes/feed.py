@@ -32,7 +32,8 @@ origin AS MATERIALIZED (
 """
 
 # The limits of the two lookups are constants: for a parameter the planner would estimate a tenth of all rows,
-# and sort them instead of following the index.
+# and sort them instead of following the index. For the same reason two comparisons of rows bind the workspace
+# in `changes`: a plan for any workspace would take one for small that is larger, and sort it for every page.
 PAGE: Final[LiteralString] = f"""
 WITH {_ORIGIN}, found AS MATERIALIZED (
     (SELECT changed_in, 0 AS kind, md5(account_id)::uuid AS account_key, 0::bigint AS publication_id,
@@ -45,10 +46,10 @@ WITH {_ORIGIN}, found AS MATERIALIZED (
     UNION ALL
     (SELECT changed_in, 1, '00000000-0000-0000-0000-000000000000', publication_id, NULL, changed_at, gone
        FROM changes
-      WHERE workspace_id = %(workspace)s
-        AND (changed_in, publication_id) > ((%(changed_in)s::text)::xid8, %(publication_id)s::bigint)
-        AND changed_in < pg_snapshot_xmin(pg_current_snapshot())
-      ORDER BY changed_in, publication_id LIMIT {MAX_LIMIT + 1})
+      WHERE (workspace_id, changed_in, publication_id)
+              > (%(workspace)s, (%(changed_in)s::text)::xid8, %(publication_id)s::bigint)
+        AND (workspace_id, changed_in) < (%(workspace)s, pg_snapshot_xmin(pg_current_snapshot()))
+      ORDER BY workspace_id, changed_in, publication_id LIMIT {MAX_LIMIT + 1})
 ), page AS MATERIALIZED (
     SELECT * FROM found ORDER BY changed_in, kind, account_key, publication_id LIMIT %(rows)s
 )
