@@ -5,7 +5,7 @@ endpoint has seen every change and waits for news.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Final
@@ -212,7 +212,7 @@ def _present(*sealed: str | None) -> tuple[str, ...]:
     return tuple(one for one in sealed if one is not None)
 
 
-def release_all(connection: Connection, claims: Sequence[Claim] | Iterable[Claim]) -> None:
+def release_all(connection: Connection, claims: Iterable[Claim]) -> None:
     """Make claimed endpoints due again whose delivery was not started."""
     for one in claims:
         connection.execute(

@@ -66,6 +66,7 @@ class Sender:
         self._threads = ThreadPoolExecutor(concurrency, thread_name_prefix="delivery")
         self._probe_every = claims.PROBE_EVERY
         self._done_at = dict.fromkeys(("probe", "alive", "clean"), float("-inf"))
+        self._not_started: list[Claim] = []
 
     def step(self) -> None:
         """Do what is due: report that it is alive, probe for news, claim what has free places."""
@@ -81,12 +82,13 @@ class Sender:
         self._wake.clear()
 
     def close(self) -> None:
-        """Let deliveries under way end, and report that this sender is gone."""
+        """Let deliveries under way end, give the others back, and report that this sender is gone."""
         self._threads.shutdown(wait=True, cancel_futures=True)
         try:
             with self._context.engine.begin() as connection:
+                claims.release_all(connection, self._not_started)
                 connection.execute(_GONE, {"sender_id": self._sender_id})
-        except DATABASE_AWAY as error:  # the entry expires by itself
+        except DATABASE_AWAY as error:  # the leases and the entry expire by themselves
             _log.warning("database_unreachable", detail=type(error.orig).__name__)
 
     def _housekeep(self) -> None:
@@ -126,7 +128,9 @@ class Sender:
     def _ended(self, claim: Claim, done: "Future[bool]") -> None:
         with self._lock:
             self._places.release(claim)
-        if not done.cancelled() and (error := done.exception()) is not None:
+        if done.cancelled():
+            self._not_started.append(claim)
+        elif (error := done.exception()) is not None:
             # The lease ends, and the endpoint is due again.
             _log.error("delivery_failed", endpoint_id=claim.endpoint_id, error=type(error).__name__)
         self._wake.set()
