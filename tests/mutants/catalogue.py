@@ -20,6 +20,9 @@ from tests.mutants.groups import (
     TRANSITIONS,
     WEBHOOKS,
 )
+from tests.mutants.modules.api import API
+from tests.mutants.modules.below import SHARED
+from tests.mutants.modules.commands import COMMANDS
 
 TARGETS: Final[dict[str, tuple[str, ...]]] = {
     "worker/adapters/refused_metrics.py": ("tests/worker/adapters/test_refused_metrics.py",),
@@ -251,17 +254,22 @@ TARGETS: Final[dict[str, tuple[str, ...]]] = {
     "api_stub/signals/signal.py": ("tests/api_stub/signals/test_parsing.py", *SIGNALS),
     "api_stub/signals/tiktok.py": ("tests/api_stub/signals/test_parsing.py", *SIGNALS),
     "api_stub/signals/x.py": ("tests/api_stub/signals/test_parsing.py", *SIGNALS),
-    "shared/webhooks/endpoints.py": (*WEBHOOKS, "tests/deploy/commands/webhooks/test_webhooks.py"),
+    "shared/webhooks/endpoints.py": (
+        "tests/shared/webhooks/test_endpoints.py",
+        "tests/deploy/commands/webhooks/test_webhooks.py",
+    ),
     "shared/webhooks/urls.py": ("tests/shared/webhooks/test_urls.py",),
     "worker/webhooks/claims.py": (
         "tests/worker/webhooks/test_rules.py",
-        "tests/worker/webhooks/test_claims.py",
         *WEBHOOKS,
     ),
-    "worker/webhooks/delivery.py": WEBHOOKS,
+    "worker/webhooks/delivery.py": (*WEBHOOKS, "tests/worker/webhooks/test_receivers.py"),
     "worker/webhooks/messages.py": (*WEBHOOKS, "tests/worker/webhooks/test_receivers.py"),
     "worker/webhooks/records.py": WEBHOOKS,
     "worker/webhooks/rules.py": ("tests/worker/webhooks/test_rules.py", *WEBHOOKS),
     "worker/webhooks/sender.py": WEBHOOKS,
     "worker/webhooks/upcoming.py": WEBHOOKS,
+    **API,
+    **COMMANDS,
+    **SHARED,
 }

@@ -75,8 +75,12 @@ ERASURE: Final = (
 RETENTION: Final = ("tests/shared/retention/test_policy.py", "tests/shared/retention/test_run.py")
 SIGNALS: Final = ("tests/api_stub/signals/test_signals.py",)
 WEBHOOKS: Final = (
+    "tests/worker/webhooks/test_records.py",
+    "tests/worker/webhooks/test_sender.py",
+    "tests/worker/webhooks/test_claims.py",
     "tests/worker/webhooks/test_places.py",
     "tests/worker/webhooks/test_deliveries.py",
     "tests/worker/webhooks/test_failures.py",
     "tests/worker/webhooks/test_set_aside.py",
+    "tests/worker/webhooks/test_controls.py",
 )

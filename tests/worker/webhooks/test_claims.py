@@ -1,11 +1,14 @@
 """Which endpoints are probed and claimed, among endpoints in every state."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 from shared.webhooks import endpoints
+from tests.worker.webhooks.ending import notice, prepared, refused, set_own
 from tests.worker.webhooks.world import World
 from worker.webhooks import claims
 from worker.webhooks.claims import Claim, Places
+from worker.webhooks.rules import Progress
 
 LATER = "now() + interval '1 hour'"
 BEFORE = "now() - interval '1 second'"
@@ -122,3 +125,88 @@ def test_claims_that_were_not_started_are_due_again_unless_others_have_them(worl
         claims.release_all(connection, claimed)
 
     assert [one.endpoint_id for one in claim(world, Places(64))] == ["mine"]
+
+
+def test_endpoint_is_loaded_with_what_is_its_own(world: World) -> None:
+    world.publish()
+    other = world.add()
+    notice(world, other)
+    refused(world, "7", other)
+    set_own(
+        world,
+        "types = '{analytics.updated}', failures = 2, rows_allowed = 3, most_rows = 5, refused_alone = 1,"
+        " redelivery = 6, sealed_former_secret = 'former', former_secret_until = now() + interval '1 hour'",
+    )
+    endpoint, _ = prepared(world)
+
+    assert endpoint.progress == Progress(2, 3, 5, 1)
+    assert (endpoint.has_notices, endpoint.has_refused_rows) == (False, False)
+    assert endpoint.sealed_secrets == (world.row().sealed_secret, "former")
+    assert (endpoint.recipient.types, endpoint.recipient.redelivery) == (frozenset({"analytics.updated"}), 6)
+    set_own(world, "former_secret_until = now()")
+    notice(world, world.endpoint_id)
+    refused(world, "7")
+    with world.sender.begin() as connection:
+        again = claims.load(connection, endpoint.claim)
+    assert again is not None
+    assert again.sealed_secrets == (world.row().sealed_secret,)
+    assert (again.has_notices, again.has_refused_rows) == (True, True)
+
+
+def test_claim_holds_for_thirty_seconds_and_passes_over_locked_endpoints(world: World) -> None:
+    other = world.add()
+    world.harness.execute("UPDATE webhook_endpoints SET next_run_at = now() - interval '1 hour'")
+    with world.harness.engine.begin() as busy, world.sender.begin() as connection:
+        busy.exec_driver_sql(
+            "SELECT FROM webhook_endpoints WHERE endpoint_id = %(id)s FOR UPDATE", {"id": world.endpoint_id}
+        )
+        connection.exec_driver_sql("SET LOCAL lock_timeout = '2s'")
+        claimed = claims.claim(connection, claims.Places(4))
+        leases = connection.exec_driver_sql(
+            "SELECT endpoint_id, next_run_at - now() FROM webhook_endpoints WHERE next_run_at > now()"
+        ).all()
+
+    assert [one.endpoint_id for one in claimed] == [other]
+    assert [tuple(one) for one in leases] == [(other, timedelta(seconds=30))]
+
+
+def test_probe_passes_over_locked_endpoints_and_is_done_once_in_its_interval(world: World) -> None:
+    other = world.add()
+    world.publish()
+    world.harness.execute("UPDATE webhook_endpoints SET next_run_at = NULL, rest_until = now()")
+    world.harness.execute("UPDATE webhook_probe SET probed_at = clock_timestamp()")
+    with world.harness.engine.begin() as busy, world.sender.begin() as connection:
+        busy.exec_driver_sql(
+            "SELECT FROM webhook_endpoints WHERE endpoint_id = %(id)s FOR UPDATE", {"id": world.endpoint_id}
+        )
+        connection.exec_driver_sql("SET LOCAL lock_timeout = '2s'")
+        assert claims.probe(connection, timedelta(hours=1)) == 0, "another sender has just done it"
+        world.harness.execute("UPDATE webhook_probe SET probed_at = '-infinity'")
+        assert claims.probe(connection, timedelta(hours=1)) == 1
+
+    assert (world.row(other).waits <= 0, world.row().next_run_at) == (True, None)
+
+
+def test_many_slow_endpoints_do_not_hide_a_fast_one(world: World) -> None:
+    world.harness.execute(
+        "INSERT INTO webhook_endpoints (endpoint_id, workspace_id, url, host, sealed_secret, next_run_at,"
+        " slow, failures)"
+        "  SELECT 'slow_' || n, 'slow_' || n, '', 'slow_' || n, '', now() - interval '1 hour', n % 2 = 0,"
+        " n % 2"
+        " FROM generate_series(1, 300) n"
+    )
+    world.publish()
+    places = claims.Places(4)
+    assert places.take("ws_9", "nine.example", slow=True)
+    world.places = places
+
+    assert [one.endpoint_id for one in world.claim()] == [world.endpoint_id]
+
+
+def test_released_claims_are_of_their_workspace(world: World) -> None:
+    world.publish()
+    endpoint, _ = prepared(world)
+    foreign = replace(endpoint.claim, workspace_id="ws_2")
+    with world.sender.begin() as connection:
+        claims.release_all(connection, [foreign])
+    assert world.row().waits > 0

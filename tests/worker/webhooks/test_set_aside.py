@@ -1,12 +1,14 @@
 """Rows that an endpoint refuses alone: set aside, tried again, and listed."""
 
+from datetime import timedelta
+
 from shared.webhooks import deliveries, endpoints
+from tests.worker.webhooks.ending import REFUSED, TAKEN, end, prepared, refused, set_own
 from tests.worker.webhooks.failing import HOUR, fail_until
 from tests.worker.webhooks.receiver import OK, Script
 from tests.worker.webhooks.world import World
-from worker.webhooks.rules import (
-    MOST_REFUSED,
-)
+from worker.webhooks import claims, records
+from worker.webhooks.rules import MOST_REFUSED
 
 
 def refusing(poison: str) -> Script:
@@ -111,3 +113,93 @@ def test_no_more_rows_are_set_aside_than_allowed(world: World) -> None:
 
     assert poison not in aside(world)
     assert {tuple(one.ids) for one in world.receiver.take()[1:]} == {(poison,)}
+
+
+def test_taken_rows_are_no_longer_refused_by_this_endpoint_alone(world: World) -> None:
+    rows = world.publish(2)
+    other = world.add()
+    for endpoint_id in (world.endpoint_id, other):
+        refused(world, rows[0], endpoint_id, "NULL")
+        refused(world, "999", endpoint_id, "NULL")
+
+    end(world, *prepared(world), TAKEN)
+
+    left = world.harness.execute("SELECT endpoint_id, subject FROM webhook_refused_rows ORDER BY 1, 2")
+    assert {tuple(one) for one in left} == {(world.endpoint_id, "999"), (other, rows[0]), (other, "999")}
+
+
+def test_row_that_is_set_aside_again_begins_its_tries_anew(world: World) -> None:
+    poison, _ = world.publish(2)
+    refused(world, poison, next_try="NULL", tries=3)
+    set_own(world, "refused_alone = 3, failures = 3, rows_allowed = 1")
+    endpoint, sent = prepared(world)
+    assert sent.batch is not None
+    assert sent.batch.skipped == poison
+
+    end(world, endpoint, sent, TAKEN)
+
+    ((tries, wait),) = world.harness.execute(
+        "SELECT tries, next_try_at - refused_at FROM webhook_refused_rows"
+    )
+    assert (tries, wait) == (0, timedelta(hours=1))
+
+
+def test_refused_row_is_tried_later_and_the_endpoint_goes_on(world: World) -> None:
+    rows = world.publish(2)
+    world.settle()
+    other = world.add()
+    for one in rows:
+        refused(world, one, next_try="now() + interval '1 day'")
+    refused(world, rows[0], other, "now() + interval '1 day'")
+    waits = [timedelta(hours=6), timedelta(hours=24), None]
+    for tries, wait in enumerate(waits):
+        world.harness.execute(
+            "UPDATE webhook_refused_rows SET next_try_at = now()"
+            " WHERE subject = :subject AND endpoint_id = :id",
+            subject=rows[0],
+            id=world.endpoint_id,
+        )
+        world.places = claims.Places(64)
+        endpoint, sent = prepared(world)
+        assert (sent.refused, sent.refused_tries, sent.batch) == (rows[0], tries, None)
+
+        with world.sender.begin() as connection:
+            assert records.record(connection, endpoint, sent, REFUSED, days=5)
+            stored = connection.exec_driver_sql(
+                "SELECT endpoint_id, subject, tries, next_try_at - now() AS wait FROM webhook_refused_rows"
+            ).all()
+
+        tried = [one for one in stored if tuple(one[:2]) == (world.endpoint_id, rows[0])]
+        assert [(one.tries, one.wait) for one in tried] == [(tries + 1, wait)]
+        assert [one.tries for one in stored if one not in tried] == [0, 0]
+        assert (world.row().failures, world.row().waits <= 0) == (0, True)
+
+
+def test_forgotten_row_is_of_this_endpoint(world: World) -> None:
+    other = world.add()
+    world.publish()
+    for endpoint_id in (world.endpoint_id, other):
+        refused(world, "7", endpoint_id)
+        refused(world, "8", endpoint_id)
+    endpoint, _ = prepared(world)
+    with world.sender.begin() as connection:
+        records.forget_refused(connection, endpoint.claim, "7")
+
+    left = world.harness.execute("SELECT endpoint_id, subject FROM webhook_refused_rows")
+    assert {tuple(one) for one in left} == {(world.endpoint_id, "8"), (other, "7"), (other, "8")}
+    assert world.row().waits <= 0
+
+
+def test_full_set_of_refused_rows_keeps_trying_the_same_row(world: World) -> None:
+    world.publish(2)
+    for number in range(99):
+        refused(world, f"old {number}", next_try="NULL")
+    set_own(world, "refused_alone = 2, failures = 2, rows_allowed = 1, most_rows = 7")
+    assert end(world, *prepared(world), REFUSED).refused_alone == 3, "one more fits"
+    refused(world, "old 99", next_try="NULL")
+    set_own(world, "refused_alone = 2, failures = 2, next_run_at = now()")
+    world.places = claims.Places(64)
+
+    after = end(world, *prepared(world), REFUSED)
+
+    assert (after.refused_alone, after.failures, after.rows_allowed, after.most_rows) == (0, 3, 1, 7)
