@@ -1,14 +1,16 @@
 """Runs retention, one step after another: a run removes at most one month, and blocks no reader.
 
-Any number of schedulers call `step`; an advisory lock lets one work. Every lock is waited for at most two
-seconds, because a session that waits for a lock makes later readers wait behind it. The next run does
-the rest.
+Any number of processes run it; an advisory lock lets one work. Every lock is waited for at most two
+seconds, because a session that waits for a lock makes later readers wait behind it. What waits is left to the
+next run, and keeps nothing else from being removed. Only the owner of the tables may run it (`may_run`): a
+month that another role could detach by a function could not be detached concurrently, because a function runs
+in a transaction.
 """
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Final, TypeVar
 
@@ -24,6 +26,7 @@ from shared.retention.roll_up import is_rolled_up, roll_up
 
 T = TypeVar("T")
 LOCK_SECONDS: Final = 2
+_RESTS: Final = 2.0  # times as long as a step took: a third of one connection's time is used
 _RUN_LOCK: Final = 7_205_719_341
 _TABLES: Final = ((months.READINGS, DataClass.READINGS), (months.DAILY, DataClass.DAILY))
 _SAVE: Final = text("""
@@ -31,6 +34,9 @@ INSERT INTO retention_runs (unit, month, ended_at) VALUES (:unit, :month, :ended
 ON CONFLICT (unit) DO UPDATE SET month = excluded.month, ended_at = excluded.ended_at
 """)
 _DETACHED: Final = text("SELECT month FROM retention_runs WHERE unit = :unit AND ended_at IS NULL")
+_IS_OWNER: Final = text("""
+SELECT pg_has_role(relowner, 'USAGE') FROM pg_class WHERE oid = CAST('snapshots' AS regclass)
+""")
 _ENDED_AT: Final = text("SELECT ended_at FROM retention_runs WHERE unit = :unit")
 
 
@@ -48,21 +54,62 @@ class Done:
 
 
 class WaitingError(Exception):
-    """Another session holds a lock that this step needs: the next run repeats it."""
+    """Another session holds a lock that a step needs, or it takes too long: the next run repeats it."""
+
+
+def may_run(connection: Connection) -> bool:
+    """Return whether this user has the rights of the tables' owner."""
+    return bool(connection.execute(_IS_OWNER).scalar_one())
+
+
+def rest_after(seconds: float) -> timedelta:
+    """Return how long to rest after a step that took so long: refreshes and readers go on meanwhile."""
+    return timedelta(seconds=seconds * _RESTS)
+
+
+class Run:
+    """One run: its steps follow one another until there is none, or a month is gone."""
+
+    def __init__(self, engine: Engine, policy: Retention) -> None:
+        self._engine = engine
+        self._policy = policy
+        self._waiting: dict[str, WaitingError] = {}
+
+    def step(self) -> Done | None:
+        """Do the next step; ``None``: nothing is due, or another process works.
+
+        Raises `WaitingError` when all that is left waits.
+        """
+        with _locked(self._engine) as connection:
+            if connection is None:
+                return None
+            for name, work in _work(connection, self._policy):
+                if name not in self._waiting and (done := self._try(name, work)) is not None:
+                    return done
+        if self._waiting:
+            raise next(iter(self._waiting.values()))
+        return None
+
+    def _try(self, name: str, work: Callable[[], Done | None]) -> Done | None:
+        try:
+            return work()
+        except OperationalError as error:
+            if getattr(error.orig, "sqlstate", None) not in _TIMEOUTS:
+                raise
+            self._waiting[name] = WaitingError(str(error.orig).partition("\n")[0])
+            return None
 
 
 def step(engine: Engine, policy: Retention) -> Done | None:
-    """Do the next step; ``None``: nothing is due, or another scheduler works. Raises `WaitingError`."""
-    with _locked(engine) as connection:
-        if connection is None:
-            return None
-        try:
-            return _month_step(connection, policy) or _expiry_step(connection, policy)
-        except OperationalError as error:
-            connection.rollback()
-            if getattr(error.orig, "sqlstate", None) in _TIMEOUTS:
-                raise WaitingError(str(error.orig).partition("\n")[0]) from error
-            raise
+    """Do the first step of a run of its own."""
+    return Run(engine, policy).step()
+
+
+def _work(connection: Connection, policy: Retention) -> Iterator[tuple[str, Callable[[], Done | None]]]:
+    """Yield what may be due, by a name."""
+    yield "months", partial(_month_step, connection, policy)
+    for unit in units(policy):
+        yield unit.name, partial(_expire, connection, unit)
 
 
 _TIMEOUTS: Final = frozenset({"55P03", "57014"})  # lock_not_available, query_canceled
@@ -126,16 +173,13 @@ def _note(connection: Connection, unit: str, month: Month, *, ended: bool = Fals
     connection.execute(_SAVE, {"unit": unit, "month": month.start, "ended_at": ended_at})
 
 
-def _expiry_step(connection: Connection, policy: Retention) -> Done | None:
+def _expire(connection: Connection, unit: Unit) -> Done | None:
     now: datetime = connection.execute(text("SELECT now()")).scalar_one()
-    for unit in units(policy):
-        ended_at = connection.execute(_ENDED_AT, {"unit": unit.name}).scalar()
-        if ended_at is not None and now - ended_at < unit.period:
-            continue
-        removed = _in_transaction(connection, partial(_run_unit, unit=unit, now=now))
-        if removed:
-            return Done("expired", unit.name, removed, again=True)
-    return None
+    ended_at = connection.execute(_ENDED_AT, {"unit": unit.name}).scalar()
+    if ended_at is not None and now - ended_at < unit.period:
+        return None
+    removed = _in_transaction(connection, partial(_run_unit, unit=unit, now=now))
+    return Done("expired", unit.name, removed, again=True) if removed else None
 
 
 def _run_unit(connection: Connection, unit: Unit, now: datetime) -> int:

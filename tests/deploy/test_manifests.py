@@ -235,7 +235,11 @@ def test_schedulers_write_and_apis_read_the_same_ledger_under_systemd() -> None:
     assert folder in (DEPLOY / "systemd/dravo.target").read_text()
 
 
-def test_owner_of_the_tables_runs_retention_in_kubernetes_and_under_systemd() -> None:
+def test_owner_of_the_tables_runs_retention_where_schedulers_log_in_as_their_role() -> None:
+    compose = (DEPLOY / "docker/compose.yaml").read_text()
+    assert "operator retention run" in compose
+    services = yaml.safe_load(compose)["services"]
+    assert services["operator"]["environment"]["DRAVO_DATABASE_URL"].startswith("postgresql://dravo:")
     (job,) = documents(DEPLOY / "kubernetes/retention.yaml")
     (container,) = job["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"]
     assert job["spec"]["suspend"], "an installation removes nothing"

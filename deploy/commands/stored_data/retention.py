@@ -1,5 +1,7 @@
 """``dravo retention``: what is kept how long, what would go, and a run by hand."""
 
+import time
+from collections.abc import Iterator
 from typing import Any
 
 import typer
@@ -8,7 +10,7 @@ from sqlalchemy import Engine
 from deploy import console, stores
 from deploy.console import AsJson, CommandError
 from shared.retention.policy import Limit, Retention
-from shared.retention.run import WaitingError, step
+from shared.retention.run import Done, Run, WaitingError, may_run, rest_after
 from shared.retention.status import ClassStatus, Forecast, forecast
 from shared.retention.status import status as status_of
 from shared.settings import load
@@ -64,32 +66,51 @@ def status(*, as_json: AsJson = False) -> None:
 def run(*, as_json: AsJson = False) -> None:
     """Remove what is beyond its limit now, at most one month of history; for fleets whose schedulers may not.
 
+    Rests after each step, so that refreshes and readers go on; it may take hours. Killed anywhere, the next
+    run continues.
+
     JSON: an array of ``what``, ``subject``, ``rows``.
     """
     settings = load("database_url")
     policy = Retention.parse(settings.retention)
     if not policy.enabled:
         raise CommandError("DRAVO_RETENTION is off: nothing is removed")
+    steps: list[dict[str, Any]] = []
     with stores.engine(settings) as engine:
-        steps = _steps(engine, policy)
+        for done in _steps(engine, policy):
+            step = {"what": done.what, "subject": done.subject, "rows": done.rows}
+            if steps and (steps[-1]["what"], steps[-1]["subject"]) == (done.what, done.subject):
+                steps[-1]["rows"] += done.rows
+                continue
+            steps.append(step)
+            if not as_json:
+                console.show(f"{done.what} {done.subject}")
     if as_json:
         console.emit(steps)
     else:
-        for one in steps:
-            console.show(f"{one['what']} {one['subject']}")
         console.show("nothing else is due" if steps else "nothing is due")
 
 
-def _steps(engine: Engine, policy: Retention) -> list[dict[str, Any]]:
-    steps = []
+def _steps(engine: Engine, policy: Retention) -> Iterator[Done]:
+    """Yield the steps of a run, with rests between them."""
+    with engine.connect() as connection:
+        if not may_run(connection):
+            raise CommandError(
+                "only the owner of the tables may remove a month: use the DRAVO_DATABASE_URL of"
+                " `dravo migrate`"
+            )
+    one_run = Run(engine, policy)
     try:
-        while (done := step(engine, policy)) is not None:
-            steps.append({"what": done.what, "subject": done.subject, "rows": done.rows})
+        began = time.monotonic()
+        while (done := one_run.step()) is not None:
+            took = time.monotonic() - began
+            yield done
             if not done.again:
                 break
+            time.sleep(rest_after(took).total_seconds())
+            began = time.monotonic()
     except WaitingError as error:
         raise CommandError(f"another session holds a lock: try again later ({error})") from error
-    return steps
 
 
 def limit_text(limit: Limit) -> str:

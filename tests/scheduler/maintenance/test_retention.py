@@ -7,6 +7,7 @@ from sqlalchemy import text
 from structlog.testing import capture_logs
 
 from scheduler.maintenance.retention import RetentionTick
+from shared.observability import metrics
 from shared.retention.policy import Retention
 from tests.harness import Harness
 from tests.shared.retention.history import make_months, month_start, reading, stored
@@ -47,14 +48,33 @@ def test_run_goes_on_until_a_month_is_dropped(harness: Harness) -> None:
     assert late > timedelta(days=30).total_seconds()
 
 
-def test_lock_and_missing_rights_end_the_run_with_a_log_line(harness: Harness) -> None:
+def test_lock_ends_the_run_with_a_log_line(harness: Harness) -> None:
     fill(harness)
 
     with capture_logs() as logged, harness.engine.begin() as connection:
         connection.execute(text("LOCK TABLE snapshots IN ACCESS SHARE MODE"))
         assert RetentionTick(harness.engine, ON).run() is None
-    with capture_logs() as without_rights:
-        assert RetentionTick(harness.scheduler, ON).run() is None
 
     assert [line["event"] for line in logged] == ["retention_waits"]
-    assert [line["event"] for line in without_rights] == ["retention_step_failed"]
+
+
+def behind() -> dict[tuple[str, str], float]:
+    """Return the exported seconds by class and platform."""
+    (family,) = metrics.RETENTION_BEHIND.collect()
+    return {(one.labels["class"], one.labels["platform"]): one.value for one in family.samples}
+
+
+def test_scheduler_in_its_role_measures_and_leaves_the_removal_to_the_owner(harness: Harness) -> None:
+    fill(harness)
+    RetentionTick(harness.engine, ON).run()
+    of_owner = behind()
+    metrics.RETENTION_BEHIND.clear()
+    tick = RetentionTick(harness.scheduler, ON)
+
+    with capture_logs() as logged:
+        assert [tick.run() for _ in range(2)] == [None, None]
+
+    assert [line["event"] for line in logged] == ["retention_left_to_owner"]
+    assert behind().keys() == of_owner.keys()
+    assert behind()["readings", "x"] > timedelta(days=30).total_seconds()
+    assert len(stored(harness, "snapshots")) == 1

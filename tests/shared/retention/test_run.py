@@ -7,7 +7,7 @@ from sqlalchemy import text
 
 from shared.retention import expiry, roll_up
 from shared.retention.policy import Retention
-from shared.retention.run import WaitingError, step
+from shared.retention.run import Run, WaitingError, step
 from shared.vocabulary import Platform
 from tests.harness import Harness
 from tests.shared.retention.history import DAY, make_months, month_start, reading, run, stored
@@ -102,6 +102,21 @@ def test_long_transaction_delays_the_drop_and_no_reader(harness: Harness) -> Non
     assert [done.what for done in run(harness)] == ["detach_finished", "dropped"]
     assert old not in partitions(harness)
     assert len(stored(harness, "daily_snapshots")) == 1
+
+
+def test_month_that_waits_for_a_lock_keeps_no_other_class_from_being_removed(harness: Harness) -> None:
+    make_months(harness, 6)
+    harness.execute("INSERT INTO events_seen VALUES ('evt_old', now() - interval '40 days')")
+    one_run = Run(harness.engine, Retention.parse("on"))
+
+    with harness.engine.begin() as other:
+        other.execute(text("LOCK TABLE snapshots IN ACCESS SHARE MODE"))
+        done = one_run.step()
+        with pytest.raises(WaitingError):
+            one_run.step()
+
+    assert done is not None
+    assert (done.what, done.subject) == ("expired", "events_seen")
 
 
 def test_rows_of_the_default_partition_move_to_their_months(harness: Harness) -> None:

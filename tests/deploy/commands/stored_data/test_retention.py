@@ -4,10 +4,12 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from sqlalchemy.engine import make_url
 
 from tests.deploy.commands.conftest import Dravo
 from tests.harness import Harness, open_harness
 from tests.shared.retention.history import make_months, month_start, reading, stored
+from tests.test_roles import run_roles_script
 
 
 @pytest.fixture
@@ -57,6 +59,21 @@ def test_run_by_hand_removes_one_month(operator: Dravo, monkeypatch: pytest.Monk
     ]
     assert "nothing is due" in operator("retention", "run").out
     assert operator("retention", "status", "--json").json["forecast"]["steady_bytes"] >= 0
+
+
+@pytest.mark.usefixtures("harness")
+def test_run_of_a_user_who_does_not_own_the_tables_is_refused(
+    operator: Dravo, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_roles_script(database_url)
+    url = make_url(database_url).set(username="dravo_scheduler", password="it's one")
+    monkeypatch.setenv("DRAVO_DATABASE_URL", url.render_as_string(hide_password=False))
+    monkeypatch.setenv("DRAVO_RETENTION", "on")
+
+    result = operator("retention", "run")
+
+    assert (result.code, result.out) == (1, "")
+    assert "only the owner of the tables" in result.err
 
 
 def test_wrong_setting_is_named(operator: Dravo, monkeypatch: pytest.MonkeyPatch) -> None:
