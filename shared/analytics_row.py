@@ -4,16 +4,23 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Final, LiteralString, NamedTuple
 
-COLUMNS: Final[LiteralString] = """
+from pydantic_core import to_json
+
+ITEM_COLUMNS: Final[LiteralString] = """
        p.id, p.post_id, p.account_id, p.platform, COALESCE(p.platform_post_id, p.publish_id),
        p.platform_post_url, p.text, p.created_at, p.published_at, a.metrics, a.warnings, a.sync_status,
-       a.error_message, a.last_updated_at, a.stale_after, a.attempted_at, a.outcome, a.freshness
+       a.error_message, a.last_updated_at, a.stale_after
 """
-"""The columns of an `AnalyticsRow`, of ``publications p`` and ``post_analytics a``."""
+"""The columns of what is served, of ``publications p`` and ``post_analytics a``."""
+COLUMNS: Final[LiteralString] = f"{ITEM_COLUMNS}, a.attempted_at, a.outcome, a.freshness"
+"""The columns of a whole `AnalyticsRow`."""
 
 
 class AnalyticsRow(NamedTuple):
-    """One publication with its analytics row, in the order of `COLUMNS`."""
+    """One publication with its analytics row, in the order of `COLUMNS`.
+
+    A row of `ITEM_COLUMNS` alone lacks what has a default.
+    """
 
     id: int
     post_id: str
@@ -30,14 +37,14 @@ class AnalyticsRow(NamedTuple):
     error_message: str | None
     last_updated_at: datetime | None
     stale_after: datetime | None
-    attempted_at: datetime | None
-    outcome: str | None
+    attempted_at: datetime | None = None
+    outcome: str | None = None
     freshness: dict[str, Any] | None = None
     """What the last plan stored (`shared.freshness.plan`); not served as it is."""
 
 
 def item(row: AnalyticsRow, more_warnings: Sequence[str] = ()) -> dict[str, Any]:
-    """Return the JSON object of one row."""
+    """Return the JSON object of one row, whose instants `encoded` renders."""
     return {
         "publication_id": str(row.id),
         "post_id": row.post_id,
@@ -46,17 +53,20 @@ def item(row: AnalyticsRow, more_warnings: Sequence[str] = ()) -> dict[str, Any]
         "platform_post_id": row.platform_post_id,
         "platform_post_url": row.platform_post_url,
         "text": row.text,
-        "created_at": render(row.created_at),
-        "published_at": render(row.published_at),
+        "created_at": row.created_at,
+        "published_at": row.published_at,
         "metrics": row.metrics,
         "warnings": [*row.warnings, *more_warnings],
         "sync_status": row.sync_status,
         "error_message": row.error_message,
-        "last_updated_at": render(row.last_updated_at),
-        "stale_after": render(row.stale_after),
+        "last_updated_at": row.last_updated_at,
+        "stale_after": row.stale_after,
     }
 
 
-def render(instant: datetime | None) -> str | None:
-    """Return a UTC instant as RFC 3339 with ``Z``, with microseconds only when they are not zero."""
-    return None if instant is None else instant.isoformat()[:-6] + "Z"
+def encoded(body: object) -> bytes:
+    """Return what clients get as compact UTF-8 JSON.
+
+    Instants are RFC 3339; those in UTC end in ``Z``, and have microseconds only when they are not zero.
+    """
+    return to_json(body, inf_nan_mode="null")

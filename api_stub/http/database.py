@@ -11,7 +11,9 @@ from typing import Any, Final, LiteralString
 import psycopg
 import structlog
 from psycopg import AsyncConnection
+from psycopg.types.json import set_json_loads
 from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout, TooManyRequests
+from pydantic_core import from_json
 from sqlalchemy import text
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.engine import make_url
@@ -180,6 +182,7 @@ class Database:
 
     async def _configure(self, connection: Connection) -> None:
         connection.prepared_max = _PREPARED
+        set_json_loads(from_json, connection)  # five times faster than `json.loads`
         await connection.execute(ASSUME_ROLE, {"role": ROLE})
 
 

@@ -13,7 +13,7 @@ from urllib.parse import unquote
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api_stub.http.errors import encode
+from shared.analytics_row import encoded
 
 COMPRESSED_FROM: Final = 2_048
 """Bytes from which a body is compressed: below, it fits two packets anyway."""
@@ -25,7 +25,7 @@ _HEADERS: Final = {"Cache-Control": "private, no-cache", "Vary": "Authorization,
 
 def negotiated(request: Request, body: object, headers: Mapping[str, str] | None = None) -> Response:
     """Return ``body`` as JSON with an ETag; 304 when the client has it, compressed if it accepts gzip."""
-    content = encode(body)
+    content = encoded(body)
     tag = f'W/"{sha256(content).hexdigest()[:24]}"'
     sent = {**_HEADERS, "ETag": tag, **(headers or {})}
     requested = {name: value for name, value in request.scope["headers"] if name in _REQUESTED}

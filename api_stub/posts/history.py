@@ -11,7 +11,6 @@ from api_stub.http.negotiation import negotiated
 from api_stub.posts.parameters import parse_history, parse_id
 from api_stub.posts.workspace import MAX_SNAPSHOTS
 from api_stub.service import service_of
-from shared.analytics_row import render
 
 
 async def list_history(request: Request) -> Response:
@@ -28,13 +27,13 @@ async def list_history(request: Request) -> Response:
     by_publication: defaultdict[int, list[dict[str, Any]]] = defaultdict(list)
     for row in reversed(snapshots[:MAX_SNAPSHOTS]):
         snapshot: dict[str, Any] = {
-            "taken_at": render(row.taken_at),
-            "last_seen_at": render(row.last_seen_at),
+            "taken_at": row.taken_at,
+            "last_seen_at": row.last_seen_at,
             "sync_status": row.sync_status,
             "metrics": row.metrics,
         }
         if query.interval != "raw":
-            snapshot = {"interval_start": render(row.interval_start), **snapshot}
+            snapshot = {"interval_start": row.interval_start, **snapshot}
         by_publication[row.publication_id].append(snapshot)
     return negotiated(
         request,

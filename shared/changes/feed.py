@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final, LiteralString, NamedTuple
 from uuid import UUID
 
-from shared.analytics_row import COLUMNS, AnalyticsRow, item, render
+from shared.analytics_row import ITEM_COLUMNS, AnalyticsRow, item
 from shared.changes.cursor import AFTER_ALL_OF, BEGINNING, Cursor, Kind, Position, encode, origin_of
 
 MAX_LIMIT: Final = 500
@@ -44,7 +44,7 @@ WITH {_ORIGIN}, found AS MATERIALIZED (
         AND changed_in < pg_snapshot_xmin(pg_current_snapshot())
       ORDER BY changed_in, account_key LIMIT {MAX_LIMIT + 1})
     UNION ALL
-    (SELECT changed_in, 1, '00000000-0000-0000-0000-000000000000', publication_id, NULL, changed_at, gone
+    (SELECT changed_in, 1, NULL, publication_id, NULL, changed_at, gone
        FROM changes
       WHERE (workspace_id, changed_in, publication_id)
               > (%(workspace)s, (%(changed_in)s::text)::xid8, %(publication_id)s::bigint)
@@ -55,7 +55,7 @@ WITH {_ORIGIN}, found AS MATERIALIZED (
 )
 SELECT origin.system_identifier, origin.database, origin.timeline, origin.read_at, origin.next_transaction,
        page.changed_in::text, page.kind, page.account_key, page.publication_id, page.changed_at, page.gone,
-       c.account_id, c.platform, c.name, c.state, c.state_reason, {COLUMNS}
+       c.account_id, c.platform, c.name, c.state, c.state_reason, {ITEM_COLUMNS}
   FROM origin
   LEFT JOIN page ON TRUE
   LEFT JOIN LATERAL (
@@ -124,7 +124,7 @@ class Change(NamedTuple):
     position: Position
     changed_at: datetime
     body: Mapping[str, Any]
-    """Its JSON object."""
+    """Its JSON object, whose instants `shared.analytics_row.encoded` renders."""
 
     @property
     def type(self) -> str:
@@ -205,7 +205,7 @@ def _position(row: Sequence[Any]) -> Position:
 
 def _body(row: Sequence[Any]) -> dict[str, Any] | None:
     """Return the JSON of a change; ``None`` for a row whose account or analytics row does not exist."""
-    change, kind, publication_id, changed_at, gone = row[5], row[6], row[8], render(row[9]), row[10]
+    change, kind, publication_id, changed_at, gone = row[5], row[6], row[8], row[9], row[10]
     if not kind:  # an account
         account_id, platform, name, state, reason = row[11:_HEAD_COLUMNS]
         account = {
@@ -219,7 +219,7 @@ def _body(row: Sequence[Any]) -> dict[str, Any] | None:
     head = {"change": change, "changed_at": changed_at, "publication_id": str(publication_id)}
     if gone is not None:
         return {"type": DELETED, **head, "item": gone}
-    analytics = AnalyticsRow._make(row[_HEAD_COLUMNS:])
+    analytics = AnalyticsRow(*row[_HEAD_COLUMNS:])
     if analytics.sync_status is None:  # its analytics row is not stored yet: storing it is a change
         return None
     return {"type": UPDATED, **head, "item": item(analytics)}

@@ -1,7 +1,6 @@
 """Messages to endpoints: consecutive changes of one type, in the feed's order, as signed bytes."""
 
 import hashlib
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -11,7 +10,7 @@ from uuid import UUID
 from pydantic import SecretStr
 from standardwebhooks import Webhook
 
-from shared.analytics_row import render
+from shared.analytics_row import encoded
 from shared.changes.cursor import Cursor, encode
 from shared.changes.feed import Change, Page
 
@@ -68,12 +67,12 @@ def build(recipient: Recipient, page: Page, before: Cursor, rows: int, *, skip_f
     """Return the next delivery out of a page of the feed that begins after ``before``."""
     wanted = [change for change in page.changes if not recipient.types or change.type in recipient.types]
     skipped = subject(wanted.pop(0)) if skip_first and len(wanted) > 1 else None
-    pieces: list[str] = []
+    pieces: list[bytes] = []
     run: list[Change] = []
     size = _ENVELOPE
     for change in wanted[:rows]:
         piece = encoded(change.body)
-        size += len(piece.encode()) + 1
+        size += len(piece) + 1
         if run and (change.type != run[0].type or (size > MOST_BYTES and not recipient.thin)):
             break
         run.append(change)
@@ -88,20 +87,21 @@ def build(recipient: Recipient, page: Page, before: Cursor, rows: int, *, skip_f
 
 
 def _message(
-    recipient: Recipient, run: Sequence[Change], pieces: Iterable[str], cursor: Cursor, *, has_more: bool
+    recipient: Recipient, run: Sequence[Change], pieces: Iterable[bytes], cursor: Cursor, *, has_more: bool
 ) -> Message:
     names = tuple(subject(change) for change in run)
     content = [[name, change.body["change"]] for name, change in zip(names, run, strict=True)]
     data: dict[str, Any] = {"workspace_id": recipient.workspace_id}
     if recipient.reset:
         data["reset"] = True
-    head = encoded({"type": run[0].type, "timestamp": render(run[-1].changed_at)})[:-1]
+    head = encoded({"type": run[0].type, "timestamp": run[-1].changed_at})[:-1]
     tail = encoded({"cursor": encode(cursor, recipient.workspace_id), "has_more": has_more})[1:]
-    changes = "" if recipient.thin else f'"changes":[{",".join(pieces)}],'
+    changes = b"" if recipient.thin else b'"changes":[%b],' % b",".join(pieces)
+    body = b'%b,"data":%b,%b%b}' % (head, encoded(data)[:-1], changes, tail)
     return Message(
         type=run[0].type,
         message_id=message_id(recipient, run[0].type, content),
-        body=f'{head},"data":{encoded(data)[:-1]},{changes}{tail}}}',
+        body=body.decode(),
         rows=len(run),
         subjects=names,
         oldest_change=min(change.changed_at for change in run),
@@ -110,14 +110,14 @@ def _message(
 
 def other_message(recipient: Recipient, kind: str, data: dict[str, Any], at: datetime, key: str) -> Message:
     """Return a message that holds no changes: a test, or news of another endpoint."""
-    body = {"type": kind, "timestamp": render(at), "data": {"workspace_id": recipient.workspace_id, **data}}
-    return Message(kind, message_id(recipient, kind, key), encoded(body))
+    body = {"type": kind, "timestamp": at, "data": {"workspace_id": recipient.workspace_id, **data}}
+    return Message(kind, message_id(recipient, kind, key), encoded(body).decode())
 
 
 def message_id(recipient: Recipient, kind: str, content: object) -> str:
     """Return an id that the same content for the same endpoint has again, and other content has not."""
     named = encoded([recipient.endpoint_id, recipient.redelivery, kind, content])
-    return "msg_" + hashlib.sha256(named.encode()).hexdigest()[:32]
+    return "msg_" + hashlib.sha256(named).hexdigest()[:32]
 
 
 def signed_headers(message: Message, secrets: Sequence[SecretStr], at: datetime) -> dict[str, str]:
@@ -135,8 +135,3 @@ def signed_headers(message: Message, secrets: Sequence[SecretStr], at: datetime)
         "webhook-signature": " ".join(signatures),
         "content-type": "application/json",
     }
-
-
-def encoded(value: object) -> str:
-    """Return compact JSON."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
