@@ -109,8 +109,9 @@ def attempts_of(connection: Connection, publication_id: int) -> list[Attempt]:
         for row in connection.execute(_SNAPSHOTS, bound)
     ]
     last = connection.execute(_LAST, bound).one_or_none()
-    newest = max((attempt.at for attempt in attempts), default=None)
-    if last is not None and (newest is None or last.attempted_at > newest):
+    newest = max(attempts, key=lambda attempt: attempt.at, default=None)
+    known = newest and (newest.outcome, newest.sentence)
+    if last is not None and known != (last.outcome, last.outcome_detail):
         # Written for the whole account, or by an earlier version: it has no entry of its own.
         attempts.append(Attempt(last.attempted_at, last.attempted_at, 1, last.outcome, last.outcome_detail))
     return sorted(attempts, key=lambda attempt: attempt.at, reverse=True)[:KEPT]

@@ -1,6 +1,6 @@
 """``dravo freshness`` and ``dravo replay-freshness``: what a policy costs, now and on recorded data."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 from sqlalchemy import text
@@ -15,6 +15,8 @@ from shared.settings import load
 Policy = Annotated[
     str | None, typer.Option(help="adaptive, or fixed:6h; without it, DRAVO_FRESHNESS.", metavar="POLICY")
 ]
+_SAME_CALLS: Final = 1.05
+"""Times the calls of the bound up to which a policy is compared with it."""
 _ACCURACY = text("""
 SELECT platform, CAST(sum(reads) AS float8) AS reads, sum(within) AS within FROM read_accuracy
  WHERE hour > now() - interval '1 day' GROUP BY 1
@@ -82,27 +84,33 @@ def replay_freshness(
 ) -> None:
     """Replay recorded snapshots and reads under each policy, at an equal number of calls.
 
-    Numbers between two snapshots are taken to grow evenly, and reads to come when a typical post is read, so
-    the figures compare policies and say nothing about a single post.
+    The first 30 days of each post are replayed. Numbers between two snapshots are taken to grow evenly, and
+    reads to come when a typical post is read, so the figures compare policies and say nothing about a single
+    post. The bound knows all numbers and readers in advance; a policy that cannot make so few calls is not
+    measured by it.
 
     JSON: ``posts``, ``calls`` (for each post), ``policies`` (array of ``policy``, ``calls``, ``error`` (mean
-    of |true - served| / (true + 20) over all reads), ``within_5_percent``, ``times_bound``).
+    of |true - served| / (true + 20) over all reads), ``within_5_percent``, ``times_bound`` (null: it makes
+    more calls than the bound)).
     """
     settings = load("database_url")
     chosen = _policy(policy or settings.freshness)
     with stores.transaction(settings) as connection:
         sampled = recorded(connection, posts)
     if not sampled:
-        raise CommandError("no publication has two snapshots yet: there is nothing to replay")
+        raise CommandError(
+            "no publication was measured twice in its first 30 days: there is nothing to replay"
+        )
     outcome = replay(sampled, chosen, calls)
     least = outcome.results[-1][1].error
+    most_calls = outcome.calls * _SAME_CALLS
     shapes: list[dict[str, Any]] = [
         {
             "policy": name,
             "calls": round(result.calls, 2),
             "error": round(result.error, 5),
             "within_5_percent": round(result.within, 4),
-            "times_bound": round(result.error / least, 2) if least else None,
+            "times_bound": (round(result.error / least, 2) if least and result.calls <= most_calls else None),
         }
         for name, result in outcome.results
     ]

@@ -138,7 +138,7 @@ def _from_database(connection: Connection) -> dict[str, Any]:
         "due": sum(counts["due"] for counts in rows),
         "claimed": sum(counts["claimed"] for counts in rows),
         "quarantined": quarantined(connection),
-        "stuck": [asdict(row) for row in stuck(connection)],
+        "stuck": [{**asdict(row), "publication_id": str(row.publication_id)} for row in stuck(connection)],
         "oldest_overdue_at": instant(oldest),
         "oldest_overdue_seconds": (now - oldest).total_seconds() if oldest else None,
         "delays": [_delay(one) for one in scheduling_delays(connection)],

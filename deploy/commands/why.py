@@ -105,7 +105,7 @@ def _document(explanation: Explanation, policy: Freshness, attempts: Sequence[At
     row = explanation.row
     return {
         **_api_item(row),
-        "publication_id": row.id,
+        "publication_id": str(row.id),
         "workspace_id": row.workspace_id,
         "publish_id": row.publish_id,
         "media_type": row.media_type,

@@ -1,7 +1,8 @@
 """Replays recorded snapshots and reads under any freshness policy, as in `deploy.bench.freshness`.
 
-What is true between two snapshots is not known: numbers are taken to grow evenly from one to the next. Reads
-are counted and not dated, so they are placed where a typical post is read.
+The first thirty days of each post are replayed. What is true between two snapshots is not known: numbers are
+taken to grow evenly from one to the next. Reads are counted and not dated, so they are placed where a typical
+post is read.
 """
 
 import random
@@ -64,7 +65,7 @@ class Replay:
 
 
 def recorded(connection: Connection, posts: int) -> list[Recorded]:
-    """Return up to so many publications with at least two measurements, sampled over the installation."""
+    """Return up to so many publications that can be replayed, sampled over the installation."""
     starts = range(0, connection.execute(_LAST).scalar_one(), _AT_ONCE)
     chosen: list[Recorded] = []
     for after in random.sample(starts, len(starts)):
@@ -92,7 +93,10 @@ def replay(posts: Sequence[Recorded], policy: Freshness, calls: float | None = N
 
 
 def _post(rows: Sequence[Any]) -> Recorded | None:
-    """Return a publication's curve from its snapshots; ``None`` when it was measured less than twice."""
+    """Return a post's curve; ``None`` when it was measured less than twice in its first thirty days."""
+    rows = [row for row in rows if (row.taken_at - row.published_at) / _HOUR < HORIZON]
+    if not rows:
+        return None
     platform = Platform(rows[0].platform)
     points: dict[float, float] = {}
     for row in rows:

@@ -29,7 +29,7 @@ from deploy.schemas.parts import (
 class Publication(TypedDict):
     """`dravo why` of a publication."""
 
-    publication_id: int
+    publication_id: str
     workspace_id: str
     post_id: str
     account_id: str
@@ -182,7 +182,7 @@ class Tried(TypedDict):
 class AuditEntry(TypedDict):
     """One entry of `dravo audit-log`."""
 
-    act_id: int
+    act_id: str
     acted_at: Instant
     ended_at: Instant | None
     operator: str
@@ -197,7 +197,7 @@ class AuditEntry(TypedDict):
 class Quarantined(TypedDict):
     """One publication of `dravo quarantine list`."""
 
-    publication_id: int
+    publication_id: str
     workspace_id: str
     post_id: str
     account_id: str
@@ -211,7 +211,7 @@ class Released(TypedDict):
     """`dravo quarantine release`."""
 
     released: int
-    publication_ids: list[int]
+    publication_ids: list[str]
 
 
 DOCUMENTS: Final[Mapping[str, Any]] = {

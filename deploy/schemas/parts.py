@@ -79,7 +79,7 @@ class PlatformRows(TypedDict):
 class StuckRow(TypedDict):
     """A row that no tick, read or re-sync reaches."""
 
-    publication_id: int
+    publication_id: str
     account_id: str
     platform: str
     breach: str

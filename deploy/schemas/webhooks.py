@@ -44,7 +44,7 @@ class Endpoint(TypedDict):
 class Delivery(TypedDict):
     """One attempt of the last seven days."""
 
-    delivery_id: int
+    delivery_id: str
     delivered_at: Instant
     type: str
     message_id: str

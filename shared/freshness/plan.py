@@ -75,7 +75,7 @@ class Planner:
         hours, because = self._peculiar(row, before, value, age, hours)
         exact = because == "story"
         stale_after = now + (timedelta(hours=hours) if exact else self._jittered(hours, row.publication_id))
-        if self.platform is Platform.X and because is None:
+        if self.platform is Platform.X and because in {None, "not_measured"}:
             stale_after, because = self._paid_days(row, hours, now)
         stored = {
             "policy": self.policy.name,

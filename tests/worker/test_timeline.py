@@ -1,5 +1,6 @@
 """A worker logs the attempts that brought no numbers, and only those that passed the fence."""
 
+from shared.attempt_log import attempts_of
 from tests.harness import Harness, reads
 from tests.worker.running import claims
 from worker.errors import TryAgain
@@ -46,3 +47,17 @@ def test_attempt_behind_the_fence_is_not_logged(harness: Harness) -> None:
     refresh(job, harness.context)
 
     assert harness.execute("SELECT * FROM attempt_logs") == []
+
+
+def test_each_attempt_stands_once_in_the_timeline(harness: Harness) -> None:
+    (one,) = harness.publications(harness.account("acc_1"))
+    for script in (reads(views=1), lambda *_: TryAgain("Down.")):
+        harness.adapter.script = script
+        harness.execute("UPDATE refresh_state SET next_run_at = now()")
+        (job,) = claims(harness)
+        refresh(job, harness.context)
+
+    with harness.engine.connect() as connection:
+        failure, reading = attempts_of(connection, one)
+    assert (failure.outcome, failure.times, failure.worker) == ("retry", 1, "unnamed")
+    assert (reading.outcome, reading.times, reading.freshness is None) == ("synced", 1, False)

@@ -224,7 +224,7 @@ def _until(ends: datetime | None) -> str:
 def _document(entry: AuditEntry) -> dict[str, Any]:
     document = asdict(entry)
     return {
-        "act_id": document.pop("entry_id"),
+        "act_id": str(document.pop("entry_id")),
         "acted_at": instant(document.pop("started_at")),
         "act": document.pop("action"),
         **document,

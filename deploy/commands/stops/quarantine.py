@@ -71,7 +71,7 @@ def release(
     if identities and not released:
         raise CommandError("none of these publications is in quarantine: see `dravo quarantine list`")
     if as_json:
-        console.emit({"released": len(released), "publication_ids": released})
+        console.emit({"released": len(released), "publication_ids": [str(one) for one in released]})
     else:
         console.show(f"released {len(released)}")
 
@@ -79,7 +79,7 @@ def release(
 def _listed(connection: Connection) -> list[dict[str, Any]]:
     return [
         {
-            "publication_id": row.id,
+            "publication_id": str(row.id),
             "workspace_id": row.workspace_id,
             "post_id": row.post_id,
             "account_id": row.account_id,

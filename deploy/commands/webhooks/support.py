@@ -17,6 +17,7 @@ from deploy import stores
 from deploy.console import CommandError, UsageError, duration, instant
 from shared.settings import Settings
 from shared.webhooks import endpoints
+from shared.webhooks.deliveries import Delivery
 from shared.webhooks.endpoints import Endpoint, EndpointError
 from shared.webhooks.urls import EndpointUrl, UrlError, check_reachable, parse_networks, parse_url
 
@@ -51,6 +52,11 @@ def send_message(endpoint_id: str) -> dict[str, Any]:
         raise CommandError(next(iter(done.stderr.strip().splitlines()[-1:]), "the test could not be sent"))
     result: dict[str, Any] = json.loads(done.stdout)
     return result
+
+
+def attempt_shape(one: Delivery) -> dict[str, Any]:
+    """Return an attempt in its JSON shape."""
+    return {**asdict(one), "delivery_id": str(one.delivery_id), "delivered_at": instant(one.delivered_at)}
 
 
 def passed(tested: dict[str, Any]) -> bool:

@@ -1,6 +1,5 @@
 """``dravo webhooks``: endpoints that get a workspace's changes. Every act is kept in the audit log."""
 
-from dataclasses import asdict
 from enum import StrEnum
 from typing import Annotated, Any
 
@@ -10,6 +9,7 @@ from sqlalchemy import Connection
 from deploy import console, stores
 from deploy.commands.webhooks.support import (
     State,
+    attempt_shape,
     checked_url,
     document,
     ending,
@@ -159,7 +159,7 @@ def deliveries(
         endpoint = endpoints.find(connection, endpoint_id)
         log = list_deliveries(connection, endpoint, failed=failed, most=limit)
         refused = refused_rows(connection, endpoint)
-    attempts = [{**asdict(one), "delivered_at": instant(one.delivered_at)} for one in log]
+    attempts = [attempt_shape(one) for one in log]
     rows = [
         {**one, "refused_at": instant(one["refused_at"]), "next_try_at": instant(one["next_try_at"])}
         for one in refused

@@ -1,10 +1,12 @@
 """`dravo schema`: each published schema is that of what its command prints, field by field."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import TypeAdapter
 from typer.main import get_command
 
 from deploy.cli import app
@@ -144,6 +146,26 @@ def test_documents_of_webhooks_have_exactly_the_fields_of_their_schemas(
 
 def test_every_command_that_ends_has_a_schema() -> None:
     assert set(json_commands(get_command(app))) - SERVICES == set(DOCUMENTS) - {"export"}
+
+
+def test_every_id_in_a_document_is_a_string() -> None:
+    numbers = [
+        (name, key)
+        for name, document in DOCUMENTS.items()
+        for key, shape in properties(TypeAdapter(document).json_schema(mode="serialization"))
+        if key.endswith(("_id", "_ids")) and "integer" in json.dumps(shape)
+    ]
+
+    assert numbers == []
+
+
+def properties(schema: Any) -> Iterator[tuple[str, Any]]:
+    """Yield every property of a schema, also those of the objects that it holds."""
+    for part in schema.values() if isinstance(schema, dict) else schema:
+        if isinstance(part, dict | list):
+            yield from properties(part)
+    if isinstance(schema, dict):
+        yield from schema.get("properties", {}).items()
 
 
 def json_commands(command: Any, *names: str) -> list[str]:

@@ -41,6 +41,29 @@ def test_sentence_names_what_decided_besides_the_rule(
     assert words in explain(planned(platform, age, **row), Freshness())
 
 
+@pytest.mark.parametrize(
+    ("age", "pressure", "words"),
+    [
+        (0.01, 0.05, "; no interval of the platform is shorter: "),
+        (2000, 200.0, "; no interval of the platform is longer: "),
+        (10, 1.0, "pressure of 1: "),
+    ],
+)
+def test_sentence_says_when_a_bound_decided(age: float, pressure: float, words: str) -> None:
+    known = Known(7, NOW - timedelta(hours=age), None, None, 0)
+    bounds = PRIORS[Platform.LINKEDIN]._replace(longest=240.0)
+    plan = Planner(Freshness(), Platform.LINKEDIN, bounds, pressure).plan(known, 100, NOW)
+
+    assert words in explain(plan.stored, Freshness())
+
+
+def test_short_times_are_given_in_seconds() -> None:
+    bounds = PRIORS[Platform.TIKTOK]._replace(shortest=5 / 3600, longest=1 / 60)
+    plan = Planner(Freshness(), Platform.TIKTOK, bounds).plan(Known(7, NOW, None, None, 0), 100, NOW)
+
+    assert explain(plan.stored, Freshness()).endswith(" s after the refresh")
+
+
 def test_unmeasured_row_is_explained() -> None:
     measured = planned(Platform.TIKTOK, 9)
 

@@ -116,6 +116,13 @@ def test_post_read_at_x_today_is_read_again_today_for_free() -> None:
     assert hours(plan) == pytest.approx(rule / 4, rel=0.06)
 
 
+def test_unmeasured_post_at_x_follows_the_days_that_x_bills_as_well() -> None:
+    plan = planner(Platform.X).plan(known(10 * HOUR, STATE), None, NOW)
+
+    rule = interval_of(State(10, 100, 8, 6, 2, 1), PRIORS[Platform.X]).hours
+    assert hours(plan) == pytest.approx(rule / 4, rel=0.06)
+
+
 def test_next_paid_read_at_x_lies_in_the_first_minutes_of_a_utc_day() -> None:
     plans = [planner(Platform.X).plan(known(500 * HOUR, row=row), 100, NOW) for row in range(1, 100)]
 
