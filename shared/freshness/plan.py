@@ -110,8 +110,7 @@ class Planner:
         if free.astimezone(UTC).date() == now.astimezone(UTC).date():
             return free, "same_day"
         paid = now + self._jittered(min(hours * _PAID, self.prior.longest), row.publication_id)
-        first = max(_midnight(paid + _DAY / 2), _midnight(now + _DAY))
-        return first + _AFTER_MIDNIGHT * part_of_row(row.publication_id), "next_day"
+        return _midnight(paid + _DAY / 2) + _AFTER_MIDNIGHT * part_of_row(row.publication_id), "next_day"
 
 
 def _midnight(instant: datetime) -> datetime:

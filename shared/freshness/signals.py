@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import lru_cache
-from typing import Any, Final
+from typing import Any, Final, TypeGuard
 
 from shared.freshness.plan import prior_of, state_of
 from shared.freshness.policy import ADAPTIVE
@@ -59,7 +59,7 @@ def parse_precisions(text: str) -> Mapping[SignalSource, float]:
     return precisions
 
 
-def is_planned(stored: Mapping[str, Any] | None) -> bool:
+def is_planned(stored: Mapping[str, Any] | None) -> TypeGuard[Mapping[str, Any]]:
     """Return whether the adaptive rule has planned a row by a measurement, so that it can weigh a signal."""
     return bool(stored and "value" in stored and stored.get("policy") == ADAPTIVE)
 
@@ -73,7 +73,7 @@ def due_by(
     interval.
     """
     prior = prior_of(stored)._replace(shortest=bounds.shortest, longest=bounds.longest)
-    age = max((now - published_at) / _HOUR, 0.0)
+    age = (now - published_at) / _HOUR
     hours = hours_after_signal(age, state_of(stored), prior, precision, float(stored["pressure"]))
     return now + timedelta(hours=hours)
 
@@ -83,7 +83,7 @@ def grows_again(before: Mapping[str, Any] | None, after: Mapping[str, Any] | Non
 
     ``before`` and ``after`` are what was stored by two plans.
     """
-    if not before or not after or not is_planned(before) or not is_planned(after):
+    if not is_planned(before) or not is_planned(after):
         return False
     first, then = state_of(before), state_of(after)
     growth = then.value - first.value

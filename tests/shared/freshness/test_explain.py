@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from shared.freshness.explain import explain
+from shared.freshness.explain import explain, explain_stored
 from shared.freshness.plan import Known, Planner
 from shared.freshness.policy import Freshness
 from shared.freshness.priors import PRIORS
@@ -38,7 +38,23 @@ def test_sentence_names_growth_reads_pressure_and_interval() -> None:
 def test_sentence_names_what_decided_besides_the_rule(
     platform: Platform, age: float, row: dict[str, Any], words: str
 ) -> None:
-    assert words in explain(planned(platform, age, **row), Freshness())
+    sentence = explain(planned(platform, age, **row), Freshness())
+
+    assert words in sentence
+    assert ("a client reads it" in sentence) == (platform is Platform.X), "the rule decided the rest"
+
+
+@pytest.mark.parametrize(("hours", "words"), [(1.5, "90 min"), (99.0, "99 h"), (100.0, "4.17 d")])
+def test_interval_is_explained_in_the_unit_that_fits(hours: float, words: str) -> None:
+    stored = {"policy": "adaptive", "because": "fell", "hours": hours}
+
+    assert explain_stored(stored).endswith(f"within an hour: {words} after the refresh")
+
+
+def test_sentence_names_the_readers_that_the_plan_assumed() -> None:
+    stored = {**planned(Platform.LINKEDIN, 10), "readers": [0.0, 0.5]}
+
+    assert "a client reads it every 2 h" in explain(stored, Freshness())
 
 
 @pytest.mark.parametrize(
@@ -68,12 +84,16 @@ def test_unmeasured_row_is_explained() -> None:
     measured = planned(Platform.TIKTOK, 9)
 
     assert "brought no number" in explain(planned(Platform.TIKTOK, 10, None, stored=measured), Freshness())
-    assert "brought no number" in explain(planned(Platform.TIKTOK, 10, None), Freshness())
+    never_measured = explain(planned(Platform.TIKTOK, 10, None), Freshness())
+    assert "brought no number" in never_measured
+    assert "a client reads it" not in never_measured
+    assert explain_stored({"policy": "adaptive", "hours": 2.0}) == Freshness().explain()
 
 
 def test_row_of_another_policy_is_explained_by_the_one_in_force() -> None:
     fixed = Freshness.parse("fixed:6h")
 
     assert explain(planned(Platform.TIKTOK, 9), fixed) == fixed.explain()
+    assert explain_stored({**planned(Platform.TIKTOK, 9), "policy": "fixed:6h"}) == fixed.explain()
     assert explain({"policy": "fixed:6h"}, Freshness()) == Freshness().explain()
     assert explain(None, Freshness()) == Freshness().explain()

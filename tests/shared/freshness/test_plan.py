@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from shared.freshness.leading import leading_value
-from shared.freshness.plan import Known, Plan, Planner
+from shared.freshness.plan import Known, Plan, Planner, part_of_row, prior_of, state_of
 from shared.freshness.policy import Freshness
 from shared.freshness.priors import PRIORS, parse_priors
 from shared.freshness.rule import Prior, State, interval_of, next_interval
@@ -60,6 +60,25 @@ def test_plan_follows_the_rule_with_jitter_and_stores_what_explains_it() -> None
     assert stored["half_life"] == 24.3
 
 
+def test_plan_without_a_known_pressure_is_made_as_designed() -> None:
+    linkedin = Platform.LINKEDIN
+
+    assert Planner(Freshness(), linkedin, PRIORS[linkedin]) == planner(linkedin, pressure=1.0)
+
+
+def test_document_of_an_older_version_has_the_default_readers_and_nothing_learned() -> None:
+    assert prior_of({"half_life": 3}) == Prior(3.0, 0.0)
+    assert state_of({"age": 9, "value": 100}) == State(9.0, 100.0, 0.0, 0.0, 0.0, 0.0)
+
+
+def test_reads_are_counted_from_the_first_one() -> None:
+    stored = {name: value for name, value in STATE.items() if name != "counted"}
+
+    plan = planner().plan(known(stored=stored, reads=1), 140, NOW)
+
+    assert plan.stored["reads"] == pytest.approx(STATE["reads"] * 0.85 + 1)
+
+
 def test_plan_is_the_same_for_the_same_row() -> None:
     assert planner().plan(known(stored=STATE), 140, NOW) == planner().plan(known(stored=STATE), 140, NOW)
 
@@ -84,6 +103,8 @@ def test_row_that_was_never_measured_has_no_state_to_continue_from() -> None:
     plan = planner().plan(known(reads=5), None, NOW)
 
     assert "value" not in plan.stored
+    jitter = 1 + 0.05 * (2 * part_of_row(7) - 1)
+    assert hours(plan) / jitter == pytest.approx(interval_of(State(10, 0), PRIORS[Platform.LINKEDIN]).hours)
     assert planner().plan(known(stored=dict(plan.stored)), 140, NOW).stored["observed"] == 0
 
 
@@ -106,6 +127,27 @@ def test_story_is_refreshed_at_one_twelve_and_twenty_three_hours(age: timedelta,
 
     assert hours(plan) + age / HOUR == pytest.approx(next_age)
     assert plan.stored["because"] == "story"
+
+
+def test_story_that_has_ended_follows_the_rule() -> None:
+    plan = planner(Platform.INSTAGRAM).plan(known(24.5 * HOUR, media_type="STORY"), 100, NOW)
+
+    assert "because" not in plan.stored
+
+
+def test_story_is_refreshed_once_a_minute_at_most() -> None:
+    age = HOUR - timedelta(seconds=10)
+
+    plan = planner(Platform.INSTAGRAM).plan(known(age, media_type="STORY"), 100, NOW)
+
+    assert plan.stale_after == NOW + MINUTE
+
+
+def test_counter_that_fell_at_x_is_refreshed_within_an_hour_as_elsewhere() -> None:
+    plan = planner(Platform.X).plan(known(900 * HOUR, {**STATE, "age": 890.0}), 99, NOW)
+
+    assert plan.stored["because"] == "fell"
+    assert hours(plan) == pytest.approx(1, rel=0.05)
 
 
 def test_post_read_at_x_today_is_read_again_today_for_free() -> None:
@@ -134,6 +176,21 @@ def test_next_paid_read_at_x_lies_in_the_first_minutes_of_a_utc_day() -> None:
     assert all(plan.stale_after > NOW + 12 * HOUR for plan in plans)
 
 
+@pytest.mark.parametrize("age", [*range(36, 81, 3), 20_000])
+def test_next_paid_read_at_x_lies_on_the_day_that_begins_nearest_to_twice_the_interval(age: int) -> None:
+    now, row = NOW + timedelta(minutes=34, seconds=12, microseconds=345), 7
+    prior = PRIORS[Platform.X]
+    jitter = 1 + 0.05 * (2 * part_of_row(row) - 1)
+    rule = next_interval(age, 100, 0, None, prior).hours
+    wanted = now + HOUR * min(2 * rule, prior.longest) * jitter
+
+    plan = planner(Platform.X).plan(Known(row, now - age * HOUR, None, None, 0), 100, now)
+
+    midnight = plan.stale_after - 10 * MINUTE * part_of_row(row)
+    assert (midnight.hour, midnight.minute, midnight.second, midnight.microsecond) == (0, 0, 0, 0)
+    assert abs(midnight - wanted) <= 12 * HOUR
+
+
 def test_read_at_x_just_before_midnight_is_not_repeated_before_it() -> None:
     late = NOW.replace(hour=23, minute=59)
 
@@ -149,6 +206,7 @@ def test_fixed_policy_keeps_the_state_for_the_day_that_it_is_adaptive_again() ->
 
     assert hours(plan) == 6
     assert plan.stored == {**STATE, "policy": "fixed:6h"}
+    assert fixed.plan(known(), 140, NOW).stored == {"policy": "fixed:6h"}
 
 
 @pytest.mark.parametrize(
@@ -171,11 +229,27 @@ def test_leading_value_is_measured_only_when_all_of_it_came(
     assert leading_value(platform, metrics) == value
 
 
+def test_priors_are_the_published_half_lives_and_the_shortest_intervals() -> None:
+    minutes = {
+        platform: (prior.half_life * 60, prior.shortest * 60, prior.longest)
+        for platform, prior in PRIORS.items()
+    }
+
+    assert minutes == {
+        Platform.INSTAGRAM: (19.75 * 60, 15, 720),
+        Platform.FACEBOOK: (81, 5, 720),
+        Platform.X: (49, 5, 720),
+        Platform.LINKEDIN: (pytest.approx(24.3 * 60), 15, 720),
+        Platform.TIKTOK: (48 * 60, 5, 720),
+    }
+
+
 def test_priors_are_settings_by_platform() -> None:
     priors = parse_priors("facebook=15h/5m/30d, x=49m/10m/7d")
 
     assert priors[Platform.FACEBOOK] == pytest.approx(Prior(15.0, 1 / 12))
     assert priors[Platform.X].longest == 168.0
+    assert parse_priors("x=90s/36s/36s")[Platform.X] == pytest.approx(Prior(0.025, 0.01, 0.01))
     assert priors[Platform.TIKTOK] == PRIORS[Platform.TIKTOK]
 
 

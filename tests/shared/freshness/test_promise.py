@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from shared.freshness.promise import AGES, EDGES, Observed, error_class, judged, promised, share_within
-from shared.freshness.rule import Prior, State, expected_error
+from shared.freshness.rule import Prior, State, expected_error, read_ages
 
 BEFORE = {"age": 10.0, "value": 100.0, "half_life": 20.0, "counted": 4}
 PUBLISHED = datetime(2026, 6, 23, tzinfo=UTC)
@@ -24,7 +24,15 @@ def test_classes_differ_by_error_and_by_age() -> None:
     ages = (0.0, *AGES)
 
     assert len({error_class(error, age) for error in errors for age in ages}) == len(errors) * len(ages)
-    assert error_class(0.049, 1) != error_class(0.05, 1)
+    assert [error_class(0.0, age) for age in (0, 23.9, 24, 167.9, 168, 9999)] == [
+        100,
+        100,
+        200,
+        200,
+        300,
+        300,
+    ]
+    assert [error_class(error, 1) for error in (0.0049, 0.005, 0.049, 0.05, 1.0)] == [100, 101, 106, 107, 114]
     assert min(error_class(error, 0.0) for error in errors) >= 100  # smaller ones have another meaning
 
 
@@ -54,6 +62,34 @@ def test_each_read_since_the_refresh_before_is_judged() -> None:
     assert shown(100, reads=0)[0] == pytest.approx(0.05)
 
 
+def test_each_read_is_judged_in_the_class_of_the_error_that_was_predicted_for_it() -> None:
+    state, prior = State(10.0, 100.0), Prior(20.0, 0.0)
+
+    classes = [one for one, _, _ in judged(BEFORE, {"age": 40.0, "value": 100.0, "counted": 9})]
+
+    ages = read_ages(10.0, 40.0, 6)
+    assert classes == [error_class(expected_error(state, prior, age - 10.0), age) for age in ages]
+    assert len(set(classes)) > 3
+
+
+def test_number_that_is_wrong_by_exactly_five_percent_is_within() -> None:
+    classes = list(judged({**BEFORE, "value": 18.0}, {"age": 10.5, "value": 20.0, "counted": 9}))
+
+    assert [within for _, _, within in classes] == [each for _, each, _ in classes]
+
+
+def test_plan_of_an_older_version_has_counted_no_reads() -> None:
+    uncounted = {name: value for name, value in BEFORE.items() if name != "counted"}
+    after = {"age": 10.5, "value": 100.0}
+
+    def reads(before: dict[str, float], after: dict[str, float]) -> float:
+        return sum(each for _, each, _ in judged(before, after))
+
+    assert reads(uncounted, after) == pytest.approx(0.05)
+    assert reads(uncounted, {**after, "counted": 6}) == pytest.approx(6.05)
+    assert reads({**BEFORE, "counted": 0}, after) == pytest.approx(0.05)
+
+
 def test_reads_before_the_number_had_moved_by_five_percent_were_right() -> None:
     # up to 106 counts the error is at most 5 %, and a third of the reads came after that
     reads, within = shown(110)
@@ -74,7 +110,10 @@ def test_number_in_between_is_a_whole_count() -> None:
 def test_nothing_is_judged_without_two_measurements() -> None:
     assert not list(judged(None, BEFORE))
     assert not list(judged({"policy": "fixed:6h"}, BEFORE))
+    assert not list(judged({"policy": "adaptive", "half_life": 20.0}, BEFORE))
+    assert not list(judged({"age": 10.0, "value": 100.0}, {"age": 12.0, "value": 110.0}))
     assert not list(judged(BEFORE, None))
+    assert not list(judged(BEFORE, {"age": 12.0, "counted": 9}))
     assert not list(judged(BEFORE, BEFORE))
 
 

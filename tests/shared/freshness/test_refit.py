@@ -3,7 +3,7 @@
 import pytest
 
 from shared.freshness.refit import Fitted, Pair, Readers, Reads, refit, refit_readers
-from shared.freshness.rule import Prior, typical_reads
+from shared.freshness.rule import Prior, decreasing_hours, typical_reads
 
 
 def pairs(half_life: float, number: int) -> list[Pair]:
@@ -23,13 +23,14 @@ def test_many_refreshes_give_their_half_life_whatever_was_believed(half_life: fl
 
 
 def test_few_refreshes_stay_near_what_was_believed() -> None:
-    assert refit(pairs(16.0, 10), believed=1.0) == pytest.approx(16 ** (10 / 210), rel=1e-3)
+    assert refit(pairs(16.0, 10), believed=2.0) == pytest.approx(2 * 8 ** (10 / 210), rel=1e-4)
 
 
 def test_unusable_refreshes_change_nothing() -> None:
-    unusable = [Pair(0.0, 0.0, 5.0, 9.0), Pair(5.0, 0.0, 6.0, 4.0), Pair(6.0, 7.0, 6.0, 8.0)]
+    unusable = [Pair(0.0, 4.0, 5.0, 9.0), Pair(5.0, 0.0, 6.0, 4.0), Pair(6.0, 7.0, 6.0, 8.0)]
 
     assert refit(unusable, believed=3.0) == 3.0
+    assert refit([*unusable, Pair(1.0, 1.0, 2.0, 9.0)], believed=3.0) != 3.0
 
 
 def test_value_that_fell_is_no_growth() -> None:
@@ -66,13 +67,44 @@ def test_few_reads_stay_near_the_rates_that_were_believed() -> None:
 
 
 def test_reads_that_no_two_rates_explain_give_positive_ones() -> None:
-    only_young = [Reads(0.0, 10.0, 30.0), Reads(0.0, 700.0, 0.0)] * 100
+    mostly_young = [Reads(0.0, 10.0, 30.0), Reads(0.0, 700.0, 30.0)] * 100
     only_old = [Reads(0.0, 10.0, 0.0), Reads(0.0, 700.0, 30.0)] * 100
 
-    for reads in (only_young, only_old):
-        fitted = refit_readers(reads, PUBLISHED)
-        assert fitted.at_first > 0
-        assert fitted.at_any_age > 0
+    hours = decreasing_hours(10.0) + decreasing_hours(700.0)
+    assert refit_readers(mostly_young, PUBLISHED, enough=0) == pytest.approx((60 / hours, 1e-4))
+    assert refit_readers(only_old, PUBLISHED, enough=0) == pytest.approx((1e-4, 30 / 710))
+
+
+def test_reads_before_the_first_counted_age_belong_to_no_rate() -> None:
+    readers = Readers(2.0, 0.05)
+    prior = Prior(1.0, 0.1, reads_at_first=readers.at_first, reads_at_any_age=readers.at_any_age)
+    spans = [(3.0, 20.0), (10.0, 40.0), (30.0, 90.0), (200.0, 900.0)]
+    later = [Reads(a, b, typical_reads(b, prior) - typical_reads(a, prior)) for a, b in spans]
+
+    assert refit_readers(later, PUBLISHED, enough=0) == pytest.approx(readers, rel=1e-6)
+
+
+def test_posts_are_young_up_to_two_days() -> None:
+    readers = Readers(2.0, 0.05)
+    prior = Prior(1.0, 0.1, reads_at_first=readers.at_first, reads_at_any_age=readers.at_any_age)
+    reads = [Reads(0.0, age, typical_reads(age, prior)) for age in (47.9, 48.0)]
+
+    assert refit_readers(reads, PUBLISHED, enough=0) == pytest.approx(readers, rel=1e-6)
+    assert refit_readers(reads[:1] * 9, PUBLISHED) == PUBLISHED
+    assert refit_readers(reads[1:] * 9, PUBLISHED) == PUBLISHED
+
+
+def test_young_posts_whose_first_reads_are_unknown_do_not_separate_the_rates() -> None:
+    reads = [Reads(40.0, 47.0, 1.0), Reads(0.0, 48.0, 9.0)]
+
+    assert refit_readers(reads, PUBLISHED, enough=0) == pytest.approx((1e-4, 10 / 55))
+
+
+def test_reads_of_no_time_or_of_a_time_before_the_post_are_left_out() -> None:
+    usable = counted(Readers(2.0, 0.05), 30)
+    unusable = [Reads(5.0, 5.0, 1e6), Reads(9.0, 8.0, 1e6), Reads(-1.0, 8.0, 1e6)]
+
+    assert refit_readers([*unusable, *usable], PUBLISHED) == refit_readers(usable, PUBLISHED)
 
 
 def test_reads_of_one_kind_of_posts_alone_change_nothing() -> None:

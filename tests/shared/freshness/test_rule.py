@@ -7,7 +7,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.freshness.rule import Prior, State, expected_error, hours_after_signal, interval_of, next_interval
+from shared.freshness.rule import (
+    Prior,
+    State,
+    decreasing_hours,
+    expected_error,
+    grown_part,
+    hours_after_signal,
+    interval_of,
+    next_interval,
+    read_ages,
+    typical_reads,
+)
 
 FACEBOOK = Prior(half_life=1.35, shortest=1 / 12)
 LINKEDIN = Prior(half_life=24.3, shortest=1 / 4)
@@ -65,6 +76,7 @@ def test_second_refresh_matches_the_values_worked_out_by_hand() -> None:
         (0, 0, 1.35, 0.05, 1 / 12),  # never below the shortest
         (5_000, 10, 1.35, 1, 720.0),  # never above the longest
         (200, 50, 1.35, 50, 720.0),  # rates fall so fast that the integral is never reached
+        (200, 50, 1.35, 3, 720.0),  # nor is 1.4 times what it can reach
     ],
 )
 def test_interval_is_bounded(
@@ -182,6 +194,49 @@ def test_signal_without_precision_changes_nothing_but_the_beginning_of_the_inter
     steady = (0.05 / aged.growth / aged.read_rate) ** 0.5
     assert hours_after_signal(210, state, LINKEDIN, 0.0) == pytest.approx(steady)
     assert hours_after_signal(210, state, LINKEDIN, 0.9, pressure=1e6) == LINKEDIN.longest
+
+
+@pytest.mark.parametrize("precision", [0.1, 0.5, 1.0])
+def test_signal_adds_the_growth_and_the_readers_of_a_new_post_of_half_the_size(precision: float) -> None:
+    """Growth 0.5 / (1 / 6 + 24.3) * 1020 / 1040 an hour and one read an hour, times the precision."""
+    state = State(200, 1000, 40, 4, 2, 2)
+    aged = interval_of(state._replace(age=210), LINKEDIN)
+
+    growth = aged.growth + precision * 0.5 / (1 / 6 + 24.3) * 1020 / 1040
+    hours = 1.5 * (0.05 / (growth * (aged.read_rate + precision))) ** 0.5
+    assert hours_after_signal(210, state, LINKEDIN, precision, 1.5) == pytest.approx(hours)
+    assert hours_after_signal(150, state, LINKEDIN, precision) == pytest.approx(
+        hours_after_signal(200, state, LINKEDIN, precision)
+    ), "an age before the last measurement is that of the measurement"
+
+
+def test_readers_of_a_new_post_add_up_to_ten_hours_of_the_first_rate() -> None:
+    prior = Prior(1.35, 1 / 12, reads_at_first=3.0, reads_at_any_age=0.5)
+
+    assert decreasing_hours(0) == 0
+    assert decreasing_hours(2) == pytest.approx(10 * (1 - 2**-0.2))
+    assert decreasing_hours(62) == pytest.approx(10 * (1 - 32**-0.2))
+    assert typical_reads(62, prior) == pytest.approx(3 * 5 + 0.5 * 62)
+
+
+def test_ages_of_reads_stand_for_equally_many_reads_each() -> None:
+    ages = read_ages(2.0, 62.0, 4)
+
+    first, last = decreasing_hours(2.0), decreasing_hours(62.0)
+    parts = [(decreasing_hours(age) - first) / (last - first) for age in ages]
+    assert parts == pytest.approx([1 / 8, 3 / 8, 5 / 8, 7 / 8])
+
+
+def test_grown_part_matches_the_values_worked_out_by_hand() -> None:
+    """With a half-life of 2 hours a post has 1 / 2, 3 / 4 and 7 / 8 of its total at 2, 6 and 14 hours."""
+    offset, prior = 1 / 6, Prior(2.0, 1 / 12)
+
+    assert grown_part(2 - offset, 6 - offset, 14 - offset, prior) == pytest.approx(2 / 3)
+
+
+def test_post_of_which_nothing_is_known_has_the_published_readers() -> None:
+    assert Prior(1.0, 0.5) == (1.0, 0.5, 720.0, 4.0, 0.003)
+    assert State(1.0, 2.0) == (1.0, 2.0, 0.0, 0.0, 0.0, 0.0)
 
 
 def test_expected_error_matches_the_values_worked_out_by_hand() -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from shared.freshness.rule import Prior
+from shared.freshness.rule import Prior, State, hours_after_signal
 from shared.freshness.signals import (
     PRECISIONS,
     SignalSource,
@@ -50,6 +50,22 @@ def test_only_rows_that_the_rule_planned_can_weigh_a_signal() -> None:
     assert not is_planned({**STORED, "policy": "fixed:6h"})
 
 
+@pytest.mark.parametrize("age", [150, 210])
+def test_answer_to_a_signal_rests_on_what_the_last_plan_left(age: int) -> None:
+    state, prior = State(200, 1000, 8, 8), Prior(24.3, 0.25)
+    hours = hours_after_signal(max(age, 200), state, prior, 0.5, 3.0)
+    now = PUBLISHED + timedelta(hours=age)
+
+    assert due_by({**STORED, "pressure": 3.0}, PUBLISHED, now, 0.5, BOUNDS) == now + timedelta(hours=hours)
+
+
+def test_answer_to_a_signal_stays_within_the_intervals_of_the_platform() -> None:
+    patient, eager = Prior(1.0, 40.0, 50.0), Prior(1.0, 0.1, 0.2)
+
+    assert due_by(STORED, PUBLISHED, NOW, 1.0, patient) == NOW + timedelta(hours=40)
+    assert due_by(STORED, PUBLISHED, NOW, 0.0, eager) == NOW + timedelta(hours=0.2)
+
+
 @pytest.mark.parametrize(
     ("value", "observed", "grown"), [(1015.0, 8.0, False), (1150.0, 8.0, True), (1150.0, 800.0, False)]
 )
@@ -65,8 +81,38 @@ def test_post_grows_again_when_it_grows_far_more_than_it_used_to(
     assert not grows_again(None, after)
 
 
+@pytest.mark.parametrize(
+    ("value_before", "value", "expected", "grown"),
+    [
+        (1000.0, 1120.0, 40.0, False),  # three times the expected growth
+        (1000.0, 1121.0, 40.0, True),
+        (900.0, 1000.0, 0.0, False),  # a tenth of the number
+        (900.0, 1001.0, 0.0, True),
+    ],
+)
+def test_growth_is_compared_with_the_expected_one_and_with_the_number(
+    value_before: float, value: float, expected: float, grown: bool
+) -> None:
+    before = {**STORED, "value": value_before}
+    after = {**STORED, "value": value, "expected": 8.0 / 2 + expected}
+
+    assert grows_again(before, after) is grown
+
+
+def test_growth_is_judged_only_between_two_measurements_of_the_rule() -> None:
+    after = {**STORED, "value": 2000.0, "expected": 8.0 / 2 + 10}
+
+    assert grows_again(STORED, after)
+    for unplanned in (None, {}, {"policy": "adaptive"}):
+        assert not grows_again(unplanned, after)
+        assert not grows_again(STORED, unplanned)
+    assert not grows_again({**STORED, "policy": "fixed:6h"}, after)
+    assert not grows_again(STORED, {**after, "policy": "fixed:6h"})
+
+
 def test_precisions_are_settings_by_kind() -> None:
     assert parse_precisions("") == PRECISIONS
+    assert PRECISIONS == {SignalSource.PUSH: 0.5, SignalSource.READ: 0.0, SignalSource.SIBLING: 0.2}
     assert parse_precisions("push=0.7, read=1") == {
         **PRECISIONS,
         SignalSource.PUSH: 0.7,
