@@ -12,6 +12,7 @@ INGESTION: Final = (
     "tests/shared/ingestion/test_rows.py",
     "tests/shared/ingestion/test_refusals.py",
     "tests/shared/ingestion/test_accounts.py",
+    "tests/shared/ingestion/test_matching.py",
     "tests/shared/ingestion/test_publications.py",
     "tests/shared/ingestion/test_late_ids.py",
     "tests/shared/ingestion/test_importer.py",
@@ -67,13 +68,14 @@ FEED: Final = (
     "tests/shared/changes/test_order.py",
 )
 ERASURE: Final = (
+    "tests/shared/erasure/test_requests.py",
     "tests/shared/erasure/test_identifiers.py",
     "tests/shared/erasure/test_run.py",
     "tests/shared/erasure/test_guards.py",
     "tests/shared/erasure/test_replay.py",
 )
 RETENTION: Final = ("tests/shared/retention/test_policy.py", "tests/shared/retention/test_run.py")
-SIGNALS: Final = ("tests/api_stub/signals/test_signals.py",)
+SIGNALS: Final = ("tests/api_stub/signals/test_processing.py", "tests/api_stub/signals/test_signals.py")
 WEBHOOKS: Final = (
     "tests/worker/webhooks/test_records.py",
     "tests/worker/webhooks/test_sender.py",
