@@ -17,7 +17,7 @@ from tests.servers import connect
 
 Runnable = Callable[[Engine], Any]
 
-_SOON = 0.004
+_SOON = 0.002
 _STUCK_AFTER = 5_000  # polls
 _BLOCKERS = "SELECT pg_blocking_pids(%s)"
 
@@ -87,10 +87,12 @@ class SessionController:
     def _settle(self, used: Sequence[Session], session: Session) -> None:
         """Wait until a session has stopped or ended, or waits for another one."""
         ours = {one.pid for one in used if one is not session and not one.done}
+        patience = 0.0 if session.waiting else _SOON
         for _ in range(_STUCK_AFTER):
-            if session.arrived(_SOON):
+            if session.arrived(patience):
                 session.waiting = False
                 return
+            patience = _SOON
             row = self.watch.execute(_BLOCKERS, [session.pid]).fetchone()
             if row and set(row[0]) & ours:
                 session.waiting = True
