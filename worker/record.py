@@ -1,15 +1,15 @@
 """The recording of outcomes: one transaction that writes a row only while its claim stands."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
 from psycopg.types.json import Jsonb
 from sqlalchemy import Connection, text
-from sqlalchemy.exc import IntegrityError
 
 from shared.driver.lists import text_array
 from shared.driver.statement import Statement
+from shared.ingestion.learned_ids import store_ids
 from shared.refresh_state.finish import NextRun, finish, lock_claims
 from shared.refresh_state.notifications import notify_refreshed
 from worker.outcomes.outcome import Outcome
@@ -56,16 +56,6 @@ UPDATE snapshots AS s
  WHERE s.publication_id = o.id AND s.taken_at = o.taken_at
 RETURNING s.publication_id
 """)
-
-_STORE_IDS = text("""
-UPDATE publications AS p SET platform_post_id = o.platform_post_id
-  FROM unnest(CAST(:ids AS bigint[]), CAST(:platform_post_ids AS text[])) AS o (id, platform_post_id)
- WHERE p.id = o.id AND p.workspace_id = :workspace_id
-   AND NOT EXISTS (SELECT 1 FROM publications q
-                    WHERE q.account_id = p.account_id AND q.platform_post_id = o.platform_post_id)
-RETURNING p.id
-""")
-_STORE_ATTEMPTS = 3
 
 
 def record(connection: Connection, workspace_id: str, outcomes: Sequence[Outcome]) -> tuple[Outcome, ...]:
@@ -178,30 +168,10 @@ def _store_new_ids(
     # All rows are locked, in the order in which they are written: another order could deadlock.
     owned = lock_claims(connection, [(one.row.publication.id, one.row.claim_seq) for one in outcomes])
     claimed = {publication_id: learned[publication_id] for publication_id in learned.keys() & owned}
-    duplicates = claimed.keys() - _store_ids(connection, workspace_id, claimed)
+    duplicates = claimed.keys() - store_ids(connection, workspace_id, claimed)
     return [
         duplicate(outcome.row, learned[outcome.row.publication.id])
         if outcome.row.publication.id in duplicates
         else outcome
         for outcome in outcomes
     ]
-
-
-def _store_ids(connection: Connection, workspace_id: str, learned: Mapping[int, str]) -> set[int]:
-    """Store each id at its publication unless another one has it; return the publications that got theirs."""
-    by_platform_id: dict[str, int] = {}
-    for publication_id, platform_post_id in sorted(learned.items()):
-        by_platform_id.setdefault(platform_post_id, publication_id)
-    bound = {
-        "ids": list(by_platform_id.values()),
-        "platform_post_ids": list(by_platform_id),
-        "workspace_id": workspace_id,
-    }
-    for attempts_left in reversed(range(_STORE_ATTEMPTS)):
-        try:
-            with connection.begin_nested():
-                return set(connection.execute(_STORE_IDS, bound).scalars())
-        except IntegrityError:  # an import has just stored one of these ids: the next attempt sees it
-            if not attempts_left:
-                raise
-    raise AssertionError("the last attempt either returned or raised")

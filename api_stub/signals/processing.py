@@ -13,10 +13,12 @@ from shared.accounts import states
 from shared.erasure import requests, subject
 from shared.freshness.policy import Freshness
 from shared.freshness.signals import SignalSource, is_planned
+from shared.ingestion.learned_ids import store_ids
 from shared.operations.signals import observe
 from shared.refresh_state import ingest
 from shared.refresh_state.make_due import make_due
 from shared.refresh_state.notifications import notify_due
+from shared.refresh_state.release_claim import release_claims
 from shared.settings import Settings
 from shared.vocabulary import Platform, Reason
 
@@ -149,29 +151,21 @@ def _moved(settings: Settings, connection: Connection, row: Row[Any]) -> dict[st
     return {"due": due, "sooner": sooner}
 
 
-_STORE_ID: Final = text("""
-UPDATE publications SET platform_post_id = :post
- WHERE id = :id AND platform_post_id IS NULL AND NOT EXISTS (
-       SELECT FROM publications q WHERE q.account_id = :account_id AND q.platform_post_id = :post)
-""")
-
-
 def _published(connection: Connection, row: Row[Any]) -> dict[str, Any]:
     """Store the public id, once; of several posts of one publishing process the first one counts."""
-    publications = [one for one in _publications(connection, row) if one.platform_post_id is None]
-    states.lock_shared(connection, [one.account_id for one in publications])
-    ingest.lock(connection, [one.id for one in publications])
-    learned = []
-    for one in publications:
-        bound = {"id": one.id, "account_id": one.account_id, "post": row.subject["post"]}
-        if connection.execute(_STORE_ID, bound).rowcount:
-            learned.append(one.id)
+    matches = _publications(connection, row)
+    states.lock_shared(connection, [one.account_id for one in matches])
+    ingest.lock(connection, [one.id for one in matches])
+    learned: list[int] = []
+    for one in _publications(connection, row):  # as they are under the lock
+        if one.platform_post_id is None:
+            learned += store_ids(connection, one.workspace_id, {one.id: row.subject["post"]})
     if learned and ingest.id_arrived(connection, learned, _INTERACTIVE):
         notify_due(connection)
     return {"learned": len(learned)}
 
 
-# Numbers that nobody can read again are stored beside the others; a refresh under way may still replace them.
+# Numbers that nobody can read again are stored beside the others.
 _STORY: Final = text("""
 WITH written AS (
     UPDATE post_analytics
@@ -185,13 +179,17 @@ SELECT publication_id, now(), now(), version, sync_status, metrics FROM written
 
 
 def _story_ended(connection: Connection, row: Row[Any]) -> dict[str, Any]:
-    publications = _publications(connection, row)
-    ingest.lock(connection, [one.id for one in publications])
+    """Store the numbers; a refresh under way has read older ones, so it loses the row."""
+    claims = ingest.lock(connection, [one.id for one in _publications(connection, row)])
     metrics = row.subject["metrics"]
-    stored = 0
-    for one in publications if metrics else ():
-        stored += connection.execute(_STORY, {"id": one.id, "metrics": json.dumps(metrics)}).rowcount
-    return {"stored": stored}
+    stored = [
+        claim
+        for claim in (claims if metrics else ())
+        if connection.execute(_STORY, {"id": claim[0], "metrics": json.dumps(metrics)}).rowcount
+    ]
+    if release_claims(connection, stored):
+        notify_due(connection)
+    return {"stored": len(stored)}
 
 
 def _ignored(_connection: Connection, _row: Row[Any]) -> dict[str, Any]:

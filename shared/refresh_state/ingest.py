@@ -8,6 +8,8 @@ from typing import Final
 
 from sqlalchemy import Connection, text
 
+from shared.refresh_state.start import Claim
+
 _INSERT: Final = text("""
 INSERT INTO refresh_state (publication_id, account_id, next_run_at, priority, reason)
 SELECT n.id, n.account_id, CASE WHEN n.has_id AND n.state = 'active' THEN now() END, :priority,
@@ -32,7 +34,8 @@ RETURNING r.next_run_at IS NOT NULL AS due
 """)
 
 _LOCK: Final = text("""
-SELECT publication_id FROM refresh_state WHERE publication_id = ANY(:ids) ORDER BY publication_id FOR UPDATE
+SELECT publication_id, claim_seq FROM refresh_state
+ WHERE publication_id = ANY(:ids) ORDER BY publication_id FOR UPDATE
 """)
 
 
@@ -46,9 +49,13 @@ def insert(connection: Connection, publication_ids: Sequence[int], priority: int
     return any(row.due for row in connection.execute(_INSERT, bound).all())
 
 
-def lock(connection: Connection, publication_ids: Sequence[int]) -> None:
-    """Lock these rows until the transaction ends, before their publications are written."""
-    connection.execute(_LOCK, {"ids": list(publication_ids)})
+def lock(connection: Connection, publication_ids: Sequence[int]) -> list[Claim]:
+    """Lock these rows until the transaction ends, before their publications are written.
+
+    Return their claims, whether they are open or not.
+    """
+    locked = connection.execute(_LOCK, {"ids": list(publication_ids)})
+    return [(row.publication_id, row.claim_seq) for row in locked]
 
 
 def id_arrived(connection: Connection, publication_ids: Sequence[int], priority: int) -> bool:

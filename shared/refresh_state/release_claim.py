@@ -1,4 +1,4 @@
-"""Transition ``release_claim``: a claim that nobody started is given back before its lease ends."""
+"""Transition ``release_claim``: a row is due again, and whoever has its claim writes nothing any more."""
 
 from collections.abc import Iterable
 from datetime import timedelta
@@ -6,7 +6,7 @@ from datetime import timedelta
 from sqlalchemy import Connection, text
 
 from shared.refresh_queue import RefreshJob
-from shared.refresh_state.start import IS_OPEN
+from shared.refresh_state.start import IS_OPEN, Claim
 
 _RELEASE_CLAIM = text(f"""
 WITH mine AS (
@@ -28,6 +28,14 @@ def release_claim(
 
     The claims are void from then on: a message that carries one finds nothing to start.
     """
-    claims = sorted(claim for job in jobs for claim in job.claims)
-    parameters = {"ids": [c[0] for c in claims], "seqs": [c[1] for c in claims], "after": after}
+    return release_claims(connection, [claim for job in jobs for claim in job.claims], after=after)
+
+
+def release_claims(connection: Connection, claims: Iterable[Claim], *, after: timedelta = timedelta()) -> int:
+    """Release these claims, started or not; return how many were open.
+
+    A worker that has started one loses the row: what it has read so far is older than what the caller writes.
+    """
+    ordered = sorted(claims)
+    parameters = {"ids": [c[0] for c in ordered], "seqs": [c[1] for c in ordered], "after": after}
     return connection.execute(_RELEASE_CLAIM, parameters).rowcount

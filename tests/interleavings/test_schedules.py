@@ -94,6 +94,24 @@ SCHEDULES = {
         refresh_unchanged: to end
         expire_readings: to end
     """,
+    "id is reported by a signal while another publication is published under it": """
+        world active
+        publish_learned_id: to INSERT refresh_state
+        signal_published_in_use: to end
+        publish_learned_id: to end
+    """,
+    "last numbers of a story arrive while a refresh is under way": """
+        world active
+        refresh_synced: to UPDATE refresh_state, LOCK refresh_state
+        signal_story_ended: to end
+        refresh_synced: to end
+    """,
+    "last numbers of a story arrive while a refresh without news is under way": """
+        world active
+        refresh_unchanged: to UPDATE refresh_state, LOCK refresh_state
+        signal_story_ended: to end
+        refresh_unchanged: to end
+    """,
 }
 
 

@@ -141,6 +141,7 @@ TARGETS: Final[dict[str, tuple[str, ...]]] = {
     "shared/ingestion/fields.py": INGESTION,
     "shared/ingestion/rows.py": INGESTION,
     "shared/ingestion/accounts.py": (*INGESTION[1:], *LOCKS),
+    "shared/ingestion/learned_ids.py": ("tests/worker/test_learned_ids.py", *INTERLEAVINGS),
     "shared/ingestion/publications.py": (*INGESTION[2:], *INTERLEAVINGS),
     "shared/operations/pause.py": (
         "tests/shared/operations/test_pause.py",
@@ -256,7 +257,7 @@ TARGETS: Final[dict[str, tuple[str, ...]]] = {
     "api_stub/signals/endpoint.py": SIGNALS,
     "api_stub/signals/linkedin.py": ("tests/api_stub/signals/test_parsing.py", *SIGNALS),
     "api_stub/signals/meta.py": ("tests/api_stub/signals/test_parsing.py", *SIGNALS),
-    "api_stub/signals/processing.py": SIGNALS,
+    "api_stub/signals/processing.py": (*SIGNALS, *INTERLEAVINGS),
     "api_stub/signals/signal.py": ("tests/api_stub/signals/test_parsing.py", *SIGNALS),
     "api_stub/signals/tiktok.py": ("tests/api_stub/signals/test_parsing.py", *SIGNALS),
     "api_stub/signals/x.py": ("tests/api_stub/signals/test_parsing.py", *SIGNALS),

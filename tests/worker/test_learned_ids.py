@@ -8,10 +8,10 @@ import pytest
 from sqlalchemy import Connection
 from sqlalchemy.exc import IntegrityError
 
+from shared.ingestion.learned_ids import store_ids
 from shared.vocabulary import Platform
 from tests.harness import Harness
 from tests.worker.recording import recorded, started, synced
-from worker.record import _store_ids
 
 
 def test_new_id_is_stored_only_in_its_own_workspace(harness: Harness) -> None:
@@ -81,7 +81,7 @@ class Conflicting:
 def test_id_is_stored_again_after_two_conflicts_and_fails_at_the_third() -> None:
     lucky, unlucky = Conflicting(2), Conflicting(3)
 
-    assert _store_ids(cast("Connection", lucky), "ws_1", {7: "new"}) == {7}
+    assert store_ids(cast("Connection", lucky), "ws_1", {7: "new"}) == {7}
     with pytest.raises(IntegrityError):
-        _store_ids(cast("Connection", unlucky), "ws_1", {7: "new"})
+        store_ids(cast("Connection", unlucky), "ws_1", {7: "new"})
     assert (lucky.tries, unlucky.tries) == (3, 3)

@@ -87,12 +87,12 @@ class SessionController:
     def _settle(self, used: Sequence[Session], session: Session) -> None:
         """Wait until a session has stopped or ended, or waits for another one."""
         ours = {one.pid for one in used if one is not session and not one.done}
-        patience = 0.0 if session.waiting else _SOON
+        timeout = 0.0 if session.waiting else _SOON
         for _ in range(_STUCK_AFTER):
-            if session.arrived(patience):
+            if session.arrived(timeout):
                 session.waiting = False
                 return
-            patience = _SOON
+            timeout = _SOON
             row = self.watch.execute(_BLOCKERS, [session.pid]).fetchone()
             if row and set(row[0]) & ours:
                 session.waiting = True

@@ -12,7 +12,7 @@ _TABLES: Final = (
     "accounts|publications|refresh_state|post_analytics|snapshots|publication_counts|pauses|refused_metrics|turns"
     "|post_reads|events_seen|operator_acts|account_timers|ready_accounts|changes|daily_snapshots|last_snapshots"
     "|retention_runs|erasures|erasure_identifiers|webhook_endpoints|webhook_notices|webhook_refused_rows"
-    "|webhook_deliveries|webhook_probe"
+    "|webhook_deliveries|webhook_probe|signals"
 )
 _NAMED: Final = re.compile(rf"\b({_TABLES})(?:_\d{{4}}_\d\d|_default)?\b")
 _WRITTEN: Final = re.compile(

@@ -86,6 +86,15 @@ def _rotate(connection: Connection, endpoint: Endpoint, environment: Environment
     endpoints.rotate(connection, environment.harness.context.vault, endpoint, timedelta(hours=1))
 
 
+def _remove(connection: Connection, endpoint: Endpoint, _environment: Environment) -> None:
+    endpoints.remove(connection, endpoint)
+
+
+def _release(_environment: Environment, engine: Engine) -> None:
+    with engine.begin() as connection:
+        claims.release_all(connection, [_CLAIM])
+
+
 DELIVERIES: Final = [
     operation("deliver", partial(_deliver, 200), "delivering"),
     operation("deliver_refused", partial(_deliver, 500), "delivering"),
@@ -94,6 +103,8 @@ DELIVERIES: Final = [
     operation("redeliver", partial(_changed_by_operator, _redeliver), "delivering"),
     operation("disable_endpoint", partial(_changed_by_operator, _disable), "delivering"),
     operation("enable_endpoint", partial(_changed_by_operator, _enable), "delivering"),
+    operation("remove_endpoint", partial(_changed_by_operator, _remove), "delivering"),
+    operation("release_endpoint", _release, "delivering"),
     operation("rotate_endpoint_secret", partial(_changed_by_operator, _rotate), "delivering"),
 ]
 

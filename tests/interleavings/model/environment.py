@@ -7,9 +7,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from pydantic import SecretStr
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 
 from shared.accounts.vault import Vault, new_key
+from shared.operations.audit_log import Operator
 from shared.refresh_queue import RefreshJob
 from shared.vocabulary import Platform
 from tests.harness import Harness, Script, ScriptedAdapter, open_harness
@@ -19,6 +20,7 @@ from worker.context import WorkerContext
 from worker.errors import RefreshError
 from worker.readings import Tokens
 
+OPERATOR: Final = Operator("explorer", "command")
 JOB: Final = RefreshJob(ACCOUNT, ((CLAIMED_WITHOUT_ID, 5), (CLAIMED, 5)))
 """In an order that is not that of the ids, as a claim may return its rows."""
 PLATFORM_JOBS: Final = 4
@@ -80,3 +82,9 @@ def new_tokens() -> Tokens:
     return Tokens(
         SecretStr("access-2"), datetime.now(UTC) + timedelta(days=1), refresh_token=SecretStr("refresh-2")
     )
+
+
+def in_transaction(function: Callable[[Connection], Any], _environment: Environment, engine: Engine) -> Any:
+    """Run a function of a connection in a transaction of its own."""
+    with engine.begin() as connection:
+        return function(connection)

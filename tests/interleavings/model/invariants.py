@@ -11,6 +11,7 @@ from tests.interleavings.engine.explorer import Run
 from tests.interleavings.model.deliveries import delivery_breaches
 from tests.interleavings.model.environment import PLATFORM_JOBS, Environment
 from tests.interleavings.model.erasures import left_of_erased
+from tests.interleavings.model.pauses import MOST_READS
 from tests.interleavings.model.world import ACCOUNT, SERVED
 
 _ROWS: Final = """
@@ -118,9 +119,9 @@ SELECT format('row %s (%s) in lane %s', r.publication_id, r.reason, lane)
                       AND t.rows_from <= r.next_run_at
                       AND t.due_at <= GREATEST(r.next_run_at, clock_timestamp()))
 """,
-    "reads that cost money are settled": """
+    "reads that cost money are settled, and stay within their cap": f"""
 SELECT format('%s reads are reserved, %s counted', reserved, reads) FROM post_reads
- WHERE reserved <> 0 OR reads < 0
+ WHERE reserved <> 0 OR reads < 0 OR reads > {MOST_READS}
 """,
 }
 

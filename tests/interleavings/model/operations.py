@@ -11,25 +11,34 @@ from api_stub.events.batch import Event, EventType
 from api_stub.events.processing import EventProcessor
 from shared import partitions
 from shared.accounts import reseal
-from shared.operations.audit_log import Operator
-from shared.operations.pause import Scope, pause_scope, resume_scope
 from shared.operations.quarantine import release_from_quarantine
 from shared.operations.resync import resync_one
-from shared.quota import spending
-from shared.refresh_state.make_due import make_due
+from shared.quota.pauses import NOT_PAUSED
+from shared.refresh_state.make_due import make_due, promote_one
 from shared.refresh_state.ready.memory import ClaimMemory
 from shared.refresh_state.ready.queue import add_due
 from shared.refresh_state.ready.sweep import sweep
 from shared.refresh_state.release_claim import release_claim
 from shared.refresh_state.replan import replan
+from shared.refresh_state.start import extend
 from shared.vocabulary import Lane, Reason
 from tests.claiming import claim_due
 from tests.harness import reads
 from tests.interleavings.model.deliveries import DELIVERIES
-from tests.interleavings.model.environment import JOB, PLATFORM_JOBS, Environment, new_tokens, operation
+from tests.interleavings.model.environment import (
+    JOB,
+    OPERATOR,
+    PLATFORM_JOBS,
+    Environment,
+    in_transaction,
+    new_tokens,
+    operation,
+)
 from tests.interleavings.model.erasures import ERASURES
+from tests.interleavings.model.pauses import PAUSES
 from tests.interleavings.model.refreshes import REFRESHES
 from tests.interleavings.model.retention import RETENTION
+from tests.interleavings.model.signals import SIGNALS
 from tests.interleavings.model.world import (
     ACCOUNT,
     CLAIMED,
@@ -44,8 +53,6 @@ from tests.interleavings.model.world import (
 )
 from worker.credentials.renewal import renew_ahead
 from worker.errors import Reauthorize
-
-_OPERATOR: Final = Operator("explorer", "command")
 
 
 def _renew(environment: Environment, engine: Engine) -> None:
@@ -100,30 +107,22 @@ _NEW_TOKENS = {
 }
 
 
-def _in_transaction(function: Callable[[Connection], Any], _environment: Environment, engine: Engine) -> Any:
-    with engine.begin() as connection:
-        return function(connection)
-
-
 def _due(reason: Reason, ids: tuple[int, ...]) -> Callable[[Connection], int]:
     return lambda connection: make_due(connection, WORKSPACE, ids, reason)
-
-
-def _pause(connection: Connection) -> None:
-    pause_scope(connection, _OPERATOR, Scope(account_id=ACCOUNT), "explored")
 
 
 def _release_claims(connection: Connection) -> int:
     return release_claim(connection, [JOB])
 
 
+def _extend_lease(connection: Connection) -> frozenset[int]:
+    """Extend the lease of a row that waits for its answer, while the other one ends."""
+    return extend(connection, [(CLAIMED_WITHOUT_ID, 5)], [(CLAIMED, 5)], timedelta(seconds=60))
+
+
 def _replan(connection: Connection) -> int:
     soon = datetime.now(UTC) + timedelta(hours=1)
     return replan(connection, dict.fromkeys((CLAIMED, DUE, LATER), soon))
-
-
-def _raise_budget(connection: Connection) -> bool:
-    return spending.lift_pause_after_budget_increase(connection, spending.Caps(2**62, 2**62))
 
 
 _THIRD_MONTH = "date_trunc('month', now() AT TIME ZONE 'UTC') + interval '2 months'"
@@ -142,10 +141,10 @@ _LIST: Final = [
     operation("claims", _claims, "active paused"),
     operation(
         "add_due",
-        partial(_in_transaction, lambda connection: add_due(connection, Lane.BACKGROUND)),
+        partial(in_transaction, lambda connection: add_due(connection, Lane.BACKGROUND)),
         "active paused",
     ),
-    operation("sweep", partial(_in_transaction, sweep), "active"),
+    operation("sweep", partial(in_transaction, sweep), "active"),
     *REFRESHES,
     operation("renew", _renew, "expiring"),
     operation("rotate_secrets", _rotate_secrets, "active disconnected expiring erasing"),
@@ -200,44 +199,44 @@ _LIST: Final = [
         "active disconnected erasing",
     ),
     operation("disconnect", partial(_event, EventType.DISCONNECTED, _account())),
-    operation("make_due_by_read", partial(_in_transaction, _due(Reason.READ, (CLAIMED, DUE, LATER)))),
+    operation("make_due_by_read", partial(in_transaction, _due(Reason.READ, (CLAIMED, DUE, LATER)))),
     operation(
         "make_due_by_force",
-        partial(_in_transaction, _due(Reason.FORCED, (CLAIMED_WITHOUT_ID, LATER, WITHOUT_ID, EXPIRED))),
+        partial(in_transaction, _due(Reason.FORCED, (CLAIMED_WITHOUT_ID, LATER, WITHOUT_ID, EXPIRED))),
         "active disconnected paused erasing",
     ),
     operation(
         "resync",
-        partial(_in_transaction, lambda connection: resync_one(connection, _OPERATOR, LATER)),
+        partial(in_transaction, lambda connection: resync_one(connection, OPERATOR, LATER)),
         "active disconnected paused erasing",
     ),
-    operation("replan", partial(_in_transaction, _replan), "active paused"),
-    operation("pause", partial(_in_transaction, _pause), "active paused disconnected erasing"),
-    operation(
-        "resume",
-        partial(
-            _in_transaction,
-            lambda connection: resume_scope(connection, _OPERATOR, Scope(account_id=ACCOUNT)),
-        ),
-        "paused",
-    ),
+    operation("replan", partial(in_transaction, _replan), "active paused"),
     operation(
         "unquarantine",
         partial(
-            _in_transaction, lambda connection: release_from_quarantine(connection, _OPERATOR, [QUARANTINED])
+            in_transaction, lambda connection: release_from_quarantine(connection, OPERATOR, [QUARANTINED])
         ),
         "active disconnected erasing",
     ),
-    operation("release_claims", partial(_in_transaction, _release_claims), "active disconnected paused"),
-    operation("raise_budget", partial(_in_transaction, _raise_budget), "spent"),
+    operation("extend_lease", partial(in_transaction, _extend_lease), "active disconnected paused"),
+    operation(
+        "promote",
+        partial(
+            in_transaction, lambda connection: promote_one(connection, "tiktok", ACCOUNT, only_if=NOT_PAUSED)
+        ),
+        "active",
+    ),
+    operation("release_claims", partial(in_transaction, _release_claims), "active disconnected paused"),
     operation(
         "partitions",
-        partial(_in_transaction, partitions.ensure_partitions),
+        partial(in_transaction, partitions.ensure_partitions),
         "active ended_month",
         _DROP_PARTITION,
     ),
     *ERASURES,
     *RETENTION,
     *DELIVERIES,
+    *PAUSES,
+    *SIGNALS,
 ]
 OPERATIONS: Final = {operation.name: operation for operation in _LIST}

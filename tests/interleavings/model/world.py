@@ -38,7 +38,7 @@ DELETE FROM pauses; DELETE FROM snapshots;
 DELETE FROM publications; DELETE FROM accounts; DELETE FROM publication_counts;
 DELETE FROM account_timers; DELETE FROM ready_accounts;
 DELETE FROM erasures; DELETE FROM api_keys; DELETE FROM retention_runs; DELETE FROM last_snapshots;
-DELETE FROM webhook_endpoints; DELETE FROM daily_snapshots;
+DELETE FROM webhook_endpoints; DELETE FROM daily_snapshots; DELETE FROM signals;
 """
 _ACCOUNT = """
 INSERT INTO accounts (account_id, workspace_id, platform, platform_account_id, sealed_access_token,
