@@ -113,12 +113,12 @@ RetentionClass = TypedDict(
         "limit_seconds": int | None,
         "rows": int | None,
         "bytes": int | None,
-        "expired": int,
+        "expired": int | None,
         "estimated": bool,
         "expired_bytes": int,
     },
 )
-"""One class of data of `dravo retention status`; ``class`` is a keyword of Python."""
+"""One class of data of `dravo retention status`; ``class`` is a keyword of Python. null: not counted."""
 
 
 class DiskForecast(TypedDict):

@@ -24,10 +24,11 @@ DELETE FROM {table} AS t USING doomed WHERE t.tableoid = doomed.part AND t.ctid 
 # By the primary key: to find places by their address, the whole history would be read. The age once more: a
 # refresh may have confirmed the reading while this statement waited for it.
 _DELETE_HISTORY: Final = """
-WITH doomed AS (SELECT t.publication_id, t.taken_at FROM {source} WHERE {condition} LIMIT :most)
+WITH doomed AS (SELECT t.publication_id, t.taken_at FROM {source} LIMIT :most)
 DELETE FROM {table} AS t USING doomed
  WHERE t.publication_id = doomed.publication_id AND t.taken_at = doomed.taken_at AND {old}
 """
+_OLD: Final = "t.last_seen_at < now() - CAST(:limit AS interval)"
 _OF_ACCOUNTS: Final = (
     "accounts a JOIN publications p ON p.account_id = a.account_id JOIN {table} t ON t.publication_id = p.id"
 )
@@ -94,11 +95,14 @@ def _plain(table: str, column: str, limit: Limit) -> Callable[[Connection], int]
     return run
 
 
+def old_readings(table: str, group: Group) -> str:
+    """Return what stands after FROM for a group's readings that were last confirmed before ``:limit``."""
+    return f"{_OF_ACCOUNTS.format(table=table)} WHERE {members(group)} AND {_OLD}"
+
+
 def _history(table: str, group: Group, limit: timedelta) -> Callable[[Connection], int]:
     """Delete readings whose last confirmation is older than a platform allows, the newest one included."""
-    source, old = _OF_ACCOUNTS.format(table=table), "t.last_seen_at < now() - CAST(:limit AS interval)"
-    condition = f"{members(group)} AND {old}"
-    statement = text(_DELETE_HISTORY.format(table=table, source=source, condition=condition, old=old))
+    statement = text(_DELETE_HISTORY.format(table=table, source=old_readings(table, group), old=_OLD))
     return lambda connection: connection.execute(statement, {"limit": limit, "most": BATCH}).rowcount
 
 

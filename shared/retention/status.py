@@ -1,5 +1,6 @@
 """What is kept, how long, how much of it there is, and what the limits would remove. Nothing is written."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -8,14 +9,12 @@ from sqlalchemy import Connection, text
 
 from shared.bounded import Count, count
 from shared.retention import months
-from shared.retention.expiry import SMALL
+from shared.retention.expiry import HISTORY, SMALL, old_readings
 from shared.retention.policy import DataClass, Group, Limit, Retention
 
 _TABLES: Final = ((DataClass.READINGS, months.READINGS), (DataClass.DAILY, months.DAILY))
-_SIZE: Final = text("""
-SELECT GREATEST(reltuples, 0)::bigint AS rows, pg_total_relation_size(oid) AS bytes
-  FROM pg_class WHERE oid = to_regclass(:table)
-""")
+_NONE: Final = Count(0, estimated=False)
+_SIZE: Final = text("SELECT pg_total_relation_size(to_regclass(:table))")
 _OLD: Final = "FROM {table} WHERE {column} < now() - CAST(:limit AS interval)"
 _GONE: Final = """
   FROM post_analytics n JOIN publications p ON p.id = n.publication_id
@@ -27,24 +26,20 @@ _DISCONNECTED: Final = """
    AND (CAST(:member AS bool) IS NULL OR (kind IS NOT DISTINCT FROM 'member') = :member)
    AND state_changed_at <= now() - CAST(:limit AS interval)
 """
-_NONE: Final = Count(0, estimated=False)
 
 
 @dataclass(frozen=True, slots=True)
 class ClassStatus:
-    """One class of data, for all platforms or for one group."""
+    """One class of data, for all platforms or for one group; ``None``: not counted."""
 
     kind: DataClass
     group: Group | None
     limit: Limit
-    rows: int | None
-    """PostgreSQL's estimate; ``None``: not counted apart."""
-    bytes: int | None
-    expired: int
-    """Rows (of a month: an estimate), posts or accounts that the next runs would remove."""
-    expired_bytes: int
-    estimated: bool = False
-    """Whether ``expired`` is an estimate, because counting takes too long."""
+    expired: Count | None
+    """Rows, posts or accounts that the next runs would remove."""
+    expired_bytes: int = 0
+    rows: Count | None = None
+    bytes: int | None = None
 
 
 def status(connection: Connection, policy: Retention, *, counted: bool = True) -> list[ClassStatus]:
@@ -52,58 +47,88 @@ def status(connection: Connection, policy: Retention, *, counted: bool = True) -
 
     ``counted=False``: nothing that needs a count of rows, which may take long.
     """
-    now: datetime = connection.execute(text("SELECT now()")).scalar_one()
-    result = [_of_months(connection, policy, kind, table, now) for kind, table in _TABLES]
+    rows = _Rows(connection, counted)
+    result = [_of_months(rows, policy, kind, table) for kind, table in _TABLES]
     result += [
-        ClassStatus(kind, group, limit, None, None, 0, 0)
+        ClassStatus(kind, group, limit, _expired_readings(rows, kind, group, limit))
         for kind, _ in _TABLES
         for group, limit in policy.shorter(kind).items()
     ]
-    result += [
-        _of_table(connection, policy.of(kind), kind, table, column if counted else None)
-        for kind, table, column in SMALL
-    ]
+    result += [_of_tables(rows, policy.of(kind), kind) for kind in dict.fromkeys(one[0] for one in SMALL)]
     for group in Group:
         for kind in (DataClass.GONE, DataClass.DISCONNECTED):
             limit = policy.of(kind, group)
-            expired = _NONE if limit is None or not counted else _expired(connection, kind, group, limit)
-            result.append(ClassStatus(kind, group, limit, None, None, expired.rows, 0, expired.estimated))
+            result.append(ClassStatus(kind, group, limit, _expired(rows, kind, group, limit)))
     return result
 
 
-def _of_months(
-    connection: Connection, policy: Retention, kind: DataClass, table: str, now: datetime
-) -> ClassStatus:
-    all_months = months.months(connection, table)
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """Counts rows, where that is asked for."""
+
+    connection: Connection
+    counted: bool
+
+    def count(self, source: str, limit: Limit = None, **bound: object) -> Count | None:
+        return count(self.connection, source, {**bound, "limit": limit}) if self.counted else None
+
+
+def _sum(counts: Iterable[Count | None]) -> Count | None:
+    known = [one for one in counts if one is not None]
+    if not known:
+        return None
+    return Count(sum(one.rows for one in known), any(one.estimated for one in known))
+
+
+def _of_months(rows: _Rows, policy: Retention, kind: DataClass, table: str) -> ClassStatus:
+    now: datetime = rows.connection.execute(text("SELECT now()")).scalar_one()
+    all_months = months.months(rows.connection, table)
     limit = policy.longest(kind)
     old = [one for one in all_months if limit is not None and one.attached and one.end <= now - limit]
+    expired = (
+        rows.count(f"FROM {table} WHERE taken_at < :end", end=max(one.end for one in old)) if old else _NONE
+    )
     return ClassStatus(
         kind,
         None,
         limit,
-        sum(max(one.rows, 0) for one in all_months),
-        sum(one.bytes for one in all_months),
-        sum(max(one.rows, 0) for one in old),
+        expired,
         sum(one.bytes for one in old),
+        rows.count(f"FROM {table}"),
+        sum(one.bytes for one in all_months),
     )
 
 
-def _of_table(
-    connection: Connection, limit: Limit, kind: DataClass, table: str, column: str | None
-) -> ClassStatus:
-    size = connection.execute(_SIZE, {"table": table}).one()
-    expired = _NONE
-    if limit is not None and column is not None:
-        expired = count(connection, _OLD.format(table=table, column=column), {"limit": limit})
-    return ClassStatus(kind, None, limit, size.rows, size.bytes, expired.rows, 0, expired.estimated)
+def _expired_readings(rows: _Rows, kind: DataClass, group: Group, limit: timedelta) -> Count | None:
+    return _sum(rows.count(f"FROM {old_readings(table, group)}", limit) for table in HISTORY[kind])
 
 
-def _expired(connection: Connection, kind: DataClass, group: Group, limit: timedelta) -> Count:
-    bound: dict[str, object] = {"platform": group.platform.value, "limit": limit}
+def _of_tables(rows: _Rows, limit: Limit, kind: DataClass) -> ClassStatus:
+    tables = [(table, column) for of, table, column in SMALL if of is kind]
+    sizes = [rows.connection.execute(_SIZE, {"table": table}).scalar_one() for table, _ in tables]
+    expired = (
+        _NONE
+        if limit is None
+        else _sum(rows.count(_OLD.format(table=table, column=column), limit) for table, column in tables)
+    )
+    return ClassStatus(
+        kind,
+        None,
+        limit,
+        expired,
+        rows=_sum(rows.count(f"FROM {table}") for table, _ in tables),
+        bytes=sum(sizes),
+    )
+
+
+def _expired(rows: _Rows, kind: DataClass, group: Group, limit: Limit) -> Count | None:
+    if limit is None:
+        return _NONE
+    platform = group.platform.value
     if kind is DataClass.GONE:
-        return count(connection, _GONE, bound)
+        return rows.count(_GONE, limit, platform=platform)
     members_only = {Group.LINKEDIN: False, Group.LINKEDIN_MEMBER: True}.get(group)
-    return count(connection, _DISCONNECTED, {**bound, "member": members_only})
+    return rows.count(_DISCONNECTED, limit, platform=platform, member=members_only)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from sqlalchemy import Engine
 
 from deploy import console, stores
 from deploy.console import AsJson, CommandError
+from shared.bounded import Count
 from shared.retention.policy import Limit, Retention
 from shared.retention.run import Done, Run, WaitingError, may_run, rest_after
 from shared.retention.status import ClassStatus, Forecast, forecast
@@ -48,10 +49,10 @@ def status(*, as_json: AsJson = False) -> None:
             one.kind,
             one.group or "all",
             limit_text(one.limit),
-            one.rows,
+            _number(one.rows),
             None if one.bytes is None else _size(one.bytes),
-            f"about {one.expired}" if one.estimated else one.expired,
-            _size(one.expired_bytes),
+            _number(one.expired),
+            _size(one.expired_bytes) if one.expired_bytes else None,
         ]
         for one in classes
     ]
@@ -122,6 +123,12 @@ def limit_text(limit: Limit) -> str:
     return f"{limit.days} d" if limit.days > 2 else f"{int(limit.total_seconds() // 3600)} h"
 
 
+def _number(counted: Count | None) -> str | int | None:
+    if counted is None:
+        return None
+    return f"about {counted.rows}" if counted.estimated else counted.rows
+
+
 def _size(number: float) -> str:
     for unit in ("B", "kB", "MB", "GB"):
         if number < 1000:
@@ -135,10 +142,10 @@ def _shape(one: ClassStatus) -> dict[str, Any]:
         "class": one.kind.value,
         "group": one.group.value if one.group else None,
         "limit_seconds": None if one.limit is None else int(one.limit.total_seconds()),
-        "rows": one.rows,
+        "rows": None if one.rows is None else one.rows.rows,
         "bytes": one.bytes,
-        "expired": one.expired,
-        "estimated": one.estimated,
+        "expired": None if one.expired is None else one.expired.rows,
+        "estimated": any(counted is not None and counted.estimated for counted in (one.rows, one.expired)),
         "expired_bytes": one.expired_bytes,
     }
 

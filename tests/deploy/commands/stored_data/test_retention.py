@@ -1,11 +1,13 @@
 """`dravo retention` shows what would go before anything goes, and removes a month by hand."""
 
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from sqlalchemy.engine import make_url
 
+from shared.vocabulary import Platform
 from tests.deploy.commands.conftest import Dravo
 from tests.harness import Harness, open_harness
 from tests.shared.retention.history import make_months, month_start, reading, stored
@@ -14,7 +16,7 @@ from tests.test_roles import run_roles_script
 
 @pytest.fixture
 def harness(database_url: str) -> Iterator[Harness]:
-    """Give a harness with a reading of six months ago and 3 old event ids."""
+    """Give a harness with an old reading, 3 old event ids and an old signal, and without statistics."""
     with open_harness(database_url) as opened:
         (one,) = opened.publications(opened.account("acc_1"))
         make_months(opened, 6)
@@ -22,7 +24,10 @@ def harness(database_url: str) -> Iterator[Harness]:
         opened.execute(
             "INSERT INTO events_seen SELECT n, now() - interval '1 year' FROM generate_series(1, 3) n"
         )
-        opened.execute("ANALYZE")
+        opened.execute(
+            "INSERT INTO signals (signal_id, platform, kind, processed_at)"
+            " VALUES ('sig_1', 'x', 'revoked', now() - interval '1 year')"
+        )
         yield opened
 
 
@@ -34,7 +39,14 @@ def test_status_shows_what_the_limits_would_remove(operator: Dravo, harness: Har
     status = operator("retention", "status", "--json").json
 
     assert status["enabled"] is False
-    assert (of(status, "readings")["expired"], of(status, "events")["expired"]) == (1, 3)
+    assert [one["class"] for one in status["classes"]].count("events") == 1
+    numbers = {kind: of(status, kind) for kind in ("readings", "daily", "events", "audit")}
+    assert {kind: (one["rows"], one["expired"]) for kind, one in numbers.items()} == {
+        "readings": (1, 1),
+        "daily": (0, 0),
+        "events": (4, 4),
+        "audit": (0, 0),
+    }
     assert of(status, "readings")["expired_bytes"] > 0
     assert of(status, "readings")["limit_seconds"] == 90 * 86_400
     assert of(status, "readings", "linkedin_member")["limit_seconds"] == 48 * 3600
@@ -46,6 +58,17 @@ def test_status_shows_what_the_limits_would_remove(operator: Dravo, harness: Har
     assert len(stored(harness, "snapshots")) == 1
 
 
+def test_status_counts_what_a_shorter_limit_would_remove(operator: Dravo, harness: Harness) -> None:
+    (member,) = harness.publications(harness.account("acc_2", Platform.LINKEDIN, kind="member"))
+    reading(harness, member, datetime.now(UTC) - timedelta(days=3), 1)
+
+    status = operator("retention", "status", "--json").json
+
+    assert of(status, "readings", "linkedin_member")["expired"] == 1
+    assert of(status, "readings", "linkedin_member")["rows"] is None
+    assert of(status, "readings")["expired"] == 1
+
+
 @pytest.mark.usefixtures("harness")
 def test_run_by_hand_removes_one_month(operator: Dravo, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "DRAVO_RETENTION is off" in operator("retention", "run").err
@@ -55,7 +78,8 @@ def test_run_by_hand_removes_one_month(operator: Dravo, monkeypatch: pytest.Monk
 
     assert [one["what"] for one in steps] == ["default_removed", "rolled_up", "detached", "dropped"]
     assert operator("retention", "run", "--json").json == [
-        {"what": "expired", "subject": "events_seen", "rows": 3}
+        {"what": "expired", "subject": "events_seen", "rows": 3},
+        {"what": "expired", "subject": "signals", "rows": 1},
     ]
     assert "nothing is due" in operator("retention", "run").out
     assert operator("retention", "status", "--json").json["forecast"]["steady_bytes"] >= 0
