@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from datetime import timedelta
 from typing import Final
 
@@ -21,7 +21,7 @@ from api_stub.refresh.throttle import ForcedRefreshLimit
 from api_stub.refresh.waiting import CompletionListener
 from api_stub.replica.reads import Replica, WorkspaceReads
 from api_stub.signals.endpoint import Receiver
-from api_stub.tasks import cancel_all
+from api_stub.tasks import cancel_all, keep_running
 from shared.accounts.vault import Sealer, SealingKey, Vault
 from shared.database import connect
 from shared.erasure.ledger import ledger_of
@@ -82,13 +82,7 @@ class Service:
     async def running(self) -> AsyncIterator[None]:
         """Connect, and run the background tasks until the context ends."""
         await self.database.open()
-        tasks = [asyncio.create_task(self.listener.run()), asyncio.create_task(self._save_last_used())]
-        tasks += [asyncio.create_task(self._save_reads()), asyncio.create_task(self._load_promises())]
-        tasks.append(asyncio.create_task(self.receiver.run()))
-        if self.replica is not None:
-            tasks.append(asyncio.create_task(self.replica.run()))
-        if self._tokens is not None:
-            tasks.append(asyncio.create_task(self._tokens.run()))
+        tasks = [asyncio.create_task(keep_running(name, task)) for name, task in self._tasks().items()]
         try:
             yield
         finally:
@@ -101,6 +95,20 @@ class Service:
             await self.database.close()
             self._engine.dispose()
             self._signal_engine.dispose()
+
+    def _tasks(self) -> Mapping[str, Callable[[], Awaitable[None]]]:
+        tasks = {
+            "listen": self.listener.run,
+            "save_last_used": self._save_last_used,
+            "save_reads": self._save_reads,
+            "load_promises": self._load_promises,
+            "apply_signals": self.receiver.run,
+        }
+        if self.replica is not None:
+            tasks["watch_replica"] = self.replica.run
+        if self._tokens is not None:
+            tasks["fetch_issuer_keys"] = self._tokens.run
+        return tasks
 
     async def _save_last_used(self) -> None:
         while True:

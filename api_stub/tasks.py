@@ -1,14 +1,32 @@
-"""Ends background tasks: cancels them, and waits until they have ended."""
+"""Background tasks: one that fails is started again, and all are cancelled and awaited at the end."""
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Awaitable, Callable, Collection
 from typing import Any, Final
 
 import structlog
 
+_AGAIN_AFTER: Final = 5.0  # seconds
 _ROUND_SECONDS: Final = 0.1
 _ROUNDS: Final = 100
 _log = structlog.get_logger(__name__)
+
+
+async def keep_running(
+    name: str, task: Callable[[], Awaitable[None]], again_after: float = _AGAIN_AFTER
+) -> None:
+    """Run a task until it returns or is cancelled; after an error it is logged, and started again.
+
+    ``again_after``: seconds from the error to the start.
+    """
+    while True:
+        try:
+            await task()
+        except Exception:  # noqa: BLE001 - nobody awaits the task: it would be missing until the process ends
+            _log.exception("task_failed", task=name)
+            await asyncio.sleep(again_after)
+        else:
+            return
 
 
 async def cancel_all(tasks: Collection[asyncio.Task[Any]]) -> None:

@@ -7,7 +7,7 @@ import psycopg
 import structlog
 from sqlalchemy.engine import make_url
 
-from shared.database import CONNECT_TIMEOUT_SECONDS
+from shared.database import CONNECT_TIMEOUT_SECONDS, PSYCOPG_AWAY
 from shared.refresh_state.notifications import DUE_CHANNEL
 
 _POLL_SECONDS = 1.0
@@ -34,6 +34,9 @@ def listen(url: str, wake: Callable[[Sequence[str]], object], stopping: threadin
                     # Notifications that arrive together are answered by one tick.
                     if notifications := list(connection.notifies(timeout=_POLL_SECONDS, stop_after=1)):
                         wake([one.payload for one in notifications])
-        except psycopg.OperationalError as error:
+        except PSYCOPG_AWAY as error:
             _log.warning("listener_disconnected", detail=type(error).__name__)
+            stopping.wait(_RECONNECT_SECONDS)
+        except Exception:  # noqa: BLE001 - without this thread, rows that became due wait for the clock
+            _log.exception("listener_failed")
             stopping.wait(_RECONNECT_SECONDS)

@@ -30,4 +30,8 @@ def refill(client: RedisClient, hand_out: Callable[[], object], stopping: thread
             stopping.wait(WAIT_SECONDS)
             continue
         if low and not stopping.is_set():
-            hand_out()
+            try:
+                hand_out()
+            except Exception:  # noqa: BLE001 - without this thread, a queue that is empty waits for the clock
+                _log.exception("refill_failed")
+                stopping.wait(WAIT_SECONDS)

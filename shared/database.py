@@ -4,6 +4,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final, LiteralString
 
+import psycopg
 import structlog
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import make_url
@@ -17,7 +18,11 @@ from shared.settings import SettingsError
 CONNECT_TIMEOUT_SECONDS = 5
 
 DATABASE_AWAY: Final = (OperationalError, InternalError)
-"""Errors of a lost connection; the second one when the server ended an idle transaction."""
+"""Errors of a lost connection; the second one when the server ended an idle transaction, or is a standby."""
+
+PSYCOPG_AWAY: Final = (psycopg.OperationalError, psycopg.InternalError)
+"""The same as psycopg itself raises them. A standby, which a failover may leave for a while behind the
+address of the primary, refuses to write and to listen."""
 
 ASSUME_ROLE: Final[LiteralString] = """
 SELECT set_config('role', rolname, FALSE) FROM pg_roles

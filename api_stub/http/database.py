@@ -19,7 +19,7 @@ from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.engine import make_url
 
 from api_stub.http.errors import ApiError, unavailable
-from shared.database import ASSUME_ROLE, CONNECT_TIMEOUT_SECONDS, VANISHED_HOST
+from shared.database import ASSUME_ROLE, CONNECT_TIMEOUT_SECONDS, PSYCOPG_AWAY, VANISHED_HOST
 
 POOL_SIZE: Final = 8
 MAX_WAITING: Final = 2_000
@@ -118,7 +118,7 @@ class Database:
         """Run one statement in autocommit mode and return its rows. Raises `ApiError` (503)."""
         try:
             return await self._fetch(statement, parameters)
-        except psycopg.OperationalError as error:
+        except PSYCOPG_AWAY as error:
             if not _connection_lost(error):
                 raise _as_api_error(error) from error
         except _NO_SCHEMA as error:
@@ -142,7 +142,7 @@ class Database:
                 with shut_down_after(connection, _ANSWER_SECONDS):
                     cursor = await connection.execute(statement, parameters, prepare=True, binary=True)
                     return await cursor.fetchall()
-        except (psycopg.OperationalError, *_NO_SCHEMA) as error:
+        except (*PSYCOPG_AWAY, *_NO_SCHEMA) as error:
             raise _as_api_error(error) from error
 
     async def check(self) -> None:
@@ -177,7 +177,7 @@ class Database:
             try:
                 async with connection.transaction():
                     yield connection
-            except (psycopg.OperationalError, *_NO_SCHEMA) as error:
+            except (*PSYCOPG_AWAY, *_NO_SCHEMA) as error:
                 raise _as_api_error(error) from error
 
     async def _configure(self, connection: Connection) -> None:
@@ -186,7 +186,7 @@ class Database:
         await connection.execute(ASSUME_ROLE, {"role": ROLE})
 
 
-def _connection_lost(error: psycopg.OperationalError) -> bool:
+def _connection_lost(error: psycopg.Error) -> bool:
     """Return whether the connection itself is lost, rather than one statement refused."""
     return error.sqlstate is None or error.sqlstate.startswith(("57P", "08"))
 

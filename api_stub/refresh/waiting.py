@@ -6,12 +6,11 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from typing import Final, Protocol
 
-import psycopg
 import structlog
 from psycopg import AsyncConnection
 
 from api_stub.http.database import Connection, conninfo
-from shared.database import CONNECT_TIMEOUT_SECONDS
+from shared.database import CONNECT_TIMEOUT_SECONDS, PSYCOPG_AWAY
 from shared.refresh_state.notifications import REFRESHED_CHANNEL
 
 _FIRST_RECONNECT_SECONDS: Final = 0.1
@@ -114,10 +113,11 @@ class CompletionListener:
                     self._interrupt()  # notifications were missed meanwhile: each request queries its rows
                     delay = _FIRST_RECONNECT_SECONDS
                     await self._receive(connection)
-            except psycopg.OperationalError as error:
+            except PSYCOPG_AWAY as error:
                 _log.warning("listener_lost", error=type(error).__name__)
-            if self._follower is not None:
-                self._follower.disconnected()
+            finally:
+                if self._follower is not None:
+                    self._follower.disconnected()
             await asyncio.sleep(delay)
             delay = min(delay * 2, _MAX_RECONNECT_SECONDS)
 

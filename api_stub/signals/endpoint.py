@@ -118,7 +118,7 @@ class Receiver:
     async def close(self) -> None:
         """Wait for the thread that `run` had started when it was cancelled."""
         if self._applying is not None:
-            await self._applying
+            await asyncio.wait({self._applying})
 
     async def report_reads(self, rows: Sequence[tuple[str, int]]) -> None:
         """Take reads by clients as signals, where the settings give them a precision; a lost one is harmless.

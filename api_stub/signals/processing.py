@@ -10,6 +10,7 @@ from sqlalchemy import Connection, Engine, Row, text
 
 from api_stub.signals.signal import Signal, SignalKind
 from shared.accounts import states
+from shared.database import DATABASE_AWAY
 from shared.erasure import requests, subject
 from shared.freshness.policy import Freshness
 from shared.freshness.signals import SignalSource, is_planned
@@ -33,7 +34,8 @@ INSERT INTO signals (signal_id, platform, kind, at, subject)
 VALUES (:signal_id, :platform, :kind, :at, CAST(:subject AS jsonb)) ON CONFLICT DO NOTHING
 """)
 _NEXT: Final = text("""
-SELECT signal_id, platform, kind, at, subject FROM signals WHERE processed_at IS NULL
+SELECT signal_id, platform, kind, at, subject FROM signals
+ WHERE processed_at IS NULL AND signal_id <> ALL(CAST(:failed AS text[]))
  ORDER BY received_at LIMIT 1 FOR UPDATE SKIP LOCKED
 """)
 # What the platform calls the subject is deleted with its application.
@@ -77,24 +79,42 @@ def store(engine: Engine, platform: str, signals: Sequence[Signal]) -> list[bool
 
 
 def process_all(engine: Engine, settings: Settings) -> int:
-    """Apply every stored signal, each in a transaction of its own; return how many."""
-    number = 0
-    while _process_one(engine, settings):
-        number += 1
-    return number
+    """Apply every stored signal, each in a transaction of its own; return how many were tried.
+
+    One that cannot be applied stays stored, and holds no other up.
+    """
+    failed: list[str] = []
+    tried = 0
+    while _process_one(engine, settings, failed):
+        tried += 1
+    return tried
 
 
-def _process_one(engine: Engine, settings: Settings) -> bool:
-    with engine.begin() as connection:
-        row = connection.execute(_NEXT).one_or_none()
+def _process_one(engine: Engine, settings: Settings, failed: list[str]) -> bool:
+    row = None
+    try:
+        with engine.begin() as connection:
+            row = connection.execute(_NEXT, {"failed": failed}).one_or_none()
+            if row is None:
+                return False
+            result = _apply(connection, settings, row)
+        _log.info("signal_applied", platform=row.platform, kind=row.kind, **result)
+    except DATABASE_AWAY:
+        raise
+    except Exception:
         if row is None:
-            return False
-        kind = SignalKind(row.kind)
-        apply = partial(_moved, settings) if kind is SignalKind.MOVED else _APPLY[kind]
-        result = apply(connection, row)
-        connection.execute(_PROCESSED, {"signal_id": row.signal_id, "result": json.dumps(result)})
-    _log.info("signal_applied", platform=row.platform, kind=row.kind, **result)
+            raise
+        _log.exception("signal_not_applied", signal_id=row.signal_id, platform=row.platform, kind=row.kind)
+        failed.append(row.signal_id)
     return True
+
+
+def _apply(connection: Connection, settings: Settings, row: Row[Any]) -> dict[str, Any]:
+    kind = SignalKind(row.kind)
+    apply = partial(_moved, settings) if kind is SignalKind.MOVED else _APPLY[kind]
+    result = apply(connection, row)
+    connection.execute(_PROCESSED, {"signal_id": row.signal_id, "result": json.dumps(result)})
+    return result
 
 
 def _accounts(connection: Connection, row: Row[Any]) -> tuple[list[Row[Any]], int]:

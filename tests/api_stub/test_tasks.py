@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 
-from api_stub.tasks import cancel_all
+from api_stub.tasks import cancel_all, keep_running
 
 
 async def _lose_the_first_cancellation() -> None:
@@ -24,3 +24,16 @@ def test_task_that_loses_a_cancellation_is_cancelled_again() -> None:
         return [task.done() for task in tasks]
 
     assert asyncio.run(run()) == [True, True]
+
+
+def test_task_that_fails_is_started_again() -> None:
+    starts = []
+
+    async def fail_twice() -> None:
+        starts.append(1)
+        if len(starts) < 3:
+            raise ValueError
+
+    asyncio.run(asyncio.wait_for(keep_running("tests", fail_twice, again_after=0), timeout=30))
+
+    assert len(starts) == 3

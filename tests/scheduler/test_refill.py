@@ -92,3 +92,24 @@ def test_unreachable_redis_is_tried_again(client: RedisClient) -> None:
 
     assert waits == [module.WAIT_SECONDS]
     del client
+
+
+def test_failed_handing_out_does_not_end_the_refills(redis_url: str, client: RedisClient) -> None:
+    stopping, runs = threading.Event(), threading.Semaphore(0)
+
+    def hand_out() -> None:
+        runs.release()
+        raise ValueError
+
+    own = connect(redis_url)
+    thread = threading.Thread(target=refill, args=(own, hand_out, stopping))
+    thread.start()
+    for _ in range(2):
+        refresh_queue.report_low(client)
+        assert runs.acquire(timeout=30)
+    stopping.set()
+    refresh_queue.report_low(client)
+    thread.join(timeout=30)
+    own.close()
+
+    assert not thread.is_alive()

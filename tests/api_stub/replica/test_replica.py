@@ -10,8 +10,10 @@ from pydantic import SecretStr
 
 from api_stub.app import create
 from api_stub.http import database
+from api_stub.refresh.waiting import CompletionListener
 from api_stub.replica import monitor
 from api_stub.service import Service
+from api_stub.tasks import cancel_all
 from shared.settings import Settings
 from tests.api_stub import support
 from tests.api_stub.replica.fleet import (
@@ -185,3 +187,30 @@ def test_reads_of_a_replica_that_is_gone_are_answered_by_the_primary(fleet: Flee
         pair.replica.start()
 
     wait_until(lambda: served_by_replica(fleet), 30, "the replica serves again")
+
+
+def test_listener_outlives_a_server_that_is_still_a_standby(pair: Pair) -> None:
+    class Follower:
+        channel = "tests"
+
+        def __init__(self) -> None:
+            self.lost = asyncio.Event()
+
+        def receive(self, payload: str) -> None:
+            raise NotImplementedError
+
+        async def connected(self, connection: database.Connection) -> None:
+            raise NotImplementedError
+
+        def disconnected(self) -> None:
+            self.lost.set()
+
+    async def listen() -> bool:
+        follower = Follower()
+        listening = asyncio.create_task(CompletionListener(pair.replica.url, follower).run())
+        lost = asyncio.create_task(follower.lost.wait())
+        done, _ = await asyncio.wait({listening, lost}, timeout=30, return_when=asyncio.FIRST_COMPLETED)
+        await cancel_all([listening, lost])
+        return lost in done and listening not in done
+
+    assert asyncio.run(listen())

@@ -316,6 +316,18 @@ def test_deletion_request_of_an_unknown_user_is_answered(api: Api) -> None:
     assert api.run(api.client.get("/platforms/instagram/data-deletion/0123456789abcdef")).status_code == 404
 
 
+def test_signal_that_cannot_be_applied_holds_no_other_up(api: Api) -> None:
+    api.rows.execute(
+        "INSERT INTO signals (signal_id, platform, kind, subject, received_at)"
+        " VALUES ('old', 'x', 'revoked', '{}', now() - interval '1 hour')"
+    )
+
+    send(api, REVOKED["tiktok"]())
+
+    waiting = api.rows.execute("SELECT signal_id FROM signals WHERE processed_at IS NULL")
+    assert [tuple(row) for row in waiting] == [("old",)]
+
+
 def test_handshakes(api: Api) -> None:
     def get(platform: str, **query: str) -> httpx.Response:
         return api.run(api.client.get(f"/platforms/{platform}/webhook", params=query))
