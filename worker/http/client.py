@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Final, Self
 
 import httpx
@@ -47,8 +46,20 @@ class Reply:
         return strict_json.parse(self.body)
 
 
+_HEADERS: Final = {
+    "accept": "*/*",
+    # The one encoding that `_body` decompresses within its bound.
+    "accept-encoding": "gzip",
+    "user-agent": "dravo-analytics-sync",
+}
+
+
 class Client:
-    """One per process: a connection pool that the threads share. No cookies, redirects or proxies.
+    """One per process: a connection pool that the threads share.
+
+    It uses httpx's transport directly. `httpx.Client` adds cookies (one account's must never travel with
+    another's token), redirects, proxies and authentication of the environment, and a third of a call's CPU
+    time. https://www.python-httpx.org/advanced/transports/
 
     ``transport`` replaces the network, for simulated platforms without sockets; time limits do not apply
     then.
@@ -66,19 +77,10 @@ class Client:
         self._bounds = bounds
         self._deadline = Deadline()
         read, connect = bounds.read.total_seconds(), bounds.connect.total_seconds()
-        self._http = httpx.Client(
-            transport=transport or DeadlineTransport(self._deadline, connections),
-            timeout=httpx.Timeout(read, connect=connect, pool=connect),
-            # One account's cookies must never travel with another's token.
-            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),
-            # The one encoding that `_body` decompresses within its bound.
-            headers={"accept-encoding": "gzip", "user-agent": "dravo-analytics-sync"},
-            follow_redirects=False,
-            trust_env=False,
-        )
-        for name in ("httpx", "httpcore"):
-            # They log every URL, query included, at INFO and headers at DEBUG.
-            logging.getLogger(name).setLevel(logging.WARNING)
+        self._timeout = httpx.Timeout(read, connect=connect, pool=connect).as_dict()
+        self._transport = transport or DeadlineTransport(self._deadline, connections)
+        # httpcore logs every header at DEBUG.
+        logging.getLogger("httpcore").setLevel(logging.WARNING)
 
     def __enter__(self) -> Self:
         return self
@@ -88,7 +90,7 @@ class Client:
 
     def close(self) -> None:
         """Close all connections."""
-        self._http.close()
+        self._transport.close()
 
     def request(
         self,
@@ -102,8 +104,15 @@ class Client:
         """Send one request and return its answer, whatever its status. Raises `worker.errors.TryAgain`."""
         try:
             with self._deadline.within(self._bounds.whole):
-                request = self._http.build_request(method, url, headers=headers, json=json, data=form)
-                with closing(self._http.send(request, stream=True)) as response:
+                request = httpx.Request(
+                    method,
+                    url,
+                    headers=_HEADERS | dict(headers or {}),
+                    json=json,
+                    data=form,
+                    extensions={"timeout": self._timeout},
+                )
+                with closing(self._transport.handle_request(request)) as response:
                     return self._read(response)
         except TRANSLATED as error:
             translated = translate(error)
@@ -151,8 +160,6 @@ _SENTENCES: Final[dict[type[Exception], tuple[str, bool]]] = {
     httpx.NetworkError: ("The connection to the platform failed", False),
     httpx.ProxyError: ("The connection to the platform failed", False),
     httpx.RemoteProtocolError: ("The platform broke off or did not speak HTTP", False),
-    httpx.DecodingError: ("The platform's answer could not be decoded", False),
-    httpx.TooManyRedirects: ("The platform redirected the call", False),
     # The others are requests that cannot be sent: a URL or header with an illegal character, most likely in a
     # stored id or token.
     httpx.HTTPError: ("The call to the platform could not be made", False),
