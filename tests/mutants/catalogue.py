@@ -53,6 +53,7 @@ TARGETS: Final[dict[str, tuple[str, ...]]] = {
         *INTERLEAVINGS,
     ),
     "worker/credentials/renewal.py": (
+        "tests/worker/credentials/test_renewals_ahead.py",
         "tests/worker/credentials/test_renewal.py",
         "tests/worker/credentials/test_renewals_under_budgets.py",
         "tests/worker/credentials/test_unopened_tokens.py",

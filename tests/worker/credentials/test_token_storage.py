@@ -1,15 +1,19 @@
 """A renewed pair is stored, even when the connection of its transaction is lost."""
 
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from pydantic import SecretStr
+from sqlalchemy.exc import OperationalError
 
+from shared.accounts.vault import Vault, new_key
 from shared.vocabulary import Platform
 from tests.harness import Harness
 from worker.credentials import tokens
 from worker.credentials.tokens import StoredAccount
-from worker.errors import TryAgain
+from worker.errors import Misconfigured, Reauthorize, TryAgain
 from worker.readings import Account, Tokens
 
 
@@ -101,3 +105,118 @@ def test_lock_wait_for_another_renewal_ends_as_try_again(harness: Harness) -> No
                 lambda _: pytest.fail("the platform was called"),
                 lock_wait=timedelta(milliseconds=50),
             )
+
+
+@pytest.fixture
+def store_fails_until(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Let the storing of a pair fail until the worker has waited for so many seconds."""
+    elapsed, store = [0.0], tokens._store
+    passing = SimpleNamespace(
+        monotonic=lambda: 1_000 + elapsed[0],
+        sleep=lambda seconds: elapsed.append(elapsed.pop() + seconds),
+    )
+
+    def fails_until(ends: float) -> list[float]:
+        def storing(*arguments: Any) -> None:
+            if elapsed[0] < ends:
+                raise OperationalError("UPDATE", {}, Exception("away"))
+            store(*arguments)
+
+        monkeypatch.setattr(tokens, "time", passing)
+        monkeypatch.setattr(tokens, "_RETRY_SECONDS", 10.0)
+        monkeypatch.setattr(tokens, "_store", storing)
+        return elapsed
+
+    return fails_until
+
+
+def test_new_pair_is_stored_when_the_database_is_back_within_half_a_minute(
+    harness: Harness, store_fails_until: Any
+) -> None:
+    before = connected(harness)
+    store_fails_until(30)
+
+    after = tokens.renew(harness.engine, harness.context.vault, before, lambda _: NEW_PAIR)
+
+    assert after.account.access_token == SecretStr("new")
+
+
+def test_storing_of_a_new_pair_is_given_up_after_half_a_minute(
+    harness: Harness, store_fails_until: Any
+) -> None:
+    before = connected(harness)
+    elapsed = store_fails_until(3_600)
+
+    with pytest.raises(OperationalError):
+        tokens.renew(harness.engine, harness.context.vault, before, lambda _: NEW_PAIR)
+
+    assert 30 < elapsed[0] <= 40
+
+
+def test_platform_is_asked_with_what_is_stored_now(harness: Harness) -> None:
+    before = connected(harness)
+    harness.execute("UPDATE accounts SET platform_account_id = 'corrected'")
+    asked: list[str] = []
+
+    def ask(account: Account) -> Tokens:
+        asked.append(account.platform_account_id)
+        return NEW_PAIR
+
+    tokens.renew(harness.engine, harness.context.vault, before, ask)
+
+    assert asked == ["corrected"]
+
+
+def test_publications_may_be_inserted_while_the_platform_is_asked(harness: Harness) -> None:
+    before = connected(harness)
+
+    def ask(_: Account) -> Tokens:
+        with harness.engine.begin() as connection:
+            connection.exec_driver_sql("SET LOCAL lock_timeout = '2s'")
+            connection.exec_driver_sql("SELECT FROM accounts FOR KEY SHARE")
+        return NEW_PAIR
+
+    assert tokens.renew(harness.engine, harness.context.vault, before, ask).token_version == 2
+
+
+def test_renewal_leaves_no_lock_timeout_on_its_connection(harness: Harness) -> None:
+    before = connected(harness)
+    with harness.context.engine.connect() as connection:
+        timeout = connection.exec_driver_sql("SHOW lock_timeout").scalar_one()
+
+    tokens.renew(harness.context.engine, harness.context.vault, before, lambda _: NEW_PAIR)
+
+    with harness.context.engine.connect() as connection:
+        assert connection.exec_driver_sql("SHOW lock_timeout").scalar_one() == timeout
+
+
+def test_pair_that_no_key_opens_is_never_sent(harness: Harness) -> None:
+    before = connected(harness)
+    lost = Vault([SecretStr(new_key())])
+
+    with pytest.raises(Misconfigured, match="DRAVO_SECRET_KEYS"):
+        tokens.renew(harness.engine, lost, before, lambda _: pytest.fail("the platform was called"))
+
+
+def test_account_that_is_erased_before_or_after_its_renewal_needs_a_new_authorization(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = connected(harness)
+    monkeypatch.setattr(tokens.failpoints, "hit", lambda _: harness.execute("DELETE FROM accounts"))
+
+    with pytest.raises(Reauthorize, match="does not exist"):
+        tokens.renew(harness.engine, harness.context.vault, before, lambda _: NEW_PAIR)
+    with pytest.raises(Reauthorize, match="does not exist"):
+        tokens.renew(
+            harness.engine, harness.context.vault, before, lambda _: pytest.fail("the platform was called")
+        )
+
+
+def test_database_error_before_the_platform_answers_is_raised_as_it_is(harness: Harness) -> None:
+    before = connected(harness)
+
+    def ask(_: Account) -> Tokens:
+        raise OperationalError("SELECT", {}, Exception("away"))
+
+    with pytest.raises(OperationalError):
+        tokens.renew(harness.engine, harness.context.vault, before, ask)

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
+from shared.freshness.refit import Fitted
 from shared.vocabulary import AccountState, Platform
 from tests.harness import Harness
 from worker.credentials import tokens
@@ -117,6 +118,43 @@ def test_account_is_loaded_with_all_its_fields(harness: Harness) -> None:
     )
     with harness.engine.connect() as connection:
         assert tokens.load(connection, "acc_2", harness.context.vault) is None
+
+
+def test_account_is_loaded_with_the_highest_pressure_on_it_and_its_own_fit(harness: Harness) -> None:
+    alone = connected(harness)
+    pressures = [
+        ("linkedin", "", 2.0),
+        ("linkedin", "acc_1", 1.5),
+        ("linkedin", "acc_2", 9.0),
+        ("x", "", 9.0),
+    ]
+    for platform, account_id, factor in pressures:
+        harness.execute(
+            "INSERT INTO quota_pressure (platform, account_id, bucket, factor, calls_per_hour)"
+            " VALUES (:platform, :account_id, 'app:', :factor, 1)",
+            platform=platform,
+            account_id=account_id,
+            factor=factor,
+        )
+
+    def fit(platform: str, account_id: str, half_life: float) -> None:
+        harness.execute(
+            "INSERT INTO growth_fits (platform, account_id, half_life, pairs, reads_at_first,"
+            " reads_at_any_age) VALUES (:platform, :account_id, :half_life, 300, 5, NULL)",
+            platform=platform,
+            account_id=account_id,
+            half_life=half_life,
+        )
+
+    assert (alone.pressure, alone.fitted) == (None, None)
+    assert (stored(harness).pressure, stored(harness).fitted) == (2.0, None)
+    harness.execute("UPDATE quota_pressure SET factor = 3 WHERE account_id = 'acc_1'")
+    fit("linkedin", "acc_2", 8.0)
+    fit("x", "", 9.0)
+    fit("linkedin", "", 7.0)
+    assert (stored(harness).pressure, stored(harness).fitted) == (3.0, Fitted(7.0, 5.0, None))
+    fit("linkedin", "acc_1", 6.0)
+    assert stored(harness).fitted == Fitted(6.0, 5.0, None)
 
 
 def test_renewal_replaces_only_the_fields_it_brings(harness: Harness) -> None:
