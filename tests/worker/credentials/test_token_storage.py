@@ -8,6 +8,7 @@ import pytest
 from pydantic import SecretStr
 from sqlalchemy.exc import OperationalError
 
+from shared import database
 from shared.accounts.vault import Vault, new_key
 from shared.vocabulary import Platform
 from tests.harness import Harness
@@ -153,21 +154,21 @@ def test_storing_of_a_new_pair_is_given_up_after_half_a_minute(
     assert 30 < elapsed[0] <= 40
 
 
-def test_platform_is_asked_with_what_is_stored_now(harness: Harness) -> None:
+def test_platform_is_requested_with_what_is_stored_now(harness: Harness) -> None:
     before = connected(harness)
     harness.execute("UPDATE accounts SET platform_account_id = 'corrected'")
-    asked: list[str] = []
+    requested: list[str] = []
 
     def ask(account: Account) -> Tokens:
-        asked.append(account.platform_account_id)
+        requested.append(account.platform_account_id)
         return NEW_PAIR
 
     tokens.renew(harness.engine, harness.context.vault, before, ask)
 
-    assert asked == ["corrected"]
+    assert requested == ["corrected"]
 
 
-def test_publications_may_be_inserted_while_the_platform_is_asked(harness: Harness) -> None:
+def test_publications_may_be_inserted_while_the_platform_is_requested(harness: Harness) -> None:
     before = connected(harness)
 
     def ask(_: Account) -> Tokens:
@@ -179,12 +180,29 @@ def test_publications_may_be_inserted_while_the_platform_is_asked(harness: Harne
     assert tokens.renew(harness.engine, harness.context.vault, before, ask).token_version == 2
 
 
+def test_account_stays_locked_while_the_platform_takes_longer_than_transactions_may_be_idle(
+    harness: Harness, database_url: str
+) -> None:
+    before = connected(harness)
+    engine = database.connect(database_url, application="tests", idle=timedelta(milliseconds=50))
+
+    def ask(_: Account) -> Tokens:
+        harness.execute("SELECT pg_sleep(0.2)")
+        with pytest.raises(OperationalError, match="could not obtain lock"):
+            harness.execute("SELECT FROM accounts FOR NO KEY UPDATE NOWAIT")
+        return NEW_PAIR
+
+    assert tokens.renew(engine, harness.context.vault, before, ask).token_version == 2
+    engine.dispose()
+
+
 def test_renewal_leaves_no_lock_timeout_on_its_connection(harness: Harness) -> None:
     before = connected(harness)
     with harness.context.engine.connect() as connection:
         timeout = connection.exec_driver_sql("SHOW lock_timeout").scalar_one()
 
-    tokens.renew(harness.context.engine, harness.context.vault, before, lambda _: NEW_PAIR)
+    wait = timedelta(seconds=7)
+    tokens.renew(harness.context.engine, harness.context.vault, before, lambda _: NEW_PAIR, lock_wait=wait)
 
     with harness.context.engine.connect() as connection:
         assert connection.exec_driver_sql("SHOW lock_timeout").scalar_one() == timeout
@@ -202,7 +220,9 @@ def test_account_that_is_erased_before_or_after_its_renewal_needs_a_new_authoriz
     harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = connected(harness)
-    monkeypatch.setattr(tokens.failpoints, "hit", lambda _: harness.execute("DELETE FROM accounts"))
+    monkeypatch.setattr(
+        "shared.observability.failpoints.hit", lambda _: harness.execute("DELETE FROM accounts")
+    )
 
     with pytest.raises(Reauthorize, match="does not exist"):
         tokens.renew(harness.engine, harness.context.vault, before, lambda _: NEW_PAIR)
