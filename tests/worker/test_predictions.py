@@ -102,8 +102,8 @@ def test_rows_without_two_measurements_judge_nothing(harness: Harness) -> None:
     assert stored(harness) == {}
 
 
-@pytest.mark.parametrize(("reads", "kept"), [(20_000.0, 1.0), (20_001.0, 0.5)])
-def test_old_predictions_fade(harness: Harness, reads: float, kept: float) -> None:
+@pytest.mark.parametrize(("reads", "part"), [(20_000.0, 1.0), (20_001.0, 0.5)])
+def test_old_predictions_fade(harness: Harness, reads: float, part: float) -> None:
     for platform, error_class in expected():
         harness.execute(
             "INSERT INTO growth_predictions VALUES (:platform, :error_class, :reads, 8000), ('x', 1, 7, 7)"
@@ -120,7 +120,7 @@ def test_old_predictions_fade(harness: Harness, reads: float, kept: float) -> No
     assert stored(harness).pop(("x", 1)) == (7, 7)
     added = {key: one.expected for key, one in expected().items()}
     assert {key: one for key, one in stored(harness).items() if key in added} == {
-        key: pytest.approx((kept * reads + more, kept * 8000 + within))
+        key: pytest.approx((part * reads + more, part * 8000 + within))
         for key, (more, within) in added.items()
     }
 

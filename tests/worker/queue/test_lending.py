@@ -136,3 +136,11 @@ def test_wait_for_a_budget_ends_when_the_thread_has_to_come_back() -> None:
     with lending.background():
         assert lending.sleep(60)
     assert not lending.sleep(0)
+
+
+def test_thread_that_came_back_is_lent_again() -> None:
+    lending = Lending(1, 1, lambda: 1)
+    for _ in range(2):
+        with lending.background():
+            assert lending.must_return()
+        assert not lending.must_return()
