@@ -95,7 +95,6 @@ def remove_default_partition(connection: Connection) -> bool:
     )
     for month in list(stray.scalars()):
         connection.execute(text("SELECT make_snapshot_partition(:month)"), {"month": month})
-    connection.execute(text("ALTER TABLE snapshots DETACH PARTITION snapshots_default"))
     connection.execute(text("DROP TABLE snapshots_default"))
     return True
 

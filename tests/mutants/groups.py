@@ -74,7 +74,11 @@ ERASURE: Final = (
     "tests/shared/erasure/test_guards.py",
     "tests/shared/erasure/test_replay.py",
 )
-RETENTION: Final = ("tests/shared/retention/test_policy.py", "tests/shared/retention/test_run.py")
+RETENTION: Final = (
+    "tests/shared/retention/test_policy.py",
+    "tests/shared/retention/test_units.py",
+    "tests/shared/retention/test_run.py",
+)
 SIGNALS: Final = ("tests/api_stub/signals/test_processing.py", "tests/api_stub/signals/test_signals.py")
 WEBHOOKS: Final = (
     "tests/worker/webhooks/test_records.py",
