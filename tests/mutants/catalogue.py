@@ -113,11 +113,13 @@ TARGETS: Final[dict[str, tuple[str, ...]]] = {
         "tests/shared/operations/test_selection.py",
     ),
     "shared/operations/selection.py": (
+        "tests/shared/operations/test_selected_rows.py",
         "tests/shared/operations/test_selection.py",
         "tests/shared/operations/test_estimate.py",
     ),
     "shared/operations/resync.py": ("tests/shared/operations/test_resync.py", *INTERLEAVINGS),
     "shared/operations/audit_log.py": (
+        "tests/shared/operations/test_selected_rows.py",
         "tests/shared/operations/test_audit_log.py",
         "tests/shared/operations/test_races.py",
     ),

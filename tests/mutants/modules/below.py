@@ -28,7 +28,10 @@ SHARED: Final[dict[str, tuple[str, ...]]] = {
     "shared/operations/attention/needs.py": _NEEDS,
     "shared/operations/attention/webhooks.py": _NEEDS,
     "shared/operations/estimate.py": ("tests/shared/operations/test_estimate.py",),
-    "shared/operations/explain.py": ("tests/deploy/commands/test_looking.py",),
+    "shared/operations/explain.py": (
+        "tests/shared/operations/test_selected_rows.py",
+        "tests/deploy/commands/test_looking.py",
+    ),
     "shared/operations/holds/for_clients.py": (*_HOLDS, "tests/api_stub/posts/test_promises.py"),
     "shared/operations/holds/groups.py": (*_HOLDS, "tests/deploy/commands/test_looking.py"),
     "shared/operations/holds/hold.py": _HOLDS,
@@ -37,7 +40,10 @@ SHARED: Final[dict[str, tuple[str, ...]]] = {
     "shared/operations/holds/subjects.py": _HOLDS,
     "shared/operations/signals.py": ("tests/shared/operations/test_signals.py",),
     "shared/operations/thresholds.py": ("tests/shared/operations/test_thresholds.py",),
-    "shared/operations/trial.py": ("tests/deploy/commands/stops/test_pause.py",),
+    "shared/operations/trial.py": (
+        "tests/shared/operations/test_trial.py",
+        "tests/deploy/commands/stops/test_pause.py",
+    ),
     "shared/outcome_kinds.py": ("tests/shared/test_outcome_kinds.py",),
     "shared/retention/overdue.py": ("tests/shared/retention/test_overdue.py",),
     "shared/retention/status.py": (
