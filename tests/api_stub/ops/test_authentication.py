@@ -171,6 +171,14 @@ def test_login_link_works_once(database_url: str, tmp_path: Path) -> None:
     assert not login.exists()
 
 
+def test_empty_login_file_lets_nobody_in(database_url: str, tmp_path: Path) -> None:
+    login = tmp_path / "ops-login"
+    login.write_text(" \n")
+    with page(database_url, ops_token=TOKEN, ops_login_file=str(login)) as running:
+        assert running.sign_in(token="").status_code == 403
+    assert login.exists()
+
+
 def test_login_file_is_ignored_without_a_configured_token(database_url: str, tmp_path: Path) -> None:
     (tmp_path / "ops-login").write_text("good for one login")
     with page(database_url, ops_login_file=str(tmp_path / "ops-login")) as running:

@@ -95,8 +95,8 @@ FILTERS: Final[list[tuple[dict[str, Any], Callable[[dict[str, Any]], bool]]]] = 
 def paged(connection: Connection, selected: Selection, most: int) -> Iterator[Any]:
     after: int | None = 0
     while after is not None:
-        found, after = next_rows(connection, selected, after=after, most=most)
-        yield from found
+        matching, after = next_rows(connection, selected, after=after, most=most)
+        yield from matching
 
 
 def test_selection_finds_the_rows_for_which_all_filters_hold(
