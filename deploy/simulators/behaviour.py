@@ -99,6 +99,8 @@ class Conditions:
     """No post is found, which Meta is suspected to do when it throttles (Meta)."""
     localised: bool = False
     """Error messages are in another language (Instagram)."""
+    multi_ids_refused: int | None = None
+    """The code with which `?ids=` is refused, as for applications newer than 4 November 2026 (Instagram)."""
     missing_scopes_named: bool = False
     """A missing scope is an error that names it, not an empty answer (Facebook)."""
     credits_depleted: bool = False

@@ -122,6 +122,8 @@ class Graph:
         """Answer `?ids=…&fields=…`: all ids, or only the first error."""
         if not ids:
             raise errors.missing_object("")
+        if code := self._behaviour.conditions.multi_ids_refused:
+            raise GraphError(code, "Application does not have the capability to make this API call.")
         if len(ids) > MAX_IDS:
             raise GraphError(100, f"Too many IDs. Maximum: {MAX_IDS}. Provided: {len(ids)}")
         for one in ids:

@@ -5,7 +5,8 @@ Login      Facebook Login: graph.facebook.com, scopes ``instagram_basic``, ``ins
            ``instagram_business_manage_insights``. The host of one login does not accept a token of the other
 Endpoint   Facebook Login: a batch of up to 50 ``GET /{media-id}/insights?metric=…``: 2 requests for 100
            posts. Instagram Login has no batches: ``GET /?ids=…&fields=insights.metric(…)`` with 25 ids,
-           or 50 where several sets of metrics are requested: 4 requests for 100 posts. Each id is a call
+           or 50 where several sets of metrics are requested: 4 requests for 100 posts. Each id is a call.
+           Where Meta refuses that form, each post is requested alone (`nodes`)
 Limits     per account, in percents (X-Business-Use-Case-Usage), the app's hourly one beside it (X-App-Usage)
 Metrics    feed posts and reels have all seven, stories four; the product type decides, not the media type
 Renewal    Instagram Login: tokens of 60 days, renewable from the age of 24 hours until they end. Facebook
@@ -31,14 +32,14 @@ https://developers.facebook.com/docs/instagram-platform/reference/refresh_access
 
 import re
 from collections import deque
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from shared.batches import IDS_PER_INSTAGRAM_LOGIN_CALL
 from shared.settings import Settings
 from worker.adapters.contract import Upstream
 from worker.adapters.meta.ambiguous_errors import AmbiguousErrors
-from worker.adapters.meta.errors import Body, Meaning, Refusal, concerns_these_media
+from worker.adapters.meta.errors import GraphAnswer, Meaning, Refusal, concerns_these_media
 from worker.adapters.meta.graph import MAX_BATCH, Graph
 from worker.adapters.meta.instagram_metrics import (
     KIND_FIELDS,
@@ -50,6 +51,7 @@ from worker.adapters.meta.instagram_metrics import (
     MetricSets,
 )
 from worker.adapters.meta.instagram_renewal import renew_token
+from worker.adapters.meta.nodes import Nodes
 from worker.adapters.meta.readings import reading_of_error, without_numbers
 from worker.adapters.meta.start import GraphProduct, open_graph, split_by_id
 from worker.adapters.meta.stories import OVER, PossibleStories, is_over
@@ -92,7 +94,9 @@ class Instagram:
             MediaRequest(one, node, str(one.media_type if one.media_type in KINDS else UNKNOWN))
             for one, node in supported
         ]
-        sets, ambiguous = MetricSets(graph), AmbiguousErrors(graph)
+        nodes = Nodes(graph)
+        nodes.recall()
+        sets, ambiguous = MetricSets(graph, nodes), AmbiguousErrors(graph)
         yield from _Job(graph, requests, sets, ambiguous, PossibleStories(sets, ambiguous)).run()
 
     def renew(self, upstream: Upstream, account: Account) -> Tokens:
@@ -187,6 +191,10 @@ class _Job:
             groups = yield from self._by_metrics(queue.popleft())
             queue.extendleft([requests for _, requests in reversed(groups[1:])])
             for metrics, chunk in groups[:1]:
+                if len(chunk) > 1 and self.sets.nodes.singly:
+                    queue.extendleft([request] for request in reversed(chunk))
+                    calls_left += len(chunk)
+                    continue
                 if calls_left == 0:
                     yield from (reading_of_error(request.publication, None) for request in chunk)
                     continue
@@ -210,11 +218,12 @@ class _Job:
             yield self.sets.reading(request)
         return list(groups.items())
 
-    def _request(self, chunk: Sequence[MediaRequest], metrics: Sequence[str]) -> Body | Refusal:
+    def _request(
+        self, chunk: Sequence[MediaRequest], metrics: Sequence[str]
+    ) -> Mapping[str, GraphAnswer] | Refusal:
         unknown = any(request.kind == UNKNOWN for request in chunk)
         fields = (*(KIND_FIELDS if unknown else ()), f"insights.metric({','.join(metrics)})")
-        query = {"ids": ",".join(request.node for request in chunk), "fields": ",".join(fields)}
-        return self.graph.get("", query, endpoint="insights", cost=len(chunk))
+        return self.sets.nodes.request([request.node for request in chunk], fields, endpoint="insights")
 
     def _split(
         self, queue: deque[list[MediaRequest]], chunk: list[MediaRequest], refused: Refusal
@@ -236,8 +245,9 @@ class _Job:
                 self.ambiguous.check_scopes()
             queue.appendleft([request for request in chunk if request is not bad])
             return
-        # Two posts show whether a permission is missing for all; bisection finds the missing one of many.
-        middle = 1 if denied and not self.account_verified else len(chunk) // 2
+        # One or two posts show whether all are refused; bisection finds the missing one of many.
+        alone = (denied and not self.account_verified) or self.sets.nodes.may_refuse_form(refused)
+        middle = 1 if alone else len(chunk) // 2
         queue.extendleft((chunk[middle:], chunk[:middle]))
 
     def _answered(self, request: MediaRequest, node: object) -> Iterator[Reading]:

@@ -12,6 +12,7 @@ from shared.vocabulary import WarningCode, warn
 from worker.adapters.meta import metrics as graph_metrics
 from worker.adapters.meta.errors import Refusal, concerns_these_media, named_metrics, unknown_to_all
 from worker.adapters.meta.graph import Graph
+from worker.adapters.meta.nodes import Nodes
 from worker.adapters.meta.readings import RETENTION, count, reading_of_error, rows, without_numbers
 from worker.readings import Answer, Publication, Reading
 
@@ -45,6 +46,7 @@ class MetricSets:
     """The metrics to request for each medium, and what this job has learned about them."""
 
     graph: Graph
+    nodes: Nodes
     retired: dict[str, set[str]] = field(default_factory=dict)
     accepted: set[tuple[str, str]] = field(default_factory=set)
     rejected_by_set: dict[tuple[str, ...], str] = field(default_factory=dict)
@@ -112,13 +114,19 @@ class MetricSets:
             self.graph.upstream.memory.remember(self.graph.version, request.kind, name)
 
     def learn_kinds(self, requests: Sequence[MediaRequest]) -> None:
-        """Request the kinds of these media (one call), and keep those that the answer states."""
-        query = {"ids": ",".join(request.node for request in requests), "fields": ",".join(KIND_FIELDS)}
-        answer = self.graph.get("", query, endpoint="media", cost=len(requests))
-        for request in requests:
-            request.kind = (
-                None if isinstance(answer, Refusal) else _kind(answer.get(request.node))
-            ) or request.kind
+        """Request the kinds of these media (one call), and keep those that the answers state."""
+        waiting = [list(requests)]
+        while waiting:
+            chunk = waiting.pop()
+            if len(chunk) > 1 and self.nodes.singly:
+                waiting += [[request] for request in chunk]
+                continue
+            answer = self.nodes.request([one.node for one in chunk], KIND_FIELDS, endpoint="media")
+            if not isinstance(answer, Refusal):
+                for request in chunk:
+                    request.kind = _kind(answer.get(request.node)) or request.kind
+            elif len(chunk) > 1 and self.nodes.may_refuse_form(answer):
+                waiting += [chunk[1:], chunk[:1]]
 
     def _retired(self, kind: str) -> set[str]:
         if kind not in self.retired:

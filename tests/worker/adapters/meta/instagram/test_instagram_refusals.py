@@ -225,3 +225,46 @@ def test_limit_inside_a_job_keeps_earlier_numbers(by_ids: Harness) -> None:
     assert len(readings) == 25
     assert isinstance(error, Paused)
     assert error.until > NOW
+
+
+# The form of requests
+@pytest.mark.parametrize("code", [3, 12, 100], ids=["capability", "deprecated", "invalid parameter"])
+def test_refused_multi_id_requests_are_made_one_by_one_and_that_is_remembered(
+    by_ids: Harness, code: int
+) -> None:
+    posts, (bad,) = by_ids.publish("IMAGE", 24), by_ids.publish("IMAGE", deleted=True)
+    by_ids.simulators.behave("instagram", multi_ids_refused=code)
+
+    first, requests = by_ids.read([*posts, bad])
+    second, later = by_ids.read([*posts, bad])
+
+    assert all(one[post.id].metrics == FEED_COUNTS for post in posts for one in (first, second))
+    assert {one[bad.id].answer for one in (first, second)} == {Answer.MISSING}
+    assert (requests, later) == (2 + 25, 25)
+
+    by_ids.simulators.behave("instagram", multi_ids_refused=None)
+    by_ids.at += timedelta(days=2)
+    _, requests = by_ids.read(posts)
+    assert requests == 1
+
+
+@pytest.mark.parametrize("kind", [None, "STORY"])
+def test_single_post_is_read_although_multi_id_requests_are_refused(
+    by_ids: Harness, kind: str | None
+) -> None:
+    (post,) = by_ids.publish(kind)
+    by_ids.simulators.behave("instagram", multi_ids_refused=3)
+
+    readings, _ = by_ids.read([post])
+
+    assert readings[post.id].answer is Answer.READ
+
+
+def test_kinds_are_learned_although_multi_id_requests_are_refused(harness: Harness) -> None:
+    stories = harness.publish("STORY", 3)
+    harness.simulators.behave("instagram", multi_ids_refused=3)
+
+    readings, _ = harness.read([replace(story, media_type="IMAGE") for story in stories])
+
+    assert {readings[story.id].answer for story in stories} == {Answer.READ}
+    assert {len(readings[story.id].missing) for story in stories} == {0}
