@@ -7,11 +7,12 @@ endpoint has seen every change and waits for news.
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 from sqlalchemy import Connection, text
 
+from shared.driver.statement import Statement
 from worker.webhooks.messages import Recipient
 from worker.webhooks.rules import Progress
 
@@ -25,7 +26,8 @@ MOST_PER_WORKSPACE: Final = 4
 MOST_PER_HOST: Final = 4
 SLOW_SHARE: Final = 4
 """Endpoints that failed or are slow share one place in so many."""
-_CANDIDATES: Final = 256
+_CANDIDATES: Final = 4
+"""Due endpoints that are locked for each free place: in some hosts and workspaces all places are taken."""
 
 # One sender at a time probes; the others find that it was done just now. Nobody waits for a locked endpoint.
 _PROBE: Final = text("""
@@ -63,8 +65,8 @@ UPDATE webhook_endpoints SET claim_seq = claim_seq + 1, next_run_at = now() + CA
 RETURNING endpoint_id, workspace_id, claim_seq, host, slow OR failures > 0 AS slow
 """)
 
-_LOAD: Final = text("""
-SELECT url, types, thin, redelivery, reset, cursor, failures, rows_allowed, most_rows, refused_alone,
+_LOAD: Final = Statement("""
+SELECT now(), url, types, thin, redelivery, reset, cursor, failures, rows_allowed, most_rows, refused_alone,
        sealed_secret, CASE WHEN former_secret_until > now() THEN sealed_former_secret END,
        EXISTS (SELECT FROM webhook_notices n
                 WHERE n.endpoint_id = e.endpoint_id AND n.workspace_id = e.workspace_id),
@@ -92,6 +94,8 @@ class LoadedEndpoint:
     """What a delivery needs of a claimed endpoint."""
 
     claim: Claim
+    loaded_at: datetime
+    """The database's time."""
     url: str = field(repr=False)
     recipient: Recipient
     cursor: str | None
@@ -173,7 +177,7 @@ def claim(connection: Connection, places: Places) -> list[Claim]:
             "full_workspaces": places.full_workspaces,
             "full_hosts": places.full_hosts,
             "slow_places": places.slow_free,
-            "candidates": _CANDIDATES,
+            "candidates": places.free * _CANDIDATES,
         },
     ).all()
     chosen = {row.endpoint_id for row in due if places.take(row.workspace_id, row.host, slow=row.slow)}
@@ -185,19 +189,20 @@ def claim(connection: Connection, places: Places) -> list[Claim]:
 
 def load(connection: Connection, claim: Claim) -> LoadedEndpoint | None:
     """Return what a delivery needs; ``None`` when the claim does not stand any more."""
-    row = connection.execute(
-        _LOAD,
-        {
-            "endpoint_id": claim.endpoint_id,
-            "workspace_id": claim.workspace_id,
-            "claim_seq": claim.claim_seq,
-        },
-    ).one_or_none()
-    if row is None:
+    bound = {
+        "endpoint_id": claim.endpoint_id,
+        "workspace_id": claim.workspace_id,
+        "claim_seq": claim.claim_seq,
+    }
+    rows = _LOAD.tuples(connection, bound)
+    if not rows:
         return None
-    url, types, thin, redelivery, reset, cursor, *progress, secret, former, notices, refused = row
+    loaded_at, url, types, thin, redelivery, reset, cursor, *progress, secret, former, notices, refused = (
+        rows[0]
+    )
     return LoadedEndpoint(
         claim=claim,
+        loaded_at=loaded_at,
         url=url,
         recipient=Recipient(claim.endpoint_id, claim.workspace_id, frozenset(types), thin, redelivery, reset),
         cursor=cursor,

@@ -7,6 +7,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, text
 
 from shared.changes.cursor import Cursor
+from shared.driver.statement import Statement
 from shared.webhooks.endpoints import DISABLED, FAILING, cursor_columns
 from worker.webhooks.claims import Claim, LoadedEndpoint
 from worker.webhooks.rules import (
@@ -39,7 +40,7 @@ UPDATE webhook_endpoints
    SET cursor = NULL, changed_in = '0', changed_key = 0, reset = TRUE, next_run_at = now()
  {_MINE} RETURNING 1
 """)
-_SUCCEEDED: Final = text(f"""
+_SUCCEEDED: Final = Statement(f"""
 UPDATE webhook_endpoints
    SET next_run_at = CASE WHEN :more THEN now() END, rest_until = now() + CAST(:rest AS interval),
        failures = 0, failing_since = NULL, failure = NULL, reported_at = NULL, delivered_at = now(),
@@ -76,7 +77,7 @@ WITH others AS (
 UPDATE webhook_endpoints e SET next_run_at = now() FROM others
  WHERE e.endpoint_id = others.endpoint_id AND e.workspace_id = :workspace_id AND e.next_run_at IS NULL
 """)
-_LOG: Final = text("""
+_LOG: Final = Statement("""
 INSERT INTO webhook_deliveries
        (endpoint_id, workspace_id, type, message_id, rows, attempt, outcome, status, failure, seconds,
         cursor_before)
@@ -152,7 +153,7 @@ def _succeeded(connection: Connection, endpoint: LoadedEndpoint, sent: Upcoming,
         "refused_alone": progress.refused_alone,
         "slow": timedelta(seconds=answer.seconds) > SLOW_AFTER,
     }
-    if connection.execute(_SUCCEEDED, bound).one_or_none() is None:
+    if not _SUCCEEDED.tuples(connection, bound):
         return False
     if sent.notice_id is not None:
         connection.execute(
@@ -237,8 +238,8 @@ def _log(connection: Connection, endpoint: LoadedEndpoint, sent: Upcoming, answe
     message = sent.message
     if message is None:
         return
-    connection.execute(
-        _LOG,
+    _LOG.run(
+        connection,
         {
             **_of(endpoint.claim),
             "type": message.type,

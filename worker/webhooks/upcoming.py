@@ -10,12 +10,14 @@ from sqlalchemy import Connection, text
 
 from shared.changes import feed
 from shared.changes.cursor import BEGINNING, Cursor, Kind, Position, decode
+from shared.driver.statement import Statement
 from worker.webhooks.claims import LoadedEndpoint
 from worker.webhooks.messages import Batch, Message, build, other_message
 
 _PAGE: Final = 100
 """Changes read at once: more than a delivery holds, because types that nobody wants are among them."""
 
+_FEED: Final = Statement(feed.PAGE, for_psycopg=True)
 _NOTICE: Final = text("""
 SELECT notice_id, type, body, created_at FROM webhook_notices
  WHERE endpoint_id = :endpoint_id AND workspace_id = :workspace_id ORDER BY notice_id LIMIT 1
@@ -86,8 +88,7 @@ def _page(
     connection: Connection, endpoint: LoadedEndpoint, after: Position, since: Cursor | None, keep: timedelta
 ) -> feed.Page:
     bound = feed.parameters(endpoint.recipient.workspace_id, after, _PAGE)
-    rows = connection.exec_driver_sql(feed.PAGE, bound).all()
-    return feed.page_of(rows, after, since, keep, _PAGE)
+    return feed.page_of(_FEED.tuples(connection, bound), after, since, keep, _PAGE)
 
 
 def _refused(

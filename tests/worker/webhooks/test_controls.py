@@ -10,8 +10,8 @@ from typing import Any
 
 import httpcore
 import pytest
-from sqlalchemy import text
 
+from shared.driver.statement import Statement
 from shared.webhooks.urls import parse_networks
 from tests.worker.http.test_public_network import Listener
 from tests.worker.webhooks.receiver import OK, Request
@@ -26,9 +26,9 @@ from worker.webhooks.sender import deliver
 def test_frozen_sender_moves_the_position_back_without_the_fence(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    without = records._SUCCEEDED.text.replace("AND claim_seq = :claim_seq", "")
-    assert without != records._SUCCEEDED.text
-    monkeypatch.setattr(records, "_SUCCEEDED", text(without))
+    without = records._SUCCEEDED.sql.replace("AND claim_seq = :claim_seq", "")
+    assert without != records._SUCCEEDED.sql
+    monkeypatch.setattr(records, "_SUCCEEDED", Statement(without))
     world.publish(2)
     (frozen,) = world.claim()
 

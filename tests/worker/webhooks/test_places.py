@@ -1,6 +1,7 @@
 """Fairness: nobody takes all places of a sender, and who has waited longest is next."""
 
 from tests.worker.webhooks.world import World
+from worker.webhooks import claims
 from worker.webhooks.claims import Claim, Places
 
 
@@ -60,3 +61,14 @@ def test_two_senders_claim_no_endpoint_twice(world: World) -> None:
     world.places = others
 
     assert (len(first), world.claim()) == (1, [])
+
+
+def test_sender_with_one_place_leaves_other_endpoints_to_other_senders(world: World) -> None:
+    world.harness.execute(
+        "INSERT INTO webhook_endpoints (endpoint_id, workspace_id, url, host, sealed_secret, next_run_at)"
+        " SELECT 'e_' || n, 'ws_' || n + 9, '', 'h_' || n, '', now() - interval '1 hour'"
+        " FROM generate_series(1, 20) n"
+    )
+    with world.sender.begin() as one, world.sender.begin() as other:
+        assert len(claims.claim(one, Places(1))) == 1
+        assert len(claims.claim(other, Places(64))) >= 16

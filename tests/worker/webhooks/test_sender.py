@@ -7,6 +7,7 @@ from functools import partial
 from types import SimpleNamespace
 
 import pytest
+from prometheus_client import REGISTRY
 from structlog.testing import capture_logs
 
 from tests.worker.webhooks.receiver import OK, Request
@@ -20,7 +21,9 @@ class Clock:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now = 1_000.0
-        monkeypatch.setattr(sender, "time", SimpleNamespace(monotonic=lambda: self.now))
+        self.slept: list[float] = []
+        moved = SimpleNamespace(monotonic=lambda: self.now, sleep=self.slept.append)
+        monkeypatch.setattr(sender, "time", moved)
 
 
 @pytest.fixture
@@ -203,6 +206,34 @@ def test_error_of_a_delivery_is_logged_and_gives_its_place_back(
     assert "secret text" not in str(logs)
     assert running._places.free == 1
     assert world.row().waits > 0, "its lease ends by itself"
+
+
+def test_ended_deliveries_are_gathered_for_one_claim(
+    world: World, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(claims, "PROBE_EVERY", timedelta(milliseconds=1))
+    running = Sender(world.context, "me", 1)
+    running.wait()
+    assert clock.slept == [], "no delivery has ended"
+    world.publish()
+    world.harness.execute("UPDATE webhook_endpoints SET next_run_at = now()")
+    running.step()
+    running.close()
+
+    running.wait()
+
+    assert clock.slept == [0.02]
+
+
+def test_lag_counts_from_the_oldest_change_to_the_answer(world: World) -> None:
+    world.publish(2)
+    world.harness.execute("UPDATE changes SET changed_at = now() - publication_id * interval '100 seconds'")
+    before = REGISTRY.get_sample_value("dravo_webhook_lag_seconds_sum") or 0.0
+
+    assert world.step()
+
+    after = REGISTRY.get_sample_value("dravo_webhook_lag_seconds_sum") or 0.0
+    assert 200 <= after - before < 260
 
 
 def test_changes_that_nobody_wants_move_the_position(world: World) -> None:
