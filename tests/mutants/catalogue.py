@@ -128,7 +128,11 @@ TARGETS: Final[dict[str, tuple[str, ...]]] = {
         "tests/shared/test_reserved_threads.py",
         "tests/worker/queue/test_consumer.py",
     ),
-    "scheduler/ticks.py": ("tests/scheduler/test_handing_out.py", "tests/scheduler/test_ticks.py"),
+    "scheduler/ticks.py": (
+        "tests/scheduler/test_handing_out.py",
+        "tests/scheduler/test_duties.py",
+        "tests/scheduler/test_ticks.py",
+    ),
     "scheduler/schedule.py": ("tests/scheduler/test_schedule.py",),
     "scheduler/summaries/summary_writer.py": ("tests/scheduler/summaries/test_summary_writer.py",),
     "scheduler/summaries/row_counter.py": ("tests/scheduler/summaries/test_row_counter.py",),
@@ -143,7 +147,10 @@ TARGETS: Final[dict[str, tuple[str, ...]]] = {
     "scheduler/freshness.py": ("tests/scheduler/test_freshness.py",),
     "scheduler/interactive_due.py": ("tests/scheduler/test_interactive_due.py",),
     "scheduler/refill.py": ("tests/scheduler/test_refill.py",),
-    "scheduler/maintenance/erasures.py": ("tests/scheduler/maintenance/test_erasures.py",),
+    "scheduler/maintenance/erasures.py": (
+        "tests/scheduler/test_duties.py",
+        "tests/scheduler/maintenance/test_erasures.py",
+    ),
     "scheduler/maintenance/retention.py": ("tests/scheduler/maintenance/test_retention.py",),
     "scheduler/maintenance/renewals.py": (
         "tests/scheduler/maintenance/test_renewals.py",

@@ -1,8 +1,11 @@
 """Logins are throttled for each client address: eight at once, then one every ten seconds."""
 
 import pytest
+from pydantic import SecretStr
+from starlette.requests import Request
 
-from api_stub.ops.authentication import LoginThrottle
+from api_stub.ops.authentication import LoginThrottle, OpsAuthenticator, Session
+from shared.settings import Settings
 from tests.api_stub.process_clock import ProcessClock
 
 
@@ -53,4 +56,20 @@ def test_two_thousand_addresses_are_remembered_the_latest(clock: ProcessClock) -
 
     assert waits(throttle, 1, "second") == [0], "it is forgotten"
     assert waits(throttle, 1, "first") == [10]
+    assert clock.now == 1_000
+
+
+def test_operator_who_logs_in_often_is_not_throttled_and_gets_another_csrf_token_each_time(
+    clock: ProcessClock,
+) -> None:
+    token = "token of the operators of the tests"
+    authenticator = OpsAuthenticator(Settings(ops_token=SecretStr(token)))
+    request = Request({"type": "http", "client": ("203.0.113.7", 1), "headers": []})
+
+    sessions = [authenticator.log_in(request, token, "Anna") for _ in range(20)]
+
+    opened = [one for one in sessions if isinstance(one, Session)]
+    assert len(opened) == 20
+    assert len({one.csrf for one in opened}) == len({one.session_id for one in opened}) == 20
+    assert min(len(one.csrf) for one in opened) >= 32
     assert clock.now == 1_000

@@ -54,7 +54,12 @@ SHARED: Final[dict[str, tuple[str, ...]]] = {
         "tests/shared/webhooks/test_deliveries.py",
         "tests/deploy/commands/webhooks/test_webhooks.py",
     ),
-    "scheduler/listener.py": ("tests/scheduler/test_ticks.py", "tests/scheduler/test_schedule.py"),
+    "scheduler/__main__.py": ("tests/scheduler/test_duties.py",),
+    "scheduler/listener.py": ("tests/scheduler/test_duties.py",),
+    "scheduler/probes.py": (
+        "tests/scheduler/test_duties.py",
+        "tests/worker/quota/test_background_pauses.py",
+    ),
     "scheduler/metrics/fleet_metrics.py": ("tests/scheduler/metrics/test_fleet_metrics.py",),
     "scheduler/metrics/snapshot_gauges.py": ("tests/scheduler/metrics/test_snapshot_gauges.py",),
     "scheduler/metrics/webhook_gauges.py": ("tests/scheduler/metrics/test_webhook_gauges.py",),

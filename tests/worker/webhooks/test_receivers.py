@@ -8,10 +8,12 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
+import httpcore
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -28,6 +30,8 @@ from tests.worker.http.malicious_server import (
     says,
 )
 from tests.worker.webhooks.world import LOOPBACK
+from worker.http import public_network
+from worker.http.deadline import DeadlineBackend
 from worker.webhooks import delivery
 from worker.webhooks.delivery import Poster
 from worker.webhooks.messages import Message
@@ -154,3 +158,49 @@ def test_private_address_is_blocked_without_a_packet() -> None:
         answer = poster.post(f"https://127.0.0.1:{server.port}/", MESSAGE, [new_secret()])
 
         assert (answer.outcome, server.requests) == (DeliveryOutcome.BLOCKED, [])
+
+
+def test_public_addresses_are_reached_by_https_on_port_443_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    reached: list[tuple[str, int]] = []
+
+    def connect(_backend: object, host: str, port: int, *_: object, **__: object) -> None:
+        reached.append((host, port))
+        raise httpcore.ConnectError
+
+    monkeypatch.setattr(public_network, "resolve", lambda *_: [ip_address("93.184.216.34")])
+    monkeypatch.setattr(DeadlineBackend, "connect_tcp", connect)
+    urls = ("https://hooks.example.com/", "http://hooks.example.com/", "https://hooks.example.com:8443/")
+    with Poster(LOOPBACK, 1) as poster:
+        outcomes = [poster.post(url, MESSAGE, [new_secret()]).outcome for url in urls]
+
+    assert outcomes == [DeliveryOutcome.UNREACHABLE, DeliveryOutcome.BLOCKED, DeliveryOutcome.BLOCKED]
+    assert reached == [("93.184.216.34", 443)]
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [
+        (None, None),
+        (b"120", 120),
+        (b" 7 ", 7),
+        (b"1234567890", None),
+        (b"-5", None),
+        (b"soon", None),
+        (b"Thu, 01 Jan 2026 00:00:00 GMT", 0),
+        (b"Fri, 01 Jan 2100 00:01:40 GMT", 100),
+        (b"Fri, 01 Jan 2100 00:01:40 -0000", 100),
+    ],
+)
+def test_retry_after_is_seconds_or_an_instant(
+    monkeypatch: pytest.MonkeyPatch, header: bytes | None, seconds: int | None
+) -> None:
+    class Clock(datetime):
+        """The clock of the sender."""
+
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> "Clock":
+            return cls(2100, 1, 1, tzinfo=tz)
+
+    monkeypatch.setattr(delivery, "datetime", Clock)
+
+    assert delivery._retry_after(header) == (None if seconds is None else timedelta(seconds=seconds))

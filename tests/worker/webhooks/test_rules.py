@@ -84,3 +84,17 @@ def test_released_place_of_a_slow_endpoint_can_be_taken_again() -> None:
 
 def test_sender_of_few_places_has_one_for_slow_endpoints() -> None:
     assert [Places(number).slow_free for number in (1, 3, 4, 8, 9)] == [1, 1, 1, 2, 2]
+
+
+def test_released_place_is_one_of_those_of_its_workspace_and_host() -> None:
+    places = Places(64)
+    for number in range(4):
+        assert places.take("ws_1", f"h{number}", slow=False)
+        assert places.take(f"ws_{number + 2}", "one.example", slow=False)
+
+    places.release(Claim("e", "ws_1", 1, "h0", slow=False))
+    places.release(Claim("e", "ws_2", 1, "one.example", slow=False))
+
+    assert places.free == 64 - 6
+    assert [places.take("ws_1", f"g{number}", slow=False) for number in range(2)] == [True, False]
+    assert [places.take(f"w{number}", "one.example", slow=False) for number in range(2)] == [True, False]
