@@ -53,7 +53,7 @@ WORKER: Final[dict[str, tuple[str, ...]]] = {
     "worker/queue/current_jobs.py": ("tests/worker/queue/test_current_jobs.py",),
     "worker/queue/lending.py": ("tests/worker/queue/test_lending.py",),
     "worker/queue/shutdown.py": ("tests/worker/queue/test_shutdown.py",),
-    "shared/quota/call_counts.py": ("tests/scheduler/test_freshness.py",),
+    "shared/quota/call_counts.py": ("tests/shared/quota/test_call_counts.py",),
     "worker/refresh.py": (
         *REFRESH,
         "tests/worker/quota/test_refreshes_under_budgets.py",

@@ -50,7 +50,9 @@ def test_spent_budget_pauses_the_platform_until_it_renews_itself(harness: Harnes
     exhausted = reserve(harness, [row(1)])
 
     assert isinstance(exhausted, BudgetExhausted)
-    assert harness.execute("SELECT paused_until FROM pauses") == [(exhausted.until,)]
+    assert harness.execute("SELECT platform, kind, subject, paused_until, reason FROM pauses") == [
+        ("x", "app", "budget", exhausted.until, "Today's budget for reads at X is spent.")
+    ]
 
 
 def test_budget_that_only_reservations_fill_pauses_nothing(harness: Harness) -> None:

@@ -56,6 +56,7 @@ def in_force(kind: PauseKind, subject: str = "", until: datetime = LATER) -> Pau
     return PauseInForce("x", kind, subject, NOW - timedelta(hours=1), until, kind.value, 1)
 
 
+ACCOUNT = in_force(PauseKind.ACCOUNT, "acc_1")
 APP, STOP = in_force(PauseKind.APP), in_force(PauseKind.CREDITS)
 TRIED = in_force(PauseKind.CREDITS, until=NOW)
 ONE_ENDPOINT, EVERY_ENDPOINT = in_force(PauseKind.ENDPOINT, "tweets"), in_force(PauseKind.ENDPOINT)
@@ -68,6 +69,7 @@ BACKGROUND = [in_force(kind) for kind in PauseKind if kind.background_only]
         ([], None, None),
         ([APP, STOP], APP, APP),
         ([STOP], STOP, STOP),
+        ([ACCOUNT, APP], ACCOUNT, ACCOUNT),
         ([TRIED], None, None),
         ([TRIED, ONE_ENDPOINT, APP], APP, APP),
         ([ONE_ENDPOINT], None, None),
