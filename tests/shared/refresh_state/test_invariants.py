@@ -56,6 +56,8 @@ FINE: list[dict[str, Any]] = [
     {"publication": PUBLISH_ID, "outcome": "processing"},
     {"account_state": "disconnected", "reason": "blocked", "sync_status": "requires_reconnect"},
     {"account_state": "requires_reconnect", "reason": "quarantined"},
+    {"account_state": "disconnected", "reason": "stopped"},
+    {"account_state": "disconnected", "reason": "stale"},
 ]
 
 
@@ -77,9 +79,11 @@ STUCK: list[tuple[Breach, dict[str, Any]]] = [
     (Breach.NEVER_DUE, {"outcome": "processing"}),
     (Breach.NEVER_DUE, {"publication": PUBLISH_ID}),
     (Breach.NEVER_DUE, {"publication": NO_ID, "sync_status": "requires_reconnect"}),
+    (Breach.NEVER_DUE, {"outcome": "gone", "sync_status": "requires_reconnect"}),
     (Breach.FAR_FUTURE, {"reason": "paused", "next_run": TOO_LATE}),
     (Breach.NOT_ACTIVE, {"account_state": "disconnected", "reason": "new", "next_run": NOW}),
     (Breach.NOT_ACTIVE, {"account_state": "requires_reconnect", "reason": "claimed", "next_run": NOW}),
+    (Breach.NOT_ACTIVE, {"account_state": "disconnected", "reason": "paused", "next_run": TOO_LATE}),
 ]
 
 
@@ -104,10 +108,19 @@ def test_stuck_rows_are_found_among_rows_in_every_state(harness: Harness) -> Non
         row(harness, account_id=f"acc_fine_{number}", **state)
     expected = [
         (row(harness, account_id=f"acc_stuck_{number}", **state), breach)
-        for number, (breach, state) in enumerate(STUCK)
+        for number, (breach, state) in enumerate(reversed(STUCK))
     ]
 
     assert [(one.publication_id, one.breach) for one in stuck_rows(harness)] == expected
+    harness.execute("UPDATE accounts SET platform = 'x' WHERE account_id = 'acc_stuck_0'")
+    with harness.engine.connect() as connection:
+        assert [one.publication_id for one in stuck(connection, most=3)] == [one for one, _ in expected[:3]]
+        assert count_stuck(connection) == {
+            ("tiktok", Breach.NEVER_DUE): 9,
+            ("tiktok", Breach.FAR_FUTURE): 1,
+            ("tiktok", Breach.NOT_ACTIVE): 2,
+            ("x", Breach.NOT_ACTIVE): 1,
+        }
 
 
 def test_row_deferred_by_a_pause_of_background_work_is_not_stuck(harness: Harness) -> None:
