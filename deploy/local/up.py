@@ -30,6 +30,8 @@ from deploy.local.services import Service, Services
 from shared import database
 from shared.accounts import api_keys
 from shared.accounts.vault import Vault, new_key
+from shared.erasure.ledger import LedgerError, ledger_of
+from shared.erasure.replay import replay
 from shared.ingestion import importer
 from shared.settings import Settings, load
 from shared.vocabulary import Platform
@@ -73,7 +75,7 @@ def run(*, data_dir: Path) -> int:
         if greeting := running.read_greeting(data_dir):
             console.show(greeting)
         return 1
-    except LocalServerError as error:
+    except (LocalServerError, LedgerError) as error:
         console.complain(f"dravo: {error}")
         return 1
     return 0
@@ -96,9 +98,11 @@ def _run(stack: ExitStack, settings: Settings, data_dir: Path) -> None:
     environment.setdefault(
         "DRAVO_INTERNAL_TOKEN", private_files.read_or_create_password(data_dir / "internal-token")
     )
+    postgres: Postgres | None = None
     if not settings.database_url:
         postgres = _step("PostgreSQL", lambda: stack.enter_context(Postgres(data_dir / "postgres")))
         environment["DRAVO_DATABASE_URL"] = postgres.url
+        environment.setdefault("DRAVO_ERASURE_LEDGER", str(data_dir / "erasures.jsonl"))
     if not settings.redis_url:
         valkey = _step("Valkey", lambda: stack.enter_context(Valkey(data_dir / "valkey")))
         environment["DRAVO_REDIS_URL"] = valkey.url
@@ -111,6 +115,8 @@ def _run(stack: ExitStack, settings: Settings, data_dir: Path) -> None:
     _step("Schema", lambda: database.migrate(settings.database))
     engine = database.connect(settings.database, application="dravo-up", pool_size=1)
     stack.callback(engine.dispose)
+    if postgres and (ledger := ledger_of(settings)):
+        replay(engine, ledger)  # an earlier copy of the database may lie in the directory, or a new one
     _step("Demo data", lambda: _demo(engine, settings, data_dir, control))
     api_key = _api_key(engine, data_dir)
     for name in ("scheduler", "worker"):

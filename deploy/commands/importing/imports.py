@@ -25,7 +25,7 @@ from shared.ingestion.rows import parse_publication
 from shared.settings import load
 from shared.vocabulary import Platform
 
-imports = typer.Typer(help="Import accounts or publications from a file.", no_args_is_help=True)
+imports = typer.Typer(help="Import accounts, publications or an archive from a file.", no_args_is_help=True)
 
 File = Annotated[str, typer.Argument(help="JSON Lines or CSV (by extension, else by content); - is stdin.")]
 OptionalFile = Annotated[

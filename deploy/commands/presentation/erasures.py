@@ -1,5 +1,6 @@
 """The presentation of erasures: the JSON document and the certificate in words."""
 
+from datetime import datetime
 from typing import Any
 
 from deploy.console import instant
@@ -26,8 +27,8 @@ def erasure_text(erasure: Certificate) -> str:
     deleted = ", ".join(f"{name} {number}" for name, number in sorted(erasure.rows.items()) if number)
     lines = [
         f"Erasure {erasure.code}",
-        f"of one {erasure.kind.value}, requested by {erasure.source} at {instant(erasure.requested_at)}",
-        f"ended at {instant(erasure.ended_at)}" if erasure.ended_at else f"not ended: phase {erasure.phase}",
+        f"of one {erasure.kind.value}, requested by {erasure.source} at {_second(erasure.requested_at)}",
+        f"ended at {_second(erasure.ended_at)}" if erasure.ended_at else f"not ended: phase {erasure.phase}",
         f"deleted or rewritten rows: {deleted or 'none'}",
     ]
     if erasure.scan is None:
@@ -40,3 +41,7 @@ def erasure_text(erasure: Certificate) -> str:
             f" {f'left over: {left}' if left else 'nothing is left'}"
         )
     return "\n".join(lines)
+
+
+def _second(value: datetime) -> str | None:
+    return instant(value.replace(microsecond=0))

@@ -31,6 +31,7 @@ erase = typer.Typer(
     'dravo erase --account acc_1 --reason "ticket 7" --yes --wait',
 )
 _WATCH_SECONDS = 1.0
+_STALLED_POLLS = 30
 _SCANS = 3
 """Scans that may find something until --wait gives up: the first may come before a message is consumed."""
 
@@ -136,6 +137,8 @@ def _show_preview(rows: dict[str, Count], *, as_json: bool) -> None:
 def _watch(engine: Engine, code: str) -> Certificate:
     """Wait until an erasure has ended or several scans have found something; return its certificate."""
     scans: set[str] = set()
+    seen: Certificate | None = None
+    unchanged = 0
     with console.progress() as bar:
         task = bar.add_task("erasing", total=None)
         while True:
@@ -146,6 +149,13 @@ def _watch(engine: Engine, code: str) -> Certificate:
                 scans.add(erasure.scan["scanned_at"])
             if erasure.ended_at is not None or len(scans) >= _SCANS:
                 return erasure
+            unchanged = unchanged + 1 if erasure == seen else 0
+            seen = erasure
+            if unchanged == _STALLED_POLLS:
+                console.complain(
+                    f"dravo: nothing has been erased for {_STALLED_POLLS * _WATCH_SECONDS:.0f} s: does a"
+                    " scheduler run? Its log says what it waits for (erasure_ledger_failed …)"
+                )
             time.sleep(_WATCH_SECONDS)
 
 

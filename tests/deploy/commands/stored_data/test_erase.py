@@ -93,6 +93,23 @@ def test_wait_ends_with_the_certificate(
     assert (result.code, result.json["phase"]) == (0, "ended")
 
 
+def test_wait_says_so_when_no_scheduler_goes_on(
+    fleet: Dravo, erase_all: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    polls = iter(range(100))
+
+    def begin_late(_: float) -> None:
+        if next(polls) == 50:
+            erase_all()
+
+    monkeypatch.setattr("deploy.commands.stored_data.erase.time.sleep", begin_late)
+
+    result = fleet(*ERASE, "--wait")
+
+    assert (result.code, result.json["phase"]) == (0, "ended")
+    assert result.err.count("nothing has been erased for 30 s") == 1
+
+
 def test_wait_fails_when_something_is_left(
     fleet: Dravo, sql: Sql, erase_all: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
