@@ -10,19 +10,15 @@ https://www.postgresql.org/docs/18/arrays.html#ARRAYS-IO
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
-from json import JSONDecoder, JSONEncoder
 from typing import Any, Final
 
 from psycopg import Connection, DataError
 from psycopg.adapt import Buffer, PyFormat
 from psycopg.types.array import BaseListDumper, ListDumper
 from psycopg.types.json import Jsonb, set_json_loads
+from pydantic_core import from_json, to_json
 
 _NONE: Final = type(None)
-_encoded: Final = JSONEncoder(
-    separators=(",", ":")
-).encode  # `json.dumps` would make an encoder for each call
-_decoded: Final = JSONDecoder().raw_decode
 
 
 class _ListDumper(ListDumper):
@@ -70,7 +66,7 @@ def _quoted(text: str) -> str:
 
 
 def _json(value: Jsonb) -> str:
-    return _quoted(_encoded(value.obj))
+    return _quoted(to_json(value.obj).decode())
 
 
 def _instant(value: datetime) -> str:
@@ -92,12 +88,7 @@ def text_array(values: Iterable[str]) -> str:
     return "{" + ",".join(map(_quoted, values)) + "}"
 
 
-def _loads(data: str | bytes) -> Any:
-    # `json.loads` guesses the encoding and looks for whitespace: PostgreSQL sends UTF-8, and none.
-    return _decoded(data if isinstance(data, str) else str(data, "utf-8"))[0]
-
-
 def use_fast_lists(connection: "Connection[Any]") -> None:
     """Convert the lists that are passed to this connection's statements so, and the JSON that it returns."""
     connection.adapters.register_dumper(list, _ListDumper)
-    set_json_loads(_loads, connection)
+    set_json_loads(from_json, connection)

@@ -18,5 +18,5 @@ LEADING: Final[Mapping[Platform, tuple[str, ...]]] = {
 def leading_value(platform: Platform, metrics: Mapping[str, Any]) -> float | None:
     """Return the leading counter; ``None`` when a part of it is absent: that is not a measurement."""
     values = [metrics.get(name) for name in LEADING[platform]]
-    numbers = [value for value in values if isinstance(value, int | float) and not isinstance(value, bool)]
+    numbers = [value for value in values if isinstance(value, (int, float)) and not isinstance(value, bool)]
     return float(sum(numbers)) if len(numbers) == len(values) else None

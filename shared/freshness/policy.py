@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import cache
 from typing import Final
 
 from shared.vocabulary import Platform
@@ -59,6 +60,7 @@ class Freshness:
         return f"every row is refreshed {words(self.interval)} after its last successful read"
 
 
+@cache
 def words(interval: timedelta) -> str:
     """Return an interval in the largest unit in which it is whole, ``90 min``."""
     seconds = interval.total_seconds()

@@ -15,10 +15,11 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
-from sqlalchemy import Connection, Row, text
+from sqlalchemy import Connection, text
 
+from shared.driver.statement import Statement
 from shared.quota.read_endpoints import read_endpoint_sql
 from shared.refresh_state import make_due as refresh_state
 from shared.vocabulary import PauseKind, PauseSubject
@@ -69,7 +70,7 @@ _IN_FORCE: Final = text(f"""
 SELECT {_COLUMNS} FROM pauses w WHERE w.paused_until > now() AND w.kind = ANY(:known)
  ORDER BY w.paused_until, w.platform, w.kind, w.subject
 """)
-_OF_ACCOUNTS: Final = text(f"""
+_OF_ACCOUNTS: Final = Statement(f"""
 SELECT a.account_id, {_COLUMNS}
   FROM accounts a
   JOIN pauses w ON {APPLIES_NOW}
@@ -154,21 +155,20 @@ def pauses_of_accounts(
         "endpoint_kinds": _OF_ENDPOINTS,
         "stops": _STOPS,
     }
-    for row in connection.execute(_OF_ACCOUNTS, bound):
+    for row in _OF_ACCOUNTS.all(connection, bound):
         pauses_by_account[row.account_id].append(_pause_in_force(row))
     return dict(pauses_by_account)
 
 
-def _pause_in_force(row: Row[tuple[object, ...]]) -> PauseInForce:
-    values = row._mapping
+def _pause_in_force(row: Any) -> PauseInForce:
     return PauseInForce(
-        platform=values["platform"],
-        kind=PauseKind(values["kind"]),
-        subject=values["subject"],
-        paused_at=values["paused_at"],
-        paused_until=values["paused_until"],
-        reason=values["reason"],
-        refusals=values["refusals"],
+        platform=row.platform,
+        kind=PauseKind(row.kind),
+        subject=row.subject,
+        paused_at=row.paused_at,
+        paused_until=row.paused_until,
+        reason=row.reason,
+        refusals=row.refusals,
     )
 
 

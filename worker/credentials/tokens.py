@@ -20,6 +20,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from shared.accounts.token_life import OLD_ENOUGH, RENEW_AHEAD
 from shared.accounts.vault import SealError, Vault
 from shared.database import DATABASE_AWAY
+from shared.driver.statement import Statement
 from shared.freshness.refit import Fitted
 from shared.observability import failpoints
 from shared.vocabulary import AccountState, Platform
@@ -71,7 +72,7 @@ SELECT account_id, workspace_id, platform, platform_account_id, login, kind, sco
        token_version
   FROM accounts WHERE account_id = :account_id
 """
-_LOAD = text(
+_LOAD = Statement(
     """
 SELECT a.*,
        (SELECT max(q.factor) FROM quota_pressure q
@@ -107,9 +108,10 @@ def load(connection: Connection, account_id: str, vault: Vault) -> StoredAccount
 
     Tokens that no key decrypts raise nothing: the caller records that (`StoredAccount.unopened`).
     """
-    row = connection.execute(_LOAD, {"account_id": account_id}).one_or_none()
-    if row is None:
+    rows = _LOAD.all(connection, {"account_id": account_id})
+    if not rows:
         return None
+    row = rows[0]
     return replace(_opened(row, vault), pressure=row.pressure, fitted=row.fitted and Fitted(*row.fitted))
 
 

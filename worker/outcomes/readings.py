@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
-from typing import Any
+from typing import Any, Final, TypeGuard
 
 from shared.freshness.leading import leading_value
 from shared.freshness.plan import Known
@@ -16,6 +16,8 @@ from worker.outcomes.missing import missing, processing
 from worker.outcomes.outcome import Outcome, Policy, with_warning
 from worker.readings import Answer, Reading
 
+_NUMBERS: Final = frozenset({int, float})
+
 
 def judge_reading(row: StartedRow, reading: Reading, policy: Policy, now: datetime) -> Outcome:
     """Return the outcome of a reading taken at ``now`` (database time)."""
@@ -26,10 +28,9 @@ def judge_reading(row: StartedRow, reading: Reading, policy: Policy, now: dateti
 
 
 def _read(row: StartedRow, reading: Reading, policy: Policy, now: datetime) -> Outcome:
+    before = row.metrics
     decreased = sorted(
-        key
-        for key, value in reading.metrics.items()
-        if _is_number(row.metrics.get(key)) and value < row.metrics[key]
+        [key for key, value in reading.metrics.items() if _is_number(old := before.get(key)) and value < old]
     )
     warnings = reading.warnings
     if decreased:
@@ -40,8 +41,8 @@ def _read(row: StartedRow, reading: Reading, policy: Policy, now: datetime) -> O
     return _completed(row, policy, now, reading.metrics, warnings, partial=bool(reading.missing))
 
 
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+def _is_number(value: object) -> TypeGuard[int | float]:
+    return type(value) in _NUMBERS
 
 
 def _omitted(row: StartedRow, reading: Reading, policy: Policy, now: datetime) -> Outcome:

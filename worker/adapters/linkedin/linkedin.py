@@ -23,6 +23,7 @@ https://learn.microsoft.com/en-us/linkedin/shared/authentication/programmatic-re
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
+from functools import lru_cache
 from urllib.parse import unquote
 
 from shared.settings import Settings
@@ -269,14 +270,19 @@ def _elements(
     return statistics_of, more, len(statistics_of) == len(elements)
 
 
+@lru_cache(maxsize=1_000)
+def _key_of(name: str) -> str | None:
+    """Return our key of a metric, ``None`` for no metric's name; all elements have the same names."""
+    return PREFIX + re.sub(r"(?=[A-Z])", "_", name).lower() if METRIC.fullmatch(name) else None
+
+
 def _reading(publication: Publication, statistics: Mapping[str, object]) -> Reading:
     """Return the reading of one element, with all its numbers, also those whose names are new."""
     metrics: dict[str, int | float] = {}
     missing: list[str] = []
     for name, value in statistics.items():
-        if not METRIC.fullmatch(name):
+        if (key := _key_of(name)) is None:
             continue
-        key = PREFIX + re.sub(r"(?=[A-Z])", "_", name).lower()
         if untrusted.is_count(value) or (name not in COUNTS and untrusted.is_ratio(value)):
             metrics[key] = float(value) if name == RATIO else value
         elif name in COUNTS or name == RATIO:

@@ -25,6 +25,7 @@ import re
 from base64 import b64encode
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import lru_cache
 
 from pydantic import SecretStr
 
@@ -248,12 +249,17 @@ def _has_private(account: Account, publication: Publication, post: Post, now: da
     return now - (untrusted.instant_of(post.get("created_at")) or publication.created_at) < PRIVATE_AGE
 
 
+@lru_cache(maxsize=1_000)
+def _is_metric(name: str) -> bool:
+    return METRIC.fullmatch(name) is not None
+
+
 def _counts(block: object) -> dict[str, int]:
     """Return the counters of a block by our keys; an invalid one counts as not reported."""
     counts = {
         name: value
         for name, value in untrusted.object_of(block).items()
-        if METRIC.fullmatch(name) and untrusted.is_count(value)
+        if _is_metric(name) and untrusted.is_count(value)
     }
     renamed = {key: counts.pop(name) for name, key in RENAMED.items() if name in counts}
     return renamed | counts
