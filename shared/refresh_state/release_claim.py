@@ -36,6 +36,9 @@ def release_claims(connection: Connection, claims: Iterable[Claim], *, after: ti
 
     A worker that has started one loses the row: what it has read so far is older than what the caller writes.
     """
-    ordered = sorted(claims)
-    parameters = {"ids": [c[0] for c in ordered], "seqs": [c[1] for c in ordered], "after": after}
+    ids, seqs = [], []
+    for publication_id, claim_seq in claims:
+        ids.append(publication_id)
+        seqs.append(claim_seq)
+    parameters = {"ids": ids, "seqs": seqs, "after": after}
     return connection.execute(_RELEASE_CLAIM, parameters).rowcount

@@ -35,17 +35,19 @@ def test_rotate_seals_every_token_with_the_first_key(
     fleet: Dravo, old: str, sql: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(reseal, "BATCH", 2)
-    for number in range(3):
+    for number in reversed(range(3)):  # they lie in another order than that of their ids
         sql(
             "INSERT INTO webhook_endpoints (endpoint_id, workspace_id, url, host, sealed_secret,"
             " sealed_former_secret) VALUES (:id, 'ws_1', '', '', :secret, :secret)",
             id=f"whe_{number}",
             secret=Vault([SecretStr(old)]).seal(SecretStr("whsec_x")),
         )
+    sql("ANALYZE webhook_endpoints")  # a small table is read as it lies, without an index
     new = new_key()
     monkeypatch.setenv("DRAVO_SECRET_KEYS", f"{new},{old}")
 
     first = fleet("secrets", "rotate", "--json")
+    endpoints = sql("SELECT sealed_secret, sealed_former_secret FROM webhook_endpoints")
     second = fleet("secrets", "rotate", "--json")
 
     assert (first.code, second.code) == (0, 0)
@@ -64,7 +66,7 @@ def test_rotate_seals_every_token_with_the_first_key(
         assert row.token_version == 1, "the token itself is the same"
     (x,) = [row for row in sql(SEALED) if row.account_id == "acc_x"]
     assert vault.open(x.sealed_refresh_token).get_secret_value() == "refresh"
-    for row in sql("SELECT sealed_secret, sealed_former_secret FROM webhook_endpoints"):
+    for row in endpoints:
         assert [vault.open(one).get_secret_value() for one in row] == ["whsec_x", "whsec_x"]
 
 

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Engine
 
 from shared.webhooks import deliveries, endpoints
 from shared.webhooks.endpoints import Endpoint
+from tests.interleavings.engine.explorer import Run
 from tests.interleavings.model.environment import Environment, operation
 from tests.interleavings.model.world import WORKSPACE
 from worker.webhooks import claims
@@ -64,9 +65,9 @@ def _claim_and_deliver(environment: Environment, engine: Engine) -> None:
 
 def _changed_by_operator(
     change: Callable[[Connection, Endpoint, Environment], Any], environment: Environment, engine: Engine
-) -> None:
+) -> Any:
     with engine.begin() as connection:
-        change(connection, endpoints.find(connection, ENDPOINT), environment)
+        return change(connection, endpoints.find(connection, ENDPOINT), environment)
 
 
 def _redeliver(connection: Connection, endpoint: Endpoint, environment: Environment) -> None:
@@ -82,8 +83,8 @@ def _enable(connection: Connection, endpoint: Endpoint, _environment: Environmen
     endpoints.enable(connection, endpoint)
 
 
-def _rotate(connection: Connection, endpoint: Endpoint, environment: Environment) -> None:
-    endpoints.rotate(connection, environment.harness.context.vault, endpoint, timedelta(hours=1))
+def _rotate(connection: Connection, endpoint: Endpoint, environment: Environment) -> SecretStr:
+    return endpoints.rotate(connection, environment.harness.context.vault, endpoint, timedelta(hours=1))
 
 
 def _remove(connection: Connection, endpoint: Endpoint, _environment: Environment) -> None:
@@ -118,10 +119,16 @@ SELECT format('endpoint %s is %s, next run %s, claim %s', endpoint_id, state, ne
 """
 
 
-def delivery_breaches(connection: psycopg.Connection, environment: Environment) -> list[str]:
-    """Return the rows that the endpoint's position has passed without a delivery, and a wrong next run."""
+def delivery_breaches(connection: psycopg.Connection, environment: Environment, run: Run) -> list[str]:
+    """Return rows passed over without a delivery, a wrong next run, and the loss of a newer secret."""
     passed = {row[0] for row in connection.execute(_PASSED)}
     sentences = [f"no change is passed over: row {one}" for one in sorted(passed - environment.received)]
+    rotated = [result.get_secret_value() for result in run.results if isinstance(result, SecretStr)]
+    if rotated:
+        vault = environment.harness.context.vault
+        secrets = connection.execute("SELECT sealed_secret FROM webhook_endpoints").fetchall()
+        kept = all(vault.open(one).get_secret_value() in rotated for (one,) in secrets)
+        sentences += [] if kept else ["no newer secret is lost: the endpoint has the one before its rotation"]
     return sentences + [
         f"a disabled endpoint has no next run: {row[0]}" for row in connection.execute(_ENDPOINTS)
     ]

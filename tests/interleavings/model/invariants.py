@@ -148,7 +148,7 @@ def breaches(connection: psycopg.Connection, environment: Environment, run: Run)
         sentences += left_of_erased(connection, environment.harness.engine)
     sentences += [row[0] for row in connection.execute(_ALL)]
     sentences += _mixed_tokens(connection, environment.harness.context.vault)
-    sentences += delivery_breaches(connection, environment)
+    sentences += delivery_breaches(connection, environment, run)
     return sentences + (left_of_erased(connection, environment.harness.engine) if erased else [])
 
 

@@ -147,7 +147,7 @@ _LIST: Final = [
     operation("sweep", partial(in_transaction, sweep), "active"),
     *REFRESHES,
     operation("renew", _renew, "expiring"),
-    operation("rotate_secrets", _rotate_secrets, "active disconnected expiring erasing"),
+    operation("rotate_secrets", _rotate_secrets, "active disconnected expiring erasing delivering"),
     operation("renew_refused", _renew_refused, "expiring"),
     operation(
         "publish",

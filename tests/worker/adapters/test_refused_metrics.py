@@ -1,5 +1,7 @@
 """Refused metrics: left out by the whole fleet, probed by one job, deleted when the probe succeeds."""
 
+from sqlalchemy import text
+
 from shared.vocabulary import Platform
 from tests.harness import Harness
 from worker.adapters.refused_metrics import RefusedMetricMemory
@@ -28,6 +30,15 @@ def test_expired_entry_is_probed_by_one_job(harness: Harness) -> None:
 
     assert memory(harness).refused("v25.0", "REELS") == frozenset()
     assert memory(harness).refused("v25.0", "REELS") == {"saved"}, "the others go on without it meanwhile"
+
+
+def test_entry_that_another_job_is_about_to_probe_is_left_out_without_waiting(harness: Harness) -> None:
+    memory(harness).remember("v25.0", "REELS", "saved")
+    expire(harness)
+
+    with harness.engine.begin() as other:
+        other.execute(text("SELECT FROM refused_metrics FOR UPDATE"))
+        assert memory(harness).refused("v25.0", "REELS") == {"saved"}
 
 
 def test_successful_probe_restores_the_metric_for_every_job(harness: Harness) -> None:
