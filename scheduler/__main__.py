@@ -170,7 +170,7 @@ def _serve(
     for thread in threads:
         thread.start()
     _log.info("scheduler_started", tick_seconds=settings.tick_seconds)
-    wait_for(stopping)
+    wait_for(stopping, schedule.follow_clock)
     schedule.stop()
     for thread in threads:
         thread.join()

@@ -1,10 +1,12 @@
 """Runs named ticks at their intervals; a tick may ask to run again sooner."""
 
 import threading
+import time
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
+import structlog
 from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.jobstores.base import JobLookupError
 from apscheduler.schedulers.background import BackgroundScheduler
@@ -17,8 +19,13 @@ THREADS = 3
 URGENT_THREADS = 2
 """For urgent ticks alone, however many slow ones there are: after a start, all of them run."""
 
+_SET_BACK_SECONDS = 1.0
+"""A clock that falls further behind than by a correction of its rate was set back."""
+
 Tick = Callable[[], timedelta | None]
 """One run of a tick; returns the delay until its next run when that should come before its interval ends."""
+
+_log = structlog.get_logger(__name__)
 
 
 class _Threads(ThreadPoolExecutor):  # type: ignore[misc]  # APScheduler publishes no types
@@ -36,8 +43,13 @@ class Schedule:
     """
 
     def __init__(
-        self, ticks: Mapping[str, tuple[Tick, timedelta]], urgent: Collection[str] = frozenset()
+        self,
+        ticks: Mapping[str, tuple[Tick, timedelta]],
+        urgent: Collection[str] = frozenset(),
+        wall: Callable[[], float] = time.time,
     ) -> None:
+        self._wall = wall
+        self._ahead = self._clock_ahead()
         self._stopping = threading.Event()
         self._executors = {"default": _Threads(THREADS), "urgent": _Threads(URGENT_THREADS)}
         # In memory only: what is due is in PostgreSQL, and the next run makes up for one that was missed.
@@ -69,6 +81,17 @@ class Schedule:
         self._scheduler.shutdown(wait=False)
         for threads in self._executors.values():
             threads.await_end()
+
+    def follow_clock(self) -> None:
+        """Run every tick at once after the clock was set back: APScheduler would wait for its instants."""
+        before, self._ahead = self._ahead, self._clock_ahead()
+        if before - self._ahead > _SET_BACK_SECONDS:
+            _log.warning("clock_set_back", seconds=round(before - self._ahead))
+            for job in self._scheduler.get_jobs():
+                self.run_soon(job.id)
+
+    def _clock_ahead(self) -> float:
+        return self._wall() - time.monotonic()
 
     def run_soon(self, name: str, after: timedelta = timedelta()) -> None:
         """Bring a tick's next run forward to ``after`` this delay; it never moves back."""

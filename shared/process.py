@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Final
 
@@ -57,11 +58,11 @@ def stop_on_signals() -> threading.Event:
     return stopping
 
 
-def wait_for(stopping: threading.Event) -> None:
-    """Return once ``stopping`` is set.
+def wait_for(stopping: threading.Event, meanwhile: Callable[[], object] = lambda: None) -> None:
+    """Return once ``stopping`` is set; call ``meanwhile`` twice a second until then.
 
     It waits in steps: when a frozen process wakes, any of its threads may receive the signal, and Python runs
     the handler only when the main thread runs.
     """
     while not stopping.wait(_STEP_SECONDS):
-        pass
+        meanwhile()

@@ -1,6 +1,7 @@
 """Ticks run at their intervals, at once when work is announced, and sooner again when they ask for it."""
 
 import threading
+import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -46,6 +47,23 @@ def test_notified_tick_runs_at_once() -> None:
     schedule.run_soon("hand_out")
     assert second.wait(30)
     schedule.stop()
+
+
+def test_clock_that_is_set_back_delays_no_tick() -> None:
+    runs, ahead = threading.Semaphore(0), 7200.0
+    schedule = Schedule({"sweep": (runs.release, NEVER)}, wall=lambda: time.monotonic() + ahead)
+    schedule.start()
+    assert runs.acquire(timeout=30)
+    schedule.follow_clock()
+    assert not runs.acquire(blocking=False)
+
+    ahead -= 3600
+    schedule.follow_clock()
+
+    assert runs.acquire(timeout=30)
+    schedule.follow_clock()
+    schedule.stop()
+    assert not runs.acquire(blocking=False), "once for each time that it is set back"
 
 
 def test_later_request_does_not_postpone_a_run() -> None:
