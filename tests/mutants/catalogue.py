@@ -90,7 +90,11 @@ TARGETS: Final[dict[str, tuple[str, ...]]] = {
         "tests/shared/accounts/test_states.py",
         *TRANSITIONS,
     ),
-    "shared/refresh_state/ingest.py": (*INGESTION[2:], *TRANSITIONS),
+    "shared/refresh_state/ingest.py": (
+        "tests/shared/refresh_state/test_ingest.py",
+        *INGESTION[2:],
+        *TRANSITIONS,
+    ),
     "shared/refresh_state/unquarantine.py": (
         "tests/shared/operations/test_quarantine.py",
         "tests/shared/operations/test_races.py",

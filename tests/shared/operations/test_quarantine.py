@@ -3,7 +3,9 @@
 from typing import Any
 
 from shared.operations.quarantine import release_from_quarantine
+from shared.refresh_state.notifications import DUE_CHANNEL
 from tests.harness import Harness
+from tests.servers import connect
 from tests.shared.operations.rows import ADA, LATER, NOW, deferred_row, log
 
 
@@ -53,3 +55,41 @@ def test_unquarantine_makes_quarantined_rows_due_and_no_other(harness: Harness) 
         ("release", {"publications": [first, second]}, None, 2, True),
         ("release", {"all": "all"}, None, 2, True),
     ]
+
+
+QUARANTINED: dict[str, Any] = {"until": None, "reason": "quarantined"}
+
+
+def test_released_row_of_an_account_that_may_not_be_read_says_what_to_do(harness: Harness) -> None:
+    harness.account("acc_1", state_reason="An old reason.")
+    harness.account("acc_dead", state="requires_reconnect", state_reason="Connect it again.")
+    harness.account("acc_off", state="disconnected")
+    accounts = ("acc_1", "acc_dead", "acc_off")
+    rows = [deferred_row(harness, account, **QUARANTINED) for account in accounts]
+    waiting = deferred_row(harness, "acc_dead", until=None, reason="blocked")
+
+    with harness.engine.begin() as connection:
+        assert release_from_quarantine(connection, ADA, None) == rows
+
+    statuses = [
+        (harness.state(one).sync_status, harness.state(one).error_message) for one in (*rows, waiting)
+    ]
+    active, dead, off, untouched = statuses
+    assert active == untouched == ("pending", None)
+    assert dead == ("requires_reconnect", "Connect it again.")
+    assert off[0] == "requires_reconnect"
+    assert off[1]
+
+
+def test_release_notifies_the_scheduler_once_rows_are_released(harness: Harness, database_url: str) -> None:
+    harness.account("acc_1")
+    deferred_row(harness, "acc_1", **QUARANTINED)
+    with connect(database_url) as listener:
+        listener.execute(f"LISTEN {DUE_CHANNEL}")
+        for _ in range(2):
+            with harness.engine.begin() as connection:
+                release_from_quarantine(connection, ADA, None)
+        listener.execute(f"NOTIFY {DUE_CHANNEL}, 'end'")
+        received = [notice.payload for notice in listener.notifies(timeout=30, stop_after=2)]
+
+    assert received == ["", "end"]
