@@ -11,7 +11,7 @@ WITH earlier AS (
     SELECT s.publication_id, o.at
       FROM unnest(CAST(:ids AS bigint[]), CAST(:ats AS timestamptz[])) AS o (id, at)
       JOIN refresh_state s ON s.publication_id = o.id
-     WHERE s.reason = 'stale' AND s.claimed_at IS NULL AND s.next_run_at > now() AND s.next_run_at > o.at
+     WHERE s.reason = 'stale' AND s.next_run_at > now() AND s.next_run_at > o.at
      ORDER BY s.publication_id FOR UPDATE OF s
 ), moved AS (
     UPDATE refresh_state AS r SET next_run_at = earlier.at

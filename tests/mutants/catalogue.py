@@ -158,7 +158,7 @@ TARGETS: Final[dict[str, tuple[str, ...]]] = {
         "tests/shared/quota/test_read_endpoints.py",
         "tests/shared/quota/test_pauses.py",
     ),
-    "shared/refresh_state/replan.py": ("tests/scheduler/maintenance/test_replanning.py",),
+    "shared/refresh_state/replan.py": ("tests/scheduler/maintenance/test_replanning.py", *TRANSITIONS),
     "scheduler/maintenance/replanning.py": ("tests/scheduler/maintenance/test_replanning.py",),
     "scheduler/freshness.py": ("tests/scheduler/test_freshness.py",),
     "scheduler/interactive_due.py": ("tests/scheduler/test_interactive_due.py",),

@@ -55,6 +55,7 @@ WORKER: Final[dict[str, tuple[str, ...]]] = {
     "worker/queue/shutdown.py": ("tests/worker/queue/test_shutdown.py",),
     "shared/quota/call_counts.py": ("tests/shared/quota/test_call_counts.py",),
     "worker/refresh.py": (
+        "tests/worker/refreshes/test_refresh_runs.py",
         *REFRESH,
         "tests/worker/quota/test_refreshes_under_budgets.py",
         "tests/worker/refreshes/test_pause_endings.py",

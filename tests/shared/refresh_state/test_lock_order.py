@@ -19,6 +19,7 @@ from shared.refresh_state import ingest
 from shared.refresh_state.finish import lock_claims
 from shared.refresh_state.make_due import make_due
 from shared.refresh_state.release_claim import release_claim
+from shared.refresh_state.replan import replan
 from shared.vocabulary import PauseKind, Reason, SyncStatus
 from tests.harness import Harness
 from tests.shared.ingestion.rows import VAULT, account
@@ -108,6 +109,10 @@ STATEMENTS: dict[str, tuple[str, Callable[[Connection, list[int]], object]]] = {
     "arrival of ids": (
         "stopped",
         lambda connection, ids: ingest.lock(connection, ids),
+    ),
+    "replanning": (
+        "stale",
+        lambda connection, ids: replan(connection, dict.fromkeys(ids, datetime.now(UTC))),
     ),
     "release from quarantine": (
         "quarantined",
