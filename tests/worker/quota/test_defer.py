@@ -86,6 +86,7 @@ def test_pauses_are_logged_and_a_stop_calls_for_an_operator(harness: Harness) ->
         ("error", "operator_needed", "credits", ""),
         ("info", "pause_ended", "background", "acc_1"),
     ]
+    assert {line["platform"] for line in logs} == {"tiktok"}
 
 
 SOON, LATE = timedelta(minutes=10), 9 * HOUR
