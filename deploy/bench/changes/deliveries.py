@@ -8,13 +8,13 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import Any, Final
 
-import psutil
 import psycopg
 from pydantic import SecretStr
 from sqlalchemy import text
 from sqlalchemy.engine import make_url
 
 from deploy.bench.changes.receivers import Receivers, addresses, receiving
+from deploy.bench.usage import cpu_seconds
 from deploy.bench.work_directory import work_directory
 from deploy.console import show
 from deploy.local.servers.postgres import Postgres
@@ -86,9 +86,8 @@ def measure_deliveries(number: int, changes: int, senders: int, seconds: float) 
         result = _latency(admin, receivers, changes, seconds)
         for extra in running[1:]:
             _stop(extra)
-        result |= _most_of_one(
-            admin, receivers, [one for place, one in enumerate(ids) if place % _HANGS], seconds
-        )
+        answering = [one for place, one in enumerate(ids) if place % _HANGS]
+        result |= _most_of_one(admin, receivers, answering, seconds, (running[0], server.pid))
         result |= _idle(admin, running[0], seconds)
         return {"endpoints": number, "senders": senders, **result}
 
@@ -147,7 +146,11 @@ def _latency(admin: psycopg.Connection, receivers: Receivers, changes: int, seco
 
 
 def _most_of_one(
-    admin: psycopg.Connection, receivers: Receivers, ids: Sequence[str], seconds: float
+    admin: psycopg.Connection,
+    receivers: Receivers,
+    ids: Sequence[str],
+    seconds: float,
+    processes: tuple[Service, int],
 ) -> dict[str, Any]:
     """Give every endpoint a backlog that goes out one change a delivery."""
     admin.execute(
@@ -156,12 +159,20 @@ def _most_of_one(
     )
     admin.execute(_REWIND.encode(), {"rows": 1, "ids": list(ids)})
     receivers.reset()
+    sender, server = processes
+    before, of_server = _cpu(sender), cpu_seconds(server)
     began = time.monotonic()
     while receivers.deliveries < len(ids) * _PUBLICATIONS_EACH and time.monotonic() < began + seconds:
         time.sleep(0.05)
-    rate = receivers.deliveries / (time.monotonic() - began)
-    show(f"  one sender, one change a delivery: {rate:.0f} deliveries/s")
-    return {"deliveries_per_second_of_one_sender": rate}
+    delivered = receivers.deliveries
+    rate = delivered / (time.monotonic() - began)
+    of_sender = (_cpu(sender) - before) / delivered * 1e3
+    of_server = (cpu_seconds(server) - of_server) / delivered * 1e3
+    show(
+        f"  one sender, one change a delivery: {rate:.0f} deliveries/s;"
+        f" CPU a delivery: sender {of_sender:.2f} ms, PostgreSQL {of_server:.2f} ms"
+    )
+    return {"deliveries_per_second_of_one_sender": rate, "sender_cpu_ms_a_delivery": of_sender}
 
 
 def _idle(admin: psycopg.Connection, sender: Service, seconds: float) -> dict[str, Any]:
@@ -179,8 +190,7 @@ def _idle(admin: psycopg.Connection, sender: Service, seconds: float) -> dict[st
 
 def _cpu(service: Service) -> float:
     assert service.process is not None  # noqa: S101 - it was started
-    times = psutil.Process(service.process.pid).cpu_times()
-    return float(times.user + times.system)
+    return cpu_seconds(service.process.pid)
 
 
 def _stop(service: Service) -> None:

@@ -1,17 +1,20 @@
 """How fast one API process serves the delta feed: a walk from the beginning, several at once, empty polls."""
 
 import re
-import threading
 import time
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from typing import Any, Final
 
 import httpx
+import psutil
 import psycopg
 from sqlalchemy.engine import make_url
 
 from deploy.bench.api import api_rows
 from deploy.bench.api.services import api
 from deploy.bench.load import measure
+from deploy.bench.usage import cpu_seconds
 from deploy.bench.work_directory import work_directory
 from deploy.console import show
 from deploy.local.servers.postgres import Postgres
@@ -39,25 +42,30 @@ def measure_feed(rows: int, walkers: int, seconds: float) -> dict[str, Any]:
         with psycopg.connect(plain, autocommit=True) as admin:
             admin.execute("VACUUM ANALYZE")
         with api(server.url) as address:
-            return _measure(address, key, rows, walkers, seconds)
+            process = next(one for one in psutil.Process().children() if "api_stub" in one.cmdline())
+            return _measure(address, key, rows, walkers, seconds, (process.pid, server.pid))
 
 
-def _measure(address: str, key: str, rows: int, walkers: int, seconds: float) -> dict[str, Any]:
-    began = time.monotonic()
-    walked, cursor = _walk(address, key, until=float("inf"))
-    took = time.monotonic() - began
-    show(f"  {rows} rows: first walk of {walked} changes {took:6.1f} s ({walked / took:7.0f} changes/s)")
-    together = [0] * walkers
-    ends = time.monotonic() + seconds
-    threads = [
-        threading.Thread(target=lambda place=place: together.__setitem__(place, _walk(address, key, ends)[0]))
-        for place in range(walkers)
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    rate = sum(together) / seconds
+def _measure(
+    address: str, key: str, rows: int, walkers: int, seconds: float, processes: tuple[int, int]
+) -> dict[str, Any]:
+    # Walkers have processes of their own: what they cost is not the API's.
+    with ProcessPoolExecutor(walkers, get_context("spawn")) as walking:
+        list(walking.map(_walk, [address] * walkers, [key] * walkers, [0.0] * walkers))  # they have started
+        before = [cpu_seconds(one) for one in processes]
+        began = time.monotonic()
+        walked, cursor = walking.submit(_walk, address, key, float("inf")).result()
+        took = time.monotonic() - began
+        of_api, of_server = (
+            (cpu_seconds(one) - former) / walked * 1e6 for one, former in zip(processes, before, strict=True)
+        )
+        show(
+            f"  {rows} rows: first walk of {walked} changes {took:6.1f} s ({walked / took:7.0f} changes/s);"
+            f" CPU a change: API {of_api:.1f} µs, PostgreSQL {of_server:.1f} µs"
+        )
+        ends = time.monotonic() + seconds
+        together = walking.map(_walk, [address] * walkers, [key] * walkers, [ends] * walkers)
+        rate = sum(changes for changes, _ in together) / seconds
     show(f"  {rows} rows: {walkers} walks at once {rate:7.0f} changes/s from one API process")
     polls = measure(address, [f"{_PATH}?cursor={cursor}"], token=key, connections=4, seconds=seconds)
     p50, p99 = polls.quantile(0.5), polls.quantile(0.99)
@@ -67,6 +75,8 @@ def _measure(address: str, key: str, rows: int, walkers: int, seconds: float) ->
         "first_walk_seconds": took,
         "changes": walked,
         "changes_per_second": rate,
+        "api_cpu_us_a_change": of_api,
+        "postgresql_cpu_us_a_change": of_server,
         "empty_poll_p99_ms": p99,
     }
 

@@ -18,7 +18,7 @@ import psycopg
 
 from deploy.bench.api.services import api
 from deploy.bench.ingestion import files
-from deploy.bench.ingestion.usage import Memory, cpu_seconds, run
+from deploy.bench.usage import Memory, cpu_seconds, run
 from deploy.bench.work_directory import work_directory
 from deploy.console import show
 from deploy.local.servers.postgres import Postgres
