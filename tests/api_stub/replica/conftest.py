@@ -7,7 +7,8 @@ import psycopg
 import pytest
 
 from deploy.local.servers.postgres import Postgres
-from tests.api_stub.replica.fleet import COMMITTED, Fleet, Pair, copy_to_standby, fleet_on
+from tests.api_stub.replica.fleet import COMMITTED, Fleet, Pair, fleet_on
+from tests.faults.harness.another_server import copy_to_standby
 from tests.servers import FASTER, Databases, copy_cluster, fast_parent, server_directory
 
 
@@ -17,7 +18,7 @@ def pair() -> Iterator[Pair]:
     with server_directory(fast_parent()) as directory:
         copy_cluster(directory / "primary")
         with Postgres(directory / "primary", COMMITTED) as primary:
-            copy_to_standby(primary, directory / "primary", directory / "replica")
+            copy_to_standby(primary, directory / "replica")
             # The standby replays CREATE DATABASE by copying files: its restart points are not worth a wait.
             with Postgres(directory / "replica", FASTER) as replica, closing(Databases(primary)) as databases:
                 yield Pair(primary, replica, databases)

@@ -1,22 +1,16 @@
 """A primary with a streaming replica, and services that read from both."""
 
-import os
-import shutil
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count
-from pathlib import Path
 from typing import Any
 
 import psycopg
 from prometheus_client import REGISTRY
 from pydantic import SecretStr
-from sqlalchemy.engine import make_url
 
 from deploy.local.servers.postgres import Postgres
-from deploy.local.servers.unprivileged import server_user
 from tests.api_stub import support
 from tests.faults.harness.waiting import wait_until
 from tests.servers import FASTER, MIGRATED, Databases, connect
@@ -35,20 +29,6 @@ class Pair:
     primary: Postgres
     replica: Postgres
     databases: Databases
-
-
-def copy_to_standby(primary: Postgres, source: Path, target: Path) -> None:
-    target.mkdir(mode=0o711)
-    shutil.copy2(source / "password", target / "password")
-    user = server_user(target)
-    if user.uid is not None and user.gid is not None:
-        os.chown(target, user.uid, user.gid)
-    program = primary._program(user).with_name("pg_basebackup")
-    url = make_url(primary.url).set(drivername="postgresql").render_as_string(hide_password=False)
-    backup = [str(program), "-D", str(target / "cluster"), "-R", "-c", "fast", "-d", url]
-    subprocess.run(
-        backup, user=user.uid, group=user.gid, extra_groups=user.extra_groups, cwd=target, check=True
-    )
 
 
 @dataclass

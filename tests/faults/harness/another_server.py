@@ -1,4 +1,4 @@
-"""Another PostgreSQL server in the place of one: a promoted standby, or a new server with a restored dump."""
+"""Another PostgreSQL server: a standby, or in the place of one: a promoted standby, or a restored dump."""
 
 import os
 import shutil
@@ -15,17 +15,22 @@ from tests.servers import connect
 _TIMEOUT = 30.0
 
 
-def promote_standby(primary: Postgres) -> None:
-    """Replace a server by a standby that has everything and is promoted, at the same address."""
-    source, target = primary._data_dir, primary._data_dir.with_name("standby")
-    shutil.rmtree(target, ignore_errors=True)
+def copy_to_standby(primary: Postgres, target: Path) -> None:
+    """Make the directory of a streaming replica of a running server."""
     target.mkdir(mode=0o711)
-    shutil.copy2(source / "password", target / "password")
+    shutil.copy2(primary._data_dir / "password", target / "password")
     user = server_user(target)
     if user.uid is not None and user.gid is not None:
         os.chown(target, user.uid, user.gid)
     backup = ["-D", str(target / "cluster"), "-R", "-c", "fast", "-d", _plain(primary)]
     _tool(primary, "pg_basebackup", *backup)
+
+
+def promote_standby(primary: Postgres) -> None:
+    """Replace a server by a standby that has everything and is promoted, at the same address."""
+    target = primary._data_dir.with_name("standby")
+    shutil.rmtree(target, ignore_errors=True)
+    copy_to_standby(primary, target)
     standby = Postgres(target, primary._settings)
     with standby:
         with connect(primary.url) as connection:
