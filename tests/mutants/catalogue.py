@@ -205,6 +205,7 @@ TARGETS: Final[dict[str, tuple[str, ...]]] = {
         "tests/api_stub/events/test_endpoint.py",
     ),
     "api_stub/events/processing.py": (
+        "tests/api_stub/events/test_conflicts.py",
         "tests/api_stub/events/test_validation.py",
         "tests/api_stub/test_lock_order.py",
         "tests/api_stub/events/test_endpoint.py",

@@ -4,8 +4,12 @@ from typing import Final
 
 from tests.mutants.groups import ERASURE
 
-_NEEDS: Final = ("tests/shared/operations/attention/test_needs.py",)
+_NEEDS: Final = (
+    "tests/shared/operations/attention/test_rules.py",
+    "tests/shared/operations/attention/test_needs.py",
+)
 _HOLDS: Final = (
+    "tests/shared/operations/holds/test_hold.py",
     "tests/shared/operations/holds/test_subjects.py",
     "tests/shared/operations/holds/test_next_run.py",
 )

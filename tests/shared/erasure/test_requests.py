@@ -126,6 +126,22 @@ def test_only_what_is_under_erasure_is_refused(harness: Harness, client: RedisCl
         assert requests.accounts_under_erasure(connection, ["acc_b", "acc_c", "acc_e"]) == {"acc_b", "acc_c"}
 
 
+def test_account_under_erasure_is_not_reconnected(harness: Harness) -> None:
+    workspaces(harness)
+    request(harness, Subject(SubjectKind.ACCOUNT, "ws_1", "acc_a"))
+    harness.execute("UPDATE accounts SET connected_at = now() - interval '9 days'")
+
+    with harness.engine.begin() as connection:
+        assert states.reconnect(connection, "ws_1", "acc_a") == 0
+        assert states.reconnect(connection, "ws_1", "acc_b") == 0
+
+    rows = harness.execute(
+        "SELECT state, connected_at > now() - interval '1 day' FROM accounts WHERE workspace_id = 'ws_1'"
+        " ORDER BY account_id"
+    )
+    assert [tuple(one) for one in rows] == [("disconnected", False), ("active", True)]
+
+
 def test_certificates_are_listed_the_newest_first(harness: Harness) -> None:
     workspaces(harness)
     codes = [
