@@ -28,6 +28,7 @@ class Fleet:
 
     workers: Sequence[int] = (2,)
     claims: list[Claims] = field(default_factory=list)
+    interactive: list[Claims] = field(default_factory=list)
     forever: Claims = NOTHING
     timers: int = 0
     """How many more batches of timers have passed."""
@@ -36,11 +37,11 @@ class Fleet:
     swept: list[Lane] = field(default_factory=list)
 
     def claim(self, _connection: object, lane: Lane, **limits: Any) -> Claims:
-        """Return the next claims of the background, and none of the other lane."""
+        """Return the next claims of the lane."""
         del limits["memory"]
         self.claimed.append((lane, limits))
         if lane is Lane.INTERACTIVE:
-            return NOTHING
+            return self.interactive.pop(0) if self.interactive else NOTHING
         return self.claims.pop(0) if self.claims else self.forever
 
     def add_due(self, _connection: object, lane: Lane) -> bool:
@@ -152,3 +153,14 @@ def test_interactive_work_is_asked_for_again_after_a_notification(fleet: Fleet, 
     assert lanes() == [Lane.BACKGROUND], "nothing was due, and the next timer is seconds away"
     ticks.notified()
     assert lanes() == [Lane.INTERACTIVE, Lane.BACKGROUND]
+
+
+def test_interactive_work_is_asked_for_again_when_the_queue_was_full(fleet: Fleet, ticks: Ticks) -> None:
+    fleet.interactive = [Claims((JOB,) * 4, 4, 0)]
+    assert ticks.hand_out() == 4
+    fleet.queued[Lane.INTERACTIVE] = 0
+    fleet.claimed.clear()
+
+    ticks.hand_out()
+
+    assert [lane for lane, _ in fleet.claimed] == [Lane.INTERACTIVE, Lane.BACKGROUND]

@@ -102,7 +102,7 @@ def test_pause_is_placed_by_whom_the_audit_log_names_at_its_instant(harness: Har
 def test_publications_are_grouped_by_what_holds_them_the_largest_group_first(harness: Harness) -> None:
     harness.account("acc_1", Platform.X)
     harness.account("acc_2", Platform.TIKTOK)
-    held = harness.publications("acc_1", 5, next_run_at=datetime.now(UTC) + HOUR, reason="paused")
+    deferred = harness.publications("acc_1", 5, next_run_at=datetime.now(UTC) + HOUR, reason="paused")
     due = harness.publications("acc_2", 2)
     for account_id, hours in (("acc_1", 3),):
         harness.execute(
@@ -112,7 +112,7 @@ def test_publications_are_grouped_by_what_holds_them_the_largest_group_first(har
             wait=hours * HOUR,
         )
     with harness.engine.connect() as connection:
-        large, small = held_groups(connection, [*due, *held])
+        large, small = held_groups(connection, [*due, *deferred])
         assert held_groups(connection, []) == []
 
     assert (large.cause, large.scope, large.rows, large.sentence) == (
