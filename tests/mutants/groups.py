@@ -77,6 +77,7 @@ ERASURE: Final = (
 RETENTION: Final = (
     "tests/shared/retention/test_policy.py",
     "tests/shared/retention/test_units.py",
+    "tests/shared/retention/test_steps.py",
     "tests/shared/retention/test_run.py",
 )
 SIGNALS: Final = ("tests/api_stub/signals/test_processing.py", "tests/api_stub/signals/test_signals.py")

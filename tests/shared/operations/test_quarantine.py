@@ -2,6 +2,10 @@
 
 from typing import Any
 
+import pytest
+from sqlalchemy.exc import OperationalError
+
+from shared.accounts import states
 from shared.operations.quarantine import release_from_quarantine
 from shared.refresh_state.notifications import DUE_CHANNEL
 from tests.harness import Harness
@@ -93,3 +97,13 @@ def test_release_notifies_the_scheduler_once_rows_are_released(harness: Harness,
         received = [notice.payload for notice in listener.notifies(timeout=30, stop_after=2)]
 
     assert received == ["", "end"]
+
+
+def test_release_waits_for_a_change_of_the_account_s_state(harness: Harness) -> None:
+    one = deferred_row(harness, harness.account("acc_1"), until=None, reason="quarantined")
+    for ids in ([one], None):
+        with harness.engine.begin() as changing, harness.engine.begin() as connection:
+            states.lock(changing, ["acc_1"])
+            connection.exec_driver_sql("SET LOCAL lock_timeout = '200ms'")
+            with pytest.raises(OperationalError, match="lock timeout"):
+                release_from_quarantine(connection, ADA, ids)

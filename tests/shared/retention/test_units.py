@@ -7,15 +7,14 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 
-from shared.retention import months, roll_up
+from shared.retention import expiry, months, roll_up
 from shared.retention.expiry import Unit, units
 from shared.retention.months import Month
 from shared.retention.policy import DataClass, Group, Retention
-from shared.retention.run import step
 from shared.retention.status import ClassStatus, status
 from shared.vocabulary import Platform
 from tests.harness import Harness
-from tests.shared.retention.history import DAY, make_months, month_start, reading, run, stored
+from tests.shared.retention.history import DAY, make_months, month_start, reading, stored
 
 POLICY = Retention.parse("on")
 
@@ -233,50 +232,28 @@ def test_history_of_a_group_goes_after_its_last_confirmation(harness: Harness) -
     assert left == [(member, at + timedelta(hours=1)), (page, at), (page, at + timedelta(hours=1))]
 
 
-def test_units_run_again_after_their_period_and_full_ones_at_once(harness: Harness) -> None:
-    noted = {one.name: one.period for one in units(POLICY)}
-    assert noted["events_seen"] == DAY
-    assert noted["gone x"] == noted["snapshots linkedin_member"] == timedelta(hours=1)
-    assert run(harness) == []
-    ends = dict(map(tuple, harness.execute("SELECT unit, ended_at FROM retention_runs")))
-    assert set(ends) == set(noted)
-    harness.execute("INSERT INTO events_seen VALUES ('evt', now() - interval '40 days')")
-    for age, done in (("23 hours", False), ("24 hours", True)):
-        harness.execute(f"UPDATE retention_runs SET ended_at = now() - interval '{age}'")
-        assert ([one.subject for one in run(harness)] == ["events_seen"]) is done
+def test_batch_of_a_group_s_history_holds_old_readings_alone(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(expiry, "BATCH", 1)
+    (member,) = harness.publications(harness.account("acc_member", Platform.LINKEDIN, kind="member"))
+    now = datetime.now(UTC)
+    for hours in (1, 2, 60, 61):
+        reading(harness, member, now - timedelta(hours=hours), 1)
+
+    with harness.engine.begin() as connection:
+        assert [unit("snapshots linkedin_member").run(connection) for _ in range(3)] == [1, 1, 0]
+
+    assert len(stored(harness, "snapshots")) == 2
 
 
-def test_each_step_but_the_drop_is_followed_by_another_and_the_drop_is_noted(harness: Harness) -> None:
-    (one,) = harness.publications(harness.account("acc_1"))
-    (old,) = make_months(harness, 6)
-    reading(harness, one, month_start(6), 1)
-    note = "SELECT unit, month, ended_at IS NOT NULL FROM retention_runs WHERE unit = 'detach snapshots'"
-
-    done = [step(harness.engine, POLICY) for _ in range(3)]
-    start = month_start(6).date()
-    assert [tuple(row) for row in harness.execute(note)] == [("detach snapshots", start, False)]
-    done.append(step(harness.engine, POLICY))
-
-    assert [(each.what, each.again) for each in done if each] == [
-        ("default_removed", True),
-        ("rolled_up", True),
-        ("detached", True),
-        ("dropped", False),
-    ]
-    assert [tuple(row) for row in harness.execute(note)] == [("detach snapshots", start, True)]
-    harness.execute(f"CREATE TABLE {old} (LIKE snapshots)")
-    run(harness)
-    assert harness.execute("SELECT to_regclass(:name)::text", name=old) == [(old,)], "a restored month stays"
-
-
-def test_another_session_that_works_is_not_disturbed(harness: Harness) -> None:
-    harness.execute("INSERT INTO events_seen VALUES ('evt', now() - interval '40 days')")
-    with harness.engine.begin() as other:
-        other.execute(text("SELECT pg_advisory_xact_lock(7205719341)"))
-        assert step(harness.engine, POLICY) is None
-    done = step(harness.engine, POLICY)
-    assert done is not None
-    assert (done.what, done.subject, done.rows) == ("expired", "events_seen", 1)
+def test_limit_is_reached_at_its_instant_and_never_without_one(harness: Harness) -> None:
+    harness.account("page", Platform.LINKEDIN, kind="organization", state="disconnected")
+    harness.execute("INSERT INTO events_seen VALUES ('evt', now() - interval '9 years')")
+    with harness.engine.begin() as connection:
+        assert unit("events_seen", Retention.parse("on,events=forever")).run(connection) == 0
+        connection.execute(text("UPDATE accounts SET state_changed_at = now()"))
+        assert unit("disconnected linkedin").run(connection) == 1, "its limit is 0"
 
 
 def test_status_of_small_tables_counts_what_is_beyond_the_limit(harness: Harness) -> None:
