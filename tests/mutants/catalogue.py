@@ -221,7 +221,10 @@ TARGETS: Final[dict[str, tuple[str, ...]]] = {
     "shared/changes/feed.py": FEED,
     "shared/changes/maintenance.py": ("tests/shared/changes/test_maintenance.py",),
     "shared/erasure/identifiers.py": ERASURE,
-    "shared/erasure/ledger.py": ("tests/shared/erasure/test_replay.py",),
+    "shared/erasure/ledger.py": (
+        "tests/shared/erasure/test_ledger.py",
+        "tests/shared/erasure/test_replay.py",
+    ),
     "shared/erasure/places/redis_keys.py": ERASURE,
     "shared/erasure/requests.py": (*ERASURE, *SIGNALS),
     "shared/erasure/places/rows.py": ERASURE,

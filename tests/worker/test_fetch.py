@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
@@ -69,6 +70,54 @@ def test_two_failed_calls_in_a_row_end_the_job(harness: Harness) -> None:
 
     assert calls(harness) == [20, 20, 20]
     assert outcomes(harness, ids) == ["synced"] * 20 + ["retry"] * 45
+
+
+def test_failed_calls_that_are_not_in_a_row_end_no_job(harness: Harness) -> None:
+    ids = job_of(harness, 65)
+    harness.adapter.script = failing_at(ids[0], ids[40])  # type: ignore[assignment] # the same
+    (job,) = claims(harness)
+
+    refresh(job, harness.context)
+
+    assert calls(harness) == [20, 20, 20, 5]
+    assert outcomes(harness, ids) == ["retry"] * 20 + ["synced"] * 20 + ["retry"] * 20 + ["synced"] * 5
+
+
+def test_platform_that_names_a_time_to_wait_gets_no_further_call(harness: Harness) -> None:
+    ids = job_of(harness, 45)
+    busy = failing_at(ids[20], error=lambda: TryAgain("Busy.", after=timedelta(minutes=2)))
+    harness.adapter.script = busy  # type: ignore[assignment] # the same
+    (job,) = claims(harness)
+
+    refresh(job, harness.context)
+
+    assert calls(harness) == [20, 20]
+    assert outcomes(harness, ids) == ["synced"] * 20 + ["retry"] * 25
+
+
+def test_failed_call_is_recorded_once_with_the_readings_between_slow_calls(database_url: str) -> None:
+    with open_harness(database_url) as opened:
+        seconds = [0.0]
+        context = replace(opened.context, clock=DatabaseClock(lambda: seconds[0]))
+        harness = replace(opened, context=context)
+        ids = job_of(harness, 60)
+        recorded: list[list[str]] = []
+
+        def slow(_: Account, publication: Publication) -> Reading | RefreshError:
+            if publication.id == ids[0]:
+                return TryAgain("Broken.")
+            if publication.id == ids[40]:
+                recorded.append(outcomes(harness, ids))
+            seconds[0] += 0.2
+            return Reading(publication.id, Answer.READ, READ)
+
+        harness.adapter.script = slow
+        (job,) = claims(harness)
+        refresh(job, harness.context)
+
+        assert recorded == [["retry"] * 20 + ["synced"] * 20 + [None] * 20]
+        assert outcomes(harness, ids) == ["retry"] * 20 + ["synced"] * 40
+        assert {harness.state(one).attempts for one in ids[:20]} == {1}
 
 
 @pytest.mark.parametrize("number", [20, 40])

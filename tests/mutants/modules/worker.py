@@ -61,7 +61,7 @@ WORKER: Final[dict[str, tuple[str, ...]]] = {
         "tests/worker/refreshes/test_pause_endings.py",
         "tests/worker/credentials/test_unopened_tokens.py",
     ),
-    "worker/fetch.py": (*REFRESH, "tests/worker/test_lease.py"),
+    "worker/fetch.py": ("tests/worker/test_fetch.py", *REFRESH, "tests/worker/test_lease.py"),
     "worker/quota/pause.py": ("tests/worker/quota/test_pause.py", "tests/worker/quota/test_tried_stops.py"),
     "worker/quota/fleet.py": ("tests/worker/quota/test_fleet.py", *GATE),
     "worker/quota/paid_reads.py": (
