@@ -27,6 +27,7 @@ _SAMPLE = (
     "active: erase_account + publish",
     "delivering: deliver + claim_endpoint",
     "delivering: deliver + redeliver",
+    "delivering: rotate_secrets + rotate_endpoint_secret",
 )
 
 

@@ -63,7 +63,11 @@ TARGETS: Final[dict[str, tuple[str, ...]]] = {
         *LOCKS,
         *INTERLEAVINGS,
     ),
-    "shared/accounts/reseal.py": ("tests/deploy/commands/test_secrets_rotate.py", *LOCKS),
+    "shared/accounts/reseal.py": (
+        "tests/deploy/commands/test_secrets_rotate.py",
+        *LOCKS,
+        *INTERLEAVINGS,
+    ),
     "shared/refresh_state/notifications.py": ("tests/shared/refresh_state/test_notifications.py",),
     "shared/refresh_state/claim.py": (*CLAIM, *INTERLEAVINGS),
     "shared/refresh_state/fair_share.py": (
@@ -72,7 +76,7 @@ TARGETS: Final[dict[str, tuple[str, ...]]] = {
         *INTERLEAVINGS,
     ),
     "shared/refresh_state/ready/in_flight.py": CLAIM,
-    "shared/refresh_state/ready/locks.py": CLAIM,
+    "shared/refresh_state/ready/locks.py": ("tests/shared/refresh_state/ready/test_locks.py", *CLAIM),
     "shared/refresh_state/ready/memory.py": (*CLAIM, *INTERLEAVINGS),
     "shared/refresh_state/ready/queue.py": (*CLAIM, *INTERLEAVINGS),
     "shared/refresh_state/ready/reading.py": (*CLAIM, *INTERLEAVINGS),

@@ -7,7 +7,7 @@ from sqlalchemy import text
 
 from shared.retention import expiry, roll_up
 from shared.retention.policy import Retention
-from shared.retention.run import Run, WaitingError, step
+from shared.retention.run import Run, WaitingError, _locked, step
 from shared.vocabulary import Platform
 from tests.harness import Harness
 from tests.shared.retention.history import DAY, make_months, month_start, reading, run, stored
@@ -117,6 +117,19 @@ def test_month_that_waits_for_a_lock_keeps_no_other_class_from_being_removed(har
 
     assert done is not None
     assert (done.what, done.subject) == ("expired", "events_seen")
+
+
+def test_step_leaves_the_work_to_a_run_that_is_under_way(harness: Harness) -> None:
+    harness.execute("INSERT INTO events_seen VALUES ('evt_old', now() - interval '40 days')")
+    policy = Retention.parse("on")
+
+    with _locked(harness.engine) as under_way:
+        assert under_way is not None
+        assert step(harness.engine, policy) is None
+
+    done = step(harness.engine, policy)
+    assert done is not None
+    assert done.subject == "events_seen"
 
 
 def test_rows_of_the_default_partition_move_to_their_months(harness: Harness) -> None:

@@ -3,6 +3,8 @@
 from datetime import timedelta
 from typing import Any
 
+from sqlalchemy import Connection
+
 from shared.webhooks import endpoints
 from shared.webhooks.endpoints import Endpoint
 from tests.harness import Harness
@@ -18,15 +20,26 @@ def add(
     url: str = "https://A.example/?k=1",
 ) -> tuple[str, str]:
     with harness.engine.begin() as connection:
-        endpoint_id, secret = endpoints.add(
-            connection,
-            harness.context.vault,
-            workspace_id,
-            url,
-            ["analytics.deleted"],
-            thin=True,
-            from_beginning=beginning,
-        )
+        return add_to(connection, harness, workspace_id, beginning=beginning, url=url)
+
+
+def add_to(
+    connection: Connection,
+    harness: Harness,
+    workspace_id: str,
+    *,
+    beginning: bool = False,
+    url: str = "https://A.example/?k=1",
+) -> tuple[str, str]:
+    endpoint_id, secret = endpoints.add(
+        connection,
+        harness.context.vault,
+        workspace_id,
+        url,
+        ["analytics.deleted"],
+        thin=True,
+        from_beginning=beginning,
+    )
     return endpoint_id, secret.get_secret_value()
 
 

@@ -5,12 +5,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import OperationalError
 
 from shared.changes.cursor import AFTER_ALL_OF, Kind, decode
 from shared.webhooks import deliveries, endpoints
 from shared.webhooks.endpoints import Endpoint, EndpointError
 from tests.harness import Harness
-from tests.shared.webhooks.stored import HOUR, add, read, row
+from tests.shared.webhooks.stored import HOUR, add, add_to, read, row
 
 
 def test_added_endpoint_has_its_columns_and_begins_at_the_present(harness: Harness) -> None:
@@ -43,6 +45,18 @@ def test_five_endpoints_are_the_most_of_one_workspace_that_has_an_account(harnes
     add(harness, "ws_2")
     with pytest.raises(EndpointError, match="no account"):
         add(harness, "ws_3")
+
+
+def test_endpoint_waits_for_another_one_that_is_being_added_to_its_workspace(harness: Harness) -> None:
+    harness.account("acc_1")
+    harness.account("acc_2", workspace_id="ws_2")
+    with harness.engine.begin() as first:
+        add_to(first, harness, "ws_1")
+        with harness.engine.begin() as second:
+            second.execute(text("SET LOCAL lock_timeout = '50ms'"))
+            add_to(second, harness, "ws_2")
+            with pytest.raises(OperationalError, match="lock timeout"):
+                add_to(second, harness, "ws_1")
 
 
 def test_list_has_what_was_asked_for_and_failing_endpoints_first(harness: Harness) -> None:
