@@ -12,6 +12,8 @@ _RESOLUTION: Final = timedelta(microseconds=1)
 _ALLOWED: Final = "must be an ISO 8601 date or instant, like 2026-06-23 or 2026-06-23T10:15:30Z"
 _MAX_LENGTH: Final = 64
 _UNESCAPED_PLUS: Final = re.compile(r"(?<=\d) (?=\d\d:?\d\d$)")
+_WEEK: Final = re.compile(r"\d{4}-?W\d{2}")
+"""A week of ISO 8601, which Python takes for its Monday."""
 _LEAP_SECOND: Final = re.compile(r"[T ]\d\d:?\d\d:?60(?!\d)")
 
 
@@ -40,7 +42,7 @@ def parse_range(from_date: str | None, to_date: str | None) -> Range:
 
 def _bounds(parameter: str, value: str) -> tuple[datetime, datetime | None]:
     """Return the first instant of ``value`` and the first one after it (``None`` after the year 9999)."""
-    if len(value) > _MAX_LENGTH or not value.isascii():
+    if len(value) > _MAX_LENGTH or not value.isascii() or _WEEK.fullmatch(value):
         raise bad_parameter(parameter, f"{parameter} {_ALLOWED}")
     if _LEAP_SECOND.search(value):
         raise bad_parameter(parameter, f"{parameter} names a leap second, which is not supported: use :59")

@@ -160,7 +160,7 @@ def _interval(name: str, value: str) -> str:
 def _include(name: str, value: str) -> frozenset[str]:
     included = frozenset(value.split(","))
     if not included <= _INCLUDED:
-        raise bad_parameter(name, f"{name} must be {' or '.join(sorted(_INCLUDED))}.")
+        raise bad_parameter(name, f"{name} must be {' or '.join(sorted(_INCLUDED))}")
     return included
 
 

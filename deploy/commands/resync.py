@@ -81,7 +81,11 @@ def resync(
     ``to_do``, ``examples``), ``made_due``, ``unavailable`` (rows that cannot be refreshed), ``last`` and
     ``dry_run``.
     """
-    filters = (post, account, platform, workspace, status, created_from, created_to)
+    start = None if created_from is None else first_instant(created_from, "--from")
+    end = None if created_to is None else end_instant(created_to, "--to")
+    if start and end and start >= end:
+        raise UsageError("--from must not be after --to")
+    filters = (post, account, platform, workspace, status, start, end)
     _check_selection(filtered=any(filters), every=every, resume=resume, after=after)
     if timeout is not None and not wait:
         raise UsageError("--timeout needs --wait")
@@ -97,8 +101,8 @@ def resync(
                 platforms=tuple(platform or ()),
                 workspaces=tuple(workspace or ()),
                 statuses=tuple(status or ()),
-                created_from=first_instant(created_from, "--from") if created_from else None,
-                created_before=end_instant(created_to, "--to") if created_to else None,
+                created_from=start,
+                created_before=end,
             )
         with engine.connect() as connection:
             expected = estimate(connection, selection, settings, after=after)

@@ -91,6 +91,7 @@ def test_unescaped_plus_in_an_offset_is_accepted(api: Api) -> None:
         ("fromDate=yesterday", "fromDate", "2026-06-23T10:15:30Z"),
         ("fromDate=", "fromDate", "2026-06-23T10:15:30Z"),
         ("fromDate=2026-02-30", "fromDate", "2026-06-23T10:15:30Z"),
+        ("toDate=2026-W26", "toDate", "2026-06-23T10:15:30Z"),
         ("toDate=2026-06-23T10:15:30%2B99:00", "toDate", "2026-06-23T10:15:30Z"),
         ("toDate=0001-01-01T00:00:00%2B14:00", "toDate", "2026-06-23T10:15:30Z"),
         ("toDate=2016-12-31T23:59:60Z", "toDate", "leap second"),

@@ -23,6 +23,8 @@ MICROSECOND = timedelta(microseconds=1)
     ("value", "first", "end"),
     [
         ("2026-06-23", DAY, DAY + timedelta(days=1)),
+        ("20260623", DAY, DAY + timedelta(days=1)),
+        ("2026-W26-2", DAY, DAY + timedelta(days=1)),
         ("2026-06-23T00:00:00", DAY, DAY + MICROSECOND),
         ("2026-06-23T02:00:00+02:00", DAY, DAY + MICROSECOND),
         ("2026-06-23T00:00:00.000001Z", DAY + MICROSECOND, DAY + 2 * MICROSECOND),
@@ -32,7 +34,9 @@ def test_bare_date_means_its_utc_day(value: str, first: datetime, end: datetime)
     assert (first_instant(value, "--from"), end_instant(value, "--to")) == (first, end)
 
 
-@pytest.mark.parametrize("value", ["", "yesterday", "2026-02-30", "0001-01-01T00:00:00+01:00"])
+@pytest.mark.parametrize(
+    "value", ["", "yesterday", "2026-02-30", "2026-W26", "2026W26", "0001-01-01T00:00:00+01:00"]
+)
 def test_malformed_instant_error_names_the_option(value: str) -> None:
     with pytest.raises(UsageError, match=r"^--from must be a date or an instant"):
         first_instant(value, "--from")

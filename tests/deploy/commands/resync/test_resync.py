@@ -105,6 +105,21 @@ def test_rows_that_cannot_be_refreshed_are_reported(synced: Dravo, sql: Any) -> 
     assert len(due(sql)) == 4
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        ("--platform", "x", "--from", ""),
+        ("--all", "--to", ""),
+        ("--from", "2026-06-24", "--to", "2026-06-23"),
+    ],
+)
+def test_empty_or_reversed_dates_are_wrong_usage(synced: Dravo, sql: Any, wrong: tuple[str, ...]) -> None:
+    before = due(sql)
+
+    assert synced("resync", *wrong).code == 2
+    assert due(sql) == before
+
+
 def test_after_continues_a_stopped_run(synced: Dravo, sql: Any) -> None:
     ids = sql("SELECT id, post_id FROM publications ORDER BY id")
 
