@@ -77,7 +77,7 @@ def pause(
     if not reason.strip():
         raise UsageError("--reason must not be empty: other operators read it")
     scope = _scope(platform, account, workspace, every=every)
-    if until and length:
+    if until is not None and length is not None:
         raise UsageError("give --until or --for, not both")
     with stores.transaction() as connection:
         now: datetime = connection.execute(text("SELECT now()")).scalar_one()
@@ -183,20 +183,22 @@ def audit_log(
 
 
 def _scope(platform: Platform | None, account: str | None, workspace: str | None, *, every: bool) -> Scope:
+    if "" in (account, workspace):  # an unset variable of a shell, which must not widen the scope
+        raise UsageError("--account and --workspace must not be empty")
     if account and workspace:
         raise UsageError("an account is in one workspace: give --account or --workspace")
     if every == bool(platform or account or workspace):
         raise UsageError("give --platform, --account or --workspace, or --all alone")
-    return Scope(platform, account or None, workspace or None)
+    return Scope(platform, account, workspace)
 
 
 def _end(until: str | None, length: str | None, now: datetime) -> datetime | None:
-    if length:
+    if length is not None:
         match = _LENGTH.fullmatch(length)
         if not match or not int(match[1]):
             raise UsageError("--for must be a length of time, like 90s, 30m, 2h or 3d")
         return now + timedelta(**{_UNITS[match[2]]: int(match[1])})
-    ends = first_instant(until, "--until") if until else None
+    ends = None if until is None else first_instant(until, "--until")
     if ends and not now < ends < UNTIL_RESUMED:
         raise UsageError("--until must lie in the future; leave it out to pause until `dravo resume`")
     return ends

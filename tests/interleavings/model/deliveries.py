@@ -127,8 +127,10 @@ def delivery_breaches(connection: psycopg.Connection, environment: Environment, 
     if rotated:
         vault = environment.harness.context.vault
         secrets = connection.execute("SELECT sealed_secret FROM webhook_endpoints").fetchall()
-        kept = all(vault.open(one).get_secret_value() in rotated for (one,) in secrets)
-        sentences += [] if kept else ["no newer secret is lost: the endpoint has the one before its rotation"]
+        newest = all(vault.open(one).get_secret_value() in rotated for (one,) in secrets)
+        sentences += (
+            [] if newest else ["no newer secret is lost: the endpoint has the one before its rotation"]
+        )
     return sentences + [
         f"a disabled endpoint has no next run: {row[0]}" for row in connection.execute(_ENDPOINTS)
     ]

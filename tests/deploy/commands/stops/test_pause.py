@@ -140,6 +140,10 @@ def test_rows_deferred_by_a_pause_are_due_when_it_is_lifted_or_shortened(
         ("--platform", "x", "--until", "2020-01-01"),
         ("--platform", "x", "--until", "2999-01-01", "--for", "2h"),
         ("--platform", "myspace"),
+        ("--platform", "x", "--account", ""),
+        ("--platform", "x", "--workspace", ""),
+        ("--platform", "x", "--until", ""),
+        ("--platform", "x", "--for", ""),
     ],
 )
 def test_contradictory_pause_is_wrong_usage_and_not_logged(fleet: Dravo, arguments: tuple[str, ...]) -> None:
@@ -148,6 +152,13 @@ def test_contradictory_pause_is_wrong_usage_and_not_logged(fleet: Dravo, argumen
     assert result.code == 2
     assert result.err.startswith("dravo: ")
     assert fleet("audit-log", "--json").json == []
+
+
+def test_resume_of_an_empty_account_lifts_no_pause_of_the_platform(fleet: Dravo) -> None:
+    fleet("pause", "--platform", "x", "--reason", "maintenance")
+
+    assert fleet("resume", "--platform", "x", "--account", "").code == 2
+    assert [one["platform"] for one in fleet("pauses", "--json").json] == ["x"]
 
 
 def test_pause_requires_a_reason(fleet: Dravo) -> None:
