@@ -8,6 +8,7 @@ from sqlalchemy.exc import OperationalError
 from shared.accounts import states
 from shared.operations.quarantine import release_from_quarantine
 from shared.refresh_state.notifications import DUE_CHANNEL
+from shared.refresh_state.unquarantine import accounts_of_quarantined
 from tests.harness import Harness
 from tests.servers import connect
 from tests.shared.operations.rows import ADA, LATER, NOW, deferred_row, log
@@ -107,3 +108,14 @@ def test_release_waits_for_a_change_of_the_account_s_state(harness: Harness) -> 
             connection.exec_driver_sql("SET LOCAL lock_timeout = '200ms'")
             with pytest.raises(OperationalError, match="lock timeout"):
                 release_from_quarantine(connection, ADA, ids)
+
+
+def test_release_locks_only_the_accounts_of_the_rows_that_it_releases(harness: Harness) -> None:
+    for account in ("acc_1", "acc_2", "acc_3"):
+        harness.account(account)
+    one, _ = (deferred_row(harness, account, **QUARANTINED) for account in ("acc_1", "acc_2"))
+    other = deferred_row(harness, "acc_3", until=None, reason="stopped")
+
+    with harness.engine.connect() as connection:
+        assert accounts_of_quarantined(connection, [one, other]) == ["acc_1"]
+        assert sorted(accounts_of_quarantined(connection, None)) == ["acc_1", "acc_2"]
