@@ -40,7 +40,7 @@ WORKER: Final[dict[str, tuple[str, ...]]] = {
     "worker/predictions.py": ("tests/worker/test_predictions.py",),
     "worker/announce.py": ("tests/worker/test_announce.py",),
     "worker/timeline.py": ("tests/worker/test_timeline.py",),
-    "worker/account_check/check.py": ("tests/worker/account_check/test_check.py",),
+    "worker/account_check/check.py": ("tests/worker/account_check/test_problems.py",),
     "worker/http/client.py": ("tests/worker/http/test_client_errors.py", "tests/worker/http/test_client.py"),
     "worker/http/deadline.py": ("tests/worker/http/test_deadline.py",),
     "worker/http/public_network.py": ("tests/worker/http/test_public_network.py",),

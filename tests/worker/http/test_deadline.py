@@ -2,7 +2,7 @@
 
 import ssl
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
@@ -100,7 +100,7 @@ class NotingStream(httpcore.NetworkStream):
 
 
 @pytest.fixture
-def limits(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Any]]:
+def limits(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """Return the limits of the operations on a connection that needs no network."""
     noted: list[Any] = []
 
