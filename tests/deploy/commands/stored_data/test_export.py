@@ -57,6 +57,14 @@ def test_archive_has_no_secret_and_is_read_back(filled: Dravo, sql: Sql, tmp_pat
     again = filled("import", "archive", str(archive), "--json").json
     assert (again["accepted"], again["unchanged"]) == (0, len(kinds))
 
+    connected = filled("import", "accounts", str(tmp_path / "accounts.jsonl"), "--json").json
+
+    assert connected["accepted"] == 1
+    (row,) = sql("SELECT state FROM accounts WHERE account_id = 'acc_x'")
+    assert row.state == "active"
+    rows = sql("SELECT next_run_at <= now() AS due FROM refresh_state WHERE account_id = 'acc_x'")
+    assert [row.due for row in rows] == [True] * kinds.count("publication")
+
 
 def test_workspace_is_exported_without_the_others(filled: Dravo) -> None:
     lines = [json.loads(line) for line in filled("export", "--workspace", "ws_2").out.splitlines()]
