@@ -221,11 +221,11 @@ def transaction_held_open(context: RoundContext, followers: Followers) -> None:
 
 
 def postgres_restarted(_context: RoundContext, followers: Followers) -> None:
-    """Restart the server while changes are delivered."""
+    """Restart the server during a delivery, which comes again at the end of its lease."""
     postgres = followers.environment.postgres
     postgres.stop()
     postgres.start()
-    followers.await_more()
+    followers.await_more(within=LEASE.total_seconds() + _TIMEOUT)
 
 
 def worker_killed_when_recorded(context: RoundContext, followers: Followers) -> None:

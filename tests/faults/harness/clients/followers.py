@@ -155,10 +155,10 @@ class Followers:
         """Return how many requests have arrived."""
         return len(self.requests)
 
-    def await_more(self, requests: int = 1) -> None:
+    def await_more(self, requests: int = 1, *, within: float = 30.0) -> None:
         """Wait until more requests have arrived."""
         before = self.delivered()
-        wait_until(lambda: self.delivered() >= before + requests, 30, "a delivery")
+        wait_until(lambda: self.delivered() >= before + requests, within, "a delivery")
 
     def differences(self) -> list[str]:
         """Return how the copies differ from what is served; nothing may be changing meanwhile."""
