@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Final
 
 import psycopg
@@ -30,7 +31,7 @@ from shared.erasure.run import step as erase
 from shared.retention.policy import Retention
 from shared.retention.run import step as retain
 
-_SERVER: Final = {"shared_buffers": "512MB", "fsync": "off", "max_wal_size": "4GB"}
+_SERVER: Final = {"shared_buffers": "512MB", "max_wal_size": "4GB"}
 _WINDOW_SECONDS: Final = 4.0
 _LONGEST_REST: Final = 5.0
 RESTS: Final = 4.0
@@ -48,11 +49,14 @@ SELECT 'ws_1', account_id || '_' || n, account_id, 'tiktok', account_id || n, re
 INSERT INTO post_analytics (publication_id) SELECT id FROM publications;
 INSERT INTO refresh_state (publication_id, account_id, next_run_at, reason)
 SELECT id, account_id, now() + interval '1 day', 'stale' FROM publications;
-SELECT make_snapshot_partition((now() - n * interval '1 month')::date) FROM generate_series(0, 12) n;
+SELECT make_snapshot_partition((now() - n * interval '1 month')::date) FROM generate_series(0, 12) n
+"""
+# The readings of one instant together, as refreshes write them: those of one publication lie far apart.
+_READINGS: Final = """
 INSERT INTO snapshots
-SELECT id, now() - n * interval '1 day', now() - n * interval '1 day', 1, 1, 'synced',
+SELECT id, at, at, 1, 1, 'synced',
        jsonb_build_object('view_count', 4000 - n, 'like_count', n, 'comment_count', n, 'share_count', n)
-  FROM publications, generate_series(1, {readings}) n
+  FROM publications, (VALUES (%(n)s, now() - %(age)s)) AS reading (n, at)
 """
 _REFRESH: Final = """
 WITH chosen AS (SELECT unnest(%(ids)s::bigint[]) AS id), written AS (
@@ -100,6 +104,8 @@ def main() -> None:
     parser.add_argument("--publications", type=int, default=10_000, help="of the account that is erased")
     parser.add_argument("--others", type=int, default=2_000, help="publications of the other account")
     parser.add_argument("--readings", type=int, default=365, help="of each publication")
+    parser.add_argument("--a-day", type=int, default=1, help="readings of each publication a day")
+    parser.add_argument("--keep-days", type=int, default=200, help="how long retention keeps readings")
     arguments = parser.parse_args()
     with (
         work_directory() as directory,
@@ -111,22 +117,25 @@ def main() -> None:
         with _loads(server.url) as loads:
             _request(engine)
             _measure("erasure", loads, lambda: erase(engine, client, None) is not None, rest=RESTS)
-            policy = Retention.parse("on,readings=200d")
+            policy = Retention.parse(f"on,readings={arguments.keep_days}d")
             _measure("retention of months", loads, lambda: retain(engine, policy) is not None, rest=2.0)
         engine.dispose()
 
 
 def _filled(url: str, arguments: argparse.Namespace) -> Engine:
     database.migrate(url)
-    values = {"gone": arguments.publications, "unchanged": arguments.others, "readings": arguments.readings}
+    values = {"gone": arguments.publications, "unchanged": arguments.others}
     with psycopg.connect(_plain(url), autocommit=True) as connection:
         for statement in _FILL.split(";"):
             connection.execute(statement.format(**values).encode())
+        for n in range(arguments.readings, 0, -1):
+            connection.execute(_READINGS, {"n": n, "age": n * timedelta(days=1) / arguments.a_day})
         connection.execute("VACUUM ANALYZE")
         (size,) = connection.execute(
             "SELECT pg_size_pretty(pg_database_size(current_database()))"
         ).fetchall()[0]
-    show(f"{values['gone'] + values['unchanged']} publications, {values['readings']} readings each, {size}")
+    publications = arguments.publications + arguments.others
+    show(f"{publications} publications, {arguments.readings} readings each, {size}")
     return database.connect(url, application="bench", pool_size=3)
 
 
@@ -166,7 +175,7 @@ def _measure(name: str, loads: dict[str, _Load], step: Callable[[], bool], *, re
     """Run steps to the end in every second window, and compare the windows with those between."""
     busy: list[tuple[float, float]] = []
     quiet: list[tuple[float, float]] = []
-    going_on = True
+    going_on, worked = True, 0.0
     while going_on:
         began = time.monotonic()
         time.sleep(_WINDOW_SECONDS)
@@ -175,10 +184,12 @@ def _measure(name: str, loads: dict[str, _Load], step: Callable[[], bool], *, re
         while going_on and time.monotonic() < began + _WINDOW_SECONDS:
             at = time.monotonic()
             going_on = step()
-            time.sleep(min((time.monotonic() - at) * rest, _LONGEST_REST))
+            step_took = time.monotonic() - at
+            worked += step_took
+            time.sleep(min(step_took * rest, _LONGEST_REST))
         busy.append((began, time.monotonic()))
     took = sum(end - start for start, end in busy)
-    show(f"{name}: {took:.1f} s in {len(busy)} windows")
+    show(f"{name}: {took:.1f} s in {len(busy)} windows, {worked:.1f} s of it at work")
     for kind, load in loads.items():
         without, beside = load.within(quiet), load.within(busy)
         show(
