@@ -94,6 +94,27 @@ def rows_of(one: ClassStatus) -> int | None:
     return None if one.expired is None else one.expired.rows
 
 
+def test_roll_up_leaves_no_publication_out_however_the_planner_finds_them(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(roll_up, "PUBLICATIONS_AT_ONCE", 3)
+    ids = harness.publications(harness.account("acc_x", Platform.X), 20)
+    make_months(harness, 5)
+    for one in ids:
+        reading(harness, one, month_start(5), 1)
+    left = True
+    while left:
+        with harness.engine.begin() as connection:
+            connection.execute(text("SET LOCAL enable_sort = off"))
+            connection.execute(text("SET LOCAL enable_indexscan = off"))
+            connection.execute(text("SET LOCAL enable_indexonlyscan = off"))
+            every = months.months(connection, "snapshots")
+            (old,) = (one for one in every if one.start == month_start(5).date())
+            left = roll_up.roll_up(connection, old, POLICY)
+
+    assert [one for one, *_ in stored(harness, "daily_snapshots")] == ids
+
+
 def unit(name: str, policy: Retention = POLICY) -> Unit:
     return next(one for one in units(policy) if one.name == name)
 

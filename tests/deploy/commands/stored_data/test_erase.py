@@ -154,3 +154,47 @@ def test_replay_erases_what_a_restored_backup_brought_back(
     assert (replayed.code, replayed.json) == (0, {"replayed": 1, "codes": [code], "left": []})
     assert sql("SELECT FROM accounts WHERE account_id = 'acc_x'") == []
     assert fleet("erase", "replay").out == "nothing to replay\n"
+
+
+def test_list_of_meta_erases_the_accounts_of_its_users_at_meta_alone(
+    fleet: Dravo, sql: Sql, tmp_path: Path
+) -> None:
+    listed = tmp_path / "deleted-users.csv"
+    listed.write_text('\ufeffuser_id\n"7001",2026\n7002\n7003\n7004\n \n\u0667\n', "utf-8")
+    for account_id, column, user in (
+        ("acc_instagram", "platform_user_id", "7001"),
+        ("acc_facebook", "platform_account_id", "7002"),
+        ("acc_x", "platform_user_id", "7003"),
+    ):
+        sql(f"UPDATE accounts SET {column} = '{user}' WHERE account_id = '{account_id}'")
+
+    counted = fleet("erase", "import-meta", str(listed), "--json")
+
+    assert counted.json == {"users": 4, "accounts": 2, "codes": [], "dry_run": True}
+    assert sql("SELECT FROM erasures") == []
+    assert "4 users, 2 accounts of theirs (dry run" in fleet("erase", "import-meta", str(listed)).out
+    assert fleet("audit-log", "--json").json == []
+    erased = fleet("erase", "import-meta", str(listed), "--yes", "--json").json
+    assert (erased["accounts"], len(erased["codes"]), erased["dry_run"]) == (2, 2, False)
+    rows = sql("SELECT code, source, subject ->> 'account_id' FROM erasures ORDER BY 3")
+    assert [tuple(row)[1:] for row in rows] == [("meta", "acc_facebook"), ("meta", "acc_instagram")]
+    assert {row[0] for row in rows} == set(erased["codes"])
+    (entry,) = fleet("audit-log", "--json").json
+    assert (entry["act"], entry["subject"]["erasures"], entry["reason"]) == (
+        "erase",
+        erased["codes"],
+        "Meta's list",
+    )
+    assert fleet("erase", "import-meta", str(listed), "--yes", "--json").json["accounts"] == 0
+
+
+def test_post_that_two_workspaces_have_is_named_by_its_publication(fleet: Dravo, sql: Sql) -> None:
+    ((one,), (other,)) = sql(
+        "SELECT min(id) FROM publications GROUP BY workspace_id ORDER BY workspace_id LIMIT 2"
+    )
+    sql(f"UPDATE publications SET post_id = 'post_of_both' WHERE id IN ({one}, {other})")
+
+    refused = fleet("erase", "--post", "post_of_both")
+
+    assert (refused.code, "several workspaces" in refused.err) == (1, True)
+    assert fleet("erase", "--post", str(one), "--json").json["rows"]["publications"] == 1
