@@ -51,6 +51,8 @@ SHARED: Final[dict[str, tuple[str, ...]]] = {
     "shared/outcome_kinds.py": ("tests/shared/test_outcome_kinds.py",),
     "shared/retention/overdue.py": ("tests/shared/retention/test_overdue.py",),
     "shared/retention/status.py": (
+        "tests/shared/retention/test_forecast.py",
+        "tests/shared/retention/test_units.py",
         "tests/shared/retention/test_run.py",
         "tests/deploy/commands/stored_data/test_retention.py",
     ),

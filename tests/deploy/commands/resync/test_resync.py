@@ -56,6 +56,16 @@ def test_small_selection_takes_the_interactive_lane(synced: Dravo, sql: Any) -> 
     assert tuple(row) == ("manual", 1)
 
 
+def test_report_in_words_names_what_was_done_and_nothing_that_is_zero(synced: Dravo) -> None:
+    made_due = synced("resync", "--account", "acc_x")
+    dry = synced("resync", "--account", "acc_x", "--dry-run", "--wait")
+
+    assert (made_due.code, len(made_due.out.splitlines()), made_due.err) == (0, 1, "")
+    assert made_due.out.startswith("3 rows, 1 calls, ")
+    assert dry.out == made_due.out.rstrip("\n") + " (dry run: nothing was made due)\n"
+    assert dry.err == ""
+
+
 def test_dry_run_prints_rows_calls_and_dollars_and_changes_nothing(synced: Dravo, sql: Any) -> None:
     sql(
         "UPDATE post_analytics SET last_updated_at = now()"
