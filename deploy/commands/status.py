@@ -217,7 +217,7 @@ def _from_redis(
 def _watch(engine: Engine, settings: Settings, interval: float) -> None:
     out = console.stdout_console()
     if not out.is_terminal:
-        while console.show(_currentfleet_screen(engine, settings), Text()):
+        while console.show(_current_fleet_screen(engine, settings), Text()):
             time.sleep(interval)
         return
     policy = Freshness.parse(settings.freshness)
@@ -229,7 +229,7 @@ def _watch(engine: Engine, settings: Settings, interval: float) -> None:
     run(watch, out, interval)
 
 
-def _currentfleet_screen(engine: Engine, settings: Settings) -> Group:
+def _current_fleet_screen(engine: Engine, settings: Settings) -> Group:
     """Return the screen; while the database does not answer, it says so, and the watch continues."""
     try:
         return fleet_screen(fleet_status(engine, settings))
