@@ -57,7 +57,10 @@ def show(*parts: RenderableType) -> bool:
         for part in parts:
             # The terminal wraps text: a line break of ours would be copied with it.
             console.print(part, soft_wrap=isinstance(part, str))
-    return _write(captured.get())
+    text = captured.get()
+    if terminal_width() is None:  # a table's last column is padded
+        text = "".join(f"{line.rstrip(' ')}\n" for line in text.split("\n")[:-1])
+    return _write(text)
 
 
 def stdout_console() -> Console:

@@ -63,6 +63,12 @@ def test_control_characters_in_a_name_do_not_reach_the_terminal(fleet: Dravo, sq
     assert "[red]" in out
 
 
+def test_lines_in_a_pipe_end_without_spaces(fleet: Dravo) -> None:
+    lines = fleet("why", "post_3").out.splitlines()
+
+    assert lines == [line.rstrip() for line in lines]
+
+
 @pytest.mark.parametrize("identity", ["post_3", "there_3", "3"])
 def test_why_finds_a_publication_by_any_of_its_ids(fleet: Dravo, sql: Any, identity: str) -> None:
     (publication_id,) = sql("SELECT id FROM publications WHERE post_id = 'post_3'")[0]
