@@ -210,10 +210,11 @@ TARGETS: Final[dict[str, tuple[str, ...]]] = {
     ),
     "api_stub/events/processing.py": (
         "tests/api_stub/events/test_conflicts.py",
-        "tests/api_stub/events/test_validation.py",
-        "tests/api_stub/test_lock_order.py",
         "tests/api_stub/events/test_endpoint.py",
         "tests/api_stub/events/test_workspaces.py",
+        "tests/api_stub/events/test_erasure.py",
+        "tests/api_stub/events/test_validation.py",
+        "tests/api_stub/test_lock_order.py",
     ),
     "api_stub/http/middleware.py": ("tests/api_stub/http/test_middleware.py",),
     "api_stub/ops/authentication.py": (

@@ -9,6 +9,7 @@ from structlog.testing import capture_logs
 
 from api_stub.events.batch import BatchResult, Event, EventType
 from api_stub.events.processing import EventProcessor
+from shared.vocabulary import Platform
 from tests.api_stub.events.sent import CONNECTED, event, send
 from tests.api_stub.support import Api
 from tests.harness import Harness
@@ -74,6 +75,20 @@ def test_event_without_a_token_is_accepted_after_one_with_a_token_in_the_same_ba
     assert [one["event_id"] for one in third.json()["errors"]] == ["evt_2_0"]
     assert api.rows.execute("SELECT name, state FROM accounts") == [("Last", "active")]
     assert api.rows.state(row).reason == "reconnected"
+
+
+def test_account_of_a_platform_whose_application_has_a_token_needs_none(harness: Harness) -> None:
+    tokenless = {name: value for name, value in CONNECTED.items() if name != "access_token"}
+    other = {**tokenless, "account_id": "acc_t", "platform": "tiktok"}
+    events = [Event(n, f"evt_{n}", EventType.CONNECTED, one) for n, one in enumerate((tokenless, other))]
+    processor = EventProcessor(harness.engine, harness.context.vault, frozenset({Platform.X}))
+
+    assert [one.index for one in processor.process(events).refused] == [1]
+
+    harness.execute("UPDATE accounts SET state = 'disconnected'")
+    again = [Event(0, "evt_9", EventType.RECONNECTED, {"account_id": tokenless["account_id"]})]
+    assert processor.process(again).accepted == 1
+    assert harness.execute("SELECT state FROM accounts") == [("active",)]
 
 
 def test_accounts_are_refused_without_a_sealer_and_other_events_are_not(harness: Harness) -> None:

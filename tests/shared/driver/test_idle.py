@@ -1,6 +1,7 @@
 """A connection that died in the pool is replaced before its use, and a live one costs no query."""
 
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import pytest
 from sqlalchemy import Connection, Engine, text
@@ -67,6 +68,22 @@ def test_connection_that_was_idle_for_long_is_pinged(engine: Engine, monkeypatch
 
     assert backend(engine) == first
     assert len(made) == 1
+
+
+def test_connection_is_pinged_from_five_seconds_after_its_return_on(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [1_000.0]
+    monkeypatch.setattr(idle, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    made = pings(engine, monkeypatch)
+    backend(engine)
+    pinged = []
+    for seconds in (5.0, 5.0, 5.25, 0.0):
+        now[0] += seconds
+        backend(engine)
+        pinged.append(len(made))
+
+    assert pinged == [0, 0, 1, 1]
 
 
 def test_connection_that_does_not_answer_the_ping_is_replaced(
