@@ -42,7 +42,7 @@ WORKER: Final[dict[str, tuple[str, ...]]] = {
     "worker/timeline.py": ("tests/worker/test_timeline.py",),
     "worker/account_check/check.py": ("tests/worker/account_check/test_problems.py",),
     "worker/http/client.py": ("tests/worker/http/test_client_errors.py", "tests/worker/http/test_client.py"),
-    "worker/http/deadline.py": ("tests/worker/http/test_deadline.py",),
+    "worker/http/deadline.py": ("tests/worker/http/test_deadline.py", "tests/worker/http/test_client.py"),
     "worker/http/public_network.py": ("tests/worker/http/test_public_network.py",),
     "worker/http/upstream.py": ("tests/worker/http/test_upstream.py",),
     "worker/queue/actors.py": ("tests/worker/queue/test_actors.py",),

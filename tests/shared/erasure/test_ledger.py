@@ -9,8 +9,11 @@ from typing import Any
 
 import pytest
 
-from shared.erasure.ledger import Entry, Ledger, LedgerError
+from shared.erasure.ledger import Entry, Ledger, LedgerError, missing
 from shared.erasure.subject import Subject, SubjectKind
+from shared.redis_client import RedisClient
+from tests.harness import Harness
+from tests.shared.erasure.subjects import fill, request_account
 
 ACCOUNT = Subject(SubjectKind.ACCOUNT, "ws_1", "acc_1")
 WORKSPACE = Subject(SubjectKind.WORKSPACE, "ws_1")
@@ -120,3 +123,16 @@ def test_file_that_cannot_be_read_is_an_error(path: Path, tmp_path: Path) -> Non
     for unreadable in (tmp_path, path / "below_a_file"):
         with pytest.raises(LedgerError, match="cannot be read"):
             Ledger(unreadable).entries()
+
+
+def test_erasures_that_the_database_does_not_know_are_missing_in_order(
+    harness: Harness, client: RedisClient, path: Path
+) -> None:
+    fill(harness, client)
+    known = request_account(harness)
+    path.write_text("".join(line(code) for code in ("era_2", known, "era_1")))
+
+    with harness.engine.connect() as connection:
+        found = missing(connection, Ledger(path).entries())
+
+    assert [entry.code for entry in found] == ["era_2", "era_1"]

@@ -1,5 +1,7 @@
 """What a check says about each answer of the platform, and which post it reads."""
 
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -9,8 +11,10 @@ from pydantic import SecretStr
 from shared.vocabulary import BucketKind, Platform
 from tests.harness import Harness, open_harness
 from worker.account_check.check import Report, check
+from worker.adapters.contract import Upstream
+from worker.clock import DatabaseClock
 from worker.errors import Misconfigured, Paused, Reauthorize, RefreshError, TryAgain
-from worker.readings import Answer, Reading
+from worker.readings import Account, Answer, Limit, Publication, Reading
 
 NOW = datetime.now(UTC)
 HOUR = timedelta(hours=1)
@@ -31,6 +35,7 @@ def account(harness: Harness, platform: Platform = Platform.TIKTOK, **columns: A
     ("renewable", "left", "has_pair", "to_do"),
     [
         (True, -HOUR, True, RENEWED),
+        (True, timedelta(), True, RENEWED),
         (True, -HOUR, False, CONNECT),
         (True, HOUR, True, CONNECT),
         (True, None, True, CONNECT),
@@ -46,8 +51,10 @@ def test_only_an_ended_token_that_has_a_pair_renews_itself(
         token_expires_at=NOW + left if left is not None else None,
     )
     harness.adapter.script = lambda *_: Reauthorize("Refused.", renewable=renewable)
+    clock = DatabaseClock(lambda: 0.0)
+    clock.set(NOW)
 
-    report = checked(harness)
+    report = checked(replace(harness, context=replace(harness.context, clock=clock)))
 
     assert report.problem is not None
     assert report.problem.startswith("Refused.")
@@ -102,6 +109,47 @@ def test_newest_post_that_has_an_id_is_read(harness: Harness) -> None:
 
     assert checked(harness).post_id == "post_acc_12"
     assert harness.adapter.requested == [("acc_1", (newest,))]
+
+
+def test_of_posts_of_one_instant_the_last_one_is_read_with_the_instant_of_its_publication(
+    harness: Harness,
+) -> None:
+    *_, last = account(harness)
+    seen: list[Publication] = []
+    answer = harness.adapter.script
+
+    def script(owner: Account, post: Publication) -> Reading | RefreshError:
+        seen.append(post)
+        return answer(owner, post)
+
+    harness.adapter.script = script
+    checked(harness)
+    harness.execute("UPDATE publications SET published_at = :at", at=NOW - HOUR)
+    checked(harness)
+
+    (created,) = harness.execute("SELECT created_at FROM publications WHERE id = :id", id=last)[0]
+    assert [(post.id, post.created_at) for post in seen] == [(last, created), (last, NOW - HOUR)]
+
+
+def test_limits_of_the_answer_are_reported_and_hold_for_the_fleet(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    account(harness)
+    limit = Limit(BucketKind.APP, None, limit=9, remaining=3, resets_at=datetime.now(UTC) + HOUR)
+    updates: list[int] = []
+
+    def fetch(upstream: Upstream, _: Account, posts: Sequence[Publication]) -> Iterator[Reading]:
+        upstream.report_limits(limit)
+        yield Reading(posts[0].id, Answer.READ)
+
+    def update(_: object, _bucket: object, *, remaining: int, **__: object) -> None:
+        updates.append(remaining)
+
+    monkeypatch.setattr(harness.adapter, "fetch", fetch)
+    monkeypatch.setattr(type(harness.context.budgets.budgets), "update", update)
+
+    assert checked(harness).limits == (limit,)
+    assert updates == [3]
 
 
 def test_pause_of_background_work_is_no_obstacle(harness: Harness) -> None:

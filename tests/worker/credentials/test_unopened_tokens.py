@@ -67,7 +67,9 @@ def test_lost_key_of_one_account_affects_no_other(harness: Harness) -> None:
     assert [harness.state(one).sync_status for one in (bad, good)] == ["pending", "synced"]
 
 
-def test_early_renewal_with_lost_key_makes_no_call(harness: Harness) -> None:
+def test_early_renewal_with_lost_key_makes_no_call(
+    harness: Harness, capsys: pytest.CaptureFixture[str]
+) -> None:
     soon = datetime.now(UTC) + timedelta(days=1)
     harness.account("acc_1", Platform.LINKEDIN, token_expires_at=soon)
     seal_with_a_lost_key(harness, "acc_1")
@@ -75,6 +77,7 @@ def test_early_renewal_with_lost_key_makes_no_call(harness: Harness) -> None:
     renew_ahead("acc_1", harness.context)
 
     assert harness.adapter.renewals == []
+    assert "operator_needed" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("instant", [datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, 23, tzinfo=UTC)])

@@ -11,7 +11,7 @@ import httpcore
 import pytest
 
 from worker.http import deadline as deadlines
-from worker.http.deadline import Deadline, DeadlineBackend
+from worker.http.deadline import Deadline, DeadlineBackend, DeadlineTransport
 
 CALL = timedelta(seconds=10)
 
@@ -161,3 +161,10 @@ def test_operation_after_the_deadline_is_not_begun(
             DeadlineBackend(deadline).connect_tcp("host", 443)
 
     assert len(limits) == 1
+
+
+def test_certificates_named_in_the_environment_are_not_trusted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", "/absent/certificates.pem")
+    monkeypatch.delenv("SSL_CERT_DIR", raising=False)
+
+    DeadlineTransport(Deadline(), 1).close()

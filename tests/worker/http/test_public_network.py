@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import timedelta
 from ipaddress import ip_address
+from types import SimpleNamespace
 from typing import Any
 
 import httpcore
@@ -158,3 +159,25 @@ def test_name_without_an_address_cannot_be_reached(monkeypatch: pytest.MonkeyPat
 
     with pool() as http, pytest.raises(httpcore.ConnectError):
         http.request("POST", "http://hooks.example.com/")
+
+
+def test_connection_lives_for_half_a_minute_from_its_opening_and_not_from_its_handshake(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock = SimpleNamespace(at=1_000.0)
+    inner: Any = SimpleNamespace(start_tls=lambda *_: inner, get_extra_info=lambda info: f"its {info}")
+    monkeypatch.setattr(public_network, "time", SimpleNamespace(monotonic=lambda: clock.at))
+    monkeypatch.setattr(httpcore.SyncBackend, "connect_tcp", lambda *_: inner)
+    with ThreadPoolExecutor(1) as resolvers:
+        backend = PublicBackend(Deadline(), resolvers, LOOPBACK, local_only=False)
+        stream = backend.connect_tcp("127.0.0.1", 443)
+    clock.at = 1_020
+    secure = stream.start_tls(ssl.create_default_context())
+
+    seen = []
+    for clock.at in (1_030, 1_030.1):
+        seen += [
+            (one.get_extra_info("is_readable"), one.get_extra_info("socket")) for one in (stream, secure)
+        ]
+
+    assert seen == [("its is_readable", "its socket")] * 2 + [(True, "its socket")] * 2

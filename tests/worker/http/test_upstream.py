@@ -95,6 +95,38 @@ def test_call_passes_gate_is_sent_and_counted() -> None:
     assert SECRET not in repr(call)
 
 
+def test_call_is_sent_with_its_headers_and_its_json() -> None:
+    sent: list[httpx.Request] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        sent.append(request)
+        return httpx.Response(200, json={})
+
+    client = Client(now=lambda: NOW, transport=InProcess(answer))
+    upstream = JobUpstream(client, Platform.X, "acc_1", Memory())
+
+    upstream.send(
+        "PATCH", "https://api.x.example/2/t", endpoint="t", headers={"x-version": "7"}, json={"a": 1}
+    )
+
+    (request,) = sent
+    assert (request.method, request.headers["x-version"]) == ("PATCH", "7")
+    assert request.content.replace(b" ", b"") == b'{"a":1}'
+    assert upstream.now() == NOW
+
+
+def test_reported_limits_are_kept_and_passed_to_the_sink_once() -> None:
+    recorder = Recorder()
+    upstream = recorder.upstream()
+
+    upstream.report_limits()
+    upstream.report_limits(LIMIT, LIMIT)
+    upstream.report_limits(LIMIT)
+
+    assert upstream.limits == [LIMIT] * 3
+    assert recorder.observed == [(Platform.X, "acc_1", (LIMIT, LIMIT)), (Platform.X, "acc_1", (LIMIT,))]
+
+
 def test_closed_gate_prevents_the_call() -> None:
     recorder = Recorder(closed=True)
 

@@ -80,3 +80,22 @@ def test_worker_stops_although_the_database_is_away(capsys: pytest.CaptureFixtur
 
     assert worker.stopped_with == [9_000]
     assert "claims_not_released" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("release_takes", "left"), [(3.0, 6.0), (20.0, 0.0)])
+def test_jobs_in_flight_have_what_the_release_leaves_of_the_grace(
+    monkeypatch: pytest.MonkeyPatch, release_takes: float, left: float
+) -> None:
+    clock = SimpleNamespace(at=1_000.0)
+    done: list[object] = []
+    thread = SimpleNamespace(start=lambda: done.append("stop"), join=done.append)
+
+    def away() -> None:
+        clock.at += release_takes
+        raise OperationalError("UPDATE", {}, Exception("away"))
+
+    monkeypatch.setattr(shutdown, "time", SimpleNamespace(monotonic=lambda: clock.at))
+    monkeypatch.setattr(shutdown, "threading", SimpleNamespace(Thread=lambda **_: thread))
+    stop(StoppingWorker(), SimpleNamespace(begin=away))
+
+    assert done == ["stop", left]
