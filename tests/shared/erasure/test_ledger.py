@@ -133,6 +133,6 @@ def test_erasures_that_the_database_does_not_know_are_missing_in_order(
     path.write_text("".join(line(code) for code in ("era_2", known, "era_1")))
 
     with harness.engine.connect() as connection:
-        found = missing(connection, Ledger(path).entries())
+        unknown = missing(connection, Ledger(path).entries())
 
-    assert [entry.code for entry in found] == ["era_2", "era_1"]
+    assert [entry.code for entry in unknown] == ["era_2", "era_1"]
