@@ -26,7 +26,7 @@ from api_stub.http.bodies import read_body
 from api_stub.http.errors import ApiError, json_response, not_found, too_many, unavailable
 from api_stub.signals import linkedin, meta, tiktok, x
 from api_stub.signals.processing import process_all, store
-from api_stub.signals.signal import ForgedError, Signal, SignalKind, same
+from api_stub.signals.signal import CODE_LENGTH, ForgedError, Signal, SignalKind, same
 from shared.freshness.signals import SignalSource, parse_precisions
 from shared.operations.signals import observe
 from shared.settings import Settings
@@ -202,12 +202,9 @@ async def deauthorize(request: Request) -> Response:
 
 async def delete_data(request: Request) -> Response:
     """Receive Meta's data-deletion callback; answer with a code and the address of its status."""
-    code = (await _callback(request, SignalKind.DELETION)).signal_id.split(":")[1][:_CODE_LENGTH]
+    code = (await _callback(request, SignalKind.DELETION)).signal_id.split(":")[1][:CODE_LENGTH]
     url = request.url_for("deletion_status", platform=request.path_params["platform"], code=code)
     return json_response({"url": str(url), "confirmation_code": code})
-
-
-_CODE_LENGTH: Final = 32
 
 
 async def _callback(request: Request, kind: SignalKind) -> Signal:

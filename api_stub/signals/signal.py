@@ -43,6 +43,10 @@ class Signal:
     """Ids at the platform; deleted once it is applied."""
 
 
+CODE_LENGTH = 32
+"""Digits of a deletion request's code: the first ones of its signal's hash, too many to guess."""
+
+
 def digest(secret: str, signed: bytes) -> bytes:
     """Return the HMAC-SHA256 of what a platform signs."""
     return hmac.new(secret.encode(), signed, hashlib.sha256).digest()

@@ -1,5 +1,6 @@
 """The status of a data-deletion request, in words, for the person who made it at Meta."""
 
+import re
 from typing import Final
 
 from starlette.requests import Request
@@ -7,7 +8,9 @@ from starlette.responses import PlainTextResponse, Response
 
 from api_stub.http.errors import not_found
 from api_stub.service import service_of
+from api_stub.signals.signal import CODE_LENGTH
 
+_CODE: Final = re.compile(f"[0-9a-f]{{{CODE_LENGTH}}}")
 _STATUS: Final = """
 SELECT s.received_at, s.processed_at,
        COALESCE(jsonb_array_length(s.result->'erasures'), 0) AS erasures,
@@ -23,7 +26,7 @@ SELECT s.received_at, s.processed_at,
 async def deletion_status(request: Request) -> Response:
     """Answer with one sentence; 404 for a code that nobody was given."""
     platform, code = request.path_params["platform"], request.path_params["code"]
-    if not (code.isalnum() and code.isascii() and platform.isalpha()):
+    if not (_CODE.fullmatch(code) and platform.isalpha()):
         raise not_found("no deletion request has this code")
     bound = {"prefix": f"{platform}:{code}%", "platform": platform}
     rows = await service_of(request).database.fetch(_STATUS, bound)
