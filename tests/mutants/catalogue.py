@@ -88,7 +88,11 @@ TARGETS: Final[dict[str, tuple[str, ...]]] = {
     ),
     "shared/refresh_state/ready/sweep.py": CLAIM[:2],
     "shared/refresh_state/start.py": ("tests/worker/test_claims.py", *TRANSITIONS),
-    "shared/refresh_state/finish.py": ("tests/worker/test_record.py", *TRANSITIONS),
+    "shared/refresh_state/finish.py": (
+        "tests/worker/test_record.py",
+        "tests/worker/test_learned_ids.py",
+        *TRANSITIONS,
+    ),
     "shared/refresh_state/block.py": (
         "tests/shared/refresh_state/test_block.py",
         "tests/shared/accounts/test_states.py",

@@ -16,7 +16,7 @@ from shared.quota import pauses
 from shared.quota.pauses import PauseKey
 from shared.refresh_queue import RefreshJob
 from shared.refresh_state import ingest
-from shared.refresh_state.finish import lock_claims
+from shared.refresh_state.finish import NextRun, finish, lock_claims
 from shared.refresh_state.make_due import make_due
 from shared.refresh_state.release_claim import release_claim
 from shared.refresh_state.replan import replan
@@ -83,6 +83,12 @@ STATEMENTS: dict[str, tuple[str, Callable[[Connection, list[int]], object]]] = {
     "record": (
         "claimed",
         lambda connection, ids: record(connection, "ws_1", [outcome(one) for one in ids]),
+    ),
+    "finish": (
+        "claimed",
+        lambda connection, ids: finish(
+            connection, [NextRun(one, 4, NOW, Reason.STALE, 0, None) for one in ids]
+        ),
     ),
     "lock of claims": (
         "claimed",
