@@ -74,6 +74,9 @@ def request(connection: Connection, subject: Subject, source: str, *, code: str 
     The same subject again returns the code of the request under way. ``code``: the code of an erasure that a
     replay repeats.
     """
+    # Accounts first: callers have locked theirs before, and another order could deadlock.
+    accounts = _accounts(connection, subject)
+    states.lock(connection, accounts)
     connection.execute(
         text("SELECT pg_advisory_xact_lock(:key, hashtext(:workspace))"),
         {"key": _REQUEST_LOCK, "workspace": subject.workspace_id},
@@ -83,8 +86,6 @@ def request(connection: Connection, subject: Subject, source: str, *, code: str 
         return str(existing)
     code = code or f"era_{secrets.token_hex(CODE_BYTES)}"
     connection.execute(_INSERT, {**bound, "code": code, "source": source})
-    accounts = _accounts(connection, subject)
-    states.lock(connection, accounts)
     note_accounts(connection, code, subject)
     if subject.kind is SubjectKind.WORKSPACE:
         connection.execute(

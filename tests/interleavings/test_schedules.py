@@ -112,6 +112,19 @@ SCHEDULES = {
         signal_story_ended: to end
         refresh_unchanged: to end
     """,
+    "account and its workspace are erased at once": """
+        world active
+        erase_account: to LOCK advisory
+        erase_workspace: to INSERT events_seen#2
+        erase_account: to end
+        erase_workspace: to end
+    """,
+    "workspace is erased while an old account of it is": """
+        world disconnected
+        erase_disconnected: to LOCK advisory
+        erase_workspace: to end
+        erase_disconnected: to end
+    """,
 }
 
 

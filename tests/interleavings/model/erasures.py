@@ -71,10 +71,12 @@ def left_of_erased(connection: psycopg.Connection, engine: Engine) -> list[str]:
     """Run the open erasures to their ends and return what is left of the subject in any table."""
     workspace = connection.execute("SELECT FROM erasures WHERE kind = 'workspace'").fetchone()
     for _ in range(_MOST_STEPS):
-        connection.execute("UPDATE erasures SET resume_after = now()")
+        connection.execute("UPDATE erasures SET resume_after = now() WHERE resume_after < 'infinity'")
         done = step(engine, fakeredis.FakeRedis(), None)
-        if done is None or done.phase == "scan":  # the scan is judged here instead
+        if done is None:
             break
+        if done.phase == "scan":  # the scan is judged here instead
+            connection.execute("UPDATE erasures SET resume_after = 'infinity' WHERE code = %s", [done.code])
     else:
         return ["an erasure ends: it does not"]
     values = {
