@@ -42,7 +42,7 @@ API: Final[dict[str, tuple[str, ...]]] = {
     "api_stub/http/server.py": ("tests/api_stub/http/test_server.py",),
     "api_stub/ops/bulk_resync.py": _FORMS,
     "api_stub/ops/context.py": (*_OPS, *_FORMS),
-    "api_stub/ops/filters.py": _OPS,
+    "api_stub/ops/filters.py": ("tests/api_stub/ops/test_filters.py", *_OPS),
     "api_stub/ops/forms.py": _FORMS,
     "api_stub/ops/queries.py": _OPS,
     "api_stub/ops/rendering.py": ("tests/api_stub/ops/test_rendering.py", *_OPS),

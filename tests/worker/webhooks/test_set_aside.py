@@ -203,3 +203,27 @@ def test_full_set_of_refused_rows_keeps_trying_the_same_row(world: World) -> Non
     after = end(world, *prepared(world), REFUSED)
 
     assert (after.refused_alone, after.failures, after.rows_allowed, after.most_rows) == (0, 3, 1, 7)
+
+
+def test_failing_endpoint_gets_the_feed_and_not_the_row_that_it_refused(world: World) -> None:
+    rows = world.publish(2)
+    refused(world, rows[0])
+    set_own(world, "failures = 2, next_run_at = now()")
+
+    _, sent = prepared(world)
+
+    assert (sent.refused, sent.batch is not None) == (None, True)
+
+
+def test_refused_row_whose_newest_state_is_not_wanted_is_forgotten(world: World) -> None:
+    gone, other = world.publish(2)
+    world.settle()
+    set_own(world, "types = '{analytics.updated}', next_run_at = now()")
+    refused(world, gone)
+    world.harness.execute("DELETE FROM publications WHERE id = :id", id=gone)
+    world.change(other)
+    world.places = claims.Places(64)
+
+    _, sent = prepared(world)
+
+    assert (sent.refused, sent.message, sent.batch) == (gone, None, None)
