@@ -165,7 +165,7 @@ def test_step_takes_the_oldest_request_that_neither_waits_nor_runs(
     harness: Harness, client: RedisClient
 ) -> None:
     workspaces(harness)
-    first, second, third = (
+    first, third, second = (
         request(harness, Subject(SubjectKind.ACCOUNT, workspace_id, account_id))
         for account_id, workspace_id in (("acc_a", "ws_1"), ("acc_b", "ws_1"), ("acc_c", "ws_2"))
     )
