@@ -1,6 +1,7 @@
 """Which actor receives which message, and what it calls."""
 
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 
 import pytest
 from dramatiq.brokers.stub import StubBroker
@@ -43,6 +44,23 @@ def test_messages_start_refreshes_in_their_lane_and_renewals(
     broker.get_actor("renew").fn(account_id="acc_1", since="a newer version")
 
     assert called == [(job, Lane.BACKGROUND), (job, Lane.INTERACTIVE), "acc_1"]
+
+
+def test_refresh_continues_the_trace_of_its_message(
+    broker: StubBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parents: list[object] = []
+
+    def span(name: str, *, parent: object, **fields: object) -> AbstractContextManager[None]:
+        parents.append((name, parent, fields))
+        return nullcontext()
+
+    monkeypatch.setattr("shared.observability.tracing.span", span)
+    for traceparent in (None, 9, "00-trace"):
+        broker.get_actor("refresh").fn(account_id="acc_1", claims=[[7, 3]], traceparent=traceparent)
+
+    fields = {"account_id": "acc_1", "rows": 1}
+    assert parents == [("refresh", parent, fields) for parent in (None, None, "00-trace")]
 
 
 def test_malformed_messages_are_dropped(

@@ -72,6 +72,8 @@ MALICIOUS = {
     "positional": message(args=[1]),
     "no dict": message(kwargs=[1]),
     "id is a list": message(message_id=[1]),
+    "actor is a list": message(actor_name=["refresh"]),
+    "no instant": message(message_timestamp="now"),
 }
 
 

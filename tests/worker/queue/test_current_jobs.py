@@ -1,7 +1,14 @@
 """A worker reports the jobs under way, and operators read what each worker reported."""
 
+import threading
+from contextlib import ExitStack
+from types import SimpleNamespace
+
+import pytest
+
 from shared.redis_client import RedisClient
 from shared.refresh_queue import RefreshJob, report_details, worker_details
+from worker.queue import current_jobs
 from worker.queue.current_jobs import CurrentJobs
 
 
@@ -24,3 +31,18 @@ def test_malformed_details_are_left_out(client: RedisClient) -> None:
 
     assert worker_details(client, ["host:1", "host:2"]) == {}
     assert worker_details(client, []) == {}
+
+
+def test_jobs_of_all_threads_are_reported_the_longest_running_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = SimpleNamespace(at=1_000.0, thread=0)
+    threads = SimpleNamespace(get_ident=lambda: clock.thread, Lock=threading.Lock)
+    monkeypatch.setattr(current_jobs, "time", SimpleNamespace(monotonic=lambda: clock.at))
+    monkeypatch.setattr(current_jobs, "threading", threads)
+    jobs = CurrentJobs()
+    with ExitStack() as running:
+        for clock.thread, (account_id, clock.at) in enumerate((("acc_z", 1_000.0), ("acc_a", 1_007.16))):
+            running.enter_context(jobs.running(RefreshJob(account_id, ((1, 1),))))
+        clock.at = 1_010.0
+        reported = [(job["account_id"], job["seconds"]) for job in jobs.report(8)["jobs"]]
+
+    assert reported == [("acc_z", 10.0), ("acc_a", 2.8)]

@@ -1,4 +1,4 @@
-"""The order of fair shares and the capacities of platforms as plain numbers, without a database."""
+"""The order of fair shares and the capacities of platforms as plain numbers, and the stored counts."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 
 from shared.refresh_state.fair_share import Candidate, Limits, in_order
-from shared.refresh_state.virtual_times import served_after
+from shared.refresh_state.virtual_times import count_calls, served_after
 from shared.vocabulary import Platform
+from tests.harness import Harness
 
 X, TIKTOK, FACEBOOK = Platform.X, Platform.TIKTOK, Platform.FACEBOOK
 MANY = Limits(jobs=100, platform_jobs=100, shared_jobs=None)
@@ -124,3 +125,22 @@ def test_virtual_time_advances_by_the_calls_of_each_job_divided_by_the_weight() 
     after = served_after({"a": 101, "b": 100, "c": 250}, accounts, 10.0)
 
     assert after == {"ws_1": 10.0 + 3, "ws_2": 20.0 + 3 / 2, "ws_3": 10.0}
+
+
+def test_stored_counts_are_those_of_the_latest_claim(harness: Harness) -> None:
+    accounts = [account("a", weight=2.0), account("b", weight=2.0), account("other", "ws_2")]
+
+    def counted(given: Mapping[str, int], present: float) -> list[tuple[Any, ...]]:
+        with harness.engine.begin() as connection:
+            count_calls(connection, given, accounts, present)
+        rows = harness.execute("SELECT scope, subject, weight, served, latest_cost FROM turns ORDER BY 1, 2")
+        return [tuple(row) for row in rows]
+
+    assert counted({}, 10.0) == []
+    assert counted({"a": 250, "b": 100}, 10.0) == [
+        ("account", "a", 1.0, 1.0, 1.0),
+        ("account", "b", 1.0, 1.0, 1.0),
+        ("workspace", "ws_1", 2.0, 12.0, 1.0),
+    ]
+    assert counted({"a": 250}, 11.0)[-1] == ("workspace", "ws_1", 2.0, 13.5, 3.0)
+    assert counted({"a": 1}, 20.0)[-1] == ("workspace", "ws_1", 2.0, 20.5, 1.0)
