@@ -185,16 +185,18 @@ def _published(connection: Connection, row: Row[Any]) -> dict[str, Any]:
     return {"learned": len(learned)}
 
 
-# Numbers that nobody can read again are stored beside the others.
+# Numbers that nobody can read again are stored beside the others. They are dated under the lock of the row: a
+# refresh may have ended since the transaction began.
 _STORY: Final = text("""
 WITH written AS (
     UPDATE post_analytics
-       SET metrics = metrics || CAST(:metrics AS jsonb), last_updated_at = now(), snapshot_at = now()
+       SET metrics = metrics || CAST(:metrics AS jsonb),
+           last_updated_at = statement_timestamp(), snapshot_at = statement_timestamp()
      WHERE publication_id = :id AND NOT metrics @> CAST(:metrics AS jsonb)
-    RETURNING publication_id, sync_status, metrics, version
+    RETURNING publication_id, snapshot_at, version, sync_status, metrics
 )
 INSERT INTO snapshots (publication_id, taken_at, last_seen_at, claim_seq, sync_status, metrics)
-SELECT publication_id, now(), now(), version, sync_status, metrics FROM written
+SELECT publication_id, snapshot_at, snapshot_at, version, sync_status, metrics FROM written
 """)
 
 

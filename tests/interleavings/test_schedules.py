@@ -125,6 +125,12 @@ SCHEDULES = {
         erase_workspace: to end
         erase_disconnected: to end
     """,
+    "last numbers of a story wait for a refresh that ends": """
+        world active
+        signal_story_ended: to LOCK refresh_state
+        refresh_synced: to end
+        signal_story_ended: to end
+    """,
 }
 
 
