@@ -15,9 +15,12 @@ class DatabaseClock:
         self.monotonic = monotonic
         self._reference = (datetime.now(UTC), monotonic())
 
-    def set(self, instant: datetime) -> None:
-        """Set an instant that the database has just returned."""
-        self._reference = (instant, self.monotonic())
+    def set(self, instant: datetime, asked_at: float) -> None:
+        """Set the instant of a query that was sent when ``monotonic`` was ``asked_at``.
+
+        Not when it was answered: a query that waited for a lock would set back the clock of all threads.
+        """
+        self._reference = (instant, asked_at)
 
     def now(self) -> datetime:
         """Return the current instant, UTC."""

@@ -36,7 +36,8 @@ UPDATE post_analytics AS a
        error_message = CASE WHEN o.sync_status IS NULL THEN a.error_message ELSE o.error_message END,
        metrics = COALESCE(o.metrics, a.metrics),
        warnings = CAST(o.warnings AS text[]),
-       last_updated_at = COALESCE(o.last_updated_at, a.last_updated_at),
+       -- also when the clock of the database was set back
+       last_updated_at = GREATEST(o.last_updated_at, a.last_updated_at),
        stale_after = CASE WHEN o.stopped THEN NULL ELSE COALESCE(o.stale_after, a.stale_after) END,
        freshness = COALESCE(o.freshness, a.freshness),
        snapshot_at = COALESCE(o.snapshot_at, a.snapshot_at),

@@ -52,13 +52,14 @@ def _start(job: RefreshJob, context: WorkerContext, request_id: str) -> RefreshR
     began = lease_began = context.clock.monotonic()
     # Each statement commits by itself: an error after the first is recorded, and must not undo the start.
     with context.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        asked_at = context.clock.monotonic()
         if started := start(connection, job, context.settings.lease):
             stored = tokens.load(connection, job.account_id, context.vault)
             in_force = pauses.pauses_of_accounts(connection, [job.account_id], of_job=True)
     if started is None:
         _log.debug("nothing_to_refresh", account_id=job.account_id)
         return None
-    context.clock.set(started.at)
+    context.clock.set(started.at, asked_at)
     lease = context.settings.lease
     lease_began -= max(lease - (started.leased_until - started.at), timedelta()).total_seconds()
     if stored is None:

@@ -4,9 +4,13 @@ import os
 import signal
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
+
+SHIPPED: Final[Mapping[str, str]] = {"shared_buffers": "512MB"}
+"""PostgreSQL's settings in `deploy/docker/compose.yaml`, where a benchmark needs no others."""
 
 
 @contextmanager

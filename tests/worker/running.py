@@ -1,5 +1,7 @@
 """Runs the refreshes of a harness, claim by claim."""
 
+import time
+
 from prometheus_client import REGISTRY
 
 from shared.refresh_queue import RefreshJob
@@ -27,3 +29,14 @@ def snapshots(harness: Harness) -> list[tuple[dict[str, int], int]]:
 def fenced_writes(platform: Platform = Platform.INSTAGRAM) -> float:
     label = {"platform": platform.value}
     return REGISTRY.get_sample_value("dravo_fenced_writes_total", label) or 0.0
+
+
+def await_lock(harness: Harness) -> None:
+    """Wait until some session of the database waits for a lock."""
+    waiting = (
+        "SELECT count(*) FROM pg_stat_activity"
+        " WHERE wait_event_type = 'Lock' AND datname = current_database()"
+    )
+    deadline = time.monotonic() + 30
+    while harness.execute(waiting) == [(0,)]:
+        assert time.monotonic() < deadline, "nobody waits for a lock"

@@ -223,3 +223,13 @@ def test_each_reading_keeps_what_explains_when_it_was_due_again(harness: Harness
     again = replace(row, snapshot_at=NOW, metrics={"views": 8}, sync_status=SyncStatus.SYNCED)
     recorded(harness, synced(again, metrics={"views": 8}, last_updated_at=NOW + HOUR, freshness=second))
     assert [snapshot.freshness for snapshot in harness.execute(plans)] == [second]
+
+
+def test_last_update_stands_when_the_database_s_clock_was_set_back(harness: Harness) -> None:
+    (row,) = started(harness, 1)
+    later = NOW + HOUR
+    harness.execute("UPDATE post_analytics SET last_updated_at = :later", later=later)
+
+    recorded(harness, synced(row))
+
+    assert analytics(harness, row)["last_updated_at"] == later

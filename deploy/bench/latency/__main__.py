@@ -17,7 +17,7 @@ from deploy.bench.latency.waits import Pipeline, first_row, forced, resync
 from deploy.bench.local_stack import DRAVO
 from deploy.bench.throughput.fleet import Fleet, fleet
 from deploy.bench.throughput.rows import Database, bench_database, load, make_due
-from deploy.bench.work_directory import work_directory
+from deploy.bench.work_directory import SHIPPED, work_directory
 from deploy.console import show
 from deploy.local.servers.postgres import Postgres
 from deploy.local.servers.valkey import Valkey
@@ -36,7 +36,7 @@ def main() -> int:
     key = new_key()
     with ExitStack() as stack:
         directory = stack.enter_context(work_directory())
-        postgres = stack.enter_context(Postgres(directory / "postgres"))
+        postgres = stack.enter_context(Postgres(directory / "postgres", SHIPPED))
         valkey = stack.enter_context(Valkey(directory / "valkey"))
         database = stack.enter_context(bench_database(postgres, "this", HERE))
         load(database, Platform.TIKTOK, given.due, 200, key)

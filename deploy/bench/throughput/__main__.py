@@ -19,7 +19,7 @@ from deploy.bench.throughput.fleet import fleet
 from deploy.bench.throughput.measure import Figures, Shape, bytes_per_publication, measure
 from deploy.bench.throughput.report import Results
 from deploy.bench.throughput.rows import Database, bench_database, load
-from deploy.bench.work_directory import work_directory
+from deploy.bench.work_directory import SHIPPED, work_directory
 from deploy.console import show
 from deploy.local.servers.postgres import Postgres
 from deploy.local.servers.valkey import Valkey
@@ -66,7 +66,7 @@ def main() -> int:
     with ExitStack() as stack:
         directory = stack.enter_context(work_directory())
         servers = _Servers(
-            stack.enter_context(Postgres(directory / "postgres")),
+            stack.enter_context(Postgres(directory / "postgres", SHIPPED)),
             stack.enter_context(Valkey(directory / "valkey")),
             new_key(),
             given.milliseconds,

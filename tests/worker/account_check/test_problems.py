@@ -52,7 +52,7 @@ def test_only_an_ended_token_that_has_a_pair_renews_itself(
     )
     harness.adapter.script = lambda *_: Reauthorize("Refused.", renewable=renewable)
     clock = DatabaseClock(lambda: 0.0)
-    clock.set(NOW)
+    clock.set(NOW, 0)
 
     report = checked(replace(harness, context=replace(harness.context, clock=clock)))
 

@@ -1,7 +1,6 @@
 """The end of a pause, whatever its reason, makes the rows due that it deferred, also beside a running job."""
 
 import threading
-import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -19,7 +18,7 @@ from shared.refresh_state import make_due
 from shared.settings import Settings
 from shared.vocabulary import BucketKind, PauseKind, Platform
 from tests.harness import Harness
-from tests.worker.running import claims
+from tests.worker.running import await_lock, claims
 from worker.errors import Paused
 from worker.refresh import refresh
 
@@ -56,16 +55,6 @@ def paused_job(harness: Harness) -> tuple[int, RefreshJob]:
     (job,) = claims(harness)
     pause(harness)
     return publication, job
-
-
-def await_lock(harness: Harness) -> None:
-    waiting = (
-        "SELECT count(*) FROM pg_stat_activity"
-        " WHERE wait_event_type = 'Lock' AND datname = current_database()"
-    )
-    deadline = time.monotonic() + 30
-    while harness.execute(waiting) == [(0,)]:
-        assert time.monotonic() < deadline, "nobody waits for a lock"
 
 
 def test_pause_without_end_defers_rows_for_an_hour_at_most(harness: Harness) -> None:

@@ -1,14 +1,18 @@
 """A refresh from start to finish: every exit records, the fence holds, the last good metrics stay."""
 
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from sqlalchemy import text
 
 from shared.ingestion import importer
 from shared.partitions import ensure_partitions
 from shared.vocabulary import BucketKind, Platform
 from tests.harness import Harness, open_harness, reads
-from tests.worker.running import claims, fenced_writes, run, snapshots
+from tests.worker.running import await_lock, claims, fenced_writes, run, snapshots
+from worker.clock import DatabaseClock
 from worker.errors import Paused, TryAgain
 from worker.readings import Answer, Publication, Reading
 from worker.refresh import refresh
@@ -16,12 +20,28 @@ from worker.refresh import refresh
 
 def test_instants_are_the_database_s_whatever_this_machine_s_clock_says(harness: Harness) -> None:
     publication = harness.publications(harness.account("acc_1"))[0]
-    harness.context.clock.set(datetime(2020, 1, 1, tzinfo=UTC))
+    harness.context.clock.set(datetime(2020, 1, 1, tzinfo=UTC), 0)
 
     run(harness)
 
     row = harness.state(publication)
     assert row.last_updated_at > datetime.now(UTC) - timedelta(minutes=1)
+
+
+def test_start_that_waits_for_a_lock_does_not_set_the_clock_back(database_url: str) -> None:
+    with open_harness(database_url) as opened, ThreadPoolExecutor(1) as worker:
+        seconds = [0.0]
+        harness = replace(opened, context=replace(opened.context, clock=DatabaseClock(lambda: seconds[0])))
+        (publication,) = harness.publications(harness.account("acc_1"))
+        (job,) = claims(harness)
+        with harness.engine.begin() as other:
+            began = other.execute(text("SELECT now() FROM refresh_state FOR UPDATE")).scalar_one()
+            refreshing = worker.submit(refresh, job, harness.context)
+            await_lock(harness)
+            seconds[0] += 20
+        refreshing.result(timeout=30)
+
+        assert harness.state(publication).last_updated_at >= began + timedelta(seconds=20)
 
 
 def test_reading_is_served_and_due_again_when_the_policy_says(harness: Harness) -> None:
