@@ -18,6 +18,8 @@ from shared.quota.pauses import (
     pause,
     pauses_in_force,
     pauses_of_accounts,
+    shorten,
+    stops,
 )
 from shared.vocabulary import PauseKind, Platform
 from tests.harness import Harness
@@ -223,3 +225,75 @@ def test_only_existing_pauses_are_ended(harness: Harness) -> None:
         assert end(connection, [unknown, stands, stands]) == [stands]
         assert lock_if_in_force(connection, stands) is None
         assert end(connection, [stands]) == []
+
+
+def store(harness: Harness, kind: PauseKind, subject: str, left: timedelta) -> None:
+    harness.execute(
+        "INSERT INTO pauses (platform, kind, subject, paused_at, paused_until, reason, refusals)"
+        " VALUES ('x', :kind, :subject, now() - interval '3 days', now() + :left, 'before', 2)",
+        kind=kind.value,
+        subject=subject,
+        left=left,
+    )
+
+
+def test_job_sees_the_longest_pause_first_and_the_stops_of_its_account_that_are_tried(
+    harness: Harness,
+) -> None:
+    harness.account("acc_1", Platform.X)
+    ago = -timedelta(hours=1)
+    for kind, subject, left in (
+        (PauseKind.ENDPOINT, "soon", timedelta(hours=1)),
+        (PauseKind.ENDPOINT, "late", timedelta(hours=2)),
+        (PauseKind.ENDPOINT, "ended", ago),
+        (PauseKind.ACCOUNT, "acc_1", ago),
+        (PauseKind.CREDITS, "", ago),
+        (PauseKind.BLOCKED, "acc_1", 2 * ago),
+        (PauseKind.BLOCKED, "acc_2", ago),
+    ):
+        store(harness, kind, subject, left)
+
+    with harness.engine.connect() as connection:
+        (of_job,) = pauses_of_accounts(connection, ["acc_1"], of_job=True).values()
+
+    assert [(one.kind, one.subject) for one in of_job] == [
+        (PauseKind.ENDPOINT, "late"),
+        (PauseKind.ENDPOINT, "soon"),
+        (PauseKind.CREDITS, ""),
+        (PauseKind.BLOCKED, "acc_1"),
+    ]
+
+
+def test_stop_that_has_ended_is_listed_for_a_day(harness: Harness) -> None:
+    for subject, hours in (("acc_new", 9), ("acc_recent", -23), ("acc_old", -25)):
+        store(harness, PauseKind.BLOCKED, subject, timedelta(hours=hours))
+    store(harness, PauseKind.ACCOUNT, "acc_1", timedelta(hours=9))
+
+    with harness.engine.connect() as connection:
+        assert [one.subject for one in stops(connection)] == ["acc_new", "acc_recent"]
+
+
+def test_stop_that_is_refused_again_goes_on_from_its_first_refusal(harness: Harness) -> None:
+    store(harness, PauseKind.CREDITS, "", -timedelta(hours=5))
+    (before,) = harness.execute("SELECT paused_at FROM pauses")
+    names: dict[str, Any] = {"platform": "x", "kind": PauseKind.CREDITS, "subject": ""}
+
+    with harness.engine.begin() as connection:
+        pause(connection, **names, until=NOW + timedelta(hours=1), reason="again")
+
+    assert harness.execute("SELECT paused_at, refusals FROM pauses") == [(before.paused_at, 3)]
+
+
+@pytest.mark.parametrize(
+    ("less", "shortened"), [(timedelta(seconds=60), False), (timedelta(seconds=61), True)]
+)
+def test_pause_is_shortened_by_more_than_a_minute_or_not_at_all(
+    harness: Harness, less: timedelta, *, shortened: bool
+) -> None:
+    until = NOW + timedelta(hours=1)
+    place(harness, until)
+
+    with harness.engine.begin() as connection:
+        shorten(connection, PauseKey("linkedin", PauseKind.ACCOUNT, "acc_1"), until - less)
+
+    assert harness.execute("SELECT paused_until FROM pauses") == [(until - less if shortened else until,)]

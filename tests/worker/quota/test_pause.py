@@ -58,7 +58,7 @@ def in_force(kind: PauseKind, subject: str = "", until: datetime = LATER) -> Pau
 
 ACCOUNT = in_force(PauseKind.ACCOUNT, "acc_1")
 APP, STOP = in_force(PauseKind.APP), in_force(PauseKind.CREDITS)
-TRIED = in_force(PauseKind.CREDITS, until=NOW)
+TRIED, ENDING = in_force(PauseKind.CREDITS, until=NOW), in_force(PauseKind.APP, until=NOW)
 ONE_ENDPOINT, EVERY_ENDPOINT = in_force(PauseKind.ENDPOINT, "tweets"), in_force(PauseKind.ENDPOINT)
 BACKGROUND = [in_force(kind) for kind in PauseKind if kind.background_only]
 
@@ -71,6 +71,7 @@ BACKGROUND = [in_force(kind) for kind in PauseKind if kind.background_only]
         ([STOP], STOP, STOP),
         ([ACCOUNT, APP], ACCOUNT, ACCOUNT),
         ([TRIED], None, None),
+        ([ENDING], ENDING, ENDING),
         ([TRIED, ONE_ENDPOINT, APP], APP, APP),
         ([ONE_ENDPOINT], None, None),
         ([EVERY_ENDPOINT], EVERY_ENDPOINT, EVERY_ENDPOINT),
