@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from psycopg.types.json import Jsonb
 
-from scheduler.freshness import FreshnessTicks
+from scheduler.freshness import _ALONE, FreshnessTicks
 from shared.partitions import ensure_partitions
 from shared.quota.call_counts import CallCounter
 from shared.quota.limits import Bucket
@@ -208,3 +208,19 @@ def test_growth_of_a_post_is_a_signal_for_the_same_post_on_another_platform(harn
         refresh(job, harness.context)
 
     assert harness.state(rows[1]).wait < timedelta(days=10)
+
+
+def test_pressure_is_left_to_the_scheduler_that_computes_it(
+    harness: Harness, ticks: FreshnessTicks, client: RedisClient
+) -> None:
+    counter = CallCounter(client)
+    counter.count([TIKTOK], 60_000)
+    counter.send()
+
+    with harness.scheduler.begin() as other:
+        other.execute(_ALONE)
+        ticks.adjust_pressure()
+        assert factors(harness) == {}
+
+    ticks.adjust_pressure()
+    assert factors(harness)

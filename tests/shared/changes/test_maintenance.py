@@ -132,3 +132,11 @@ def test_dump_from_a_server_that_is_ahead_is_numbered_anew_by_migrate(
     assert harness.execute(ahead) == []
     woken = "SELECT next_run_at <= now() FROM webhook_endpoints WHERE changed_in = '0'"
     assert harness.execute(woken) == [(True,)]
+
+
+def test_rows_that_another_process_fills_in_are_left_to_it_without_waiting(harness: Harness) -> None:
+    harness.execute("INSERT INTO changes_backfill (after_id, last_id) VALUES (0, 9) ON CONFLICT DO NOTHING")
+
+    with harness.engine.begin() as first, harness.engine.begin() as second:
+        first.execute(text("SELECT FROM changes_backfill FOR UPDATE"))
+        assert maintenance.fill(second) is False
