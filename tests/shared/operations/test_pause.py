@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from shared.operations.pause import Scope, pause_scope, resume_scope
-from shared.quota.pauses import UNTIL_RESUMED
-from shared.vocabulary import Platform
+from shared.quota.pauses import UNTIL_RESUMED, PauseKey, try_now
+from shared.vocabulary import PauseKind, Platform
 from tests.harness import Harness
 from tests.servers import connect
 from tests.shared.operations.rows import ADA, LATER, MINUTE, NOW, deferred_row, is_due, log
@@ -107,3 +107,21 @@ def test_resume_lifts_its_own_pause_makes_rows_due_and_notifies_the_scheduler(
 def test_scope_has_one_pause_key(scope: Scope, key: tuple[str, str, str], audited: dict[str, str]) -> None:
     assert scope.key == dict(zip(("platform", "kind", "subject"), key, strict=True))
     assert scope.audited == audited
+
+
+def test_stop_that_is_tried_ends_now_and_is_in_force_no_more(harness: Harness) -> None:
+    for subject, left in (("acc_1", 1), ("acc_2", 1), ("acc_3", -1)):
+        harness.execute(
+            "INSERT INTO pauses (platform, kind, subject, paused_until, reason)"
+            " VALUES ('x', 'blocked', :subject, now() + :left * interval '1 hour', '')",
+            subject=subject,
+            left=left,
+        )
+    one, ended = (PauseKey("x", PauseKind.BLOCKED, subject) for subject in ("acc_1", "acc_3"))
+
+    with harness.engine.begin() as connection:
+        assert try_now(connection, [one, ended, one]) == [one]
+
+    in_force = harness.execute("SELECT subject FROM pauses WHERE paused_until > now()")
+    assert [row.subject for row in in_force] == ["acc_2"]
+    assert len(harness.execute("SELECT FROM pauses")) == 3
