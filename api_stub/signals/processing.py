@@ -186,12 +186,13 @@ def _published(connection: Connection, row: Row[Any]) -> dict[str, Any]:
 
 
 # Numbers that nobody can read again are stored beside the others. They are dated under the lock of the row: a
-# refresh may have ended since the transaction began.
+# refresh may have ended since the transaction began, and its clock may be a little ahead.
 _STORY: Final = text("""
 WITH written AS (
     UPDATE post_analytics
        SET metrics = metrics || CAST(:metrics AS jsonb),
-           last_updated_at = statement_timestamp(), snapshot_at = statement_timestamp()
+           last_updated_at = GREATEST(statement_timestamp(), last_updated_at + interval '1 microsecond'),
+           snapshot_at = GREATEST(statement_timestamp(), last_updated_at + interval '1 microsecond')
      WHERE publication_id = :id AND NOT metrics @> CAST(:metrics AS jsonb)
     RETURNING publication_id, snapshot_at, version, sync_status, metrics
 )

@@ -20,7 +20,7 @@ def _signal(name: str, kind: SignalKind, worlds: str, subject: Mapping[str, Any]
     stored = json.dumps({"user": "pa", **subject})
     prepare = f"""
     INSERT INTO signals (signal_id, platform, kind, subject)
-    VALUES ('{name}', 'tiktok', '{kind}', '{stored}');
+    VALUES ('{name}', 'tiktok', '{kind}', '{stored}') ON CONFLICT DO NOTHING;
     """
     return operation(f"signal_{name}", _apply, worlds, prepare)
 
