@@ -1,8 +1,6 @@
 """``python -m api_stub``: the read API as a process. ``dravo api`` starts it by this command."""
 
-import gc
 import sys
-from typing import Final
 
 import structlog
 
@@ -12,11 +10,8 @@ from api_stub.http.server import bind, serve
 from api_stub.service import Service
 from shared import database
 from shared.observability import log, tracing
-from shared.process import die_with_parent
+from shared.process import collect_rarely, die_with_parent
 from shared.settings import Settings, SettingsError, load
-
-_COLLECTED_EVERY: Final = 10_000
-"""Objects that are made, and not freed, between two collections of the youngest; Python's default is 700."""
 
 
 def main() -> int:
@@ -37,19 +32,9 @@ def main() -> int:
     address = f"[{host}]" if ":" in host else host
     structlog.get_logger(__name__).info("api_listening", url=f"http://{address}:{port}", port=port)
     app = create(service)
-    _spare_the_collector()
+    collect_rarely()
     serve(app, service, listening)
     return 0
-
-
-def _spare_the_collector() -> None:
-    """Collect garbage less often: a page of 500 rows is thousands of objects, and none in a cycle.
-
-    What the start has made lives as long as the process, so no collection goes through it.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(_COLLECTED_EVERY)
 
 
 def check_database(settings: Settings) -> None:

@@ -22,7 +22,7 @@ from shared import database, redis_client, refresh_queue
 from shared.accounts.vault import Vault
 from shared.observability import log, metrics, tracing
 from shared.observability.exporter import Heartbeat, exporter
-from shared.process import die_with_parent, stop_on_signals, wait_for
+from shared.process import collect_rarely, die_with_parent, stop_on_signals, wait_for
 from shared.settings import Settings, SettingsError, load
 from shared.vocabulary import Lane
 from worker.adapters import ADAPTERS
@@ -111,6 +111,7 @@ def _serve(
     reserved = refresh_queue.reserved_threads(threads, settings.interactive_share)
     jobs = CurrentJobs()
     worker = build_worker(settings, context, jobs)
+    collect_rarely()
     worker.start()
     worker_id = context.worker_id
     _log.info("worker_started", worker_id=worker_id, threads=threads, reserved=reserved)
