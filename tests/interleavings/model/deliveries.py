@@ -1,6 +1,7 @@
 """Webhook deliveries as operations: claim, delivery with each answer, and changes by operators."""
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, Final, cast
@@ -66,8 +67,9 @@ def _claim_and_deliver(environment: Environment, engine: Engine) -> None:
 def _changed_by_operator(
     change: Callable[[Connection, Endpoint, Environment], Any], environment: Environment, engine: Engine
 ) -> Any:
-    with engine.begin() as connection:
+    with suppress(endpoints.EndpointError), engine.begin() as connection:  # it may have been removed
         return change(connection, endpoints.find(connection, ENDPOINT), environment)
+    return None
 
 
 def _redeliver(connection: Connection, endpoint: Endpoint, environment: Environment) -> None:
@@ -105,7 +107,7 @@ DELIVERIES: Final = [
     operation("disable_endpoint", partial(_changed_by_operator, _disable), "delivering"),
     operation("enable_endpoint", partial(_changed_by_operator, _enable), "delivering"),
     operation("remove_endpoint", partial(_changed_by_operator, _remove), "delivering"),
-    operation("release_endpoint", _release, "delivering"),
+    operation("deliver_later", _release, "delivering"),
     operation("rotate_endpoint_secret", partial(_changed_by_operator, _rotate), "delivering"),
 ]
 
