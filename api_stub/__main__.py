@@ -10,13 +10,14 @@ from api_stub.http.server import bind, serve
 from api_stub.service import Service
 from shared import database
 from shared.observability import log, tracing
-from shared.process import collect_rarely, die_with_parent
+from shared.process import collect_rarely, die_with_parent, stop_on_signals
 from shared.settings import Settings, SettingsError, load
 
 
 def main() -> int:
     """Serve until stopped. Return 1, with one sentence on stderr, when the service cannot start."""
     die_with_parent()
+    stopping = stop_on_signals()
     try:
         settings = load("database_url")
         log.configure("api", settings.log_format)
@@ -33,7 +34,7 @@ def main() -> int:
     structlog.get_logger(__name__).info("api_listening", url=f"http://{address}:{port}", port=port)
     app = create(service)
     collect_rarely()
-    serve(app, service, listening)
+    serve(app, service, listening, stopping)
     return 0
 
 

@@ -5,6 +5,7 @@ import contextlib
 import logging
 import signal
 import socket
+import threading
 from collections.abc import Generator
 from types import FrameType
 from typing import Any, Final
@@ -94,9 +95,10 @@ class Protocol(HttpToolsProtocol):
 class Server(uvicorn.Server):
     """uvicorn's server; at a stop signal, requests that wait answer at once and the exit code is 0."""
 
-    def __init__(self, config: uvicorn.Config, service: Service) -> None:
+    def __init__(self, config: uvicorn.Config, service: Service, stopping: threading.Event) -> None:
         super().__init__(config)
         self._service = service
+        self._stopping = stopping
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Begin to stop; the second signal does not wait for the requests in flight."""
@@ -113,6 +115,8 @@ class Server(uvicorn.Server):
         previous = {
             number: signal.signal(number, self.handle_exit) for number in (signal.SIGINT, signal.SIGTERM)
         }
+        if self._stopping.is_set():  # a signal came during the start
+            self.handle_exit(signal.SIGTERM, None)
         try:
             yield
         finally:
@@ -137,8 +141,11 @@ def bind(host: str, port: int) -> socket.socket:
     return listening
 
 
-def serve(app: ASGIApp, service: Service, listening: socket.socket) -> None:
-    """Answer requests until SIGTERM or SIGINT; requests in flight then have `STOP_SECONDS` to end."""
+def serve(app: ASGIApp, service: Service, listening: socket.socket, stopping: threading.Event) -> None:
+    """Answer requests until SIGTERM or SIGINT; requests in flight then have `STOP_SECONDS` to end.
+
+    ``stopping``: set when such a signal came before (`shared.process.stop_on_signals`).
+    """
     options: dict[str, Any] = {
         "http": Protocol,
         "loop": "uvloop",
@@ -153,4 +160,4 @@ def serve(app: ASGIApp, service: Service, listening: socket.socket) -> None:
     }
     # Its other messages repeat ours, or could be caused in any number by malformed requests.
     logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
-    Server(uvicorn.Config(app, **options), service).run(sockets=[listening])
+    Server(uvicorn.Config(app, **options), service, stopping).run(sockets=[listening])

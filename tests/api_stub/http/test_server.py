@@ -54,6 +54,13 @@ def running(**environment: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
         process.stderr.close()
 
 
+def test_signal_before_the_first_request_stops_the_service_in_order(database_url: str) -> None:
+    with running(DRAVO_DATABASE_URL=database_url) as (process, _):
+        process.send_signal(signal.SIGTERM)
+
+        assert process.wait(20) == 0
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_service_serves_and_stops_with_exit_code_0(database_url: str, number: signal.Signals) -> None:
     engine = database.connect(database_url, application="tests")
