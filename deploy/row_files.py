@@ -97,6 +97,8 @@ def _csv_rows(source: BufferedReader) -> Iterator[Line]:
         return
     delimiter = max(",;\t", key=header_line.count)
     header = [name.strip() for name in next(csv.reader([header_line], delimiter=delimiter))]
+    if len(header) == 1:
+        raise FileError("the file is no JSON Lines, and no CSV: its first line names one column alone")
     if len(set(header)) != len(header) or not all(header):
         raise FileError("the first line of a CSV file names its columns, each one once")
     csv.field_size_limit(LINE_BYTES)

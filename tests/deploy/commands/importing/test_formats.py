@@ -61,6 +61,15 @@ def test_csv_with_malformed_header_is_one_sentence(with_account: Dravo, tmp_path
     assert "names its columns" in result.err
 
 
+def test_text_that_is_no_table_is_refused(with_account: Dravo, tmp_path: Path) -> None:
+    (tmp_path / "notes").write_text("remember the milk\n", encoding="utf-8")
+
+    result = with_account("import", "publications", str(tmp_path / "notes"))
+
+    assert (result.code, result.err.count("\n")) == (1, 1)
+    assert "no CSV" in result.err
+
+
 def test_empty_file_is_accepted(with_account: Dravo, tmp_path: Path) -> None:
     for name in ("empty.jsonl", "empty.csv", "empty"):
         (tmp_path / name).touch()
