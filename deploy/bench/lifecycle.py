@@ -34,7 +34,7 @@ from shared.retention.run import step as retain
 _SERVER: Final = {"shared_buffers": "512MB", "max_wal_size": "4GB"}
 _WINDOW_SECONDS: Final = 4.0
 _LONGEST_REST: Final = 5.0
-RESTS: Final = 4.0
+RESTS: Final = 11.0
 """As `scheduler.maintenance.erasures.RESTS`."""
 _AT_ONCE: Final = 50
 _FILL: Final = """

@@ -16,8 +16,8 @@ from shared.redis_client import RedisClient
 
 ERASE_EVERY: Final = timedelta(seconds=5)
 """How often open erasures are looked up; while there is one, its steps follow one another."""
-RESTS: Final = 4.0
-"""How long a rest lasts after each step, as a multiple of it: a fifth of one connection's time is used."""
+RESTS: Final = 11.0
+"""How long a rest lasts after each step, as a multiple of it: a twelfth of one connection's time is used."""
 _LONGEST_REST: Final = timedelta(seconds=5)
 _log = structlog.get_logger(__name__)
 

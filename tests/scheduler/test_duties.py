@@ -218,8 +218,8 @@ def test_listener_wakes_with_each_notification_and_connects_again(
     assert events == {"listener_failed", "listener_disconnected"}
 
 
-@pytest.mark.parametrize(("seconds", "rest"), [(0.25, 1.0), (9.0, 5.0)])
-def test_erasure_rests_four_times_its_step_and_five_seconds_at_most(
+@pytest.mark.parametrize(("seconds", "rest"), [(0.25, 2.75), (9.0, 5.0)])
+def test_erasure_rests_eleven_times_its_step_and_five_seconds_at_most(
     monkeypatch: pytest.MonkeyPatch, seconds: float, rest: float
 ) -> None:
     instants = [100.0, 100.0 + seconds]
