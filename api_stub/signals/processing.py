@@ -104,6 +104,7 @@ def _process_one(engine: Engine, settings: Settings, failed: list[str]) -> bool:
     except Exception:
         if row is None:
             raise
+        # One signal that cannot be applied must not hold up the later ones: it is tried again later.
         _log.exception("signal_not_applied", signal_id=row.signal_id, platform=row.platform, kind=row.kind)
         failed.append(row.signal_id)
     return True

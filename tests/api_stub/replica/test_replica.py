@@ -197,10 +197,10 @@ def test_listener_outlives_a_server_that_is_still_a_standby(pair: Pair) -> None:
             self.lost = asyncio.Event()
 
         def receive(self, payload: str) -> None:
-            raise NotImplementedError
+            pytest.fail(f"a standby sent {payload}")
 
         async def connected(self, connection: database.Connection) -> None:
-            raise NotImplementedError
+            pytest.fail(f"listening to a standby: {connection}")
 
         def disconnected(self) -> None:
             self.lost.set()

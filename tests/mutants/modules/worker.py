@@ -32,9 +32,9 @@ WORKER: Final[dict[str, tuple[str, ...]]] = {
         *INTERLEAVINGS,
     ),
     "worker/credentials/renewal.py": (
-        "tests/worker/credentials/test_renewals_ahead.py",
+        "tests/worker/credentials/renewals/test_renewals_ahead.py",
         "tests/worker/credentials/test_renewal.py",
-        "tests/worker/credentials/test_renewals_under_budgets.py",
+        "tests/worker/credentials/renewals/test_renewals_under_budgets.py",
         "tests/worker/credentials/test_unopened_tokens.py",
     ),
     "worker/predictions.py": ("tests/worker/test_predictions.py",),

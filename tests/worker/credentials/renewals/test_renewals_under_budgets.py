@@ -1,7 +1,6 @@
 """Renewals of tokens reserve budgets like every other call, and no transaction waits for Redis."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -9,27 +8,12 @@ import pytest
 from pydantic import SecretStr
 
 from shared.quota.budgets import Budgets
-from shared.redis_client import RedisClient
-from shared.settings import Settings
 from shared.vocabulary import BucketKind, Platform
-from tests.harness import Harness, open_harness
+from tests.harness import Harness
 from tests.worker.running import claims, run
 from worker.credentials.renewal import renew_ahead
 from worker.errors import Paused
-from worker.quota.fleet import FleetBudgets
-from worker.readings import Tokens
 from worker.refresh import refresh
-
-NEW_PAIR = Tokens(SecretStr("new"), None, refresh_token=SecretStr("next"))
-
-
-@pytest.fixture
-def harness(database_url: str, client: RedisClient) -> Iterator[Harness]:
-    with open_harness(database_url) as opened:
-        budgets = FleetBudgets.of(Settings(), client)
-        opened = replace(opened, context=replace(opened.context, budgets=budgets))
-        opened.adapter.renewal = NEW_PAIR
-        yield opened
 
 
 def account(harness: Harness, platform: Platform, expires_in: timedelta) -> str:

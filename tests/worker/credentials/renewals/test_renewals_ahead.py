@@ -1,7 +1,5 @@
 """Renewals ahead of their expiry: which pauses and budgets they wait for, and what their answers teach."""
 
-from collections.abc import Iterator
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -9,28 +7,15 @@ import pytest
 from pydantic import SecretStr
 
 from shared.quota.limits import Bucket
-from shared.redis_client import RedisClient
-from shared.settings import Settings
 from shared.vocabulary import BucketKind, Platform
-from tests.harness import Harness, open_harness
+from tests.harness import Harness
 from worker.adapters.contract import Upstream
 from worker.credentials import tokens
 from worker.credentials.renewal import renew_ahead
 from worker.errors import TryAgain
-from worker.quota.fleet import FleetBudgets
 from worker.readings import Account, Limit, Tokens
 
 HOUR = timedelta(hours=1)
-NEW_PAIR = Tokens(SecretStr("new"), None, refresh_token=SecretStr("next"))
-
-
-@pytest.fixture
-def harness(database_url: str, client: RedisClient) -> Iterator[Harness]:
-    with open_harness(database_url) as opened:
-        budgets = FleetBudgets.of(Settings(), client)
-        opened = replace(opened, context=replace(opened.context, budgets=budgets))
-        opened.adapter.renewal = NEW_PAIR
-        yield opened
 
 
 def expiring(harness: Harness, **columns: Any) -> None:
