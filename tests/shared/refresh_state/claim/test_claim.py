@@ -15,11 +15,23 @@ from tests.harness import Harness
 from tests.shared.refresh_state.claim.claimed import LEASE, claimed, in_flight
 
 
-def test_due_rows_of_an_account_form_one_job_up_to_the_batch_size(harness: Harness) -> None:
-    harness.publications(harness.account("acc_tt", Platform.TIKTOK), 105)
+@pytest.mark.parametrize("ahead", [0, 600])
+def test_due_rows_of_an_account_form_one_job_up_to_the_batch_size(harness: Harness, ahead: float) -> None:
+    ids = harness.publications(harness.account("acc_tt", Platform.TIKTOK), 105)
+    last = ids[:5]  # the ones that became due last, although the largest part of their interval has passed
+    harness.execute(
+        "UPDATE refresh_state SET next_run_at = now() - interval '5 s' WHERE publication_id = ANY(:ids)",
+        ids=last,
+    )
+    harness.execute(
+        "UPDATE post_analytics SET last_updated_at = now() - CASE WHEN publication_id = ANY(:ids)"
+        " THEN interval '6 s' ELSE interval '1 day' END",
+        ids=last,
+    )
 
-    assert [len(job.claims) for job in claimed(harness).jobs] == [100]
-    assert [len(job.claims) for job in claimed(harness).jobs] == [5]
+    jobs = [claimed(harness, ahead=ahead).jobs for _ in range(2)]
+
+    assert [[one for one, _ in job.claims] for (job,) in jobs] == [ids[5:], last]
 
 
 def test_interactive_job_holds_one_call_so_that_threads_share_the_work(harness: Harness) -> None:
@@ -79,7 +91,7 @@ def test_caps_of_account_and_platform_hold_within_one_claim(harness: Harness) ->
     for number in range(6):
         harness.publications(harness.account(f"acc_fb{number}", Platform.FACEBOOK))
 
-    assert rounds == [1] * JOBS_PER_ACCOUNT + [0, 0]
+    assert rounds == [1, 1, 1, 1, 0, 0]
     assert len(claimed(harness, platform_jobs=4).jobs) == 4
 
 

@@ -1,7 +1,7 @@
 """The caps of jobs in flight, with several schedulers at once; observed through `claim` alone."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 
@@ -15,6 +15,7 @@ from shared.refresh_state.ready import locks
 from shared.vocabulary import Lane, Platform
 from tests.claiming import claim_due
 from tests.harness import Harness
+from tests.shared.refresh_state.claim.claimed import in_flight
 
 SCHEDULERS = 8
 
@@ -119,21 +120,45 @@ def test_jobs_that_another_claim_has_reserved_count_before_its_commit(harness: H
     assert len(claims.jobs) == 2
 
 
-def test_jobs_that_are_committed_while_a_claim_chooses_count(
-    harness: Harness, monkeypatch: pytest.MonkeyPatch
+def commit_while_a_claim_chooses(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch, commit: Callable[[Connection], object]
 ) -> None:
-    six_in_the_background_and_four_interactive(harness)
+    """Let another claim commit before the next one locks the accounts that it has chosen."""
 
     def commit_before(
         connection: Connection, accounts: Mapping[str, str], most: int
     ) -> tuple[list[str], Mapping[str, int]]:
         monkeypatch.setattr(claim, "lock_and_reserve", locks.lock_and_reserve)
         with harness.engine.begin() as one:
-            four_interactive(one)
+            commit(one)
         return locks.lock_and_reserve(connection, accounts, most)
 
     monkeypatch.setattr(claim, "lock_and_reserve", commit_before)
+
+
+def test_jobs_that_are_committed_while_a_claim_chooses_count(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    six_in_the_background_and_four_interactive(harness)
+    commit_while_a_claim_chooses(harness, monkeypatch, four_interactive)
+
     with harness.engine.begin() as other:
         claims = claims_of(other, jobs=6, platform_jobs=6)
 
     assert len(claims.jobs) == 2
+
+
+def test_last_job_of_an_account_that_is_committed_while_a_claim_chooses_counts(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    account = harness.account("acc_1", Platform.LINKEDIN, kind="member")
+    in_flight(harness, account, JOBS_PER_ACCOUNT - 1)
+    due = harness.publications(account, 6)
+    commit_while_a_claim_chooses(harness, monkeypatch, lambda one: claims_of(one, jobs=1, platform_jobs=100))
+
+    with harness.engine.begin() as other:
+        assert claims_of(other, jobs=1, platform_jobs=100).jobs == ()
+    rows = harness.execute(
+        "SELECT FROM refresh_state WHERE publication_id = ANY(:ids) AND claimed_at IS NULL", ids=due
+    )
+    assert len(rows) == 1

@@ -104,12 +104,14 @@ def test_suspect_of_an_unreadable_account_delays_no_other(harness: Harness) -> N
     assert claimed(harness) == [waiting]
 
 
-def test_row_with_unfinished_starts_and_no_open_claim_is_claimed(harness: Harness) -> None:
-    (released,) = harness.publications(
-        harness.account("acc_1"), 1, unfinished=SUSPECT_STARTS, claimed_at=None, reason="stale"
+def test_rows_with_unfinished_starts_and_no_open_claim_are_claimed_in_jobs_of_their_own(
+    harness: Harness,
+) -> None:
+    released = harness.publications(
+        harness.account("acc_1"), 4, unfinished=SUSPECT_STARTS, claimed_at=None, reason="stale"
     )
 
-    assert claimed(harness) == [released]
+    assert claimed_jobs(harness) == [[one] for one in released]
 
 
 def test_row_without_open_claim_is_claimed_while_a_suspect_is_in_flight(harness: Harness) -> None:

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import Connection, text
 
+from shared.refresh_state import claim
 from shared.refresh_state.claim import Claims
 from shared.refresh_state.ready.queue import TIMERS_AT_ONCE, add_due
 from shared.refresh_state.ready.reading import next_timer
@@ -133,14 +134,20 @@ def test_account_that_is_paused_is_read_once_and_claimed_when_the_pause_ends(har
     assert claimed(harness) == [one]
 
 
-def test_paused_accounts_hide_no_other(harness: Harness) -> None:
-    for number in range(150):
+@pytest.mark.parametrize("paused", [True, False], ids=["paused", "due later"])
+def test_accounts_without_rows_to_claim_hide_no_other(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch, *, paused: bool
+) -> None:
+    monkeypatch.setattr(claim, "_HEAD", 2)
+    for number in range(5):
         account = harness.account(f"acc_{number}", workspace_id=f"ws_{number}")
-        harness.publications(account, next_run_at=datetime.now(UTC) - timedelta(hours=1))
-    harness.execute(
-        "INSERT INTO pauses (platform, kind, subject, paused_until, reason)"
-        " VALUES ('instagram', 'account', '', now() + interval '1 hour', 'limit')"
-    )
+        harness.publications(account, next_run_at=datetime.now(UTC) + timedelta(hours=-1 if paused else 1))
+    harness.execute("UPDATE account_timers SET due_at = now()")
+    if paused:
+        harness.execute(
+            "INSERT INTO pauses (platform, kind, subject, paused_until, reason)"
+            " VALUES ('instagram', 'account', '', now() + interval '1 hour', 'limit')"
+        )
     (one,) = harness.publications(harness.account("acc_x", Platform.X))
 
     assert claimed(harness, jobs=1) == [one]
