@@ -1,16 +1,20 @@
 """A job of several calls: each call is read on its own, and a failed one costs its own rows alone."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import timedelta
 
+import httpx
 import pytest
 
 from shared.vocabulary import Platform
-from tests.harness import Harness, open_harness
-from tests.worker.running import claims
+from tests.harness import Harness, ScriptedAdapter, open_harness
+from tests.worker.http.in_process import InProcess
+from tests.worker.running import claims, fenced_writes
+from worker.adapters.contract import Upstream
 from worker.clock import DatabaseClock
 from worker.errors import RefreshError, TryAgain
+from worker.http.client import Client
 from worker.readings import Account, Answer, Publication, Reading
 from worker.refresh import refresh
 
@@ -112,9 +116,12 @@ def test_failed_call_is_recorded_once_with_the_readings_between_slow_calls(datab
             return Reading(publication.id, Answer.READ, READ)
 
         harness.adapter.script = slow
+        fenced = fenced_writes(Platform.TIKTOK)
         (job,) = claims(harness)
         refresh(job, harness.context)
 
+        assert fenced_writes(Platform.TIKTOK) == fenced, "each row is recorded once"
+        assert harness.execute("SELECT count(*) FROM attempt_logs") == [(20,)]
         assert recorded == [["retry"] * 20 + ["synced"] * 20 + [None] * 20]
         assert outcomes(harness, ids) == ["retry"] * 20 + ["synced"] * 40
         assert {harness.state(one).attempts for one in ids[:20]} == {1}
@@ -141,3 +148,62 @@ def test_readings_are_recorded_between_slow_calls(database_url: str, number: int
 
         assert recorded == ids[:number]
         assert outcomes(harness, ids) == ["synced"] * 60
+
+
+def test_rows_that_others_claim_meanwhile_are_not_fetched(database_url: str) -> None:
+    with open_harness(database_url) as opened:
+        seconds = [0.0]
+        context = replace(opened.context, clock=DatabaseClock(lambda: seconds[0]))
+        harness = replace(opened, context=context)
+        ids = job_of(harness, 80)
+        lost = [ids[5], *ids[20:41]]
+
+        def overtaken(_: Account, publication: Publication) -> Reading:
+            if publication.id == ids[0]:
+                harness.execute(
+                    "UPDATE refresh_state SET claim_seq = claim_seq + 1 WHERE publication_id = ANY(:ids)",
+                    ids=lost,
+                )
+            seconds[0] += 0.2
+            return Reading(publication.id, Answer.READ, READ)
+
+        harness.adapter.script = overtaken
+        fenced = fenced_writes(Platform.TIKTOK)
+        (job,) = claims(harness)
+        refresh(job, harness.context)
+
+        assert calls(harness) == [20, 19, 20]
+        assert [one for one in ids if harness.state(one).outcome is None] == lost
+        assert fenced_writes(Platform.TIKTOK) == fenced + 22
+
+
+def test_readings_recorded_between_calls_are_paid_for_and_end_a_tried_stop(database_url: str) -> None:
+    seconds = [0.0]
+
+    class Calling(ScriptedAdapter):
+        """Reads the first post, makes a second call, and gives no reading for the other one."""
+
+        def fetch(
+            self, upstream: Upstream, _account: Account, publications: Sequence[Publication]
+        ) -> Iterator[Reading]:
+            """Call, read slowly, and call again."""
+            upstream.send("GET", "https://platform.test/", endpoint="tweets")
+            yield Reading(publications[0].id, Answer.READ, READ)
+            seconds[0] += 3
+            upstream.send("GET", "https://platform.test/", endpoint="tweets")
+
+    with open_harness(database_url) as harness:
+        ids = harness.publications(harness.account("acc_1", Platform.X), 2)
+        harness.execute(
+            "INSERT INTO pauses (platform, kind, subject, paused_until, reason)"
+            " VALUES ('x', 'credits', '', now(), 'Credits.')"
+        )
+        clock = DatabaseClock(lambda: seconds[0])
+        client = Client(transport=InProcess(lambda _: httpx.Response(200)), now=clock.now)
+        context = replace(harness.context, clock=clock, client=client, adapters={Platform.X: Calling()})
+        (job,) = claims(harness)
+        refresh(job, context)
+
+        assert outcomes(harness, ids) == ["synced", "retry"]
+        assert harness.execute("SELECT reads, reserved FROM post_reads") == [(1, 0)]
+        assert harness.execute("SELECT kind FROM pauses") == []

@@ -1,7 +1,7 @@
 """Budgets and circuit breakers that allow every call, for tests that are not about budgets."""
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from shared.quota.budgets import BucketRates, Budgets, Decision
 from shared.quota.limits import Bucket, Limits
@@ -22,6 +22,7 @@ class _UnlimitedBudgets(Budgets):
     def update(self, bucket: Bucket, *, remaining: int, limit: int | None, left: timedelta) -> None: ...
     def probe_succeeded(self, buckets: Sequence[Bucket]) -> None: ...
     def count_refusal(self, bucket: Bucket) -> None: ...
+    def reopen(self, bucket: Bucket, since: datetime) -> None: ...
 
 
 class _ClosedBreakers(Breakers):

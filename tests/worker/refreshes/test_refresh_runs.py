@@ -11,6 +11,7 @@ from shared.vocabulary import Lane, Platform
 from tests.harness import Harness
 from worker import refresh as refreshes
 from worker.context import RefreshRun, WorkerContext
+from worker.credentials import tokens
 from worker.fetch import FetchResult
 from worker.refresh import refresh
 
@@ -29,7 +30,11 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> list[tuple[RefreshRun, FetchResult]
     def finish(run: RefreshRun, result: FetchResult, _context: WorkerContext) -> None:
         noted.append((run, result))
 
-    monkeypatch.setattr(refreshes, "fetch", lambda run, *_: FetchResult(run.stored, rest=run.rows))
+    def fetch(run: RefreshRun, *_: object) -> FetchResult:
+        assert run.rows, "without rows there is nothing to fetch"
+        return FetchResult(run.stored, rest=run.rows)
+
+    monkeypatch.setattr(refreshes, "fetch", fetch)
     monkeypatch.setattr(refreshes, "finish", finish)
     return noted
 
@@ -158,3 +163,14 @@ def test_paused_job_fetches_nothing_until_its_pause_ends(
     assert [pause.subject for pause in run.pauses] == ["acc_1", "other"]
     assert str(result.error) == "Wait."
     assert result.rest == run.rows
+
+
+def test_account_that_is_erased_during_the_start_ends_the_job(
+    harness: Harness, runs: list[tuple[RefreshRun, FetchResult]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = harness.publications(harness.account("acc_1"), 1, **CLAIMED)
+    monkeypatch.setattr(tokens, "load", lambda *_: None)
+
+    start(harness, ids)
+
+    assert runs == []
