@@ -167,16 +167,17 @@ def test_refusal_of_an_account_that_became_inactive_blocks_its_rows(harness: Har
     assert (harness.state(ids[1]).error_message, harness.state(ids[1]).next_run_at) == ("Gone.", None)
 
 
-def test_rows_of_inactive_account_are_blocked_without_a_call(harness: Harness) -> None:
+@pytest.mark.parametrize("reason", [None, "Its owner removed the app."])
+def test_rows_of_inactive_account_are_blocked_without_a_call(harness: Harness, reason: str | None) -> None:
     (one,) = harness.publications(harness.account("acc_1"))
     with harness.engine.begin() as connection:
         (job,) = claim_due(connection, jobs=1, platform_jobs=1, lease=MINUTE).jobs
-    harness.execute("UPDATE accounts SET state = 'disconnected'")
+    harness.execute("UPDATE accounts SET state = 'disconnected', state_reason = :reason", reason=reason)
 
     refresh(job, harness.context)
 
     assert harness.adapter.requested == []
-    assert harness.state(one).error_message == "The account is not connected."
+    assert harness.state(one).error_message == (reason or "The account is not connected.")
 
 
 RELIEF = now() + timedelta(minutes=14)  # later than the end of a slow test run, sooner than LONGEST_BY_BUDGET

@@ -5,7 +5,10 @@ from datetime import timedelta
 import pytest
 from sqlalchemy.exc import OperationalError
 
+from shared.settings import Settings
+from worker.__main__ import _bounds
 from worker.errors import TryAgain
+from worker.http.client import Bounds
 from worker.lease import Lease
 
 
@@ -70,3 +73,17 @@ def test_job_gives_up_when_a_call_could_end_after_its_lease() -> None:
 
     with pytest.raises(TryAgain, match="database"):
         job.keep_at(30.1)
+
+
+@pytest.mark.parametrize(
+    ("lease", "connect", "read", "whole"), [(120, 5, 15, 30), (60, 5, 15, 30), (24, 5, 12, 12), (8, 4, 4, 4)]
+)
+def test_call_may_take_half_a_lease_and_never_more_than_half_a_minute(
+    lease: int, connect: int, read: int, whole: int
+) -> None:
+    bounds = _bounds(Settings(lease_seconds=lease))
+
+    limits = (bounds.connect, bounds.read, bounds.whole)
+    assert limits == tuple(timedelta(seconds=one) for one in (connect, read, whole))
+    assert bounds.body_bytes == 4 * 1024 * 1024
+    assert Bounds() == _bounds(Settings()), "an account's check has the bounds of a worker"

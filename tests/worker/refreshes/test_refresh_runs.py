@@ -1,18 +1,23 @@
 """What a refresh knows once its claims have started: its rows, its lane, its policy and its lease."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from shared.freshness.priors import PRIORS
+from shared.quota import spending
+from shared.quota.spending import BudgetExhausted, Caps, Reservation
 from shared.refresh_queue import RefreshJob
-from shared.vocabulary import Lane, Platform
+from shared.settings import Settings
+from shared.vocabulary import BucketKind, Lane, Platform
 from tests.harness import Harness
 from worker import refresh as refreshes
 from worker.context import RefreshRun, WorkerContext
 from worker.credentials import tokens
 from worker.fetch import FetchResult
+from worker.quota.pause import Deferred
 from worker.refresh import refresh
 
 CLAIMED: dict[str, Any] = {
@@ -174,3 +179,26 @@ def test_account_that_is_erased_during_the_start_ends_the_job(
     start(harness, ids)
 
     assert runs == []
+
+
+@pytest.mark.parametrize("spent", [True, False])
+def test_job_without_money_waits_for_the_budget_or_for_other_jobs_reservations(
+    harness: Harness, runs: list[tuple[RefreshRun, FetchResult]], *, spent: bool
+) -> None:
+    ids = harness.publications(harness.account("acc_1", Platform.X), 1, **CLAIMED)
+    settings = Settings(x_daily_budget_dollars=0.05)
+    with harness.engine.begin() as connection:
+        reserved = spending.reserve(connection, 10, Caps.of(settings))
+        assert isinstance(reserved, Reservation)
+        if spent:
+            spending.settle(connection, reserved, 10)
+        exhausted = spending.reserve(connection, 1, Caps.of(settings))
+        assert isinstance(exhausted, BudgetExhausted)
+
+    refresh(RefreshJob("acc_1", ((ids[0], 4),)), replace(harness.context, settings=settings))
+
+    ((run, result),) = runs
+    assert isinstance(result.error, Deferred)
+    assert (result.error.pause, result.error.kind) == (spending.PAUSE if spent else None, BucketKind.APP)
+    assert abs(result.error.until - exhausted.until) < timedelta(minutes=1)
+    assert (str(result.error), result.rest) == (exhausted.sentence, run.rows)
