@@ -44,6 +44,7 @@ WORKER: Final[dict[str, tuple[str, ...]]] = {
     "worker/http/client.py": ("tests/worker/http/test_client_errors.py", "tests/worker/http/test_client.py"),
     "worker/http/deadline.py": ("tests/worker/http/test_deadline.py", "tests/worker/http/test_client.py"),
     "worker/http/public_network.py": ("tests/worker/http/test_public_network.py",),
+    "worker/http/strict_json.py": ("tests/worker/http/test_strict_json.py",),
     "worker/http/upstream.py": ("tests/worker/http/test_upstream.py",),
     "worker/queue/actors.py": ("tests/worker/queue/test_actors.py",),
     "worker/queue/consumer.py": ("tests/worker/queue/test_consumer.py", "tests/scheduler/test_refill.py"),
@@ -58,7 +59,14 @@ WORKER: Final[dict[str, tuple[str, ...]]] = {
         "tests/worker/refreshes/test_pause_endings.py",
         "tests/worker/credentials/test_unopened_tokens.py",
     ),
-    "worker/fetch.py": ("tests/worker/test_fetch.py", *REFRESH, "tests/worker/test_lease.py"),
+    "worker/fetch.py": (
+        "tests/worker/test_fetch_calls.py",
+        "tests/worker/test_fetch.py",
+        *REFRESH,
+        "tests/worker/test_lease.py",
+        "tests/worker/quota/test_usage_between_calls.py",
+        "tests/worker/credentials/renewals/test_renewals_under_budgets.py",
+    ),
     "worker/quota/pause.py": ("tests/worker/quota/test_pause.py", "tests/worker/quota/test_tried_stops.py"),
     "worker/quota/fleet.py": ("tests/worker/quota/test_fleet.py", *GATE),
     "worker/quota/paid_reads.py": (

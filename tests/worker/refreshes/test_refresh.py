@@ -142,9 +142,9 @@ def test_message_delivered_three_times_runs_once(harness: Harness) -> None:
 
 
 def test_stale_worker_never_overwrites_newer_data(harness: Harness) -> None:
-    publication = harness.publications(harness.account("acc_1"))[0]
+    publication = harness.publications(harness.account("acc_1", Platform.X))[0]
     slow = claims(harness)[0]
-    fenced = fenced_writes()
+    fenced = fenced_writes(Platform.X)
 
     def overtaken(_account: object, one: object) -> Reading:
         del one
@@ -159,7 +159,8 @@ def test_stale_worker_never_overwrites_newer_data(harness: Harness) -> None:
 
     assert harness.state(publication).metrics == {"views": 100}
     assert snapshots(harness) == [({"views": 100}, 1)]
-    assert fenced_writes() == fenced + 1
+    assert fenced_writes(Platform.X) == fenced + 1
+    assert harness.execute("SELECT reads, reserved FROM post_reads") == [(1, 0)], "the newer claim pays"
 
 
 def test_refresh_that_never_finishes_is_quarantined_alone(database_url: str) -> None:

@@ -1,9 +1,18 @@
 """What a row serves, and how it is tried again, after failures, misses and answers without numbers."""
 
+from collections.abc import Sequence
+
+import pytest
+from sqlalchemy import Engine
+from sqlalchemy.exc import OperationalError
+
+from shared.vocabulary import Platform
 from tests.harness import Harness, open_harness, reads
 from tests.worker.running import run
+from worker import finish
 from worker.errors import Misconfigured, TryAgain
 from worker.outcomes.backoff import ATTEMPTS_UNTIL_FAILED
+from worker.outcomes.outcome import Outcome
 from worker.readings import Answer, Reading
 
 
@@ -110,3 +119,27 @@ def test_unavailable_numbers_keep_the_last_ones_as_partial(harness: Harness) -> 
     row = harness.state(publication)
     assert (row.sync_status, row.metrics, row.last_updated_at) == ("partial", {"views": 1}, read_at)
     assert row.warnings == ["insights_unavailable: too few viewers"]
+
+
+def test_recorded_rows_count_as_predictions_and_those_that_grow_again_as_signals(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (publication,) = harness.publications(harness.account("acc_1", Platform.X))
+    counted: list[tuple[Platform, list[int]]] = []
+    signals: list[tuple[str, list[int]]] = []
+
+    def count(_engine: Engine, platform: Platform, recorded: Sequence[Outcome]) -> None:
+        counted.append((platform, [one.row.publication.id for one in recorded]))
+
+    def observe(_connection: object, _settings: object, workspace_id: str, grown: list[int]) -> None:
+        signals.append((workspace_id, grown))
+        raise OperationalError("INSERT", {}, Exception("away"))
+
+    monkeypatch.setattr(harness.context.predictions, "count", count)
+    monkeypatch.setattr(finish, "observe_siblings", observe)
+    run(harness)
+    assert (counted, signals) == ([(Platform.X, [publication])], [])
+
+    monkeypatch.setattr(finish, "grows_again", lambda *_: True)
+    run(harness)
+    assert signals == [("ws_1", [publication])], "a lost signal is harmless"

@@ -96,7 +96,7 @@ def test_row_that_was_started_too_often_is_not_fetched(
     ("platform", "factor", "pressure"),
     [
         (Platform.LINKEDIN, None, 1.0),
-        (Platform.LINKEDIN, 0.5, 0.5),
+        (Platform.TIKTOK, 0.5, 0.5),
         (Platform.LINKEDIN, 3.0, 3.0),
         (Platform.X, None, 1.0),
         (Platform.X, 0.5, 1.0),
