@@ -111,7 +111,7 @@ class Fetching:
             return fetch(job, None, context)
 
     def made(self) -> list[str]:
-        """Return what the budgets and the breaker were told, by name."""
+        """Return what the budgets and the breaker received, by name."""
         return [str(name) for name, *_ in self.budgets.made]
 
 
