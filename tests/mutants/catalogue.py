@@ -76,7 +76,8 @@ TARGETS: Final[dict[str, tuple[str, ...]]] = {
         *INTERLEAVINGS,
     ),
     "shared/refresh_state/ready/in_flight.py": CLAIM,
-    "shared/refresh_state/ready/locks.py": ("tests/shared/refresh_state/ready/test_locks.py", *CLAIM),
+    "shared/refresh_state/ready/locks.py": CLAIM,
+    "shared/refresh_state/ready/parts.py": (*CLAIM, *INTERLEAVINGS),
     "shared/refresh_state/ready/memory.py": (*CLAIM, *INTERLEAVINGS),
     "shared/refresh_state/ready/queue.py": (*CLAIM, *INTERLEAVINGS),
     "shared/refresh_state/ready/reading.py": (*CLAIM, *INTERLEAVINGS),
@@ -86,7 +87,10 @@ TARGETS: Final[dict[str, tuple[str, ...]]] = {
         *CLAIM,
         *INTERLEAVINGS,
     ),
-    "shared/refresh_state/ready/sweep.py": CLAIM[:2],
+    "shared/refresh_state/ready/sweep.py": (
+        "tests/shared/refresh_state/ready/test_in_flight.py",
+        "tests/shared/refresh_state/ready/test_timers.py",
+    ),
     "shared/refresh_state/start.py": ("tests/worker/test_claims.py", *TRANSITIONS),
     "shared/refresh_state/finish.py": (
         "tests/worker/test_record.py",

@@ -25,7 +25,11 @@ BUDGETS: Final = (
     "tests/shared/quota/test_budgets_against_model.py",
 )
 CLAIM: Final = (
+    "tests/shared/refresh_state/ready/test_locks.py",
+    "tests/shared/refresh_state/ready/test_memory.py",
+    "tests/shared/refresh_state/ready/test_queue.py",
     "tests/shared/refresh_state/ready/test_in_flight.py",
+    "tests/shared/refresh_state/claim/test_claim_memory.py",
     "tests/shared/refresh_state/ready/test_timers.py",
     "tests/shared/refresh_state/claim/test_claim.py",
     "tests/shared/refresh_state/claim/test_claim_order.py",

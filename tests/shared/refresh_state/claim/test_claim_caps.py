@@ -8,6 +8,7 @@ from threading import Barrier
 import pytest
 from sqlalchemy import Connection
 
+from deploy.local.servers.postgres import Postgres
 from shared import database
 from shared.refresh_state import claim
 from shared.refresh_state.claim import JOBS_PER_ACCOUNT, Claims
@@ -15,6 +16,7 @@ from shared.refresh_state.ready import locks
 from shared.vocabulary import Lane, Platform
 from tests.claiming import claim_due
 from tests.harness import Harness
+from tests.servers import connect
 from tests.shared.refresh_state.claim.claimed import in_flight
 
 SCHEDULERS = 8
@@ -106,15 +108,25 @@ def six_in_the_background_and_four_interactive(harness: Harness) -> None:
     )
 
 
-def four_interactive(connection: Connection) -> None:
-    assert len(claim_due(connection, Lane.INTERACTIVE, jobs=4, platform_jobs=6).jobs) == 4
+def claim_interactive(connection: Connection, jobs: int) -> None:
+    assert len(claim_due(connection, Lane.INTERACTIVE, jobs=jobs, platform_jobs=6).jobs) == jobs
 
 
-def test_jobs_that_another_claim_has_reserved_count_before_its_commit(harness: Harness) -> None:
+def test_jobs_that_other_claims_have_reserved_count_before_their_commit(
+    harness: Harness, postgres_server: Postgres
+) -> None:
     six_in_the_background_and_four_interactive(harness)
 
-    with harness.engine.begin() as one, harness.engine.begin() as other:
-        four_interactive(one)
+    with (
+        connect(postgres_server.url_of("postgres")) as elsewhere,
+        harness.engine.begin() as one,
+        harness.engine.begin() as another,
+        harness.engine.begin() as other,
+    ):
+        for number in range(len(Platform)):  # in another database of the server
+            elsewhere.execute("SELECT pg_advisory_lock_shared(%s, 6)", [locks.RESERVED + number])
+        claim_interactive(one, 2)
+        claim_interactive(another, 2)
         claims = claims_of(other, jobs=6, platform_jobs=6)
 
     assert len(claims.jobs) == 2
@@ -140,7 +152,7 @@ def test_jobs_that_are_committed_while_a_claim_chooses_count(
     harness: Harness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     six_in_the_background_and_four_interactive(harness)
-    commit_while_a_claim_chooses(harness, monkeypatch, four_interactive)
+    commit_while_a_claim_chooses(harness, monkeypatch, lambda one: claim_interactive(one, 4))
 
     with harness.engine.begin() as other:
         claims = claims_of(other, jobs=6, platform_jobs=6)

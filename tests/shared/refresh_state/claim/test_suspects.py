@@ -5,21 +5,26 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from shared.refresh_state.ready.in_flight import SUSPECT_STARTS
-from shared.vocabulary import Platform
+from shared.vocabulary import Lane, Platform
 from tests.claiming import claim_due
 from tests.harness import Harness
+from tests.shared.refresh_state.claim.claimed import in_flight
 
 AGO = datetime.now(UTC) - timedelta(minutes=2)
+PAUSE = (
+    "INSERT INTO pauses (platform, kind, subject, paused_until, reason)"
+    " VALUES ('instagram', :kind, :account, now() + interval '1 hour', 'limit')"
+)
 
 
-def claimed_jobs(harness: Harness) -> list[list[int]]:
+def claimed_jobs(harness: Harness, lane: Lane = Lane.BACKGROUND) -> list[list[int]]:
     with harness.engine.begin() as connection:
-        claims = claim_due(connection)
+        claims = claim_due(connection, lane)
     return [[publication_id for publication_id, _ in job.claims] for job in claims.jobs]
 
 
-def claimed(harness: Harness) -> list[int]:
-    return sorted(publication_id for job in claimed_jobs(harness) for publication_id in job)
+def claimed(harness: Harness, lane: Lane = Lane.BACKGROUND) -> list[int]:
+    return sorted(publication_id for job in claimed_jobs(harness, lane) for publication_id in job)
 
 
 def suspects(harness: Harness, account_id: str, number: int, starts: int = SUSPECT_STARTS) -> list[int]:
@@ -28,13 +33,19 @@ def suspects(harness: Harness, account_id: str, number: int, starts: int = SUSPE
 
 
 def test_one_suspect_at_a_time_is_claimed_in_the_whole_fleet(harness: Harness) -> None:
-    ids = suspects(harness, harness.account("acc_1"), 2) + suspects(
-        harness, harness.account("acc_2", Platform.X), 2
+    later = suspects(harness, harness.account("acc_2", Platform.X), 2)
+    ids = suspects(harness, harness.account("acc_1"), 2) + later
+    harness.execute(
+        "UPDATE refresh_state SET next_run_at = now() - interval '1 s' WHERE publication_id = ANY(:ids)",
+        ids=later,
     )
 
     first = claimed(harness)
     assert len(first) == 1
     assert claimed(harness) == []
+    harness.execute(PAUSE, kind="app", account="")
+    assert claimed(harness) == [], "the suspect of the paused platform is still in flight"
+    harness.execute("DELETE FROM pauses")
 
     harness.execute(
         "UPDATE refresh_state SET claimed_at = NULL, unfinished = 0 WHERE publication_id = :id", id=first[0]
@@ -94,14 +105,29 @@ def test_rows_that_lost_a_worker_share_no_job_with_others_or_suspects(harness: H
 
 def test_suspect_of_an_unreadable_account_delays_no_other(harness: Harness) -> None:
     suspects(harness, harness.account("acc_dead", state="requires_reconnect"), 1)
-    suspects(harness, harness.account("acc_paused"), 1)
-    harness.execute(
-        "INSERT INTO pauses (platform, kind, subject, paused_until, reason)"
-        " VALUES ('instagram', 'account', 'acc_paused', now() + interval '1 hour', 'limit')"
-    )
+    for kind in ("account", "background"):
+        suspects(harness, harness.account(f"acc_{kind}"), 1)
+        harness.execute(PAUSE, kind=kind, account=f"acc_{kind}")
     (waiting,) = suspects(harness, harness.account("acc_3"), 1)
 
     assert claimed(harness) == [waiting]
+
+
+def test_suspect_that_somebody_waits_for_is_claimed_during_a_pause_of_background_work(
+    harness: Harness,
+) -> None:
+    (suspect,) = suspects(harness, harness.account("acc_1"), 1)
+    harness.execute("UPDATE refresh_state SET priority = 1")
+    harness.execute(PAUSE, kind="background", account="acc_1")
+
+    assert claimed(harness, Lane.INTERACTIVE) == [suspect]
+
+
+def test_jobs_in_flight_delay_no_suspect(harness: Harness) -> None:
+    in_flight(harness, harness.account("acc_busy"), 1)
+    (suspect,) = suspects(harness, harness.account("acc_1"), 1)
+
+    assert claimed(harness) == [suspect]
 
 
 def test_rows_with_unfinished_starts_and_no_open_claim_are_claimed_in_jobs_of_their_own(

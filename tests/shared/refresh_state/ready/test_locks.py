@@ -31,11 +31,18 @@ def test_claim_waits_for_no_account_that_another_one_writes(harness: Harness, ac
         harness.execute(
             "INSERT INTO ready_accounts VALUES (0, 'acc_1', 'ws_1', 'instagram', 'Infinity', now())"
         )
-    with harness.engine.begin() as first, harness.engine.begin() as second:
-        second.exec_driver_sql("SET LOCAL lock_timeout = '1s'")
-        assert lock_accounts(first, ["acc_1"], 1) == ["acc_1"]
-        first.exec_driver_sql("DELETE FROM account_timers")
-        first.exec_driver_sql("UPDATE ready_accounts SET virtual_time = 0")
+    with harness.engine.connect() as first, harness.engine.connect() as second:
+        with first.begin() as former, second.begin():
+            second.exec_driver_sql("SET LOCAL lock_timeout = '1s'")
+            assert lock_accounts(first, ["acc_1"], 1) == ["acc_1"]
+            first.exec_driver_sql("DELETE FROM account_timers")
+            first.exec_driver_sql("UPDATE ready_accounts SET virtual_time = 0")
 
-        assert claim_due(second).jobs == ()
-        add_due(second, Lane.BACKGROUND)
+            assert claim_due(second).jobs == ()
+            add_due(second, Lane.BACKGROUND)
+            former.rollback()
+        with second.begin():
+            add_due(second, Lane.BACKGROUND)
+            claim_due(second)
+        with first.begin():
+            assert lock_accounts(first, ["acc_1"], 1) == ["acc_1"], "locks end with their transaction"
