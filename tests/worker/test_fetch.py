@@ -1,16 +1,18 @@
 """A job of several calls: each call is read on its own, and a failed one costs its own rows alone."""
 
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
 
 import httpx
 import pytest
+from sqlalchemy import text
 
 from shared.vocabulary import Platform
 from tests.harness import Harness, ScriptedAdapter, open_harness
 from tests.worker.http.in_process import InProcess
-from tests.worker.running import claims, fenced_writes
+from tests.worker.running import await_lock, claims, fenced_writes
 from worker.adapters.contract import Upstream
 from worker.clock import DatabaseClock
 from worker.errors import RefreshError, TryAgain
@@ -175,6 +177,33 @@ def test_rows_that_others_claim_meanwhile_are_not_fetched(database_url: str) -> 
         assert calls(harness) == [20, 19, 20]
         assert [one for one in ids if harness.state(one).outcome is None] == lost
         assert fenced_writes(Platform.TIKTOK) == fenced + 22
+
+
+def test_rows_are_recorded_and_extended_in_the_order_of_their_locks(database_url: str) -> None:
+    """Whoever waits for a row holds no later one, or two transactions could wait for each other."""
+    with open_harness(database_url) as opened, ThreadPoolExecutor(1) as worker:
+        seconds = [0.0]
+        context = replace(opened.context, clock=DatabaseClock(lambda: seconds[0]))
+        harness = replace(opened, context=context)
+        ids = job_of(harness, 40)
+
+        (job,) = claims(harness)
+        with harness.engine.begin() as other:
+            lock = text("SELECT FROM refresh_state WHERE publication_id = :id FOR UPDATE NOWAIT")
+
+            def slow(_: Account, publication: Publication) -> Reading:
+                seconds[0] += 0.2
+                if publication.id == ids[19]:
+                    other.execute(lock, {"id": ids[0]})
+                return Reading(publication.id, Answer.READ, READ)
+
+            harness.adapter.script = slow
+            refreshing = worker.submit(refresh, job, harness.context)
+            await_lock(harness)
+            other.execute(lock, {"id": ids[39]})
+        refreshing.result(timeout=30)
+
+        assert outcomes(harness, ids) == ["synced"] * 40
 
 
 def test_readings_recorded_between_calls_are_paid_for_and_end_a_tried_stop(database_url: str) -> None:

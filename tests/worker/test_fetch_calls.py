@@ -48,6 +48,8 @@ class Fetching:
     sent: list[int] = field(default_factory=list)
     answer: Callable[[int], RefreshError | None] = lambda _first: None
     """Return how the call that begins with this row ends."""
+    calls: int = 1
+    """Of a batch."""
     took: float = 0.0
     """Seconds of a call."""
     returns_thread: bool = False
@@ -57,9 +59,10 @@ class Fetching:
         self, upstream: Upstream, _account: Account, publications: Sequence[Publication]
     ) -> Iterator[Reading]:
         """Call, and answer every publication or none."""
-        upstream.send("POST", "https://platform.test/", endpoint="video/query")
-        self.sent.append(publications[0].id)
-        self.seconds += self.took
+        for _ in range(self.calls):
+            upstream.send("POST", "https://platform.test/", endpoint="video/query")
+            self.sent.append(publications[0].id)
+            self.seconds += self.took
         if error := self.answer(publications[0].id):
             raise error
         yield from (Reading(one.id, Answer.READ, {"view_count": 1}) for one in publications)
@@ -171,11 +174,12 @@ def test_job_in_a_lent_thread_gives_it_back_while_it_waits_for_a_budget() -> Non
 
 
 def test_job_whose_lease_could_end_makes_no_call_and_reserves_none() -> None:
-    for seconds, calls in ((0.4 * LEASE, 2), (0.6 * LEASE, 1)):
-        fetching = Fetching(took=seconds)
-        result = fetching.run(2 * BATCH)
-        assert (len(fetching.sent), fetching.made().count("reserve")) == (calls, calls)
-        assert (result.error is None) is (calls == 2)
+    for rows, calls in ((2 * BATCH, 1), (BATCH, 2)):
+        in_time, too_late = (Fetching(calls=calls, took=share * LEASE) for share in (0.4, 0.6))
+        assert in_time.run(rows).error is None
+        assert isinstance(too_late.run(rows).error, TryAgain)
+        assert (len(in_time.sent), in_time.made().count("reserve")) == (2, 2)
+        assert (len(too_late.sent), too_late.made().count("reserve")) == (1, 1)
 
     waiting = Fetching(budgets=Calls([Decision(timedelta(seconds=0.6 * LEASE))]))
     assert isinstance(waiting.run(BATCH).error, TryAgain)

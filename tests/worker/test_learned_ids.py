@@ -1,17 +1,19 @@
 """Platform ids that readings bring are stored once, at their own publication, and only by the fenced job."""
 
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
-from sqlalchemy import Connection
+from sqlalchemy import Connection, text
 from sqlalchemy.exc import IntegrityError
 
 from shared.ingestion.learned_ids import store_ids
 from shared.vocabulary import Platform
 from tests.harness import Harness
 from tests.worker.recording import recorded, started, synced
+from tests.worker.running import await_lock
 
 
 def test_new_id_is_stored_only_in_its_own_workspace(harness: Harness) -> None:
@@ -85,3 +87,17 @@ def test_id_is_stored_again_after_two_conflicts_and_fails_at_the_third() -> None
     with pytest.raises(IntegrityError):
         store_ids(cast("Connection", unlucky), "ws_1", {7: "new"})
     assert (lucky.tries, unlucky.tries) == (3, 3)
+
+
+def test_rows_of_new_ids_are_locked_in_the_order_of_all_rows(harness: Harness) -> None:
+    first, learner = started(harness, 2)
+    lock = text("SELECT FROM refresh_state WHERE publication_id = :id FOR UPDATE NOWAIT")
+    with ThreadPoolExecutor(1) as worker:
+        with harness.engine.begin() as other:
+            other.execute(lock, {"id": first.publication.id})
+            recording = worker.submit(
+                recorded, harness, synced(first), synced(learner, platform_post_id="new")
+            )
+            await_lock(harness)
+            other.execute(lock, {"id": learner.publication.id})
+        assert len(recording.result(timeout=30)) == 2

@@ -182,16 +182,22 @@ def test_unchanged_reading_whose_snapshot_is_gone_adds_one(harness: Harness) -> 
     assert harness.state(row.publication.id).snapshot_at == NOW
 
 
-def test_attempt_without_numbers_adds_no_snapshot(harness: Harness) -> None:
-    (row,) = started(harness, 1)
+def test_attempt_that_is_no_sync_adds_and_extends_no_snapshot(harness: Harness) -> None:
+    same, other = rows = started(harness, 2)
+    for row in rows:
+        harness.execute(
+            "INSERT INTO snapshots (publication_id, taken_at, last_seen_at, claim_seq, sync_status, metrics)"
+            " VALUES (:id, :at, :at, 1, 'failed', '{\"views\": 7}')",
+            id=row.publication.id,
+            at=NOW - DAY,
+        )
+    before = snapshots(harness)
+    unavailable = synced(same, completed=False, outcome=OutcomeKind.UNAVAILABLE, sync_status=same.sync_status)
 
-    recorded(
-        harness,
-        synced(row, completed=False, outcome=OutcomeKind.UNAVAILABLE, metrics=None, last_updated_at=None),
-    )
+    recorded(harness, replace(unavailable, metrics=same.metrics), replace(unavailable, row=other))
 
-    assert snapshots(harness) == []
-    assert harness.state(row.publication.id).snapshot_at == NOW - DAY
+    assert snapshots(harness) == before
+    assert [harness.state(row.publication.id).snapshot_at for row in rows] == [NOW - DAY] * 2
 
 
 def test_only_rows_with_priority_are_notified(harness: Harness, database_url: str) -> None:

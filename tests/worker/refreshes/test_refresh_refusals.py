@@ -45,6 +45,21 @@ def test_refusal_of_replaced_tokens_marks_no_account(harness: Harness) -> None:
     assert fenced_writes() == fenced
 
 
+def test_refusal_of_an_account_that_is_erased_meanwhile_writes_nothing(harness: Harness) -> None:
+    harness.publications(harness.account("acc_1"))
+    fenced = fenced_writes()
+
+    def erased(*_: object) -> Reauthorize:
+        for table in ("refresh_state", "post_analytics", "publications", "accounts"):
+            harness.execute(f"DELETE FROM {table}")
+        return Reauthorize("Reconnect the account.")
+
+    harness.adapter.script = erased
+    run(harness)
+
+    assert fenced_writes() == fenced + 1
+
+
 def test_renewable_refusal_renews_tokens_once_and_continues(harness: Harness) -> None:
     account = harness.account(
         "acc_1", Platform.X, sealed_refresh_token=harness.context.vault.seal(SecretStr("old-pair"))
