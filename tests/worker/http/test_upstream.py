@@ -106,11 +106,16 @@ def test_call_is_sent_with_its_headers_and_its_json() -> None:
     upstream = JobUpstream(client, Platform.X, "acc_1", Memory())
 
     upstream.send(
-        "PATCH", "https://api.x.example/2/t", endpoint="t", headers={"x-version": "7"}, json={"a": 1}
+        "PATCH",
+        "https://api.x.example/2/t",
+        endpoint="t",
+        headers={"x-version": "7", "accept": "application/json"},
+        json={"a": 1},
     )
 
     (request,) = sent
     assert (request.method, request.headers["x-version"]) == ("PATCH", "7")
+    assert (request.headers["accept"], request.headers["accept-encoding"]) == ("application/json", "gzip")
     assert request.content.replace(b" ", b"") == b'{"a":1}'
     assert upstream.now() == NOW
 
