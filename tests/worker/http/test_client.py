@@ -172,21 +172,29 @@ class Pieces(httpx.BaseTransport, httpx.SyncByteStream):
 
     def __init__(self, *pieces: bytes) -> None:
         self._pieces = pieces
+        self.read_to_the_end = self.released = False
 
     def handle_request(self, _request: httpx.Request) -> httpx.Response:
         """Answer."""
         return httpx.Response(200, headers={"content-encoding": "gzip"}, stream=self)
 
     def __iter__(self) -> Iterator[bytes]:
-        return iter(self._pieces)
+        yield from self._pieces
+        self.read_to_the_end = True
+
+    def close(self) -> None:
+        """Note that the connection may be used again."""
+        self.released = True
 
 
 def test_compressed_body_is_never_inflated_beyond_the_bound() -> None:
-    with Client(TIGHT, transport=Pieces(BOMB[:20_000], BOMB[20_000:])) as client:
+    pieces = Pieces(BOMB[:20_000], BOMB[20_000:])
+    with Client(TIGHT, transport=pieces) as client:
         tracemalloc.start()
         try:
             assert client.request("GET", "http://platform.test/").body is None
             _, peak = tracemalloc.get_traced_memory()
+            assert (pieces.read_to_the_end, pieces.released) == (False, True)
         finally:
             tracemalloc.stop()
 

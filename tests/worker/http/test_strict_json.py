@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from worker.http import strict_json
-from worker.http.strict_json import MAX_DEPTH, MAX_DIGITS, parse
+from worker.http.strict_json import parse
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -50,13 +50,15 @@ REFUSED = {
     "minus infinity": b"[-Infinity]",
     "overflow": b"[1e999]",
     "minus overflow": b"[-1e999]",
-    "a long integer": b"1" * (MAX_DIGITS + 1),
+    "a long integer": b"1" * 401,
     "a very long integer": b"1" * 1_000_000,
-    "a long fraction": b"0." + b"1" * MAX_DIGITS,
+    "a long fraction": b"0." + b"1" * 399,
     "a duplicate": b'{"secret": 1, "secret": 2}',
     "an inner duplicate": b'[{"a": {"b": 1, "b": 1}}]',
     "an escaped duplicate": b'{"a": 1, "\\u0061": 2}',
-    "deep": b"[" * (MAX_DEPTH + 1) + b"]" * (MAX_DEPTH + 1),
+    "deep": b"[" * 51 + b"]" * 51,
+    "an object too deep": b"[" * 50 + b"{}" + b"]" * 50,
+    "deep and spaced": b'{"a" :' + b"[" * 50 + b"]" * 50 + b"}",
     "very deep": b"[" * 2_000_000,
     "very deep objects": b'{"a":' * 500_000,
     "UTF-16": '{"secret": 1}'.encode("utf-16"),
@@ -78,13 +80,16 @@ def test_invalid_json_is_refused_without_quoting_it(content: bytes) -> None:
     assert "s3cr3t" not in "".join(traceback.format_exception(refusal.value))
 
 
-def test_maximum_depth_is_accepted() -> None:
-    value = parse(b"[" * MAX_DEPTH + b"]" * MAX_DEPTH)
+@pytest.mark.parametrize("first", [b'{"a":', b'{"a" :'])
+def test_maximum_depth_and_length_are_accepted(first: bytes) -> None:
+    value = parse(first + b"[" * 49 + b"1" * 400 + b"]" * 49 + b"}")
 
-    for _ in range(MAX_DEPTH - 1):
+    assert isinstance(value, dict)
+    value = value["a"]
+    for _ in range(49):
         assert isinstance(value, list)
         value = value[0]
-    assert value == []
+    assert value == int("1" * 400)
 
 
 @settings(max_examples=60, deadline=None)
@@ -112,6 +117,8 @@ def test_fast_way_returns_what_the_strict_one_does(value: object, indent: int | 
         '{"a": 1, "a": 1}',
         '{"a" : 1, "a"\n: 2}',
         '{"a":1,"a":1,"b" :1}',
+        '{"a": 1, "a"\t: 2}',
+        '{"a": 1, "a"\r: 2}',
         '{"b": "\\"a\\":", "a": 1, "a": 2}',
         '[{"a": {"x": [], "x": []}}]',
         '{"\\u0061": 1, "a": 2}',
