@@ -1,29 +1,38 @@
 """The scheduler's duties beside handing out rows: each has its interval, its slice and its next run."""
 
 import threading
+from collections.abc import Callable
 from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any, Final
 
 import pytest
+import redis
+from prometheus_client import REGISTRY
 from sqlalchemy.exc import OperationalError
 from structlog.testing import capture_logs
 
 from scheduler import __main__ as program
 from scheduler import listener
 from scheduler import ticks as module
+from scheduler.freshness import FreshnessTicks
 from scheduler.maintenance import erasures
 from scheduler.maintenance.erasures import Erasures
+from scheduler.maintenance.retention import RetentionTick
 from scheduler.probes import probe
 from scheduler.ticks import Ticks
 from shared import refresh_queue
 from shared.changes import maintenance
+from shared.erasure.places.log_files import LogFilesError
 from shared.erasure.run import Done
 from shared.observability.exporter import Heartbeat
 from shared.redis_client import RedisClient
 from shared.refresh_state.notifications import DUE_CHANNEL
 from shared.refresh_state.ready.sweep import Swept
+from shared.retention.policy import Retention
+from shared.settings import Settings
 from shared.vocabulary import Platform
+from tests.faults.harness.waiting import wait_until
 from tests.harness import Harness
 
 SECOND: Final = timedelta(seconds=1)
@@ -50,7 +59,7 @@ def test_every_duty_is_scheduled_at_its_interval_and_handing_out_waits_for_none(
         replanning=SimpleNamespace(run="replan"),
         read="read",
     )
-    heartbeat = Heartbeat(SECOND)
+    heartbeat, beats = Heartbeat(SECOND), threading.Semaphore(0)
     settings = harness.context.settings.model_copy(update={"tick_seconds": 2.0})
 
     program._schedule(settings, ticks, named, named, named, named, heartbeat)
@@ -79,9 +88,11 @@ def test_every_duty_is_scheduled_at_its_interval_and_handing_out_waits_for_none(
     assert (called["erase"], called["refit_half_lives"], called["replan"]) == ("run", "refit", "replan")
     hand_out, _ = made["schedule"]["hand_out"]
     monkeypatch.setattr(ticks, "hand_out", lambda: 3)
+    heartbeat.beat = beats.release  # type: ignore[method-assign]
     assert hand_out() == SECOND / 2, "work is handed out four times in a tick while there is some"
     monkeypatch.setattr(ticks, "hand_out", lambda: 0)
     assert hand_out() is None
+    assert [beats.acquire(blocking=False) for _ in range(3)] == [True, True, False], "one at each run"
     program._schedule(settings, ticks, named, named, named, None, heartbeat)
     assert "read_fleet_metrics" not in made["schedule"]
 
@@ -174,48 +185,83 @@ def test_sweep_goes_on_where_it_stopped_and_reports_what_it_repaired(
         return results.pop(0)
 
     monkeypatch.setattr(module, "sweep", sweep)
+    before = REGISTRY.get_sample_value("dravo_timers_repaired_total") or 0.0
     with capture_logs() as logged:
         for _ in range(3):
             ticks.sweep_timers()
 
     assert begun == ["", "acc_5", ""]
+    assert (REGISTRY.get_sample_value("dravo_timers_repaired_total") or 0.0) - before == 3
     assert [(one["event"], one["accounts"]) for one in logged] == [("timers_repaired", 3)]
 
 
-def test_listener_wakes_with_each_notification_and_connects_again(
+def test_listener_wakes_at_each_notification_and_connects_again(
     harness: Harness, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(listener, "_RECONNECT_SECONDS", 0.01)
-    monkeypatch.setattr(listener, "_POLL_SECONDS", 0.05)
-    stopping, woken, received = threading.Event(), threading.Event(), list[str]()
+    monkeypatch.setattr(listener, "_POLL_SECONDS", 600.0)  # a notification does not wait for another one
+    stopping, woken, received = threading.Event(), threading.Semaphore(0), list[str]()
 
     def wake(payloads: Any) -> None:
         received.extend(payloads)
-        woken.set()
-        if payloads[0] == "fails":
-            raise LookupError
+        woken.release()
+        if payloads[0] in errors:
+            raise errors[payloads[0]]
 
-    listening = (
-        "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND state = 'idle'"
-        " AND application_name = 'dravo-scheduler-listener'"
-    )
+    errors = {"fails": LookupError, "fails again": ValueError}
+    ended = [0]
+
+    def listening() -> list[tuple[int]]:
+        return harness.execute(
+            "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND state = 'idle'"
+            " AND application_name = 'dravo-scheduler-listener' AND query LIKE 'LISTEN%'"
+            " AND pid <> ALL(:ended)",
+            ended=ended,
+        )
+
     thread = threading.Thread(target=listener.listen, args=(database_url, wake, stopping))
     with capture_logs() as logged:
         thread.start()
-        for payload, end in (("first", False), ("fails", False), ("second", True), ("third", False)):
-            woken.clear()
-            while not woken.wait(0.05):
-                if harness.execute(f"{listening} AND query LIKE 'LISTEN%'"):
-                    harness.execute(f"NOTIFY {DUE_CHANNEL}, '{payload}'")
-            if end:
-                harness.execute(f"SELECT pg_terminate_backend(pid) FROM ({listening}) t")
-        stopping.set()
+        for payload in ("first", "fails", "fails again", "second", "third"):
+            wait_until(lambda: bool(listening()), 30, "a listener")
+            ((pid,),) = listening()
+            stopping.set() if payload == "third" else None
+            harness.execute(f"NOTIFY {DUE_CHANNEL}, '{payload}'")
+            assert woken.acquire(timeout=30)
+            if payload in {*errors, "second"}:
+                ended.append(pid)
+            if payload == "second":
+                harness.execute(f"SELECT pg_terminate_backend({pid})")
         thread.join(30)
 
     assert not thread.is_alive()
-    assert list(dict.fromkeys(received)) == ["first", "fails", "second", "third"]
-    events = {one["event"] for one in logged}
-    assert events == {"listener_failed", "listener_disconnected"}
+    assert received == ["first", "fails", "fails again", "second", "third"]
+    assert [one["event"] for one in logged] == ["listener_failed"] * 2 + ["listener_disconnected"]
+
+
+@pytest.mark.parametrize(
+    "error", [OperationalError("", {}, Exception("away")), redis.ConnectionError("away")]
+)
+def test_no_duty_fails_when_a_store_is_away(error: Exception) -> None:
+    def away(*_: object, **__: object) -> None:
+        raise error
+
+    nobody: Any = SimpleNamespace(begin=away, connect=away, register_script=lambda _: away)
+    settings = Settings()
+    ticks, freshness = Ticks(settings, nobody, nobody, nobody), FreshnessTicks(settings, nobody, nobody)
+    retention = RetentionTick(nobody, Retention.parse("on"))
+    duties: list[Callable[[], object]] = [
+        *(ticks.renew_tokens, ticks.probe_budgets, ticks.check_budget, ticks.sweep_timers),
+        *(ticks.make_partitions, ticks.fill_changes, ticks.purge_changes),
+        *(freshness.adjust_pressure, freshness.refit, freshness.replanning.run),
+        *(Erasures(nobody, nobody, None).run, retention.run),
+    ]
+    with capture_logs() as logged:
+        for duty in duties:
+            duty()
+
+    store = "redis" if isinstance(error, redis.RedisError) else "database"
+    assert [one["event"] for one in logged] == [f"{store}_unreachable"] * len(duties)
 
 
 @pytest.mark.parametrize(("seconds", "rest"), [(0.25, 2.75), (9.0, 5.0)])
@@ -228,6 +274,17 @@ def test_erasure_rests_eleven_times_its_step_and_five_seconds_at_most(
     nobody: Any = None
 
     assert Erasures(nobody, nobody, None).run() == timedelta(seconds=rest)
+
+
+def test_log_file_that_cannot_be_read_ends_the_tick_with_a_log_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unreadable(*_: object) -> Done:
+        raise LogFilesError("the log file cannot be read")
+
+    monkeypatch.setattr(erasures, "step", unreadable)
+    nobody: Any = None
+    with capture_logs() as logged:
+        assert Erasures(nobody, nobody, None).run() is None
+    assert [one["event"] for one in logged] == ["erasure_logs_failed"]
 
 
 def test_platforms_of_the_probe_are_those_of_the_pause(harness: Harness, client: RedisClient) -> None:

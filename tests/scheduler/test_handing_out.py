@@ -127,11 +127,13 @@ def test_tick_claims_twenty_times_at_most(fleet: Fleet, ticks: Ticks) -> None:
 
 def test_timers_that_have_passed_are_added_and_claimed_in_the_same_tick(fleet: Fleet, ticks: Ticks) -> None:
     fleet.workers, fleet.timers = (50,), 3
+    fleet.interactive = [Claims((), 0, 0, more_due=True), ONE_ROW]
     fleet.claims = [Claims((), 0, 0, more_due=True), Claims((JOB,), 1, 0, more_due=True), ONE_ROW]
 
-    assert ticks.hand_out() == 2
+    assert ticks.hand_out() == 3
 
-    assert fleet.swept == [Lane.BACKGROUND] * 5, "until none is left, once for each claim that asks for it"
+    swept = [Lane.INTERACTIVE] * 4 + [Lane.BACKGROUND] * 2
+    assert fleet.swept == swept, "until none is left, once for each claim that asks for it"
 
 
 def test_timers_are_added_forty_batches_at_a_time(fleet: Fleet, ticks: Ticks) -> None:

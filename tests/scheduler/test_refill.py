@@ -1,8 +1,10 @@
 """The queue is refilled when a worker has emptied it, without waiting for the clock."""
 
 import threading
+from typing import Any
 
 import dramatiq
+import pytest
 
 from scheduler import refill as module
 from scheduler.refill import refill
@@ -78,6 +80,23 @@ def test_scheduler_hands_out_at_each_report(redis_url: str, client: RedisClient)
     assert not runs.acquire(blocking=False)
 
 
+def test_nothing_is_handed_out_without_a_report(monkeypatch: pytest.MonkeyPatch) -> None:
+    stopping, runs = threading.Event(), list[None]()
+    reports = iter((False, True))
+
+    def wait_until_low(_client: object, _seconds: float) -> bool:
+        low = next(reports)
+        if low:
+            stopping.set()
+        return low
+
+    monkeypatch.setattr(refresh_queue, "wait_until_low", wait_until_low)
+    nobody: Any = None
+    refill(nobody, lambda: runs.append(None), stopping)
+
+    assert runs == []
+
+
 def test_unreachable_redis_is_tried_again(client: RedisClient) -> None:
     stopping, waits = threading.Event(), []
 
@@ -94,12 +113,16 @@ def test_unreachable_redis_is_tried_again(client: RedisClient) -> None:
     del client
 
 
-def test_failed_handing_out_does_not_end_the_refills(redis_url: str, client: RedisClient) -> None:
+def test_failed_handing_out_does_not_end_the_refills(
+    redis_url: str, client: RedisClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "WAIT_SECONDS", 0.05)
     stopping, runs = threading.Event(), threading.Semaphore(0)
+    errors = [ValueError, LookupError]
 
     def hand_out() -> None:
         runs.release()
-        raise ValueError
+        raise errors.pop()
 
     own = connect(redis_url)
     thread = threading.Thread(target=refill, args=(own, hand_out, stopping))

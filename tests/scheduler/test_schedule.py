@@ -5,6 +5,7 @@ import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from prometheus_client import REGISTRY
 
 from scheduler.schedule import THREADS, Schedule
 from tests.faults.harness.waiting import wait_until
@@ -20,18 +21,21 @@ def test_tick_that_asks_for_it_runs_again_before_its_interval_ends(
     runs: list[timedelta | None] = []
 
     def tick() -> timedelta | None:
-        again_after = SOON if len(runs) < 2 else None
+        again_after = (SOON, timedelta(), None)[len(runs)]
         runs.append(again_after)
         if again_after is None:
             third.set()
         return again_after
 
-    schedule = Schedule({"hand_out": (tick, NEVER)})
+    began = time.time()
+    schedule = Schedule({"asks_again": (tick, NEVER)})
     schedule.start()
     assert third.wait(30)
     schedule.stop()
 
-    assert runs == [SOON, SOON, None]
+    assert runs == [SOON, timedelta(), None]
+    ended_at = REGISTRY.get_sample_value("dravo_tick_ended_timestamp_seconds", {"tick": "asks_again"})
+    assert began <= (ended_at or 0.0) <= time.time()
     assert caplog.messages == [], "no tick has failed"
 
 
@@ -57,7 +61,11 @@ def test_clock_that_is_set_back_delays_no_tick() -> None:
     schedule.follow_clock()
     assert not runs.acquire(blocking=False)
 
-    ahead -= 3600
+    for corrected in (-0.5, +3600):
+        ahead += corrected
+        schedule.follow_clock()
+        assert not runs.acquire(blocking=False), "a correction of the rate and a jump forward delay nothing"
+    ahead -= 2
     schedule.follow_clock()
 
     assert runs.acquire(timeout=30)
@@ -83,18 +91,23 @@ def test_later_request_does_not_postpone_a_run() -> None:
 
 def test_tick_keeps_its_interval_until_it_is_brought_forward() -> None:
     ran = threading.Event()
-    schedule = Schedule({"renew": (ran.set, NEVER)})
+    ticks = {"renew": (ran.set, NEVER), "asks": (lambda: NEVER / 4, NEVER)}
+    schedule = Schedule(ticks)
     schedule.start()
     began = datetime.now(UTC)
     assert ran.wait(30)
-    by_interval = schedule._scheduler.get_job("renew").next_run_time
+    jobs = [schedule._scheduler.get_job(name) for name in ticks]
+    by_interval = jobs[0].next_run_time
     schedule.run_soon("renew", NEVER / 2)
-    brought_forward = schedule._scheduler.get_job("renew").next_run_time
+    wait_until(lambda: jobs[1].next_run_time < began + NEVER / 2, 30, "a tick that asks to run sooner")
+    brought_forward = [job.next_run_time for job in jobs]
     schedule.stop()
 
     minute = timedelta(minutes=1)
     assert abs(by_interval - began - NEVER) < minute
-    assert abs(brought_forward - began - NEVER / 2) < minute
+    assert abs(brought_forward[0] - began - NEVER / 2) < minute
+    assert abs(brought_forward[1] - began - NEVER / 4) < minute
+    assert [job.misfire_grace_time for job in jobs] == [None, None], "a run that comes late is not left out"
 
 
 def test_as_many_ticks_run_side_by_side_as_there_are_threads() -> None:
@@ -210,8 +223,12 @@ def test_tick_that_asks_for_another_run_does_not_block_the_stop() -> None:
 def test_request_after_the_stop_is_ignored() -> None:
     schedule = Schedule({"hand_out": (lambda: None, NEVER)})
     schedule.start()
+    job = schedule._scheduler.get_job("hand_out")
     schedule.stop()
 
+    schedule.run_soon("hand_out")
+    schedule._scheduler.get_job = lambda _: job  # it has stopped after it was asked for the job
+    job.next_run_time = datetime.now(UTC) + NEVER
     schedule.run_soon("hand_out")
 
 

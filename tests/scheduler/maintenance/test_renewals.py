@@ -55,6 +55,16 @@ def test_token_that_the_platform_has_just_renewed_is_too_young(harness: Harness)
     assert listed(harness, "token_minted_at", waits) == ["old enough"]
 
 
+def test_only_tokens_that_can_be_renewed_are_listed(harness: Harness) -> None:
+    linkedin(harness, "acc_no_pair", sealed_refresh_token=None)
+    linkedin(harness, "acc_locked", state="requires_reconnect")
+    soon = datetime.now(UTC) + timedelta(days=1)
+    for login in ("instagram", "facebook"):
+        harness.account(f"acc_{login}", Platform.INSTAGRAM, login=login, token_expires_at=soon)
+
+    assert listed(harness, "token_minted_at", {}) == ["acc_instagram"]
+
+
 def test_tokens_of_paused_accounts_wait(harness: Harness) -> None:
     for account_id in ("acc_1", "acc_paused"):
         linkedin(harness, account_id)
