@@ -23,9 +23,8 @@ _SPREAD: Final = timedelta(hours=6)
 
 _ROWS: Final = text("""
 SELECT p.id, p.platform, COALESCE(p.published_at, p.created_at) AS published_at, p.media_type,
-       a.metrics, a.last_updated_at, a.freshness, r.next_run_at, r.reason, now() AS now
+       a.metrics, a.last_updated_at, a.freshness, now() AS now
   FROM (SELECT * FROM publications WHERE id > :after ORDER BY id LIMIT :most) AS p
-  JOIN refresh_state r ON r.publication_id = p.id
   JOIN post_analytics a ON a.publication_id = p.id
  ORDER BY p.id
 """)
@@ -55,9 +54,9 @@ class Replanning:
                 _log.info("rows_replanned", rows=self._moved, policy=self._policy.name)
 
     def _is_others(self, row: Any) -> bool:
-        """Return whether another policy planned the row, which waits for its ``stale_after``."""
+        """Return whether another policy planned the row; `replan` moves it if it is fresh."""
         planned_by = (row.freshness or {}).get("policy")
-        return row.reason == "stale" and row.last_updated_at is not None and planned_by != self._policy.name
+        return row.last_updated_at is not None and planned_by != self._policy.name
 
     def _planned(self, row: Any) -> datetime:
         platform = Platform(row.platform)

@@ -172,7 +172,7 @@ TARGETS: Final[dict[str, tuple[str, ...]]] = {
     ),
     "shared/refresh_state/replan.py": ("tests/scheduler/maintenance/test_replanning.py", *TRANSITIONS),
     "scheduler/maintenance/replanning.py": ("tests/scheduler/maintenance/test_replanning.py",),
-    "scheduler/freshness.py": ("tests/scheduler/test_freshness.py",),
+    "scheduler/freshness.py": ("tests/scheduler/test_pressure.py", "tests/scheduler/test_freshness.py"),
     "scheduler/interactive_due.py": ("tests/scheduler/test_interactive_due.py",),
     "scheduler/refill.py": ("tests/scheduler/test_refill.py",),
     "scheduler/maintenance/erasures.py": (

@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from psycopg.types.json import Jsonb
+from structlog.testing import capture_logs
 
 from scheduler.freshness import _ALONE, FreshnessTicks
 from shared.partitions import ensure_partitions
@@ -60,6 +61,7 @@ def test_pressure_is_computed_once_an_hour_whatever_the_number_of_schedulers(
     harness: Harness, ticks: FreshnessTicks, client: RedisClient
 ) -> None:
     factor = hour_passes(harness, ticks, client, TIKTOK, 60_000)
+    harness.execute("UPDATE quota_pressure SET computed_at = now() - interval '56 minutes'")
     ticks.adjust_pressure()
     FreshnessTicks(harness.context.settings, harness.scheduler, client).adjust_pressure()
 
@@ -98,6 +100,12 @@ def test_money_at_x_never_lowers_the_pressure_below_one(
     harness.execute("INSERT INTO post_reads (platform, day, reads) VALUES ('x', CAST(now() AS date), 5)")
     ticks.adjust_pressure()
     assert factors(harness) == {("x", "", "money"): 1}
+    harness.execute("DELETE FROM post_reads")
+    harness.execute("DELETE FROM quota_pressure")
+    ticks.adjust_pressure()
+    assert factors(harness) == {}, "nothing was billed, so nothing is known"
+    harness.execute("INSERT INTO post_reads (platform, day, reads) VALUES ('x', CAST(now() AS date), 5)")
+    ticks.adjust_pressure()
 
     settings = harness.context.settings.model_copy(update={"x_monthly_budget_dollars": 0.1})
     harness.execute("UPDATE post_reads SET reads = 20")
@@ -217,10 +225,12 @@ def test_pressure_is_left_to_the_scheduler_that_computes_it(
     counter.count([TIKTOK], 60_000)
     counter.send()
 
-    with harness.scheduler.begin() as other:
+    with capture_logs() as logged, harness.scheduler.begin() as other:
         other.execute(_ALONE)
         ticks.adjust_pressure()
+        ticks.refit()
         assert factors(harness) == {}
+        assert "half_lives_fitted" not in {line["event"] for line in logged}
 
     ticks.adjust_pressure()
     assert factors(harness)

@@ -107,7 +107,7 @@ def test_tick_keeps_its_interval_until_it_is_brought_forward() -> None:
     assert abs(by_interval - began - NEVER) < minute
     assert abs(brought_forward[0] - began - NEVER / 2) < minute
     assert abs(brought_forward[1] - began - NEVER / 4) < minute
-    assert [job.misfire_grace_time for job in jobs] == [None, None], "a run that comes late is not left out"
+    assert [job.misfire_grace_time for job in jobs] == [None, None], "an overdue run is not skipped"
 
 
 def test_as_many_ticks_run_side_by_side_as_there_are_threads() -> None:

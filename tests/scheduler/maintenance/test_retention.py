@@ -1,14 +1,22 @@
 """The scheduler's tick of retention: off unless asked for, patient with locks, loud without rights."""
 
+from contextlib import nullcontext
 from datetime import timedelta
+from types import SimpleNamespace
+from typing import Any
 
+import pytest
 from prometheus_client import REGISTRY
 from sqlalchemy import text
+from sqlalchemy.exc import ProgrammingError
 from structlog.testing import capture_logs
 
+from scheduler.maintenance import retention
 from scheduler.maintenance.retention import RetentionTick
 from shared.observability import metrics
-from shared.retention.policy import Retention
+from shared.retention.overdue import Overdue
+from shared.retention.policy import DataClass, Group, Retention
+from shared.retention.run import Done
 from tests.harness import Harness
 from tests.shared.retention.history import make_months, month_start, reading, stored
 
@@ -78,3 +86,47 @@ def test_scheduler_in_its_role_measures_and_leaves_the_removal_to_the_owner(harn
     assert behind().keys() == of_owner.keys()
     assert behind()["readings", "x"] > timedelta(days=30).total_seconds()
     assert len(stored(harness, "snapshots")) == 1
+
+
+def test_run_measures_once_and_ends_with_a_month_an_error_or_nothing_to_do(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    measured: list[list[Overdue]] = [
+        [Overdue(DataClass.GONE, Group.X, timedelta(hours=hours)) for hours in (2, 5, 3)],
+        [Overdue(DataClass.EVENTS, None, timedelta())],
+        *([[]] * 2),
+    ]
+    on, off = Done("expired", "events_seen", 9, again=True), Done("dropped", "m", 1, again=False)
+    no_right = ProgrammingError("", {}, Exception("no right\nDETAIL"))
+    runs: list[list[Done | Exception | None]] = [[on, on, off], [on, None], [no_right], [None]]
+
+    class Scripted:
+        """A run with the next list of steps."""
+
+        def __init__(self, *_: object) -> None:
+            self._steps = runs.pop(0)
+
+        def step(self) -> Done | None:
+            """Do the next step."""
+            done = self._steps.pop(0)
+            if isinstance(done, Exception):
+                raise done
+            return done
+
+    monkeypatch.setattr(retention, "Run", Scripted)
+    monkeypatch.setattr(retention, "may_run", lambda _: True)
+    monkeypatch.setattr(retention, "overdue", lambda *_: measured.pop(0))
+    nobody: Any = SimpleNamespace(connect=nullcontext)
+    tick = RetentionTick(nobody, ON)
+
+    with capture_logs() as logged:
+        rests = [tick.run() is not None for _ in range(3)]
+        assert behind() == {("gone", "x"): 5 * 3600}
+        rests += [tick.run() is not None for _ in range(2)]
+        assert behind() == {("events", "all"): 0}
+        rests += [tick.run() is not None for _ in range(2)]
+
+    assert rests == [True, True, False, True, False, False, False]
+    assert (runs, measured) == ([], [])
+    failed = [line for line in logged if line["event"] != "retention_step"]
+    assert [(line["event"], line["detail"]) for line in failed] == [("retention_step_failed", "no right")]
