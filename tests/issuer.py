@@ -1,16 +1,24 @@
 """An issuer of dashboard tokens over HTTP: it publishes keys, counts requests, and can stop answering."""
 
+import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from ipaddress import ip_address
 from json import dumps
+from pathlib import Path
 from threading import Event, Thread
 from time import time
 from typing import Any
 
 import jwt
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 
 AUDIENCE = "dashboard"
 KEYS: dict[str, Any] = {
@@ -51,9 +59,25 @@ def token(key_id: str, algorithm: str = "ES256", **claims: Any) -> str:
     return jwt.encode(body, KEYS[algorithm], algorithm, headers={"kid": key_id})
 
 
+def certificate(directory: Path) -> Path:
+    """Write a key and a certificate for 127.0.0.1 that nobody else signed; return the file of both."""
+    key = KEYS["ES256"]
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
+    now = datetime.now(UTC)
+    made = (
+        x509.CertificateBuilder(name, name, key.public_key(), 1, now - timedelta(1), now + timedelta(1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    path = directory / "both.pem"
+    path.write_bytes(private + made.public_bytes(Encoding.PEM))
+    return path
+
+
 @contextmanager
-def issuer() -> Iterator[Issuer]:
-    """Run an issuer on loopback."""
+def issuer(tls: ssl.SSLContext | None = None) -> Iterator[Issuer]:
+    """Run an issuer on loopback; ``tls``: what it proves its identity with over HTTPS."""
     running = Issuer()
     running.answers.set()
 
@@ -73,7 +97,9 @@ def issuer() -> Iterator[Issuer]:
             pass
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        running.url = f"http://127.0.0.1:{server.server_port}/jwks.json"
+        running.url = f"http{'s' if tls else ''}://127.0.0.1:{server.server_port}/jwks.json"
+        if tls:
+            server.socket = tls.wrap_socket(server.socket, server_side=True)
         thread = Thread(target=server.serve_forever, args=(0.05,))
         thread.start()
         try:

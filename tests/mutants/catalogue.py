@@ -200,7 +200,10 @@ TARGETS: Final[dict[str, tuple[str, ...]]] = {
         "tests/api_stub/auth/test_dashboard_tokens.py",
         "tests/api_stub/auth/test_jwks.py",
     ),
-    "api_stub/auth/jwks.py": ("tests/api_stub/auth/test_jwks.py",),
+    "api_stub/auth/jwks.py": (
+        "tests/api_stub/auth/test_jwks.py",
+        "tests/api_stub/auth/test_jwks_fetches.py",
+    ),
     "api_stub/posts/parameters.py": ("tests/api_stub/posts/test_parameters.py",),
     "api_stub/posts/instants.py": (
         "tests/api_stub/posts/test_parameters.py",

@@ -9,6 +9,7 @@ from typing import Any
 
 import jwt
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from pydantic import SecretStr
 
@@ -177,6 +178,7 @@ def test_public_key_is_never_used_as_an_hmac_secret() -> None:
     "settings",
     [
         {"jwt_public_key": "no key"},
+        {"jwt_public_key": pem(ec.generate_private_key(ec.SECP384R1()))},
         {"jwt_jwks_url": "file:///etc/passwd", "jwt_audience": "dashboard"},
         {"jwt_jwks_url": "https://", "jwt_audience": "dashboard"},
         {"jwt_secret": SecretStr(SECRET), "jwt_jwks_url": "https://a.test", "jwt_audience": "dashboard"},

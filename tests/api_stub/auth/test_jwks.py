@@ -221,11 +221,26 @@ def test_key_id_longer_than_255_characters_is_refused_without_a_fetch(issuer: Is
     assert issuer.requests == 0
 
 
-def test_token_without_a_key_id_is_accepted_while_one_key_fits(issuer: Issuer) -> None:
-    issuer.publish("only")
+@pytest.mark.parametrize(
+    ("kinds", "usable"), [(["ES256"], True), (["RS256", "ES256"], True), (["ES256", "ES256"], False)]
+)
+def test_token_without_a_key_id_is_accepted_while_one_key_fits(
+    issuer: Issuer, kinds: list[str], *, usable: bool
+) -> None:
+    issuer.keys = [published(kind, f"key {number}") for number, kind in enumerate(kinds)]
     claims = {"workspace_id": "ws_1", "exp": int(time.time()) + 60, "aud": AUDIENCE}
+    given = jwt.encode(claims, KEYS["ES256"], "ES256")
 
-    assert asyncio.run(accepted(tokens_of(issuer), jwt.encode(claims, KEYS["ES256"], "ES256")))
+    assert asyncio.run(accepted(tokens_of(issuer), given)) is usable
+
+
+def test_invented_key_ids_take_a_bounded_memory() -> None:
+    key_set = jwks.KeySet("http://127.0.0.1:1/")
+    for number in range(jwks._MAX_UNKNOWN + 5):
+        key_set._remember_unknown(f"invented {number}", "ES256")
+
+    assert len(key_set._unknown) == jwks._MAX_UNKNOWN
+    assert key_set._is_unknown(f"invented {number}", "ES256"), "the oldest are forgotten"
 
 
 def test_first_hundred_keys_of_a_document_are_used(issuer: Issuer) -> None:
@@ -272,29 +287,3 @@ def test_key_serves_the_algorithm_of_its_kind_alone(
 def test_document_without_a_list_of_keys_is_no_document(document: bytes) -> None:
     with pytest.raises(ValueError, match=r"JWKS|Expecting value"):
         jwks._parse(document)
-
-
-def test_document_larger_than_a_megabyte_is_not_used(issuer: Issuer) -> None:
-    async def fetched(padding: int) -> bool:
-        issuer.keys = [published("ES256", "k") | {"padding": "x" * padding}]
-        return await accepted(tokens_of(issuer), token("k"))
-
-    assert asyncio.run(fetched(999_000))
-    assert not asyncio.run(fetched(1_000_000))
-
-
-def test_fetch_under_way_is_cancelled_with_the_service(issuer: Issuer) -> None:
-    issuer.answers.clear()
-
-    async def scenario() -> bool:
-        key_set = jwks.KeySet(issuer.url)
-        running = asyncio.create_task(key_set.run())
-        while issuer.requests == 0:
-            await asyncio.sleep(0)
-        fetch = key_set._fetch
-        assert fetch is not None
-        running.cancel()
-        await asyncio.wait({running, fetch}, timeout=30)
-        return fetch.cancelled()
-
-    assert asyncio.run(scenario())
