@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 
 from api_stub.events.batch import Event, EventType
 from api_stub.events.processing import EventProcessor
-from api_stub.posts import statements
+from api_stub.posts import read_counter, statements
 from tests.harness import Harness
 from tests.shared.ingestion.rows import VAULT
 from tests.shared.refresh_state.test_lock_order import OF_ROWS, locked_while_waiting_for
@@ -19,6 +19,11 @@ from tests.shared.refresh_state.test_lock_order import OF_ROWS, locked_while_wai
 
 def _forced_read(connection: Connection, ids: list[int]) -> object:
     return connection.exec_driver_sql(statements.LOCK, {"workspace": "ws_1", "ids": ids})
+
+
+def _save_reads(connection: Connection, ids: list[int]) -> object:
+    reads = {"workspaces": ["ws_1"] * len(ids), "ids": ids, "reads": [1] * len(ids)}
+    return connection.exec_driver_sql(read_counter._SAVE, reads)
 
 
 def _delete(connection: Connection, _ids: list[int]) -> object:
@@ -41,3 +46,11 @@ def test_every_statement_over_several_rows_locks_the_lowest_id_first(
         harness.execute("UPDATE refresh_state SET claim_seq = 4 WHERE publication_id = ANY(:ids)", ids=some)
 
     assert locked_while_waiting_for(harness, OF_ROWS, ids[0], ids, operation) == []
+
+
+def test_reads_are_written_in_the_order_of_their_rows(harness: Harness) -> None:
+    ids = harness.publications(harness.account("acc_1"), 3)
+    harness.execute("INSERT INTO read_counts SELECT unnest(CAST(:ids AS bigint[])), 1", ids=ids[::-1])
+    statements_of_counts = tuple(one.replace("refresh_state", "read_counts") for one in OF_ROWS)
+
+    assert locked_while_waiting_for(harness, statements_of_counts, ids[0], ids, _save_reads) == []

@@ -94,19 +94,22 @@ FILTERS: list[dict[str, str]] = [
     {"platform": "x", "fromDate": "2026-01-03T05:00:00Z", "toDate": "2026-03-05T11:00:00Z"},
     {"accountId": "acc_x", "fromDate": "2026-01-03T05:00:00Z"},
     {"toDate": "2026-02-01T00:00:00Z"},
+    {"postId": "p7"},
 ]
 
 
 def fill(api: Api) -> None:
     api.rows.account("acc_x", platform="x")
+    api.rows.account("acc_2", "ws_2", platform="x")
     api.rows.execute(
         """
         WITH added AS (
             INSERT INTO publications (workspace_id, post_id, account_id, platform, created_at)
-            SELECT 'ws_1', 'p' || n, CASE n % 3 WHEN 0 THEN 'acc_x' ELSE 'acc_1' END,
-                   CASE n % 3 WHEN 0 THEN 'x' ELSE 'instagram' END,
-                   timestamptz '2026-01-01Z' + n / 2 * interval '171 minutes'
-              FROM generate_series(1, 1500) n RETURNING id
+            SELECT CASE WHEN n > 1500 THEN 'ws_2' ELSE 'ws_1' END, 'p' || n,
+                   CASE WHEN n > 1500 THEN 'acc_2' WHEN n % 3 = 0 THEN 'acc_x' ELSE 'acc_1' END,
+                   CASE WHEN n > 1500 OR n % 3 = 0 THEN 'x' ELSE 'instagram' END,
+                   timestamptz '2026-01-01Z' + n % 1500 / 2 * interval '171 minutes'
+              FROM generate_series(1, 1700) n RETURNING id
         ) INSERT INTO post_analytics (publication_id) SELECT id FROM added
         """
     )
@@ -143,16 +146,16 @@ def test_counts_follow_inserts_updates_and_deletes(api: Api) -> None:
     api.rows.execute("DELETE FROM publications WHERE id % 11 = 0")
 
     counted = api.rows.execute(
-        "SELECT account_id, grain, bucket, platform, n FROM publication_counts WHERE n <> 0"
-        " ORDER BY 1, 2, 3, 4"
+        "SELECT workspace_id, account_id, grain, bucket, platform, n FROM publication_counts WHERE n <> 0"
+        " ORDER BY 1, 2, 3, 4, 5"
     )
     by_hand = api.rows.execute(
         """
-        SELECT c.account_id, c.grain, c.bucket, p.platform, count(*)
+        SELECT p.workspace_id, c.account_id, c.grain, c.bucket, p.platform, count(*)
           FROM publications p CROSS JOIN LATERAL (VALUES
             ('', 'day', p.created_at::date), ('', 'month', date_trunc('month', p.created_at)::date),
             (p.account_id, 'month', date_trunc('month', p.created_at)::date)) c (account_id, grain, bucket)
-         GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4
+         GROUP BY 1, 2, 3, 4, 5 ORDER BY 1, 2, 3, 4, 5
         """
     )
     assert counted == by_hand

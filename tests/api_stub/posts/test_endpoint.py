@@ -81,7 +81,8 @@ def test_filters_and_their_combinations(api: Api, parameters: dict[str, str], ex
     api.rows.account("acc_tiktok", platform="tiktok")
     days = [datetime(2026, 6, day, 12, tzinfo=UTC) for day in (1, 2, 3)]
     api.rows.publication(post_id="post_a", platform_post_id="900719925474099301", created_at=days[0])
-    api.rows.publication(post_id="post_b", created_at=days[1])
+    same = "post_b"
+    api.rows.publication(post_id=same, platform_post_id=same, publish_id=same, created_at=days[1])
     api.rows.publication(
         "acc_tiktok", post_id="post_c", platform_post_id=None, publish_id="publish~1", created_at=days[2]
     )

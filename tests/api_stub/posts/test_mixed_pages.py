@@ -58,7 +58,7 @@ def test_stale_row_does_not_make_its_retrying_siblings_due(api: Api) -> None:
 def test_forced_read_promotes_rows_that_are_due_or_claimed_already(database_url: str) -> None:
     past, later = datetime.now(UTC) - HOUR, datetime.now(UTC) + HOUR
     with support.api(database_url, refresh_wait_seconds=0.05) as api:
-        due = api.rows.publication(state={"next_run_at": past})
+        due = api.rows.publication(state={"next_run_at": past}, analytics={"attempted_at": past})
         retrying = api.rows.publication(state={"next_run_at": later, "reason": "retry"})
         claimed = api.rows.publication(
             state={"next_run_at": later, "reason": "claimed", "claimed_at": datetime.now(UTC), "claim_seq": 3}

@@ -58,9 +58,10 @@ def test_share_of_reads_is_kept_by_workspace_platform_and_hour(api: Api) -> None
     api.run(api.service.read_counter.save())
 
     rows = api.rows.execute(
-        "SELECT workspace_id, platform, sum(reads), sum(within) FROM read_accuracy GROUP BY 1, 2"
+        "SELECT workspace_id, platform, sum(reads), sum(within), min(hour) > now() - interval '61 minutes'"
+        " FROM read_accuracy GROUP BY 1, 2"
     )
-    assert [tuple(row) for row in rows] == [("ws_1", "instagram", 3, 3 * 0.99)]
+    assert [tuple(row) for row in rows] == [("ws_1", "instagram", 3, 3 * 0.99, True)]
 
 
 def test_unknown_include_is_refused(api: Api) -> None:

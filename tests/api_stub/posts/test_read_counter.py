@@ -10,14 +10,19 @@ def counts(api: Api) -> dict[int, int]:
     return dict(api.rows.execute("SELECT publication_id, reads FROM read_counts"))
 
 
-def test_rows_of_each_page_are_counted_and_written_once_in_a_while(api: Api) -> None:
+def test_rows_of_each_page_are_counted_and_written_once_in_a_while(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(read_counter, "_AT_ONCE", 2)
     ids = [api.rows.publication() for _ in range(3)]
     api.posts(limit=2)
     api.posts()
     assert counts(api) == {}
 
-    api.run(api.service.read_counter.save())
+    saved = api.run(api.service.read_counter.save())
     assert counts(api) == {ids[0]: 1, ids[1]: 2, ids[2]: 2}
+    assert saved == [("ws_1", one) for one in ids]
+    assert api.run(api.service.read_counter.save()) == [], "each read is written once"
 
     api.posts(limit=1)
     api.run(api.service.read_counter.save())
@@ -43,3 +48,17 @@ def test_rows_beyond_the_bound_wait_for_the_next_batch(api: Api, monkeypatch: py
     api.run(api.service.read_counter.save())
 
     assert counts(api) == {ids[0]: 2}
+
+
+def test_reads_that_cannot_be_written_are_dropped_and_later_ones_are_written(api: Api) -> None:
+    publication = api.rows.publication()
+    counter = api.service.read_counter
+    counter.count("ws_1", [publication])
+    api.rows.execute("ALTER TABLE read_counts RENAME TO elsewhere")
+    assert api.run(counter.save()) == []
+
+    api.rows.execute("ALTER TABLE elsewhere RENAME TO read_counts")
+    counter.count("ws_1", [publication])
+
+    assert api.run(counter.save()) == [("ws_1", publication)]
+    assert counts(api) == {publication: 1}

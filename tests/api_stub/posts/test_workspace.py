@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import psycopg
 import pytest
+from sqlalchemy import text
 
 from api_stub.auth.authenticator import Caller
 from api_stub.http.database import conninfo
@@ -57,9 +58,10 @@ def pair(api: Api) -> Pair:
 
 
 def test_rows_of_another_workspace_are_not_served(api: Api, pair: Pair) -> None:
-    rows = api.run(pair.workspace.rows([pair.ours, pair.theirs]))
+    both = [pair.ours, pair.theirs]
 
-    assert list(rows) == [pair.ours]
+    assert list(api.run(pair.workspace.rows(both))) == [pair.ours]
+    assert list(api.run(pair.workspace.next_runs(both))) == [pair.ours]
 
 
 @pytest.mark.parametrize("post_id", ["shared_post", "shared_there"])
@@ -80,7 +82,11 @@ def test_history_of_another_workspace_is_not_served(api: Api, pair: Pair, interv
 def test_read_makes_no_row_of_another_workspace_due(api: Api, pair: Pair, *, with_ours: bool) -> None:
     before = api.rows.state(pair.theirs)
 
-    api.run(pair.workspace.make_stale_due([pair.theirs, *([pair.ours] if with_ours else [])]))
+    with api.rows.engine.begin() as busy:
+        busy.execute(
+            text("SELECT FROM refresh_state WHERE publication_id = :id FOR UPDATE"), {"id": pair.theirs}
+        )
+        api.run(pair.workspace.make_stale_due([pair.theirs, *([pair.ours] if with_ours else [])]))
 
     assert api.rows.state(pair.theirs) == before
     assert (api.rows.state(pair.ours).reason == "read") is with_ours

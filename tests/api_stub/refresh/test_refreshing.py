@@ -5,13 +5,14 @@ from typing import Any
 
 import pytest
 
-from tests.api_stub.refresh.fake_worker import LATER, NOW, PENDING, STALE, both, worker
+from tests.api_stub.refresh.fake_worker import HOUR, LATER, NOW, PENDING, STALE, both, worker
 from tests.api_stub.support import POSTS, Api
 
 READS: list[tuple[dict[str, Any], dict[str, Any], str | None]] = [
     (STALE, LATER, "read"),
     (PENDING, {"reason": "new", **LATER}, "read"),
     ({}, LATER, None),
+    (STALE, {"next_run_at": NOW - HOUR}, None),
     (STALE, {"reason": "retry", **LATER}, None),
     (STALE, {"reason": "paused", **LATER}, None),
     (STALE, {"reason": "unconfirmed", **LATER}, None),

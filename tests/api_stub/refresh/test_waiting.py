@@ -17,6 +17,7 @@ from tests.api_stub.support import POSTS, Api
         ({"reason": "blocked", "next_run_at": None}, "UPDATE accounts SET state = 'requires_reconnect'"),
         ({"reason": "blocked", "next_run_at": None}, "UPDATE accounts SET state = 'disconnected'"),
         ({"reason": "quarantined", "next_run_at": None}, "SELECT 1"),
+        ({}, "UPDATE accounts SET state = 'requires_reconnect'"),
         (
             {},
             "INSERT INTO pauses VALUES ('instagram', 'app', '', now(), now() + interval '1 hour', 'limit')",
@@ -56,6 +57,14 @@ PAUSE = "INSERT INTO pauses VALUES ('instagram', '{}', '', now(), '2099-01-01T06
                 "not refreshed: Instagram is not read for now; operators are alerted;"
                 " it is tried again from 2099-01-01T06:52:00Z"
             ),
+        ),
+        (
+            "UPDATE publications SET platform_post_id = NULL, publish_id = 'v1'",
+            "it is due and waits for a worker in the interactive lane; these are the last known values",
+        ),
+        (
+            PAUSE.format("app").replace("instagram", "x").replace("2099", "2098"),
+            "it is due and waits for a worker in the interactive lane; these are the last known values",
         ),
         (
             PAUSE.format("operator_platform"),

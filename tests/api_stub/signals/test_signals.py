@@ -25,13 +25,13 @@ from shared.ingestion.importer import import_accounts
 from tests.api_stub import support
 from tests.api_stub.support import Api
 
-SECRET = "secret-of-the-application"
+TIKTOK, META, X, LINKEDIN = (f"secret-of-the-application-at-{name}" for name in ("tiktok", "meta", "x", "li"))
 SETTINGS = {
-    "tiktok_client_secret": SECRET,
-    "meta_app_secret": SECRET,
+    "tiktok_client_secret": TIKTOK,
+    "meta_app_secret": META,
     "meta_verify_token": "verify-me",
-    "x_consumer_secret": SECRET,
-    "linkedin_client_secret": SECRET,
+    "x_consumer_secret": X,
+    "linkedin_client_secret": LINKEDIN,
     "internal_token": "internal-token-of-the-tests-long-enough",
     "secret_keys": new_key(),
 }
@@ -80,15 +80,15 @@ def due(api: Api, post: str) -> bool:
 
 
 REVOKED = {
-    "tiktok": lambda: signals.tiktok(SECRET, "authorization.removed", "owner_tiktok", {"reason": 2}),
-    "x": lambda: signals.x(SECRET, "oauth.revoke", {"user_id": "owner_x"}, "uuid-1"),
-    "facebook": lambda: signals.meta_callback(SECRET, "facebook", "deauthorize", "user_facebook"),
-    "instagram": lambda: signals.meta_callback(SECRET, "instagram", "deauthorize", "user_instagram"),
+    "tiktok": lambda: signals.tiktok(TIKTOK, "authorization.removed", "owner_tiktok", {"reason": 2}),
+    "x": lambda: signals.x(X, "oauth.revoke", {"user_id": "owner_x"}, "uuid-1"),
+    "facebook": lambda: signals.meta_callback(META, "facebook", "deauthorize", "user_facebook"),
+    "instagram": lambda: signals.meta_callback(META, "instagram", "deauthorize", "user_instagram"),
 }
 MOVED = {
-    "x": lambda: signals.x(SECRET, "post.delete", {"id": "there_x", "author_id": "owner_x"}, "uuid-2"),
+    "x": lambda: signals.x(X, "post.delete", {"id": "there_x", "author_id": "owner_x"}, "uuid-2"),
     "linkedin": lambda: signals.linkedin(
-        SECRET,
+        LINKEDIN,
         [
             {
                 "notificationId": 7,
@@ -99,7 +99,7 @@ MOVED = {
         ],
     ),
     "facebook": lambda: signals.meta(
-        SECRET, "facebook", "owner_facebook", "feed", {"verb": "remove", "post_id": "there_facebook"}
+        META, "facebook", "owner_facebook", "feed", {"verb": "remove", "post_id": "there_facebook"}
     ),
 }
 
@@ -186,10 +186,10 @@ def test_signal_is_applied_once(api: Api) -> None:
 
 def test_late_withdrawal_does_not_disconnect_an_account_that_was_connected_since(api: Api) -> None:
     old = signals.meta_callback(
-        SECRET, "facebook", "deauthorize", "user_facebook", issued_at=time.time() - 10 * 86_400
+        META, "facebook", "deauthorize", "user_facebook", issued_at=time.time() - 10 * 86_400
     )
     erase = signals.meta_callback(
-        SECRET, "facebook", "data-deletion", "user_facebook", issued_at=time.time() - 10 * 86_400
+        META, "facebook", "data-deletion", "user_facebook", issued_at=time.time() - 10 * 86_400
     )
 
     assert [send(api, one).status_code for one in (old, erase)] == [200, 200]
@@ -225,7 +225,7 @@ def test_late_withdrawal_spares_an_active_account_that_was_connected_again_since
         send(
             api,
             signals.tiktok(
-                SECRET, "authorization.removed", "owner_tiktok", {"reason": reason}, happened_at=at
+                TIKTOK, "authorization.removed", "owner_tiktok", {"reason": reason}, happened_at=at
             ),
         )
         assert state(api, "acc_tiktok")[0] == ("active" if reason == 1 else "disconnected")
@@ -234,7 +234,7 @@ def test_late_withdrawal_spares_an_active_account_that_was_connected_again_since
 def test_status_page_says_that_an_account_connected_since_was_not_deleted(api: Api) -> None:
     api.rows.execute("UPDATE accounts SET connected_at = now() WHERE account_id = 'acc_facebook'")
     late = signals.meta_callback(
-        SECRET, "facebook", "data-deletion", "user_facebook", issued_at=time.time() - 60
+        META, "facebook", "data-deletion", "user_facebook", issued_at=time.time() - 60
     )
 
     path = send(api, late).json()["url"].partition("://")[2].partition("/")[2]
@@ -246,7 +246,7 @@ def test_status_page_says_that_an_account_connected_since_was_not_deleted(api: A
 @pytest.mark.parametrize("seconds", [-301, 301])
 def test_replayed_webhook_of_tiktok_is_refused_after_its_time(api: Api, seconds: int) -> None:
     request = signals.tiktok(
-        SECRET, "authorization.removed", "owner_tiktok", {"reason": 1}, at=time.time() + seconds
+        TIKTOK, "authorization.removed", "owner_tiktok", {"reason": 1}, at=time.time() + seconds
     )
 
     assert send(api, request).status_code == 401
@@ -263,11 +263,11 @@ def test_publish_id_becomes_the_public_id_at_once_and_the_post_is_due(api: Api) 
     )
     content = {"publish_id": "v_pub_1", "publish_type": "DIRECT_PUBLISH", "post_id": "73000"}
 
-    send(api, signals.tiktok(SECRET, "post.publish.publicly_available", "owner_tiktok", content))
+    send(api, signals.tiktok(TIKTOK, "post.publish.publicly_available", "owner_tiktok", content))
     send(
         api,
         signals.tiktok(
-            SECRET, "post.publish.publicly_available", "owner_tiktok", content | {"post_id": "74"}
+            TIKTOK, "post.publish.publicly_available", "owner_tiktok", content | {"post_id": "74"}
         ),
     )
 
@@ -285,7 +285,7 @@ def test_last_numbers_of_a_story_are_stored_and_below_five_is_no_count(
 ) -> None:
     value = {"media_id": "there_instagram", "reach": reach, "impressions": 60, "replies": -1}
 
-    send(api, signals.meta(SECRET, "instagram", "owner_instagram", "story_insights", value))
+    send(api, signals.meta(META, "instagram", "owner_instagram", "story_insights", value))
 
     (item,) = api.posts(platform="instagram")["items"]
     assert item["metrics"] == stored
@@ -294,7 +294,7 @@ def test_last_numbers_of_a_story_are_stored_and_below_five_is_no_count(
 
 
 def test_deletion_request_erases_and_its_page_says_how_far_it_is(api: Api) -> None:
-    request = signals.meta_callback(SECRET, "facebook", "data-deletion", "user_facebook")
+    request = signals.meta_callback(META, "facebook", "data-deletion", "user_facebook")
 
     answer = send(api, request).json()
 
@@ -311,7 +311,7 @@ def test_deletion_request_erases_and_its_page_says_how_far_it_is(api: Api) -> No
 
 
 def test_deletion_request_of_an_unknown_user_is_answered(api: Api) -> None:
-    answer = send(api, signals.meta_callback(SECRET, "instagram", "data-deletion", "nobody")).json()
+    answer = send(api, signals.meta_callback(META, "instagram", "data-deletion", "nobody")).json()
 
     path = answer["url"].partition("://")[2].partition("/")[2]
     assert "nothing is stored" in api.run(api.client.get(f"/{path}")).text
@@ -334,11 +334,11 @@ def test_handshakes(api: Api) -> None:
     def get(platform: str, **query: str) -> httpx.Response:
         return api.run(api.client.get(f"/platforms/{platform}/webhook", params=query))
 
-    mac = hmac.new(SECRET.encode(), b"c", hashlib.sha256)
+    of_x, of_linkedin = (hmac.new(secret.encode(), b"c", hashlib.sha256) for secret in (X, LINKEDIN))
     assert get("x", crc_token="c").json() == {
-        "response_token": f"sha256={base64.b64encode(mac.digest()).decode()}"
+        "response_token": f"sha256={base64.b64encode(of_x.digest()).decode()}"
     }
-    assert get("linkedin", challengeCode="c").json()["challengeResponse"] == mac.hexdigest()
+    assert get("linkedin", challengeCode="c").json()["challengeResponse"] == of_linkedin.hexdigest()
     hub = {"hub.mode": "subscribe", "hub.challenge": "42"}
     assert get("instagram", **hub, **{"hub.verify_token": "verify-me"}).text == "42"
     assert get("facebook", **hub, **{"hub.verify_token": "wrong"}).status_code == 401
@@ -355,10 +355,10 @@ def test_signals_are_off_without_a_secret(database_url: str, platform: str) -> N
 
 def test_unknown_type_is_acknowledged_and_stores_nothing(api: Api) -> None:
     requests = (
-        signals.x(SECRET, "dm.received", {"id": "1"}, "uuid-3"),
-        signals.tiktok(SECRET, "video.publish.completed", "owner_tiktok", {"share_id": "1"}),
-        signals.meta(SECRET, "facebook", "owner_facebook", "mention", {"post_id": "1"}),
-        signals.linkedin(SECRET, [{"notificationId": 1}]),
+        signals.x(X, "dm.received", {"id": "1"}, "uuid-3"),
+        signals.tiktok(TIKTOK, "video.publish.completed", "owner_tiktok", {"share_id": "1"}),
+        signals.meta(META, "facebook", "owner_facebook", "mention", {"post_id": "1"}),
+        signals.linkedin(LINKEDIN, [{"notificationId": 1}]),
     )
 
     assert [send(api, one).status_code for one in requests] == [200] * 4
@@ -388,7 +388,7 @@ def test_service_ends_after_the_thread_that_applies_signals(
 
     monkeypatch.setattr(endpoint, "process_all", apply)
     with support.api(database_url, **SETTINGS) as api:
-        send(api, signals.x(SECRET, "oauth.revoke", {"user_id": "owner_x"}, "uuid-9"))
+        send(api, signals.x(X, "oauth.revoke", {"user_id": "owner_x"}, "uuid-9"))
         assert api.run(asyncio.to_thread(started.wait, 10))
         threading.Timer(0.3, release.set).start()
 
