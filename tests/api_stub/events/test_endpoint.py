@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from prometheus_client import REGISTRY
 
 from tests.api_stub.events.sent import CONNECTED, PUBLISHED, accepted, event, send
 from tests.api_stub.support import CREATED_AT, Api
@@ -22,8 +23,11 @@ def test_published_publication_is_served_and_due_at_once(api: Api) -> None:
 
 def test_same_event_again_changes_nothing(api: Api) -> None:
     published = event("evt_1", "publication.published", PUBLISHED)
+    other = event(
+        "evt_1", "publication.published", {**PUBLISHED, "post_id": "other", "platform_post_id": "7"}
+    )
     deleted = event("evt_2", "publication.deleted", {"post_id": "post_2a7f93"})
-    accepted(api, published, published, deleted)
+    assert accepted(api, published, other, deleted) == {"accepted": 2, "duplicates": 1, "errors": []}
 
     assert accepted(api, published) == {"accepted": 0, "duplicates": 1, "errors": []}
     assert api.posts()["total"] == 0
@@ -42,17 +46,25 @@ def test_invalid_events_are_reported_and_valid_ones_committed(api: Api) -> None:
         event("evt_\x00", "publication.deleted", {"post_id": "p"}),
         event("evt_\ud800", "publication.deleted", {"post_id": "p"}),
         event("evt_11", "account.connected", {**CONNECTED, "account_id": {}}),
+        event("evt_12", "publication.deleted", {"account_id": "acc_1"}),
     ]
+    before = counted("taken"), counted("refused")
 
     answer = send(api, batch)
 
     assert answer.status_code == 400
     assert answer.json()["error"]["code"] == "events_refused"
     assert (answer.json()["accepted"], answer.json()["duplicates"]) == (1, 0)
-    assert [error["index"] for error in answer.json()["errors"]] == list(range(1, 11))
+    assert [error["index"] for error in answer.json()["errors"]] == list(range(1, 12))
     assert answer.json()["errors"][0]["event_id"] == "evt_2"
     assert "account_id" in answer.json()["errors"][0]["message"]
     assert api.posts()["total"] == 1
+    assert (counted("taken"), counted("refused")) == (before[0] + 1, before[1] + 1)
+
+
+def counted(result: str) -> float:
+    labels = {"type": "publication.published", "result": result}
+    return REGISTRY.get_sample_value("dravo_api_events_total", labels) or 0.0
 
 
 @pytest.mark.parametrize(

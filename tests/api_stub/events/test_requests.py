@@ -1,6 +1,7 @@
 """Requests to the endpoint of events: who may send, how much, and what is refused as a whole."""
 
 import pytest
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from tests.api_stub import support
 from tests.api_stub.events.sent import PUBLISHED, accepted, event, send
@@ -68,3 +69,14 @@ def test_missing_schema_answers_503_and_commits_nothing(api: Api) -> None:
     assert answer.headers["Retry-After"]
     assert answer.json()["error"]["request_id"] == answer.headers["X-Request-ID"]
     assert api.posts()["total"] == 0
+
+
+def test_busy_service_answers_503(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    def busy(_events: object) -> None:
+        raise PoolTimeoutError
+
+    monkeypatch.setattr(api.service.event_processor, "process", busy)
+
+    answer = send(api, event("evt_1", "publication.deleted", {"post_id": "p"}))
+
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "2")

@@ -1,6 +1,7 @@
 """How many signals a platform may send, and how long their bodies may take."""
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator
 from typing import Any, cast
 
@@ -69,6 +70,38 @@ def test_bodies_of_machines_have_some_seconds(database_url: str, monkeypatch: py
         answer = running.run(running.client.post(path, content=slow(), headers=headers))
         return answer.status_code, answer.json()["error"]["code"]
 
-    with api(database_url, internal_token=token, x_consumer_secret="secret-of-x") as running:
+    secrets = {
+        "internal_token": token,
+        "x_consumer_secret": "secret-of-x",
+        "meta_app_secret": "secret-of-meta",
+    }
+    with api(database_url, **secrets) as running:
         for path in ("/platforms/x/webhook", "/internal/events"):
             assert status(running, path) == (408, "body_too_slow")
+        unset = running.get(
+            "/platforms/facebook/webhook?hub.mode=subscribe&hub.challenge=1&hub.verify_token="
+        )
+        assert unset.status_code == 401, "no verify token is set"
+
+
+def test_stored_signals_are_applied_when_they_come_and_now_and_then(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    applied: list[int] = []
+    again = threading.Event()
+
+    def apply(*_: object) -> None:
+        applied.append(1)
+        if len(applied) == 3:
+            again.set()
+
+    monkeypatch.setattr(endpoint, "process_all", apply)
+    with api(database_url) as running:
+        receiver = running.service.receiver
+        running.run(receiver.accept(Platform.X, []))
+        for _ in range(20):
+            running.get("/readyz")
+        assert len(applied) <= 1, "once for what was stored"
+        monkeypatch.setattr(endpoint, "PROCESS_EVERY", 0.01)
+        running.run(receiver.accept(Platform.X, []))
+        assert running.run(asyncio.to_thread(again.wait, 30)), "what another process has stored"

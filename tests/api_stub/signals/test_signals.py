@@ -143,6 +143,9 @@ def test_hint_of_growth_is_weighed_by_the_freshness_rule_and_a_removal_is_not(ap
 
 def test_reads_bring_rows_forward_only_where_the_settings_give_them_a_precision(api: Api) -> None:
     stored = {"policy": "adaptive", "age": 200.0, "value": 1000.0, "half_life": 24.3, "pressure": 1.0}
+    api.rows.account("acc_2", "ws_2", platform="instagram")
+    api.rows.publication("acc_2")
+    other = {"Authorization": f"Bearer {api.rows.key('ws_2')}"}
     api.rows.execute("UPDATE post_analytics SET freshness = :stored", stored=Jsonb(stored))
     receiver = api.service.receiver
     for precision, moved in (("", False), ("read=0.3", True)):
@@ -151,13 +154,10 @@ def test_reads_bring_rows_forward_only_where_the_settings_give_them_a_precision(
         )
         receiver.settings = receiver.settings.model_copy(update={"signal_precision": precision})
         api.posts()
+        api.get(headers=other)
         api.run(receiver.report_reads(api.run(api.service.read_counter.save())))
-        rows = api.rows.execute(
-            "SELECT r.next_run_at - now() FROM refresh_state r"
-            " JOIN publications p ON p.id = r.publication_id WHERE p.workspace_id = 'ws_1'"
-        )
-        assert [wait < timedelta(days=10) for (wait,) in rows] == [moved] * len(rows)
-        assert rows
+        rows = api.rows.execute("SELECT next_run_at - now() FROM refresh_state")
+        assert [wait < timedelta(days=10) for (wait,) in rows] == [moved] * 6
 
 
 @pytest.mark.parametrize("make", [*REVOKED.values(), *MOVED.values()])
@@ -342,7 +342,10 @@ def test_handshakes(api: Api) -> None:
     hub = {"hub.mode": "subscribe", "hub.challenge": "42"}
     assert get("instagram", **hub, **{"hub.verify_token": "verify-me"}).text == "42"
     assert get("facebook", **hub, **{"hub.verify_token": "wrong"}).status_code == 401
+    assert get("instagram", **hub | {"hub.mode": "other"}).status_code == 404
     assert get("tiktok").status_code == 404
+    for path in ("deauthorize", "data-deletion"):
+        assert api.run(api.client.post(f"/platforms/x/{path}")).status_code == 404
 
 
 @pytest.mark.parametrize("platform", ["x", "tiktok", "linkedin", "facebook", "mastodon"])
