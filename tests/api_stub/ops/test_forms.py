@@ -67,8 +67,10 @@ def test_malformed_form_is_refused(ops: Ops, content: bytes) -> None:
         ops.client.post("/ops/resync", content=content, headers={"content-type": "text/plain"})
     )
     assert answer.status_code == 400
+    assert ops.runner.run(ops.client.post("/ops/login", content=content)).status_code == 400
     too_large = ops.post("/ops/resync", {"csrf": "x" * 70_000})
     assert too_large.status_code == 413
+    assert ops.post("/ops/resync", {"csrf": "x" * 16_400}).status_code == 413
     too_many = ops.post("/ops/resync", {f"field{n}": "x" for n in range(51)})
     assert too_many.status_code == 400
 
@@ -112,13 +114,21 @@ def test_bulk_resync_makes_the_rows_of_the_filter_due(ops: Ops, monkeypatch: pyt
 
     ops.send("/ops/resync", status="failed")
     assert due(ops) == set(failed)
+    assert lanes(ops, failed) == {1}
 
     (entry,) = audit_entries(ops)
     assert (entry.rows, entry.subject, entry.last) == (6, {"status": "failed"}, max(failed))
     assert entry.ended_at is not None
 
 
-def test_bulk_resync_combines_filters(ops: Ops) -> None:
+def lanes(ops: Ops, ids: list[int]) -> set[int]:
+    return {ops.rows.state(one).priority for one in ids}
+
+
+def test_large_bulk_resync_combines_filters_and_leaves_the_interactive_lane(
+    ops: Ops, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("api_stub.ops.bulk_resync.INTERACTIVE_UP_TO", 0)
     ops.rows.account("acc_2", "ws_2", platform="x")
     wanted = ops.rows.publication("acc_2", analytics={"sync_status": "failed", "outcome": "gone"})
     ops.rows.publication("acc_2", analytics={"sync_status": "failed", "outcome": "retry"})
@@ -127,6 +137,7 @@ def test_bulk_resync_combines_filters(ops: Ops) -> None:
     ops.send("/ops/resync", status="failed", platform="x", outcome="gone")
 
     assert due(ops) == {wanted}
+    assert lanes(ops, [wanted]) == {0}
 
 
 def test_interrupted_resync_resumes_after_its_last_row(ops: Ops) -> None:
@@ -150,6 +161,7 @@ def test_interrupted_resync_resumes_after_its_last_row(ops: Ops) -> None:
 def test_release_makes_quarantined_rows_due(ops: Ops, *, by_filter: bool) -> None:
     quarantined = {"next_run_at": None, "reason": "quarantined", "unfinished": 6}
     first, second = (ops.rows.publication(state=quarantined) for _ in range(2))
+    ops.rows.publication(state={"next_run_at": LATER, "reason": "retry"})
 
     if by_filter:
         ops.send("/ops/release", account="acc_1")
@@ -174,6 +186,8 @@ def test_pause_is_stored_shown_and_resumed(ops: Ops, form: dict[str, str], key: 
     ops.send("/ops/pause", **form, reason="a wish", length="1h")
 
     assert [tuple(row) for row in ops.rows.execute("SELECT platform, kind, subject FROM pauses")] == [key]
+    ((left,),) = ops.rows.execute("SELECT paused_until - now() FROM pauses")
+    assert timedelta(minutes=59) < left <= timedelta(hours=1)
     assert "a wish" in ops.get().text
 
     assert ops.send("/ops/resume", **form, next="/ops/accounts").headers["location"] == "/ops/accounts"
@@ -202,9 +216,11 @@ def test_bulk_action_asks_for_confirmation(ops: Ops) -> None:
     ops.rows.account("acc_2", platform="x")
     for account in ("acc_1", "acc_2", "acc_2"):
         ops.rows.publication(account, analytics={"sync_status": "failed"})
+    ops.rows.publication()
 
     shown = ops.get("/ops/confirm?status=failed").text
 
+    assert "Cost" not in ops.get("/ops/confirm?status=failed&action=release").text
     assert "Re-sync 3 publications?" in shown
     assert re.search(r"Cost</dt><dd>0\.0[01]0 dollars", shown)
     assert re.search(r"Calls to platforms</dt><dd>2<", shown)

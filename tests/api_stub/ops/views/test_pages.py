@@ -235,12 +235,15 @@ def test_list_shows_its_total_and_may_begin_with_the_oldest(ops: Ops) -> None:
         ("status", ["broken", "locked", "poison", "overdue", "fresh"]),
         ("platform", ["overdue", "fresh", "locked", "poison", "broken"]),
         ("attempt", ["fresh", "broken", "locked", "poison", "overdue"]),
+        ("fetched", ["poison", "fresh", "overdue", "broken", "locked"]),
     ],
 )
 def test_list_is_sorted_as_wanted(ops: Ops, sort: str, listed: list[str]) -> None:
     store_mixed_rows(ops)
     later = "UPDATE refresh_state SET next_run_at = now() + interval '9 hours'"
     ops.rows.execute(f"{later} WHERE reason = 'stale' AND next_run_at > now()")
+    poison = "(SELECT id FROM publications WHERE post_id = 'poison')"
+    ops.rows.execute(f"UPDATE post_analytics SET last_updated_at = NULL WHERE publication_id = {poison}")
 
     assert posts(ops.get(f"/ops/publications?sort={sort}").text) == listed
 
