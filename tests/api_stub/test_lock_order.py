@@ -51,6 +51,6 @@ def test_every_statement_over_several_rows_locks_the_lowest_id_first(
 def test_reads_are_written_in_the_order_of_their_rows(harness: Harness) -> None:
     ids = harness.publications(harness.account("acc_1"), 3)
     harness.execute("INSERT INTO read_counts SELECT unnest(CAST(:ids AS bigint[])), 1", ids=ids[::-1])
-    statements_of_counts = tuple(one.replace("refresh_state", "read_counts") for one in OF_ROWS)
+    lock, lockable = (one.replace("refresh_state", "read_counts") for one in OF_ROWS)
 
-    assert locked_while_waiting_for(harness, statements_of_counts, ids[0], ids, _save_reads) == []
+    assert locked_while_waiting_for(harness, (lock, lockable), ids[0], ids, _save_reads) == []

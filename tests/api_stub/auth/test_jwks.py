@@ -190,7 +190,12 @@ def test_cached_keys_expire_while_the_issuer_is_silent(
         monkeypatch.setattr(jwks, "WAIT_SECONDS", 0.05)
         issuer.answers.clear()
         clock.pass_(jwks.SERVED_FOR)
-        assert not await accepted(tokens, token("k"))
+        async with asyncio.timeout(10):
+            assert not await accepted(tokens, token("k"))
+        issuer.answers.set()
+        monkeypatch.setattr(jwks, "WAIT_SECONDS", 20.0)
+        clock.pass_(jwks.FETCH_AGAIN_AFTER)
+        assert await accepted(tokens, token("k")), "a fetch that brought nothing proves no id unknown"
 
     asyncio.run(scenario())
 

@@ -5,6 +5,7 @@ import json
 import ssl
 import time
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -48,6 +49,28 @@ def test_document_larger_than_a_megabyte_is_not_used() -> None:
 def test_other_status_or_an_encoding_is_no_document(status: str, header: str) -> None:
     with malicious_server(answers(DOCUMENT, header, status=status)) as server:
         assert not asyncio.run(fetched(server.url))
+
+
+@pytest.mark.parametrize("document", [b"no JSON", b"[" * 100_000])
+def test_body_that_is_no_document_is_not_used(document: bytes) -> None:
+    with malicious_server(answers(document)) as server:
+        assert not asyncio.run(fetched(server.url))
+
+
+def test_failed_fetch_is_repeated_sooner_than_keys_are_renewed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jwks, "_RETRY_AFTER", timedelta(milliseconds=5))
+    monkeypatch.setattr(jwks, "FETCH_AGAIN_AFTER", timedelta(milliseconds=1))
+
+    async def scenario(server: MaliciousServer) -> None:
+        running = asyncio.create_task(jwks.KeySet(server.url).run())
+        async with asyncio.timeout(30):
+            while len(server.requests) < 3:
+                await asyncio.sleep(0.005)
+        running.cancel()
+        await asyncio.wait({running})
+
+    with malicious_server(answers(b"", status="500 Sorry")) as server:
+        asyncio.run(scenario(server))
 
 
 def test_redirect_is_not_followed(issuer: Issuer) -> None:

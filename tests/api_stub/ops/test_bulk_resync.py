@@ -7,8 +7,8 @@ import pytest
 from sqlalchemy import Engine
 from sqlalchemy.exc import OperationalError
 
-from api_stub.ops import bulk_resync
 from api_stub.ops.bulk_resync import BackgroundResyncs
+from shared.operations import bulk_resync
 
 
 @pytest.fixture
@@ -23,7 +23,7 @@ def steps(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, bool]]:
             made.append((entry_id, interactive))
             yield number
 
-    monkeypatch.setattr(bulk_resync.bulk_resync, "run", run)
+    monkeypatch.setattr(bulk_resync, "run", run)
     return made
 
 
