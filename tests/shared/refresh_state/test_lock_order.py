@@ -8,6 +8,7 @@ from typing import TypeVar
 from sqlalchemy import Connection, text
 
 from shared.accounts import reseal, states
+from shared.changes import maintenance
 from shared.ingestion.importer import import_accounts
 from shared.operations.audit_log import Operator
 from shared.operations.quarantine import release_from_quarantine
@@ -20,6 +21,7 @@ from shared.refresh_state.finish import NextRun, finish, lock_claims
 from shared.refresh_state.make_due import make_due
 from shared.refresh_state.release_claim import release_claim
 from shared.refresh_state.replan import replan
+from shared.retention import roll_up
 from shared.vocabulary import PauseKind, Reason, SyncStatus
 from tests.harness import Harness
 from tests.shared.ingestion.rows import VAULT, account
@@ -44,15 +46,19 @@ UPDATE refresh_state SET reason = :reason, next_run_at = CAST(:at AS timestamptz
  WHERE publication_id = ANY(:ids)
 """
 WAITS = "SELECT wait_event_type = 'Lock' FROM pg_stat_activity WHERE pid = :pid"
-OF_ROWS = (
-    "SELECT 1 FROM refresh_state WHERE publication_id = :id FOR UPDATE",
-    "SELECT publication_id FROM refresh_state WHERE publication_id = ANY(:ids) FOR UPDATE SKIP LOCKED",
-)
-OF_ACCOUNTS = (
-    "SELECT 1 FROM accounts WHERE account_id = :id FOR UPDATE",
-    "SELECT account_id FROM accounts WHERE account_id = ANY(:ids) FOR UPDATE SKIP LOCKED",
-)
 Id = TypeVar("Id", int, str)
+
+
+def rows_of(table: str, key: str) -> tuple[str, str]:
+    """Return the statement that locks a row, and the one that finds which rows nobody has locked."""
+    return (
+        f"SELECT 1 FROM {table} WHERE {key} = :id FOR UPDATE",
+        f"SELECT {key} FROM {table} WHERE {key} = ANY(:ids) FOR UPDATE SKIP LOCKED",
+    )
+
+
+OF_ROWS = rows_of("refresh_state", "publication_id")
+OF_ACCOUNTS = rows_of("accounts", "account_id")
 
 
 def started(one: int) -> StartedRow:
@@ -155,7 +161,14 @@ ACCOUNTS: dict[str, Callable[[Connection, list[str]], object]] = {
         connection, VAULT, [account(account_id=one, platform_account_id=f"pa_{one}") for one in ids]
     ),
     "re-sealing": lambda connection, ids: connection.execute(reseal._LOCKED, {"ids": ids}),
+    "renumbering of a dump": lambda connection, _: maintenance.renumber(connection),
+    "fill of the feed": lambda connection, _: connection.execute(maintenance._ACCOUNTS, {"rows": 9}),
 }
+CHANGED = """
+ALTER TABLE accounts DISABLE TRIGGER USER;
+UPDATE accounts SET changed_in = {};
+ALTER TABLE accounts ENABLE TRIGGER USER
+"""
 
 
 def test_every_statement_over_several_accounts_locks_the_lowest_id_first(harness: Harness) -> None:
@@ -164,8 +177,34 @@ def test_every_statement_over_several_accounts_locks_the_lowest_id_first(harness
         harness.execute("UPDATE accounts SET name = 'written' WHERE account_id = ANY(:ids)", ids=some)
 
     for name, statement in ACCOUNTS.items():
+        harness.execute(CHANGED.format("NULL" if name == "fill of the feed" else "'9000000000'"))
         locked = locked_while_waiting_for(harness, OF_ACCOUNTS, ids[0], ids, statement)
         assert (name, locked) == (name, [])
+
+
+OTHERS: dict[str, tuple[tuple[str, str], Callable[[Connection, list[int]], object]]] = {
+    "roll-up": (
+        rows_of("publications", "id"),
+        lambda connection, ids: connection.execute(roll_up._EXISTING, {"ids": ids}),
+    ),
+    "renumbering of a dump": (
+        rows_of("changes", "publication_id"),
+        lambda connection, _: maintenance.renumber(connection),
+    ),
+}
+
+
+def test_statements_of_maintenance_lock_the_lowest_id_first(harness: Harness) -> None:
+    first, *others = ids = harness.publications(harness.account("acc_1"), 3)
+    harness.execute(CHANGED.format("'1'"))
+    for some in (others, [first]):  # what is written last lies last in the table
+        harness.execute("UPDATE publications SET text = 'written' WHERE id = ANY(:ids)", ids=some)
+        harness.execute(
+            "UPDATE changes SET changed_in = '9000000000' WHERE publication_id = ANY(:ids)", ids=some
+        )
+
+    for name, (of, statement) in OTHERS.items():
+        assert (name, locked_while_waiting_for(harness, of, first, ids, statement)) == (name, [])
 
 
 def locked_while_waiting_for(

@@ -142,13 +142,13 @@ def staleness(harness: Harness, interval: int, ticks: int) -> list[int]:
 
 
 def test_workspace_with_a_huge_backlog_does_not_make_a_small_one_stale(harness: Harness) -> None:
-    harness.publications(harness.account("acc_b", Platform.TIKTOK, workspace_id="ws_b"), 30)
-    alone = staleness(harness, interval=30, ticks=75)
+    harness.publications(harness.account("acc_b", Platform.TIKTOK, workspace_id="ws_b"), 20)
+    alone = staleness(harness, interval=20, ticks=50)
     for number in range(20):
         account = harness.account(f"acc_a{number}", Platform.TIKTOK, workspace_id="ws_a")
-        harness.publications(account, 100, next_run_at=datetime.now(UTC) - timedelta(days=30))
+        harness.publications(account, 41, next_run_at=datetime.now(UTC) - timedelta(days=30))
 
-    crowded = staleness(harness, interval=30, ticks=75)
+    crowded = staleness(harness, interval=20, ticks=50)
 
     assert len(crowded) >= 0.9 * len(alone) > 0
     assert quantiles(crowded, n=20)[-1] <= 1.2 * quantiles(alone, n=20)[-1]

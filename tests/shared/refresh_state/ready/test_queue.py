@@ -28,10 +28,13 @@ def ready(harness: Harness, account: str, virtual_time: float, rows_from: dateti
     )
 
 
-def timer(harness: Harness, account: str, rows_from: datetime, *, due_at: datetime | None = None) -> None:
+def timer(
+    harness: Harness, account: str, rows_from: datetime, *, due_at: datetime | None = None, lane: int = 0
+) -> None:
     harness.execute(
         "INSERT INTO account_timers (account_id, lane, due_at, rows_from)"
-        " VALUES (:account, 0, :due_at, :rows_from)",
+        " VALUES (:account, :lane, :due_at, :rows_from)",
+        lane=lane,
         account=account,
         due_at=due_at or rows_from,
         rows_from=rows_from,
@@ -174,6 +177,13 @@ def test_settled_accounts_wait_in_the_queue_or_for_the_time_of_their_next_row(ha
     ]
     assert timers_of(harness) == [("later", NOW + HOUR, NOW + HOUR), ("released", NOW + HOUR, NOW + HOUR)]
 
+    harness.execute("UPDATE refresh_state SET priority = 1 WHERE next_run_at = :at", at=NOW - HOUR)
+    with harness.engine.begin() as connection:
+        settle(connection, Lane.INTERACTIVE, 0.0, {"due": (1.0, 0.0), "later": (1.0, 0.0)})
+    interactive = "SELECT account_id, rows_from FROM ready_accounts WHERE lane = 1"
+    assert [tuple(row) for row in harness.execute(interactive)] == [("due", NOW - HOUR)]
+    assert queue_of(harness) == {"due": 7.5, "due_too": 8.0}
+
 
 def test_claim_reads_the_head_of_the_queue_and_the_first_timers(harness: Harness) -> None:
     accounts(harness, ["dead", "paused", "beyond", "full", "q1", "q2", "q3", "suspect"])
@@ -219,6 +229,20 @@ def test_claim_reads_the_head_of_the_queue_and_the_first_timers(harness: Harness
     assert {(row.timers, row.first_timer) for row in rows} == {(2, NOW - 9 * HOUR)}
     assert {row.account_id: (row.weight, row.served) for row in rows}["q1"] == (2.0, 7.0)
     assert {row.account_id: row.served_at for row in rows}["q1"] == NOW.timestamp()
+
+    harness.execute(
+        "UPDATE refresh_state SET priority = 1 WHERE account_id = 'paused' AND next_run_at = :at",
+        at=NOW - HOUR,
+    )
+    harness.execute("DELETE FROM account_timers WHERE lane = 1")
+    for name in ("paused", "beyond"):
+        timer(harness, name, NOW - 2 * HOUR, lane=1)
+    with harness.engine.begin() as connection:
+        rows = reading.read(connection, Lane.INTERACTIVE, QueueStart(), full=[], most=9, next_suspect=None)
+    assert {row.account_id: (row.readable, row.due_at) for row in rows} == {
+        "paused": (True, an_hour),
+        "beyond": (True, None),
+    }
 
 
 @pytest.mark.parametrize(
