@@ -41,7 +41,7 @@ def timer(
     )
 
 
-def turn(harness: Harness, scope: str, subject: str, **columns: Any) -> None:
+def counted(harness: Harness, scope: str, subject: str, **columns: Any) -> None:
     values = {"served": 0.0, "weight": 1.0, "latest_cost": 0.0, "served_at": NOW - HOUR, **columns}
     harness.execute(
         "INSERT INTO turns (scope, subject, served, weight, latest_cost, served_at)"
@@ -70,9 +70,9 @@ def accounts(harness: Harness, names: Sequence[str], workspace: str = "ws_1") ->
 def test_accounts_whose_timer_has_passed_join_the_queue_behind_the_calls_of_their_workspace(
     harness: Harness,
 ) -> None:
-    turn(harness, "workspace", "ws_1", served=7, weight=2, latest_cost=2, served_at=NOW)
-    turn(harness, "workspace", "ws_idle", served=-5000)
-    turn(harness, "account", "served", served=1)
+    counted(harness, "workspace", "ws_1", served=7, weight=2, latest_cost=2, served_at=NOW)
+    counted(harness, "workspace", "ws_idle", served=-5000)
+    counted(harness, "account", "served", served=1)
     accounts(harness, ["served", "late", "early", "paused", "paused_long", "later"])
     for account, ago in (("served", 9), ("late", 1), ("early", 5), ("paused_long", 0), ("later", -1)):
         timer(harness, account, NOW - ago * HOUR)
@@ -116,7 +116,7 @@ def test_account_that_waits_in_the_queue_stays_in_its_place_and_keeps_its_earlie
 
 
 def test_resumed_accounts_join_the_queue_again_and_others_stay_paused(harness: Harness) -> None:
-    turn(harness, "workspace", "ws_1", served=7, weight=2)
+    counted(harness, "workspace", "ws_1", served=7, weight=2)
     accounts(harness, ["a", "b", "paused", "waiting"])
     harness.account("dead", state="disconnected")
     for account in ("a", "b", "paused", "dead"):
@@ -192,8 +192,8 @@ def test_claim_reads_the_head_of_the_queue_and_the_first_timers(harness: Harness
         "INSERT INTO pauses (platform, kind, subject, paused_until, reason)"
         " VALUES ('instagram', 'background', 'paused', now() + interval '1 hour', 'limit')"
     )
-    turn(harness, "workspace", "ws_1", served=7, weight=2)
-    turn(harness, "account", "q1", served_at=NOW)
+    counted(harness, "workspace", "ws_1", served=7, weight=2)
+    counted(harness, "account", "q1", served_at=NOW)
     ids = {}
     for name in ("dead", "paused", "beyond", "full", "q1", "q2", "q3"):
         harness.publications(name, next_run_at=NOW + HOUR)
@@ -230,18 +230,25 @@ def test_claim_reads_the_head_of_the_queue_and_the_first_timers(harness: Harness
     assert {row.account_id: (row.weight, row.served) for row in rows}["q1"] == (2.0, 7.0)
     assert {row.account_id: row.served_at for row in rows}["q1"] == NOW.timestamp()
 
+
+def test_interactive_claim_reads_rows_that_somebody_waits_for_alone(harness: Harness) -> None:
+    accounts(harness, ["paused", "background"])
     harness.execute(
-        "UPDATE refresh_state SET priority = 1 WHERE account_id = 'paused' AND next_run_at = :at",
-        at=NOW - HOUR,
+        "INSERT INTO pauses (platform, kind, subject, paused_until, reason)"
+        " VALUES ('instagram', 'background', 'paused', now() + interval '1 hour', 'limit')"
     )
-    harness.execute("DELETE FROM account_timers WHERE lane = 1")
-    for name in ("paused", "beyond"):
-        timer(harness, name, NOW - 2 * HOUR, lane=1)
+    for name in ("paused", "background"):
+        harness.publications(name, next_run_at=NOW - 2 * HOUR)
+        timer(harness, name, NOW - 3 * HOUR, lane=1)
+    harness.execute("UPDATE publications SET platform_post_id = 'pp_' || id")
+    harness.publications("paused", next_run_at=NOW - HOUR, priority=1)
+
     with harness.engine.begin() as connection:
         rows = reading.read(connection, Lane.INTERACTIVE, QueueStart(), full=[], most=9, next_suspect=None)
+
     assert {row.account_id: (row.readable, row.due_at) for row in rows} == {
-        "paused": (True, an_hour),
-        "beyond": (True, None),
+        "paused": (True, (NOW - HOUR).timestamp()),
+        "background": (True, None),
     }
 
 
