@@ -47,10 +47,11 @@ SELECT min(rows_from) AS rows_from FROM (
        SELECT r.rows_from FROM ready_accounts r WHERE {_READY.format(account="c.account_id")}
         UNION ALL
        SELECT t.rows_from FROM account_timers t
-        WHERE {_TIMERS_OF.format(account="c.account_id")} AND t.due_at <= now()) each
+        WHERE {_TIMERS_OF.format(account="c.account_id")} AND t.rows_from <= now()) each
 """
 """No due row of an account is earlier. A scan that begins here passes no entries of rows that moved on, which
-an index keeps for as long as any session holds a snapshot."""
+an index keeps for as long as any session holds a snapshot. A timer that another session committed after this
+transaction began is due later than ``now()``, and its rows may be earlier than all others."""
 
 _NAMES: Final = ("c", "locked", "n", "q")
 """What statements call the rows whose accounts they look up."""
