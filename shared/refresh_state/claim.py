@@ -161,10 +161,10 @@ class _Run:
                 queue.pause(self.connection, self.lane, paused)
                 # A pause may have ended since the pauses in force were read: look again next time.
                 self.memory.pauses.pop(self.lane, None)
-            early = {row.account_id: (row.weight, row.served) for row in rows if row.due_at is None}
+            early = {row.account_id: row for row in rows if row.due_at is None}
             if early:
                 locked = lock_accounts(self.connection, list(early), len(early))
-                settled = {account_id: early[account_id] for account_id in locked}
+                settled = [_served(early[account_id], early[account_id].served) for account_id in locked]
                 queue.settle(self.connection, self.lane, self.present, settled)
             candidates = [_candidate(row) for row in rows if row.due_at is not None and row.readable]
             if candidates or not (paused or early):
@@ -200,9 +200,13 @@ class _Run:
     def count(self, given: Mapping[str, int], accounts: Sequence[Candidate]) -> None:
         """Store when these accounts are due next, and count the calls of the rows that were ``given``."""
         served = served_after(given, accounts, self.present)
-        settled = {one.account_id: (one.weight, served[one.workspace_id]) for one in accounts}
+        settled = [_served(one, served[one.workspace_id]) for one in accounts]
         queue.settle(self.connection, self.lane, self.present, settled)
         count_calls(self.connection, given, accounts, self.present)
+
+
+def _served(account: Any, served: float) -> queue.Served:
+    return queue.Served(account.account_id, account.workspace_id, account.platform, account.weight, served)
 
 
 def _candidate(row: Any) -> Candidate:

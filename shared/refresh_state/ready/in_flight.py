@@ -44,19 +44,20 @@ WITH RECURSIVE recent AS (
               AND (r.claimed_at, r.account_id) > (recent.claimed_at, recent.account_id)
             ORDER BY r.claimed_at, r.account_id LIMIT 1) later
 ), old AS (
-    SELECT o.claimed_at, o.account_id, first.leased
-      FROM unnest(CAST(:claimed_ats AS timestamptz[]), CAST(:account_ids AS text[]))
-           AS o (claimed_at, account_id)
+    SELECT o.claimed_at, o.account_id, first.leased, o.platform
+      FROM unnest(CAST(:claimed_ats AS timestamptz[]), CAST(:account_ids AS text[]),
+                  CAST(:platforms AS text[])) AS o (claimed_at, account_id, platform)
      CROSS JOIN LATERAL (
            SELECT r.next_run_at > now() AS leased FROM refresh_state r
             WHERE {_OF_GROUP} LIMIT 1) first
 ), open_claims AS MATERIALIZED (
     SELECT o.claimed_at, o.account_id,
-           (SELECT a.platform FROM accounts a WHERE a.account_id = o.account_id) AS platform,
+           COALESCE(o.platform, (SELECT a.platform FROM accounts a WHERE a.account_id = o.account_id))
+               AS platform,
            o.leased OR EXISTS (SELECT FROM refresh_state r
                                 WHERE {_OF_GROUP}
                                   AND r.next_run_at > now()) AS leased
-      FROM (SELECT * FROM recent UNION ALL SELECT * FROM old) o
+      FROM (SELECT *, NULL AS platform FROM recent UNION ALL SELECT * FROM old) o
 )
 """
 
@@ -72,6 +73,8 @@ SELECT now.present, p.platform, COALESCE(p.jobs, 0) AS jobs, COALESCE(p.old_jobs
               ORDER BY claimed_at, account_id) AS old_account_ids,
        ARRAY(SELECT CAST(claimed_at AS text) FROM open_claims WHERE claimed_at < :settled_before
               ORDER BY claimed_at, account_id) AS old_claimed_ats,
+       ARRAY(SELECT platform FROM open_claims WHERE claimed_at < :settled_before
+              ORDER BY claimed_at, account_id) AS old_platforms,
        ARRAY(SELECT leased FROM open_claims WHERE claimed_at < :settled_before
               ORDER BY claimed_at, account_id) AS old_leased
   FROM ({PRESENT}) now
@@ -143,7 +146,12 @@ def in_flight(
         {row.platform: row.jobs for row in counted},
         frozenset(account_id for row in counted for account_id in row.full_accounts),
         any(row.some_expired for row in counted),
-        OldClaims(settled_before, tuple(first.old_account_ids), tuple(first.old_claimed_ats)),
+        OldClaims(
+            settled_before,
+            tuple(first.old_account_ids),
+            tuple(first.old_claimed_ats),
+            tuple(first.old_platforms),
+        ),
         {row.platform: row.old_jobs for row in counted},
         Counter(account_id for account_id, is_leased in leased if is_leased),
     )
@@ -180,4 +188,5 @@ def _bound(old_claims: OldClaims) -> dict[str, Any]:
         "before": old_claims.before,
         "account_ids": list(old_claims.account_ids),
         "claimed_ats": list(old_claims.claimed_ats),
+        "platforms": list(old_claims.platforms),
     }

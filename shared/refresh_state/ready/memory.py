@@ -63,6 +63,8 @@ class OldClaims:
     account_ids: tuple[str, ...] = ()
     claimed_ats: tuple[str, ...] = ()
     """As PostgreSQL writes them."""
+    platforms: tuple[str, ...] = ()
+    """Of the accounts."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,8 +3,8 @@
 Whoever deletes timers of an account or writes its ready row holds its lock (`ready.locks`).
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Final
+from collections.abc import Sequence
+from typing import Final, NamedTuple
 
 from sqlalchemy import Connection, text
 
@@ -95,16 +95,20 @@ SELECT count(*) AS accounts FROM ended
 
 _SETTLE: Final = """
 WITH served AS MATERIALIZED (
-    SELECT c.account_id, a.workspace_id, a.platform, c.weight, c.served, next.next_run_at
-      FROM unnest(CAST(:account_ids AS text[]), CAST(:weights AS float8[]), CAST(:served AS float8[]))
-           AS c (account_id, weight, served)
-      LEFT JOIN LATERAL ({accounts_of_c}) a ON TRUE
+    SELECT c.account_id, COALESCE(c.workspace_id, new.workspace_id) AS workspace_id,
+           COALESCE(c.platform, new.platform) AS platform, c.weight, c.served, next.next_run_at
+      FROM unnest(CAST(:account_ids AS text[]), CAST(:workspace_ids AS text[]), CAST(:names AS text[]),
+                  CAST(:weights AS float8[]), CAST(:served AS float8[]))
+           AS c (account_id, workspace_id, platform, weight, served)
+      -- an account that did not exist when its timer was read
+      LEFT JOIN LATERAL (SELECT workspace_id, platform FROM accounts
+                          WHERE c.platform IS NULL AND account_id = c.account_id OFFSET 0) new ON TRUE
      CROSS JOIN LATERAL ({rows_from}) known
       LEFT JOIN LATERAL (
            SELECT s.next_run_at FROM refresh_state s
              WHERE (s.account_id, s.next_run_at)
-                  >= (a.account_id, COALESCE(known.rows_from, '-infinity'))
-              AND (s.account_id, s.next_run_at) <= (a.account_id, 'infinity') {priority}
+                  >= (c.account_id, COALESCE(known.rows_from, '-infinity'))
+              AND (s.account_id, s.next_run_at) <= (c.account_id, 'infinity') {priority}
               AND (s.unfinished < :suspect_starts OR s.claimed_at IS NULL)
             ORDER BY s.account_id, s.next_run_at LIMIT 1) next ON TRUE
 ), ended AS (
@@ -173,19 +177,27 @@ def resume(connection: Connection, lane: Lane, now: float) -> bool:
     return bool(resumed.accounts < TIMERS_AT_ONCE)
 
 
-def settle(
-    connection: Connection, lane: Lane, now: float, accounts: Mapping[str, tuple[float, float]]
-) -> None:
-    """Store when these accounts, which the caller has locked, are due next: in the queue or by a timer.
+class Served(NamedTuple):
+    """An account that a claim has locked, and its workspace's weight and virtual time."""
 
-    ``accounts``: weight and virtual time of their workspaces, by account id.
-    """
+    account_id: str
+    workspace_id: str | None
+    """``None``: the account did not exist when it was read."""
+    platform: str | None
+    weight: float
+    served: float
+
+
+def settle(connection: Connection, lane: Lane, now: float, accounts: Sequence[Served]) -> None:
+    """Store when these accounts, which the caller has locked, are due next: in the queue or by a timer."""
     bound = {
         "lane": NUMBERS[lane],
         "present": now,
-        "account_ids": list(accounts),
-        "weights": [weight for weight, _ in accounts.values()],
-        "served": [served for _, served in accounts.values()],
+        "account_ids": [one.account_id for one in accounts],
+        "workspace_ids": [one.workspace_id for one in accounts],
+        "names": [one.platform for one in accounts],
+        "weights": [one.weight for one in accounts],
+        "served": [one.served for one in accounts],
         "suspect_starts": SUSPECT_STARTS,
     }
     _SETTLES[lane].run(connection, bound)

@@ -6,7 +6,8 @@ import pytest
 from sqlalchemy import Connection, text
 
 from shared.refresh_state.claim import Claims
-from shared.refresh_state.ready.memory import ClaimMemory
+from shared.refresh_state.ready.in_flight import in_flight
+from shared.refresh_state.ready.memory import ClaimMemory, OldClaims
 from tests.claiming import claim_due
 from tests.harness import Harness
 
@@ -87,6 +88,23 @@ def test_accounts_with_nothing_due_are_not_read(harness: Harness) -> None:
     claims, rows, entries = entries_read(harness)
 
     assert (claims.jobs, rows, entries.total()) == ((), 0, 0), entries
+
+
+def test_accounts_of_remembered_claims_are_not_read_again(harness: Harness) -> None:
+    fill(harness, JOBS, rows=1)
+    with harness.engine.begin() as connection:
+        claims_of(connection)
+    with harness.engine.connect() as connection:
+        now = connection.execute(text("SELECT clock_timestamp()")).scalar_one()
+        before = counted(connection)
+        first = in_flight(connection, OldClaims(), now, 1)
+        then = counted(connection)
+        again = in_flight(connection, first.old_claims, now, 1)
+        read = counted(connection) - then
+
+    assert first == again
+    assert (then - before)["accounts_pkey"] == JOBS
+    assert read["accounts_pkey"] == 0
 
 
 def test_entries_of_finished_claims_that_a_snapshot_keeps_are_not_read_again(harness: Harness) -> None:

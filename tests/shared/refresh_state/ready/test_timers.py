@@ -7,7 +7,7 @@ from sqlalchemy import Connection, text
 
 from shared.refresh_state import claim
 from shared.refresh_state.claim import Claims
-from shared.refresh_state.ready.queue import TIMERS_AT_ONCE, add_due
+from shared.refresh_state.ready.queue import TIMERS_AT_ONCE, Served, add_due, settle
 from shared.refresh_state.ready.reading import next_timer
 from shared.refresh_state.ready.sweep import sweep
 from shared.vocabulary import Lane, Platform
@@ -160,6 +160,31 @@ def test_timer_of_an_account_that_does_not_exist_is_deleted(harness: Harness) ->
     assert claimed(harness) == []
 
     assert timers(harness) == 0
+
+
+def test_row_that_a_change_moves_before_the_others_while_a_claim_runs_is_claimed_next(
+    harness: Harness,
+) -> None:
+    early, later = harness.publications(harness.account("acc_1"), 2, next_run_at=LATER)
+    move = "UPDATE refresh_state SET next_run_at = now() - interval '{}' WHERE publication_id = :id"
+    harness.execute(move.format("1 s"), id=early)
+    with harness.engine.begin() as connection:
+        connection.execute(text("SELECT now()"))
+        harness.execute(move.format("2 s"), id=later)
+        claims = claims_of(connection)
+    assert [one for job in claims.jobs for one, _ in job.claims] == [early]
+
+    assert claimed(harness) == [later]
+
+
+def test_account_that_is_connected_while_a_claim_looks_at_its_timer_is_claimed_next(harness: Harness) -> None:
+    (one,) = harness.publications(harness.account("acc_new"))
+    read_before_it_existed = Served("acc_new", None, None, 1, 0)
+    with harness.engine.begin() as connection:
+        settle(connection, Lane.BACKGROUND, 0, [read_before_it_existed])
+    assert timers(harness) == 0
+
+    assert claimed(harness) == [one]
 
 
 def test_sweep_inserts_the_timers_that_are_missing_and_no_others(harness: Harness) -> None:
