@@ -10,7 +10,7 @@ import pytest
 from shared.refresh_state.ready import reading
 from shared.refresh_state.ready.locks import lock_accounts
 from shared.refresh_state.ready.memory import QueueStart
-from shared.refresh_state.ready.queue import add_due, pause, resume, settle
+from shared.refresh_state.ready.queue import Served, add_due, pause, resume, settle
 from shared.vocabulary import Lane, Platform
 from tests.harness import Harness
 
@@ -169,7 +169,7 @@ def test_settled_accounts_wait_in_the_queue_or_for_the_time_of_their_next_row(ha
 
     with harness.engine.begin() as connection:
         settled = lock_accounts(connection, list(rows), len(rows))
-        settle(connection, Lane.BACKGROUND, 2.0, dict.fromkeys(settled, (2.0, 7.0)))
+        settle(connection, Lane.BACKGROUND, 2.0, [Served(one, None, None, 2.0, 7.0) for one in settled])
 
     assert queue_of(harness) == {"due": 7.5, "due_too": 8.0}
     assert harness.execute("SELECT rows_from FROM ready_accounts WHERE account_id = 'due'") == [
