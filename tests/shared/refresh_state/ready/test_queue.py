@@ -179,8 +179,12 @@ def test_settled_accounts_wait_in_the_queue_or_for_the_time_of_their_next_row(ha
 
     harness.execute("UPDATE refresh_state SET priority = 1 WHERE next_run_at = :at", at=NOW - HOUR)
     with harness.engine.begin() as connection:
-        settled = [Served(one, None, None, 1.0, 0.0) for one in ("due", "later")]
-        settle(connection, Lane.INTERACTIVE, 0.0, settled)
+        settle(
+            connection,
+            Lane.INTERACTIVE,
+            0.0,
+            [Served(one, None, None, 1.0, 0.0) for one in ("due", "later")],
+        )
     interactive = "SELECT account_id, rows_from FROM ready_accounts WHERE lane = 1"
     assert [tuple(row) for row in harness.execute(interactive)] == [("due", NOW - HOUR)]
     assert queue_of(harness) == {"due": 7.5, "due_too": 8.0}
