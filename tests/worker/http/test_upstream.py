@@ -1,6 +1,7 @@
 """A job's calls pass the gate, are counted, and their limits reach the sink."""
 
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 
 import httpx
 import pytest
@@ -9,6 +10,7 @@ from prometheus_client import REGISTRY
 from shared.vocabulary import BucketKind, Platform
 from tests.worker.http.in_process import InProcess
 from worker.errors import Paused, TryAgain
+from worker.http import upstream as upstreams
 from worker.http.client import Client
 from worker.http.upstream import Call, JobUpstream
 from worker.readings import Limit
@@ -41,10 +43,12 @@ class Recorder:
         self.observed: list[tuple[Platform, str, tuple[Limit, ...]]] = []
         self.calls: list[Call] = []
         self.sent = 0
+        self.seconds = 0.0
 
     def gate(self, platform: Platform, account_id: str, endpoint: str, cost: int) -> None:
         """Allow the call, unless closed."""
         self.acquired.append((platform, account_id, endpoint, cost))
+        self.seconds += 5
         if self.closed:
             raise Paused("The budget is used up.", kind=BucketKind.APP, until=NOW + timedelta(minutes=1))
 
@@ -55,6 +59,7 @@ class Recorder:
     def answer(self, request: httpx.Request) -> httpx.Response:
         """Refuse the call."""
         self.sent += 1
+        self.seconds += 2
         if request.url.path == "/hang":
             raise httpx.ReadTimeout("too slow", request=request)
         return httpx.Response(429, json={"path": request.url.path, "body": request.content.decode()})
@@ -67,8 +72,9 @@ class Recorder:
         )
 
 
-def test_call_passes_gate_is_sent_and_counted() -> None:
+def test_call_passes_gate_is_sent_and_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     recorder = Recorder()
+    monkeypatch.setattr(upstreams, "time", SimpleNamespace(monotonic=lambda: recorder.seconds))
 
     reply = recorder.upstream().send(
         "POST",
@@ -91,7 +97,7 @@ def test_call_passes_gate_is_sent_and_counted() -> None:
         7,
         429,
     )
-    assert call.took >= timedelta(0)
+    assert call.took == timedelta(seconds=2), "the wait for the budget is not the platform's"
     assert SECRET not in repr(call)
 
 

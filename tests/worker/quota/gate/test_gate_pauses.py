@@ -1,5 +1,6 @@
 """How long a job's calls wait: what answers say of limits, pauses in force, refusals and failures."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -64,7 +65,12 @@ def standing(kind: PauseKind, subject: str, clock: FakeClock) -> PauseInForce:
 
 
 def test_pause_of_endpoint_defers_only_its_calls(fleet: FleetBudgets, clock: FakeClock) -> None:
-    pauses = [standing(PauseKind.ENDPOINT, "insights", clock), standing(PauseKind.BACKGROUND, "acc_1", clock)]
+    longest, shorter = (standing(kind, "insights", clock) for kind in (PauseKind.ENDPOINT, PauseKind.BREAKER))
+    pauses = [
+        longest,
+        standing(PauseKind.BACKGROUND, "acc_1", clock),
+        replace(shorter, paused_until=clock.now()),
+    ]
     budget = JobBudget(fleet, "acc_1", Platform.FACEBOOK, Lane.BACKGROUND, pauses, now=clock.now)
 
     ask(budget, Platform.FACEBOOK, "posts")
@@ -72,7 +78,7 @@ def test_pause_of_endpoint_defers_only_its_calls(fleet: FleetBudgets, clock: Fak
     with pytest.raises(Deferred, match="Limit reached") as caught:
         ask(budget, Platform.FACEBOOK, "insights")
 
-    assert (caught.value.until, caught.value.pause) == (clock.now() + HOUR, pauses[0].key)
+    assert (caught.value.until, caught.value.pause) == (clock.now() + HOUR, longest.key)
 
 
 def test_fallen_share_ends_background_pause_in_force(fleet: FleetBudgets, clock: FakeClock) -> None:
