@@ -13,7 +13,7 @@ from sqlalchemy.exc import OperationalError
 
 from shared.accounts.vault import Vault, new_key
 from shared.quota.budgets import Budgets, Decision
-from shared.quota.limits import Limits
+from shared.quota.limits import Bucket, Limits
 from shared.quota.pauses import PauseInForce
 from shared.settings import Settings
 from shared.vocabulary import AccountState, BucketKind, Lane, PauseKind, Platform
@@ -37,6 +37,8 @@ from worker.readings import Account, Answer, Publication, Reading, Tokens
 SECOND, LEASE = timedelta(seconds=1), Settings().lease.total_seconds()
 BATCH = 20
 STOP = PauseInForce("tiktok", PauseKind.CREDITS, "", NOW - 9 * SECOND, NOW - SECOND, "Credits.", 1)
+BLOCKED = replace(STOP, kind=PauseKind.BLOCKED, subject="acc_1", reason="Blocked.")
+ELSEWHERE = PauseInForce("tiktok", PauseKind.ENDPOINT, "status/fetch", NOW, NOW + SECOND, "Limit.", 1)
 
 
 @dataclass
@@ -148,11 +150,17 @@ def test_failed_call_counts_for_the_breaker_wherever_in_the_job_it_is() -> None:
 def test_only_a_job_that_the_platform_accepts_to_its_end_ends_a_tried_stop(
     error: RefreshError | None, *, accepted: bool
 ) -> None:
-    def ended(fetching: Fetching, rows: int) -> bool:
-        return NewPause(PauseKind.CREDITS, "", None, "Credits.") in fetching.run(rows, STOP).pauses
+    ended = tuple(NewPause(one.kind, one.subject, None, one.reason) for one in (STOP, BLOCKED))
+    fetching = Fetching(answer=ending_at(BATCH, cast("Any", error)))
+    assert fetching.run(2 * BATCH, STOP, BLOCKED, ELSEWHERE).pauses == (ended if accepted else ())
+    assert fetching.made()[:3] == ["reopen", "reopen", "reserve"]
+    assert fetching.made().count("reopen") == 2
+    assert [cast("Bucket", call[1]).kind for call in fetching.budgets.made[:2]] == [
+        BucketKind.APP,
+        BucketKind.ACCOUNT,
+    ]
 
-    assert ended(Fetching(answer=ending_at(BATCH, cast("Any", error))), 2 * BATCH) is accepted
-    assert not ended(Fetching(), 0), "nothing was accepted"
+    assert Fetching().run(0, STOP).pauses == (), "nothing was accepted"
 
 
 def test_job_in_a_lent_thread_makes_its_first_call_and_gives_the_thread_back_before_the_second() -> None:

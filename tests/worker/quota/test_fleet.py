@@ -1,6 +1,6 @@
 """The fleet's budgets follow the settings."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 from shared.quota.budgets import Budgets
 from shared.quota.call_counts import take
@@ -9,6 +9,7 @@ from shared.redis_client import RedisClient, connect
 from shared.settings import Settings
 from shared.vocabulary import BucketKind, Lane, Platform
 from worker.quota.fleet import FleetBudgets
+from worker.quota.gate import JobBudget
 
 
 def background_calls(budgets: Budgets, endpoint: str) -> int:
@@ -68,8 +69,9 @@ def test_without_redis_a_process_makes_the_calls_of_the_settings() -> None:
 def test_calls_are_counted_in_redis(client: RedisClient) -> None:
     bucket = Bucket(Platform.X, BucketKind.APP)
 
-    counter = FleetBudgets.of(Settings(), client).calls
-    counter.count([bucket], 4)
-    counter.send()
+    fleet = FleetBudgets.of(Settings(), client)
+    job = JobBudget(fleet, "acc_1", Platform.X, Lane.BACKGROUND, (), now=lambda: datetime.now(UTC))
+    job.acquire(Platform.X, "acc_1", "tweets", 4)
+    fleet.calls.send()
 
-    assert take(client) == {bucket: 4}
+    assert take(client)[bucket] == 4

@@ -7,8 +7,9 @@ import pytest
 
 from shared.vocabulary import BucketKind, PauseKind, Platform
 from tests.worker.quota.fake_clock import FakeClock
-from tests.worker.quota.job_budget.scripted import ACCOUNT, APP, HOUR, MINUTE, Calls, limited, metric
+from tests.worker.quota.job_budget.scripted import ACCOUNT, APP, HOUR, MINUTE, Calls, ask, limited, metric
 from worker.quota.gate import JobBudget
+from worker.quota.pause import Deferred
 
 
 def test_numbers_of_an_answer_update_their_bucket(budget: JobBudget, calls: Calls, clock: FakeClock) -> None:
@@ -92,3 +93,14 @@ def test_newest_share_replaces_the_pause_that_an_earlier_answer_required(
         (APP.subject, False),
         (ACCOUNT.subject, True),
     ]
+
+
+def test_background_call_waits_for_the_slowest_of_its_buckets(budget: JobBudget, clock: FakeClock) -> None:
+    fuller = limited(clock, BucketKind.APP, used_percent=99)  # for an hour, not for a day
+    budget.on_limits(Platform.FACEBOOK, "acc_1", (limited(clock, used_percent=84), fuller))
+
+    with pytest.raises(Deferred) as caught:
+        ask(budget)
+
+    assert caught.value.kind is BucketKind.ACCOUNT
+    assert abs(caught.value.until - clock.now() - 24 * HOUR * 8 / 84) < MINUTE
