@@ -119,13 +119,20 @@ class Publication(Base):
     published_at: Mapped[datetime | None]
 
     __table_args__ = (
-        Index("publications_account_platform_post", "account_id", "platform_post_id", unique=True),
-        Index("publications_account_publish", "account_id", "publish_id", unique=True),
+        Index("publications_platform_post_account", "platform_post_id", "account_id", unique=True),
+        Index(
+            "publications_publish_account",
+            "publish_id",
+            "account_id",
+            unique=True,
+            postgresql_where=sql("publish_id IS NOT NULL"),
+        ),
+        Index("publications_post", "post_id", "workspace_id"),
         Index("publications_newest", "workspace_id", sql("created_at DESC"), sql("id DESC")),
         Index(
-            "publications_newest_of_account",
-            "workspace_id",
+            "publications_account_newest",
             "account_id",
+            "workspace_id",
             sql("created_at DESC"),
             sql("id DESC"),
         ),
@@ -136,15 +143,6 @@ class Publication(Base):
             sql("created_at DESC"),
             sql("id DESC"),
         ),
-        Index("publications_by_post", "workspace_id", "post_id"),
-        Index("publications_by_platform_post", "workspace_id", "platform_post_id"),
-        Index(
-            "publications_by_publish",
-            "workspace_id",
-            "publish_id",
-            postgresql_where=sql("publish_id IS NOT NULL"),
-        ),
-        Index("publications_post_owner", "post_id"),
     )
 
 

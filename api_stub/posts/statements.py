@@ -10,14 +10,17 @@ from typing import Final, LiteralString, NamedTuple
 from shared.analytics_row import COLUMNS
 from shared.quota.pauses import APPLIES_NOW, NOT_PAUSED
 
-# A UNION of three index lookups: with OR, the planner would scan the index of a large workspace.
+# A UNION of three index lookups: with OR, the planner would scan the index of a large workspace. OFFSET 0: it
+# also would where statistics are old, for an id of the platform, whose index has no workspace.
 _KEY_COLUMNS: Final = "id, workspace_id, account_id, platform, created_at"
 _BY_ANY_ID: Final = f"""
 SELECT {_KEY_COLUMNS} FROM publications WHERE workspace_id = %(workspace)s AND post_id = %(post)s
  UNION
-SELECT {_KEY_COLUMNS} FROM publications WHERE workspace_id = %(workspace)s AND platform_post_id = %(post)s
+SELECT {_KEY_COLUMNS} FROM (SELECT * FROM publications WHERE platform_post_id = %(post)s OFFSET 0) p
+ WHERE workspace_id = %(workspace)s
  UNION
-SELECT {_KEY_COLUMNS} FROM publications WHERE workspace_id = %(workspace)s AND publish_id = %(post)s
+SELECT {_KEY_COLUMNS} FROM (SELECT * FROM publications WHERE publish_id = %(post)s OFFSET 0) p
+ WHERE workspace_id = %(workspace)s
 """
 
 _TOTAL_FROM_COUNTS: Final = """

@@ -49,10 +49,11 @@ SELECT account_id, workspace_id, GREATEST(state_changed_at, connected_at) AS cha
    AND erasure IS NULL
  ORDER BY account_id LIMIT :most
 """)
+# OFFSET 0: its ids alone lead to a publication's row, never a walk over all rows of the account.
 _PUBLICATIONS: Final = text("""
 SELECT p.id, p.workspace_id, p.account_id, p.platform_post_id, r.freshness FROM accounts a
-  JOIN publications p ON p.account_id = a.account_id
-   AND (p.platform_post_id = :post OR p.publish_id = :publish_id)
+  JOIN (SELECT * FROM publications WHERE platform_post_id = :post OR publish_id = :publish_id OFFSET 0) p
+    ON p.account_id = a.account_id
   JOIN post_analytics r ON r.publication_id = p.id
  WHERE a.platform = :platform AND (a.platform_account_id = :user OR a.platform_user_id = :user)
  ORDER BY p.id LIMIT :most

@@ -27,14 +27,12 @@ SELECT p.id, p.workspace_id, p.post_id, p.account_id, p.platform, p.platform_pos
  ORDER BY p.id
 """)
 
-# Ids of platforms are indexed within an account, so each account is queried once: a probe takes microseconds.
 _FIND: Final = text("""
 SELECT id FROM publications WHERE post_id = :name
 UNION
-SELECT p.id FROM accounts a CROSS JOIN LATERAL (
-    SELECT id FROM publications WHERE account_id = a.account_id AND platform_post_id = :name
-    UNION ALL
-    SELECT id FROM publications WHERE account_id = a.account_id AND publish_id = :name) AS p
+SELECT id FROM publications WHERE platform_post_id = :name
+UNION
+SELECT id FROM publications WHERE publish_id = :name
 UNION
 SELECT id FROM publications WHERE id = CAST(:number AS bigint)
 ORDER BY id

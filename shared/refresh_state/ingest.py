@@ -11,6 +11,7 @@ from sqlalchemy import Connection, text
 from shared.refresh_state.start import Claim
 
 _INSERT: Final = text("""
+WITH added AS (
 INSERT INTO refresh_state (publication_id, account_id, next_run_at, priority, reason)
 SELECT n.id, n.account_id, CASE WHEN n.has_id AND n.state = 'active' THEN now() END, :priority,
        CASE WHEN n.state <> 'active' THEN 'blocked' WHEN n.has_id THEN 'new' ELSE 'stopped' END
@@ -18,7 +19,8 @@ SELECT n.id, n.account_id, CASE WHEN n.has_id AND n.state = 'active' THEN now() 
           FROM publications p JOIN accounts a USING (account_id)
          WHERE p.id = ANY(:ids)) n
  ORDER BY n.id
-RETURNING next_run_at IS NOT NULL AS due
+RETURNING next_run_at)
+SELECT count(next_run_at) > 0 FROM added
 """)
 
 # A worker that has the row asks by what was known before: its claim ends, and the row is fetched by its id.
@@ -46,7 +48,7 @@ def insert(connection: Connection, publication_ids: Sequence[int], priority: int
     is ``blocked``.
     """
     bound = {"ids": list(publication_ids), "priority": priority}
-    return any(row.due for row in connection.execute(_INSERT, bound).all())
+    return bool(connection.execute(_INSERT, bound).scalar_one())
 
 
 def lock(connection: Connection, publication_ids: Sequence[int]) -> list[Claim]:
