@@ -101,16 +101,18 @@ def _error_of(one: object, event_id: str | None) -> str | None:
     data = one.get("data")
     if not isinstance(data, dict):
         return "data must be a JSON object"
-    invalid = next((name for name, value in data.items() if not _is_text({name: value})), None)
+    invalid = next((name for name, value in data.items() if not _is_text(name, value)), None)
     return (
         None if invalid is None else f"data.{quotable(invalid)} is not valid Unicode text: a lone surrogate"
     )
 
 
-def _is_text(value: object) -> bool:
-    """Return whether every string in a JSON value is valid text: JSON can hold lone surrogates."""
+def _is_text(name: str, value: object) -> bool:
+    """Return whether every string of a field is valid text: JSON can hold lone surrogates."""
+    if name.isascii() and (value is None or (isinstance(value, str) and value.isascii())):
+        return True
     try:
-        json.dumps(value, ensure_ascii=False).encode()
+        json.dumps({name: value}, ensure_ascii=False).encode()
     except (UnicodeEncodeError, RecursionError):
         return False
     return True
