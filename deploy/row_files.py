@@ -2,11 +2,10 @@
 
 import csv
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from io import BufferedReader
 from pathlib import PurePath
-from typing import Literal
+from typing import Literal, NamedTuple
 
 LINE_BYTES = 1_048_576
 Format = Literal["jsonl", "csv"]
@@ -21,14 +20,19 @@ _EXTENSIONS: dict[str, Format] = {
 _BOM = b"\xef\xbb\xbf"
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+Decode = Callable[[bytes], object | None]
+"""Returns the row of a line of JSON; ``None``: the line is decoded without it."""
+
+
+class Line(NamedTuple):
     """One row of a file, or the mistake in it."""
 
     number: int
     """The number of its first line, from 1."""
     row: object
-    """The decoded JSON object, or for CSV one made of its cells; meaningless when ``mistake`` is set."""
+    """What the caller's `Decode` made of it, or the decoded JSON object, or for CSV one made of its cells.
+
+    Meaningless when ``mistake`` is set."""
     mistake: str | None = None
     size: int = 0
     """Its bytes in the file, about; a chunk of large rows has fewer of them."""
@@ -38,16 +42,17 @@ class FileError(Exception):
     """The file as a whole cannot be read; the message is one sentence."""
 
 
-def read(source: BufferedReader, name: str) -> Iterator[Line]:
+def read(source: BufferedReader, name: str, decode: Decode | None = None) -> Iterator[Line]:
     """Yield the rows of an open file. The name's extension decides the format, or else the first character.
 
-    A byte order mark and blank lines are skipped. Raises `FileError`.
+    ``decode`` has the first try at each line of JSON. A byte order mark and blank lines are skipped.
+    Raises `FileError`.
     """
     start = source.peek(64)[:64]
     if start.startswith(_BOM):
         source.read(len(_BOM))
     kind = _EXTENSIONS.get(PurePath(name).suffix.lower()) or _sniff_format(start)
-    return _json_lines(source) if kind == "jsonl" else _csv_rows(source)
+    return _json_lines(source, decode) if kind == "jsonl" else _csv_rows(source)
 
 
 def _sniff_format(start: bytes) -> Format:
@@ -67,10 +72,12 @@ def _raw_lines(source: BufferedReader) -> Iterator[tuple[int, bytes | None]]:
         yield number, None
 
 
-def _json_lines(source: BufferedReader) -> Iterator[Line]:
+def _json_lines(source: BufferedReader, decode: Decode | None) -> Iterator[Line]:
     for number, line in _raw_lines(source):
         if line is None:
             yield Line(number, None, f"the line is longer than {LINE_BYTES} bytes")
+        elif decode is not None and (row := decode(line)) is not None:
+            yield Line(number, row, size=len(line))
         elif line.strip():
             yield _json_line(number, line)
 

@@ -84,7 +84,9 @@ def required_id(fields: Mapping[str, object], name: str) -> str:
 
 def cut(value: str | None, most: int) -> str | None:
     """Cut a text to at most ``most`` bytes, between two characters."""
-    return None if value is None else value.encode()[:most].decode("utf-8", "ignore")
+    if value is None or len(value) * 4 <= most:
+        return value
+    return value.encode()[:most].decode("utf-8", "ignore")
 
 
 def text_of(fields: Mapping[str, object], name: str, most: int | None) -> str | None:
@@ -166,8 +168,9 @@ def instant_of(fields: Mapping[str, object], name: str) -> datetime | None:
     if value is None or value == "":
         return None
     try:
-        parsed = datetime.fromisoformat(value) if isinstance(value, str) else None
-        instant = parsed and (parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).astimezone(UTC)
+        instant = datetime.fromisoformat(value) if isinstance(value, str) else None
+        if instant is not None and instant.tzinfo is not UTC:
+            instant = (instant if instant.tzinfo else instant.replace(tzinfo=UTC)).astimezone(UTC)
     except (ValueError, OverflowError):
         instant = None
     if instant is None:

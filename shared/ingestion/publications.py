@@ -218,7 +218,7 @@ class PublicationImporter:
             raise RowError("platform is not that of the account")
         if row.publish_id is not None and platform != Platform.TIKTOK:
             raise RowError("publish_id is for tiktok publications only")
-        if any(other.workspace_id != workspace for other in self._by_post[row.post_id]):
+        if any(other.workspace_id != workspace for other in self._by_post.get(row.post_id, ())):
             raise RowError("post_id is known in another workspace: a post does not move between workspaces")
 
     def _match(self, row: PublicationRow) -> _Publication | None:
@@ -236,7 +236,7 @@ class PublicationImporter:
 
     def _without_id(self, row: PublicationRow) -> _Publication | None:
         """Return the publication of this post that the row completes, or that it describes without any id."""
-        siblings = [one for one in self._by_post[row.post_id] if one.account_id == row.account_id]
+        siblings = [one for one in self._by_post.get(row.post_id, ()) if one.account_id == row.account_id]
         for one in siblings:
             clash = row.publish_id and one.publish_id and row.publish_id != one.publish_id
             if one.platform_post_id is None and not clash:

@@ -1,7 +1,9 @@
 """The rows of import files and events: accounts and publications, parsed from decoded JSON objects."""
 
+from collections.abc import Set
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from pydantic import SecretStr
 
@@ -81,8 +83,7 @@ class AccountRow:
     """The fields that are present: an absent one keeps the stored value, ``null`` clears it."""
 
 
-@dataclass(frozen=True, slots=True)
-class PublicationRow:
+class PublicationRow(NamedTuple):
     """A validated row of a publication; ``None``: the field is absent or empty."""
 
     post_id: str
@@ -98,7 +99,7 @@ class PublicationRow:
     text: str | None
     created_at: datetime
     published_at: datetime | None
-    given: frozenset[str]
+    given: Set[str]
     """The fields that are present: an absent one keeps the stored value, ``null`` clears it."""
 
 

@@ -3,7 +3,7 @@
 import difflib
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from io import BufferedReader
 from typing import NamedTuple
 
@@ -67,9 +67,9 @@ def parsed(line: Line, parse: Parse) -> Line:
     if line.mistake is not None:
         return line
     try:
-        return Line(line.number, parse(line.row), size=line.size)
+        return line._replace(row=parse(line.row))
     except RowError as error:
-        return replace(line, mistake=str(error))
+        return line._replace(mistake=str(error))
 
 
 class _Stored(NamedTuple):

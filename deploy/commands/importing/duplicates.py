@@ -1,8 +1,9 @@
 """Finds rows of an import file that give one item of a platform to two posts: the second would take it."""
 
-from dataclasses import replace
-
 from deploy.row_files import Line
+from shared.ingestion.rows import PublicationRow
+
+_PLATFORM_POST, _PUBLISH = map(PublicationRow._fields.index, ("platform_post_id", "publish_id"))
 
 _LOWER = 0xFFFF_FFFF
 REMEMBERED = 1_000_000
@@ -19,18 +20,19 @@ class PostsByItem:
     def checked(self, line: Line) -> Line:
         """Return the line, with a mistake if an earlier line has its item under another post."""
         row = line.row
-        if not isinstance(row, dict) or line.mistake is not None:
+        if line.mistake is not None or not isinstance(row, PublicationRow):
             return line
-        for name in ("platform_post_id", "publish_id"):
-            if row.get(name) in (None, "") or "post_id" not in row:
+        for kind in (_PLATFORM_POST, _PUBLISH):
+            there = row[kind]
+            if there is None:
                 continue
-            item = hash((name, str(row.get("account_id")), str(row[name])))
-            post = hash(str(row["post_id"])) & _LOWER
+            item = hash((kind, row.account_id, there))
+            post = hash(row.post_id) & _LOWER
             first = self._seen.setdefault(item, post << 32 | line.number)
             if first >> 32 != post:
-                number = first & _LOWER
+                name, number = row._fields[kind], first & _LOWER
                 mistake = f"{name} is that of another post in line {number}: an item belongs to one post"
-                return replace(line, mistake=mistake)
+                return line._replace(mistake=mistake)
         while len(self._seen) > REMEMBERED:
             del self._seen[next(iter(self._seen))]
         return line

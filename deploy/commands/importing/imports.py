@@ -1,12 +1,13 @@
 """``dravo import``: stores accounts and publications from files; refused rows are reported by line."""
 
+import gc
 import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from io import BufferedReader
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 from sqlalchemy import Engine
@@ -18,12 +19,16 @@ from deploy.commands.importing import fields as import_fields
 from deploy.commands.importing.chunks import Meter, Parse, Take, Tally, parsed, store_lines
 from deploy.commands.importing.duplicates import PostsByItem
 from deploy.console import AsJson, CommandError, UsageError
-from deploy.row_files import FileError, Line
+from deploy.row_files import Decode, FileError, Line
 from shared.accounts.vault import Vault
 from shared.ingestion.importer import import_accounts, import_publications
+from shared.ingestion.plain_rows import parse_plain_publication
 from shared.ingestion.rows import parse_publication
 from shared.settings import load
 from shared.vocabulary import Platform
+
+_NEW_OBJECTS: Final = 100_000
+"""New objects after which garbage is collected: those of two chunks, about."""
 
 imports = typer.Typer(help="Import accounts, publications or an archive from a file.", no_args_is_help=True)
 
@@ -101,6 +106,7 @@ def publications(file: File, *, dry_run: DryRun = False, as_json: AsJson = False
             lambda connection, rows, priority: import_publications(connection, rows, priority=priority),
             import_fields.PUBLICATIONS,
             parse=parse_publication,
+            decode=parse_plain_publication,
             dry_run=dry_run,
             as_json=as_json,
         )
@@ -136,6 +142,7 @@ def _run(
     dry_run: bool,
     as_json: bool,
     parse: Parse = lambda row: row,
+    decode: Decode | None = None,
 ) -> None:
     """Import a file; ``known``: the fields of its rows, ``None`` for an archive, whose lines differ.
 
@@ -149,12 +156,12 @@ def _run(
         if known is None:
             yield from row_files.read(source, file)
             return
-        for line in row_files.read(source, file):
+        for line in row_files.read(source, file, decode):
             tally.check_fields(line, known)
-            yield parsed(posts.checked(line), parse)
+            yield posts.checked(parsed(line, parse))
 
     try:
-        with _opened(file) as (source, size), console.progress(of_bytes=True) as bar:
+        with _rare_collections(), _opened(file) as (source, size), console.progress(of_bytes=True) as bar:
             store_lines(engine, lines(source), take, tally, Meter(bar, source, size), dry_run=dry_run)
     except FileError as error:
         raise CommandError(f"{file}: {error}") from error
@@ -173,6 +180,17 @@ def _run(
     _report(tally, dry_run=dry_run)
     if tally.refused:
         raise typer.Exit(1)
+
+
+@contextmanager
+def _rare_collections() -> Iterator[None]:
+    """Collect garbage rarely: the rows of a chunk form no cycles, but each collection goes through them."""
+    before = gc.get_threshold()
+    gc.set_threshold(_NEW_OBJECTS, *before[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
 
 
 @contextmanager
