@@ -15,7 +15,7 @@ from deploy.row_files import Line
 from shared.ingestion.fields import RowError
 from shared.ingestion.importer import ImportResult
 
-CHUNK = 10_000
+CHUNK = 20_000
 """Rows that are stored in one transaction; a large statement adds up what its triggers count."""
 CHUNK_BYTES = 16_000_000
 """The bytes of lines after which a chunk ends, to bound the memory."""

@@ -28,7 +28,7 @@ from shared.settings import load
 from shared.vocabulary import Platform
 
 _NEW_OBJECTS: Final = 100_000
-"""New objects after which garbage is collected: those of two chunks, about."""
+"""New objects after which garbage is collected: those of a chunk, about."""
 
 imports = typer.Typer(help="Import accounts, publications or an archive from a file.", no_args_is_help=True)
 
