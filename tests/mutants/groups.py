@@ -28,6 +28,7 @@ CLAIM: Final = (
     "tests/shared/refresh_state/ready/test_locks.py",
     "tests/shared/refresh_state/ready/test_memory.py",
     "tests/shared/refresh_state/ready/test_queue.py",
+    "tests/shared/refresh_state/ready/test_reading.py",
     "tests/shared/refresh_state/ready/test_in_flight.py",
     "tests/shared/refresh_state/claim/test_claim_memory.py",
     "tests/shared/refresh_state/ready/test_timers.py",

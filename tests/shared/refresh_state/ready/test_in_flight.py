@@ -44,6 +44,8 @@ def test_claim_is_in_flight_while_the_lease_of_one_of_its_own_rows_holds(harness
         again = in_flight(connection, first.old_claims, NOW - MINUTE, 4)
         recount = count_again(connection, first, 3)
         below_cap = count_again(connection, first, 4)
+        settled = in_flight(connection, first.old_claims, NOW + MINUTE, 3)
+        read_again = in_flight(connection, OldClaims(None), NOW + MINUTE, 3)
         connection.exec_driver_sql("DELETE FROM refresh_state WHERE next_run_at < now()")
         without_expired = in_flight(connection, OldClaims(None), NOW - MINUTE, 3)
 
@@ -54,6 +56,7 @@ def test_claim_is_in_flight_while_the_lease_of_one_of_its_own_rows_holds(harness
     assert (first.some_expired, again.some_expired, without_expired.some_expired) == (True, True, False)
     assert first.old_claims == again.old_claims
     assert first.old_claims.account_ids == ("acc_lost", "acc_1", "acc_1")
+    assert settled == read_again
     old = [NOW - minutes * MINUTE for minutes in (4, 3, 2)]
     assert list(map(datetime.fromisoformat, first.old_claims.claimed_ats)) == old
 
