@@ -122,7 +122,10 @@ def test_dump_from_a_server_that_is_ahead_is_numbered_anew_by_migrate(
     assert seen(database_url) == [str(rows[0])]
     harness.execute(
         "INSERT INTO webhook_endpoints (endpoint_id, workspace_id, url, host, sealed_secret, changed_in)"
-        " VALUES ('whe_1', 'ws_1', '', '', '', '9000000000')"
+        " VALUES ('whe_1', 'ws_1', '', '', '', '9000000000'), ('whe_2', 'ws_1', '', '', '', '9000000000')"
+    )
+    harness.execute(
+        "UPDATE webhook_endpoints SET state = 'disabled', next_run_at = NULL WHERE endpoint_id = 'whe_2'"
     )
 
     migrate(database_url)
@@ -130,8 +133,8 @@ def test_dump_from_a_server_that_is_ahead_is_numbered_anew_by_migrate(
     assert seen(database_url) == [str(rows[0]), "acc_1", str(rows[1]), str(rows[2])]
     ahead = "SELECT FROM accounts WHERE changed_in > pg_current_xact_id()"
     assert harness.execute(ahead) == []
-    woken = "SELECT next_run_at <= now() FROM webhook_endpoints WHERE changed_in = '0'"
-    assert harness.execute(woken) == [(True,)]
+    woken = "SELECT next_run_at <= now() FROM webhook_endpoints WHERE changed_in = '0' ORDER BY endpoint_id"
+    assert [one for (one,) in harness.execute(woken)] == [True, None], "a disabled one stays so"
 
 
 def test_rows_that_another_process_fills_in_are_left_to_it_without_waiting(harness: Harness) -> None:

@@ -78,6 +78,22 @@ def test_x_account_needs_no_token_if_the_app_has_a_bearer(engine: Engine) -> Non
     assert Settings().without_token == frozenset()
 
 
+def test_new_account_has_the_usual_kind_and_no_expiry_of_a_token_that_it_lacks(engine: Engine) -> None:
+    store_accounts(
+        engine,
+        account(platform="linkedin", refresh_token_expires_at="2030-01-01T00:00:00Z"),
+        account(
+            account_id="acc_2", platform="linkedin", kind="member", platform_account_id="urn:li:person:1"
+        ),
+    )
+
+    rows = stored(engine, "SELECT kind, login, refresh_token_expires_at FROM accounts ORDER BY account_id")
+    assert [tuple(row.values()) for row in map(dict, rows)] == [
+        ("organization", None, None),
+        ("member", None, None),
+    ]
+
+
 def test_new_account_needs_a_token(engine: Engine) -> None:
     result = store_accounts(engine, account(access_token=""))
 

@@ -89,8 +89,12 @@ def test_scheduling_delay_is_the_wait_of_due_rows_and_of_those_under_way(harness
     harness.publications("acc_3", next_run_at=NOW - timedelta(hours=9))
     harness.execute(
         "INSERT INTO pauses (platform, kind, subject, paused_until, reason)"
-        " VALUES ('x', 'account', 'acc_3', now() + interval '1 hour', 'A limit.')"
+        " VALUES ('x', 'account', 'acc_3', now() + interval '1 hour', 'A limit.'),"
+        " ('x', 'background', 'acc_4', now() + interval '1 hour', 'Most of it is used.')"
     )
+    for account_id, columns in (("acc_4", {}), ("acc_5", {"state": "requires_reconnect"})):
+        harness.account(account_id, Platform.X, workspace_id=f"ws_of_{account_id}", **columns)
+        harness.publications(account_id, next_run_at=NOW - timedelta(hours=9))
 
     with harness.engine.connect() as connection:
         waits, runs = fleet.scheduling_delays(connection)

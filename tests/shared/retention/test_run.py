@@ -3,10 +3,12 @@
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 
 from shared.retention import expiry, roll_up
-from shared.retention.policy import Retention
+from shared.retention import run as module
+from shared.retention.expiry import Unit
+from shared.retention.policy import DataClass, Retention
 from shared.retention.run import Run, WaitingError, _locked, step
 from shared.vocabulary import Platform
 from tests.harness import Harness
@@ -28,8 +30,8 @@ def test_month_becomes_the_last_reading_of_each_day(
     monkeypatch.setattr(roll_up, "PUBLICATIONS_AT_ONCE", 1)
     one, other = harness.publications(harness.account("acc_1"), 2)
     old, recent = make_months(harness, 6, 1)
-    start = month_start(6)
-    for at, views in ((HOUR, 1), (23 * HOUR, 2), (DAY, None), (DAY + HOUR, 4), (9 * DAY, 5)):
+    start, last = month_start(6), month_start(5) - month_start(6) - HOUR
+    for at, views in ((HOUR, 1), (23 * HOUR, 2), (DAY, None), (DAY + HOUR, 4), (last, 5)):
         reading(harness, one, start + at, views)
     reading(harness, other, start + 2 * DAY, 7)
     reading(harness, one, month_start(1), 9, newest=True)
@@ -46,7 +48,7 @@ def test_month_becomes_the_last_reading_of_each_day(
     assert stored(harness, "daily_snapshots") == [
         (one, start + 23 * HOUR, {"views": 2}),
         (one, start + DAY + HOUR, {"views": 4}),
-        (one, start + 9 * DAY, {"views": 5}),
+        (one, start + last, {"views": 5}),
         (other, start + 2 * DAY, {"views": 7}),
     ]
     assert stored(harness, "last_snapshots") == []
@@ -117,6 +119,18 @@ def test_month_that_waits_for_a_lock_keeps_no_other_class_from_being_removed(har
 
     assert done is not None
     assert (done.what, done.subject) == ("expired", "events_seen")
+
+
+def test_statement_that_takes_too_long_is_left_to_the_next_run(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def slow(connection: Connection) -> int:
+        connection.execute(text("SET LOCAL statement_timeout = 1"))
+        return connection.execute(text("SELECT pg_sleep(30)")).rowcount
+
+    monkeypatch.setattr(module, "units", lambda _: [Unit("slow", DataClass.EVENTS, DAY, slow, 1)])
+    with pytest.raises(WaitingError, match="statement timeout"):
+        step(harness.engine, Retention.parse("on"))
 
 
 def test_step_leaves_the_work_to_a_run_that_is_under_way(harness: Harness) -> None:

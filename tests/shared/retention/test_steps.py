@@ -28,12 +28,13 @@ def test_units_run_again_after_their_period_and_full_ones_at_once(harness: Harne
 
 def test_each_step_but_the_drop_is_followed_by_another_and_the_drop_is_noted(harness: Harness) -> None:
     (one,) = harness.publications(harness.account("acc_1"))
-    (old,) = make_months(harness, 6)
-    reading(harness, one, month_start(6), 1)
+    old, _ = make_months(harness, 7, 6)
+    for month in (7, 6):
+        reading(harness, one, month_start(month), 1)
     note = "SELECT unit, month, ended_at IS NOT NULL FROM retention_runs WHERE unit = 'detach snapshots'"
 
     done = [step(harness.engine, POLICY) for _ in range(3)]
-    start = month_start(6).date()
+    start = month_start(7).date()
     assert [tuple(row) for row in harness.execute(note)] == [("detach snapshots", start, False)]
     done.append(step(harness.engine, POLICY))
 
@@ -44,6 +45,8 @@ def test_each_step_but_the_drop_is_followed_by_another_and_the_drop_is_noted(har
         ("dropped", False),
     ]
     assert [tuple(row) for row in harness.execute(note)] == [("detach snapshots", start, True)]
+    assert {each.subject for each in done[1:] if each} == {old}, "the oldest month goes first"
+    run(harness)
     harness.execute(f"CREATE TABLE {old} (LIKE snapshots)")
     run(harness)
     assert harness.execute("SELECT to_regclass(:name)::text", name=old) == [(old,)], "a restored month stays"

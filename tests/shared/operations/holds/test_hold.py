@@ -104,6 +104,10 @@ def test_publications_are_grouped_by_what_holds_them_the_largest_group_first(har
     harness.account("acc_2", Platform.TIKTOK)
     deferred = harness.publications("acc_1", 5, next_run_at=datetime.now(UTC) + HOUR, reason="paused")
     due = harness.publications("acc_2", 2)
+    earlier = datetime.now(UTC) - 5 * HOUR
+    harness.execute(
+        "UPDATE refresh_state SET next_run_at = :at WHERE publication_id = :id", at=earlier, id=due[0]
+    )
     for account_id, hours in (("acc_1", 3),):
         harness.execute(
             "INSERT INTO pauses (platform, kind, subject, paused_until, reason)"
@@ -122,6 +126,7 @@ def test_publications_are_grouped_by_what_holds_them_the_largest_group_first(har
         "A limit",
     )
     assert len(large.examples) == 3
+    assert small.at == earlier, "when the first of them will run"
     assert large.at is not None
     assert 2 * HOUR < large.at - datetime.now(UTC) <= 3 * HOUR
     assert (small.cause, small.scope, small.rows) == ("waiting", "nothing", 2)

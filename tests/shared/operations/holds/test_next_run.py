@@ -8,7 +8,7 @@ import pytest
 
 from shared.operations.holds.for_clients import sentence_for_clients
 from shared.operations.holds.hold import Hold, resume_command, scope_name
-from shared.operations.holds.next_run import RowState, next_run
+from shared.operations.holds.next_run import REASONS, NextRun, RowState, explain_reason, next_run
 from shared.quota import spending
 from shared.quota.pauses import UNTIL_RESUMED, PauseInForce, PauseKey
 from shared.vocabulary import PauseKind, Reason
@@ -147,6 +147,33 @@ def test_deferred_row_is_held_by_the_pause_that_deferred_it() -> None:
 
     assert [hold.scope for hold in run.holds] == ["account acc_1 on X"]
     assert run.at == deferred.next_run_at
+
+
+def test_missing_id_explains_a_row_that_is_not_polled_alone() -> None:
+    stopped = replace(DUE, reason="stopped", next_run_at=None)
+
+    assert explain_reason(replace(stopped, has_id=False)) == "its id at the platform is not known yet"
+    assert explain_reason(stopped) == "polling has ended"
+    assert explain_reason(replace(DUE, reason="retry", has_id=False)) == REASONS[Reason.RETRY]
+
+
+@pytest.mark.parametrize(
+    ("at", "holds", "sentence"),
+    [
+        (HOUR, False, "the refresh is scheduled for 2026-11-26T05:00:00Z"),
+        (-HOUR, False, "why; these are the last known values"),
+        (HOUR, True, "not refreshed: a limit of X is reached; it is tried again from 2026-11-26T05:00:00Z"),
+        (-HOUR, True, "not refreshed: a limit of X is reached"),
+        (None, True, "not refreshed: a limit of X is reached"),
+    ],
+)
+def test_clients_read_an_instant_only_if_it_lies_ahead(
+    at: timedelta | None, *, holds: bool, sentence: str
+) -> None:
+    hold = Hold("app", "X", "The reason.", "X's limit", None, None, "Nothing.")
+    run = NextRun(None if at is None else NOW + at, (hold,) if holds else (), "why", "Nothing.")
+
+    assert sentence_for_clients(run, "x", NOW) == sentence
 
 
 def test_every_reason_has_a_sentence_for_clients_without_operators_words() -> None:

@@ -42,10 +42,12 @@ def test_nothing_holds_an_active_account_and_what_ages_is_counted(harness: Harne
     harness.publications(harness.account("acc_1", Platform.X), 2)
     harness.execute("UPDATE publications SET platform_post_id = 'pp_' || id")
     harness.publications("acc_1", 3, reason="stale", next_run_at=NOW + timedelta(hours=1))
+    harness.execute("UPDATE publications SET platform_post_id = 'pq_' || id")
+    harness.publications("acc_1", 1, reason="stopped", next_run_at=None)
 
     account = state(harness, "account", "acc_1")
 
-    assert (account.holds, account.publications, account.ageing) == ((), 5, 2)
+    assert (account.holds, account.publications, account.ageing) == ((), 6, 2)
     assert account.overdue_seconds is not None
     assert 50 < account.overdue_seconds < 600
     assert account.to_do == "Nothing: nothing holds it back."
