@@ -20,6 +20,7 @@ from tests.api_stub import support
 from tests.issuer import KEYS
 
 SECRET = "a-secret-of-the-tests-with-enough-bytes"
+LONG = SECRET * 2
 RSA_KEY = KEYS["RS256"]
 
 
@@ -166,6 +167,20 @@ def test_malicious_and_malformed_tokens_are_refused(token: str) -> None:
     assert refused(by_secret(), token)
 
 
+@pytest.mark.parametrize(
+    ("algorithm", "settings"),
+    [
+        ("HS512", Settings(jwt_secret=SecretStr(LONG))),
+        ("RS512", Settings(jwt_public_key=pem(RSA_KEY))),
+        ("PS256", Settings(jwt_public_key=pem(RSA_KEY))),
+    ],
+)
+def test_algorithm_that_is_not_configured_is_refused_with_the_right_key(
+    algorithm: str, settings: Settings
+) -> None:
+    assert refused(settings, jwt.encode(claims(), LONG if algorithm == "HS512" else RSA_KEY, algorithm))
+
+
 def test_public_key_is_never_used_as_an_hmac_secret() -> None:
     public = pem(RSA_KEY)
 
@@ -190,15 +205,20 @@ def test_key_that_fits_no_algorithm_stops_the_start(settings: dict[str, Any]) ->
         DashboardTokens(Settings(**settings))
 
 
-def test_dashboard_token_reads_the_rows_of_its_workspace(database_url: str) -> None:
-    with support.api(database_url, jwt_secret=SECRET) as api:
+def test_dashboard_token_reads_the_rows_and_spends_the_rate_of_its_workspace(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("api_stub.refresh.throttle.BURST", 1)
+    with support.api(database_url, jwt_secret=SECRET, refresh_wait_seconds=0) as api:
         api.rows.publication()
-        answers = [
-            api.get(headers={"Authorization": f"Bearer {jwt.encode(claims(workspace_id=one), SECRET)}"})
+        first, other = (
+            {"Authorization": f"Bearer {jwt.encode(claims(workspace_id=one), SECRET)}"}
             for one in ("ws_1", "ws_2")
-        ]
+        )
 
-        assert [answer.json()["total"] for answer in answers] == [1, 0]
+        assert [api.get(headers=one).json()["total"] for one in (first, other)] == [1, 0]
+        forced = [api.get(params={"refresh": "1"}, headers=one).status_code for one in (first, first, other)]
+        assert forced == [200, 429, 200]
 
 
 def test_credential_longer_than_8192_characters_is_refused(database_url: str) -> None:

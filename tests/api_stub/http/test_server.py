@@ -9,16 +9,22 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from threading import Thread
+from datetime import timedelta
+from threading import Event, Thread
+from types import SimpleNamespace
+from typing import Any
 
 import httpx
 import pytest
+import uvicorn
 from pydantic import SecretStr
 from structlog.testing import capture_logs
 
 from api_stub.__main__ import check_database
+from api_stub.http import middleware, server
 from shared import database
-from shared.settings import Settings
+from shared.process import STOP_WITHIN
+from shared.settings import Settings, SettingsError
 from tests.api_stub.support import POSTS, Rows
 from tests.faults.harness.waiting import wait_until
 
@@ -146,3 +152,37 @@ def test_start_warns_when_the_role_of_the_api_is_missing(database_url: str) -> N
 
     assert with_role == []
     assert [entry["event"] for entry in without_role] == ["database_role_missing"]
+
+
+def test_second_signal_does_not_wait_for_requests(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[str] = []
+    monkeypatch.setattr(server, "end_in_time", lambda: calls.append("end in time"))
+    stopping: Any = SimpleNamespace(listener=SimpleNamespace(stop=lambda: calls.append("stop waits")))
+    stopped = server.Server(uvicorn.Config("no:app"), stopping, Event())
+
+    stopped.handle_exit(signal.SIGTERM, None)
+    assert (stopped.should_exit, stopped.force_exit, calls) == (True, False, ["stop waits", "end in time"])
+    stopped.handle_exit(signal.SIGTERM, None)
+    assert stopped.force_exit
+
+
+def test_server_believes_no_proxy_and_ends_before_its_supervisor_kills_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    configs: list[uvicorn.Config] = []
+    monkeypatch.setattr(server.Server, "run", lambda self, **_options: configs.append(self.config))
+    nothing: Any = None
+
+    server.serve(nothing, nothing, nothing, Event())
+
+    (config,) = configs
+    assert (config.proxy_headers, config.server_header, config.access_log) == (False, False, False)
+    assert config.timeout_graceful_shutdown is not None
+    assert timedelta(seconds=config.timeout_graceful_shutdown) < STOP_WITHIN
+    assert server.MAX_HEAD_BYTES <= 65_536
+    assert middleware.MAX_IN_FLIGHT <= 4_096
+
+
+def test_port_that_does_not_exist_is_refused() -> None:
+    with pytest.raises(SettingsError, match="no such address"):
+        server.bind("127.0.0.1", 70_000)

@@ -59,7 +59,7 @@ def test_forced_read_promotes_rows_that_are_due_or_claimed_already(database_url:
     past, later = datetime.now(UTC) - HOUR, datetime.now(UTC) + HOUR
     with support.api(database_url, refresh_wait_seconds=0.05) as api:
         due = api.rows.publication(state={"next_run_at": past}, analytics={"attempted_at": past})
-        retrying = api.rows.publication(state={"next_run_at": later, "reason": "retry"})
+        retrying = api.rows.publication(state={"next_run_at": later, "reason": "retry", "priority": 1})
         claimed = api.rows.publication(
             state={"next_run_at": later, "reason": "claimed", "claimed_at": datetime.now(UTC), "claim_seq": 3}
         )

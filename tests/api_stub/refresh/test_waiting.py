@@ -17,7 +17,10 @@ from tests.api_stub.support import POSTS, Api
         ({"reason": "blocked", "next_run_at": None}, "UPDATE accounts SET state = 'requires_reconnect'"),
         ({"reason": "blocked", "next_run_at": None}, "UPDATE accounts SET state = 'disconnected'"),
         ({"reason": "quarantined", "next_run_at": None}, "SELECT 1"),
-        ({}, "UPDATE accounts SET state = 'requires_reconnect'"),
+        (
+            {"next_run_at": datetime.now(UTC), "priority": 1},
+            "UPDATE accounts SET state = 'requires_reconnect'",
+        ),
         (
             {},
             "INSERT INTO pauses VALUES ('instagram', 'app', '', now(), now() + interval '1 hour', 'limit')",
