@@ -190,7 +190,7 @@ SELECT r.publication_id,
        COALESCE(s.attempted_at >= %(since)s, FALSE) AS refreshed,
        r.priority > 0 AND r.next_run_at IS NOT NULL
            AND (r.next_run_at <= now() OR r.claimed_at IS NOT NULL) AS requested,
-       a.state = 'active' AND r.reason NOT IN ('quarantined', 'blocked') AND {NOT_PAUSED} AS refreshable
+       a.state = 'active' AND {NOT_PAUSED} AS refreshable
   FROM {_ROWS_BY_ID}
   JOIN refresh_state r ON r.publication_id = p.id
   JOIN post_analytics s ON s.publication_id = p.id
