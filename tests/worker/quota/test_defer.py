@@ -41,7 +41,7 @@ def placed(
 
 
 def refusal(until: datetime) -> Paused:
-    return Paused("Limit.", kind=BucketKind.APP, until=until)
+    return Paused("Limit.", kind=BucketKind.APP, endpoint="videos", until=until)
 
 
 def ends(harness: Harness) -> list[tuple[str, datetime]]:
@@ -54,7 +54,7 @@ def test_rows_wait_for_the_pause_that_stands_longer_than_their_refusal(harness: 
     error = placed(harness, refusal(NOW + HOUR))
 
     assert isinstance(error, Deferred)
-    assert error.until == NOW + 5 * HOUR
+    assert (error.until, error.endpoint, error.pause) == (NOW + 5 * HOUR, "videos", REFUSED)
     assert ends(harness) == [("app", NOW + 5 * HOUR)]
 
 
