@@ -1,14 +1,17 @@
 """Which jobs reserve reads that cost money, and when a budget pauses the platform."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 
+from shared.outcome_kinds import OutcomeKind
 from shared.quota import spending
 from shared.quota.spending import BudgetExhausted, Caps, Reservation
 from shared.settings import Settings
-from shared.vocabulary import Platform, SyncStatus
+from shared.vocabulary import Platform, Reason, SyncStatus
 from tests.harness import Harness
 from worker.claims import StartedRow
+from worker.outcomes.outcome import Outcome
 from worker.quota import paid_reads
 from worker.readings import Publication
 
@@ -62,3 +65,16 @@ def test_budget_that_only_reservations_fill_pauses_nothing(harness: Harness) -> 
 
     assert isinstance(waiting, BudgetExhausted)
     assert pauses(harness) == 0
+
+
+def test_only_first_reads_of_the_day_that_brought_numbers_are_paid(harness: Harness) -> None:
+    rows = first, again, failed = row(1), row(2, NOW), row(3)
+    reservation = reserve(harness, rows)
+    assert isinstance(reservation, Reservation)
+    synced = Outcome(first, OutcomeKind.SYNCED, Reason.STALE, NOW, attempts=0, completed=True)
+
+    outcomes = [synced, replace(synced, row=again), replace(synced, row=failed, completed=False)]
+    with harness.engine.begin() as connection:
+        paid_reads.settle(connection, reservation, outcomes, NOW)
+
+    assert harness.execute("SELECT reads, reserved FROM post_reads") == [(1, 0)]
