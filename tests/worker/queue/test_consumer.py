@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import dramatiq
 import pytest
+import redis
 from dramatiq.brokers.redis import RedisBroker
 
 from shared import refresh_queue
@@ -13,6 +14,7 @@ from shared.redis_client import RedisClient, connect
 from shared.refresh_queue import NAMESPACE, RefreshJob, enqueue
 from shared.vocabulary import Lane
 from worker.queue import actors
+from worker.queue import consumer as consumers
 from worker.queue.consumer import consuming_broker
 
 JOB = RefreshJob("acc_1", ((1, 1), (2, 7)))
@@ -90,6 +92,24 @@ def test_foreign_message_is_removed_from_redis_alone(
     assert arrived.acquire(timeout=TIMEOUT)
     assert jobs == [JOB]
     assert client.hexists(f"{NAMESPACE}:background.msgs", "planted") is False
+
+
+def test_foreign_message_leaves_the_jobs_behind_it_in_the_queue(
+    client: RedisClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def lost(_client: RedisClient) -> None:
+        raise redis.ConnectionError
+
+    monkeypatch.setattr(consumers, "report_low", lost)
+    broker = consuming_broker(client)
+    queue = Lane.BACKGROUND.value
+    plant(client, "planted", b"no json")
+    enqueue(broker, Lane.BACKGROUND, [JOB, JOB])
+
+    assert broker.do_fetch(queue, 1) == []
+    jobs = broker.do_fetch(queue, 9)
+
+    assert [json.loads(job)["kwargs"]["account_id"] for job in jobs] == ["acc_1", "acc_1"]
 
 
 @pytest.mark.parametrize(

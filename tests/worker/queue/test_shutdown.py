@@ -95,7 +95,12 @@ def test_jobs_in_flight_have_what_the_release_leaves_of_the_grace(
         raise OperationalError("UPDATE", {}, Exception("away"))
 
     monkeypatch.setattr(shutdown, "time", SimpleNamespace(monotonic=lambda: clock.at))
-    monkeypatch.setattr(shutdown, "threading", SimpleNamespace(Thread=lambda **_: thread))
+
+    def started(*, daemon: bool, **_: object) -> object:
+        assert daemon, "a job that hangs does not keep the process alive"
+        return thread
+
+    monkeypatch.setattr(shutdown, "threading", SimpleNamespace(Thread=started))
     stop(StoppingWorker(), SimpleNamespace(begin=away))
 
     assert done == ["stop", left]
