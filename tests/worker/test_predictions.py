@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from sqlalchemy.exc import OperationalError
@@ -138,3 +138,7 @@ def test_predictions_of_a_time_without_the_database_are_dropped(
     assert "predictions_not_counted" in capsys.readouterr().out
     counter.write(harness.context.engine)
     assert stored(harness) == {}
+
+
+def test_nothing_counted_is_not_written() -> None:
+    PredictionCounter().write(cast("Any", None))

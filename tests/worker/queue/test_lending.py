@@ -1,10 +1,14 @@
 """Threads that are reserved for people run background jobs meanwhile, and come back between two calls."""
 
+import queue
 import threading
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from types import SimpleNamespace
+from typing import cast
 
+import dramatiq
 import httpx
 import pytest
 from pydantic import SecretStr
@@ -126,8 +130,40 @@ def test_only_lent_threads_come_back_and_no_more_than_are_waited_for(
 
 
 def test_thread_without_a_background_job_is_not_lent() -> None:
-    assert not Lending(1, 1, lambda: 9).must_return()
-    assert not nothing_lent().must_return()
+    lending = Lending(1, 1, lambda: 9)
+    began, may_end = threading.Event(), threading.Event()
+
+    def run() -> None:
+        with lending.background():
+            began.set()
+            may_end.wait(30)
+
+    lent = threading.Thread(target=run)
+    lent.start()
+    assert began.wait(30)
+    assert not lending.must_return()
+    may_end.set()
+    lent.join()
+
+    lone = nothing_lent()
+    with lone.background():
+        assert not lone.must_return()
+
+
+def test_job_that_has_ended_takes_no_thread() -> None:
+    lending = Lending(2, 1, lambda: 9)
+    assert returned(lending, 1) == 0
+
+    with lending.background():
+        assert not lending.must_return()
+
+
+def test_only_jobs_that_somebody_waits_for_take_threads_back() -> None:
+    fetched: queue.Queue[object] = queue.Queue()
+    for lane in (Lane.BACKGROUND, Lane.INTERACTIVE, Lane.BACKGROUND):
+        fetched.put(SimpleNamespace(message=SimpleNamespace(queue_name=lane.value)))
+
+    assert waiting_in(cast("dramatiq.Worker", SimpleNamespace(work_queue=fetched))) == 1
 
 
 def test_wait_for_a_budget_ends_when_the_thread_has_to_come_back() -> None:
