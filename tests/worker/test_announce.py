@@ -1,14 +1,23 @@
 """Logs and metrics of a refresh hold what was recorded; a fenced outcome counts as fenced alone."""
 
+import logging
 from dataclasses import replace
 
+import pytest
 from prometheus_client import REGISTRY
+from pydantic import SecretStr
+from structlog.testing import capture_logs
 
 from shared.vocabulary import Platform
 from tests.harness import Harness, open_harness
+from tests.worker.outcomes.table import NOW, POLICY, ROW
 from tests.worker.running import claims, fenced_writes
 from tests.worker.test_lease import Member, Time
+from worker.announce import announce
 from worker.clock import DatabaseClock
+from worker.errors import TryAgain
+from worker.outcomes.errors import judge_error
+from worker.outcomes.readings import judge_reading
 from worker.readings import Account, Answer, Publication, Reading
 from worker.refresh import refresh
 
@@ -61,3 +70,37 @@ def test_fenced_outcome_of_a_job_under_way_is_not_counted_as_refreshed(database_
         member.run(job)
 
     assert (synced(Platform.LINKEDIN) - before, fenced_writes(Platform.LINKEDIN) - fenced) == (2, 1)
+
+
+@pytest.mark.parametrize(
+    ("level", "logged"),
+    [(logging.INFO, [("retry", "info")]), (logging.DEBUG, [("synced", "debug"), ("retry", "info")])],
+)
+def test_platforms_answers_are_counted_and_synced_rows_are_logged_for_debugging_alone(
+    caplog: pytest.LogCaptureFixture, level: int, logged: list[tuple[str, str]]
+) -> None:
+    def answered() -> float:
+        return REGISTRY.get_sample_value("dravo_upstream_ids_total", {"platform": "tiktok"}) or 0.0
+
+    account = Account(
+        "acc_1", "ws_1", Platform.TIKTOK, "1", None, None, frozenset(), SecretStr(""), *[None] * 4
+    )  # fmt: skip
+    outcomes = [
+        judge_reading(ROW, Reading(7, Answer.READ, {"views": 9}), POLICY, NOW),
+        judge_error(ROW, TryAgain("Down."), POLICY, NOW),
+    ]
+    before, fenced = answered(), fenced_writes(Platform.TIKTOK)
+    caplog.set_level(level, "worker.announce")
+
+    with capture_logs() as logs:
+        announce(account, outcomes, fenced=2)
+
+    assert (answered() - before, fenced_writes(Platform.TIKTOK) - fenced) == (1, 2)
+    assert [(line["outcome"], line["log_level"]) for line in logs if line["event"] == "refreshed"] == logged
+
+
+def test_outcomes_that_alert_have_a_series_before_the_first_one() -> None:
+    for platform in Platform:
+        for outcome, reason in (("quarantined", "quarantined"), ("misconfigured", "retry")):
+            labels = {"platform": platform.value, "outcome": outcome, "reason": reason}
+            assert REGISTRY.get_sample_value("dravo_refreshes_total", labels) is not None
