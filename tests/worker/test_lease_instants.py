@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from shared.settings import Settings
 from worker.__main__ import _bounds
@@ -13,20 +14,24 @@ from worker.lease import Lease
 
 
 class Job:
-    """A job with a lease of a minute, on a clock that the test sets."""
+    """A job with a lease, on a clock that the test sets."""
 
-    def __init__(self) -> None:
+    def __init__(self, lease: float = 60) -> None:
         self.now = 1_000.0
         self.extended: list[float] = []
-        self.database_is_away = False
+        self.trouble: Exception | None = None
         self.has_readings = False
         self.lease = Lease(
-            timedelta(seconds=60), self._extend, lambda: self.has_readings, lambda: self.now, began=self.now
+            timedelta(seconds=lease),
+            self._extend,
+            lambda: self.has_readings,
+            lambda: self.now,
+            began=self.now,
         )
 
     def _extend(self) -> None:
-        if self.database_is_away:
-            raise OperationalError("UPDATE", {}, Exception("away"))
+        if self.trouble:
+            raise self.trouble
         self.extended.append(self.now)
 
     def keep_at(self, second: float) -> None:
@@ -55,12 +60,25 @@ def test_readings_are_recorded_between_slow_calls() -> None:
     assert job.extended == [1_002, 1_004]
 
 
-def test_database_that_is_away_is_asked_again_before_the_next_call() -> None:
+def test_readings_wait_no_longer_than_a_third_of_a_short_lease() -> None:
+    job = Job(lease=3)
+    job.has_readings = True
+    job.keep_at(0.9)
+    job.keep_at(1)
+
+    assert job.extended == [1_001]
+
+
+AWAY = (OperationalError("UPDATE", {}, Exception("away")), PoolTimeoutError("no connection is free"))
+
+
+@pytest.mark.parametrize("trouble", AWAY)
+def test_database_that_is_away_is_asked_again_before_the_next_call(trouble: Exception) -> None:
     job = Job()
-    job.database_is_away = True
+    job.trouble = trouble
     job.keep_at(20)
     job.keep_at(30)
-    job.database_is_away = False
+    job.trouble = None
     job.keep_at(30.5)
 
     assert job.extended == [1_030.5]
@@ -68,7 +86,7 @@ def test_database_that_is_away_is_asked_again_before_the_next_call() -> None:
 
 def test_job_gives_up_when_a_call_could_end_after_its_lease() -> None:
     job = Job()
-    job.database_is_away = True
+    job.trouble = AWAY[0]
     job.keep_at(30)
 
     with pytest.raises(TryAgain, match="database"):
