@@ -19,6 +19,7 @@ class Job:
     def __init__(self, lease: float = 60) -> None:
         self.now = 1_000.0
         self.extended: list[float] = []
+        self.extending = 0.0
         self.trouble: Exception | None = None
         self.has_readings = False
         self.lease = Lease(
@@ -33,6 +34,7 @@ class Job:
         if self.trouble:
             raise self.trouble
         self.extended.append(self.now)
+        self.now += self.extending
 
     def keep_at(self, second: float) -> None:
         """Keep the lease at so many seconds after it began."""
@@ -46,6 +48,15 @@ def test_lease_is_extended_from_each_third_of_it_on() -> None:
         job.keep_at(second)
 
     assert job.extended == [1_020, 1_040, 1_075]
+
+
+def test_lease_counts_from_before_the_statement_that_extends_it() -> None:
+    job = Job()
+    job.extending = 5
+    for second in (20, 39.9, 40):
+        job.keep_at(second)
+
+    assert job.extended == [1_020, 1_040], "or it could end in the database before the job notices"
 
 
 def test_readings_are_recorded_between_slow_calls() -> None:
