@@ -235,7 +235,7 @@ TARGETS: Final[dict[str, tuple[str, ...]]] = {
     "api_stub/changes/endpoint.py": FEED,
     "shared/changes/cursor.py": ("tests/shared/changes/test_cursor.py", FEED[0]),
     "shared/changes/feed.py": FEED,
-    "shared/changes/maintenance.py": ("tests/shared/changes/test_maintenance.py",),
+    "shared/changes/maintenance.py": ("tests/shared/changes/test_maintenance.py", *LOCKS),
     "shared/erasure/identifiers.py": ERASURE,
     "shared/erasure/ledger.py": (
         "tests/shared/erasure/test_ledger.py",
@@ -251,7 +251,7 @@ TARGETS: Final[dict[str, tuple[str, ...]]] = {
     "shared/retention/expiry.py": RETENTION,
     "shared/retention/months.py": RETENTION,
     "shared/retention/policy.py": RETENTION,
-    "shared/retention/roll_up.py": RETENTION,
+    "shared/retention/roll_up.py": (*RETENTION, *LOCKS),
     "shared/retention/run.py": RETENTION,
     "api_stub/signals/endpoint.py": SIGNALS,
     "api_stub/signals/linkedin.py": ("tests/api_stub/signals/test_parsing.py", *SIGNALS),

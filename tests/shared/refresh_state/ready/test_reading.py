@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from math import inf
 from typing import Any
 
 import pytest
@@ -82,11 +83,20 @@ def test_interactive_claim_reads_rows_that_somebody_waits_for_alone(harness: Har
 
 
 @pytest.mark.parametrize(
-    ("hours", "wait"), [((3, 2), 2 * HOUR), ((25,), None), ((-1, 2), timedelta()), ((), None)]
+    ("hours", "place", "wait"),
+    [
+        ((3, 2), inf, 2 * HOUR),
+        ((25,), inf, None),
+        ((-1, 2), inf, timedelta()),
+        ((), inf, None),
+        ((2,), 7.0, timedelta()),
+    ],
 )
-def test_next_timer_is_the_first_one_of_a_day(
-    harness: Harness, hours: Sequence[int], wait: timedelta | None
+def test_next_timer_is_the_first_one_of_a_day_unless_an_account_waits_in_the_queue(
+    harness: Harness, hours: Sequence[int], place: float, wait: timedelta | None
 ) -> None:
+    accounts(harness, ["acc_1"])
+    ready(harness, "acc_1", place)
     for number in hours:
         timer(harness, "acc_1", NOW, due_at=datetime.now(UTC) + number * HOUR)
     with transaction(harness) as connection:

@@ -155,7 +155,8 @@ def test_accounts_without_rows_to_claim_hide_no_other(
 
 def test_timer_of_an_account_that_does_not_exist_is_deleted(harness: Harness) -> None:
     harness.execute(
-        "INSERT INTO account_timers (account_id, lane, due_at, rows_from) VALUES ('gone', 0, now(), now())"
+        "INSERT INTO account_timers (account_id, lane, due_at, rows_from)"
+        " VALUES ('gone', 0, '-infinity', now())"
     )
     assert claimed(harness) == []
 
