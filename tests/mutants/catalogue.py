@@ -88,7 +88,7 @@ TARGETS: Final[dict[str, tuple[str, ...]]] = {
         *INTERLEAVINGS,
     ),
     "shared/refresh_state/ready/sweep.py": (
-        "tests/shared/refresh_state/ready/test_in_flight.py",
+        "tests/shared/refresh_state/ready/test_sweep.py",
         "tests/shared/refresh_state/ready/test_timers.py",
     ),
     "shared/refresh_state/start.py": ("tests/worker/test_claims.py", *TRANSITIONS),

@@ -1,12 +1,9 @@
-"""Which jobs count as in flight, and which rows the sweep of timers covers: suspects are apart."""
+"""Which jobs count as in flight, and the present virtual time."""
 
 from datetime import UTC, datetime, timedelta
 
-import pytest
-
 from shared.refresh_state.ready.in_flight import count_again, in_flight
 from shared.refresh_state.ready.memory import OldClaims
-from shared.refresh_state.ready.sweep import sweep
 from shared.vocabulary import Platform
 from tests.harness import Harness
 
@@ -84,33 +81,3 @@ def test_present_is_the_earliest_virtual_time_at_which_a_latest_job_of_a_workspa
 
     with harness.engine.connect() as connection:
         assert in_flight(connection, OldClaims(None), NOW, 1).present == 10 - 4 / 2
-
-
-@pytest.mark.parametrize(
-    ("unfinished", "claimed", "priority", "timers"),
-    [
-        (0, False, 0, 1),
-        (0, False, 1, 2),
-        (1, True, 0, 1),
-        (1, True, 1, 2),
-        (2, False, 0, 1),
-        (2, False, 1, 2),
-        (2, True, 0, 0),
-        (2, True, 1, 0),
-    ],
-)
-def test_sweep_repairs_the_timers_of_all_rows_but_suspects_with_an_open_claim(
-    harness: Harness, unfinished: int, *, claimed: bool, priority: int, timers: int
-) -> None:
-    harness.publications(
-        harness.account("acc_1"),
-        unfinished=unfinished,
-        claimed_at=NOW if claimed else None,
-        reason="claimed" if claimed else "stale",
-        priority=priority,
-    )
-    with harness.engine.begin() as connection:
-        connection.exec_driver_sql("DELETE FROM account_timers")
-        connection.exec_driver_sql("DELETE FROM ready_accounts")
-
-        assert [sweep(connection).repaired for _ in range(2)] == [timers, 0]
