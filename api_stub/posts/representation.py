@@ -27,10 +27,10 @@ def overview(rows: Sequence[AnalyticsRow]) -> dict[str, Any]:
     sums: dict[str, Any] = {}
     for row in rows:
         for name, value in row.metrics.items():
-            if name not in RATIOS:
-                sums[name] = sums.get(name, 0) + value
-    for name, weight in RATIOS.items():
-        average = _weighted(rows, name, weight)
+            sums[name] = sums.get(name, 0) + value
+    for name in RATIOS.keys() & sums.keys():
+        del sums[name]
+        average = _weighted(rows, name, RATIOS[name])
         if average is not None:
             sums[name] = average
     return {"posts": len({row.post_id for row in rows}), "metrics": sums}
