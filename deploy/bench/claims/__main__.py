@@ -9,7 +9,7 @@ from deploy.console import show
 from deploy.local.servers.postgres import Postgres
 
 _SERVER = {"shared_buffers": "512MB", "fsync": "off"}
-_PARTS = ("sizes", "schedulers", "fairness", "statistics", "snapshot")
+_PARTS = ("sizes", "schedulers", "fairness", "statistics", "snapshot", "churn")
 
 
 def main() -> None:
@@ -32,6 +32,7 @@ def main() -> None:
             server, arguments.tenants, arguments.large, 4 * arguments.rounds
         ),
         "snapshot": lambda server: hostility.snapshot(server, arguments.seconds),
+        "churn": lambda server: hostility.churn(server, arguments.seconds),
     }
     with work_directory() as directory, Postgres(directory / "postgres", _SERVER) as server:
         for name in arguments.parts:

@@ -1,4 +1,4 @@
-"""Measures claims with wrong planner statistics, and beside a session that holds an old snapshot."""
+"""Measures claims with wrong statistics, beside a session that holds an old snapshot, and in steady churn."""
 
 import time
 from typing import Final
@@ -18,6 +18,15 @@ SELECT 1000000000 + n, 'acc_0', now(), 'stale' FROM generate_series(1, CAST(:row
 """)
 _TRIGGERS_OFF: Final = text("SET LOCAL session_replication_role = replica")
 _AUTOVACUUM_OFF: Final = "ALTER TABLE {} SET (autovacuum_enabled = off)"
+_CHURN_WINDOWS: Final = 6
+_CHURN_PAUSE: Final = 0.25
+_SIZES: Final = text("""
+SELECT sum(n_dead_tup) FILTER (WHERE relname = 'refresh_state'),
+       sum(n_dead_tup) FILTER (WHERE relname <> 'refresh_state'),
+       CAST(sum(pg_indexes_size(relid)) FILTER (WHERE relname = 'refresh_state') / 1000 AS bigint),
+       CAST(sum(pg_total_relation_size(relid)) FILTER (WHERE relname <> 'refresh_state') / 1000 AS bigint)
+  FROM pg_stat_user_tables WHERE relname IN ('refresh_state', 'account_timers', 'ready_accounts', 'turns')
+""")
 _TABLES: Final = ("accounts", "refresh_state", "account_timers", "ready_accounts", "turns")
 
 
@@ -76,11 +85,41 @@ def snapshot(server: Postgres, seconds: float) -> str:
     return table("A foreign session holds a snapshot, claims and finishes without a pause", head, rows)
 
 
-def _claims(engine: Engine, memory: ClaimMemory, seconds: float) -> list[object]:
+def churn(server: Postgres, seconds: float) -> str:
+    """Claim and finish four times a second, and measure in windows what grows; return the table."""
+    rows: list[list[object]] = []
+    with bench_database(server, "churn") as engine:
+        with engine.begin() as connection:
+            load(connection, 2_000, rows=20, workspaces=400, platforms=1)
+        with engine.begin() as connection:
+            connection.execute(text("UPDATE refresh_state SET next_run_at = now()"))
+        maintain(engine, "VACUUM ANALYZE")
+        memory = ClaimMemory()
+        for window in range(1, _CHURN_WINDOWS + 1):
+            length = seconds / _CHURN_WINDOWS
+            claims = _claims(engine, memory, length, pause=_CHURN_PAUSE)
+            with engine.connect() as connection:
+                sizes = connection.execute(_SIZES).one()
+            rows.append([f"{window * length:,.0f} s", *claims, *(f"{size:,}" for size in sizes)])
+    head = (
+        "after",
+        "rows a second",
+        "claim of 48 jobs (CPU, time: median / p99, ms)",
+        "finish of its rows",
+        "dead rows of refresh_state",
+        "of timers, queue and shares",
+        "kB of refresh_state's indexes",
+        "kB of timers, queue and shares",
+    )
+    return table("Churn: claims and finishes of 40,000 rows, four times a second", head, rows)
+
+
+def _claims(engine: Engine, memory: ClaimMemory, seconds: float, pause: float = 0) -> list[object]:
     claims, finishes, rows = Timings(), Timings(), 0
     began = time.monotonic()
     while time.monotonic() < began + seconds:
         rows += timed_claim(engine, claims, memory=memory).rows
         with timed(engine, finishes) as connection:
             connection.execute(FINISH, {"after": "3 seconds"})
+        time.sleep(pause)
     return [f"{rows / (time.monotonic() - began):,.0f}", claims, finishes]
