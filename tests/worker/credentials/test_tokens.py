@@ -119,6 +119,11 @@ def test_account_is_loaded_with_all_its_fields(harness: Harness) -> None:
     with harness.engine.connect() as connection:
         assert tokens.load(connection, "acc_2", harness.context.vault) is None
 
+    harness.execute("UPDATE accounts SET sealed_access_token = NULL, sealed_refresh_token = NULL")
+    without = stored(harness)
+    assert (without.account.access_token, without.account.refresh_token) == (SecretStr(""), None)
+    assert without.unopened is None, "X is read with the application's token then"
+
 
 def test_account_is_loaded_with_the_highest_pressure_on_it_and_its_own_fit(harness: Harness) -> None:
     alone = connected(harness)
