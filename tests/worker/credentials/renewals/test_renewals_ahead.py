@@ -134,3 +134,15 @@ def test_renewal_waits_for_another_one_for_a_quarter_of_the_lease(
     renew_ahead("acc_1", harness.context)
 
     assert waits == [harness.context.settings.lease / 4]
+
+
+def test_renewal_without_an_endpoint_of_its_own_needs_no_budget(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expiring(harness)
+    harness.adapter.renewal_endpoint = None
+    monkeypatch.setattr(harness.context.budgets.budgets, "reserve", lambda *_: pytest.fail("reserved"))
+
+    renew_ahead("acc_1", harness.context)
+
+    assert harness.adapter.renewals == ["acc_1"]
