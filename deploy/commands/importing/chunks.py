@@ -1,14 +1,13 @@
 """Stores the lines of a file chunk by chunk: while one chunk is stored, the next one is read and checked."""
 
 import difflib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from io import BufferedReader
 from typing import NamedTuple
 
 from rich.progress import Progress
-from sqlalchemy import Connection, Engine
 
 from deploy import console
 from deploy.row_files import Line
@@ -23,8 +22,8 @@ _MOST_UNKNOWN_FIELDS = 20
 SMALL_FILE_ROWS = 20
 """A file of at most so many rows goes to the interactive lane: its user waits for the first snapshots."""
 
-Take = Callable[[Connection, list[object], int], ImportResult]
-"""Stores rows in a transaction, in the lane of a priority."""
+Store = Callable[[Sequence[object], int], ImportResult]
+"""Stores rows for good, in the lane of a priority."""
 Parse = Callable[[object], object]
 
 
@@ -80,18 +79,9 @@ class _Stored(NamedTuple):
     position: int
 
 
-def store_lines(
-    engine: Engine, lines: Iterator[Line], take: Take, tally: Tally, meter: "Meter", *, dry_run: bool
-) -> None:
+def store_lines(lines: Iterator[Line], store: Store, tally: Tally, meter: "Meter") -> None:
     """Store all lines; what is committed is counted, also after an interruption."""
     stored: _Stored | None = None
-
-    def store(rows: list[object], priority: int) -> ImportResult:
-        with engine.connect() as connection:
-            result = take(connection, rows, priority)
-            if not dry_run:
-                connection.commit()
-            return result
 
     def settle() -> None:
         nonlocal stored

@@ -3,25 +3,26 @@
 import gc
 import json
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from io import BufferedReader
 from pathlib import Path
 from typing import Annotated, Final
 
 import typer
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import OperationalError
 
 from deploy import console, row_files, stores
 from deploy.archive.restore import restore
 from deploy.commands.importing import fields as import_fields
-from deploy.commands.importing.chunks import Meter, Parse, Take, Tally, parsed, store_lines
+from deploy.commands.importing.chunks import Meter, Parse, Store, Tally, parsed, store_lines
 from deploy.commands.importing.duplicates import PostsByItem
+from deploy.commands.importing.parts import in_parts
 from deploy.console import AsJson, CommandError, UsageError
 from deploy.row_files import Decode, FileError, Line
 from shared.accounts.vault import Vault
-from shared.ingestion.importer import import_accounts, import_publications
+from shared.ingestion.importer import ImportResult, import_accounts, import_publications
 from shared.ingestion.plain_rows import parse_plain_publication
 from shared.ingestion.rows import parse_publication
 from shared.settings import load
@@ -78,10 +79,13 @@ def accounts(
     vault = Vault(settings.secret_keys)
     with stores.engine(settings) as engine:
         _run(
-            engine,
             file,
-            lambda connection, rows, _: import_accounts(
-                connection, vault, rows, without_token=settings.without_token
+            _transactions(
+                engine,
+                lambda connection, rows, _: import_accounts(
+                    connection, vault, rows, without_token=settings.without_token
+                ),
+                dry_run=dry_run,
             ),
             import_fields.ACCOUNTS,
             dry_run=dry_run,
@@ -100,10 +104,14 @@ def publications(file: File, *, dry_run: DryRun = False, as_json: AsJson = False
     ``unknown_fields`` (array of ``line``, ``field``, ``nearest``), ``dry_run``. Exits 1 if a row was refused.
     """
     with stores.engine(load("database_url")) as engine:
-        _run(
+        store = _transactions(
             engine,
-            file,
             lambda connection, rows, priority: import_publications(connection, rows, priority=priority),
+            dry_run=dry_run,
+        )
+        _run(
+            file,
+            in_parts(engine, store),
             import_fields.PUBLICATIONS,
             parse=parse_publication,
             decode=parse_plain_publication,
@@ -124,19 +132,36 @@ def archive(file: File, *, dry_run: DryRun = False, as_json: AsJson = False) -> 
     vault = Vault(settings.secret_keys)
     with stores.engine(settings) as engine:
         _run(
-            engine,
             file,
-            lambda connection, rows, priority: restore(connection, vault, rows, priority),
+            _transactions(
+                engine,
+                lambda connection, rows, priority: restore(connection, vault, rows, priority),
+                dry_run=dry_run,
+            ),
             None,
             dry_run=dry_run,
             as_json=as_json,
         )
 
 
+def _transactions(
+    engine: Engine, take: Callable[[Connection, Sequence[object], int], ImportResult], *, dry_run: bool
+) -> Store:
+    """Return a `Store` that has a transaction of its own at each call."""
+
+    def store(rows: Sequence[object], priority: int) -> ImportResult:
+        with engine.connect() as connection:
+            result = take(connection, rows, priority)
+            if not dry_run:
+                connection.commit()
+            return result
+
+    return store
+
+
 def _run(
-    engine: Engine,
     file: str,
-    take: Take,
+    store: Store,
     known: Mapping[str, str] | None,
     *,
     dry_run: bool,
@@ -146,7 +171,7 @@ def _run(
 ) -> None:
     """Import a file; ``known``: the fields of its rows, ``None`` for an archive, whose lines differ.
 
-    ``parse`` checks rows while those before are stored; ``take`` checks what it left.
+    ``parse`` checks rows while those before are stored; ``store`` checks what it left.
     """
     tally = Tally(as_json)
 
@@ -162,7 +187,7 @@ def _run(
 
     try:
         with _rare_collections(), _opened(file) as (source, size), console.progress(of_bytes=True) as bar:
-            store_lines(engine, lines(source), take, tally, Meter(bar, source, size), dry_run=dry_run)
+            store_lines(lines(source), store, tally, Meter(bar, source, size))
     except FileError as error:
         raise CommandError(f"{file}: {error}") from error
     except OperationalError as error:
@@ -170,7 +195,7 @@ def _run(
             raise
         raise CommandError(
             f"the connection to PostgreSQL was lost after line {tally.line}:"
-            f" {tally.accepted} rows are stored; run the same command again to import the rest"
+            f" at least {tally.accepted} rows are stored; run the same command again to import the rest"
         ) from error
     except KeyboardInterrupt:
         console.complain(
