@@ -45,7 +45,10 @@ WITH probed AS (
                        AND a.changed_in > e.changed_in
                        AND a.changed_in < pg_snapshot_xmin(pg_current_snapshot()))
          OR EXISTS (SELECT FROM webhook_refused_rows r WHERE r.endpoint_id = e.endpoint_id
-                       AND r.workspace_id = e.workspace_id AND r.next_try_at <= now()))
+                       AND r.workspace_id = e.workspace_id AND r.next_try_at <= now())
+         -- one that came during a delivery
+         OR EXISTS (SELECT FROM webhook_notices n WHERE n.endpoint_id = e.endpoint_id
+                       AND n.workspace_id = e.workspace_id))
      FOR NO KEY UPDATE OF e SKIP LOCKED
 )
 UPDATE webhook_endpoints e SET next_run_at = now() FROM waiting w WHERE e.endpoint_id = w.endpoint_id

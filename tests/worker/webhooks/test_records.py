@@ -69,6 +69,19 @@ def test_delivered_notice_goes_alone_and_changes_neither_position_nor_progress(w
     assert after.waits == timedelta(), "the feed or another notice may wait"
 
 
+def test_notice_that_comes_during_a_delivery_is_sent_after_it(world: World) -> None:
+    world.publish()
+    endpoint, sent = prepared(world)
+    notice(world, world.endpoint_id)
+    after = end(world, endpoint, sent, TAKEN)
+    assert after.next_run_at is None
+    world.places.release(endpoint.claim)
+
+    world.settle()
+
+    assert [one.body["type"] for one in world.receiver.take()] == ["webhook.failing"]
+
+
 def test_413_of_many_rows_is_no_failure(world: World) -> None:
     world.publish(4)
 
