@@ -102,8 +102,9 @@ def test_missing_post_points_at_another_account(
 
 def test_newest_post_that_has_an_id_is_read(harness: Harness) -> None:
     old, newest, unpublished = account(harness)
-    harness.execute("UPDATE publications SET created_at = :at WHERE id = :id", at=NOW - 9 * HOUR, id=old)
-    harness.execute("UPDATE publications SET created_at = :at WHERE id = :id", at=NOW - HOUR, id=newest)
+    for one, hours in ((old, 9), (newest, 1), (unpublished, 0)):
+        at = NOW - hours * HOUR
+        harness.execute("UPDATE publications SET created_at = :at WHERE id = :id", at=at, id=one)
     harness.execute("UPDATE publications SET platform_post_id = NULL WHERE id = :id", id=unpublished)
     harness.publications(harness.account("acc_2"))
 
