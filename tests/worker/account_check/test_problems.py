@@ -110,6 +110,7 @@ def test_newest_post_that_has_an_id_is_read(harness: Harness) -> None:
 
     assert checked(harness).post_id == "post_acc_12"
     assert harness.adapter.requested == [("acc_1", (newest,))]
+    assert harness.execute("SELECT * FROM post_reads") == [], "only reads at X cost money"
 
 
 def test_of_posts_of_one_instant_the_last_one_is_read_with_the_instant_of_its_publication(
