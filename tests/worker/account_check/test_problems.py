@@ -5,15 +5,19 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import httpx
 import pytest
 from pydantic import SecretStr
 
-from shared.vocabulary import BucketKind, Platform
+from shared.quota.budgets import Decision
+from shared.vocabulary import BucketKind, Lane, Platform
 from tests.harness import Harness, open_harness
+from tests.worker.http.in_process import InProcess
 from worker.account_check.check import Report, check
 from worker.adapters.contract import Upstream
 from worker.clock import DatabaseClock
 from worker.errors import Misconfigured, Paused, Reauthorize, RefreshError, TryAgain
+from worker.http.client import Client
 from worker.readings import Account, Answer, Limit, Publication, Reading
 
 NOW = datetime.now(UTC)
@@ -190,3 +194,27 @@ def test_spent_budget_is_reported_without_a_call(database_url: str) -> None:
 
     assert "budget for reads at X is spent" in (report.problem or "")
     assert harness.adapter.requested == []
+
+
+def test_calls_of_a_check_are_interactive_work_within_the_budgets(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    account(harness)
+    reserved: list[tuple[int, Lane]] = []
+
+    def reserve(_buckets: object, cost: int, lane: Lane) -> Decision:
+        reserved.append((cost, lane))
+        return Decision(timedelta())
+
+    def fetch(upstream: Upstream, _account: Account, posts: Sequence[Publication]) -> Iterator[Reading]:
+        upstream.send("GET", "https://platform.test/", endpoint="video/query", cost=3)
+        yield Reading(posts[0].id, Answer.READ, {"view_count": 1})
+
+    monkeypatch.setattr(harness.context.budgets.budgets, "reserve", reserve)
+    monkeypatch.setattr(harness.adapter, "fetch", fetch)
+    client = Client(transport=InProcess(lambda _: httpx.Response(200)))
+
+    report = checked(replace(harness, context=replace(harness.context, client=client)))
+
+    assert (report.calls, report.problem) == (1, None)
+    assert reserved == [(3, Lane.INTERACTIVE)]
