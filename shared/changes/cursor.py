@@ -99,7 +99,7 @@ def _unpacked(text: str) -> bytes:
     if len(text) > MAX_LENGTH:
         raise CursorError(f"is longer than {MAX_LENGTH} characters")
     encoded = text.removeprefix(_PREFIX)
-    if encoded == text or not text.isascii():
+    if encoded == text:
         raise CursorError(_MALFORMED)
     try:
         raw = urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4))

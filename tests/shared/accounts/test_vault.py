@@ -235,7 +235,9 @@ def test_every_secret_key_opens_what_its_sealing_key_sealed(secret: str) -> None
 
 def test_rotation_seals_with_the_first_secret_key_what_a_sealing_key_sealed() -> None:
     sealed = SealingKey(Vault([OLD]).sealing_key).seal(SecretStr("one"))
-    both = Vault([NEW, OLD])
+    both, former = Vault([NEW, OLD]), Vault([OLD]).seal(SecretStr("one"))
+    assert both.sealing_key == Vault([NEW]).sealing_key
+    assert not both.is_current(former)
 
     rotated = both.rotate(sealed)
 
@@ -281,3 +283,18 @@ def test_value_of_a_sealing_key_is_redacted_and_the_public_key_is_not() -> None:
     sealed = SealingKey(public).seal(SecretStr("a"))
 
     assert redact(f"stored {sealed} with {public}") == f"stored {REDACTED} with {public}"
+
+
+@pytest.mark.parametrize(
+    ("text", "known", "redacted"),
+    [
+        ("sent abcdefgh to", ("abcd", "abcdefgh"), "sent [redacted] to"),
+        (f"got {'aB3' * 18}x1", (), "got [redacted]"),
+        (f"got {'aB3' * 18}x", (), f"got {'aB3' * 18}x"),
+        (f"digest {'ab3' * 20}", (), f"digest {'ab3' * 20}"),
+    ],
+)
+def test_longest_secret_and_every_long_random_run_are_redacted(
+    text: str, known: tuple[str, ...], redacted: str
+) -> None:
+    assert redact(text, *known) == redacted

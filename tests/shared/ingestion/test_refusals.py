@@ -15,7 +15,8 @@ def test_misspelt_field_is_refused_and_other_fields_are_ignored() -> None:
         "a misspelt field beside the correct one is ignored"
     )
     assert parse_account({**account(), "access_token_" * 6: "x"}).account_id == "acc_1"
-    assert parse_account({**account(), "colour": "x"}).account_id == "acc_1"
+    for other in ("colour", "account_owner"):
+        assert parse_account({**account(), other: "x"}).account_id == "acc_1"
 
 
 def parse_slip(name: str, meant: str) -> str:
@@ -43,6 +44,8 @@ def test_long_text_is_cut_between_two_characters(letter: str, length: int) -> No
         ("token_expires_at", "tomorrow", "; got 'tomorrow'"),
         ("account_id", " acc_1", "; got ' acc_1'"),
         ("account_id", True, "; got bool"),
+        ("platform", "my space " * 8, f"; got {'my space ' * 8!r}"),
+        ("platform", "my space " * 9, ", tiktok"),
     ],
 )
 def test_refusal_quotes_the_value(name: str, value: object, ending: str) -> None:

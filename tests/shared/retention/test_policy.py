@@ -45,6 +45,8 @@ def test_defaults() -> None:
 
 def test_limit_of_a_class_holds_for_every_group_within_its_bound() -> None:
     policy = Retention.parse("on,readings=200d,tiktok:daily=20d,gone=12h,events=forever,disconnected=0")
+    shorter = Retention.parse("on,readings=24h")
+    assert {shorter.of(DataClass.READINGS, group) for group in Group} == {DAY}
 
     assert policy.of(DataClass.READINGS, Group.X) == 200 * DAY
     assert policy.of(DataClass.READINGS, Group.LINKEDIN_MEMBER) == 2 * DAY
@@ -59,12 +61,18 @@ def test_month_goes_after_the_longest_limit_and_shorter_ones_before() -> None:
 
     assert policy.longest(DataClass.DAILY) == 395 * DAY
     assert policy.shorter(DataClass.DAILY) == {Group.LINKEDIN: 365 * DAY, Group.LINKEDIN_MEMBER: timedelta()}
-    assert Retention.parse("on,x:readings=forever").longest(DataClass.READINGS) is None
+    without_end = Retention.parse("on,x:readings=forever")
+    assert without_end.longest(DataClass.READINGS) is None
+    assert set(without_end.shorter(DataClass.READINGS)) == set(Group) - {Group.X}
 
 
 @pytest.mark.parametrize(
     "limit",
-    ["linkedin:daily=400d", "linkedin_member:readings=49h", "linkedin:disconnected=1d", "x:gone=forever"],
+    [
+        *("linkedin:daily=366d", "linkedin:readings=366d", "linkedin_member:readings=49h", "x:gone=25h"),
+        *("linkedin_member:daily=1h", "linkedin:disconnected=1h", "linkedin_member:disconnected=1h"),
+        "x:gone=forever",
+    ],
 )
 def test_limit_beyond_the_terms_needs_an_acknowledgement(limit: str) -> None:
     with pytest.raises(ValueError, match=limit.partition("=")[0]):
@@ -73,10 +81,22 @@ def test_limit_beyond_the_terms_needs_an_acknowledgement(limit: str) -> None:
     assert Retention.parse(f"on,{limit},beyond-terms").enabled
 
 
+def test_limits_that_the_terms_just_allow_need_no_acknowledgement() -> None:
+    within = "linkedin:daily=365d,linkedin:readings=365d,linkedin_member:readings=48h,x:gone=24h"
+    assert Retention.parse(f"on,{within}").enabled
+
+
 @pytest.mark.parametrize(
-    "setting",
-    ["yes", "readings=90d", "on,readings=90", "on,posts=90d", "on,mastodon:daily=1d", "on,x:events=1d"],
+    ("setting", "sentence"),
+    [
+        ("yes", "must begin with on or off"),
+        ("readings=90d", "must begin with on or off"),
+        ("on,readings=90", "holds no limit in 'readings=90'"),
+        ("on,posts=90d", "holds no limit in 'posts=90d'"),
+        ("on,mastodon:daily=1d", "holds no limit in 'mastodon:daily=1d'"),
+        ("on,x:events=1d", "events has one limit for all platforms"),
+    ],
 )
-def test_malformed_setting_is_refused(setting: str) -> None:
-    with pytest.raises(ValueError, match=r"\w"):
+def test_malformed_setting_is_refused(setting: str, sentence: str) -> None:
+    with pytest.raises(ValueError, match=sentence):
         Retention.parse(setting)

@@ -10,8 +10,10 @@ from sqlalchemy import Connection
 
 from deploy import row_files
 from deploy.commands.importing import chunks
+from deploy.commands.importing.duplicates import PostsByItem
 from deploy.row_files import Line
 from shared.ingestion.importer import ImportResult, import_publications
+from shared.ingestion.rows import parse_publication
 from tests.deploy.commands.conftest import Dravo, write_lines
 from tests.deploy.commands.importing.example_rows import ACCOUNT, INSTANT, publication
 
@@ -222,3 +224,29 @@ def test_second_post_with_the_platform_id_of_another_one_is_refused_by_line(
     assert error["line"] == 2
     assert error["message"].startswith("platform_post_id is that of another post in line 1")
     assert {post for (post,) in sql("SELECT post_id FROM publications")} == {"post_1", "post_2"}
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "mistaken"),
+    [
+        ({"publish_id": "p1"}, {"publish_id": "p1"}, True),
+        ({"publish_id": "p1"}, {"platform_post_id": "p1"}, False),
+        ({"platform_post_id": "p1"}, {"platform_post_id": "p1", "account_id": "acc_2"}, False),
+        ({"platform_post_id": "p1"}, {"platform_post_id": "p2"}, False),
+        ({"platform_post_id": ""}, {"platform_post_id": None}, False),
+        ({"platform_post_id": 7}, {"platform_post_id": "7"}, True),
+    ],
+)
+def test_item_of_a_platform_belongs_to_one_post(
+    first: dict[str, object], second: dict[str, object], *, mistaken: bool
+) -> None:
+    posts = PostsByItem()
+    rows = [
+        parse_publication(publication(n, platform_post_id=None) | given)
+        for n, given in enumerate((first, second))
+    ]
+    checked = [posts.checked(Line(number, row)) for number, row in enumerate(rows)]
+
+    assert [line.mistake is not None for line in checked] == [False, mistaken]
+    refused = Line(8, rows[1], "malformed")
+    assert posts.checked(refused) is refused

@@ -95,6 +95,51 @@ def test_due_row_waits_for_a_worker_and_says_if_none_is_alive() -> None:
     assert (run.at, run.sentence, run.to_do) == (None, "No worker is alive", "Start one.")
 
 
+NO_WORKER = Hold("no_worker", "everything", "No worker is alive.", "the fleet", None, None, "Start one.")
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence", "to_do"),
+    [
+        ({}, "it is due and waits for a worker in the background lane", "Nothing: it is due"),
+        ({"priority": 1}, "it is due and waits for a worker in the interactive lane", "Nothing: it is due"),
+        ({"reason": "retry"}, "it is due and waits for a worker in the background lane", "Nothing: it is re"),
+        (
+            {"claimed_at": NOW - 2 * HOUR, "reason": "claimed"},
+            "it is due and waits for a",
+            "Nothing: a worker",
+        ),
+        ({"reason": "stopped", "detail": "Gone."}, "Gone", "Nothing; `dravo resync --post post_7`"),
+        (
+            {"reason": "quarantined", "detail": "Slow."},
+            "its refresh started several times",
+            "Look for its id",
+        ),
+    ],
+)
+def test_due_row_says_what_it_waits_for(changes: dict[str, Any], sentence: str, to_do: str) -> None:
+    run = next_run(replace(DUE, **changes), [], NOW)
+
+    assert run.sentence.startswith(sentence)
+    assert run.to_do.startswith(to_do)
+
+
+def test_missing_worker_holds_no_row_that_is_due_later_and_a_pause_no_reason_of_the_row() -> None:
+    assert next_run(FRESH, [], NOW, fleet=NO_WORKER).holds == ()
+    retried = next_run(replace(FRESH, reason="retry"), [pause(PauseKind.APP)], NOW, fleet=NO_WORKER)
+    assert [hold.cause for hold in retried.holds] == ["app", "retry"]
+
+
+def test_clients_read_the_stop_before_the_limit_and_no_word_of_operators() -> None:
+    stopped = next_run(DUE, [pause(PauseKind.APP, NOW + 9 * HOUR), pause(PauseKind.CREDITS)], NOW)
+    paused = next_run(DUE, [pause(PauseKind.OPERATOR_PLATFORM, UNTIL_RESUMED)], NOW)
+
+    assert sentence_for_clients(stopped, "x", NOW).startswith(
+        "not refreshed: X is not read for now; operators"
+    )
+    assert sentence_for_clients(paused, "x", NOW) == "not refreshed: refreshes are paused"
+
+
 def test_claimed_row_is_under_way_whatever_is_paused() -> None:
     claimed = replace(FRESH, claimed_at=NOW, reason="claimed", next_run_at=NOW + timedelta(minutes=1))
 
