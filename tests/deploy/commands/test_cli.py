@@ -69,6 +69,16 @@ def test_every_command_has_help_and_a_json_option(dravo: Dravo, command: tuple[s
         ("quarantine", "release", "--all", "post_1"),
         ("status", "--watch", "--json"),
         ("why", "\udcff"),
+        ("keys", "create", "--workspace", ""),
+        ("pause", "--reason", "a", "--account", "acc_1", "--workspace", "ws_1"),
+        ("pause", "--reason", "a", "--platform", "x", "--for", "0h"),
+        ("pause", "--reason", "a", "--platform", "x", "--until", "9999-12-31"),
+        ("resume",),
+        ("resume", "--workspace", "ws_1", "--try"),
+        ("export",),
+        ("export", "--account", "acc_1", "--workspace", "ws_1"),
+        ("webhooks", "redeliver", "whe_1", "--delivery", "1", "--since", "2026-01-01"),
+        ("webhooks", "disable", "whe_1", "--reason", " "),
     ],
     ids=" ".join,
 )
@@ -168,6 +178,7 @@ def test_key_is_printed_once_then_listed_and_revoked(operator: Dravo) -> None:
     assert operator("keys", "list", "--json").json[0]["revoked_at"] is not None
     assert operator("keys", "revoke", "key_unknown").code == 1
     assert operator("keys", "list", "--workspace", "ws_2", "--json").json == []
+    assert len(operator("keys", "list", "--workspace", "ws_1", "--json").json) == 1
 
 
 def test_generated_secret_is_accepted_by_the_settings(dravo: Dravo, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,9 +23,17 @@ def test_accounts_show_state_pauses_and_overdue_rows(fleet: Dravo, sql: Any) -> 
     assert (by_id["acc_x"]["rows"], by_id["acc_x"]["overdue"]) == (3, 3)
     assert [pause["reason"] for pause in by_id["acc_x"]["pauses"]] == ["The app limit is reached."]
     assert by_id["acc_tiktok"]["pauses"] == by_id["acc_facebook"]["pauses"] == []
-    assert [one["account_id"] for one in fleet("accounts", "--workspace", "ws_2", "--json").json] == [
-        "acc_tiktok"
-    ]
+    sql("UPDATE accounts SET state = 'disconnected' WHERE account_id = 'acc_facebook'")
+    sql("UPDATE refresh_state SET next_run_at = now() + interval '1 h' WHERE account_id = 'acc_linkedin'")
+    for filters, accounts in (
+        (("--workspace", "ws_2"), ["acc_tiktok"]),
+        (("--platform", "x"), ["acc_x"]),
+        (("--state", "disconnected"), ["acc_facebook"]),
+        (("--platform", "linkedin", "--state", "disconnected"), []),
+    ):
+        assert [one["account_id"] for one in fleet("accounts", *filters, "--json").json] == accounts
+    (waits,) = fleet("accounts", "--platform", "linkedin", "--json").json
+    assert (waits["rows"] > 0, waits["overdue"], waits["oldest_overdue_at"]) == (True, 0, None)
     assert "acc_x" in fleet("accounts").out
 
 

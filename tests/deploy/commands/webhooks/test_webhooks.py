@@ -95,6 +95,13 @@ def test_rotation_prints_a_new_secret_once(fleet: Dravo, endpoint: str) -> None:
 
     assert (first[:6], second[:6], first != second) == ("whsec_", "whsec_", True)
     assert fleet("webhooks", "rotate", endpoint, "--overlap", "8d").code == 2
+    assert fleet("webhooks", "rotate", endpoint, "--overlap", "7d").code == 0
+    for filters, number in (
+        (("--workspace", "ws_1", "--state", "enabled"), 1),
+        (("--workspace", "ws_2"), 0),
+        (("--state", "failing"), 0),
+    ):
+        assert len(fleet("webhooks", "list", *filters, "--json").json) == number
 
 
 def test_redelivery_goes_back_to_an_instant(fleet: Dravo, endpoint: str, sql: Any) -> None:
@@ -116,10 +123,15 @@ def test_redelivery_goes_back_to_an_instant(fleet: Dravo, endpoint: str, sql: An
 def test_log_is_listed_and_removal_wants_a_yes(fleet: Dravo, endpoint: str, sql: Any) -> None:
     sql(
         "INSERT INTO webhook_deliveries (endpoint_id, workspace_id, type, message_id, rows, attempt, outcome,"
-        " seconds) VALUES ('whe_1', 'ws_1', 'analytics.updated', 'msg_1', 3, 1, 'timeout', 15)"
+        " seconds) VALUES ('whe_1', 'ws_1', 'analytics.updated', 'msg_0', 3, 1, 'timeout', 15),"
+        " ('whe_1', 'ws_1', 'analytics.updated', 'msg_1', 3, 1, 'timeout', 15),"
+        " ('whe_1', 'ws_1', 'analytics.updated', 'msg_2', 1, 1, 'delivered', 1)"
     )
+    for options, messages in (((), ["msg_2", "msg_1", "msg_0"]), (("--failed", "--limit", "1"), ["msg_1"])):
+        log = fleet("webhooks", "deliveries", endpoint, *options, "--json").json["deliveries"]
+        assert [one["message_id"] for one in log] == messages
     listed = fleet("webhooks", "deliveries", endpoint, "--failed", "--json").json
-    assert [(one["outcome"], one["rows"]) for one in listed["deliveries"]] == [("timeout", 3)]
+    assert [(one["outcome"], one["rows"]) for one in listed["deliveries"]] == [("timeout", 3)] * 2
     assert listed["refused_rows"] == []
     assert "timeout" in fleet("webhooks", "deliveries", endpoint).out
 
