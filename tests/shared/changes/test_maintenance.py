@@ -102,6 +102,11 @@ def test_deleted_rows_are_kept_for_the_days_of_the_setting_and_one_more(harness:
             id=row,
         )
 
+    with harness.engine.begin() as other, harness.scheduler.begin() as scheduler:
+        other.execute(text("SELECT FROM changes FOR UPDATE"))
+        scheduler.exec_driver_sql("SET LOCAL lock_timeout = '1s'")
+        assert not maintenance.purge(scheduler, KEEP)
+    assert len(harness.execute("SELECT FROM changes")) == 4, "a row that another session has is passed over"
     with harness.scheduler.begin() as scheduler:
         assert not maintenance.purge(scheduler, KEEP)
 
