@@ -207,6 +207,18 @@ def test_statements_of_maintenance_lock_the_lowest_id_first(harness: Harness) ->
         assert (name, locked_while_waiting_for(harness, of, first, ids, statement)) == (name, [])
 
 
+def test_maintenance_does_not_wait_for_sessions_that_refer_to_its_rows(harness: Harness) -> None:
+    ids = harness.publications(harness.account("acc_1"), 2)
+    harness.execute(CHANGED.format("NULL"))
+    with harness.engine.begin() as other, harness.engine.begin() as acting:
+        for table in ("accounts", "publications"):
+            other.execute(text(f"SELECT FROM {table} FOR KEY SHARE"))
+        acting.exec_driver_sql("SET LOCAL lock_timeout = '1s'")
+
+        assert acting.execute(roll_up._EXISTING, {"ids": ids}).scalars().all() == ids
+        assert acting.execute(maintenance._ACCOUNTS, {"rows": 9}).rowcount == 1
+
+
 def locked_while_waiting_for(
     harness: Harness,
     of: tuple[str, str],
