@@ -240,12 +240,9 @@ def load(*required: str) -> Settings:
         for mistake in error.errors(include_url=False, include_input=False):
             name = f"DRAVO_{str(mistake['loc'][0]).upper()}" if mistake["loc"] else "DRAVO_…"
             mistakes.append(f"{name}: {mistake['msg'].removeprefix('Value error, ')}")
-    wrong = {line.split(":")[0] for line in mistakes}
     present = settings.model_fields_set if settings else _set_in_environment()
-    for name in required:
-        variable = f"DRAVO_{name.upper()}"
-        if name not in present and variable not in wrong:
-            mistakes.append(f"{variable}: is required and not set")
+    missing = (name for name in required if name not in present)
+    mistakes += (f"DRAVO_{name.upper()}: is required and not set" for name in missing)
     if mistakes or settings is None:
         raise SettingsError("\n".join(sorted(mistakes)))
     return settings

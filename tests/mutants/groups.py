@@ -12,6 +12,7 @@ INGESTION: Final = (
     "tests/shared/ingestion/test_rows.py",
     "tests/shared/ingestion/test_refusals.py",
     "tests/shared/ingestion/test_accounts.py",
+    "tests/shared/ingestion/test_known_accounts.py",
     "tests/shared/ingestion/test_matching.py",
     "tests/shared/ingestion/test_publications.py",
     "tests/shared/ingestion/test_late_ids.py",
@@ -78,6 +79,7 @@ ERASURE: Final = (
     "tests/shared/erasure/test_run.py",
     "tests/shared/erasure/test_guards.py",
     "tests/shared/erasure/test_replay.py",
+    "tests/shared/erasure/test_traces.py",
 )
 RETENTION: Final = (
     "tests/shared/retention/test_policy.py",

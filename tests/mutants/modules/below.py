@@ -8,6 +8,7 @@ _NEEDS: Final = (
     "tests/shared/operations/attention/test_rules.py",
     "tests/shared/operations/attention/test_needs.py",
 )
+_SETTINGS: Final = ("tests/shared/test_setting_values.py", "tests/shared/test_settings.py")
 _HOLDS: Final = (
     "tests/shared/operations/holds/test_hold.py",
     "tests/shared/operations/holds/test_subjects.py",
@@ -56,6 +57,8 @@ SHARED: Final[dict[str, tuple[str, ...]]] = {
         "tests/shared/retention/test_run.py",
         "tests/deploy/commands/stored_data/test_retention.py",
     ),
+    "shared/setting_types.py": _SETTINGS,
+    "shared/settings.py": _SETTINGS,
     "shared/webhooks/deliveries.py": (
         "tests/shared/webhooks/test_deliveries.py",
         "tests/deploy/commands/webhooks/test_webhooks.py",

@@ -27,6 +27,8 @@ COMMANDS: Final[dict[str, tuple[str, ...]]] = {
     "deploy/commands/stored_data/erase.py": ("tests/deploy/commands/stored_data/test_erase.py",),
     "deploy/commands/stored_data/export.py": ("tests/deploy/commands/stored_data/test_export.py",),
     "deploy/commands/stored_data/retention.py": ("tests/deploy/commands/stored_data/test_retention.py",),
+    "deploy/commands/status.py": ("tests/deploy/commands/test_looking.py",),
+    "deploy/commands/webhooks/support.py": ("tests/deploy/commands/webhooks/test_webhooks.py",),
     "deploy/commands/webhooks/webhooks.py": ("tests/deploy/commands/webhooks/test_webhooks.py",),
     "deploy/commands/why.py": ("tests/deploy/commands/test_looking.py",),
 }

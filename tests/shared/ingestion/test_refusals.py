@@ -15,7 +15,7 @@ def test_misspelt_field_is_refused_and_other_fields_are_ignored() -> None:
         "a misspelt field beside the correct one is ignored"
     )
     assert parse_account({**account(), "access_token_" * 6: "x"}).account_id == "acc_1"
-    for other in ("colour", "account_owner"):
+    for other in ("colour", "refresh_rate"):
         assert parse_account({**account(), other: "x"}).account_id == "acc_1"
 
 

@@ -241,12 +241,12 @@ def test_item_of_a_platform_belongs_to_one_post(
     first: dict[str, object], second: dict[str, object], *, mistaken: bool
 ) -> None:
     posts = PostsByItem()
+    given_rows: tuple[dict[str, object], ...] = (first, {"platform_post_id": "between"}, second)
     rows = [
-        parse_publication(publication(n, platform_post_id=None) | given)
-        for n, given in enumerate((first, second))
+        parse_publication(publication(n, platform_post_id=None) | given) for n, given in enumerate(given_rows)
     ]
     checked = [posts.checked(Line(number, row)) for number, row in enumerate(rows)]
 
-    assert [line.mistake is not None for line in checked] == [False, mistaken]
-    refused = Line(8, rows[1], "malformed")
+    assert [line.mistake is not None for line in checked] == [False, False, mistaken]
+    refused = Line(8, rows[2], "malformed")
     assert posts.checked(refused) is refused
