@@ -145,6 +145,13 @@ def test_status_counts_rows_queues_and_workers(fleet: Dravo, sql: Any, redis_url
         " WHERE account_id = 'acc_facebook'"
     )
     sql("UPDATE refresh_state SET next_run_at = now() - interval '1 hour' WHERE account_id = 'acc_x'")
+    sql(
+        "UPDATE refresh_state SET next_run_at = now() - interval '9 hours' WHERE account_id = 'acc_instagram'"
+    )
+    sql(
+        "INSERT INTO pauses (platform, kind, subject, paused_until, reason)"
+        " VALUES ('instagram', 'account', 'acc_instagram', now() + interval '1 hour', 'A limit.')"
+    )
     client = redis_client.connect(redis_url)
     report_alive(client, "worker-1", 8)
     client.lpush("dramatiq:background", "a job")
@@ -155,7 +162,8 @@ def test_status_counts_rows_queues_and_workers(fleet: Dravo, sql: Any, redis_url
     assert seen.code == 0
     document = seen.json
     by_platform = {row["platform"]: row for row in document["rows"]}
-    assert by_platform["x"]["pending"] == by_platform["x"]["due"] == 3
+    assert by_platform["x"]["pending"] == by_platform["x"]["due"] == by_platform["x"]["total"] == 3
+    assert by_platform["instagram"]["oldest_overdue_at"] is None, "a pause explains it"
     assert (document["due"], document["claimed"], document["quarantined"]) == (5, 1, 1)
     assert 3_600 <= document["oldest_overdue_seconds"] < 3_700
     assert document["queues"] == {"interactive": 0, "background": 1}
@@ -168,6 +176,23 @@ def test_status_counts_rows_queues_and_workers(fleet: Dravo, sql: Any, redis_url
     shown = fleet("status").out
     assert "oldest for 1 h" in shown
     assert "late: more than 15 min, as DravoOverdue" in shown
+
+
+def test_status_lists_endpoints_that_fail_for_an_hour_or_are_disabled(fleet: Dravo, sql: Any) -> None:
+    sql(
+        "INSERT INTO webhook_endpoints (endpoint_id, workspace_id, url, host, sealed_secret, state,"
+        " state_reason, failing_since, failure) SELECT 'whe_' || name, 'ws_1', '', '', '', state, reason,"
+        " now() - age * interval '1 minute', failure FROM (VALUES ('well', 'enabled', NULL, NULL, NULL),"
+        " ('lately', 'enabled', NULL, 59, 'HTTP 500'), ('long', 'enabled', NULL, 61, 'HTTP 503'),"
+        " ('off', 'disabled', 'their wish', NULL, NULL)) e (name, state, reason, age, failure)"
+    )
+
+    listed = fleet("status", "--json").json["webhooks"]
+
+    assert {one["endpoint_id"]: one["failure"] for one in listed} == {
+        "whe_long": "HTTP 503",
+        "whe_off": "their wish",
+    }
 
 
 @pytest.mark.parametrize("redis_url_now", ["redis://127.0.0.1:9/0", ""])

@@ -30,5 +30,6 @@ COMMANDS: Final[dict[str, tuple[str, ...]]] = {
     "deploy/commands/status.py": ("tests/deploy/commands/test_looking.py",),
     "deploy/commands/webhooks/support.py": ("tests/deploy/commands/webhooks/test_webhooks.py",),
     "deploy/commands/webhooks/webhooks.py": ("tests/deploy/commands/webhooks/test_webhooks.py",),
+    "deploy/row_files.py": ("tests/deploy/test_row_files.py",),
     "deploy/commands/why.py": ("tests/deploy/commands/test_looking.py",),
 }

@@ -31,7 +31,8 @@ def test_added_endpoint_has_its_columns_and_begins_at_the_present(harness: Harne
     assert position == (newest, Kind.PUBLICATION, AFTER_ALL_OF)
     beginning = row(harness, from_beginning)
     assert (beginning.cursor, beginning.changed_in, beginning.changed_key) == (None, "0", 0)
-    assert read(harness, endpoint_id).behind_seconds == 0
+    harness.publications(harness.account("acc_2", workspace_id="ws_2"))
+    assert read(harness, endpoint_id).behind_seconds == 0, "changes of others are not its own"
     assert read(harness, from_beginning).behind_seconds > 0
 
 
