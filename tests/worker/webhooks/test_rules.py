@@ -46,6 +46,7 @@ def test_success_doubles_what_is_allowed_and_forgets_failures(before: int, after
     [
         (TOO_LARGE, 50, Progress(2, 25, 25, 1), 1),
         (TOO_LARGE, 3, Progress(2, 1, 1, 1), 1),
+        (TOO_LARGE, 2, Progress(2, 1, 1, 1), 1),
         (TOO_LARGE, 1, Progress(3, 1, 40, 2), 150),
         (TOO_LARGE, 0, Progress(3, 1, 40, 1), 150),
         (REFUSED, 1, Progress(3, 1, 40, 2), 150),
