@@ -270,11 +270,7 @@ TARGETS: Final[dict[str, tuple[str, ...]]] = {
         *WEBHOOKS,
     ),
     "worker/webhooks/delivery.py": (*WEBHOOKS, "tests/worker/webhooks/test_receivers.py"),
-    "worker/webhooks/messages.py": (
-        "tests/worker/webhooks/test_messages.py",
-        *WEBHOOKS,
-        "tests/worker/webhooks/test_receivers.py",
-    ),
+    "worker/webhooks/messages.py": (*WEBHOOKS, "tests/worker/webhooks/test_receivers.py"),
     "worker/webhooks/records.py": WEBHOOKS,
     "worker/webhooks/rules.py": ("tests/worker/webhooks/test_rules.py", *WEBHOOKS),
     "worker/webhooks/sender.py": WEBHOOKS,

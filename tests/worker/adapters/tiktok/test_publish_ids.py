@@ -94,6 +94,17 @@ def test_error_of_publish_id_concerns_its_own_post_alone(answer: httpx.Response,
 
     assert outcome.error is None
     assert {one.publication_id: one.answer for one in outcome.readings} == {1: expected, 2: Answer.READ}
+    ids = {one.publication_id: one.platform_post_id for one in outcome.readings}
+    assert ids == {1: None, 2: str(FIRST + 2)}
+
+
+def test_publish_id_replaces_a_stored_id_that_is_none() -> None:
+    wrong = publication(1, "not an id", publish_id=PUBLISH_ID)
+    answers = status(publicaly_available_post_id=[FIRST + 1]), ok(video(1))
+
+    (reading,) = read_from(TikTok(Settings()), OWN, [wrong], *answers).readings
+
+    assert (reading.answer, reading.platform_post_id) == (Answer.READ, str(FIRST + 1))
 
 
 def test_missing_status_scope_leaves_only_publish_ids_processing(harness: Harness) -> None:

@@ -29,6 +29,7 @@ from worker.errors import Misconfigured, Paused, Reauthorize, RefreshError, TryA
         (refused(200, "rate_limit_exceeded"), Paused),
         (reply("", 429), Paused),
         (refused(500, "internal_error"), TryAgain),
+        (refused(200, "internal_error"), TryAgain),
         (refused(500, "ok"), TryAgain),
         (reply("<html>", 502), TryAgain),
         (reply("<html>", 200), TryAgain),
@@ -45,6 +46,7 @@ def test_answer_is_classified_by_its_code(answer: httpx.Response, expected: type
     outcome = read(answer)
 
     assert (outcome.readings, type(outcome.error)) == ((), expected)
+    assert not isinstance(outcome.error, TryAgain) or outcome.error.breaks == (answer.status_code >= 500)
 
 
 def test_success_without_the_wrapper_is_accepted() -> None:

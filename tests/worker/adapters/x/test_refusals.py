@@ -13,8 +13,10 @@ from shared.vocabulary import BucketKind, Platform
 from tests.worker.adapters.answers import read_from
 from tests.worker.adapters.harness import Outcome
 from tests.worker.adapters.support import NOW, account, publication, reply
+from worker.adapters.x.refusals import USER_BUCKET, limits
 from worker.adapters.x.x import X
 from worker.errors import Misconfigured, Paused, Reauthorize, RefreshError, TryAgain
+from worker.http.client import Reply
 from worker.readings import Account
 
 PROBLEM = "https://api.twitter.com/2/problems/"
@@ -90,6 +92,40 @@ def test_refused_app_bearer_is_misconfigured() -> None:
         outcome = read(reply({"detail": "scope"}, status), by=keyless, x_app_bearer=bearer)
 
         assert isinstance(outcome.error, Misconfigured)
+
+
+@pytest.mark.parametrize(
+    ("body", "application"),
+    [
+        (NOT_ENROLLED, True),
+        ({"type": PROBLEM + "unsupported-authentication"}, True),
+        ({"detail": "no"}, False),
+    ],
+)
+def test_only_a_refused_application_stops_the_platform(body: object, *, application: bool) -> None:
+    error = read(reply(body, 403)).error
+
+    assert isinstance(error, Misconfigured)
+    assert error.application is application
+
+
+@pytest.mark.parametrize(
+    ("detail", "scope"), [("lacks the permissions", "tweet.read"), ("the scope users.read", "users.read")]
+)
+def test_missing_permission_names_its_scope(detail: str, scope: str) -> None:
+    error = read(reply({"detail": detail}, 403)).error
+
+    assert isinstance(error, Reauthorize)
+    assert error.missing_scope == scope
+
+
+def test_more_calls_left_than_there_are_is_no_limit() -> None:
+    def reported(remaining: int) -> list[int | None]:
+        headers = {"x-rate-limit-limit": "10", "x-rate-limit-remaining": str(remaining)}
+        answer = Reply(200, httpx.Headers(headers), NOW, b"{}")
+        return [one.remaining for one in limits(answer, USER_BUCKET)]
+
+    assert [reported(remaining) for remaining in (0, 10, 11)] == [[0], [10], []]
 
 
 SKEW = timedelta(hours=3)
