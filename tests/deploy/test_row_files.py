@@ -1,5 +1,7 @@
 """Import files: which rows and which mistakes a reader finds, by format and line."""
 
+import csv
+from collections.abc import Iterator
 from io import BufferedReader, BytesIO
 from typing import Any, cast
 
@@ -14,8 +16,11 @@ TOO_LONG = "the line is longer than 40 bytes"
 
 
 @pytest.fixture(autouse=True)
-def forty_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+def forty_bytes(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(row_files, "LINE_BYTES", 40)
+    limit = csv.field_size_limit()  # of the whole process
+    yield
+    csv.field_size_limit(limit)
 
 
 def lines(content: bytes, name: str = "-", **options: Any) -> list[Line]:
@@ -67,6 +72,11 @@ def test_rows_and_mistakes_of_json_lines(content: bytes, expected: list[tuple[in
             b'a,b\n"1"x,2\n3,4\n',
             [(2, "the line is not valid CSV (',' expected after '\"')"), (3, {"a": "3", "b": "4"})],
         ),
+        (b"a,b\n1,2,3", [(2, "the line has 3 cells, the first line names 2 columns")]),
+        (
+            b'a,b\n"' + b"x" * 30 + b"\n" + b"x" * 30 + b'",2',
+            [(2, "the line is not valid CSV (field larger than field limit (40))")],
+        ),
         (b"a,b\n\xff,2\n", [(2, {"a": "\udcff", "b": "2"})]),
         (
             b"a,b\n" + b"x" * 50 + b",2\n3,4",
@@ -100,13 +110,20 @@ def test_file_without_columns_is_refused(content: bytes, sentence: str) -> None:
         ("rows.txt", b"a,b\n1,2", [{"a": "1", "b": "2"}]),
         ("rows.ndjson", b"a,b", [None]),
         ("rows.json", b"a,b", [None]),
-        ("rows.tsv", b'{"a"\t1}\n1\t2', [{'{"a"': "1", "1}": "2"}]),
+        ("rows.JSON", b"a,b", [None]),
+        ("rows.TSV", b'{"a"\t1}\n1\t2', [{'{"a"': "1", "1}": "2"}]),
     ],
 )
 def test_extension_decides_the_format_before_the_first_character(
     name: str, content: bytes, rows: list[object]
 ) -> None:
     assert [line.row for line in lines(content, name)] == rows
+
+
+def test_deeply_nested_line_is_a_mistake(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(row_files, "LINE_BYTES", 1_000_000)
+
+    assert found(b"[" * 200_000 + b'\n{"a": 1}') == [(1, NOT_JSON), (2, {"a": 1})]
 
 
 def test_decoder_has_the_first_try_at_each_line_and_sizes_are_those_of_the_lines() -> None:
