@@ -65,7 +65,9 @@ def test_account_stored_by_its_urn_is_fetched(harness: Harness) -> None:
     assert [one.metrics for one in outcome.readings] == [METRICS]
 
 
-@pytest.mark.parametrize("stored", ["1", "urn:li:activity:1", "urn:li:share:x", "urn:li:share:1,2", ""])
+@pytest.mark.parametrize(
+    "stored", ["1", "urn:li:activity:1", "urn:li:share:x", "urn:li:share:1,2", f"urn:li:share:{2**63}", ""]
+)
 def test_malformed_urn_is_never_sent(harness: Harness, stored: str) -> None:
     good = harness.publish(1)
 
@@ -261,3 +263,21 @@ def test_refused_urn_does_not_affect_its_siblings() -> None:
     outcome = read(bad, elements(element(1, likeCount=1)), bad, count=2)
 
     assert [one.answer for one in outcome.readings] == [Answer.READ, Answer.MISSING]
+
+
+def test_refused_urns_do_not_affect_siblings_that_were_answered() -> None:
+    bad = reply({"code": "ILLEGAL_ARGUMENT"}, 400)
+    answered = elements(element(1, likeCount=1), element(2, likeCount=1))
+
+    outcome = read(bad, answered, bad, bad, bad, count=4)
+
+    assert outcome.error is None
+    assert [one.answer for one in outcome.readings] == [Answer.READ] * 2 + [Answer.MISSING] * 2
+
+
+def test_page_that_names_a_next_one_says_nothing_of_the_other_posts() -> None:
+    first = elements(element(1, likeCount=1), links=[{"rel": "next", "href": "/"}])
+
+    outcome = read(first, elements(element(2, likeCount=1)), count=2)
+
+    assert [one.answer for one in outcome.readings] == [Answer.READ] * 2

@@ -7,8 +7,9 @@ from pydantic import SecretStr
 
 from shared.settings import Settings
 from shared.vocabulary import Platform
+from tests.worker.adapters.answers import read_from
 from tests.worker.adapters.linkedin.harness import COUNTS, FIRST, TOKEN, Harness
-from tests.worker.adapters.support import NOW, account
+from tests.worker.adapters.support import NOW, account, publication, reply
 from worker.adapters.linkedin.linkedin import LinkedIn
 from worker.errors import Reauthorize
 from worker.readings import Answer
@@ -73,3 +74,14 @@ def test_revoked_member_scope_requires_reconnect_after_two_probes(member: Harnes
     assert isinstance(error, Reauthorize)
     assert error.missing_scope == "r_member_postAnalytics"
     assert member.upstream.cost == 2
+
+
+def test_metric_that_is_refused_alone_names_the_permission() -> None:
+    mine = account(Platform.LINKEDIN, access_token=SecretStr(TOKEN), kind="member")
+    counted, denied = reply({"elements": [{"count": 5}]}), reply({}, 403)
+    answers = [counted, denied, *[counted] * 4]
+
+    (reading,) = read_from(LinkedIn(Settings()), mine, [publication(1, "urn:li:share:1")], *answers).readings
+
+    assert reading.missing == ("share_statistics_unique_impressions_count",)
+    assert reading.warnings[0].startswith("permission_missing: ")

@@ -60,8 +60,19 @@ def test_wrong_path_is_misconfigured() -> None:
     assert isinstance(refused(reply({"status": 404}, 404)), Misconfigured)
 
 
-def test_retired_version_names_its_setting() -> None:
-    assert "DRAVO_LINKEDIN_VERSION" in str(refused(reply({}, 426)))
+def test_retired_version_names_its_setting_and_stops_the_platform() -> None:
+    retired, other = refused(reply({}, 426)), refused(reply("", 405))
+
+    assert "DRAVO_LINKEDIN_VERSION" in str(retired)
+    assert isinstance(retired, Misconfigured)
+    assert isinstance(other, Misconfigured)
+    assert (retired.application, other.application) == (True, False)
+
+
+def test_refused_form_of_a_call_is_ours_and_a_refused_member_is_not() -> None:
+    assert isinstance(refused(reply({"code": "ILLEGAL_ARGUMENT"}, 400)), Misconfigured)
+    assert isinstance(refused(reply({}, 400), kind="member"), Misconfigured)
+    assert isinstance(refused(reply({}, 403), kind="member"), Reauthorize)
 
 
 # Tokens
@@ -69,7 +80,14 @@ def test_retired_version_names_its_setting() -> None:
 
 @pytest.mark.parametrize(
     ("body", "refresh_token", "renewable"),
-    [(EXPIRED, REFRESH, True), (EXPIRED, None, False), (REVOKED, REFRESH, False), ("", REFRESH, True)],
+    [
+        (EXPIRED, REFRESH, True),
+        (EXPIRED, None, False),
+        (REVOKED, REFRESH, False),
+        ({"serviceErrorCode": 65601}, REFRESH, False),
+        ({"code": "REVOKED_ACCESS_TOKEN"}, REFRESH, False),
+        ("", REFRESH, True),
+    ],
 )
 def test_refusal_is_renewable_only_with_a_refresh_token(
     body: object,

@@ -55,6 +55,12 @@ def test_post_age_of_the_platform_decides_about_private_metrics(
     assert harness.upstream.cost == calls
 
 
+def test_instant_without_an_offset_says_nothing_about_a_post_s_age() -> None:
+    outcome = read(reply({"data": [post(1, created_at="2026-11-22T12:00:00")]}))
+
+    assert [one.answer for one in outcome.readings] == [Answer.READ]
+
+
 def test_private_metric_never_replaces_a_public_one() -> None:
     public = {key: value for key, value in COUNTERS.items() if key != "impression_count"}
     private = {"id": "1", "non_public_metrics": {"impression_count": 99, "engagements": 3}}
