@@ -14,7 +14,7 @@ from starlette.types import Message, Receive, Scope, Send
 from structlog.testing import capture_logs
 
 from api_stub.http import middleware
-from api_stub.http.errors import ApiError
+from api_stub.http.errors import ApiError, too_many, unavailable
 from api_stub.http.middleware import RequestMiddleware
 
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
@@ -160,6 +160,12 @@ def test_error_becomes_a_response_and_the_unexpected_is_logged_with_its_cause(
     lines = [(line["event"], line["code"], line["path"], line["request_id"]) for line in logs]
     assert lines == ([("request_failed", code, "/here", request_id)] if expected >= 500 else [])
     assert [line["exc_info"] for line in logs] == [error if logged else None] * len(logs)
+
+
+@pytest.mark.parametrize(("seconds", "shown"), [(0, "1"), (0.2, "1"), (1, "1"), (1.2, "2"), (60, "60")])
+def test_wait_is_given_in_whole_seconds_and_never_too_short(seconds: float, shown: str) -> None:
+    assert unavailable("away", "Away.", seconds).headers == {"Retry-After": shown}
+    assert too_many("Too many.", seconds).headers == {"Retry-After": shown}
 
 
 def test_error_after_the_start_of_a_response_sends_nothing_more() -> None:

@@ -306,6 +306,8 @@ def test_deletion_request_erases_and_its_page_says_how_far_it_is(api: Api) -> No
     assert "being deleted" in api.run(api.client.get(f"/{path}")).text
     api.rows.execute("UPDATE erasures SET ended_at = now()")
     assert "was deleted on" in api.run(api.client.get(f"/{path}")).text
+    api.rows.execute("UPDATE signals SET processed_at = NULL")
+    assert "is about to be processed" in api.run(api.client.get(f"/{path}")).text
     for other in (path[:-1], path[:-31], f"{path}0", path[:-1] + "%"):
         assert api.run(api.client.get(f"/{other}")).status_code == 404, "whoever guesses learns nothing"
 
