@@ -50,6 +50,8 @@ def test_every_statement_over_several_rows_locks_the_lowest_id_first(
 
 def test_reads_are_written_in_the_order_of_their_rows(harness: Harness) -> None:
     ids = harness.publications(harness.account("acc_1"), 3)
+    for some in (ids[1:], ids[:1]):
+        harness.execute("UPDATE publications SET text = 'later' WHERE id = ANY(:ids)", ids=some)
     harness.execute("INSERT INTO read_counts SELECT unnest(CAST(:ids AS bigint[])), 1", ids=ids[::-1])
     lock, lockable = (one.replace("refresh_state", "read_counts") for one in OF_ROWS)
 

@@ -192,6 +192,15 @@ def test_disconnected_account_is_reconnected_with_a_new_token_only(api: Api) -> 
     assert api.rows.state(row).reason == "reconnected"
 
 
+def test_refused_reconnection_leaves_the_account_as_it_is(api: Api) -> None:
+    api.rows.execute("UPDATE accounts SET state = 'requires_reconnect', sealed_access_token = 'sealed'")
+    named = {"account_id": "acc_1", "access_token": "token-two", "token_expires_at": "soon"}
+
+    assert send(api, event("evt_1", "account.reconnected", named)).status_code == 400
+
+    assert api.rows.execute("SELECT state FROM accounts") == [("requires_reconnect",)]
+
+
 def test_events_of_one_account_are_processed_in_order(api: Api) -> None:
     api.rows.publication()
     off = {"account_id": "acc_new"}

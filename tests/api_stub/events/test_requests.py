@@ -1,8 +1,12 @@
 """Requests to the endpoint of events: who may send, how much, and what is refused as a whole."""
 
 import pytest
+from pydantic import SecretStr
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
+from api_stub.service import _sealer
+from shared.accounts.vault import SealingKey, Vault, new_key
+from shared.settings import Settings
 from tests.api_stub import support
 from tests.api_stub.events.sent import PUBLISHED, accepted, event, send
 from tests.api_stub.support import Api
@@ -44,6 +48,7 @@ def test_every_request_is_refused_without_a_configured_service_token(database_ur
         b"null",
         b"\xff",
         b'{"a": NaN}',
+        b'{"event_id": "e", "type": "publication.deleted", "data": {"post_id": "p", "x": NaN}}',
         b"[" * 100_000,
         b'"text"',
         b"[1" + b"0" * 5_000 + b"]",
@@ -80,3 +85,13 @@ def test_busy_service_answers_503(api: Api, monkeypatch: pytest.MonkeyPatch) -> 
     answer = send(api, event("evt_1", "publication.deleted", {"post_id": "p"}))
 
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "2")
+
+
+def test_key_that_opens_nothing_is_preferred() -> None:
+    secret = SecretStr(new_key())
+    vault = Vault([secret])
+    settings = Settings(sealing_key=vault.sealing_key, secret_keys=(secret,))
+
+    assert isinstance(_sealer(settings), SealingKey)
+    assert isinstance(_sealer(Settings(secret_keys=(secret,))), Vault)
+    assert _sealer(Settings()) is None

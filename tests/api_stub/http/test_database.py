@@ -1,6 +1,7 @@
 """A database that answers and refuses: after a failover, the server may still be a standby."""
 
 import asyncio
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 
 import psycopg
@@ -47,6 +48,22 @@ def test_statements_and_waits_of_a_session_are_bounded(database_url: str) -> Non
             await opened.close()
 
     assert asyncio.run(settings()) == ("5s", "2s", "UTC", "7s", "dravo_api")
+
+
+def test_statement_after_a_restart_of_the_server_takes_no_lost_connection(database_url: str) -> None:
+    async def scenario() -> list[tuple[int]]:
+        opened = Database(database_url, idle=timedelta(seconds=7))
+        await opened.open()
+        async with AsyncExitStack() as stack:
+            connections = [await stack.enter_async_context(opened.connection()) for _ in range(4)]
+        with psycopg.connect(database.conninfo(database_url), autocommit=True) as operator:
+            for one in connections:
+                operator.execute("SELECT pg_terminate_backend(%s, 30000)", [one.info.backend_pid])
+        served = await opened.fetch("SELECT 1")
+        await opened.close()
+        return served
+
+    assert asyncio.run(scenario()) == [(1,)]
 
 
 def test_request_without_a_free_connection_is_refused_in_time(

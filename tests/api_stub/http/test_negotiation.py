@@ -105,6 +105,8 @@ def test_only_named_origins_may_call_the_read_api_from_a_browser(database_url: s
             "Access-Control-Request-Headers": "authorization",
         }
         preflight = api.run(api.client.options(POSTS, headers={"Origin": ORIGIN, **preflight_headers}))
+        writing = {"Origin": ORIGIN, "Access-Control-Request-Method": "POST"}
+        assert api.run(api.client.options(POSTS, headers=writing)).status_code == 400
         page = api.get(headers={**api.client.headers, "Origin": ORIGIN})
         refused = api.get(headers={"Authorization": "", "Origin": ORIGIN})
         foreign = api.get(headers={**api.client.headers, "Origin": "https://elsewhere.example.com"})

@@ -63,6 +63,8 @@ def test_wrong_token_is_refused(database_url: str, token: str) -> None:
 
         assert answer.status_code == 403
         assert "set-cookie" not in answer.headers
+        assert f'value="{token}"' not in answer.text or not token
+        assert running.post("/ops/resync").headers["location"] == "/ops/login"
 
 
 def test_logins_are_throttled_after_wrong_tokens(database_url: str) -> None:

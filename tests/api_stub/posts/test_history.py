@@ -120,7 +120,11 @@ def test_value_that_was_still_seen_within_the_range_belongs_to_it(api: Api) -> N
 
 
 def test_platform_post_id_finds_the_post(api: Api, publication: int) -> None:
+    api.rows.publication(post_id="post_9", platform_post_id=None, publish_id="v_9")
+
     assert views(api.get("/v1/analytics/posts/there_1/history").json()) == [1, 2, 3, 4]
+    (processing,) = api.get("/v1/analytics/posts/v_9/history").json()["publications"]
+    assert processing["platform_post_id"] == "v_9"
     assert publication
 
 

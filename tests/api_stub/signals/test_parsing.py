@@ -63,6 +63,11 @@ def test_instant_is_a_number_of_seconds_of_this_century(value: object, instant: 
     assert at_second(value) == instant
 
 
+def test_id_of_a_body_is_its_own() -> None:
+    assert len({body_id(*one) for one in (("x", b"a"), ("x", b"b"), ("meta", b"a"), ("x", b"a", 1))}) == 4
+    assert body_id("x", b"a") == body_id("x", b"a")
+
+
 def test_only_objects_of_a_list_count() -> None:
     assert objects([{"a": 1}, 7, None, {}]) == [{"a": 1}, {}]
     assert objects({"a": 1}) == objects(None) == []

@@ -1,11 +1,18 @@
 """When a figure of the overview is coloured, and how the figures of platforms add up."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from api_stub.ops.drawing import charts
-from api_stub.ops.views.overview import STALE_AFTER_SECONDS, Overview, PlatformSummary, group_of
+from api_stub.ops.views.overview import (
+    STALE_AFTER_SECONDS,
+    Overview,
+    PlatformSummary,
+    _platforms,
+    group_of,
+)
 
 LINE = charts.line([(0.0, 1.0)], width=10, height=10)
 
@@ -59,3 +66,14 @@ def test_figures_of_platforms_add_up_and_unknown_ones_stay_unknown() -> None:
     assert (nothing.share, nothing.platforms[0].share, nothing.fresh_level) == (None, None, "")
     assert (nothing.overdue_seconds, nothing.paused_seconds) == (None, None)
     assert group_of("an outcome of a newer version") == "bad"
+
+
+def test_waits_of_paused_rows_differ_from_those_of_others() -> None:
+    rows = {"rows": [["x", "synced", 3], ["x", "failed", 1], ["tiktok", "synced", 2]], "polled": [["x", 4]]}
+    live = {"overdue": [["x", False, 5.0], ["x", True, 9.0], ["tiktok", True, 7.0]]}
+
+    tiktok, of_x = sorted(_platforms(rows, live, [], datetime.now(UTC)), key=lambda one: one.name)
+
+    assert (of_x.total, of_x.statuses, of_x.polled, of_x.fresh) == (4, {"synced": 3, "failed": 1}, 4, 0)
+    assert (of_x.overdue_seconds, of_x.paused_seconds) == (5.0, 9.0)
+    assert (tiktok.overdue_seconds, tiktok.paused_seconds, tiktok.share) == (None, 7.0, None)
