@@ -89,11 +89,11 @@ def test_resumed_accounts_join_the_queue_again_and_others_stay_paused(harness: H
     counted(harness, "workspace", "ws_1", served=7, weight=2)
     accounts(harness, ["a", "b", "paused", "waiting"])
     harness.account("dead", state="disconnected")
-    for account in ("a", "b", "paused", "dead"):
+    for account in ("b", "a", "paused", "dead"):
         ready(harness, account, inf)
     accounts(harness, ["first"])
-    ready(harness, "waiting", 8.0)
     ready(harness, "first", 7.5)
+    ready(harness, "waiting", 8.0)
     harness.execute(
         "INSERT INTO pauses (platform, kind, subject, paused_until, reason)"
         " VALUES ('instagram', 'account', 'paused', now() + interval '1 hour', 'limit')"
@@ -150,7 +150,7 @@ def test_settled_accounts_wait_in_the_queue_or_for_the_time_of_their_next_row(ha
 
     with transaction(harness) as connection:
         settled = lock_accounts(connection, list(rows), len(rows))
-        settle(connection, Lane.BACKGROUND, 2.0, [served(one, 2.0, 7.0) for one in settled])
+        settle(connection, Lane.BACKGROUND, 2.0, [served(one, 2.0, 7.0) for one in reversed(settled)])
 
     assert queue_of(harness) == {"due": 7.5, "due_too": 8.0}
     assert harness.execute("SELECT rows_from FROM ready_accounts WHERE account_id = 'due'") == [

@@ -7,7 +7,7 @@ from sqlalchemy import Connection, text
 
 from shared.refresh_state.ready.sweep import sweep
 from tests.harness import Harness
-from tests.shared.refresh_state.ready.queued import HOUR, NOW
+from tests.shared.refresh_state.ready.queued import HOUR, NOW, timers_of, transaction
 
 MINUTE = timedelta(minutes=1)
 STATE = (
@@ -77,3 +77,16 @@ def test_timer_that_the_sweep_inserts_is_due_with_its_row_and_not_in_the_past(ha
         assert connection.execute(due_at).one()[:2] == (LATER, LATER)
         repaired(connection, DUE)
         assert connection.execute(due_at).one()[1:] == (DUE, True)
+
+
+def test_earliest_row_of_an_account_decides_whatever_order_the_rows_have(harness: Harness) -> None:
+    later, _ = harness.publications(harness.account("acc_1"), 2, next_run_at=LATER, priority=1)
+    harness.execute(
+        "UPDATE refresh_state SET next_run_at = :at WHERE publication_id = :id", at=LATER + HOUR, id=later
+    )
+    harness.execute("UPDATE refresh_state SET reason = 'stale' WHERE publication_id <> :id", id=later)
+    harness.execute("DELETE FROM account_timers")
+    with transaction(harness) as connection:
+        assert sweep(connection).repaired == 2
+
+    assert [due_at for _, due_at, _ in timers_of(harness)] == [LATER, LATER]
