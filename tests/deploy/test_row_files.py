@@ -27,7 +27,7 @@ def lines(content: bytes, name: str = "-", **options: Any) -> list[Line]:
     return list(read(BufferedReader(cast("Any", BytesIO(content))), name, **options))
 
 
-def found(content: bytes, name: str = "-") -> list[tuple[int, object]]:
+def rows_or_mistakes(content: bytes, name: str = "-") -> list[tuple[int, object]]:
     return [(line.number, line.mistake or line.row) for line in lines(content, name)]
 
 
@@ -51,8 +51,8 @@ def found(content: bytes, name: str = "-") -> list[tuple[int, object]]:
     ],
 )
 def test_rows_and_mistakes_of_json_lines(content: bytes, expected: list[tuple[int, object]]) -> None:
-    assert found(content) == expected
-    assert found(content, "rows.JSONL") == expected
+    assert rows_or_mistakes(content) == expected
+    assert rows_or_mistakes(content, "rows.JSONL") == expected
 
 
 @pytest.mark.parametrize(
@@ -85,7 +85,7 @@ def test_rows_and_mistakes_of_json_lines(content: bytes, expected: list[tuple[in
     ],
 )
 def test_rows_and_mistakes_of_csv(content: bytes, expected: list[tuple[int, object]]) -> None:
-    assert found(content, "rows.csv") == expected
+    assert rows_or_mistakes(content, "rows.csv") == expected
 
 
 @pytest.mark.parametrize(
@@ -123,13 +123,13 @@ def test_extension_decides_the_format_before_the_first_character(
 def test_deeply_nested_line_is_a_mistake(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(row_files, "LINE_BYTES", 1_000_000)
 
-    assert found(b"[" * 200_000 + b'\n{"a": 1}') == [(1, NOT_JSON), (2, {"a": 1})]
+    assert rows_or_mistakes(b"[" * 200_000 + b'\n{"a": 1}') == [(1, NOT_JSON), (2, {"a": 1})]
 
 
 def test_decoder_has_the_first_try_at_each_line_and_sizes_are_those_of_the_lines() -> None:
     content = b'{"a": 1}\n{"mine": 2}\n'
 
-    read_ = lines(content, decode=lambda line: "mine" if b"mine" in line else None)
+    decoded = lines(content, decode=lambda line: "mine" if b"mine" in line else None)
 
-    assert [(line.row, line.size) for line in read_] == [({"a": 1}, 9), ("mine", 12)]
+    assert [(line.row, line.size) for line in decoded] == [({"a": 1}, 9), ("mine", 12)]
     assert [line.size for line in lines(b'a,b\n"1\n2",3\n4,5\n')] == [8, 4]
