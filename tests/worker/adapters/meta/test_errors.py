@@ -3,7 +3,7 @@
 import pytest
 
 from tests.worker.adapters.meta.graph_harness import error
-from worker.adapters.meta.errors import Meaning, named_metrics, refusal
+from worker.adapters.meta.errors import Meaning, may_be_few_viewers, named_metrics, refusal
 
 METRICS = ("views", "reach", "likes", "comments", "shares", "saved", "total_interactions")
 GONE = (
@@ -98,3 +98,20 @@ def test_rejected_metric_is_found_by_index_or_name(message: str, named: set[str]
 
     assert result is not None
     assert named_metrics(result, METRICS) == named
+
+
+@pytest.mark.parametrize(
+    ("code", "message", "few"),
+    [
+        (10, "(#10) Not enough viewers", True),
+        (10, "(#10) Espectadores insuficientes", True),
+        (10, "(#10) Exige instagram_manage_insights", False),
+        (10, "(#10) Application does not have permission", False),
+        (200, "(#200) Espectadores insuficientes", False),
+    ],
+)
+def test_refusal_in_another_language_may_mean_few_viewers(code: int, message: str, *, few: bool) -> None:
+    refused = refusal(400, error(code, message))
+
+    assert refused is not None
+    assert may_be_few_viewers(refused) is few

@@ -57,6 +57,50 @@ def test_block_pauses_for_long_and_alerts_operators() -> None:
     assert caught.value.until >= NOW + timedelta(hours=12)
 
 
+def test_permission_that_was_declined_is_missing() -> None:
+    listed = [
+        {"permission": "read_insights", "status": "declined"},
+        {"permission": "pages_show_list", "status": "granted"},
+    ]
+    way = upstream(lambda _: reply({"data": listed}), now=NOW)
+
+    opened = graph(way, scopes=("read_insights", "pages_show_list"))
+
+    assert opened.missing_scopes() == ("read_insights",)
+
+
+@pytest.mark.parametrize(
+    ("body", "raised"),
+    [
+        (error(100, GONE, error_subcode=33), Reauthorize),
+        (error(10, "(#10) Application does not have permission"), Reauthorize),
+        (error(1_234, "Something new"), TryAgain),
+        (error(None, "404 page not found"), TryAgain),
+    ],
+)
+def test_account_is_lost_only_where_the_platform_says_so(
+    body: dict[str, Any], raised: type[RefreshError]
+) -> None:
+    with pytest.raises(raised):
+        graph(
+            upstream(lambda _: reply(body, 404 if body["error"]["code"] is None else 400), now=NOW)
+        ).require_account()
+
+
+def test_used_shares_of_each_answer_are_reported_and_the_highest_one_is_near_the_limit() -> None:
+    shares = iter([79, 80, 10])
+    way = upstream(lambda _: reply({}, 200, {"x-app-usage": f'{{"call_count": {next(shares)}}}'}), now=NOW)
+    opened = graph(way)
+
+    near = []
+    for _ in range(3):
+        opened.get("1", {}, endpoint="insights")
+        near.append(opened.near_limit)
+
+    assert [one.used_percent for one in way.limits] == [79, 80, 10]
+    assert near == [False, True, True]
+
+
 # Batches
 
 
