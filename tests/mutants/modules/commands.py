@@ -17,6 +17,7 @@ COMMANDS: Final[dict[str, tuple[str, ...]]] = {
     "deploy/commands/importing/chunks.py": _IMPORT,
     "deploy/commands/importing/duplicates.py": _IMPORT,
     "deploy/commands/importing/imports.py": _IMPORT,
+    "deploy/commands/importing/parts.py": ("tests/deploy/commands/importing/test_parts.py",),
     "deploy/commands/keys.py": ("tests/deploy/commands/test_cli.py",),
     "deploy/commands/resync.py": _RESYNC,
     "deploy/commands/schema.py": ("tests/deploy/commands/test_schema.py",),

@@ -125,3 +125,25 @@ def test_entries_of_finished_claims_that_a_snapshot_keeps_are_not_read_again(har
 
     assert remembering["account_timers_due"] <= forgetful["account_timers_due"] / 4
     assert remembering["refresh_state_open_claims"] < forgetful["refresh_state_open_claims"]
+
+
+def test_new_row_reads_few_timers_however_many_of_its_account_wait(harness: Harness) -> None:
+    account = harness.account("acc_1")
+    harness.execute(
+        "INSERT INTO account_timers (account_id, lane, due_at, rows_from)"
+        " SELECT 'acc_1', 0, now(), now() FROM generate_series(1, 200)"
+    )
+    (one,) = harness.publications(account)
+    harness.execute("DELETE FROM refresh_state")
+    with harness.engine.begin() as connection:
+        before = counted(connection)
+        connection.execute(
+            text(
+                "INSERT INTO refresh_state (publication_id, account_id, next_run_at)"
+                " VALUES (:one, 'acc_1', now())"
+            ),
+            {"one": one},
+        )
+        read = counted(connection) - before
+
+    assert 0 < read["account_timers_pkey"] <= 4
