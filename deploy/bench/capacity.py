@@ -35,7 +35,7 @@ WORKER_MICROSECONDS: Final = {
 """CPU time of the worker per row, `make bench-throughput`."""
 POSTGRESQL_MICROSECONDS: Final = 195
 """CPU time of PostgreSQL per row, `make bench-throughput`."""
-IMPORT_MICROSECONDS: Final = 42
+IMPORT_MICROSECONDS: Final = 50
 """Half of the CPU time per imported row, `make bench-ingestion`: command and PostgreSQL share two cores."""
 ROW_BYTES: Final = 1_426
 """A publication in PostgreSQL with one snapshot, indexes included: `make bench-throughput`, less 156 bytes
