@@ -4,6 +4,7 @@ import json
 from datetime import timedelta
 from typing import Any
 
+import httpx
 import pytest
 from pydantic import SecretStr
 
@@ -12,6 +13,7 @@ from tests.worker.adapters.meta.graph_harness import TOKEN, error, graph
 from tests.worker.adapters.support import NOW, reply, upstream
 from worker.adapters.meta.errors import Meaning, Refusal
 from worker.adapters.meta.graph import proof
+from worker.adapters.meta.nodes import Nodes
 from worker.adapters.meta.readings import rows
 from worker.errors import Misconfigured, Paused, Reauthorize, RefreshError, TryAgain
 
@@ -99,6 +101,20 @@ def test_used_shares_of_each_answer_are_reported_and_the_highest_one_is_near_the
 
     assert [one.used_percent for one in way.limits] == [79, 80, 10]
     assert near == [False, True, True]
+
+
+def test_form_that_was_accepted_once_is_not_refused_later_in_the_job() -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        if request.url.params.get("ids") == "2":
+            return reply(error(1_234, "Something new"), 400)
+        return reply({"1": {"id": "1"}})
+
+    way = upstream(answer, now=NOW)
+    nodes = Nodes(graph(way))
+
+    assert nodes.request(["1"], ["id"], endpoint="insights") == {"1": {"id": "1"}}
+    assert isinstance(nodes.request(["2"], ["id"], endpoint="insights"), Refusal)
+    assert (nodes.singly, len(way.sent)) == (False, 2)
 
 
 # Batches
