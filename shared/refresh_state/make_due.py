@@ -8,11 +8,9 @@ from sqlalchemy import Connection, text
 from shared.refresh_state.notifications import notify_due
 from shared.vocabulary import Reason
 
-INTERACTIVE = frozenset({Reason.FORCED, Reason.MANUAL, Reason.NEW})
-"""Reasons that go through the interactive lane."""
-
-_REQUESTED = frozenset({Reason.FORCED, Reason.MANUAL})
-"""Reasons that are somebody's explicit request; they reach rows that are no longer polled, too."""
+_REQUESTED: Final = frozenset({Reason.FORCED, Reason.MANUAL})
+"""Reasons that are somebody's explicit request; they go through the interactive lane, and reach rows that are
+no longer polled, too."""
 
 MAKE_DUE = """
 WITH requested AS (
@@ -51,7 +49,7 @@ def parameters(workspace_id: str, publication_ids: Sequence[int], reason: Reason
         "workspace_id": workspace_id,
         "ids": sorted(set(publication_ids)),
         "reason": reason.value,
-        "priority": int(reason in INTERACTIVE),
+        "priority": int(reason in _REQUESTED),
         "requested": reason in _REQUESTED,
     }
 
