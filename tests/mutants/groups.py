@@ -87,7 +87,11 @@ RETENTION: Final = (
     "tests/shared/retention/test_steps.py",
     "tests/shared/retention/test_run.py",
 )
-SIGNALS: Final = ("tests/api_stub/signals/test_processing.py", "tests/api_stub/signals/test_signals.py")
+SIGNALS: Final = (
+    "tests/api_stub/signals/test_processing.py",
+    "tests/api_stub/signals/test_signals.py",
+    "tests/api_stub/signals/test_limits.py",
+)
 WEBHOOKS: Final = (
     "tests/worker/webhooks/test_records.py",
     "tests/worker/webhooks/test_sender.py",

@@ -128,7 +128,8 @@ def test_login_requires_a_name(database_url: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "target", ["https://evil.test/", "//evil.test", "/ops\\..", "/opsis", "/ops/\nSet-Cookie: a=b"]
+    "target",
+    ["https://evil.test/", "//evil.test", "/ops\\..", "/ops/\\evil.test", "/opsis", "/ops/\nSet-Cookie: a=b"],
 )
 def test_login_redirects_only_below_ops(database_url: str, target: str) -> None:
     with page(database_url, ops_token=TOKEN) as running:

@@ -109,6 +109,7 @@ def test_accounts_connected_after_the_event_are_spared_and_counted(
         "acc_same_instant": (NOON, NOON),
         "acc_changed_later": (NOON + second, None),
         "acc_connected_later": (NOON - second, NOON + second),
+        "acc_changed_since_connected": (NOON + second, NOON - second),
     }
     for account_id, (changed_at, connected_at) in values.items():
         harness.account(
@@ -121,8 +122,8 @@ def test_accounts_connected_after_the_event_are_spared_and_counted(
 
     result = send(harness, "facebook", kind, NOON, user="u7", sentence="Removed")
 
-    assert result["connected_since"] == 2
-    assert active(harness) == ["acc_changed_later", "acc_connected_later"]
+    assert result["connected_since"] == 3
+    assert active(harness) == ["acc_changed_later", "acc_changed_since_connected", "acc_connected_later"]
 
 
 def test_deletion_erases_once_and_says_which_erasures(harness: Harness) -> None:

@@ -11,6 +11,7 @@ from api_stub.ops.views.overview import (
     Overview,
     PlatformSummary,
     _platforms,
+    _recent,
     group_of,
 )
 
@@ -62,6 +63,8 @@ def test_figures_of_platforms_add_up_and_unknown_ones_stay_unknown() -> None:
     assert (summary.total, summary.due, summary.failed, summary.share) == (20, 2, 2, 0.25)
     assert (summary.overdue_seconds, summary.paused_seconds) == (3.0, 7.0)
     assert (summary.synced_per_minute, summary.others_per_minute) == (4, [("paused", 2)])
+    counted = {"recent": [["x", "synced", 1], ["x", "paused", 3], ["tiktok", "synced", 1]]}
+    assert [(outcome, rows) for outcome, _, rows in _recent(counted)] == [("paused", 3), ("synced", 2)]
     nothing = overview(platform(polled=0, fresh=0))
     assert (nothing.share, nothing.platforms[0].share, nothing.fresh_level) == (None, None, "")
     assert (nothing.overdue_seconds, nothing.paused_seconds) == (None, None)
