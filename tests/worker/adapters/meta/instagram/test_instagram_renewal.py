@@ -45,6 +45,18 @@ def test_renewal_by_parameter_where_the_header_is_refused() -> None:
     assert "access_token=" not in way.sent[0].url
 
 
+@pytest.mark.parametrize(
+    ("seconds", "days"),
+    [(5_184_000, 60), (366 * 86_400, 366), (366 * 86_400 + 1, None), (0, None), (None, None)],
+)
+def test_renewed_token_ends_when_the_answer_says_so_within_a_year(seconds: object, days: int | None) -> None:
+    way = upstream(lambda _: reply({"access_token": "IGAAnew", "expires_in": seconds}), now=NOW)
+
+    tokens = Instagram(Settings()).renew(way, account(Platform.INSTAGRAM, login="instagram"))
+
+    assert tokens.expires_at == (NOW + timedelta(days=days) if days else None)
+
+
 @pytest.mark.parametrize("body", [{}, {"access_token": 5}, {"access_token": ""}, {"error": {"code": 100}}])
 def test_answer_without_a_token_raises_try_again(body: object) -> None:
     way = upstream(lambda _: reply(body), now=NOW)
