@@ -10,7 +10,7 @@ import pytest
 from shared.settings import Settings
 from shared.vocabulary import Platform
 from tests.worker.adapters.meta.instagram.harness import FEED_COUNTS, Harness
-from tests.worker.adapters.support import account, publication, reply, upstream
+from tests.worker.adapters.support import NOW, account, publication, reply, upstream
 from worker.adapters.meta.instagram import Instagram
 from worker.adapters.meta.instagram_metrics import METRICS, STORY_METRICS
 from worker.readings import Answer, Publication, Reading
@@ -176,3 +176,23 @@ def test_absent_metric_is_missing_never_zero(harness: Harness) -> None:
     assert "shares" not in readings[post.id].metrics
     assert readings[post.id].missing == ("shares",)
     assert readings[post.id].warnings == ("metric_unavailable: shares did not come with the answer",)
+
+
+@pytest.mark.parametrize(
+    ("kind", "hours", "answer"),
+    [
+        ("STORY", 30, Answer.WINDOW_CLOSED),
+        ("STORY", 20, Answer.UNAVAILABLE),
+        ("REELS", 30, Answer.UNAVAILABLE),
+        ("REELS", 24 * 731, Answer.WINDOW_CLOSED),
+    ],
+)
+def test_post_without_numbers_is_over_when_its_kind_is_no_longer_reported(
+    kind: str, hours: int, answer: Answer
+) -> None:
+    way = upstream(lambda _: reply({"1": {"id": "1", "insights": {"data": []}}}), now=NOW)
+    post = publication(1, "1", media_type=kind, created_at=NOW - timedelta(hours=hours))
+
+    (reading,) = Instagram(Settings()).fetch(way, account(Platform.INSTAGRAM, login="instagram"), [post])
+
+    assert reading.answer is answer
