@@ -84,6 +84,10 @@ def test_notification_is_sent_at_commit_and_not_before(harness: Harness, databas
             connection.commit()
         assert [notice.channel for notice in listener.notifies(timeout=30, stop_after=1)] == [DUE_CHANNEL]
 
+        assert request(harness, ids, Reason.MANUAL) == 0
+        listener.execute(f"NOTIFY {DUE_CHANNEL}, 'nothing else'")
+        assert [notice.payload for notice in listener.notifies(timeout=30, stop_after=1)] == ["nothing else"]
+
 
 PAST = datetime.now(UTC) - timedelta(hours=1)
 CLAIMED = {"claimed_at": PAST, "reason": "claimed"}
