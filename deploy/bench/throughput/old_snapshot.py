@@ -1,4 +1,4 @@
-"""``python -m deploy.bench.throughput.held``: rows per second while a foreign session holds a snapshot.
+"""``python -m deploy.bench.throughput.old_snapshot``: rows per second while a foreign session holds a snapshot.
 
 Measures the fleet alone, then in four windows while a session holds a snapshot as a backup does, then after
 it has ended. Rows come due again and again: at full load faster than the fleet can refresh them.
@@ -43,12 +43,12 @@ def main() -> int:
         directory = stack.enter_context(work_directory())
         postgres = stack.enter_context(Postgres(directory / "postgres", SHIPPED))
         valkey = stack.enter_context(Valkey(directory / "valkey"))
-        database = stack.enter_context(bench_database(postgres, "held", HERE))
+        database = stack.enter_context(bench_database(postgres, "snapshot", HERE))
         key, platform = new_key(), Platform(given.platform)
         load(database, platform, given.rows, given.accounts, key)
         url = valkey.url_of(1)
         settings = {
-            "DRAVO_DATABASE_URL": postgres.url_of("bench_held"),
+            "DRAVO_DATABASE_URL": postgres.url_of("bench_snapshot"),
             "DRAVO_REDIS_URL": url,
             "DRAVO_SECRET_KEYS": key,
         }
@@ -90,8 +90,8 @@ def _measure(database: Database, seconds: float) -> None:
         foreign.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
         foreign.execute("SELECT count(*) FROM accounts")
         for number in range(1, _WINDOWS + 1):
-            held = _rows_per_second(database, seconds)
-            _row(database, f"held, {number * seconds:,.0f} s", held, alone)
+            beside = _rows_per_second(database, seconds)
+            _row(database, f"snapshot of {number * seconds:,.0f} s", beside, alone)
     _row(database, "ended", _rows_per_second(database, seconds), alone)
 
 
@@ -115,7 +115,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--platform", default="x")
     parser.add_argument("--rows", type=int, default=100_000)
     parser.add_argument("--accounts", type=int, default=200)
-    parser.add_argument("--seconds", type=float, default=200, help="how long the snapshot is held")
+    parser.add_argument("--seconds", type=float, default=200, help="how long the session keeps the snapshot")
     parser.add_argument("--load", type=float, default=1, help="share of the fleet's capacity, at most 1")
     parser.add_argument("--warm-up", type=float, default=10)
     return parser.parse_args()
