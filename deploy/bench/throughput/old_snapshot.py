@@ -1,4 +1,4 @@
-"""``python -m deploy.bench.throughput.old_snapshot``: rows per second while a foreign session holds a snapshot.
+"""``python -m deploy.bench.throughput.old_snapshot``: rows per second while a session holds a snapshot.
 
 Measures the fleet alone, then in four windows while a session holds a snapshot as a backup does, then after
 it has ended. Rows come due again and again: at full load faster than the fleet can refresh them.
