@@ -75,6 +75,7 @@ def test_malformed_urn_is_never_sent(harness: Harness, stored: str) -> None:
 
     assert readings[good[0].id].metrics == METRICS
     assert (readings[90].answer, readings[91].answer) == (Answer.MISSING, Answer.PROCESSING)
+    assert [call.url.count("urn%3Ali%3A") for call in harness.upstream.sent] == [2], "its page and one post"
 
 
 def test_page_of_ten_is_followed_by_another_call(harness: Harness) -> None:
