@@ -9,7 +9,8 @@ import pytest
 
 from api_stub.http.database import Database
 from api_stub.http.errors import unavailable
-from api_stub.replica.monitor import PROBE_SECONDS, ReplicaMonitor, ReplicaState, _Probe
+from api_stub.replica.monitor import _OF_PRIMARY, PROBE_SECONDS, ReplicaMonitor, ReplicaState, _Probe
+from tests.servers import connect
 
 US = (7, 5)
 """The identity of our cluster and our database."""
@@ -83,6 +84,16 @@ def test_nothing_is_learnt_of_the_replica_while_the_primary_does_not_answer() ->
     monitor._ask = None  # type: ignore[assignment, method-assign]  # it is not asked
 
     assert asyncio.run(monitor.probe()) is ReplicaState.SERVING
+
+
+def test_identity_is_that_of_the_cluster_and_the_database(database_url: str) -> None:
+    with connect(database_url) as connection:
+        _, *identity = connection.execute(_OF_PRIMARY).fetchall()[0]
+        (cluster,) = connection.execute("SELECT system_identifier FROM pg_control_system()").fetchall()[0]
+        by_name = "SELECT oid FROM pg_database WHERE datname = current_database()"
+        (oid,) = connection.execute(by_name).fetchall()[0]
+
+    assert identity == [cluster, oid]
 
 
 def test_probe_has_a_few_seconds() -> None:
