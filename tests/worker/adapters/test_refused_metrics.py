@@ -1,10 +1,12 @@
 """Refused metrics: left out by the whole fleet, probed by one job, deleted when the probe succeeds."""
 
+from datetime import timedelta
+
 from sqlalchemy import text
 
 from shared.vocabulary import Platform
 from tests.harness import Harness
-from worker.adapters.refused_metrics import RefusedMetricMemory
+from worker.adapters.refused_metrics import REMEMBERED_FOR, RefusedMetricMemory
 
 
 def memory(harness: Harness, platform: Platform = Platform.INSTAGRAM) -> RefusedMetricMemory:
@@ -52,3 +54,15 @@ def test_successful_probe_restores_the_metric_for_every_job(harness: Harness) ->
     canary.forget("v25.0", "REELS", "saved")
 
     assert memory(harness).refused("v25.0", "REELS") == frozenset()
+
+
+def test_probe_that_is_refused_again_begins_another_day(harness: Harness) -> None:
+    memory(harness).remember("v25.0", "REELS", "saved")
+    expire(harness)
+    canary = memory(harness)
+    canary.refused("v25.0", "REELS")
+
+    canary.remember("v25.0", "REELS", "saved")
+
+    ((left,),) = harness.execute("SELECT probe_after - now() FROM refused_metrics")
+    assert REMEMBERED_FOR - timedelta(minutes=1) < left <= REMEMBERED_FOR == timedelta(hours=24)

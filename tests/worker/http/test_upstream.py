@@ -122,6 +122,7 @@ def test_call_is_sent_with_its_headers_and_its_json() -> None:
     (request,) = sent
     assert (request.method, request.headers["x-version"]) == ("PATCH", "7")
     assert (request.headers["accept"], request.headers["accept-encoding"]) == ("application/json", "gzip")
+    assert request.extensions["timeout"] == {"connect": 5, "read": 15, "write": 15, "pool": 5}
     assert request.content.replace(b" ", b"") == b'{"a":1}'
     assert upstream.now() == NOW
 
