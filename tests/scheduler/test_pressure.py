@@ -61,8 +61,8 @@ def test_pressure_of_budgets_without_numbers_follows_the_pauses_in_force(
 
 
 CAPS = spending.Caps(per_day=1_000, per_month=10_000)
-BEFORE = SimpleNamespace(factor=1.5, calls_per_hour=20.0, counted=400, hours=2.0)
-RESET = SimpleNamespace(factor=1.5, calls_per_hour=20.0, counted=9_000, hours=0.96)
+BEFORE = SimpleNamespace(factor=1.5, calls_per_hour=2_000.0, counted=400, hours=2.0)
+RESET = SimpleNamespace(factor=1.5, calls_per_hour=2_000.0, counted=9_000, hours=0.96)
 
 
 @pytest.mark.parametrize(

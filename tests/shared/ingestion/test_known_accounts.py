@@ -6,6 +6,8 @@ import pytest
 from sqlalchemy import Engine, text
 
 from shared.accounts import states as account_states
+from shared.erasure import requests
+from shared.erasure.subject import Subject, SubjectKind
 from tests.shared.ingestion.rows import VAULT, account, store_accounts, stored
 
 FIRST = {
@@ -38,6 +40,7 @@ def change(engine: Engine, statement: str) -> None:
         ({"access_token": "another"}, {"token_version": 2, "connected": True, "minted": False}),
         ({"refresh_token": "pair-2"}, {"token_version": 2}),
         ({"access_token": None, "refresh_token": None}, {}),
+        ({"refresh_token": "pair-1"}, {}),
     ],
 )
 def test_row_changes_what_it_gives_and_a_new_token_connects_the_account(
@@ -114,3 +117,26 @@ def test_account_under_erasure_takes_no_token(engine: Engine) -> None:
         None,
         "disconnected",
     )
+
+
+def test_account_of_a_workspace_under_erasure_is_refused(engine: Engine) -> None:
+    store_accounts(engine, account())
+    with engine.begin() as connection:
+        requests.request(connection, Subject(SubjectKind.WORKSPACE, "ws_1"), "command")
+
+    result = store_accounts(
+        engine, account(account_id="acc_new"), account(account_id="acc_2", workspace_id="ws_2")
+    )
+
+    assert ([one.index for one in result.refused], result.accepted) == ([0], 1)
+
+
+@pytest.mark.parametrize("state", ["requires_reconnect", "disconnected"])
+def test_change_without_a_new_token_connects_nothing(engine: Engine, state: str) -> None:
+    store_accounts(engine, account(login="instagram"))
+    change(engine, f"UPDATE accounts SET state = '{state}'")
+
+    store_accounts(engine, account(name="New"))
+
+    (row,) = stored(engine, "SELECT name, state, login FROM accounts")
+    assert tuple(row.values()) == ("New", state, "instagram")
