@@ -39,6 +39,10 @@ SELECT current_setting('statement_timeout'), current_setting('lock_timeout'), cu
 
 
 def test_statements_and_waits_of_a_session_are_bounded(database_url: str) -> None:
+    with psycopg.connect(database.conninfo(database_url), autocommit=True) as operator:
+        name = make_url(database_url).database
+        operator.execute(f"ALTER DATABASE \"{name}\" SET timezone = 'Asia/Tokyo'".encode())
+
     async def settings() -> tuple[str, ...]:
         opened = Database(database_url, idle=timedelta(seconds=7))
         await opened.open()

@@ -107,10 +107,14 @@ def test_value_that_was_still_seen_within_the_range_belongs_to_it(api: Api) -> N
     api.rows.execute("CREATE TABLE daily_old PARTITION OF daily_snapshots DEFAULT")
     columns = "publication_id, taken_at, last_seen_at, reads, sync_status, metrics"
 
-    for move in (None, f"INSERT INTO daily_snapshots ({columns}) SELECT {columns} FROM snapshots"):
-        if move:
-            api.rows.execute(move)
-            api.rows.execute("DELETE FROM snapshots")
+    for before, table in (
+        (None, "snapshots"),
+        ("snapshots", "daily_snapshots"),
+        ("daily_snapshots", "last_snapshots"),
+    ):
+        if before:
+            api.rows.execute(f"INSERT INTO {table} ({columns}) SELECT {columns} FROM {before}")
+            api.rows.execute(f"DELETE FROM {before}")
         (shown,) = api.get(PATH, params={"fromDate": "2026-06-25", "interval": "day"}).json()["publications"]
 
         (only,) = shown["snapshots"]
