@@ -227,3 +227,14 @@ def test_refused_row_whose_newest_state_is_not_wanted_is_forgotten(world: World)
     _, sent = prepared(world)
 
     assert (sent.refused, sent.message, sent.batch) == (gone, None, None)
+
+
+def test_row_that_was_set_aside_and_is_due_longest_is_tried_first(world: World) -> None:
+    rows = world.publish(2)
+    world.settle()
+    for row, seconds in zip(rows, (1, 2), strict=True):
+        refused(world, row, next_try=f"now() - interval '{seconds} s'")
+
+    _, sent = prepared(world)
+
+    assert sent.refused == rows[1]

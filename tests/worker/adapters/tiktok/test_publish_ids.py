@@ -1,5 +1,6 @@
 """TikTok's publish ids: resolved to video ids and read in the same job."""
 
+import json
 from datetime import timedelta
 
 import httpx
@@ -9,8 +10,8 @@ from deploy.simulators.behaviour import Conditions, Limit
 from shared.settings import Settings
 from shared.vocabulary import BucketKind
 from tests.worker.adapters.answers import read_from
-from tests.worker.adapters.harness import Outcome
-from tests.worker.adapters.support import NOW, publication, reply
+from tests.worker.adapters.harness import Outcome, drain
+from tests.worker.adapters.support import NOW, publication, reply, upstream
 from tests.worker.adapters.tiktok.harness import COUNTERS, FIRST, OWN, PUBLISH_ID, Harness, ok, refused, video
 from worker.adapters.tiktok import TikTok
 from worker.errors import Paused
@@ -66,6 +67,23 @@ def test_public_id_of_19_digits_is_exact(key: str, *, as_integer: bool) -> None:
     (reading,) = resolve(answer, ok({"id": str(resolved), **COUNTERS})).readings
 
     assert (reading.platform_post_id, reading.metrics) == ("7560000000000000001", COUNTERS)
+
+
+def test_two_publish_ids_of_one_video_request_it_once() -> None:
+    requests: list[httpx.Request] = []
+    same = status(publicaly_available_post_id=[FIRST + 1])
+    answers = iter([same, status(publicaly_available_post_id=[FIRST + 1]), ok(video(1))])
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        requests.append(request)
+        return next(answers)
+
+    publications = [publication(number, None, publish_id=PUBLISH_ID) for number in (1, 2)]
+    sent = upstream(answer, now=NOW)
+    readings = drain(TikTok(Settings()).fetch(sent, OWN, publications)).readings
+
+    assert json.loads(requests[-1].content) == {"filters": {"video_ids": [str(FIRST + 1)]}}
+    assert [one.metrics for one in readings] == [COUNTERS, COUNTERS]
 
 
 def test_video_absent_right_after_its_id_came_is_processing() -> None:
