@@ -95,16 +95,19 @@ class FreshnessTicks:
                 return
             before = {(row.platform, row.account_id, row.bucket): row for row in stored}
             pressures = {**self._of_calls(connection, before), **self._of_money(connection, before)}
-            for (platform, account_id, bucket), (pressure, counted) in sorted(pressures.items()):
+            if pressures:
                 connection.execute(
                     _STORE_PRESSURE,
-                    {
-                        "platform": platform,
-                        "account_id": account_id,
-                        "bucket": bucket,
-                        "counted": counted,
-                        **pressure._asdict(),
-                    },
+                    [
+                        {
+                            "platform": platform,
+                            "account_id": account_id,
+                            "bucket": bucket,
+                            "counted": counted,
+                            **pressure._asdict(),
+                        }
+                        for (platform, account_id, bucket), (pressure, counted) in sorted(pressures.items())
+                    ],
                 )
             connection.execute(_FORGET)
             connection.execute(_FORGET_READS)
