@@ -154,7 +154,9 @@ def test_cursor_of_the_present_shows_only_what_comes_later(api: Api) -> None:
 
 def test_present_of_an_empty_workspace_is_its_beginning(api: Api) -> None:
     other = {"Authorization": f"Bearer {api.rows.key('ws_2')}"}
+    api.rows.publication()
     cursor = api.get(f"{CHANGES}?cursor=now", headers=other).json()["cursor"]
+    assert cursors.decode(cursor, "ws_2").position == cursors.BEGINNING
     api.rows.account("acc_2", "ws_2")
     row = api.rows.publication("acc_2")
 
