@@ -77,7 +77,15 @@ ACCEPTED: dict[str, tuple[tuple[str, Any], ...]] = {
 }
 
 
-@pytest.mark.parametrize(("name", "value"), [(name, one) for name, all_ in REFUSED.items() for one in all_])
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        # not named by the value: some hold keys, which each process makes anew
+        pytest.param(name, one, id=f"{name}-{number}")
+        for name, all_ in REFUSED.items()
+        for number, one in enumerate(all_)
+    ],
+)
 def test_value_that_is_not_allowed_stops_the_start_and_is_not_shown(
     monkeypatch: pytest.MonkeyPatch, name: str, value: str
 ) -> None:
@@ -92,7 +100,12 @@ def test_value_that_is_not_allowed_stops_the_start_and_is_not_shown(
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "parsed"), [(name, *one) for name, all_ in ACCEPTED.items() for one in all_]
+    ("name", "value", "parsed"),
+    [
+        pytest.param(name, *one, id=f"{name}-{number}")
+        for name, all_ in ACCEPTED.items()
+        for number, one in enumerate(all_)
+    ],
 )
 def test_value_at_a_bound_is_allowed(
     monkeypatch: pytest.MonkeyPatch, name: str, value: str, parsed: object
