@@ -16,6 +16,7 @@ from shared import database
 from shared.refresh_queue import RefreshJob
 from shared.refresh_state.claim import JOBS_PER_ACCOUNT, claim
 from shared.refresh_state.ready.memory import ClaimMemory
+from shared.refresh_state.ready.queue import add_due
 from shared.vocabulary import Lane, Platform
 
 _JOBS: Final = 16
@@ -125,7 +126,7 @@ def _schedule(url: str, seconds: float, cap: int, results: Any) -> None:
     ends = time.monotonic() + seconds
     while time.monotonic() < ends:
         with timed(engine, timings) as connection:
-            jobs = claim(
+            claims = claim(
                 connection,
                 Lane.BACKGROUND,
                 jobs=_JOBS,
@@ -133,10 +134,13 @@ def _schedule(url: str, seconds: float, cap: int, results: Any) -> None:
                 lease=timedelta(minutes=5),
                 top_up=dict.fromkeys(Platform, timedelta()),
                 memory=memory,
-            ).jobs
-        claimed.update(job.account_id for job in jobs)
-        under_way.append(jobs)
-        if len(under_way) >= _UNDER_WAY or not jobs:
+            )
+        claimed.update(job.account_id for job in claims.jobs)
+        under_way.append(claims.jobs)
+        if claims.more_due:  # as the scheduler does
+            with engine.begin() as connection:
+                add_due(connection, Lane.BACKGROUND)
+        if len(under_way) >= _UNDER_WAY or not claims.jobs:
             with engine.begin() as connection:
                 _finish(connection, under_way.pop(0))
     engine.dispose()
