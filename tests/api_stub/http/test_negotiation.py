@@ -26,6 +26,7 @@ def request(query: bytes = b"", **headers: str) -> Request:
 def test_unchanged_body_is_not_sent_again() -> None:
     first = negotiated(request(), LARGE)
     tag = first.headers["ETag"]
+    assert first.headers["Cache-Control"] == "private, no-cache"
 
     for known in (tag, tag.removeprefix("W/"), f'"other", {tag}', "*"):
         again = negotiated(request(if_none_match=known), LARGE)
@@ -56,7 +57,9 @@ def test_large_body_is_compressed_where_the_client_accepts_it(accepted: str, cod
 
 
 def test_small_body_is_not_compressed() -> None:
-    assert "Content-Encoding" not in negotiated(request(accept_encoding="gzip"), {"items": []}).headers
+    for missing, coding in ((0, "gzip"), (1, None)):
+        body = "a" * (COMPRESSED_FROM - len('""') - missing)
+        assert negotiated(request(accept_encoding="gzip"), body).headers.get("Content-Encoding") == coding
 
 
 @pytest.mark.parametrize(

@@ -143,6 +143,13 @@ def test_overview_is_of_this_page_with_ratios_weighted(api: Api) -> None:
     }
 
 
+def test_ratio_of_zero_is_a_measurement(api: Api) -> None:
+    metrics = {"share_statistics_engagement": 0.0, "share_statistics_impression_count": 10}
+    api.rows.publication(analytics={"metrics": metrics})
+
+    assert api.posts()["overview"]["metrics"] == metrics
+
+
 def test_ratio_without_weight_is_left_out_of_the_overview(api: Api) -> None:
     metrics = {"share_statistics_engagement": 0.5, "share_statistics_impression_count": 0}
     api.rows.publication(analytics={"metrics": metrics})
