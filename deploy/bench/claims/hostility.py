@@ -60,11 +60,7 @@ def snapshot(server: Postgres, seconds: float) -> str:
     """Claim and finish without a pause, at first alone, then while a session holds a snapshot."""
     rows = []
     with bench_database(server, "snapshot") as engine:
-        with engine.begin() as connection:
-            load(connection, 2_000, rows=50, workspaces=400, platforms=1)
-        with engine.begin() as connection:
-            connection.execute(text("UPDATE refresh_state SET next_run_at = now()"))
-        maintain(engine, "VACUUM ANALYZE")
+        _all_due(engine, rows=50)
         memory = ClaimMemory()
         _claims(engine, memory, seconds / 4)
         rows.append(["alone", *_claims(engine, memory, seconds / 4)])
@@ -89,11 +85,7 @@ def churn(server: Postgres, seconds: float) -> str:
     """Claim and finish four times a second, and measure in windows what grows; return the table."""
     rows: list[list[object]] = []
     with bench_database(server, "churn") as engine:
-        with engine.begin() as connection:
-            load(connection, 2_000, rows=20, workspaces=400, platforms=1)
-        with engine.begin() as connection:
-            connection.execute(text("UPDATE refresh_state SET next_run_at = now()"))
-        maintain(engine, "VACUUM ANALYZE")
+        _all_due(engine, rows=20)
         memory = ClaimMemory()
         for window in range(1, _CHURN_WINDOWS + 1):
             length = seconds / _CHURN_WINDOWS
@@ -112,6 +104,15 @@ def churn(server: Postgres, seconds: float) -> str:
         "kB of timers, queue and shares",
     )
     return table("Churn: claims and finishes of 40,000 rows, four times a second", head, rows)
+
+
+def _all_due(engine: Engine, *, rows: int) -> None:
+    """Store 2,000 accounts with so many rows each, all due."""
+    with engine.begin() as connection:
+        load(connection, 2_000, rows=rows, workspaces=400, platforms=1)
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE refresh_state SET next_run_at = now()"))
+    maintain(engine, "VACUUM ANALYZE")
 
 
 def _claims(engine: Engine, memory: ClaimMemory, seconds: float, pause: float = 0) -> list[object]:
