@@ -90,6 +90,7 @@ RETENTION: Final = (
 SIGNALS: Final = (
     "tests/api_stub/signals/test_processing.py",
     "tests/api_stub/signals/test_signals.py",
+    "tests/api_stub/signals/test_status_page.py",
     "tests/api_stub/signals/test_limits.py",
 )
 WEBHOOKS: Final = (

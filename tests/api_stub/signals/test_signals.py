@@ -6,7 +6,6 @@ import hashlib
 import hmac
 import threading
 import time
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -17,67 +16,13 @@ from pydantic import SecretStr
 from sqlalchemy import Engine
 
 from api_stub.signals import endpoint
-from api_stub.signals.processing import process_all
 from deploy.simulators import signals
 from deploy.simulators.signals import SignedRequest
 from shared.accounts.vault import Vault, new_key
 from shared.ingestion.importer import import_accounts
 from tests.api_stub import support
+from tests.api_stub.signals.platforms import LINKEDIN, META, SETTINGS, TIKTOK, X, due, send, state
 from tests.api_stub.support import Api
-
-TIKTOK, META, X, LINKEDIN = (f"secret-of-the-application-at-{name}" for name in ("tiktok", "meta", "x", "li"))
-SETTINGS = {
-    "tiktok_client_secret": TIKTOK,
-    "meta_app_secret": META,
-    "meta_verify_token": "verify-me",
-    "x_consumer_secret": X,
-    "linkedin_client_secret": LINKEDIN,
-    "internal_token": "internal-token-of-the-tests-long-enough",
-    "secret_keys": new_key(),
-}
-
-
-@pytest.fixture
-def api(database_url: str) -> Iterator[Api]:
-    """Give a service that receives signals, with an account and two posts on each platform."""
-    with support.api(database_url, **SETTINGS) as running:
-        for platform in ("instagram", "facebook", "x", "linkedin", "tiktok"):
-            running.rows.account(
-                f"acc_{platform}",
-                platform=platform,
-                platform_account_id=f"owner_{platform}",
-                platform_user_id=f"user_{platform}",
-                sealed_access_token="sealed",
-                state_changed_at=datetime.now(UTC) - timedelta(days=9),
-            )
-            running.rows.publication(
-                f"acc_{platform}", platform_post_id=f"there_{platform}", post_id=platform
-            )
-        yield running
-
-
-def send(api: Api, request: SignedRequest) -> httpx.Response:
-    """Send a signal and apply what is stored."""
-    answer = api.run(api.client.post(request.path, headers=dict(request.headers), content=request.body))
-    process_all(api.service.receiver.engine, api.service.receiver.settings)
-    return answer
-
-
-def state(api: Api, account_id: str) -> tuple[Any, ...]:
-    row = api.rows.execute(
-        "SELECT state, sealed_access_token, state_reason FROM accounts WHERE account_id = :id", id=account_id
-    )[0]
-    return tuple(row)
-
-
-def due(api: Api, post: str) -> bool:
-    row = api.rows.execute(
-        "SELECT r.next_run_at <= now() AS due FROM refresh_state r"
-        " JOIN publications p ON p.id = r.publication_id WHERE p.post_id = :post",
-        post=post,
-    )[0]
-    return bool(row.due)
-
 
 REVOKED = {
     "tiktok": lambda: signals.tiktok(TIKTOK, "authorization.removed", "owner_tiktok", {"reason": 2}),
@@ -231,18 +176,6 @@ def test_late_withdrawal_spares_an_active_account_that_was_connected_again_since
         assert state(api, "acc_tiktok")[0] == ("active" if reason == 1 else "disconnected")
 
 
-def test_status_page_says_that_an_account_connected_since_was_not_deleted(api: Api) -> None:
-    api.rows.execute("UPDATE accounts SET connected_at = now() WHERE account_id = 'acc_facebook'")
-    late = signals.meta_callback(
-        META, "facebook", "data-deletion", "user_facebook", issued_at=time.time() - 60
-    )
-
-    path = send(api, late).json()["url"].partition("://")[2].partition("/")[2]
-
-    assert "was not deleted" in api.run(api.client.get(f"/{path}")).text
-    assert api.rows.execute("SELECT FROM erasures") == []
-
-
 @pytest.mark.parametrize("seconds", [-301, 301])
 def test_replayed_webhook_of_tiktok_is_refused_after_its_time(api: Api, seconds: int) -> None:
     request = signals.tiktok(
@@ -291,39 +224,6 @@ def test_last_numbers_of_a_story_are_stored_and_below_five_is_no_count(
     assert item["metrics"] == stored
     history = api.rows.execute("SELECT metrics FROM snapshots")
     assert [row.metrics for row in history] == ([stored] if reach > 0 else [])
-
-
-def test_deletion_request_erases_and_its_page_says_how_far_it_is(api: Api) -> None:
-    request = signals.meta_callback(META, "facebook", "data-deletion", "user_facebook")
-
-    answer = send(api, request).json()
-
-    assert send(api, request).json() == answer
-    (erasure,) = api.rows.execute("SELECT * FROM erasures")
-    assert (erasure.source, state(api, "acc_facebook")[1]) == ("facebook", None)
-    path = answer["url"].partition("://")[2].partition("/")[2]
-    assert answer["confirmation_code"] in path
-    assert "being deleted" in api.run(api.client.get(f"/{path}")).text
-    api.rows.execute("UPDATE erasures SET ended_at = now()")
-    assert "was deleted on" in api.run(api.client.get(f"/{path}")).text
-    api.rows.execute("UPDATE signals SET processed_at = NULL")
-    assert "is about to be processed" in api.run(api.client.get(f"/{path}")).text
-    # issued in another second: the body of one that is issued in the same second is that of the request
-    removal = signals.meta_callback(
-        META, "facebook", "deauthorize", "user_facebook", issued_at=time.time() - 60
-    )
-    assert send(api, removal).status_code == 200
-    revocation = hashlib.sha256(removal.body).hexdigest()[:32]
-    for other in (f"{path[:-32]}{revocation}", path[:-1], path[:-31], f"{path}0", path[:-1] + "%"):
-        assert api.run(api.client.get(f"/{other}")).status_code == 404, "whoever guesses learns nothing"
-
-
-def test_deletion_request_of_an_unknown_user_is_answered(api: Api) -> None:
-    answer = send(api, signals.meta_callback(META, "instagram", "data-deletion", "nobody")).json()
-
-    path = answer["url"].partition("://")[2].partition("/")[2]
-    assert "nothing is stored" in api.run(api.client.get(f"/{path}")).text
-    assert api.run(api.client.get("/platforms/instagram/data-deletion/0123456789abcdef")).status_code == 404
 
 
 def test_signal_that_cannot_be_applied_holds_no_other_up(api: Api) -> None:
